@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every engine is: one streaming step at one fixed size, its state held by the caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NewType, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+State = NewType('State', object)
+"""The recurrent state of one stream, opaque: an array of the engine's own device.
+
+A step never writes into the state that it is given, so a caller may keep an old one and go back.
+"""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, shape and numpy dtype name of one tensor that goes in or out."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What an engine computes, and at which size.
+
+    model      name in the catalogue
+    engine     name of the engine, e.g. ``onnx``
+    device     what it runs on, in words for diagnostics
+    precision  ``fp32`` or ``fp16``
+    width, height  size of the network's input and of its output, in pixels
+    """
+
+    model: str
+    engine: str
+    device: str
+    precision: str
+    width: int
+    height: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Engine(Protocol):
+    """A streaming depth network, ready to run."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What this engine computes."""
+
+    def zero_state(self) -> State:
+        """Return the state before the first frame: all zero, which is also what a reset is."""
+
+    def step(self, image: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Compute one frame.
+
+        image    (3, H, W) float32, normalised network input at the size of ``spec``
+        state    what the last step returned, or ``zero_state()``
+        returns  inverse depth (H, W) float32, >= 0, higher is nearer, 0 is infinitely far, in the
+                 unit that the catalogue states for the model; and the state after this frame
+        raises   InputError if the image has another shape, DeviceError if the device fails
+        """
+
+    def close(self) -> None:
+        """Free the device's memory; the engine cannot be used afterwards."""
+
+
+Named = dict[str, NDArray[Any]]
+"""Tensors by name, inside an engine; never across its border."""

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two values that cross module borders: a camera image and its depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.geometry.camera import Intrinsics
+
+
+class ScaleSource(str, Enum):
+    """Where the metres of a depth map come from."""
+
+    MODEL = 'model'            # the network's own unit times scale.factor: relative, not measured
+    INTRINSICS = 'intrinsics'  # canonical inverse depth turned into metres by a known focal length
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rectified camera image.
+
+    stamp_ns  acquisition time in the clock of the data, never of the wall
+    frame_id  optical frame of the camera
+    image     (H, W, 3) uint8, red green blue; read-only by agreement
+    camera    intrinsics at the size of ``image``; None where no calibration is known
+    """
+
+    stamp_ns: int
+    frame_id: str
+    image: NDArray[np.uint8]
+    camera: Intrinsics | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+@dataclass(frozen=True)
+class DepthMap:
+    """Depth of one frame; stamp and frame are those of the image that it was computed from.
+
+    depth_m     (h, w) float32, Z in metres; NaN unknown, +inf nothing hit (REP-117, REP-118)
+    confidence  (h, w) float32 in [0, 1], 0 where depth is unknown
+    camera      intrinsics at the size of ``depth_m``; None where no calibration is known
+    """
+
+    stamp_ns: int
+    frame_id: str
+    depth_m: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    camera: Intrinsics | None
+    scale_source: ScaleSource
