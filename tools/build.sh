@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: tools/build.sh VENV
+# Builds the package with ament_cmake and installs it into the prefix VENV; tf2_msgs first, where ROS 2 comes from wheels.
+set -euo pipefail
+here=$(dirname "$(realpath "$0")")
+root=$(dirname "$here")
+venv=$(realpath "$1")
+. "$here/ros.sh"
+ros=$(sourced_ros "$venv")
+
+export PATH=$venv/bin:$PATH
+export AMENT_PREFIX_PATH=$venv${ros:+:$AMENT_PREFIX_PATH} CMAKE_PREFIX_PATH=$venv${ros:+:${CMAKE_PREFIX_PATH:-$AMENT_PREFIX_PATH}}
+
+build() {  # $1: name, $2: folder of the sources
+  local folder=$venv/build/$1 log=$venv/build/$1.log
+  mkdir -p "$folder"
+  echo "building $1 ..."
+  { cmake -S "$2" -B "$folder" -G Ninja -Wno-dev -DCMAKE_INSTALL_PREFIX="$venv" -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" &&
+    cmake --build "$folder" && cmake --install "$folder"; } >"$log" 2>&1 || {
+    tail -n 30 "$log" >&2; echo "building $1 failed; the whole log is $log" >&2; exit 1; }
+}
+
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+[ -n "$ros" ] || build tf2_msgs "$root/overlay/tf2_msgs"
+rm -rf "$site/videodepth_ros"  # a module that is gone from the tree must not live on there
+build videodepth "$root"
