@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's stream: frames in, depth out, and the recurrent state in between.
+
+The state says what the network has seen. It is set back to zero whenever the next frame does not
+follow from the last one, and every such reset is told with its reason.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.engines.engine import Engine, EngineSpec, State
+from videodepth_ros.errors import InputError
+from videodepth_ros.frames import DepthMap, Frame
+from videodepth_ros.models.catalogue import ModelCard
+from videodepth_ros.models.preprocess import budget_size, network_input
+from videodepth_ros.stream.scale import depth_from_inverse
+from videodepth_ros.stream.upsample import confidence, relief, upsample
+
+
+class ResetReason(str, Enum):
+    """Why the recurrent state was set back to zero."""
+
+    REQUESTED = 'requested'    # somebody asked for it
+    TIME_BACK = 'time_back'    # the stamps ran backwards, as when a bag starts again
+    GAP = 'gap'                # the stamps leapt forwards by more than max_gap_s
+    SIZE = 'size'              # the image has another size
+    FRAME_ID = 'frame_id'      # the image comes from another camera
+    CLOCK_JUMP = 'clock_jump'  # the ROS clock was set
+    NOT_FINITE = 'not_finite'  # the network answered with NaN, which stays in its state
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """What an operator may choose; each may change between two frames, ``max_pixels`` too.
+
+    max_gap_s    stamps further apart than this are not one stream
+    max_pixels   budget of network pixels; 0: the model's own
+    output       'camera' or 'network': whose size the depth has
+    max_range_m  beyond this nothing was hit (+inf); 0: no limit
+    edge_ratio   neighbouring depths of a greater ratio are two surfaces; 0: there are none
+    scale_factor multiplies every depth
+    """
+
+    max_gap_s: float = 2.0
+    max_pixels: int = 0
+    output: str = 'camera'
+    max_range_m: float = 0.0
+    edge_ratio: float = 1.25
+    scale_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one frame became; ``reset`` is why the state was zero before it, if it had to be."""
+
+    depth: DepthMap
+    reset: ResetReason | None
+    engine_s: float
+
+
+class _Seen(NamedTuple):
+    """What is kept of the last frame."""
+
+    stamp_ns: int
+    frame_id: str
+    size: tuple[int, int]
+
+
+class DepthSession:
+    """The depth of one camera; used by one thread, but anybody may ask for a reset."""
+
+    def __init__(self, card: ModelCard, open_engine: Callable[[int, int], Engine],
+                 settings: SessionSettings) -> None:
+        self.settings = settings
+        self._card = card
+        self._open_engine = open_engine
+        self._engine: Engine | None = None
+        self._state: State | None = None
+        self._last: _Seen | None = None
+        self._requests: deque[ResetReason] = deque(maxlen=1)
+
+    @property
+    def spec(self) -> EngineSpec | None:
+        """What the open engine computes; None before the first frame."""
+        return self._engine.spec if self._engine else None
+
+    def request_reset(self, reason: ResetReason = ResetReason.REQUESTED) -> None:
+        """Set the state to zero before the next frame."""
+        self._requests.append(reason)
+
+    def is_open_for(self, width: int, height: int) -> bool:
+        """Tell whether images of this size can be stepped without opening an engine first."""
+        spec = self.spec
+        return spec is not None and (spec.width, spec.height) == self._network_size(width, height)
+
+    def open(self, width: int, height: int) -> Engine:
+        """Return the engine for images of this size, opened if need be, which may take minutes.
+
+        raises  InputError if the image is too small, else whatever opening an engine raises
+        """
+        if self._engine is None or not self.is_open_for(width, height):
+            size = self._network_size(width, height)
+            self._close_engine()
+            self._engine = self._open_engine(*size)
+        return self._engine
+
+    def step(self, frame: Frame) -> StepResult:
+        """Compute the depth of the next frame.
+
+        raises  InputError if this frame cannot be used; the next one may. DeviceError or
+                ModelError if the engine failed
+        """
+        self._refuse_repeated(frame)
+        engine = self.open(*frame.size)
+        image = network_input(frame.image, engine.spec.width, engine.spec.height)
+        reset = self._reset_before(frame)
+        state = engine.zero_state() if reset or self._state is None else self._state
+        self._state = None
+        start_s = time.perf_counter()
+        inverse_depth, next_state = engine.step(image, state)
+        engine_s = time.perf_counter() - start_s
+        self._last = _Seen(frame.stamp_ns, frame.frame_id, frame.size)
+        if not np.isfinite(inverse_depth.sum()):
+            self.request_reset(ResetReason.NOT_FINITE)
+            raise InputError(f'{engine.spec.model} answered with NaN or infinity on '
+                             f'{engine.spec.device} ({engine.spec.precision}); the state is reset; '
+                             'use fp32 if this happens again')
+        self._state = next_state
+        return StepResult(self._depth_map(frame, inverse_depth), reset, engine_s)
+
+    def close(self) -> None:
+        """Free the engine and forget the stream; the next frame starts another one."""
+        self._close_engine()
+        self._last = None
+        self._requests.clear()
+
+    def _close_engine(self) -> None:
+        self._state = None
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _network_size(self, width: int, height: int) -> tuple[int, int]:
+        if min(width, height) < self._card.min_size_px:
+            raise InputError(f'an image of {width}x{height} pixels is too small for '
+                             f'{self._card.name}, which needs {self._card.min_size_px} each way')
+        budget = self.settings.max_pixels or self._card.max_pixels
+        return budget_size(width, height, budget, self._card.patch)
+
+    def _refuse_repeated(self, frame: Frame) -> None:
+        last = self._last
+        if last and (last.stamp_ns, last.frame_id) == (frame.stamp_ns, frame.frame_id):
+            raise InputError(f'a second image of {frame.frame_id!r} has the stamp '
+                             f'{frame.stamp_ns * 1e-9:.9f}; stamp images when they are taken, '
+                             'and have one publisher on the topic')
+
+    def _reset_before(self, frame: Frame) -> ResetReason | None:
+        """Return why ``frame`` does not follow from the last one; None if it does."""
+        request = self._requests.pop() if self._requests else None
+        last = self._last
+        if request or last is None:
+            return request if last else None
+        step_s = (frame.stamp_ns - last.stamp_ns) * 1e-9
+        broken = {ResetReason.SIZE: frame.size != last.size,
+                  ResetReason.FRAME_ID: frame.frame_id != last.frame_id,
+                  ResetReason.TIME_BACK: step_s < 0,
+                  ResetReason.GAP: step_s > self.settings.max_gap_s}
+        return next((reason for reason, holds in broken.items() if holds), None)
+
+    def _depth_map(self, frame: Frame, inverse_depth: NDArray[np.float32]) -> DepthMap:
+        settings = self.settings
+        jumps = relief(inverse_depth, settings.edge_ratio)
+        height, width = inverse_depth.shape
+        if settings.output == 'camera':
+            width, height = frame.size
+        full = upsample(inverse_depth, jumps, width, height)
+        depth_m, source = depth_from_inverse(full, self._card.unit, frame.camera,
+                                             settings.scale_factor)
+        if settings.max_range_m > 0:
+            depth_m[depth_m > settings.max_range_m] = np.inf
+        camera = frame.camera.scaled_to(width, height) if frame.camera else None
+        return DepthMap(frame.stamp_ns, frame.frame_id, depth_m, confidence(jumps, full), camera,
+                        source)
