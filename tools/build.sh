@@ -12,16 +12,17 @@ ros=$(sourced_ros "$venv")
 export PATH=$venv/bin:$PATH
 export AMENT_PREFIX_PATH=$venv${ros:+:$AMENT_PREFIX_PATH} CMAKE_PREFIX_PATH=$venv${ros:+:${CMAKE_PREFIX_PATH:-$AMENT_PREFIX_PATH}}
 
-build() {  # $1: name, $2: folder of the sources
-  local folder=$venv/build/$1 log=$venv/build/$1.log
+build() {  # $1: name, $2: folder of the sources, $3...: options for cmake
+  local name=$1 sources=$2; shift 2
+  local folder=$venv/build/$name log=$venv/build/$name.log
   mkdir -p "$folder"
-  echo "building $1 ..."
-  { cmake -S "$2" -B "$folder" -G Ninja -Wno-dev -DCMAKE_INSTALL_PREFIX="$venv" -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" &&
+  echo "building $name ..."
+  { cmake -S "$sources" -B "$folder" -G Ninja -Wno-dev -DCMAKE_INSTALL_PREFIX="$venv" -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" "$@" &&
     cmake --build "$folder" && cmake --install "$folder"; } >"$log" 2>&1 || {
-    tail -n 30 "$log" >&2; echo "building $1 failed; the whole log is $log" >&2; exit 1; }
+    tail -n 30 "$log" >&2; echo "building $name failed; the whole log is $log" >&2; exit 1; }
 }
 
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 [ -n "$ros" ] || build tf2_msgs "$root/overlay/tf2_msgs"
 rm -rf "$site/videodepth_ros"  # a module that is gone from the tree must not live on there
-build videodepth "$root"
+build videodepth "$root" -DAMENT_CMAKE_SYMLINK_INSTALL=ON  # what is edited in the tree is what runs

@@ -34,6 +34,7 @@ class EngineSpec:
     device     what it runs on, in words for diagnostics
     precision  ``fp32`` or ``fp16``
     width, height  size of the network's input and of its output, in pixels
+    notes      what happened while it was opened, one sentence each, for the log: built, rebuilt
     """
 
     model: str
@@ -44,6 +45,7 @@ class EngineSpec:
     height: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
