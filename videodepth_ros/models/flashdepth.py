@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FlashDepth: depth of a video, frame by frame, with a recurrent state that the caller holds.
+
+Chou et al. 2025, arXiv 2504.07093. A transformer encodes the image (vit.py), a convolutional
+decoder refines it in four stages from coarse to fine (dpt.py), and between two of them Mamba-2
+layers align the frame with those before it (mamba.py). In the hybrid variant a large teacher,
+which sees a smaller image, informs the coarsest stage (fusion.py). The attributes of the modules
+are named as in the published checkpoints, so that their state dicts load unchanged.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from videodepth_ros.errors import InputError, ModelError
+from videodepth_ros.models.dpt import DPT, DPTConfig
+from videodepth_ros.models.fusion import HybridConfig, HybridFusion, Teacher
+from videodepth_ros.models.mamba import MambaConfig, TemporalMamba
+from videodepth_ros.models.vit import VIT_L, VIT_S, EncoderConfig
+
+
+@dataclass(frozen=True)
+class FlashDepthConfig:
+    """One variant of the network, by value.
+
+    mamba_stage  the decoder stage, 4 (coarsest) to 1, whose path goes through the temporal module
+    hybrid       the teacher and its fusion; None in the variants without one
+    """
+
+    encoder: EncoderConfig
+    decoder: DPTConfig
+    mamba: MambaConfig
+    mamba_stage: int
+    hybrid: HybridConfig | None = None
+
+
+_DPT_S = DPTConfig(dim=64, channels=(48, 96, 192, 384))
+_DPT_L = DPTConfig(dim=256, channels=(256, 512, 1024, 1024))
+_MAMBA_S = MambaConfig(expand=4, head_dim=32)
+_MAMBA_L = MambaConfig(expand=2, head_dim=64)
+
+# The paper has the temporal module behind the last stage; the released S and hybrid do not.
+FLASHDEPTH_S = FlashDepthConfig(VIT_S, _DPT_S, _MAMBA_S, mamba_stage=3)
+FLASHDEPTH_L = FlashDepthConfig(VIT_L, _DPT_L, _MAMBA_L, mamba_stage=1)
+FLASHDEPTH_FULL = FlashDepthConfig(
+    VIT_S, _DPT_S, _MAMBA_S, mamba_stage=3, hybrid=HybridConfig(VIT_L, _DPT_L))
+
+
+class FlashDepth(nn.Module):
+    """The network. A stream is a loop over ``step`` that hands the state on.
+
+    The output is inverse depth >= 0, nearer is higher, 0 is infinitely far, in the unit that the
+    catalogue states for the weights.
+    """
+
+    def __init__(self, config: FlashDepthConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.decoder.dim
+        self.pretrained = config.encoder.build()
+        self.depth_head = DPT(config.encoder, config.decoder)
+        self.mamba = TemporalMamba(dim, config.mamba)
+        if config.hybrid is not None:
+            self.teacher_model = Teacher(config.hybrid)
+            self.hybrid_fusion = HybridFusion(dim, config.hybrid)
+
+    def zero_state(self, batch: int = 1) -> Tensor:
+        """State (layers, B, heads, head_dim, d_state) float32 before the first frame."""
+        shape = self.config.mamba.state_shape(self.config.decoder.dim, batch)
+        return torch.zeros(shape, device=self.mamba.final_layer[1].weight.device)
+
+    def step(self, image: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Compute one frame of B independent streams.
+
+        image    (B, 3, H, W) normalised as by preprocess.py, H and W multiples of the patch
+        state    what the last step returned; None starts the streams
+        returns  inverse depth (B, H, W) float32, and the state after this frame
+        raises   InputError where the size cannot be computed
+        """
+        return self._run(image, state, frames=1)
+
+    forward = step
+
+    def sequence(self, images: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Compute T frames at once: what ``step`` computes frame by frame, but faster.
+
+        images   (B, T, 3, H, W)
+        returns  inverse depth (B, T, H, W) float32, and the state after the last frame
+        raises   InputError where the size cannot be computed
+        """
+        frames = images.shape[1]
+        inverse_depth, state = self._run(images.flatten(0, 1), state, frames)
+        return inverse_depth.unflatten(0, (-1, frames)), state
+
+    def _run(self, images: Tensor, state: Tensor | None, frames: int) -> tuple[Tensor, Tensor]:
+        """Only the temporal module sees that images (B * frames, 3, H, W) are frames."""
+        size = images.shape[-2:]
+        patch = self.config.encoder.patch
+        if size[0] % patch or size[1] % patch:
+            raise InputError(f'an image of {size[1]}x{size[0]} is not made of whole patches: '
+                             f'both sides must be multiples of {patch}')
+        if state is None:
+            state = self.zero_state(len(images) // frames)
+        decoder = self.depth_head
+        levels = decoder.levels(self.pretrained(images))
+        path = decoder.stage_4(levels[3], levels[2].shape[-2:])
+        if self.config.hybrid is not None:
+            path = self.hybrid_fusion(path, self.teacher_model(images))
+        for stage in (4, 3, 2, 1):
+            if stage < 4:
+                path = decoder.stage(stage, path, levels)
+            if stage == self.config.mamba_stage:
+                path, state = self.mamba(path, state, frames)
+        return decoder.head(path, size).float(), state
+
+
+def load_flashdepth(config: FlashDepthConfig, path: Path | str) -> FlashDepth:
+    """Return the network with the weights of a checkpoint, in float32 and ready to run.
+
+    path    a published ``.pth``, with or without its ``model`` key, or a ``.safetensors``
+    raises  ModelError where the file cannot be read or is not exactly of this variant
+    """
+    weights = read_weights(Path(path))
+    with torch.device('meta'):   # without storage: every tensor comes from the file
+        model = FlashDepth(config)
+    problem = mismatch({k: tuple(v.shape) for k, v in model.state_dict().items()},
+                       {k: tuple(v.shape) for k, v in weights.items()})
+    if problem:
+        raise ModelError(f'{path} does not hold the weights of this variant: {problem}')
+    model.load_state_dict(weights, assign=True)
+    return model.float().requires_grad_(True).eval()
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint by name, on the CPU; no code of the file is run.
+
+    raises  ModelError where the file cannot be read or holds something else
+    """
+    try:
+        if path.suffix == '.safetensors':
+            from safetensors.torch import load_file
+            return load_file(path)
+        content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
+    if isinstance(content, dict) and isinstance(content.get('model'), dict):
+        content = content['model']
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ModelError(f'{path} is not a state dict: it must map names to tensors, '
+                         "at the top or under 'model'")
+    return dict(content)
+
+
+Shapes = dict[str, tuple[int, ...]]
+"""Shape of each tensor by name, inside the models floor."""
+
+
+def mismatch(wanted: Shapes, found: Shapes) -> str | None:
+    """Say in one line how ``found`` differs from ``wanted``; None where it does not."""
+    facts = []
+    for verb, names in (('lacks', wanted.keys() - found.keys()),
+                        ('has besides', found.keys() - wanted.keys())):
+        if names:
+            facts.append(f'{verb} {len(names)} tensors, such as {min(names)}')
+    bent = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
+    if bent:
+        facts.append(f'{len(bent)} have another shape, such as {bent[0]} with {found[bent[0]]} '
+                     f'instead of {wanted[bent[0]]}')
+    return '; '.join(facts) or None
