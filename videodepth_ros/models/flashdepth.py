@@ -72,7 +72,7 @@ class FlashDepth(nn.Module):
     def zero_state(self, batch: int = 1) -> Tensor:
         """State (layers, B, heads, head_dim, d_state) float32 before the first frame."""
         shape = self.config.mamba.state_shape(self.config.decoder.dim, batch)
-        return torch.zeros(shape, device=self.mamba.final_layer[1].weight.device)
+        return torch.zeros(shape, device=next(self.parameters()).device)
 
     def step(self, image: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compute one frame of B independent streams.

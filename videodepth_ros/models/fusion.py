@@ -8,12 +8,13 @@ The coarsest decoder path of the student looks up that of the teacher by cross-a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videodepth_ros.models.dpt import DPT, DPTConfig, resize
-from videodepth_ros.models.vit import EncoderConfig
+from videodepth_ros.models.vit import EncoderConfig, zero_linear
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class HybridFusion(nn.Module):
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Student (B, C, h, w) and teacher (B, D, g, v) to the informed student (B, C, h, w)."""
         tokens = student.flatten(2).transpose(1, 2)
-        blocks = self.blocks[0]
+        blocks = cast('list[FusionBlock]', self.blocks[0])
         # Projected once, by the first block; the other blocks' own projections never run.
         context = blocks[0].context_proj(teacher.flatten(2).transpose(1, 2))
         for block in blocks:
@@ -93,11 +94,8 @@ class FusionBlock(nn.Module):
         self.context_norm = nn.LayerNorm(dim)
         self.context_proj = nn.Linear(config.decoder.dim, dim)
         self.attention = CrossAttention(dim, config.heads)
-        self.mlp = nn.Sequential(nn.Linear(dim, config.mlp_ratio * dim), nn.GELU(),
-                                 nn.Linear(config.mlp_ratio * dim, dim))
-        for last in (self.attention.proj, self.mlp[-1]):   # training starts from the student
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        hidden = config.mlp_ratio * dim
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), zero_linear(hidden, dim))
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Tokens (B, N, C) and context (B, M, C) to tokens (B, N, C)."""
@@ -113,7 +111,7 @@ class CrossAttention(nn.Module):
         self.heads = heads
         self.q = nn.Linear(dim, dim, bias=False)
         self.kv = nn.Linear(dim, 2 * dim, bias=False)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = zero_linear(dim, dim)
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Tokens (B, N, C) and context (B, M, C) to tokens (B, N, C)."""

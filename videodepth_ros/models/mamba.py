@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from videodepth_ros.errors import InputError
 from videodepth_ros.models.dpt import resize
+from videodepth_ros.models.vit import zero_linear
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,7 @@ class TemporalMamba(nn.Module):
         self.config = config
         self.blocks = nn.ModuleList(
             [nn.ModuleList(MambaBlock(dim, config) for _ in range(config.layers))])
-        self.final_layer = nn.Sequential(nn.GELU(), nn.Linear(dim, dim))
-        for parameter in self.final_layer.parameters():   # training starts from the still image
-            nn.init.zeros_(parameter)
+        self.final_layer = nn.Sequential(nn.GELU(), zero_linear(dim, dim))
 
     def forward(self, maps: Tensor, state: Tensor, frames: int = 1) -> tuple[Tensor, Tensor]:
         """Return maps of the same shape, and the state after the last frame.
@@ -73,7 +72,7 @@ class TemporalMamba(nn.Module):
         pooled = average_pool(maps, pooled_size(size, self.config.pool))
         tokens = pooled.flatten(2).transpose(1, 2).unflatten(0, (-1, frames))
         states = []
-        for block, before in zip(self.blocks[0], state.unbind(), strict=True):
+        for block, before in zip(self.blocks[0].children(), state.unbind(), strict=True):
             tokens, after = block(tokens, before)
             states.append(after)
         mixed = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, pooled.shape[-2:])

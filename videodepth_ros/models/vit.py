@@ -195,6 +195,14 @@ class VisionTransformer(nn.Module):
         return torch.cat((of_class, grid), dim=1).to(self.pos_embed.dtype)
 
 
+def zero_linear(width_in: int, width_out: int) -> nn.Linear:
+    """Return a linear layer that starts as zero, so that its branch starts without effect."""
+    layer = nn.Linear(width_in, width_out)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 @lru_cache(maxsize=32)
 def cubic_matrix(source: int, target: int) -> NDArray[np.float32]:
     """Cubic resampling of ``source`` samples to ``target`` as a matrix (target, source) float32.
