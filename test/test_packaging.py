@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a ROS user meets: the package's manifest, its messages and its programs."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+RIHS_TFMESSAGE = 'RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087'
+
+
+def package_prefix() -> str:
+    packages = pytest.importorskip('ament_index_python.packages', reason='ROS 2 is not installed')
+    try:
+        return packages.get_package_prefix('videodepth')
+    except packages.PackageNotFoundError:
+        pytest.skip('the package is not built: run make setup')
+
+
+def test_one_version_everywhere(root):
+    manifest = ET.parse(root / 'package.xml').getroot()
+    setup = configparser.ConfigParser()
+    setup.read(root / 'setup.cfg')
+    newest = re.search(r'^(\d+\.\d+\.\d+)', (root / 'CHANGELOG.rst').read_text(), re.MULTILINE)
+    assert newest
+    assert manifest.findtext('version') == setup['metadata']['version'] == newest.group(1)
+
+
+def test_the_manifest_is_valid(root):
+    catkin = pytest.importorskip('catkin_pkg.package', reason='catkin_pkg is not installed')
+    warnings: list[str] = []
+    package = catkin.parse_package(str(root / 'package.xml'), warnings=warnings)
+    package.validate(warnings=warnings)
+    assert package.name == 'videodepth'
+    assert package.package_format == 3
+    assert not warnings
+
+
+def test_messages_are_built():
+    package_prefix()
+    from videodepth.msg import Status
+
+    assert Status.RUNNING == 'running'
+
+
+def test_tf2_msgs_is_the_interface_that_ros_knows():
+    packages = pytest.importorskip('ament_index_python.packages', reason='ROS 2 is not installed')
+    share = Path(packages.get_package_share_directory('tf2_msgs'))
+    described = json.loads((share / 'msg' / 'TFMessage.json').read_text())['type_hashes']
+    hashes = {entry['type_name']: entry['hash_string'] for entry in described}
+    assert hashes['tf2_msgs/msg/TFMessage'] == RIHS_TFMESSAGE
+
+
+@pytest.mark.parametrize('program', ['bin/videodepth', 'lib/videodepth/live_node'])
+def test_programs_are_installed_and_start(program):
+    path = os.path.join(package_prefix(), program)
+    assert os.access(path, os.X_OK)
+    if program.endswith('videodepth'):
+        subprocess.run([path, '--help'], check=True, stdout=subprocess.DEVNULL)
