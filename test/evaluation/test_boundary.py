@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videodepth_ros.errors import InputError
+from videodepth_ros.evaluation.boundary import boundary_f1
+
+GOLDENS = Path(__file__).parents[2].parent / 'shared' / 'goldens' / 'depthpro'
+
+
+def step_edge(column: int, near: float = 1.0, far: float = 2.0) -> np.ndarray:
+    depth_m = np.full((6, 8), far)
+    depth_m[:, :column] = near
+    return depth_m
+
+
+def test_equal_maps_score_one_only_where_every_direction_has_an_edge():
+    depth_m = np.ones((9, 9))
+    depth_m[3:6, 3:6] = 2.0
+    assert boundary_f1(depth_m, depth_m) == pytest.approx(1.0)
+    # A vertical step has edges in one of four directions: precision = recall = 1/4.
+    assert boundary_f1(step_edge(4), step_edge(4)) == pytest.approx(0.25)
+
+
+def test_an_edge_one_pixel_off_scores_nothing():
+    assert boundary_f1(step_edge(3), step_edge(4)) == 0.0
+
+
+def test_ratio_decides_which_thresholds_see_the_edge():
+    # A ratio of 1.10 passes the thresholds 1.05, 1.072 and 1.094 of ten, each weighted by itself.
+    thresholds = np.linspace(1.05, 1.25, 10)
+    weak = step_edge(4, 1.0, 1.10)
+    expected = thresholds[:3].sum() / thresholds.sum() * 0.25
+    assert boundary_f1(weak, weak) == pytest.approx(expected)
+
+
+def test_scale_cancels_and_flat_maps_score_zero():
+    truth = step_edge(4)
+    assert boundary_f1(3.7 * truth, truth) == pytest.approx(boundary_f1(truth, truth))
+    assert boundary_f1(np.ones_like(truth), truth) == 0.0
+
+
+def test_predicted_edges_where_the_truth_is_unknown_are_not_held_against_it():
+    truth = np.ones((9, 12))
+    truth[3:6, 3:6] = 2.0
+    predicted = truth.copy()
+    predicted[:, 9:] = 5.0
+    assert boundary_f1(predicted, truth) < 1.0
+    truth[:, 8:] = np.nan
+    assert boundary_f1(predicted, truth) == pytest.approx(1.0)
+
+
+def test_sky_behind_a_roof_is_an_edge():
+    truth = np.full((9, 9), np.inf)
+    truth[3:6, 3:6] = 20.0
+    assert boundary_f1(truth, truth) == pytest.approx(1.0)
+
+
+def test_unequal_sizes_are_refused():
+    with pytest.raises(InputError, match='resize'):
+        boundary_f1(np.ones((4, 4)), np.ones((4, 5)))
+
+
+@pytest.mark.skipif(not GOLDENS.is_dir(), reason='no ../shared/goldens/depthpro here')
+def test_equals_the_reference_cases():
+    cases = json.loads((GOLDENS / 'boundary.json').read_text())['cases']
+    arrays = np.load(GOLDENS / 'boundary_inputs.npz')
+    for name, golden in cases.items():
+        index, kind = name.split('_', 1)
+        value = boundary_f1(arrays[f'pred{index}_{kind}'], arrays[f'gt{index}'])
+        assert value == pytest.approx(golden['SI_boundary_F1'], abs=1e-12), name

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of a depth sequence against truth, aligned once for the whole sequence or not at all.
+
+Conventions of FlashDepth (arXiv 2504.07093, its evaluation code): scale and shift are a
+least-squares fit in inverse depth over all pixels of the sequence whose truth is nearer than
+70 m; predictions are clipped to that range. Beside the prediction stand the two predictors that
+need no image, fitted to the truth in the same way: one inverse depth for the whole sequence, and
+one that grows linearly down the image. A network that does not beat them has learned nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.errors import InputError
+from videodepth_ros.evaluation.boundary import boundary_f1
+from videodepth_ros.evaluation.sums import Alignment, Array, DepthErrors, ErrorSums, Moments
+
+Line = tuple[float, float]
+"""Scale and shift."""
+
+MAX_DEPTH_M = 70.0
+MIN_DEPTH_M = 1e-3
+ASPECT_TOLERANCE = 0.1
+STEADY = 0.01
+"""A pixel stands still for `flicker` while its true depth changes by less than this share."""
+
+
+@dataclass(frozen=True)
+class DepthPair:
+    """Predicted and true depth of one frame.
+
+    predicted_m  (h, w) floating, Z in metres; NaN or <= 0 unknown, +inf nothing hit
+    truth_m      (H, W) floating, Z in metres; NaN, +inf and <= 0 are not judged
+    """
+
+    stamp_ns: int
+    predicted_m: Array
+    truth_m: Array
+
+
+@dataclass(frozen=True)
+class FrameDepth:
+    """One frame: its errors under the sequence's alignment, and the scale that it alone wants."""
+
+    stamp_ns: int
+    errors: DepthErrors
+    boundary_f1: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class DepthReport:
+    """Errors of one sequence over all judged pixels.
+
+    scale, shift_per_m   true inverse depth = scale * predicted inverse depth + shift, as applied
+    boundary_f1          mean over frames
+    scale_drift          standard deviation over frames of the least-squares scale of each frame,
+                         divided by its mean
+    flicker              mean |ln| of the ratio of consecutive predictions where the truth stands
+                         still; NaN where it never does
+    coverage             share of judged pixels for which the prediction has a value
+    """
+
+    alignment: Alignment
+    scale: float
+    shift_per_m: float
+    max_depth_m: float
+    frames: int
+    errors: DepthErrors
+    boundary_f1: float
+    scale_drift: float
+    flicker: float
+    coverage: float
+    best_constant: DepthErrors
+    best_gradient: DepthErrors
+    per_frame: tuple[FrameDepth, ...]
+
+
+class _Judged:
+    """One pair at the truth's size: the pixels that count, and both inverse depths there.
+
+    pixels            (H, W) bool, both known
+    predicted_per_m   (N,) floating, inverse depth of those pixels; `true_per_m` likewise
+    row               (N,) float32, how far down the image each lies, 0 to 1
+    """
+
+    def __init__(self, pair: DepthPair, max_depth_m: float) -> None:
+        self.stamp_ns, self.truth_m, self.max_depth_m = pair.stamp_ns, pair.truth_m, max_depth_m
+        self.predicted_m = resize_nearest(pair.predicted_m, pair.truth_m.shape)
+        self.has_truth: NDArray[np.bool_] = (self.truth_m > 0) & (self.truth_m <= max_depth_m)
+        self.pixels: NDArray[np.bool_] = self.has_truth & (self.predicted_m > 0)
+        self.predicted_per_m = 1 / self.predicted_m[self.pixels]
+        self.true_per_m = 1 / self.truth_m[self.pixels]
+        height = self.truth_m.shape[0]
+        rows = ((np.arange(height) + 0.5) / height).astype(np.float32)
+        self.row = np.repeat(rows, np.count_nonzero(self.pixels, axis=1))
+
+    def moments(self) -> Moments:
+        """Return what the frame adds to the fit of the prediction to the truth."""
+        return Moments.of(self.predicted_per_m, self.true_per_m)
+
+    def sums(self, depth_m: Array) -> ErrorSums:
+        """Return the errors of ``depth_m``, (N,) floating, at the pixels that count."""
+        return ErrorSums.of(depth_m, self.truth_m[self.pixels])
+
+    def aligned_m(self, line: Line) -> Array:
+        """Return the aligned prediction, (H, W) floating, NaN where it is unknown."""
+        known_m = np.where(self.predicted_m > 0, self.predicted_m, np.nan)
+        return depth_from(1 / known_m, line, self.max_depth_m)
+
+    def report(self, sums: ErrorSums, aligned_m: Array) -> FrameDepth:
+        """Return the facts of this frame alone."""
+        truth_m = np.where(self.truth_m > 0, self.truth_m, np.nan)
+        return FrameDepth(self.stamp_ns, sums.errors(), boundary_f1(aligned_m, truth_m),
+                          self.moments().line(Alignment.SCALE)[0])
+
+
+def depth_from(x: Array, line: Line, max_depth_m: float) -> Array:
+    """Return the depth in metres of the inverse depth ``scale * x + shift``, clipped to range."""
+    scale, shift = line
+    depth_m: Array = 1 / np.clip(scale * x + shift, 1 / max_depth_m, 1 / MIN_DEPTH_M)
+    return depth_m
+
+
+def resize_nearest(depth_m: Array, shape: tuple[int, ...]) -> Array:
+    """Return ``depth_m`` (h, w) at ``shape`` (H, W): the value of the nearest pixel centre.
+
+    Nothing is interpolated, for a depth between two surfaces exists nowhere.
+    raises   InputError if the two do not have the same aspect
+    """
+    (h, w), (height, width) = depth_m.shape, shape
+    if (h, w) == (height, width):
+        return depth_m
+    if abs(w * height / (h * width) - 1) > ASPECT_TOLERANCE:
+        raise InputError(f'the prediction is {w}x{h} and the truth {width}x{height}: these are '
+                         'not the same view; compare depth of one camera')
+    rows = (2 * np.arange(height) + 1) * h // (2 * height)
+    columns = (2 * np.arange(width) + 1) * w // (2 * width)
+    resized: Array = depth_m[rows[:, None], columns]
+    return resized
+
+
+def evaluate_depth(pairs: Iterable[DepthPair], alignment: Alignment = Alignment.NONE,
+                   max_depth_m: float = MAX_DEPTH_M) -> DepthReport:
+    """Compare a sequence of depth maps with the truth.
+
+    pairs    in order of time; gone through twice, so a list or something that can start again
+    raises   InputError if no pixel of any pair can be judged, or sizes do not fit
+    """
+    fits = _fit(pairs, alignment, max_depth_m)
+    frames, predicted, constant, gradient = [], ErrorSums(), ErrorSums(), ErrorSums()
+    log_steps = []
+    last: tuple[Array, Array] | None = None
+    for judged in (_Judged(pair, max_depth_m) for pair in pairs):
+        aligned_m = judged.aligned_m(fits.prediction)
+        if last is not None:
+            log_steps.append(_log_steps(*last, aligned_m, judged.truth_m))
+        last = aligned_m, judged.truth_m
+        if judged.pixels.any():
+            sums = judged.sums(aligned_m[judged.pixels])
+            predicted += sums
+            constant += judged.sums(depth_from(judged.row, fits.constant, max_depth_m))
+            gradient += judged.sums(depth_from(judged.row, fits.gradient, max_depth_m))
+            frames.append(judged.report(sums, aligned_m))
+    scales = np.array([frame.scale for frame in frames])
+    return DepthReport(
+        alignment=alignment, scale=fits.prediction[0], shift_per_m=fits.prediction[1],
+        max_depth_m=max_depth_m, frames=len(frames), errors=predicted.errors(),
+        boundary_f1=float(np.mean([frame.boundary_f1 for frame in frames])),
+        scale_drift=float(scales.std() / scales.mean()), flicker=_mean(log_steps),
+        coverage=fits.coverage, best_constant=constant.errors(), best_gradient=gradient.errors(),
+        per_frame=tuple(frames))
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """Scale and shift in inverse depth, of the prediction and of both predictors without image."""
+
+    prediction: Line
+    constant: Line
+    gradient: Line
+    coverage: float
+
+
+def _fit(pairs: Iterable[DepthPair], alignment: Alignment, max_depth_m: float) -> _Fits:
+    prediction, rows, has_truth, frames = Moments(), Moments(), 0, 0
+    for judged in (_Judged(pair, max_depth_m) for pair in pairs):
+        prediction += judged.moments()
+        rows += Moments.of(judged.row, judged.true_per_m)
+        has_truth += int(np.count_nonzero(judged.has_truth))
+        frames += 1
+    if not prediction.n:
+        raise InputError(f'no pixel of {frames} frames has both a prediction and a truth between '
+                         f'0 and {max_depth_m:g} m; check topics, units and stamps')
+    return _Fits(prediction.line(alignment), (0.0, rows.y / rows.n),
+                 rows.line(Alignment.SCALE_SHIFT), prediction.n / has_truth)
+
+
+def _log_steps(last_m: Array, last_truth_m: Array, depth_m: Array, truth_m: Array) -> Array:
+    """Return |ln| of the change of each prediction between two frames where the truth is still."""
+    if last_truth_m.shape != truth_m.shape:
+        return np.empty(0)
+    with np.errstate(invalid='ignore'):   # sky, and unknown: inf - inf and NaN are not still
+        still = np.abs(truth_m - last_truth_m) < STEADY * truth_m
+        steps = np.abs(np.log(depth_m[still] / last_m[still]))
+    known: Array = steps[~np.isnan(steps)]
+    return known
+
+
+def _mean(parts: list[Array]) -> float:
+    count = sum(part.size for part in parts)
+    return float(sum(part.sum() for part in parts) / count) if count else float('nan')

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sums that add up over frames: a least-squares line, and the errors of a set of depths.
+
+Whatever is computed for a sequence is the sum over its frames, so none has to be kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+class Alignment(str, Enum):
+    """How the prediction's inverse depth is fitted to the truth's, once for a sequence."""
+
+    NONE = 'none'
+    SCALE = 'scale'
+    SCALE_SHIFT = 'scale_shift'
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums for a least-squares line y = scale * x + shift; those of two sets add up."""
+
+    n: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    xx: float = 0.0
+    xy: float = 0.0
+
+    @classmethod
+    def of(cls, x: Array, y: Array) -> Moments:
+        """Return the sums of N points; x and y (N,) floating."""
+        return cls(x.size, float(x.sum(dtype=np.float64)), float(y.sum(dtype=np.float64)),
+                   float(np.square(x, dtype=np.float64).sum()),
+                   float(np.multiply(x, y, dtype=np.float64).sum()))
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.n + other.n, self.x + other.x, self.y + other.y,
+                       self.xx + other.xx, self.xy + other.xy)
+
+    def line(self, alignment: Alignment) -> tuple[float, float]:
+        """Return scale and shift; of a constant x only the shift can be known."""
+        if alignment is Alignment.NONE:
+            return 1.0, 0.0
+        if alignment is Alignment.SCALE:
+            return (self.xy / self.xx if self.xx > 0 else 1.0), 0.0
+        spread = self.n * self.xx - self.x ** 2
+        if spread <= 1e-12 * self.n * self.xx:
+            return 0.0, self.y / self.n
+        scale = (self.n * self.xy - self.x * self.y) / spread
+        return scale, (self.y - scale * self.x) / self.n
+
+
+@dataclass(frozen=True)
+class DepthErrors:
+    """Mean |p - t| / t, root mean square of p - t in metres, share with max(p/t, t/p) < 1.25."""
+
+    abs_rel: float
+    rmse_m: float
+    delta_1_25: float
+
+
+@dataclass(frozen=True)
+class ErrorSums:
+    """Sums behind `DepthErrors`; those of two sets of pixels add up."""
+
+    n: int = 0
+    abs_rel: float = 0.0
+    square_m2: float = 0.0
+    within: int = 0
+
+    @classmethod
+    def of(cls, predicted_m: Array, truth_m: Array) -> ErrorSums:
+        """Return the sums of N pixels; both (N,) floating, metres, positive."""
+        error = predicted_m - truth_m
+        ratio = np.maximum(predicted_m / truth_m, truth_m / predicted_m)
+        return cls(truth_m.size, float(np.abs(error / truth_m).sum(dtype=np.float64)),
+                   float(np.square(error, dtype=np.float64).sum()),
+                   int(np.count_nonzero(ratio < 1.25)))
+
+    def __add__(self, other: ErrorSums) -> ErrorSums:
+        return ErrorSums(self.n + other.n, self.abs_rel + other.abs_rel,
+                         self.square_m2 + other.square_m2, self.within + other.within)
+
+    def errors(self) -> DepthErrors:
+        """Return the means; NaN of no pixels at all."""
+        if not self.n:
+            return DepthErrors(np.nan, np.nan, np.nan)
+        return DepthErrors(self.abs_rel / self.n, float(np.sqrt(self.square_m2 / self.n)),
+                           self.within / self.n)
