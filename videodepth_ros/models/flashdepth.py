@@ -30,6 +30,8 @@ class FlashDepthConfig:
 
     mamba_stage  the decoder stage, 4 (coarsest) to 1, whose path goes through the temporal module
     hybrid       the teacher and its fusion; None in the variants without one
+    log_output   the last layer gives log(1 + inverse depth), in which an error weighs the same
+                 near and far; the published variants give inverse depth itself
     """
 
     encoder: EncoderConfig
@@ -37,6 +39,7 @@ class FlashDepthConfig:
     mamba: MambaConfig
     mamba_stage: int
     hybrid: HybridConfig | None = None
+    log_output: bool = False
 
 
 _DPT_S = DPTConfig(dim=64, channels=(48, 96, 192, 384))
@@ -116,7 +119,8 @@ class FlashDepth(nn.Module):
                 path = decoder.stage(stage, path, levels)
             if stage == self.config.mamba_stage:
                 path, state = self.mamba(path, state, frames)
-        return decoder.head(path, size).float(), state
+        head = decoder.head(path, size).float()
+        return head.expm1() if self.config.log_output else head, state
 
 
 def load_flashdepth(config: FlashDepthConfig, path: Path | str) -> FlashDepth:
