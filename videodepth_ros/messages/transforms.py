@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stamps, poses and transforms: message fields <-> integer nanoseconds and 4x4 matrices.
+
+A pose of the camera in the map and the transform with parent map and child camera are the same
+numbers: T_map_cam. Quaternions are (x, y, z, w), of length one, and written with w >= 0, for q and
+-q are the same rotation and a sign that jumps disturbs who filters them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.errors import InputError
+
+Matrix = NDArray[np.float64]
+
+_NS = 1_000_000_000
+
+
+def stamp_ns(stamp: Any) -> int:
+    """Return a builtin_interfaces/Time (or a Duration) in nanoseconds."""
+    return int(stamp.sec) * _NS + int(stamp.nanosec)
+
+
+def set_stamp(stamp: Any, ns: int) -> None:
+    """Write nanoseconds into a builtin_interfaces/Time, in place.
+
+    raises  InputError if the time does not fit its 32-bit seconds
+    """
+    if not 0 <= ns < 2**31 * _NS:
+        raise InputError(f'time {ns} ns is not between 0 and 2**31 s, which is what a ROS stamp '
+                         'can hold; look at the clock that it came from')
+    stamp.sec, stamp.nanosec = divmod(int(ns), _NS)
+
+
+def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> Matrix:
+    """Return the rotation matrix, (3, 3) float64, of a quaternion of any length but zero.
+
+    raises  InputError if the quaternion is zero or not finite, as in a message that nobody filled
+    """
+    q = np.array([x, y, z, w], np.float64)
+    length = float(np.linalg.norm(q))
+    if not (np.isfinite(length) and length > 1e-9):
+        raise InputError(f'quaternion ({x}, {y}, {z}, {w}) is no rotation; its length must be 1')
+    x, y, z, w = (q / length).tolist()
+    return np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                     [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                     [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
+
+
+def quaternion_from_rotation(R: Matrix) -> tuple[float, float, float, float]:
+    """Return the unit quaternion (x, y, z, w) with w >= 0 of a rotation matrix.
+
+    The eigenvector of the largest eigenvalue of Bar-Itzhack's symmetric matrix (J. Guidance 23(6),
+    2000) has no branches and gives the nearest rotation where R is slightly off.
+    R       (3, 3) float64
+    raises  InputError if R is not a rotation (to 1e-3)
+    """
+    if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
+        raise InputError(f'{R.tolist()} is not a rotation matrix')
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = R
+    symmetric = np.array([[xx - yy - zz, yx + xy, zx + xz, zy - yz],
+                          [yx + xy, yy - xx - zz, zy + yz, xz - zx],
+                          [zx + xz, zy + yz, zz - xx - yy, yx - xy],
+                          [zy - yz, xz - zx, yx - xy, xx + yy + zz]]) / 3.0
+    q = np.linalg.eigh(symmetric)[1][:, -1]
+    x, y, z, w = (q if q[3] >= 0 else -q).tolist()
+    return x, y, z, w
+
+
+def _matrix(position: Any, rotation: Any) -> Matrix:
+    T = np.eye(4)
+    T[:3, :3] = rotation_from_quaternion(rotation.x, rotation.y, rotation.z, rotation.w)
+    T[:3, 3] = position.x, position.y, position.z
+    return T
+
+
+def _fill(position: Any, rotation: Any, T: Matrix) -> None:
+    rotation.x, rotation.y, rotation.z, rotation.w = quaternion_from_rotation(T[:3, :3])
+    position.x, position.y, position.z = T[:3, 3].tolist()
+
+
+def matrix_from_pose(pose: Any) -> Matrix:
+    """Return T_parent_child, (4, 4) float64, of a geometry_msgs/Pose."""
+    return _matrix(pose.position, pose.orientation)
+
+
+def matrix_from_transform(transform: Any) -> Matrix:
+    """Return T_parent_child, (4, 4) float64, of a geometry_msgs/Transform."""
+    return _matrix(transform.translation, transform.rotation)
+
+
+def fill_pose(pose: Any, T_parent_child: Matrix) -> None:
+    """Write T_parent_child, (4, 4), into a geometry_msgs/Pose; InputError if it is no rotation."""
+    _fill(pose.position, pose.orientation, T_parent_child)
+
+
+def fill_transform(transform: Any, T_parent_child: Matrix) -> None:
+    """Write T_parent_child, (4, 4), into a geometry_msgs/Transform; InputError as fill_pose."""
+    _fill(transform.translation, transform.rotation, T_parent_child)
