@@ -9,6 +9,8 @@ from typing import Any, NewType, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.errors import InputError
+
 State = NewType('State', object)
 """The recurrent state of one stream, opaque: an array of the engine's own device.
 
@@ -46,6 +48,14 @@ class EngineSpec:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...] = ()
+
+
+def check_image(image: NDArray[np.float32], spec: EngineSpec) -> None:
+    """Raise InputError unless ``image`` is (3, height, width) float32 at the size of ``spec``."""
+    wanted = (3, spec.height, spec.width)
+    if image.shape != wanted or image.dtype != np.float32:
+        raise InputError(f'the engine takes a float32 image of {wanted}, not {image.dtype} of '
+                         f'{image.shape}; make it with preprocess.network_input')
 
 
 class Engine(Protocol):

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An exported graph in ONNX Runtime on the CPU: the default where there is no GPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from videodepth_ros.engines.engine import EngineSpec, State, TensorSpec, check_image
+from videodepth_ros.engines.graph import IMAGE, STATE_IN, facts_from_metadata
+from videodepth_ros.errors import DeviceError, ModelError
+
+_ORT_ERRORS = (ort_errors.EPFail, ort_errors.Fail, ort_errors.InvalidArgument,
+               ort_errors.InvalidGraph, ort_errors.InvalidProtobuf, ort_errors.NoSuchFile,
+               ort_errors.NotImplemented, ort_errors.RuntimeException)
+
+
+class OnnxEngine:
+    """A graph written by ``export_onnx``. Its states are arrays (layers, 1, heads, P, N)."""
+
+    def __init__(self, path: Path, threads: int = 0, notes: tuple[str, ...] = ()) -> None:
+        """Load the graph at ``path``.
+
+        threads  that compute one frame; 0 takes the cores that this process may use
+        notes    what happened on the way to the file, handed on in the spec
+        raises   ModelError if the file cannot be read or is not such a graph
+        """
+        threads = threads or _usable_cores()
+        try:
+            self._session = ort.InferenceSession(
+                str(path), session_options(threads), providers=['CPUExecutionProvider'])
+        except _ORT_ERRORS as error:
+            raise ModelError(f'ONNX Runtime {ort.__version__} cannot load {path}: {error}; '
+                             'export it again with `videodepth export`') from error
+        facts = facts_from_metadata(
+            self._session.get_modelmeta().custom_metadata_map, str(path))
+        self.spec = EngineSpec(
+            model=facts.origin.model, engine='onnx', precision=facts.precision, notes=notes,
+            width=facts.width, height=facts.height, device=f'CPU, {threads} threads',
+            inputs=_tensor_specs(self._session.get_inputs()),
+            outputs=_tensor_specs(self._session.get_outputs()))
+
+    def zero_state(self) -> State:
+        """Return the state before the first frame."""
+        return State(np.zeros(self.spec.inputs[1].shape, np.float32))
+
+    def step(self, image: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Compute one frame, see ``Engine.step``.
+
+        The outputs are new arrays that the runtime writes into directly: whoever holds an older
+        state or depth keeps it unchanged.
+        """
+        check_image(image, self.spec)
+        binding = self._session.io_binding()
+        binding.bind_cpu_input(IMAGE, np.ascontiguousarray(image[None]))
+        binding.bind_cpu_input(STATE_IN, state)
+        outputs = [np.empty(tensor.shape, np.float32) for tensor in self.spec.outputs]
+        for tensor, array in zip(self.spec.outputs, outputs, strict=True):
+            binding.bind_output(tensor.name, 'cpu', 0, np.float32, array.shape, array.ctypes.data)
+        try:
+            self._session.run_with_iobinding(binding)
+        except _ORT_ERRORS as error:
+            raise DeviceError(f'ONNX Runtime failed on {self.spec.model}: {error}; restart the '
+                              'stream, and see whether memory has run out') from error
+        inverse_depth, after = outputs
+        return inverse_depth[0], State(after)
+
+    def close(self) -> None:
+        """Free the session's memory."""
+        del self._session
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Return options for a machine that has other things to do as well.
+
+    Threads that spin between operators gain a tenth in an endless loop, but burn both cores of a
+    small machine between the frames of a camera, and lose half as soon as other nodes run.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    options.log_severity_level = 3  # errors are raised; the runtime's own log is for its makers
+    return options
+
+
+def _usable_cores() -> int:
+    """Return how many cores to compute on: all that are ours, but of four or more one fewer.
+
+    The one is for the nodes that bring the images and take the depth.
+    """
+    cores = len(os.sched_getaffinity(0))
+    return cores if cores < 4 else cores - 1
+
+
+def _tensor_specs(tensors: Sequence[ort.NodeArg]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(tensor.name, tuple(tensor.shape), 'float32') for tensor in tensors)
