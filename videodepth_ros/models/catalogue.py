@@ -6,9 +6,7 @@ Free of torch, so that a robot which runs an exported engine can read it.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from enum import Enum
@@ -63,6 +61,14 @@ class ModelCard:
         """Whether the weights come with the package."""
         return self.name == 'nano'
 
+    @property
+    def notice(self) -> str | None:
+        """What a user must be told when the weights are used; None where there is nothing."""
+        if self.commercial_use:
+            return None
+        return (f'the weights of {self.name} are licensed {self.licence}: they must not be used '
+                'commercially')
+
 
 def _flashdepth(name: str, variant: str, licence: str, mamba_stage: int, min_size_px: int,
                 checkpoint: str) -> ModelCard:
@@ -103,3 +109,57 @@ def card(name: str) -> ModelCard:
             return known
     choices = ', '.join(known.name for known in _CARDS)
     raise ConfigError(f'there is no model {name!r}: choose one of {choices}')
+
+
+def weights_folder() -> Path:
+    """Folder of the weights that the user has brought; it need not exist.
+
+    $VIDEODEPTH_WEIGHTS, else videodepth/weights under $XDG_DATA_HOME or ~/.local/share.
+    """
+    chosen = os.environ.get('VIDEODEPTH_WEIGHTS')
+    if chosen:
+        return Path(chosen).expanduser()
+    data = Path(os.environ.get('XDG_DATA_HOME', ''))
+    if not data.is_absolute():   # as the XDG base directory specification demands
+        data = Path.home() / '.local' / 'share'
+    return data / 'videodepth' / 'weights'
+
+
+def weights_path(model: ModelCard) -> Path:
+    """Return the file of a model's weights.
+
+    raises  ModelError where it is not there, which says how to get it
+    """
+    path = (BUNDLED if model.bundled else weights_folder()) / model.weights_file
+    if path.is_file():
+        return path
+    mend = ('install the package again' if model.bundled else
+            f'get {model.source}, then run: videodepth weights import FILE')
+    raise ModelError(f'the weights of {model.name} are not at {path}: {mend}')
+
+
+def import_weights(file: Path | str) -> ModelCard:
+    """Check a checkpoint, store it among the user's weights and return whose it is.
+
+    The file is recognised by the names and shapes of its tensors, whatever it is called, and
+    stored as ``.safetensors``: no code can hide in it, and nothing but the weights is kept.
+    The store is changed in one step, so that a reader sees the old file or the new one.
+
+    raises  ModelError where the file is not exactly one of the known models,
+            ConfigError where the folder of the weights cannot be written
+    """
+    from videodepth_ros.models.variants import convert_checkpoint  # needs torch
+    folder = weights_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix='.import-', dir=folder) as workshop:
+            converted = Path(workshop) / 'weights.safetensors'
+            model = card(convert_checkpoint(Path(file), converted))
+            if model.bundled:
+                raise ModelError(f'{file} holds weights of {model.name}, which come with the '
+                                 'package and are not imported')
+            converted.replace(folder / model.weights_file)
+    except OSError as error:
+        raise ConfigError(f'weights cannot be stored in {folder}: {error}; make room, or set '
+                          'VIDEODEPTH_WEIGHTS to a folder of yours') from error
+    return model

@@ -132,8 +132,7 @@ def load_flashdepth(config: FlashDepthConfig, path: Path | str) -> FlashDepth:
     weights = read_weights(Path(path))
     with torch.device('meta'):   # without storage: every tensor comes from the file
         model = FlashDepth(config)
-    problem = mismatch({k: tuple(v.shape) for k, v in model.state_dict().items()},
-                       {k: tuple(v.shape) for k, v in weights.items()})
+    problem = mismatch(shapes_of(model.state_dict()), shapes_of(weights))
     if problem:
         raise ModelError(f'{path} does not hold the weights of this variant: {problem}')
     model.load_state_dict(weights, assign=True)
@@ -162,6 +161,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 Shapes = dict[str, tuple[int, ...]]
 """Shape of each tensor by name, inside the models floor."""
+
+
+def shapes_of(tensors: dict[str, Tensor]) -> Shapes:
+    """Shape of each tensor by name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def mismatch(wanted: Shapes, found: Shapes) -> str | None:

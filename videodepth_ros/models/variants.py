@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network behind each name of the catalogue; needs torch, as the catalogue does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from videodepth_ros.errors import ConfigError, ModelError
+from videodepth_ros.models.flashdepth import (
+    FLASHDEPTH_FULL,
+    FLASHDEPTH_L,
+    FLASHDEPTH_S,
+    FlashDepth,
+    FlashDepthConfig,
+    mismatch,
+    read_weights,
+    shapes_of,
+)
+from videodepth_ros.models.nano import NANO
+
+_CONFIGS = {
+    'nano': NANO,
+    'flashdepth-s': FLASHDEPTH_S,
+    'flashdepth-l': FLASHDEPTH_L,
+    'flashdepth': FLASHDEPTH_FULL,
+}
+
+
+def config_of(name: str) -> FlashDepthConfig:
+    """Return the network that the catalogue calls ``name``.
+
+    raises  ConfigError naming the choices
+    """
+    if name not in _CONFIGS:
+        raise ConfigError(f'there is no model {name!r}: choose one of {", ".join(_CONFIGS)}')
+    return _CONFIGS[name]
+
+
+def convert_checkpoint(source: Path, target: Path) -> str:
+    """Write the weights of a checkpoint as ``.safetensors`` and return whose they are.
+
+    The variant is the one whose tensors have exactly the names and shapes of those found. What
+    else a training checkpoint carries (its optimiser, pickled objects) is left behind.
+
+    raises  ModelError where the file cannot be read, is of no known variant or holds NaN;
+            OSError where ``target`` cannot be written
+    """
+    from safetensors.torch import save_file
+    weights = read_weights(source)
+    found = shapes_of(weights)
+    problems = {}
+    for name, config in _CONFIGS.items():
+        with torch.device('meta'):
+            problem = mismatch(shapes_of(FlashDepth(config).state_dict()), found)
+        if problem is None:
+            break
+        problems[name] = problem
+    else:
+        raise ModelError(f'{source} is of no known variant: ' + ''.join(
+            f'\n  {name}: it {problem}' for name, problem in problems.items()))
+    broken = [key for key, value in weights.items() if not value.isfinite().all()]
+    if broken:
+        raise ModelError(f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
+                         f'{broken[0]}: get the file again')
+    save_file({key: value.contiguous() for key, value in weights.items()}, target)
+    return name
