@@ -29,7 +29,8 @@ class Counts:
 class Mailbox(Generic[T]):
     """A slot for one item; any thread puts, one thread takes.
 
-    Whoever takes an item says afterwards what became of it, with ``published`` or ``reject``.
+    Whoever takes an item says afterwards what became of it: ``published``, ``reject`` or
+    ``displace``.
     """
 
     def __init__(self) -> None:
@@ -45,6 +46,11 @@ class Mailbox(Generic[T]):
         with self._changed:
             return Counts(self._received, self._published, self._displaced, self._rejected,
                           len(self._waiting) + self._taken)
+
+    @property
+    def closed(self) -> bool:
+        """Whether every item is displaced as it comes."""
+        return self._closed
 
     def put(self, item: T) -> None:
         """Leave an item; one that still waits is displaced, and so is this one once closed."""
@@ -88,6 +94,12 @@ class Mailbox(Generic[T]):
         with self._changed:
             self._taken -= 1
             self._rejected += 1
+
+    def displace(self) -> None:
+        """Count the item in hand as one that nobody wants any more."""
+        with self._changed:
+            self._taken -= 1
+            self._displaced += 1
 
     def close(self) -> None:
         """Wake the taker and displace what waits."""

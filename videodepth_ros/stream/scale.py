@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the network's inverse depth to metres: the one seam that every metric source goes through."""
+"""From the network's inverse depth to metres: the one seam for every metric source."""
 
 from __future__ import annotations
 

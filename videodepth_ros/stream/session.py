@@ -132,8 +132,8 @@ class DepthSession:
         if not np.isfinite(inverse_depth.sum()):
             self.request_reset(ResetReason.NOT_FINITE)
             raise InputError(f'{engine.spec.model} answered with NaN or infinity on '
-                             f'{engine.spec.device} ({engine.spec.precision}); the state is reset; '
-                             'use fp32 if this happens again')
+                             f'{engine.spec.device} ({engine.spec.precision}); the state is '
+                             'reset; use fp32 if this happens again')
         self._state = next_state
         return StepResult(self._depth_map(frame, inverse_depth), reset, engine_s)
 
@@ -150,11 +150,14 @@ class DepthSession:
             self._engine = None
 
     def _network_size(self, width: int, height: int) -> tuple[int, int]:
-        if min(width, height) < self._card.min_size_px:
-            raise InputError(f'an image of {width}x{height} pixels is too small for '
-                             f'{self._card.name}, which needs {self._card.min_size_px} each way')
         budget = self.settings.max_pixels or self._card.max_pixels
-        return budget_size(width, height, budget, self._card.patch)
+        size = budget_size(width, height, budget, self._card.patch)
+        if min(size) < self._card.min_size_px:
+            raise InputError(f'an image of {width}x{height} pixels makes a network input of '
+                             f'{size[0]}x{size[1]} within max_pixels {budget}, but '
+                             f'{self._card.name} needs {self._card.min_size_px} each way; '
+                             'give larger images or a larger max_pixels')
+        return size
 
     def _refuse_repeated(self, frame: Frame) -> None:
         last = self._last

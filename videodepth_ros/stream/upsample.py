@@ -44,7 +44,8 @@ def relief(inverse_depth: Array, edge_ratio: float) -> Relief:
     """
     least = cv2.erode(inverse_depth, NEIGHBOURS)
     greatest = cv2.dilate(inverse_depth, NEIGHBOURS)
-    smoothness = (least + TINY_INVERSE_DEPTH) / (greatest + TINY_INVERSE_DEPTH)
+    smoothness = np.divide(least + TINY_INVERSE_DEPTH, greatest + TINY_INVERSE_DEPTH,
+                           dtype=np.float32)
     if edge_ratio == 0:
         nowhere = np.zeros(inverse_depth.shape, np.bool_)
         return Relief(smoothness, nowhere, nowhere)
@@ -63,7 +64,8 @@ def upsample(inverse_depth: Array, jumps: Relief, width: int, height: int) -> Ar
     """Resize inverse depth (h, w) float32 to (height, width), NaN between two surfaces."""
     known = inverse_depth
     if jumps.between.any():
-        known = np.where(jumps.between, np.float32(np.nan), inverse_depth)
+        known = inverse_depth.copy()
+        known[jumps.between] = np.nan
     if (height, width) == inverse_depth.shape:
         return known
     out = cv2.resize(inverse_depth, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videodepth_ros.stream.mailbox import Counts, Mailbox
+
+
+def adds_up(counts: Counts) -> bool:
+    return counts.received == (counts.published + counts.displaced + counts.rejected
+                               + counts.in_flight)
+
+
+def test_the_newest_wins():
+    mailbox: Mailbox[str] = Mailbox()
+    for item in ('old', 'newer', 'newest'):
+        mailbox.put(item)
+    assert mailbox.take(0) == 'newest'
+    mailbox.published()
+    assert mailbox.take(0) is None
+    assert mailbox.counts == Counts(received=3, published=1, displaced=2)
+
+
+def test_an_item_in_hand_can_be_swapped_for_a_newer_one():
+    mailbox: Mailbox[str] = Mailbox()
+    mailbox.put('stale')
+    stale = mailbox.take(0)
+    assert mailbox.newer(stale) == 'stale'
+    mailbox.put('fresh')
+    assert mailbox.newer(stale) == 'fresh'
+    assert mailbox.counts == Counts(received=2, displaced=1, in_flight=1)
+
+
+def test_take_waits_no_longer_than_told():
+    begin_s = time.monotonic()
+    assert Mailbox().take(0.05) is None
+    assert 0.04 < time.monotonic() - begin_s < 2
+
+
+def test_close_wakes_the_taker_and_displaces_what_waits():
+    mailbox: Mailbox[int] = Mailbox()
+    taken = []
+    taker = threading.Thread(target=lambda: taken.append(mailbox.take(30)))
+    taker.start()
+    mailbox.close()
+    taker.join(5)
+    assert taken == [None]
+    mailbox.put(1)
+    assert mailbox.counts == Counts(received=1, displaced=1)
+    mailbox.reopen()
+    mailbox.put(2)
+    mailbox.close()
+    assert mailbox.counts == Counts(received=2, displaced=2)
+
+
+@pytest.mark.parametrize('ending', ['published', 'reject', 'displace'])
+def test_an_item_in_hand_ends_as_said(ending):
+    mailbox: Mailbox[int] = Mailbox()
+    mailbox.put(1)
+    mailbox.take(0)
+    assert mailbox.counts.in_flight == 1
+    getattr(mailbox, ending)()
+    assert mailbox.counts.in_flight == 0
+    assert adds_up(mailbox.counts)
+
+
+@given(st.lists(st.sampled_from(['put', 'take', 'newer', 'close', 'reopen'])))
+def test_the_counters_add_up_after_every_call(calls):
+    mailbox: Mailbox[int] = Mailbox()
+    in_hand = None
+    for call in calls:
+        if call == 'put':
+            mailbox.put(1)
+        elif call == 'take':
+            if in_hand is not None:
+                mailbox.published()
+            in_hand = mailbox.take(0)
+        elif call == 'newer' and in_hand is not None:
+            in_hand = mailbox.newer(in_hand)
+        elif call in ('close', 'reopen'):
+            getattr(mailbox, call)()
+        assert adds_up(mailbox.counts)
+        assert 0 <= mailbox.counts.in_flight <= 2
+
+
+def test_the_counters_add_up_at_every_instant_under_load():
+    mailbox: Mailbox[int] = Mailbox()
+    finished = threading.Event()
+
+    def produce() -> None:
+        for item in range(5000):
+            mailbox.put(item)
+        finished.set()
+
+    producers = [threading.Thread(target=produce) for _ in range(2)]
+    for producer in producers:
+        producer.start()
+    while any(producer.is_alive() for producer in producers):
+        assert adds_up(mailbox.counts)
+        item = mailbox.take(0.001)
+        if item is not None:
+            mailbox.reject() if item % 3 == 0 else mailbox.published()
+    while mailbox.take(0) is not None:
+        mailbox.published()
+    counts = mailbox.counts
+    assert counts.received == 10000
+    assert counts.in_flight == 0
+    assert adds_up(counts)

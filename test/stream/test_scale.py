@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from videodepth_ros.frames import ScaleSource
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.models.catalogue import InverseDepthUnit
+from videodepth_ros.stream.scale import depth_from_inverse
+
+CAMERA = Intrinsics(640, 480, 500.0, 500.0, 319.5, 239.5)
+
+
+def depth_of(value: float, unit: InverseDepthUnit, camera: Intrinsics | None,
+             factor: float = 1.0) -> tuple[float, ScaleSource]:
+    depth_m, source = depth_from_inverse(np.full((2, 3), value, np.float32), unit, camera, factor)
+    assert depth_m.shape == (2, 3)
+    assert depth_m.dtype == np.float32
+    return float(depth_m[0, 0]), source
+
+
+def test_nominal_unit_is_a_hundred_over_metres():
+    assert depth_of(50, InverseDepthUnit.NOMINAL, CAMERA) == (2.0, ScaleSource.MODEL)
+    assert depth_of(50, InverseDepthUnit.NOMINAL, None, 3.0) == (6.0, ScaleSource.MODEL)
+
+
+def test_canonical_unit_needs_the_focal_length():
+    depth_m = 4.0
+    canonical = 100 * CAMERA.fx / (CAMERA.width * depth_m)
+    found, source = depth_of(canonical, InverseDepthUnit.CANONICAL, CAMERA)
+    assert found == pytest.approx(depth_m, rel=1e-6)
+    assert source is ScaleSource.INTRINSICS
+    at_other_size = depth_of(canonical, InverseDepthUnit.CANONICAL, CAMERA.scaled_to(320, 240))
+    assert at_other_size == (pytest.approx(depth_m, rel=1e-6), ScaleSource.INTRINSICS)
+
+
+def test_without_a_calibration_a_common_lens_is_assumed():
+    assert depth_of(40, InverseDepthUnit.CANONICAL, None) == (2.0, ScaleSource.MODEL)
+
+
+def test_nothing_hit_is_infinite_and_unknown_stays_unknown():
+    assert depth_of(0, InverseDepthUnit.NOMINAL, None)[0] == np.inf
+    assert depth_of(1e-4, InverseDepthUnit.NOMINAL, None)[0] == np.inf
+    assert np.isnan(depth_of(np.nan, InverseDepthUnit.NOMINAL, None)[0])

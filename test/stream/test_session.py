@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from instant_engine import FAR_M, NEAR_M, InstantEngine
+
+from videodepth_ros.errors import DeviceError, InputError
+from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.models.catalogue import InverseDepthUnit, card
+from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
+
+CARD = replace(card('nano'), unit=InverseDepthUnit.NOMINAL, patch=16, min_size_px=16,
+               max_pixels=160 * 128)
+CAMERA = Intrinsics(320, 256, 300.0, 300.0, 159.5, 127.5)
+PERIOD_NS = 33_000_000
+
+
+class Bench:
+    """A session whose engines can be looked at."""
+
+    def __init__(self, settings: SessionSettings | None = None) -> None:
+        self.engines: list[InstantEngine] = []
+        self.session = DepthSession(CARD, self.open, settings or SessionSettings())
+
+    def open(self, width: int, height: int) -> InstantEngine:
+        self.engines.append(InstantEngine(width, height))
+        return self.engines[-1]
+
+    def step(self, k: int, *, frame_id: str = 'camera', size: tuple[int, int] = (320, 256),
+             camera: Intrinsics | None = CAMERA):
+        image = np.zeros((size[1], size[0], 3), np.uint8)
+        return self.session.step(Frame(10**18 + k * PERIOD_NS, frame_id, image, camera))
+
+    @property
+    def states(self) -> list[int]:
+        return self.engines[-1].seen
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_the_state_goes_from_frame_to_frame(bench):
+    assert [bench.step(k).reset for k in range(4)] == [None] * 4
+    assert bench.states == [0, 1, 2, 3]
+    assert len(bench.engines) == 1
+
+
+def test_depth_has_the_header_of_its_image_and_the_size_of_the_camera(bench):
+    depth = bench.step(5).depth
+    assert (depth.stamp_ns, depth.frame_id) == (10**18 + 5 * PERIOD_NS, 'camera')
+    assert depth.depth_m.shape == depth.confidence.shape == (256, 320)
+    assert depth.depth_m.dtype == depth.confidence.dtype == np.float32
+    assert depth.camera == CAMERA
+    assert depth.scale_source is ScaleSource.MODEL
+    assert {round(float(z), 3) for z in np.unique(depth.depth_m)} == {NEAR_M, FAR_M}
+
+
+def test_depth_may_have_the_size_of_the_network():
+    bench = Bench(SessionSettings(output='network'))
+    depth = bench.step(0).depth
+    assert depth.depth_m.shape == (128, 160)
+    assert depth.camera == CAMERA.scaled_to(160, 128)
+    assert bench.step(1, camera=None).depth.camera is None
+
+
+@pytest.mark.parametrize(('reason', 'next_frame'), [
+    (ResetReason.TIME_BACK, {'k': 1}),
+    (ResetReason.GAP, {'k': 100}),
+    (ResetReason.SIZE, {'k': 4, 'size': (256, 320), 'camera': None}),
+    (ResetReason.FRAME_ID, {'k': 4, 'frame_id': 'another'}),
+])
+def test_a_frame_that_does_not_follow_starts_afresh(bench, reason, next_frame):
+    for k in range(4):
+        bench.step(k)
+    assert bench.step(**next_frame).reset is reason
+    assert bench.states[-1] == 0
+    follower = {**next_frame, 'k': next_frame['k'] + 1}
+    assert bench.step(**follower).reset is None
+    assert bench.states[-1] == 1
+
+
+@pytest.mark.parametrize('reason', [ResetReason.REQUESTED, ResetReason.CLOCK_JUMP])
+def test_a_reset_on_request(bench, reason):
+    bench.session.request_reset(reason)   # of nothing is none
+    assert bench.step(0).reset is None
+    bench.session.request_reset(reason)
+    bench.session.request_reset(reason)
+    assert [bench.step(k).reset for k in (1, 2)] == [reason, None]
+    assert bench.states == [0, 0, 1]
+
+
+def test_the_gap_is_a_setting(bench):
+    bench.step(0)
+    bench.session.settings = SessionSettings(max_gap_s=10)
+    assert bench.step(100).reset is None
+
+
+def test_another_size_takes_another_engine_unless_the_network_stays_the_same(bench):
+    bench.step(0)
+    assert bench.session.is_open_for(320, 256)
+    assert bench.step(1, size=(640, 512), camera=None).reset is ResetReason.SIZE
+    assert len(bench.engines) == 1
+    bench.step(2, size=(256, 320), camera=None)
+    assert [engine.closed for engine in bench.engines] == [True, False]
+    assert (bench.session.spec.width, bench.session.spec.height) == (128, 160)
+
+
+def test_a_repeated_stamp_is_refused_and_leaves_the_stream_as_it_was(bench):
+    bench.step(0)
+    with pytest.raises(InputError, match=r'stamp 1000000000\.000'):
+        bench.step(0)
+    assert bench.step(1).reset is None
+    assert bench.states == [0, 1]
+
+
+def test_a_network_that_answers_nan_is_reset(bench):
+    bench.step(0)
+    good = bench.engines[0].answer
+    bench.engines[0].answer = np.where(good > 30, np.float32(np.nan), good)
+    with pytest.raises(InputError, match='NaN'):
+        bench.step(1)
+    bench.engines[0].answer = good
+    assert bench.step(2).reset is ResetReason.NOT_FINITE
+    assert bench.states == [0, 1, 0]
+
+
+def test_a_device_error_is_passed_on(bench):
+    bench.step(0)
+    bench.engines[0].error = DeviceError('the device is gone')
+    with pytest.raises(DeviceError):
+        bench.step(1)
+
+
+def test_an_image_too_small_for_the_network_is_refused(bench):
+    session = DepthSession(replace(CARD, min_size_px=80), bench.open, SessionSettings())
+    with pytest.raises(InputError, match='32x32'):
+        session.step(Frame(1, 'camera', np.zeros((20, 20, 3), np.uint8)))
+
+
+def test_beyond_the_range_nothing_was_hit():
+    depth = Bench(SessionSettings(max_range_m=3.0)).step(0).depth
+    assert set(np.unique(depth.depth_m)) == {NEAR_M, np.inf}
+
+
+def test_the_factor_scales_every_depth():
+    depth = Bench(SessionSettings(scale_factor=2.0)).step(0).depth
+    assert {round(float(z), 3) for z in np.unique(depth.depth_m)} == {2 * NEAR_M, 2 * FAR_M}
+
+
+def test_close_frees_the_engine_and_ends_the_stream(bench):
+    bench.step(0)
+    bench.session.close()
+    assert bench.engines[0].closed
+    assert bench.session.spec is None
+    assert bench.step(1).reset is None
+    assert bench.states == [0]

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live node: camera images in, depth, cloud and diagnostics out.
+
+The executor's thread only receives, looks after the graph and tells how things stand; a worker
+thread takes the newest image, computes and publishes (see ``worker.py``). Opening an engine may
+take minutes, so the worker does that too, when the size of the images is known: from camera_info,
+or else from the first image.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+import rclpy.utilities
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, JumpHandle, JumpThreshold
+from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState
+from rclpy.lifecycle import TransitionCallbackReturn as Result
+from rclpy.logging import get_logger
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+from videodepth.msg import Status
+
+from videodepth_ros.engines.engine import Engine
+from videodepth_ros.engines.open import open_engine
+from videodepth_ros.errors import ConfigError, VideoDepthError
+from videodepth_ros.models.catalogue import ModelCard, card, weights_path
+from videodepth_ros.nodes.diagnostics import (
+    Watchman,
+    diagnostic,
+    resident_memory_mb,
+    write_stream,
+)
+from videodepth_ros.nodes.inputs import Arrival, CameraInput
+from videodepth_ros.nodes.parameters import DECLARATIONS, LiveParameters, live_parameters
+from videodepth_ros.nodes.publishers import Outputs
+from videodepth_ros.nodes.record import Record
+from videodepth_ros.nodes.transport import prepare_process
+from videodepth_ros.nodes.worker import Stream, Worker
+from videodepth_ros.stream.mailbox import Mailbox
+from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
+
+WATCH_PERIOD_S = 0.1
+"""How often the node looks who publishes, who subscribes, and whether the worker failed."""
+
+PATIENCE_S = 2.0
+"""How long a transition waits for the frame in flight."""
+
+
+class LiveNode(LifecycleNode):
+    """One camera's depth, as a lifecycle node.
+
+    configure   checks parameters and weights, makes the outputs, starts the worker
+    activate    listens to the camera
+    deactivate  stops listening; the engine and the outputs stay
+    cleanup     frees the engine; parameters that are not dynamic may change now
+    """
+
+    def __init__(self, **node_arguments: Any) -> None:
+        super().__init__('videodepth', **node_arguments)
+        self.parameters = LiveParameters()
+        self._stream: Stream | None = None
+        self._worker: Worker | None = None
+        self._jumps: JumpHandle | None = None
+        self._active = False
+        self._wanted = False
+        self._refusal = ''              # why the last configure failed
+        self._watchman = Watchman(self.get_logger())
+        for declaration in DECLARATIONS:
+            self.declare_parameter(declaration.name, declaration.default,
+                                   declaration.descriptor())
+        self._read_parameters()
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._status_publisher = self.create_publisher(Status, '~/status', 5)
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 5)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady_clock)
+        self._status_timer = self.create_timer(self.parameters.status_period_s, self._report,
+                                               clock=self._steady_clock)
+
+    # Where the depth comes from; a node for tests and benchmarks puts something else here.
+
+    def model_card(self) -> ModelCard:
+        """Return the model that the parameters name.
+
+        raises  ModelError if its weights are not here
+        """
+        model = card(self.parameters.model)
+        weights_path(model)
+        return model
+
+    def open_engine(self, width: int, height: int) -> Engine:
+        """Open the engine that the parameters name, for a network input of that size."""
+        wanted = self.parameters
+        return open_engine(wanted.model, wanted.engine, width, height, threads=wanted.threads)
+
+    # Transitions.
+
+    def on_configure(self, state: LifecycleState) -> Result:
+        """Check everything that can be checked before an image comes."""
+        try:
+            self._read_parameters()
+            model = self.model_card()
+        except VideoDepthError as error:
+            self._refusal = str(error)
+            self.get_logger().error(self._refusal)
+            return Result.FAILURE
+        self._refusal = ''
+        if not model.commercial_use:
+            self.get_logger().warning(f'the weights of {model.name} are licensed under '
+                                      f'{model.licence}: not for commercial use')
+        mailbox: Mailbox[Arrival] = Mailbox()
+        mailbox.close()
+        session = DepthSession(model, self.open_engine, session_settings(self.parameters))
+        camera = CameraInput(self, self.parameters, self._on_image)
+        self._stream = Stream(mailbox, camera, session, Outputs(self), Record(),
+                              self.get_clock(), self.get_logger())
+        self._worker = Worker(self._stream, self.parameters)
+        self._status_timer.timer_period_ns = int(self.parameters.status_period_s * 1e9)
+        return Result.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> Result:
+        """Listen to the camera."""
+        stream, worker = self._parts()
+        self._watchman.start_afresh()
+        stream.record.start_afresh()
+        worker.resume()
+        longest = Duration(nanoseconds=int(self.parameters.max_gap_s * 1e9))
+        self._jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=longest, min_backward=Duration(nanoseconds=-1)),
+            post_callback=self._on_clock_jump)
+        self._active = True
+        self._watch()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> Result:
+        """Stop listening; nothing is published afterwards."""
+        self._stop_listening()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> Result:
+        """Free the engine; fails while one is being built, which cannot be interrupted."""
+        if not self.close():
+            self.get_logger().error('the engine is still being opened; clean up when it is done')
+            return Result.FAILURE
+        return Result.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> Result:
+        """End everything, from whatever state."""
+        self.close()
+        return Result.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> Result:
+        """Go back to unconfigured after a transition that failed with an exception."""
+        return Result.SUCCESS if self.close() else Result.FAILURE
+
+    def close(self) -> bool:
+        """Stop the stream and free the engine; False if the engine is still being opened."""
+        self._stop_listening()
+        if self._stream is None or self._worker is None:
+            return True
+        if not self._worker.stop(PATIENCE_S):
+            return False
+        self._stream.outputs.close()
+        self._stream = self._worker = None
+        return True
+
+    def _stop_listening(self) -> None:
+        self._active = False
+        if self._jumps is not None:
+            self._jumps.unregister()
+            self._jumps = None
+        if self._stream is not None and self._worker is not None:
+            self._stream.camera.close()
+            self._worker.pause(PATIENCE_S)
+
+    def _parts(self) -> tuple[Stream, Worker]:
+        assert self._stream is not None
+        assert self._worker is not None
+        return self._stream, self._worker
+
+    # What comes in.
+
+    def _on_image(self, arrival: Arrival) -> None:
+        if self._stream is not None:
+            self._stream.record.image_came(arrival.steady_s)
+            self._stream.mailbox.put(arrival)
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._active and self._stream is not None
+        response.message = 'the next image starts the stream afresh'
+        if response.success:
+            self._parts()[0].session.request_reset(ResetReason.REQUESTED)
+        else:
+            response.message = 'there is no stream: activate the node first'
+        return response
+
+    def _on_clock_jump(self, _: Any) -> None:
+        if self._stream is not None:
+            self._stream.session.request_reset(ResetReason.CLOCK_JUMP)
+            self._stream.record.start_afresh()
+
+    # Parameters.
+
+    def _read_parameters(self) -> None:
+        self.parameters = live_parameters(
+            {d.name: self.get_parameter(d.name).value for d in DECLARATIONS})
+
+    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        declared = {declaration.name: declaration for declaration in DECLARATIONS}
+        for change in changes:
+            declaration = declared.get(change.name)
+            if declaration is None:
+                continue
+            try:
+                declaration.check(change.value)
+            except ConfigError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+            is_new = change.value != self.get_parameter(change.name).value
+            if is_new and not declaration.dynamic and self._stream is not None:
+                return SetParametersResult(successful=False, reason=(
+                    f'{change.name} cannot change while the node is configured: '
+                    'deactivate, clean up, set it, and configure again'))
+        return SetParametersResult(successful=True)
+
+    def _apply_parameters(self, _: list[Parameter]) -> None:
+        self._read_parameters()
+        if self._stream is not None and self._worker is not None:
+            self._stream.session.settings = session_settings(self.parameters)
+            self._worker.parameters = self.parameters
+
+    # How things stand.
+
+    def _watch(self) -> None:
+        if not self._active:
+            return
+        stream, worker = self._parts()
+        if worker.failure is not None:
+            self._fail(worker.failure)
+            return
+        self._wanted = self.parameters.keep_state_warm or bool(stream.outputs.demand)
+        stream.camera.refresh(self._wanted)
+
+    def _fail(self, failure: Exception) -> None:
+        """Deactivate; the operator mends the device or the model and activates again."""
+        stream, _ = self._parts()
+        name = '' if isinstance(failure, VideoDepthError) else f'{type(failure).__name__}: '
+        stream.record.last_error = f'{name}{failure}'
+        self.get_logger().error(f'deactivated: {stream.record.last_error}')
+        self.trigger_deactivate()
+        self._report()
+
+    def _state(self) -> str:
+        if self._refusal or (self._worker is not None and self._worker.failure is not None):
+            return Status.FAILED
+        if self._stream is None or self._worker is None or not self._active:
+            return Status.INACTIVE
+        if self._worker.opening:
+            return Status.OPENING
+        if not self._wanted:
+            return Status.IDLE
+        silence_s = time.monotonic() - self._stream.record.last_input_s
+        came = self._stream.mailbox.counts.received > 0
+        waits = not came or silence_s > self.parameters.image_timeout_s
+        return Status.WAITING if waits else Status.RUNNING
+
+    def status(self) -> Status:
+        """Return how things stand."""
+        status = Status(state=self._state(), model=self.parameters.model,
+                        scale_factor=self.parameters.scale_factor, last_error=self._refusal,
+                        memory_mb=resident_memory_mb())
+        if self._stream is not None:
+            write_stream(self._stream, status)
+        return status
+
+    def _report(self) -> None:
+        status = self.status()
+        warnings = self._watchman.look(status, self._stream)
+        self._status_publisher.publish(status)
+        report = DiagnosticArray(status=[diagnostic(self.get_fully_qualified_name(), status,
+                                                    warnings)])
+        report.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics_publisher.publish(report)
+
+
+def session_settings(parameters: LiveParameters) -> SessionSettings:
+    """Return what the session needs to know of the parameters."""
+    return SessionSettings(
+        max_gap_s=parameters.max_gap_s, max_pixels=parameters.max_pixels,
+        output=parameters.output, max_range_m=parameters.max_range_m,
+        edge_ratio=parameters.edge_ratio, scale_factor=parameters.scale_factor)
+
+
+def run(make_node: Callable[[], LiveNode], arguments: list[str] | None = None) -> int:
+    """Run a node until SIGINT or SIGTERM; return the exit code."""
+    prepare_process()
+    rclpy.init(args=arguments)
+    try:
+        node = make_node()
+    except (ParameterException, ConfigError) as error:
+        get_logger('videodepth').fatal(str(error))
+        rclpy.utilities.try_shutdown()
+        return 1
+    if node.parameters.autostart and node.trigger_configure() == Result.SUCCESS:
+        node.trigger_activate()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        has_ended = node.close()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.utilities.try_shutdown()
+    if not has_ended:   # an engine is being built, which only the end of the process stops
+        os._exit(0)
+    return 0
+
+
+def main() -> int:
+    """Run the live node with the arguments of the command line."""
+    return run(LiveNode, sys.argv)

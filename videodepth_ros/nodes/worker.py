@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that follows a frame from message to message."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from rclpy.clock import Clock
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from videodepth_ros.errors import InputError
+from videodepth_ros.frames import Frame
+from videodepth_ros.nodes.inputs import Arrival, CameraInput
+from videodepth_ros.nodes.parameters import LiveParameters
+from videodepth_ros.nodes.publishers import Outputs
+from videodepth_ros.nodes.record import Output, Record
+from videodepth_ros.stream.mailbox import Mailbox
+from videodepth_ros.stream.session import DepthSession, StepResult
+
+LOOK_UP_S = 0.1
+"""How often an idle worker looks whether it should end or open an engine ahead of time."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the node and its worker share of one camera's stream."""
+
+    mailbox: Mailbox[Arrival]
+    camera: CameraInput
+    session: DepthSession
+    outputs: Outputs
+    record: Record
+    clock: Clock
+    logger: RcutilsLogger
+
+
+class Worker:
+    """Takes images from the mailbox, computes and publishes; lives from configure to cleanup.
+
+    ``failure`` is what stopped it: the node deactivates then, and ``resume`` lets it try again.
+    """
+
+    def __init__(self, stream: Stream, parameters: LiveParameters) -> None:
+        self.parameters = parameters
+        self.failure: Exception | None = None
+        self.opening = False
+        self._stream = stream
+        self._stopping = threading.Event()
+        # A daemon, for nothing can interrupt the building of an engine when the process ends.
+        self._thread = threading.Thread(target=self._run, name='depth', daemon=True)
+        self._thread.start()
+
+    def resume(self) -> None:
+        """Accept images (again); after a failure with another engine."""
+        if self.failure is not None:
+            self._stream.session.close()
+            self.failure = None
+        self._stream.mailbox.reopen()
+
+    def pause(self, timeout_s: float) -> None:
+        """Accept no images, and wait until none is in flight; nothing is published afterwards."""
+        self._stream.mailbox.close()
+        deadline = time.monotonic() + timeout_s
+        while self._stream.mailbox.counts.in_flight and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the thread and close the session; False if it is still busy after ``timeout_s``."""
+        self._stopping.set()
+        self._stream.mailbox.close()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            arrival = self._stream.mailbox.take(LOOK_UP_S)
+            try:
+                if arrival is not None:
+                    self._serve(arrival)
+                elif not self._stream.mailbox.closed:
+                    self._open_ahead()
+            except Exception as error:  # the border of the thread: whatever it is, the node tells
+                self._stream.mailbox.close()
+                self.failure = error
+        self._stream.session.close()
+
+    def _serve(self, arrival: Arrival) -> None:
+        mailbox = self._stream.mailbox
+        try:
+            arrival, frame = self._ready(arrival)
+            result = self._stream.session.step(frame)
+            self._tell(result)
+            if mailbox.closed:
+                mailbox.displace()
+                return
+            self._publish(arrival, frame, result)
+        except InputError as error:
+            mailbox.reject()
+            self._stream.record.last_error = str(error)
+            self._stream.logger.warning(f'image rejected: {error}', throttle_duration_sec=5.0)
+            return
+        except Exception:
+            mailbox.reject()
+            raise
+        mailbox.published()
+
+    def _ready(self, arrival: Arrival) -> tuple[Arrival, Frame]:
+        """Decode the image, and open the engine for its size; that takes long, so look again."""
+        frame = self._stream.camera.decode(arrival)
+        if self._stream.session.is_open_for(*frame.size):
+            return arrival, frame
+        self._open(*frame.size)
+        newest = self._stream.mailbox.newer(arrival)
+        return newest, frame if newest is arrival else self._stream.camera.decode(newest)
+
+    def _open_ahead(self) -> None:
+        """Open the engine before the first image, where the calibration tells its size."""
+        size = self._stream.camera.announced_size
+        if size is None or self._stream.session.spec is not None:
+            return
+        try:
+            self._open(*size)
+        except InputError:
+            self._stream.camera.info = None   # of no use; if images are like it, they will tell
+
+    def _open(self, width: int, height: int) -> None:
+        logger, begin_s = self._stream.logger, time.monotonic()
+        logger.info(f'opening {self.parameters.model} for images of {width}x{height}')
+        self.opening = True
+        try:
+            spec = self._stream.session.open(width, height).spec
+        finally:
+            self.opening = False
+        logger.info(f'{spec.model} runs as {spec.engine} {spec.precision} on {spec.device} at '
+                    f'{spec.width}x{spec.height}, opened in {time.monotonic() - begin_s:.1f} s')
+
+    def _publish(self, arrival: Arrival, frame: Frame, result: StepResult) -> None:
+        stream = self._stream
+        stream.outputs.publish(result.depth, frame, self.parameters)
+        now_s = time.monotonic()
+        age_s = (stream.clock.now().nanoseconds - frame.stamp_ns) * 1e-9
+        stream.record.frame_went(Output(
+            frame.stamp_ns, frame.frame_id, result.depth.scale_source, now_s, age_s,
+            now_s - arrival.steady_s, result.engine_s))
+
+    def _tell(self, result: StepResult) -> None:
+        if result.reset is not None:
+            self._stream.record.was_reset(result.reset)
+            self._stream.logger.info(f'the stream starts afresh: {result.reset.value}',
+                                     throttle_duration_sec=1.0)
