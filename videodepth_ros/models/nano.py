@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bundled small network: FlashDepth's decoder and temporal module behind an encoder of its own.
+"""The bundled small network: FlashDepth's decoder and temporal module, an encoder of its own.
 
 The encoder is a convolutional stem, which learns from few images and is cheap where the map is
 large, and a small transformer on patches of 16 pixels, which sees the whole image, for scale is a
@@ -145,7 +145,7 @@ class MixerBlock(nn.Module):
     def _attend(self, tokens: Tensor) -> Tensor:
         """Attention of tokens (B, N, C) to each other.
 
-        Written out, because at a few hundred tokens that trains faster on a CPU than the fused one.
+        Written out: with a few hundred tokens that trains faster on a CPU than the fused one.
         """
         q, k, v = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+import torch
+
+from training.losses import LossWeights, depth_loss
+
+WEIGHTS = LossWeights()
+
+
+def scene() -> torch.Tensor:
+    """(2, 3, 16, 24) canonical inverse depth with sky above."""
+    torch.manual_seed(0)
+    inverse_depth = 1 + 50 * torch.rand(2, 3, 16, 24)
+    inverse_depth[:, :, :4] = 0
+    return inverse_depth
+
+
+def test_the_truth_costs_nothing() -> None:
+    losses = depth_loss(torch.log1p(scene()), scene(), WEIGHTS)
+    assert losses.total.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_any_value_below_zero_says_sky() -> None:
+    u = torch.log1p(scene())
+    u[:, :, :4] = -3.0
+    assert depth_loss(u, scene(), WEIGHTS).total.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_structure_and_drift_do_not_see_what_all_frames_share() -> None:
+    solid = scene() + 1
+    losses = depth_loss(torch.log1p(solid) + 0.3, solid, WEIGHTS)
+    assert losses.absolute.item() == pytest.approx(0.3, rel=1e-4)
+    for part in (losses.structure, losses.gradient, losses.drift):
+        assert part.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_drift_is_what_frames_do_not_share() -> None:
+    solid = scene() + 1
+    wander = torch.tensor([-0.1, 0.0, 0.1])[None, :, None, None]
+    losses = depth_loss(torch.log1p(solid) + wander, solid, WEIGHTS)
+    assert losses.drift.item() == pytest.approx(0.2 / 3, rel=1e-3)
+    assert losses.structure.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_blurred_edges_cost_gradient() -> None:
+    step = torch.ones(1, 1, 16, 16)
+    step[..., 8:] = 20
+    blurred = torch.log1p(torch.nn.functional.avg_pool2d(step, 5, 1, 2, count_include_pad=False))
+    assert depth_loss(blurred, step, WEIGHTS).gradient.item() > 0.05

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.samples import BatchPlan, clips_by_family, draw_batch, draw_order, open_batches
+
+PLAN = BatchPlan(clips=2, frames=4, sizes=((64, 48),))
+
+
+def test_batches_have_the_shape_of_their_plan(clips: Path) -> None:
+    batch = draw_batch(clips_by_family(clips), PLAN, np.random.default_rng(0))
+    assert batch.images.shape == (2, 4, 48, 64, 3)
+    assert batch.images.dtype == torch.uint8
+    assert batch.inverse_depth.shape == (2, 4, 48, 64)
+    assert (batch.inverse_depth == 0).any()
+    assert batch.inverse_depth.isfinite().all()
+
+
+def test_the_stream_follows_the_seed_and_starts_where_it_is_told(clips: Path) -> None:
+    stream = open_batches(clips, PLAN, 5, start=0)
+    next(stream)
+    second = next(stream)
+    resumed = next(open_batches(clips, PLAN, 5, start=1))
+    assert torch.equal(second.images, resumed.images)
+    assert torch.equal(second.inverse_depth, resumed.inverse_depth)
+
+
+def test_no_clips_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match='training.generate'):
+        clips_by_family(tmp_path)
+
+
+def test_orders_are_walks_that_turn_at_the_ends_or_stand() -> None:
+    steps = set()
+    for seed in range(200):
+        order = draw_order(6, 8, np.random.default_rng(seed))
+        assert len(order) == 8
+        assert min(order) >= 0
+        assert max(order) < 6
+        steps |= set(np.diff(order).tolist())
+    assert {-2, -1, 0, 1, 2} >= steps >= {-1, 0, 1}

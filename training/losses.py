@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the network is taught: canonical inverse depth, its structure, and its edges.
+
+Everything is measured in u = log(1 + v), with v = 100 fx / (width Z): beyond a few units an error
+in u is a relative error of depth, and towards the sky, v = 0, it fades.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Share of each part; see ``depth_loss``."""
+
+    structure: float = 0.5
+    gradient: float = 0.5
+    drift: float = 0.5
+    scales: int = 4
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The parts of the loss, each a mean over the batch in units of u."""
+
+    total: Tensor
+    absolute: Tensor
+    structure: Tensor
+    gradient: Tensor
+    drift: Tensor
+
+
+def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses:
+    """Compare a prediction with the truth.
+
+    u              (B, T, H, W) float32, log(1 + v) before rectification: below 0 is sky
+    inverse_depth  (B, T, H, W) float32 true v >= 0, 0 for sky
+    returns        absolute: mean |error|; structure: the same after the mean error of each image
+                   is taken off, for scale may be unknowable where shape is not; gradient: mean
+                   |difference of neighbours' errors|, summed over scales (Depth Pro, arXiv
+                   2410.02073, section 3.2, multi-scale derivatives); drift: mean |mean error of
+                   an image - that of its clip|
+    """
+    target = torch.log1p(inverse_depth)
+    sky = inverse_depth == 0
+    error = torch.where(sky, F.relu(u), u - target)   # any value below 0 says sky
+    absolute = error.abs().mean()
+    solid = (~sky).float()
+    offset = (error * solid).sum((2, 3)) / solid.sum((2, 3)).clamp(min=1)
+    structure = ((error - offset[:, :, None, None]) * solid).abs().mean()
+    gradient = _gradient(error.flatten(0, 1), weights.scales)
+    drift = (offset - offset.mean(1, keepdim=True)).abs().mean()
+    total = (absolute + weights.structure * structure + weights.gradient * gradient
+             + weights.drift * drift)
+    return Losses(total, absolute, structure, gradient, drift)
+
+
+def _gradient(error: Tensor, scales: int) -> Tensor:
+    """Mean |difference of neighbours| of (N, H, W), summed over scales, each half the last."""
+    total = error.new_zeros(())
+    for scale in range(scales):
+        if scale:
+            error = F.avg_pool2d(error[:, None], 2)[:, 0]
+        total = (total + (error[:, :, 1:] - error[:, :, :-1]).abs().mean()
+                 + (error[:, 1:] - error[:, :-1]).abs().mean())
+    return total

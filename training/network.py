@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network while it learns: how it starts, its output before rectification, its average."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from videodepth_ros.models.flashdepth import FlashDepth
+from videodepth_ros.models.nano import NANO, Residual
+from videodepth_ros.models.preprocess import MEAN, STD
+
+START_U = 2.3
+"""The first prediction everywhere: log(1 + 9), 9 m away in a camera of fx = 0.9 width."""
+
+
+class FullPrecisionConv(nn.Conv2d):
+    """A convolution that autocast leaves alone: steps of bfloat16 would be 2 % of depth."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, h, w) to a float32 one."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
+def new_network(seed: int) -> FlashDepth:
+    """Return an untrained ``nano`` whose output is u = log(1 + v), not rectified.
+
+    Where a rectifier is shut nothing is learnt; u < 0 just says sky.
+    Names and shapes of its weights are those of the network that is shipped.
+    """
+    torch.manual_seed(seed)
+    model = FlashDepth(replace(NANO, log_output=False))
+    for module in model.modules():
+        if isinstance(module, Residual):   # residual branches start as nothing
+            nn.init.zeros_(module.conv2[1].weight)
+    head = model.depth_head.scratch['output_conv2']
+    head[2] = FullPrecisionConv(head[2].in_channels, 1, 1)
+    nn.init.constant_(head[2].bias, START_U)
+    head[3] = nn.Identity()
+    return model.to(memory_format=torch.channels_last)
+
+
+def network_input(images: Tensor) -> Tensor:
+    """Images (B, T, H, W, 3) uint8 to (B, T, 3, H, W) float32 normalised, channels last."""
+    mean, std = (torch.tensor(values) for values in (MEAN, STD))
+    return ((images.float() / 255 - mean) / std).movedim(-1, 2)
+
+
+def predict(model: FlashDepth, images: Tensor, state: Tensor | None = None,
+            ) -> tuple[Tensor, Tensor]:
+    """Images (B, T, H, W, 3) uint8 to u = log(1 + v) (B, T, H, W) float32, and the state."""
+    with torch.autocast(images.device.type, torch.bfloat16):
+        return model.sequence(network_input(images), state)
+
+
+class Average:
+    """Exponential moving average of a network's weights and batch statistics."""
+
+    def __init__(self, model: FlashDepth, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: FlashDepth, step: int) -> None:
+        """Take in the network after ``step`` steps; the window grows with them at first."""
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        pairs = zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
+        for kept, new in pairs:
+            if kept.is_floating_point():
+                kept.lerp_(new, share)
+            else:
+                kept.copy_(new)
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed memory: returning it to the system each step costs half the speed."""
+    M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+    libc = ctypes.CDLL(None)
+    for option, value in ((M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 1 << 28), (M_MMAP_MAX, 0)):
+        libc.mallopt(option, value)

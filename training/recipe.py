@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipe of the bundled weights, by value."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from training.losses import LossWeights
+from training.samples import BatchPlan
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training.
+
+    lr_first, lr_last  the learning rate falls from one to the other along a half cosine
+    freeze_norms       batch norms keep their statistics: those of a few clips say too little
+    """
+
+    name: str
+    batch: BatchPlan
+    steps: int
+    lr_first: float
+    lr_last: float
+    freeze_norms: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, beside the data."""
+
+    phases: tuple[Phase, ...]
+    seed: int = 0
+    warm_up_steps: int = 300
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    average_decay: float = 0.999
+    loss: LossWeights = field(default_factory=LossWeights)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+    def at(self, step: int) -> tuple[Phase, int]:
+        """Return the phase that ``step`` falls in, and the steps of that phase before it."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase, step
+            step -= phase.steps
+        return self.phases[-1], self.phases[-1].steps
+
+
+SMALL: Size = (176, 128)
+MIDDLE: Size = (256, 192)
+FULL: Size = (320, 240)
+
+RECIPE = Recipe(phases=(
+    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, (208, 160))), 5000, 1e-3, 8e-4),
+    Phase('images', BatchPlan(16, 1, (MIDDLE,)), 3500, 8e-4, 3e-4),
+    Phase('clips', BatchPlan(3, 6, (MIDDLE, MIDDLE, FULL)), 2500, 4e-4, 1e-5, freeze_norms=True),
+))
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the recipe beside what it makes."""
+    path.write_text(json.dumps(asdict(recipe), indent=1))

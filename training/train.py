@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train `nano`: `python -m training.train --data CLIPS --held-out CLIPS --run FOLDER`.
+
+Resumes what FOLDER holds. `FOLDER/log.jsonl` has one line for each stretch of steps and for each
+validation, `FOLDER/checkpoint.pt` everything to go on from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from training.losses import Losses, depth_loss
+from training.network import Average, keep_memory, new_network, predict
+from training.recipe import RECIPE, Phase, Recipe, save_recipe
+from training.samples import Batch, open_batches
+from training.validate import validate
+from videodepth_ros.models.flashdepth import FlashDepth
+
+LOG_STEPS = 50
+CHECKPOINT_S = 180.0
+VALIDATE_STEPS = 500
+
+
+class Run:
+    """A training run and its folder."""
+
+    def __init__(self, recipe: Recipe, data: Path, held_out: Path, folder: Path) -> None:
+        self.recipe, self.data, self.held_out, self.folder = recipe, data, held_out, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        save_recipe(recipe, folder / 'recipe.json')
+        self.model = new_network(recipe.seed)
+        self.average = Average(self.model, recipe.average_decay)
+        self.optimiser = torch.optim.AdamW(
+            _with_and_without_decay(self.model, recipe.weight_decay), betas=(0.9, 0.98),
+            fused=True)
+        self.step = 0
+        self._resume()
+
+    def train(self) -> None:
+        """Go through the phases that are left."""
+        while self.step < self.recipe.steps:
+            phase, done = self.recipe.at(self.step)
+            self.model.train()
+            if phase.freeze_norms:
+                _freeze_norms(self.model)
+            batches = open_batches(self.data, phase.batch, self.recipe.seed, self.step)
+            self._train_phase(phase, done, batches)
+        self._save()
+        self._validate()
+
+    def _train_phase(self, phase: Phase, done: int, batches: Iterator[Batch]) -> None:
+        started, saved = time.monotonic(), time.monotonic()
+        sums: dict[str, float] = {}
+        for k in range(done, phase.steps):
+            losses = self._take_step(next(batches), self._learning_rate(phase, k))
+            for name in ('total', 'absolute', 'structure', 'gradient', 'drift'):
+                sums[name] = sums.get(name, 0.0) + float(getattr(losses, name).detach())
+            if self.step % LOG_STEPS == 0:
+                seconds = (time.monotonic() - started) / LOG_STEPS
+                means = {name: round(value / LOG_STEPS, 4) for name, value in sums.items()}
+                self._log(phase=phase.name, **means, s_per_step=round(seconds, 3))
+                started, sums = time.monotonic(), {}
+            if self.step % VALIDATE_STEPS == 0:
+                self._validate()
+            if time.monotonic() - saved > CHECKPOINT_S:
+                self._save()
+                saved = time.monotonic()
+
+    def _take_step(self, batch: Batch, learning_rate: float) -> Losses:
+        for group in self.optimiser.param_groups:
+            group['lr'] = learning_rate
+        u, _ = predict(self.model, batch.images)
+        losses = depth_loss(u, batch.inverse_depth, self.recipe.loss)
+        losses.total.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.step += 1
+        self.average.update(self.model, self.step)
+        return losses
+
+    def _learning_rate(self, phase: Phase, k: int) -> float:
+        fallen = 0.5 - 0.5 * math.cos(math.pi * k / phase.steps)
+        rate = phase.lr_first + (phase.lr_last - phase.lr_first) * fallen
+        return rate * min(1.0, (self.step + 1) / self.recipe.warm_up_steps)
+
+    def _validate(self) -> None:
+        for score in validate(self.average.model, self.held_out):
+            self._log(held_out=score.family, **{k: round(v, 4) for k, v in score.figures()})
+
+    def _log(self, **facts: Any) -> None:
+        line = json.dumps({'step': self.step, 'time_s': round(time.time()), **facts})
+        with (self.folder / 'log.jsonl').open('a') as file:
+            file.write(line + '\n')
+        print(line, flush=True)
+
+    def _save(self) -> None:
+        content = {'step': self.step, 'model': self.model.state_dict(),
+                   'average': self.average.model.state_dict(),
+                   'optimiser': self.optimiser.state_dict()}
+        unfinished = self.folder / 'checkpoint.part'
+        torch.save(content, unfinished)
+        os.replace(unfinished, self.folder / 'checkpoint.pt')
+
+    def _resume(self) -> None:
+        path = self.folder / 'checkpoint.pt'
+        if not path.exists():
+            return
+        content = torch.load(path, weights_only=True)
+        self.step = content['step']
+        self.model.load_state_dict(content['model'])
+        self.average.model.load_state_dict(content['average'])
+        self.optimiser.load_state_dict(content['optimiser'])
+
+
+def _with_and_without_decay(model: FlashDepth, decay: float) -> list[dict[str, Any]]:
+    """Only matrices and kernels decay: not biases, norms, positions and the rates of the scan."""
+    named = list(model.named_parameters())
+    matrices = {name for name, p in named if p.ndim > 1 and 'positions' not in name}
+    return [{'params': [p for name, p in named if name in matrices], 'weight_decay': decay},
+            {'params': [p for name, p in named if name not in matrices], 'weight_decay': 0.0}]
+
+
+def _freeze_norms(model: FlashDepth) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(prog='python -m training.train', description=__doc__)
+    parser.add_argument('--data', type=Path, required=True, help='folder of clips')
+    parser.add_argument('--held-out', type=Path, required=True, help='folder of clips to judge by')
+    parser.add_argument('--run', type=Path, required=True, help='folder of this run')
+    parser.add_argument('--steps', help='steps of each phase, such as 5000,3500,2500')
+    parser.add_argument('--threads', type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    keep_memory()
+    recipe = RECIPE
+    if arguments.steps:
+        steps = [int(n) for n in arguments.steps.split(',')]
+        recipe = replace(recipe, phases=tuple(
+            replace(phase, steps=n) for phase, n in zip(recipe.phases, steps, strict=True)))
+    Run(recipe, arguments.data, arguments.held_out, arguments.run).train()
+
+
+if __name__ == '__main__':
+    main()
