@@ -18,7 +18,8 @@ from videodepth_ros.errors import DeviceError, ModelError
 
 _ORT_ERRORS = (ort_errors.EPFail, ort_errors.Fail, ort_errors.InvalidArgument,
                ort_errors.InvalidGraph, ort_errors.InvalidProtobuf, ort_errors.NoSuchFile,
-               ort_errors.NotImplemented, ort_errors.RuntimeException)
+               ort_errors.NotImplemented, ort_errors.RuntimeException,
+               RuntimeError)  # the last is what a bound run raises
 
 
 class OnnxEngine:
