@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from videodepth_ros.errors import InputError, ModelError
@@ -149,7 +150,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
             return load_file(path)
         content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,
+            SafetensorError) as error:
         raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
     if isinstance(content, dict) and isinstance(content.get('model'), dict):
         content = content['model']
