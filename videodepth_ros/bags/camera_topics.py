@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which topics of a recording are a camera's images and its camera_info."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from videodepth_ros.errors import ConfigError
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+
+_NOT_A_CAMERA = re.compile(r'depth|disparity|confidence|mask|debug', re.IGNORECASE)
+_TRANSPORT = '/compressed'
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of a recording: its name, message type and number of messages."""
+
+    name: str
+    type: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CameraTopics:
+    """Where a camera's images are, and its calibration, None where nothing calibrates it."""
+
+    image: Topic
+    info: Topic | None
+
+
+def find_camera(topics: Sequence[Topic], image_topic: str | None = None,
+                camera_info_topic: str | None = None) -> CameraTopics:
+    """Return the topics that are named, and find those that are not.
+
+    raises  ConfigError naming the candidates if there is none, or more than one
+    """
+    image = find_topic(topics, image_topic, (IMAGE, COMPRESSED)) if image_topic \
+        else find_image_topic(topics)
+    info = find_topic(topics, camera_info_topic, (CAMERA_INFO,)) if camera_info_topic \
+        else find_camera_info_topic(topics, image.name)
+    return CameraTopics(image, info)
+
+
+def find_topic(topics: Sequence[Topic], name: str, types: Sequence[str]) -> Topic:
+    """Return the topic of that name, with or without its leading slash.
+
+    raises  ConfigError naming the candidates if there is none, or it has another type
+    """
+    wanted = '/' + name.strip('/')
+    found = [topic for topic in topics if '/' + topic.name.strip('/') == wanted]
+    fitting = [topic for topic in found if topic.type in types]
+    if not fitting:
+        what = f'has the type {found[0].type}' if found else 'is not in the recording'
+        raise ConfigError(f'topic {name} {what}; choose one with {" or ".join(types)}: '
+                          f'{_names(topics, types)}')
+    return fitting[0]
+
+
+def find_image_topic(topics: Sequence[Topic]) -> Topic:
+    """Return the one topic with camera images, raw rather than compressed where it is both.
+
+    raises  ConfigError naming the candidates if there is none or more than one
+    """
+    images = [topic for topic in topics if topic.type in (IMAGE, COMPRESSED) and topic.count
+              and not _NOT_A_CAMERA.search(topic.name)]
+    raw = {topic.name for topic in images if topic.type == IMAGE}
+    images = [topic for topic in images if topic.name.removesuffix(_TRANSPORT) not in raw
+              or topic.type == IMAGE]
+    if len(images) != 1:
+        listed = ' '.join(topic.name for topic in images) or _names(topics, (IMAGE, COMPRESSED))
+        problem = 'several topics with camera images' if images else 'no topic with camera images'
+        raise ConfigError(f'the recording has {problem}; choose an image topic of: {listed}')
+    return images[0]
+
+
+def find_camera_info_topic(topics: Sequence[Topic], image_topic: str) -> Topic | None:
+    """Return camera_info beside the image topic, else the only one there is, else None.
+
+    raises  ConfigError naming the candidates if none is beside it and there are several
+    """
+    infos = [topic for topic in topics if topic.type == CAMERA_INFO and topic.count]
+    beside = image_topic.removesuffix(_TRANSPORT).rpartition('/')[0] + '/camera_info'
+    if of_this_camera := [topic for topic in infos if topic.name == beside]:
+        return of_this_camera[0]
+    infos = [topic for topic in infos if not _NOT_A_CAMERA.search(topic.name)]
+    if len(infos) > 1:
+        raise ConfigError(f'several topics have camera_info and none is {beside}; '
+                          f'choose one of: {_names(infos, (CAMERA_INFO,))}')
+    return infos[0] if infos else None
+
+
+def is_rectified(image_topic: str) -> bool:
+    """Tell by its name whether a topic has rectified images, as image_proc names them."""
+    return 'rect' in image_topic.removesuffix(_TRANSPORT).rpartition('/')[2].split('_')
+
+
+def _names(topics: Sequence[Topic], types: Sequence[str]) -> str:
+    return ' '.join(topic.name for topic in topics if topic.type in types) or 'none'

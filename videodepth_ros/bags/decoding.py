@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serialised messages to rosbags' dataclasses, by the definitions that the recording brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rosbags.typesys import (
+    Stores,
+    TypesysError,
+    get_types_from_idl,
+    get_types_from_msg,
+    get_typestore,
+)
+from rosbags.typesys.store import Typestore
+
+from videodepth_ros.bags.scan import Channel
+
+_IDL_SEPARATOR = '=' * 80 + '\nIDL: '
+_OWN = {'cdr': Stores.ROS2_JAZZY, 'ros1': Stores.ROS1_NOETIC}
+"""Definitions for recordings that bring none: sqlite3 ones from before Iron."""
+
+Decode = Callable[[bytes], Any]
+
+
+class MessageDecoder:
+    """Decodes messages; each type of each recording is compiled once."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[Channel, Decode] = {}
+
+    def decode(self, channel: Channel, data: bytes) -> Any:
+        """Return the message.
+
+        raises  one of scan.DAMAGE if the data is damaged; ValueError if the type is not known
+        """
+        if channel not in self._compiled:
+            self._compiled[channel] = _compile(channel)
+        return self._compiled[channel](data)
+
+
+def _compile(channel: Channel) -> Decode:
+    if channel.encoding not in _OWN:
+        return _refuse(f'its encoding {channel.encoding!r} is neither cdr nor ros1')
+    try:
+        store = _typestore(channel)
+    except (TypesysError, ValueError, LookupError) as error:
+        return _refuse(f'its definition is damaged ({error})')
+    if channel.msgtype not in store.fielddefs:
+        return _refuse('its type is not known and the recording does not define it')
+    if channel.encoding == 'ros1':
+        return lambda data: store.deserialize_ros1(data, channel.msgtype)
+    return lambda data: store.deserialize_cdr(data, channel.msgtype)
+
+
+def _typestore(channel: Channel) -> Typestore:
+    if not channel.definition:
+        return get_typestore(_OWN[channel.encoding])
+    store = get_typestore(Stores.EMPTY)
+    if not channel.is_idl:
+        store.register(get_types_from_msg(channel.definition, channel.msgtype))
+        return store
+    # behind each separator comes the name of a file, on a line of its own
+    parts = [part.partition('\n')[2] for part in channel.definition.split(_IDL_SEPARATOR)[1:]]
+    for part in parts or [channel.definition]:
+        store.register(get_types_from_idl(part))
+    return store
+
+
+def _refuse(reason: str) -> Decode:
+    def refuse(data: bytes) -> Any:
+        raise ValueError(reason)
+    return refuse

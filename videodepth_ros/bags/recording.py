@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One file of a recording: its channels and its raw messages, as far as they can be read.
+
+A whole file is read through its index by rosbags. A damaged or unfinished one, whose index is
+missing or wrong, is scanned from its first byte to the last that makes sense; so is the rest of a
+file in which damage is met half-way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat
+from rosbags.rosbag1 import Reader as Reader1
+from rosbags.rosbag2 import Reader as Reader2
+
+from videodepth_ros.bags.scan import DAMAGE, Channel, Record, Scan, message_bytes
+from videodepth_ros.bags.scan_mcap import scan_mcap
+from videodepth_ros.bags.scan_rosbag1 import scan_rosbag1
+from videodepth_ros.bags.scan_sqlite3 import scan_sqlite3
+from videodepth_ros.errors import BagError
+
+SCANS: dict[str, Scan] = {'.mcap': scan_mcap, '.db3': scan_sqlite3, '.bag': scan_rosbag1}
+
+
+class BagFile:
+    """A file of one recording, open for reading.
+
+    channels  its topics with their number of messages
+    notes     what could not be read, in words
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a file; raises BagError if it is no recording, or is not to be read by us."""
+        if path.suffix not in SCANS:
+            raise BagError(f'{path} is not a recording; give a folder with metadata.yaml, or a '
+                           f'file that ends in {", ".join(SCANS)}')
+        self.path = path
+        self.notes: list[str] = []
+        self._scan = SCANS[path.suffix]
+        try:
+            self._reader = _open_index(path)
+        except OSError as error:
+            raise BagError(f'{path} cannot be opened: {error.strerror or error}') from error
+        self.channels = self._indexed_channels() if self._reader else self._scanned_channels()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._reader:
+            self._reader.close()
+            self._reader = None
+
+    def messages(self, topics: Collection[str]) -> Iterator[Record]:
+        """Yield the messages of some topics in the order of time."""
+        done: Counter[str] = Counter()
+        if self._reader:
+            wanted = [one for one in self._reader.connections if one.topic in topics]
+            known = {(one.topic, one.msgtype): _channel(one) for one in wanted}
+            try:
+                for one, stamp_ns, data in self._reader.messages(wanted) if wanted else ():
+                    yield known[one.topic, one.msgtype], stamp_ns, message_bytes(data)
+                    done[one.topic] += 1
+                return
+            except DAMAGE as error:
+                self._note(f'{self.path.name} is damaged after {done.total()} messages: {error}')
+        for channel, stamp_ns, data in self._scan(self.path, []):
+            if channel.topic not in topics:
+                continue
+            if done[channel.topic] > 0:   # went out before the damage was met
+                done[channel.topic] -= 1
+                continue
+            yield channel, stamp_ns, message_bytes(data)
+
+    def _indexed_channels(self) -> tuple[Channel, ...]:
+        assert self._reader
+        return tuple(_channel(one) for one in self._reader.connections)
+
+    def _scanned_channels(self) -> tuple[Channel, ...]:
+        counts: Counter[Channel] = Counter()
+        for channel, _, _ in self._scan(self.path, self.notes):
+            counts[channel] += 1
+        if self.notes:
+            self._note(f'{counts.total()} messages of {self.path.name} could be read')
+        return tuple(replace(channel, count=count) for channel, count in counts.items())
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def _open_index(path: Path) -> Reader1 | Reader2 | None:
+    """Open a file through its index; None if that is missing, wrong or not up to date."""
+    path.open('rb').close()   # whether we may read it at all
+    log = path.with_name(f'{path.name}-wal')
+    if log.exists() and log.stat().st_size:
+        return None   # sqlite keeps the newest messages there until the recorder closes the file
+    try:
+        reader: Reader1 | Reader2 = Reader1(path) if path.suffix == '.bag' else Reader2(path)
+        reader.open()
+    except DAMAGE:
+        return None
+    return reader
+
+
+def _channel(connection: Connection) -> Channel:
+    extra, definition = connection.ext, connection.msgdef
+    encoding = extra.serialization_format if isinstance(extra, ConnectionExtRosbag2) else 'ros1'
+    return Channel(connection.topic, connection.msgtype, encoding, definition.data,
+                   definition.format == MessageDefinitionFormat.IDL, connection.msgcount)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the scanners of damaged files share: channels, records, and what damage looks like."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+import lz4.frame  # type: ignore[import-untyped]
+from rosbags.rosbag1 import ReaderError as Reader1Error
+from rosbags.rosbag2 import ReaderError as Reader2Error
+from rosbags.serde import SerdeError
+from rosbags.typesys import TypesysError
+from ruamel.yaml.error import YAMLError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+DAMAGE: tuple[type[Exception], ...] = (
+    Reader1Error, Reader2Error, SerdeError, TypesysError, YAMLError, apsw.Error, sqlite3.Error,
+    zstd.ZstdError, struct.error, ValueError, LookupError, TypeError, EOFError, ArithmeticError,
+    MemoryError, AssertionError, RuntimeError)
+"""What parsers raise when bytes are not what they should be."""
+
+_ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A topic of one file.
+
+    msgtype     e.g. ``sensor_msgs/msg/Image``, for ROS 1 as well
+    encoding    ``cdr`` or ``ros1``; anything else cannot be decoded
+    definition  text of the message definition, empty where the file has none
+    is_idl      whether that text is IDL
+    count       number of messages
+    """
+
+    topic: str
+    msgtype: str
+    encoding: str
+    definition: str
+    is_idl: bool = False
+    count: int = field(default=0, compare=False)
+
+
+Record = tuple[Channel, int, bytes]
+"""Channel, time of recording in nanoseconds, serialised message."""
+
+Scan = Callable[[Path, list[str]], Iterator[Record]]
+"""Reads a file from the first byte on; appends to the list, in words, what could not be read."""
+
+
+def ros2_name(msgtype: str) -> str:
+    """Return ``package/msg/Name`` for a message type of either ROS."""
+    package, _, name = msgtype.rpartition('/')
+    return f'{package.removesuffix("/msg")}/msg/{name}'
+
+
+def unpacked(data: bytes, compression: str) -> bytes:
+    """Decompress as much of a chunk as is there.
+
+    compression  '' or 'none', 'zstd', 'lz4'
+    raises       one of DAMAGE where the data is damaged, ValueError for another compression
+    """
+    if compression in ('', 'none'):
+        return data
+    if compression == 'zstd':
+        return zstd.ZstdDecompressor().decompress(data)
+    if compression == 'lz4':
+        return bytes(lz4.frame.LZ4FrameDecompressor().decompress(data))
+    raise ValueError(f'compression {compression!r} is not known')
+
+
+def message_bytes(data: bytes) -> bytes:
+    """Return a message, decompressed where rosbag2 compressed each one (mode ``message``)."""
+    return unpacked(data, 'zstd') if data[:4] == _ZSTD_MAGIC else data
+
+
+def unpack_file(source: Path, target: Path) -> str | None:
+    """Unpack a file that rosbag2 compressed as a whole; return what is wrong with it, in words."""
+    decompressor = zstd.ZstdDecompressor()
+    with source.open('rb') as packed, target.open('wb') as out:
+        try:
+            while not decompressor.eof and (block := packed.read(1 << 20)):
+                out.write(decompressor.decompress(block))
+        except zstd.ZstdError as error:
+            return f'{source.name} is damaged before byte {packed.tell()}: {error}'
+    return None if decompressor.eof else f'{source.name} was cut off'

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROS 1 bags that were never indexed or were cut off (http://wiki.ros.org/Bags/Format/2.0)."""
+
+from __future__ import annotations
+
+import bz2
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from videodepth_ros.bags.scan import DAMAGE, Channel, Record, ros2_name, unpacked
+
+_MAGIC = b'#ROSBAG V2.0\n'
+_MESSAGE, _CHUNK, _CONNECTION = 2, 5, 7
+_LONGEST = 1 << 30   # a record longer than this is a wrong length, not a record
+
+Fields = dict[str, bytes]
+
+
+def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[Record]:
+    """Yield every message that can be read, in the order of the file."""
+    channels: dict[int, Channel] = {}
+    with path.open('rb') as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            notes.append(f'{path.name} does not start as a ROS 1 bag does')
+            return
+        while (start := file.tell()) < path.stat().st_size:
+            try:
+                fields, data = _read_record(file)
+                op = fields['op'][0]
+                records = _in_chunk(fields, data) if op == _CHUNK else [(fields, data)]
+                for inner, content in records:
+                    yield from _message(inner, content, channels)
+            except EOFError:
+                notes.append(f'{path.name} was cut off in the record at byte {start}')
+                return
+            except DAMAGE as error:
+                notes.append(f'{path.name} is damaged in the record at byte {start}: {error}')
+                return
+
+
+def _message(fields: Fields, data: bytes, channels: dict[int, Channel]) -> Iterator[Record]:
+    """Take in a connection, or yield a message."""
+    op = fields['op'][0]
+    if op == _CONNECTION:
+        described = _fields(data)
+        channels[_number(fields['conn'])] = Channel(
+            fields['topic'].decode(), ros2_name(described['type'].decode()), 'ros1',
+            described['message_definition'].decode())
+    elif op == _MESSAGE and (channel := channels.get(_number(fields['conn']))):
+        seconds, nanoseconds = struct.unpack('<II', fields['time'])
+        yield channel, seconds * 1_000_000_000 + nanoseconds, data
+
+
+def _in_chunk(fields: Fields, data: bytes) -> Iterator[tuple[Fields, bytes]]:
+    compression = fields['compression'].decode()
+    body = bz2.decompress(data) if compression == 'bz2' else unpacked(data, compression)
+    start = 0
+    while start + 4 <= len(body):
+        head, start = _sized(body, start)
+        content, start = _sized(body, start)
+        yield _fields(head), content
+
+
+def _sized(data: bytes, start: int) -> tuple[bytes, int]:
+    """Return the bytes behind a length, and where the next ones start."""
+    end = start + 4 + _number(data[start:start + 4])
+    if end > len(data):
+        raise EOFError('a record goes beyond its chunk')
+    return data[start + 4:end], end
+
+
+def _read_record(file: BinaryIO) -> tuple[Fields, bytes]:
+    head = _read_sized(file)
+    return _fields(head), _read_sized(file)
+
+
+def _read_sized(file: BinaryIO) -> bytes:
+    size = _number(file.read(4))
+    if size > _LONGEST:
+        raise ValueError(f'{size} is no length of a record')
+    data = file.read(size)
+    if len(data) < size:
+        raise EOFError('the file ends within a record')
+    return data
+
+
+def _number(data: bytes) -> int:
+    if len(data) != 4:
+        raise EOFError('the file ends within a number')
+    return int.from_bytes(data, 'little')
+
+
+def _fields(head: bytes) -> Fields:
+    """Split a header into its ``name=value`` fields, each behind its length."""
+    fields, start = {}, 0
+    while start < len(head):
+        pair, start = _sized(head, start)
+        name, _, value = pair.partition(b'=')
+        fields[name.decode()] = value
+    return fields

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes recordings that ROS 2 and Foxglove open: mcap, with its message definitions inside.
+
+The format is version 8 of rosbag2, which players from Humble's on read. Each topic has the quality
+of service that a live publisher would offer, so that players offer it too.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+
+from videodepth_ros.bags.types import STORE, new_message
+from videodepth_ros.errors import BagError
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.messages import cloud, image
+from videodepth_ros.messages.camera_info import fill_camera_info
+from videodepth_ros.messages.transforms import fill_pose, fill_transform, set_stamp
+
+Pose = NDArray[np.float64]
+
+_RMW_FOREVER = QosTime(9223372036, 854775807)   # RMW_DURATION_INFINITE
+TF, TF_STATIC = '/tf', '/tf_static'
+
+
+def offered_qos(topic: str) -> Qos:
+    """Return what the publisher of a topic offers: reliable; /tf_static is also latched."""
+    latched = topic == TF_STATIC
+    return Qos(QosHistory.KEEP_LAST, 1 if latched else 100 if topic == TF else 5,
+               QosReliability.RELIABLE,
+               QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+               _RMW_FOREVER, _RMW_FOREVER, QosLiveliness.AUTOMATIC, _RMW_FOREVER, False)
+
+
+class BagWriter:
+    """A new recording, to be used in a ``with`` statement.
+
+    Messages are recorded at the time of their stamp. The recording is whole also where the
+    ``with`` block ends by an exception; with no message written it is removed again.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Create the folder of the recording; raises BagError if it exists or cannot be made."""
+        self.path = Path(path)
+        self.count = 0
+        self._connections: dict[tuple[str, str], Connection] = {}
+        if self.path.exists():
+            raise BagError(f'{self.path} exists and is not overwritten; '
+                           'remove it, or give another name')
+        self._writer = Writer(self.path, version=8, storage_plugin=StoragePlugin.MCAP)
+        self._attempt(self._writer.open)
+
+    def __enter__(self) -> BagWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._attempt(self._writer.close)
+        if kind is not None and self.count == 0:
+            shutil.rmtree(self.path)
+
+    def write(self, topic: str, stamp_ns: int, message: Any) -> None:
+        """Write a rosbags message, for example one of types.new_message.
+
+        raises  BagError if it cannot be written
+        """
+        topic = '/' + topic.strip('/')
+        key = topic, message.__msgtype__
+        if key not in self._connections:
+            self._connections[key] = self._attempt(lambda: self._writer.add_connection(
+                *key, typestore=STORE, offered_qos_profiles=[offered_qos(topic)]))
+        data = STORE.serialize_cdr(message, key[1])
+        self._attempt(lambda: self._writer.write(self._connections[key], stamp_ns, data))
+        self.count += 1
+
+    def write_image(self, topic: str, stamp_ns: int, frame_id: str,
+                    pixels: NDArray[np.uint8]) -> None:
+        """Write an image, (H, W, 3) uint8 RGB."""
+        message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
+        image.write_image(pixels, message, 'rgb8')
+        self.write(topic, stamp_ns, message)
+
+    def write_depth(self, topic: str, stamp_ns: int, frame_id: str,
+                    depth_m: NDArray[np.float32]) -> None:
+        """Write a depth map (or confidence), (H, W) float32, as 32FC1."""
+        message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
+        image.write_depth(depth_m, message)
+        self.write(topic, stamp_ns, message)
+
+    def write_camera_info(self, topic: str, stamp_ns: int, frame_id: str,
+                          camera: Intrinsics) -> None:
+        """Write the intrinsics of a rectified camera."""
+        message = _stamped('sensor_msgs/msg/CameraInfo', stamp_ns, frame_id)
+        fill_camera_info(message, camera)
+        self.write(topic, stamp_ns, message)
+
+    def write_cloud(self, topic: str, stamp_ns: int, frame_id: str, depth_m: NDArray[np.float32],
+                    pixels: NDArray[np.uint8], camera: Intrinsics, stride: int,
+                    max_range_m: float) -> None:
+        """Write the coloured points of a depth map; see messages.cloud.write_cloud."""
+        message = _stamped('sensor_msgs/msg/PointCloud2', stamp_ns, frame_id)
+        cloud.write_cloud(depth_m, pixels, camera, stride, max_range_m, message)
+        self.write(topic, stamp_ns, message)
+
+    def write_pose(self, topic: str, stamp_ns: int, frame_id: str, T_frame_child: Pose) -> None:
+        """Write a pose, (4, 4), in ``frame_id``."""
+        self.write(topic, stamp_ns, _pose(stamp_ns, frame_id, T_frame_child))
+
+    def write_path(self, topic: str, stamp_ns: int, frame_id: str,
+                   poses: Sequence[tuple[int, Pose]]) -> None:
+        """Write a path: stamps in nanoseconds and poses, (4, 4), in ``frame_id``."""
+        message = _stamped('nav_msgs/msg/Path', stamp_ns, frame_id)
+        message.poses = [_pose(ns, frame_id, T) for ns, T in poses]
+        self.write(topic, stamp_ns, message)
+
+    def write_transform(self, stamp_ns: int, parent: str, child: str, T_parent_child: Pose, *,
+                        static: bool = False) -> None:
+        """Write a transform, (4, 4), to /tf, or to /tf_static, which players latch."""
+        transform = _stamped('geometry_msgs/msg/TransformStamped', stamp_ns, parent)
+        transform.child_frame_id = child
+        fill_transform(transform.transform, T_parent_child)
+        message = new_message('tf2_msgs/msg/TFMessage')
+        message.transforms = [transform]
+        self.write(TF_STATIC if static else TF, stamp_ns, message)
+
+    def _attempt(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except (OSError, WriterError) as error:
+            raise BagError(f'{self.path} cannot be written: {error}') from error
+
+
+def _stamped(kind: str, stamp_ns: int, frame_id: str) -> Any:
+    message = new_message(kind)
+    set_stamp(message.header.stamp, stamp_ns)
+    message.header.frame_id = frame_id
+    return message
+
+
+def _pose(stamp_ns: int, frame_id: str, T_frame_child: Pose) -> Any:
+    message = _stamped('geometry_msgs/msg/PoseStamped', stamp_ns, frame_id)
+    fill_pose(message.pose, T_frame_child)
+    return message
