@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from videodepth_ros.errors import InputError, ModelError
@@ -147,7 +148,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     try:
         if path.suffix == '.safetensors':
-            from safetensors.torch import load_file
             return load_file(path)
         content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from videodepth_ros.errors import ConfigError, ModelError
 from videodepth_ros.models.flashdepth import (
@@ -47,7 +48,6 @@ def convert_checkpoint(source: Path, target: Path) -> str:
     raises  ModelError where the file cannot be read, is of no known variant or holds NaN;
             OSError where ``target`` cannot be written
     """
-    from safetensors.torch import save_file
     weights = read_weights(source)
     found = shapes_of(weights)
     problems = {}
