@@ -45,9 +45,9 @@ def test_what_hangs_between_two_surfaces_is_unknown():
     np.testing.assert_array_equal(np.isnan(unresized), edge == 35)
 
 
-def test_ratio_zero_keeps_every_pixel():
+def test_ratio_one_keeps_every_pixel():
     edge = step_edge(blurred=True)
-    full = upsample(edge, relief(edge, 0), 64, 48)
+    full = upsample(edge, relief(edge, 1), 64, 48)
     np.testing.assert_array_equal(full, cv2.resize(edge, (64, 48)))
 
 

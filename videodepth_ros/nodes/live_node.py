@@ -248,19 +248,12 @@ class LiveNode(LifecycleNode):
             return
         stream, worker = self._parts()
         if worker.failure is not None:
-            self._fail(worker.failure)
+            self.get_logger().error(f'deactivated: {stream.record.last_error}')
+            self.trigger_deactivate()   # the operator mends it and activates again
+            self._report()
             return
         self._wanted = self.parameters.keep_state_warm or bool(stream.outputs.demand)
         stream.camera.refresh(self._wanted)
-
-    def _fail(self, failure: Exception) -> None:
-        """Deactivate; the operator mends the device or the model and activates again."""
-        stream, _ = self._parts()
-        name = '' if isinstance(failure, VideoDepthError) else f'{type(failure).__name__}: '
-        stream.record.last_error = f'{name}{failure}'
-        self.get_logger().error(f'deactivated: {stream.record.last_error}')
-        self.trigger_deactivate()
-        self._report()
 
     def _state(self) -> str:
         if self._refusal or (self._worker is not None and self._worker.failure is not None):

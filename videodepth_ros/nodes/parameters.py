@@ -47,7 +47,7 @@ class Declaration:
         if self.choices:
             return 'one of ' + ', '.join(self.choices)
         if not isinstance(self.default, bool | str):
-            return f'{self.least:g} to {self.greatest:g}'
+            return f'{self.least:.9g} to {self.greatest:.9g}'
         return ''
 
     def check(self, value: object) -> Value:
@@ -129,8 +129,8 @@ class LiveParameters:
         unit='m', least=0.0, greatest=1e5, dynamic=True)
     edge_ratio: float = _declare(
         'edge_ratio', 1.25, 'Ratio of neighbouring depths that makes them two surfaces: what '
-        'hangs in between is unknown (NaN); 0 keeps every pixel.',
-        least=0.0, greatest=100.0, dynamic=True)
+        'hangs in between is unknown (NaN); 1 keeps every pixel.',
+        least=1.0, greatest=100.0, dynamic=True)
     max_gap_s: float = _declare(
         'max_gap_s', 2.0, 'Step between two stamps above which the stream starts afresh.',
         unit='s', least=0.01, greatest=3600.0, dynamic=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.errors import InputError, VideoDepthError
 from videodepth_ros.frames import Frame
 from videodepth_ros.nodes.inputs import Arrival, CameraInput
 from videodepth_ros.nodes.parameters import LiveParameters
@@ -82,9 +82,14 @@ class Worker:
                 elif not self._stream.mailbox.closed:
                     self._open_ahead()
             except Exception as error:  # the border of the thread: whatever it is, the node tells
-                self._stream.mailbox.close()
-                self.failure = error
+                self._fail(error)
         self._stream.session.close()
+
+    def _fail(self, error: Exception) -> None:
+        name = '' if isinstance(error, VideoDepthError) else f'{type(error).__name__}: '
+        self._stream.record.last_error = f'{name}{error}'
+        self._stream.mailbox.close()
+        self.failure = error
 
     def _serve(self, arrival: Arrival) -> None:
         mailbox = self._stream.mailbox

@@ -46,7 +46,7 @@ class SessionSettings:
     max_pixels   budget of network pixels; 0: the model's own
     output       'camera' or 'network': whose size the depth has
     max_range_m  beyond this nothing was hit (+inf); 0: no limit
-    edge_ratio   neighbouring depths of a greater ratio are two surfaces; 0: there are none
+    edge_ratio   neighbouring depths of a greater ratio are two surfaces; 1: there are none
     scale_factor multiplies every depth
     """
 

@@ -40,13 +40,13 @@ class Relief:
 def relief(inverse_depth: Array, edge_ratio: float) -> Relief:
     """Find the jumps of a map (h, w) float32, finite and >= 0.
 
-    edge_ratio  neighbouring depths whose ratio exceeds this belong to two surfaces; 0: none do
+    edge_ratio  neighbouring depths whose ratio exceeds this belong to two surfaces; 1: none do
     """
     least = cv2.erode(inverse_depth, NEIGHBOURS)
     greatest = cv2.dilate(inverse_depth, NEIGHBOURS)
     smoothness = np.divide(least + TINY_INVERSE_DEPTH, greatest + TINY_INVERSE_DEPTH,
                            dtype=np.float32)
-    if edge_ratio == 0:
+    if edge_ratio <= 1:
         nowhere = np.zeros(inverse_depth.shape, np.bool_)
         return Relief(smoothness, nowhere, nowhere)
     between = (greatest > edge_ratio * inverse_depth) & (inverse_depth > edge_ratio * least)
@@ -68,7 +68,7 @@ def upsample(inverse_depth: Array, jumps: Relief, width: int, height: int) -> Ar
         known[jumps.between] = np.nan
     if (height, width) == inverse_depth.shape:
         return known
-    out = cv2.resize(inverse_depth, (width, height), interpolation=cv2.INTER_LINEAR)
+    out = np.asarray(cv2.resize(inverse_depth, (width, height)), np.float32)   # bilinear
     if jumps.jump.any():
         at_jump = nearest(jumps.jump, width, height)
         np.copyto(out, nearest(known, width, height), where=at_jump)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROS 2 for the tests of the nodes, in a domain of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy', reason='these tests need ROS 2')
+sys.path.insert(0, str(Path(__file__).parents[1]))   # instant_engine
+os.environ['ROS_DOMAIN_ID'] = '77'                    # nobody else may hear us, nor we them
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rig import Rig
+
+from videodepth_ros.nodes.transport import prepare_process
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ros() -> Iterator[None]:
+    prepare_process()
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def make_rig(ros: None) -> Iterator[Callable[..., Rig]]:
+    executor = SingleThreadedExecutor()
+    rigs: list[Rig] = []
+
+    def make(**parameters: Any) -> Rig:
+        rigs.append(Rig(executor, **parameters))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()
+    executor.shutdown()
+
+
+@pytest.fixture
+def rig(make_rig: Callable[..., Rig]) -> Rig:
+    """Return an active node that nobody has sent an image to."""
+    rig = make_rig()
+    rig.start()
+    return rig

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which topic the node listens to, and with which quality of service."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rig import HEIGHT, WIDTH, image_message, info_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from videodepth_ros.errors import InputError
+from videodepth_ros.nodes.inputs import RECTIFIED, frame_from
+
+
+def qos_of(rig, topic: str):
+    """The node's subscription of a topic, None while there is none."""
+    infos = [info for info in rig.peer.get_subscriptions_info_by_topic(topic)
+             if info.node_name == 'videodepth']
+    return infos[0].qos_profile if infos else None
+
+
+def listens(rig, topic: str, reliability: ReliabilityPolicy) -> bool:
+    qos = qos_of(rig, topic)
+    return qos is not None and qos.reliability == reliability
+
+
+def test_the_subscription_takes_what_the_camera_offers(rig):
+    rig.consume('depth/image', Image)
+    rig.until(lambda: listens(rig, '/image', ReliabilityPolicy.BEST_EFFORT))
+    reliable = rig.camera(reliable=True)
+    rig.until(lambda: listens(rig, '/image', ReliabilityPolicy.RELIABLE))
+    rig.until(reliable.get_subscription_count)
+    rig.send(reliable)
+    rig.peer.destroy_publisher(reliable)
+    best_effort = rig.camera()
+    rig.until(lambda: listens(rig, '/image', ReliabilityPolicy.BEST_EFFORT))
+    rig.until(best_effort.get_subscription_count)
+    rig.send(best_effort)
+    assert rig.counts.published == 2
+
+
+def test_a_camera_that_is_away_for_a_while_finds_the_subscription_as_it_was(rig):
+    rig.consume('depth/image', Image)
+    reliable = rig.camera(reliable=True)
+    rig.until(lambda: listens(rig, '/image', ReliabilityPolicy.RELIABLE))
+    rig.peer.destroy_publisher(reliable)
+    rig.until(lambda: rig.stream.camera.image_publishers == 0)
+    assert listens(rig, '/image', ReliabilityPolicy.RELIABLE)
+
+
+def test_reliability_can_be_asked_for(make_rig):
+    rig = make_rig(image_reliability='best_effort')
+    rig.start()
+    rig.consume('depth/image', Image)
+    images = rig.camera(reliable=True)
+    rig.until(images.get_subscription_count)
+    assert listens(rig, '/image', ReliabilityPolicy.BEST_EFFORT)
+    rig.send(images)
+
+
+def test_a_latched_calibration_is_heard_late(make_rig):
+    rig = make_rig()
+    infos = rig.camera('camera_info', CameraInfo, latched=True, reliable=True)
+    infos.publish(info_message())
+    rig.start()
+    rig.until(lambda: rig.stream.camera.info)
+    assert qos_of(rig, '/camera_info').durability == DurabilityPolicy.TRANSIENT_LOCAL
+
+
+def compressed(k: int) -> CompressedImage:
+    _, data = cv2.imencode('.png', np.full((HEIGHT, WIDTH, 3), k, np.uint8))
+    return CompressedImage(header=image_message(k).header, format='png', data=data.tobytes())
+
+
+def test_compressed_images_are_taken_where_nothing_else_is_published(rig):
+    rig.consume('depth/image', Image)
+    images = rig.camera('image/compressed', CompressedImage)
+    rig.until(images.get_subscription_count)
+    sent = rig.send(images, compressed(1))
+    assert rig.until(lambda: rig.received['depth/image'])[0].header == sent.header
+    assert rig.stream.camera.topic == '/image/compressed'
+
+
+def test_raw_images_come_first_and_the_choice_can_be_forced(make_rig):
+    for transport, topic in (('auto', '/image'), ('compressed', '/image/compressed')):
+        rig = make_rig(image_transport=transport)
+        rig.consume('depth/image', Image)
+        rig.camera('image/compressed', CompressedImage)
+        rig.camera()
+        rig.until(lambda: len(rig.peer.get_publishers_info_by_topic('/image')) > 0)
+        rig.start()
+        rig.until(lambda t=topic, r=rig: r.stream.camera.topic == t
+                  and r.stream.camera.image_publishers)
+        rig.node.trigger_deactivate()
+
+
+def test_a_remapped_image_takes_its_compressed_twin_along(make_rig):
+    rig = make_rig()
+    rig.node.resolve_topic_name = {'image': '/cam/image_raw',
+                                   'camera_info': '/cam/camera_info'}.get
+    rig.start()
+    rig.consume('depth/image', Image)
+    images = rig.camera('/cam/image_raw/compressed', CompressedImage)
+    rig.until(images.get_subscription_count)
+
+
+def test_two_cameras_on_one_topic_are_told(rig):
+    rig.consume('depth/image', Image)
+    first, second = rig.camera(), rig.camera()
+    rig.until(lambda: rig.stream.camera.image_publishers == 2)
+    warnings = rig.node._watchman.look(rig.node.status(), rig.stream)
+    assert any('2 publishers share /image' in text for text in warnings)
+    assert first is not second
+
+
+def distorted_info() -> CameraInfo:
+    info = info_message()
+    info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    return info
+
+
+def test_distortion_is_taken_out_unless_the_topic_is_rectified():
+    message = image_message(0)
+    pattern = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pattern[:, ::8] = 255
+    message.data = pattern.tobytes()
+    as_it_is = frame_from(message, distorted_info(), rectify=False)
+    np.testing.assert_array_equal(as_it_is.image, pattern)
+    rectified = frame_from(message, distorted_info(), rectify=True)
+    assert (rectified.image != pattern).any()
+    assert as_it_is.camera == rectified.camera
+
+
+@pytest.mark.parametrize(('topic', 'is_rectified'), [
+    ('/camera/image_raw', False), ('/camera/image_rect', True), ('/rect/image', True),
+    ('/cam/image_rect_color', True), ('/rectangle/image', False), ('/image', False)])
+def test_the_name_of_a_topic_tells_whether_it_is_rectified(topic, is_rectified):
+    assert bool(RECTIFIED.search(topic)) is is_rectified
+
+
+def test_a_calibration_of_another_size_is_refused():
+    with pytest.raises(InputError, match='640x480'):
+        frame_from(image_message(0), info_message(640, 480), rectify=True)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transitions, failures, and the end of the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rig import InstantNode, image_message
+from sensor_msgs.msg import CameraInfo, Image
+from videodepth.msg import Status
+
+from videodepth_ros.errors import DeviceError, ModelError
+
+
+def state(rig) -> str:
+    return rig.node.status().state
+
+
+def depth_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == 'depth']
+
+
+def test_a_whole_life_twice(make_rig):
+    rig = make_rig()
+    assert state(rig) == 'inactive'
+    for _ in range(2):
+        rig.start()
+        images = rig.connect()
+        rig.send(images)
+        assert state(rig) == 'running'
+        assert rig.node.trigger_deactivate().name == 'SUCCESS'
+        assert state(rig) == 'inactive'
+        rig.until(lambda p=images: p.get_subscription_count() == 0)
+        assert rig.node.trigger_cleanup().name == 'SUCCESS'
+        assert not depth_threads()
+        assert rig.node.engines[-1].closed
+        rig.peer.destroy_publisher(images)
+    assert rig.node.trigger_shutdown().name == 'SUCCESS'
+
+
+def test_deactivate_keeps_the_engine_and_activate_goes_on(rig):
+    images = rig.connect()
+    rig.send(images)
+    rig.node.trigger_deactivate()
+    rig.node.trigger_activate()
+    rig.until(images.get_subscription_count)
+    rig.send(images)
+    assert [engine.seen for engine in rig.node.engines] == [[0, 1]]
+    assert rig.counts.published == 2
+
+
+def test_many_activations_leave_nothing_behind(rig):
+    descriptors = len(os.listdir('/proc/self/fd'))
+    for _ in range(50):
+        assert rig.node.trigger_deactivate().name == 'SUCCESS'
+        assert rig.node.trigger_activate().name == 'SUCCESS'
+    assert len(depth_threads()) == 1
+    assert len(os.listdir('/proc/self/fd')) <= descriptors + 2
+
+
+def test_weights_that_are_missing_stop_configure(make_rig, monkeypatch):
+    def no_weights(node):
+        raise ModelError('no weights of nano: get them')
+
+    monkeypatch.setattr(InstantNode, 'model_card', no_weights)
+    rig = make_rig()
+    reports = rig.consume('/diagnostics', DiagnosticArray)
+    assert rig.node.trigger_configure().name == 'FAILURE'
+    assert state(rig) == 'failed'
+    rig.until(lambda: reports and reports[-1].status[0].level == DiagnosticStatus.ERROR)
+    assert 'no weights' in reports[-1].status[0].message
+    monkeypatch.undo()
+    assert rig.node.trigger_configure().name == 'SUCCESS'
+    assert state(rig) == 'inactive'
+
+
+def test_a_device_that_fails_deactivates_and_activate_tries_again(rig):
+    images = rig.connect()
+    statuses = rig.consume('/videodepth/status', Status)
+    rig.send(images)
+    rig.node.engines[0].error = DeviceError('the device is gone: look at it')
+    images.publish(image_message(1))
+    rig.until(lambda: rig.node._state_machine.current_state[1] == 'inactive')
+    assert state(rig) == 'failed'
+    rig.until(lambda: statuses and statuses[-1].state == 'failed')
+    assert statuses[-1].last_error == 'the device is gone: look at it'
+    assert (rig.counts.rejected, rig.counts.in_flight) == (1, 0)
+    assert rig.node.trigger_activate().name == 'SUCCESS'
+    rig.until(images.get_subscription_count)
+    rig.send(images, image_message(2))
+    assert len(rig.node.engines) == 2
+    assert state(rig) == 'running'
+
+
+def test_a_defect_of_the_code_deactivates_too(rig):
+    images = rig.connect()
+    rig.send(images)
+    rig.node.engines[0].error = ZeroDivisionError('oh')
+    images.publish(image_message(1))
+    rig.until(lambda: state(rig) == 'failed')
+    assert rig.node.status().last_error == 'ZeroDivisionError: oh'
+
+
+def test_the_engine_is_opened_before_the_first_image_and_blocks_nobody(make_rig):
+    rig = make_rig()
+    may_go_on = threading.Event()
+    rig.node.hold = lambda: may_go_on.wait(20)
+    try:
+        rig.start()
+        images = rig.connect()
+        rig.until(lambda: state(rig) == 'opening')
+        for k in range(5):
+            images.publish(image_message(k))
+            rig.until(lambda k=k: rig.counts.received == k + 1)
+        assert (rig.counts.displaced, rig.counts.in_flight) == (4, 1)
+    finally:
+        may_go_on.set()
+    rig.until(lambda: rig.counts.published == 1)
+    assert rig.until(lambda: rig.received['depth/image'])[0].header == image_message(4).header
+
+
+def test_a_frame_in_flight_is_not_published_after_deactivate(make_rig):
+    rig = make_rig()
+    rig.start()
+    may_go_on = threading.Event()
+    rig.node.hold = lambda: may_go_on.wait(20)
+    images = rig.camera()
+    depths = rig.consume('depth/image', Image)
+    rig.until(images.get_subscription_count)
+    images.publish(image_message(0))
+    rig.until(lambda: state(rig) == 'opening')
+    rig.node.trigger_deactivate()
+    assert rig.node.trigger_cleanup().name == 'FAILURE'   # an opening cannot be interrupted
+    may_go_on.set()
+    rig.until(lambda: rig.counts.in_flight == 0)
+    assert rig.counts.displaced == 1
+    assert not depths
+
+
+def test_status_waits_and_says_why(make_rig):
+    rig = make_rig(keep_state_warm=True, status_period_s=0.05)
+    rig.start()
+    reports = rig.consume('/diagnostics', DiagnosticArray)
+    rig.until(lambda: reports and 'no image on /image' in reports[-1].status[0].message)
+    report = reports[-1].status[0]
+    assert report.level == DiagnosticStatus.WARN
+    assert report.name == '/videodepth'
+    shown = {value.key: value.value for value in report.values}
+    assert shown['state'] == 'waiting'
+    assert float(shown['memory_mb']) > 10
+
+
+NODE = """
+import sys
+sys.path[:0] = [{test!r}, {nodes!r}]
+from rig import InstantNode
+from videodepth_ros.nodes.live_node import run
+sys.exit(run(InstantNode, sys.argv))
+"""
+
+
+def start_process(root, *arguments: str) -> subprocess.Popen[str]:
+    code = NODE.format(test=str(root / 'test'), nodes=str(root / 'test/nodes'))
+    return subprocess.Popen([sys.executable, '-c', code, '--ros-args', *arguments], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=root)
+
+
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_process_cleanly_while_it_works(make_rig, root, how):
+    rig = make_rig()   # its peer is the camera; its own node stays unconfigured
+    process = start_process(root)
+    images, infos = rig.camera(), rig.camera('camera_info', CameraInfo)
+    depths = rig.consume('depth/image', Image)
+    try:
+        rig.until(images.get_subscription_count)
+        while not depths:
+            images.publish(image_message(rig.k))
+            rig.k += 1
+            rig.executor.spin_once(timeout_sec=0.02)
+        process.send_signal(how)
+        output, _ = process.communicate(timeout=5)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert 'Traceback' not in output
+    assert infos is not None
+
+
+@pytest.mark.parametrize(('setting', 'says'), [
+    ('max_gap_s:=-1.0', 'max_gap_s'), ('engine:=abacus', 'one of auto'), ('model:=7', 'model'),
+    ('max_gap_s:=2', 'max_gap_s')])
+def test_a_wrong_parameter_ends_the_process_with_its_name(root, setting, says):
+    process = start_process(root, '-p', setting)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1, output
+    assert says in output
+    assert 'Traceback' not in output

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From message to message: what comes out for what goes in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from instant_engine import FAR_M, NEAR_M
+from rig import HEIGHT, WIDTH, image_message, info_message
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+
+def depth_of(message: Image) -> np.ndarray:
+    assert message.encoding == '32FC1'
+    return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
+
+
+def test_an_image_becomes_depth_under_its_own_header(rig):
+    images = rig.connect()
+    sent = rig.send(images)
+    depth = rig.until(lambda: rig.received['depth/image'])[0]
+    assert depth.header == sent.header
+    values = depth_of(depth)
+    assert values.shape == (HEIGHT, WIDTH)
+    assert np.isfinite(values).all()
+    assert values.max() / values.min() == pytest.approx(FAR_M / NEAR_M, rel=1e-4)
+
+
+def test_camera_info_and_cloud_belong_to_the_depth(make_rig):
+    rig = make_rig(output='network', cloud__stride=2)
+    rig.start()
+    infos, clouds = rig.consume('depth/camera_info', CameraInfo), rig.consume('depth/points',
+                                                                             PointCloud2)
+    images = rig.connect()
+    sent = rig.send(images)
+    rig.until(lambda: infos and clouds and rig.received['depth/image'])
+    depth, info, cloud = rig.received['depth/image'][0], infos[0], clouds[0]
+    assert depth.header == info.header == cloud.header == sent.header
+    assert (info.width, info.height) == (depth.width, depth.height)
+    assert info.p[0] == info.k[0] == pytest.approx(150 * depth.width / WIDTH)
+    assert (cloud.width, cloud.height) == (-(-depth.width // 2), -(-depth.height // 2))
+    points = np.frombuffer(cloud.data, np.float32).reshape(cloud.height, cloud.width, 4)
+    np.testing.assert_allclose(points[..., 2], depth_of(depth)[::2, ::2], rtol=1e-6)
+
+
+def test_confidence_has_the_size_of_the_depth(rig):
+    confidences = rig.consume('depth/confidence', Image)
+    images = rig.connect()
+    rig.send(images)
+    rig.until(lambda: confidences)
+    values = depth_of(confidences[0])
+    assert values.shape == (HEIGHT, WIDTH)
+    assert ((values >= 0) & (values <= 1)).all()
+
+
+def test_without_a_calibration_there_is_depth_but_no_cloud(rig):
+    clouds = rig.consume('depth/points', PointCloud2)
+    depths = rig.consume('depth/image', Image)
+    images = rig.camera()
+    rig.until(lambda: images.get_subscription_count())
+    rig.send(images)
+    rig.until(lambda: depths)
+    assert not clouds
+    assert any('camera_info' in text for text in warnings(rig))
+    assert rig.node.status().scale_source == 'model'
+
+
+def warnings(rig) -> list[str]:
+    return rig.node._watchman.look(rig.node.status(), rig.stream)
+
+
+def test_the_cloud_has_a_rate_of_its_own(make_rig):
+    rig = make_rig(cloud__max_rate_hz=10.0)
+    rig.start()
+    clouds = rig.consume('depth/points', PointCloud2)
+    images = rig.connect()
+    for _ in range(12):   # 0.36 s of data at 30 Hz
+        rig.send(images)
+    rig.until(lambda: len(rig.received['depth/image']) == 12)
+    assert len(clouds) == 4   # of every third image, 99 ms after the one before
+
+
+def test_nothing_is_computed_while_nobody_listens(rig):
+    images = rig.camera()
+    rig.until(lambda: rig.node.status().state == 'idle')
+    assert images.get_subscription_count() == 0
+    subscription = rig.peer.create_subscription(Image, 'depth/image', lambda _: None, 1)
+    rig.until(lambda: images.get_subscription_count() == 1)
+    rig.send(images)
+    rig.until(lambda: rig.node.status().state == 'running')
+    rig.peer.destroy_subscription(subscription)
+    rig.until(lambda: images.get_subscription_count() == 0)
+    assert rig.node.status().published == 1
+
+
+def test_the_state_is_kept_warm_on_demand(make_rig):
+    rig = make_rig(keep_state_warm=True)
+    rig.start()
+    images = rig.camera()
+    rig.until(lambda: images.get_subscription_count() == 1)
+    for _ in range(3):
+        rig.send(images)
+    assert rig.node.engines[0].seen == [0, 1, 2]
+
+
+def break_data(message):
+    message.data = message.data[:100]
+
+
+def break_encoding(message):
+    message.encoding = 'palette8'
+
+
+def break_step(message):
+    message.step = 10
+
+
+def break_size(message):
+    message.width = message.height = 0
+
+
+@pytest.mark.parametrize(('breakage', 'says'), [
+    (break_data, 'bytes'), (break_encoding, 'palette8'), (break_step, 'step'),
+    (break_size, 'no pixels')])
+def test_a_bad_image_is_rejected_and_the_stream_goes_on(rig, breakage, says):
+    images = rig.connect()
+    rig.send(images)
+    bad = image_message(1)
+    breakage(bad)
+    rig.send(images, bad)
+    assert rig.counts.rejected == 1
+    assert says in rig.node.status().last_error
+    assert any('rejected' in text for text in warnings(rig))
+    rig.send(images, image_message(2))
+    assert rig.node.engines[0].seen == [0, 1]
+    assert rig.counts.published == 2
+
+
+def test_an_image_of_another_size_than_camera_info_is_rejected(rig):
+    images = rig.connect()
+    rig.send(images, image_message(0, width=64, height=96))
+    assert rig.counts.rejected == 1
+    assert 'camera_info' in rig.node.status().last_error
+
+
+def test_a_repeated_stamp_is_rejected(rig):
+    images = rig.connect()
+    for _ in range(2):
+        rig.send(images, image_message(0))
+    assert (rig.counts.published, rig.counts.rejected) == (1, 1)
+
+
+def test_an_uncalibrated_camera_gives_depth_without_a_cloud(rig):
+    images = rig.connect()
+    infos = rig.camera('camera_info', CameraInfo, latched=True, reliable=True)
+    message = info_message()
+    message.k = [0.0] * 9
+    rig.until(lambda: infos.get_subscription_count())
+    infos.publish(message)
+    rig.until(lambda: rig.stream.camera.info.k[0] == 0)
+    rig.send(images)
+    rig.until(lambda: rig.received['depth/image'])
+    assert any('uncalibrated' in text for text in warnings(rig))
+
+
+def test_overload_displaces_and_every_counter_adds_up(rig):
+    images = rig.connect()
+    for k in range(300):
+        images.publish(image_message(k))
+        rig.executor.spin_once(timeout_sec=0)
+    rig.until(lambda: rig.counts.in_flight == 0)
+    status = rig.node.status()
+    assert status.received == (status.published + status.displaced + status.rejected
+                               + status.in_flight)
+    assert 0 < status.published <= status.received <= 300
+    assert status.rejected == 0
