@@ -27,7 +27,8 @@ class Zone:
     """Where a family lets cameras be and how they may look.
 
     low_m, high_m  corners of the box of start positions (3,); heading_rad, pitch_rad  ranges,
-    pitch is positive upwards; speed_m_s range; fx_ratio  range of fx / width
+    pitch is positive upwards; speed_m_s range; fx_ratio  range of fx / width; where target_m (3,)
+    is given, heading and pitch are meant relative to the direction towards it
     """
 
     low_m: tuple[float, float, float]
@@ -37,6 +38,7 @@ class Zone:
     speed_m_s: tuple[float, float] = (0.1, 0.8)
     carriers: tuple[Carrier, ...] = (Carrier.HAND, Carrier.WHEELS, Carrier.STATIC)
     fx_ratio: tuple[float, float] = (0.6, 1.1)
+    target_m: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,14 @@ def random_path(zone: Zone, rng: np.random.Generator, carrier: Carrier | None = 
     falloff = np.array([1.0, 0.6, 0.25, 0.12])
     strafe = rng.normal(0, 0.9) if carrier in (Carrier.HAND, Carrier.FLIGHT) else 0.0
     backwards = np.pi if rng.random() < 0.12 else 0.0
+    start = rng.uniform(zone.low_m, zone.high_m)
+    heading, pitch = rng.uniform(*zone.heading_rad), rng.uniform(*zone.pitch_rad)
+    if zone.target_m is not None:
+        ahead = np.array(zone.target_m) - start
+        heading += np.arctan2(ahead[1], ahead[0])
+        pitch += np.arctan2(ahead[2], np.hypot(ahead[0], ahead[1]))
     return CameraPath(
-        carrier, rng.uniform(zone.low_m, zone.high_m), rng.uniform(*zone.heading_rad),
-        rng.uniform(*zone.pitch_rad), rng.normal(0, roll), strafe + backwards,
+        carrier, start, heading, pitch, rng.normal(0, roll), strafe + backwards,
         speed * rng.uniform(*zone.speed_m_s), rng.normal(0, turn) if speed else 0.0,
         rng.normal(0, climb), shake_m * rng.uniform(0.2, 1.5) * np.outer([1, 1, 1], falloff),
         shake_rad * rng.uniform(0.2, 1.5) * np.outer([1.5, 1, 0.5], falloff),

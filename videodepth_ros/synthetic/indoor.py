@@ -49,7 +49,8 @@ def indoor_lights(b: SceneBuilder, room: Box, windows: bool) -> Lights:
     return Lights(tuple(ambient * tint), direction,
                   tuple(b.rng.uniform(3, 9) * np.array([1, 0.93, 0.82])) if sunny else (0, 0, 0),
                   tuple(lamps), (0.4 * sky, 0.6 * sky, sky), (0.9 * sky, 0.95 * sky, sky),
-                  b.rng.uniform(0.2, 1.0))
+                  b.rng.uniform(0.2, 1.0),
+                  occlusion=b.rng.uniform(0.5, 1.2) if b.rng.random() < 0.8 else 0.0)
 
 
 def shell(b: SceneBuilder, room: Box, windows: bool, paint: Material | None = None) -> None:

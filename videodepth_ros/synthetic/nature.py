@@ -30,7 +30,7 @@ def tree(b: SceneBuilder, height: float) -> None:
             b.rod((0, 0, low), (0, 0, low + height * 0.38), height * (0.24 - 0.055 * k), leaf,
                   taper=0.12)
         return
-    crown = height * r.uniform(0.3, 0.55)
+    crown = height * r.uniform(0.35, 0.7)
     b.rod((0, 0, 0), (r.normal(0, 0.1), r.normal(0, 0.1), height - crown * 0.6), girth, bark,
           taper=0.6)
     for _ in range(int(r.integers(2, 6))):
@@ -40,9 +40,10 @@ def tree(b: SceneBuilder, height: float) -> None:
     if kind > 0.93:
         return
     leaf = _leaves(b, height * 0.3)
-    for _ in range(int(r.integers(3, 7))):
-        spot = r.uniform((-0.45, -0.45, -0.85), (0.45, 0.45, -0.1)) * crown + (0, 0, height)
-        b.ellipsoid(spot, r.uniform(0.5, 1.1, 3) * crown, leaf, yaw=r.uniform(0, 3))
+    for _ in range(int(r.integers(4, 10))):
+        spot = r.uniform((-0.5, -0.5, -1.0), (0.5, 0.5, -0.1)) * crown
+        b.ellipsoid((spot[0], spot[1], spot[2] + height), r.uniform(0.35, 0.85, 3) * crown, leaf,
+                    yaw=r.uniform(0, 3), pitch=r.normal(0, 0.3))
 
 
 def bush(b: SceneBuilder, size: float) -> None:

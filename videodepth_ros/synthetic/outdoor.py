@@ -29,7 +29,7 @@ def daylight(b: SceneBuilder, haze_m: float = 1500.0) -> Lights:
     zenith = np.array([1 - 0.8 * blue, 1 - 0.55 * blue, 1.0]) * r.uniform(0.6, 1.3)
     return Lights(tuple(ambient), direction, sun, (), tuple(zenith),
                   tuple(r.uniform(0.9, 1.5) * np.array([0.92, 0.96, 1.0])), r.uniform(0, 1),
-                  haze_m * r.uniform(0.2, 1.5))
+                  haze_m * r.uniform(0.2, 1.5), r.uniform(0.5, 1.2) if r.random() < 0.85 else 0.0)
 
 
 def building(b: SceneBuilder, width: float, depth: float, height: float) -> None:
@@ -161,7 +161,7 @@ def _traffic(b: SceneBuilder, long: float, half: float, walk: float) -> None:
 def courtyard(b: SceneBuilder) -> Stage:
     """A yard, garden or square between walls, with trees, benches, steps and fences."""
     r = b.rng
-    side_m = r.uniform(8, 30)
+    side_m = r.uniform(5, 22)
     b.box((0, 0, -0.2), (300, 300, 0.4), Material(
         f.pick(b, 'bricks', 'tiles', 'gravel', 'grass', 'stones', 'asphalt'), r.uniform(1.5, 3)))
     for k in range(4):
@@ -177,8 +177,8 @@ def courtyard(b: SceneBuilder) -> Stage:
                     b.box((side_m, 0, 0.9), (2 * side_m, 0.05, 1.8), Material(
                         'metal', cutout=f.pick(b, 'bars', 'lattice', 'mesh'),
                         cutout_scale_m=r.uniform(0.5, 1.5)))
-    for _ in range(int(r.integers(8, 20))):
-        away = r.uniform(1.5, side_m)
+    for _ in range(int(r.integers(12, 34))):
+        away = side_m * r.uniform(0.1, 0.97)
         angle = r.uniform(-np.pi, np.pi)
         with b.at(away * np.cos(angle), away * np.sin(angle), 0, r.uniform(-np.pi, np.pi)):
             _yard_thing(b)
@@ -221,8 +221,8 @@ def terrain(b: SceneBuilder) -> Stage:
     soil = Material(cover, r.uniform(2, 5))
     for _ in range(int(r.integers(4, 14))):
         hill(b, r.uniform(6, 120), soil)
-    for _ in range(int(r.integers(10, 30))):
-        away, angle = r.uniform(1.5, 60) ** 1.0, r.uniform(-np.pi, np.pi)
+    for _ in range(int(r.integers(20, 50))):
+        away, angle = 60 * r.uniform(0.15, 1) ** 2, r.uniform(-np.pi, np.pi)
         with b.at(away * np.cos(angle), away * np.sin(angle)):
             kind = r.random()
             if kind < 0.4:
@@ -250,13 +250,17 @@ def terrain(b: SceneBuilder) -> Stage:
 def aerial(b: SceneBuilder) -> Stage:
     """A village, a yard of containers or a park, seen from a drone."""
     r = b.rng
-    b.box((0, 0, -0.5), (1500, 1500, 1.0), Material(f.pick(b, 'grass', 'gravel', 'asphalt'), 5))
+    b.box((0, 0, -0.5), (1500, 1500, 1.0), Material(f.pick(b, 'grass', 'gravel', 'asphalt'), 9))
+    for _ in range(int(r.integers(5, 16))):
+        b.box((*r.uniform(-90, 90, 2), 0), (*r.uniform(8, 60, 2), 0.06), Material(
+            f.pick(b, 'grass', 'gravel', 'leaves', 'asphalt', 'stripes', 'plaster'),
+            r.uniform(3, 12)).painted(r.uniform(0.7, 1, 3)), yaw=r.normal(0, 0.3))
     for _ in range(int(r.integers(1, 4))):
         yaw = r.choice([0.0, np.pi / 2]) + r.normal(0, 0.1)
-        b.box((r.uniform(-20, 20), r.uniform(-20, 20), 0), (600, r.uniform(4, 8), 0.05),
+        b.box((r.uniform(-20, 20), r.uniform(-20, 20), 0.05), (600, r.uniform(4, 8), 0.1),
               Material('asphalt', 4), yaw=yaw)
-    for _ in range(int(r.integers(12, 36))):
-        x, y = r.uniform(-50, 50, 2)
+    for _ in range(int(r.integers(20, 55))):
+        x, y = r.uniform(-50, 50, 2) * r.uniform(0.4, 1)
         with b.at(float(x), float(y), 0, r.choice([0.0, np.pi / 2]) + r.normal(0, 0.1)):
             kind = r.random()
             if kind < 0.4:
@@ -272,6 +276,6 @@ def aerial(b: SceneBuilder) -> Stage:
                       Material('metal', 2).painted(muted(r)))
     for _ in range(int(r.integers(0, 3))):
         driving_car(b, tuple(r.uniform(-20, 20, 2)), r.uniform(-3, 3), r.uniform(2, 10))
-    zone = Zone((-25, -25, 8), (25, 25, 40), pitch_rad=(-1.5, -0.25), speed_m_s=(1, 7),
-                carriers=(Carrier.FLIGHT,), fx_ratio=(0.55, 1.2))
+    zone = Zone((-30, -30, 6), (30, 30, 40), (-0.9, 0.9), (-0.5, 0.3), speed_m_s=(1, 7),
+                carriers=(Carrier.FLIGHT,), fx_ratio=(0.55, 1.2), target_m=(0, 0, 2))
     return b.build(daylight(b, 2500), (-50, -50, -0.5), (50, 50, 15)), zone

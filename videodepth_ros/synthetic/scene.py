@@ -92,7 +92,11 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Lights:
-    """Lighting of a scene, linear rgb; the sun's direction points from the scene to the sun."""
+    """Lighting of a scene, linear rgb; the sun's direction points from the scene to the sun.
+
+    haze_m is the distance at which haze leaves 37 %; occlusion 0 to 1 is the strength of ambient
+    occlusion.
+    """
 
     ambient: tuple[float, float, float]
     sun_direction: tuple[float, float, float] = (0.3, 0.2, 0.93)
@@ -102,6 +106,7 @@ class Lights:
     sky_horizon: tuple[float, float, float] = (0.8, 0.87, 0.95)
     cloudiness: float = 0.5
     haze_m: float = 1e9
+    occlusion: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.synthetic import held_out, indoor, outdoor
+from videodepth_ros.synthetic import held_out, homes, indoor, outdoor, roads
 from videodepth_ros.synthetic.atlas import load_atlas
 from videodepth_ros.synthetic.camera_path import CameraPath, Carrier, Zone, random_path
 from videodepth_ros.synthetic.lighting import Illumination, illuminate
@@ -27,7 +27,8 @@ Family = Callable[[SceneBuilder], tuple[Scene, Zone]]
 
 _TRAINING: dict[str, Family] = {
     'rooms': indoor.living, 'kitchens': indoor.kitchen, 'corridors': indoor.corridor,
-    'offices': indoor.office, 'halls': indoor.hall, 'streets': outdoor.street,
+    'offices': indoor.office, 'halls': indoor.hall,
+    'desks': homes.desks, 'homes': homes.homes, 'roads': roads.road, 'streets': outdoor.street,
     'courtyards': outdoor.courtyard, 'wilds': outdoor.terrain, 'aerials': outdoor.aerial}
 _HELD_OUT: dict[str, Family] = {
     'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley}
@@ -35,7 +36,8 @@ TRAINING_FAMILIES = tuple(_TRAINING)
 HELD_OUT_FAMILIES = tuple(_HELD_OUT)
 
 SEEDS_PER_POOL = 256  # seeds that share one pool of textures
-_TRIES = 24
+_TRIES = 24    # paths drawn for a clip ...
+_CHOICES = 2   # ... until so many are usable, of which the richest is taken
 
 
 @dataclass(frozen=True)
@@ -130,16 +132,20 @@ def _free_path(scene: Scene, zone: Zone, camera: Intrinsics, seconds: float,
                rng: np.random.Generator, carrier: Carrier | None) -> CameraPath:
     """Draw paths until one keeps its distance and sees more than one bare surface."""
     small = camera.scaled_to(24, 18)
-    best, best_score = None, -np.inf
+    times = np.linspace(0, seconds, 1 + min(6, int(np.ceil(seconds * 2))))
+    best, best_score, good = random_path(zone, rng, carrier), -np.inf, 0
     for _ in range(_TRIES):
         path = random_path(zone, rng, carrier)
-        times = np.linspace(0, seconds, 1 + min(6, int(np.ceil(seconds * 2))))
-        score = min(_clearance(scene, path, small, float(t)) for t in times)
+        score = np.inf
+        for time_s in times:
+            score = min(score, _clearance(scene, path, small, float(time_s)))
+            if score < min(best_score, 1.0):
+                break
         if score > best_score:
             best, best_score = path, score
-        if score > 1:
+        good += score > 1
+        if good == _CHOICES:
             break
-    assert best is not None
     return best
 
 
@@ -150,5 +156,5 @@ def _clearance(scene: Scene, path: CameraPath, small: Intrinsics, time_s: float)
     nearest_m = 1 / max(float(inverse[-1]), 1e-6)
     middle_m = 1 / max(float(np.median(inverse)), 1e-6)
     spread = float(inverse[int(0.95 * inverse.size)] - inverse[int(0.05 * inverse.size)]) * middle_m
-    kinds = len(np.unique(hits.solid))
-    return min(nearest_m / 0.3, middle_m / 0.8, spread / 0.25, kinds / 4)
+    usable = min(nearest_m / 0.3, middle_m / 0.7, spread / 0.25, 1.0)
+    return usable if usable < 1 else len(np.unique(hits.solid)) / 5

@@ -15,7 +15,6 @@ from videodepth_ros.synthetic.scene import Scene, Shape
 
 _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 _ACROSS = np.array([[1, 2], [0, 2], [0, 1]])  # the axes along a face, by the face's own axis
-WEAR_SCALE_M = 2.7
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,8 @@ def _albedo(scene: Scene, solid: NDArray[np.int32], surface: Surface, pixel_m: A
     scale_m = scale[solid].astype(np.float32)
     level = np.log2(pixel_m * SIZE / scale_m / np.sqrt(cosine)) - np.float32(0.2)
     base = scene.atlas.sample(scene.tile[solid], surface.u, surface.v, level)
-    ratio = scale_m / np.float32(WEAR_SCALE_M)
+    wear_m = np.clip(1.1 * sizes[:, 2], 1.0, 37.0).astype(np.float32)[solid]
+    ratio = scale_m / wear_m
     stain = scene.atlas.sample(scene.wear_tile[solid], surface.u * ratio, surface.v * ratio,
                                level + np.log2(ratio))[:, 0]
     dirt = 1 - scene.wear[solid] * (1 - _LINEAR[stain])
@@ -114,7 +114,8 @@ def _lighting(scene: Scene, light: Illumination, solid: NDArray[np.int32], surfa
               colour: Array) -> Array:
     lights = scene.lights
     normal, point = surface.normal, surface.position_m
-    upward = (0.7 + 0.3 * normal[:, 2]) * ambient_access(light.volume, point, normal)
+    access = ambient_access(light.volume, point, normal) ** np.float32(lights.occlusion)
+    upward = (0.7 + 0.3 * normal[:, 2]) * access
     diffuse = upward[:, None] * np.array(lights.ambient, np.float32)
     shine = np.zeros_like(colour)
     gloss = scene.gloss[solid]

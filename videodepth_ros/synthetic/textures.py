@@ -57,7 +57,7 @@ def plain(rng: Rng) -> Array:
 
 def plaster(rng: Rng) -> Array:
     """Rough plaster or concrete."""
-    coarse = spectral_noise(rng, rng.uniform(1.0, 2.0)) * rng.uniform(0.02, 0.12)
+    coarse = spectral_noise(rng, rng.uniform(1.0, 2.0)) * rng.uniform(0.01, 0.07)
     return _tone(neutral(rng, 0.4, 0.9), coarse + rng.uniform(0, 0.05) * spectral_noise(rng, 0.3))
 
 
@@ -184,7 +184,7 @@ def gravel(rng: Rng) -> Array:
 def grass(rng: Rng) -> Array:
     """Meadow or lawn."""
     green = _tone(foliage(rng), 0.25 * spectral_noise(rng, 0.35) + 0.1 * spectral_noise(rng, 1.6))
-    dry = np.clip(spectral_noise(rng, 1.4) - rng.uniform(0.3, 2), 0, 1)[..., None]
+    dry = np.clip(spectral_noise(rng, 0.6) - rng.uniform(0.6, 2.5), 0, 1)[..., None] * 0.6
     return np.clip(green * (1 - dry) + dry * hsv(0.12, 0.4, 0.6), 0, 1)
 
 
