@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from small_flashdepth import EACH, relmax, small_model
+
+from videodepth_ros.errors import ConfigError, ModelError
+from videodepth_ros.models import variants
+from videodepth_ros.models.catalogue import (
+    InverseDepthUnit,
+    card,
+    cards,
+    import_weights,
+    weights_folder,
+    weights_path,
+)
+from videodepth_ros.models.flashdepth import load_flashdepth
+from videodepth_ros.models.mamba import pooled_size
+
+SMALL = {'flashdepth-s': EACH['S'], 'flashdepth': EACH['hybrid']}
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    """Keep the user's own folders out."""
+    monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path / 'weights'))
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+
+
+@pytest.fixture
+def _small(monkeypatch):
+    """Know the variants at sizes that a test can write."""
+    monkeypatch.setattr(variants, '_CONFIGS', SMALL)
+
+
+def test_names():
+    assert [model.name for model in cards()] == [
+        'nano', 'flashdepth-s', 'flashdepth-l', 'flashdepth']
+    for model in cards():
+        assert card(model.name) is model
+        assert model.weights_file == f'{model.name}.safetensors'
+
+
+def test_an_unknown_name_is_refused_with_the_choices():
+    with pytest.raises(ConfigError, match=r"'flashdepth-xl'.*nano, flashdepth-s, flashdepth-l"):
+        card('flashdepth-xl')
+    with pytest.raises(ConfigError, match=r"'flashdepth-xl'.*nano, flashdepth-s, flashdepth-l"):
+        variants.config_of('flashdepth-xl')
+
+
+def test_licences():
+    """Depth Anything V2 Large, from which the large networks began, is non-commercial."""
+    licences = {model.name: (model.licence, model.commercial_use) for model in cards()}
+    assert licences == {
+        'nano': ('Apache-2.0', True), 'flashdepth-s': ('Apache-2.0', True),
+        'flashdepth-l': ('CC-BY-NC-4.0', False), 'flashdepth': ('CC-BY-NC-4.0', False)}
+    notice = card('flashdepth-l').notice
+    assert notice is not None
+    assert 'CC-BY-NC-4.0' in notice
+    assert card('nano').notice is None
+
+
+def test_units():
+    units = {model.name: model.unit for model in cards()}
+    assert units.pop('nano') is InverseDepthUnit.CANONICAL
+    assert set(units.values()) == {InverseDepthUnit.NOMINAL}
+
+
+@pytest.mark.parametrize('model', cards(), ids=lambda model: model.name)
+def test_card_agrees_with_its_network(model):
+    config = variants.config_of(model.name)
+    assert config.mamba_stage == model.mamba_stage
+    assert config.encoder.patch == model.patch
+    scale = 2 ** (4 - config.mamba_stage)
+    cells = -(-model.min_size_px // model.patch)
+    assert min(pooled_size((cells * scale, cells * scale), config.mamba.pool)) >= 1
+
+
+@pytest.mark.parametrize('model', cards()[1:], ids=lambda model: model.name)
+def test_least_size_of_the_published_is_the_least_possible(model):
+    config = variants.config_of(model.name)
+    cells = (model.min_size_px // model.patch - 1) * 2 ** (4 - config.mamba_stage)
+    assert int(cells * config.mamba.pool) == 0
+
+
+def test_folder(tmp_path, monkeypatch):
+    assert weights_folder() == tmp_path / 'weights'
+    monkeypatch.delenv('VIDEODEPTH_WEIGHTS')
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
+    assert weights_folder() == tmp_path / 'data' / 'videodepth' / 'weights'
+    for ignored in ('', 'relative'):
+        monkeypatch.setenv('XDG_DATA_HOME', ignored)
+        assert weights_folder() == Path.home() / '.local/share/videodepth/weights'
+
+
+def test_missing_weights_say_where_to_get_them():
+    with pytest.raises(ModelError, match=r'iter_10001\.pth.*videodepth weights import'):
+        weights_path(card('flashdepth-l'))
+
+
+@pytest.mark.usefixtures('_small')
+@pytest.mark.parametrize('name', SMALL)
+@pytest.mark.parametrize('form', ['iter_1.pth', 'renamed.safetensors'])
+def test_import_recognises_the_variant_by_its_tensors(tmp_path, name, form):
+    file, model = tmp_path / form, small_model(SMALL[name])
+    if form.endswith('.pth'):
+        torch.save({'model': model.state_dict(), 'optimizer': {'lr': torch.ones(1)}}, file)
+    else:
+        save_file(model.state_dict(), file)
+    assert import_weights(file).name == name
+    path = weights_path(card(name))
+    assert path == tmp_path / 'weights' / f'{name}.safetensors'
+    image = torch.randn(1, 3, 70, 70)
+    assert relmax(load_flashdepth(SMALL[name], path).step(image)[0], model.step(image)[0]) <= 2e-5
+    assert [p.name for p in path.parent.iterdir()] == [path.name], 'nothing is left lying about'
+
+
+@pytest.mark.usefixtures('_small')
+def test_import_again_replaces():
+    model = small_model(SMALL['flashdepth-s'])
+    file = weights_folder().parent / 'again.pth'
+    for value in (1.0, 2.0):
+        model.pretrained.norm.bias.data.fill_(value)
+        torch.save(model.state_dict(), file)
+        import_weights(file)
+        stored = load_file(weights_path(card('flashdepth-s')))
+        assert (stored['pretrained.norm.bias'] == value).all()
+
+
+@pytest.mark.usefixtures('_small')
+def test_a_refused_import_leaves_the_store_as_it_was(tmp_path):
+    model, file = small_model(SMALL['flashdepth-s']), tmp_path / 'file.pth'
+    torch.save(model.state_dict(), file)
+    import_weights(file)
+    before = weights_path(card('flashdepth-s')).read_bytes()
+    model.pretrained.norm.bias.data[3] = torch.nan
+    torch.save(model.state_dict(), file)
+    with pytest.raises(ModelError, match=r'NaN.*pretrained\.norm\.bias'):
+        import_weights(file)
+    torch.save({'model': {'a.b': torch.ones(2)}}, file)
+    with pytest.raises(ModelError) as caught:
+        import_weights(file)
+    for name in SMALL:
+        assert f'{name}: it lacks' in str(caught.value)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ModelError, match='cannot be read'):
+        import_weights(file)
+    assert weights_path(card('flashdepth-s')).read_bytes() == before
+    assert len(list(weights_folder().iterdir())) == 1
+
+
+@pytest.mark.usefixtures('_small')
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / 'weights').write_text('in the way')
+    file = tmp_path / 'file.pth'
+    torch.save(small_model(SMALL['flashdepth-s']).state_dict(), file)
+    with pytest.raises(ConfigError, match='VIDEODEPTH_WEIGHTS'):
+        import_weights(file)
