@@ -41,8 +41,8 @@ TF, TF_STATIC = '/tf', '/tf_static'
 
 def offered_qos(topic: str) -> Qos:
     """Return what the publisher of a topic offers: reliable; /tf_static is also latched."""
-    latched = topic == TF_STATIC
-    return Qos(QosHistory.KEEP_LAST, 1 if latched else 100 if topic == TF else 5,
+    latched = topic == TF_STATIC   # depth 100, so that every one of its messages is
+    return Qos(QosHistory.KEEP_LAST, 100 if topic in (TF, TF_STATIC) else 5,
                QosReliability.RELIABLE,
                QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
                _RMW_FOREVER, _RMW_FOREVER, QosLiveliness.AUTOMATIC, _RMW_FOREVER, False)

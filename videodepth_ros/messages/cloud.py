@@ -66,9 +66,9 @@ def plain_cloud(depth_m: Depth, image: Image, camera: Intrinsics, stride: int,
                 max_range_m: float) -> NDArray[np.void]:
     """Return what write_cloud writes, (H', W') of POINT, in the plainest way: its reference."""
     _check(depth_m, camera, stride)
-    xyz = backproject(depth_m[::stride, ::stride], camera.strided(stride))
-    z = xyz[..., 2]
-    xyz[~((z >= _NEAREST_M) & (z <= max_range_m) & np.isfinite(z))] = np.nan
+    z = depth_m[::stride, ::stride]
+    in_range = (z >= _NEAREST_M) & (z <= max_range_m) & np.isfinite(z)
+    xyz = backproject(np.where(in_range, z, np.float32(np.nan)), camera.strided(stride))
     red, green, blue = np.moveaxis(_colours(image, depth_m.shape, stride).astype(np.uint32), -1, 0)
     points = np.empty(xyz.shape[:2], POINT)
     points['x'], points['y'], points['z'] = np.moveaxis(xyz, -1, 0)

@@ -86,7 +86,7 @@ def decode_compressed_depth(msg: Any) -> NDArray[np.float32]:
     if values.ndim != 2 or values.dtype != np.uint16:
         raise InputError(f'{described} holds {values.dtype} pixels, not 16-bit grey ones')
     if before == '16UC1':
-        return values.astype(np.float32) * np.float32(1e-3)
+        return values.astype(np.float32) / np.float32(1000)
     _, a, b = _DEPTH_HEADER.unpack(data[:_DEPTH_HEADER.size].tobytes())
     with np.errstate(divide='ignore'):
         depth_m = np.float32(a) / (values.astype(np.float32) - np.float32(b))

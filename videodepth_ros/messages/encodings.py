@@ -74,7 +74,8 @@ def to_8bit(image: NDArray[Any]) -> Bytes:
     """Return uint8 samples as they are, uint16 ones over their full range: round(v / 257)."""
     if image.dtype == np.uint8:
         return image
-    return np.asarray(cv2.convertScaleAbs(image, alpha=1.0 / 257.0), np.uint8)
+    aligned = np.ascontiguousarray(image)   # OpenCV refuses rows of 16 bits with an odd step
+    return np.asarray(cv2.convertScaleAbs(aligned, alpha=1.0 / 257.0), np.uint8)
 
 
 def _convert(pixels: Bytes, code: int) -> Bytes:
@@ -86,8 +87,8 @@ def _packed(dtype: str, channels: int, code: int | None = None) -> Decoder:
     def decode(raw: RawImage) -> Bytes:
         plane = to_8bit(raw.plane(raw.height, raw.width * channels, dtype))
         shape = (raw.height, raw.width) if channels == 1 else (raw.height, raw.width, channels)
-        pixels = np.ascontiguousarray(plane).reshape(shape)
-        return pixels if code is None else _convert(pixels, code)
+        pixels = plane.reshape(shape)
+        return np.ascontiguousarray(pixels) if code is None else _convert(pixels, code)
     return decode
 
 
@@ -106,7 +107,7 @@ def _semiplanar_yuv420(code: int) -> Decoder:
     def decode(raw: RawImage) -> Bytes:
         raw.require_even(height=True)
         planes = raw.plane(raw.height * 3 // 2, raw.width)
-        return _convert(np.ascontiguousarray(planes), code)
+        return _convert(planes, code)
     return decode
 
 

@@ -22,9 +22,9 @@ __all__ = ['decode_compressed', 'decode_depth', 'decode_image', 'is_compressed',
 
 Depth = NDArray[np.float32]
 
-_DEPTH_ENCODINGS = {'32FC1': ('f4', 1.0), '64FC1': ('f8', 1.0),
-                    '16UC1': ('u2', 1e-3), 'mono16': ('u2', 1e-3)}
-"""Sample type, and metres for one unit: REP-118 (mono16 is what some drivers call 16UC1)."""
+_DEPTH_ENCODINGS = {'32FC1': ('f4', 1), '64FC1': ('f8', 1),
+                    '16UC1': ('u2', 1000), 'mono16': ('u2', 1000)}
+"""Sample type, and units in a metre: REP-118 (mono16 is what some drivers call 16UC1)."""
 
 
 def raw_image(msg: Any) -> RawImage:
@@ -67,11 +67,10 @@ def decode_depth(msg: Any) -> Depth:
         if msg.encoding not in _DEPTH_ENCODINGS:
             raise InputError(f'image encoding {msg.encoding!r} is not a depth map; known are '
                              f'{" ".join(_DEPTH_ENCODINGS)}')
-        dtype, unit_m = _DEPTH_ENCODINGS[msg.encoding]
+        dtype, units_per_m = _DEPTH_ENCODINGS[msg.encoding]
         raw = raw_image(msg)
         depth_m = raw.plane(raw.height, raw.width, dtype).astype(np.float32)
-        if unit_m != 1.0:
-            depth_m *= np.float32(unit_m)
+        depth_m /= np.float32(units_per_m)
     depth_m[~(depth_m > 0)] = np.nan
     return depth_m
 

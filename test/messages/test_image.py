@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images and depth maps to and from messages of rclpy and of rosbags."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videodepth_ros.bags.types import new_message
+from videodepth_ros.errors import InputError
+from videodepth_ros.messages.image import (
+    decode_compressed,
+    decode_depth,
+    decode_image,
+    write_depth,
+    write_image,
+)
+
+
+def empty_image(library):
+    if library == 'rosbags':
+        return new_message('sensor_msgs/msg/Image')
+    return pytest.importorskip('sensor_msgs.msg', reason='ROS is not installed').Image()
+
+
+LIBRARIES = pytest.mark.parametrize('library', ['rosbags', 'rclpy'])
+
+
+def picture(height=48, width=64):
+    """Return a smooth image, which JPEG keeps nearly as it is."""
+    y, x = np.mgrid[:height, :width]
+    return np.dstack([x * 3, y * 4, 255 - x * 2]).astype(np.uint8)
+
+
+@LIBRARIES
+def test_an_image_comes_back_as_it_was_written(library):
+    msg = empty_image(library)
+    write_image(picture(), msg, 'rgb8')
+    assert (msg.width, msg.height, msg.step, msg.encoding) == (64, 48, 192, 'rgb8')
+    np.testing.assert_array_equal(decode_image(msg), picture())
+
+
+@LIBRARIES
+def test_tight_rgb8_is_decoded_without_a_copy(library):
+    msg = empty_image(library)
+    write_image(picture(), msg, 'rgb8')
+    decoded = decode_image(msg)
+    assert np.shares_memory(decoded, np.frombuffer(msg.data, np.uint8))
+
+
+@LIBRARIES
+def test_depth_is_written_in_place_once_the_size_has_settled(library):
+    msg = empty_image(library)
+    depth_m = np.array([[1.5, np.nan, np.inf], [0.1, 200.0, 3.0]], np.float32)
+    write_depth(depth_m, msg)
+    buffer = msg.data
+    write_depth(depth_m * 2, msg)
+    assert msg.data is buffer
+    assert (msg.encoding, msg.step, msg.width, msg.height) == ('32FC1', 12, 3, 2)
+    np.testing.assert_array_equal(decode_depth(msg), depth_m * 2)
+    write_depth(depth_m[:1], msg)
+    np.testing.assert_array_equal(decode_depth(msg), depth_m[:1])
+
+
+def test_a_read_only_buffer_is_replaced():
+    msg = new_message('sensor_msgs/msg/Image')
+    msg.data = np.frombuffer(bytes(24), np.uint8)
+    write_depth(np.ones((2, 3), np.float32), msg)
+    np.testing.assert_array_equal(decode_depth(msg), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(('width', 'height', 'data'),
+                         [(0, 4, b'abc'), (4, 0, b'abc'), (4, 4, b'')])
+def test_an_image_without_pixels_is_refused(width, height, data):
+    msg = SimpleNamespace(encoding='rgb8', width=width, height=height, step=12, is_bigendian=0,
+                          data=data)
+    with pytest.raises(InputError, match=f'{width}x{height}'):
+        decode_image(msg)
+
+
+def depth_message(encoding, dtype, values, padding=0):
+    rows = np.asarray(values).astype(dtype)
+    rows = np.pad(rows.view(np.uint8).reshape(len(values), -1), ((0, 0), (0, padding)))
+    return SimpleNamespace(encoding=encoding, width=len(values[0]), height=len(values),
+                           step=rows.shape[1], is_bigendian=int(dtype.startswith('>')),
+                           data=rows.tobytes())
+
+
+@pytest.mark.parametrize(('encoding', 'dtype', 'unit'), [
+    ('32FC1', '<f4', 1.0), ('32FC1', '>f4', 1.0), ('64FC1', '<f8', 1.0), ('16UC1', '<u2', 1000.0),
+    ('16UC1', '>u2', 1000.0), ('mono16', '<u2', 1000.0)])
+@settings(max_examples=20, deadline=None)
+@given(millimetres=st.lists(st.integers(1, 65535), min_size=4, max_size=4),
+       padding=st.integers(0, 5))
+def test_depth_of_every_encoding_is_metres(encoding, dtype, unit, millimetres, padding):
+    truth_m = np.array(millimetres, np.float64).reshape(2, 2) / 1000
+    values = np.rint(truth_m * unit) if unit != 1.0 else truth_m
+    msg = depth_message(encoding, dtype, values, padding)
+    got = decode_depth(msg)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, truth_m, rtol=1e-6)
+
+
+def test_what_is_no_depth_is_nan_and_the_sky_is_infinite():
+    values = [[0.0, -1.0, np.nan], [np.inf, -np.inf, 2.0]]
+    got = decode_depth(depth_message('32FC1', '<f4', values))
+    np.testing.assert_array_equal(got, [[np.nan] * 3, [np.inf, np.nan, 2.0]])
+    assert np.isnan(decode_depth(depth_message('16UC1', '<u2', [[0]])))
+
+
+def test_an_image_that_is_no_depth_is_refused():
+    msg = depth_message('rgb8', '<f4', [[1.0]])
+    with pytest.raises(InputError, match=r"'rgb8' is not a depth map.*32FC1"):
+        decode_depth(msg)
+
+
+def packed(form, extension, image):
+    return SimpleNamespace(format=form, data=cv2.imencode(extension, image)[1].tobytes())
+
+
+@pytest.mark.parametrize(('form', 'extension', 'tolerance'), [
+    ('jpeg', '.jpg', 12), ('png', '.png', 0), ('rgb8; jpeg compressed bgr8', '.jpg', 12),
+    ('bgr8; png compressed bgr8', '.png', 0), ('bgra8; jpeg compressed bgr8', '.jpg', 12)])
+def test_compressed_colour(form, extension, tolerance):
+    got = decode_compressed(packed(form, extension, picture()[..., ::-1]))
+    assert got.flags.c_contiguous
+    assert np.abs(got.astype(int) - picture()).max() <= tolerance
+
+
+def test_compressed_rgb_holds_its_channels_the_other_way_round():
+    got = decode_compressed(packed('rgb8; png compressed rgb8', '.png', picture()))
+    np.testing.assert_array_equal(got, picture())
+
+
+def test_compressed_with_alpha_grey_and_sixteen_bits():
+    grey = picture()[..., 0]
+    alpha = np.dstack([picture()[..., ::-1], grey])
+    np.testing.assert_array_equal(decode_compressed(packed('png', '.png', alpha)), picture())
+    for image in (grey, grey.astype(np.uint16) * 257):
+        got = decode_compressed(packed('mono8; png compressed ', '.png', image))
+        np.testing.assert_array_equal(got, np.dstack([grey] * 3))
+    deep = picture()[..., ::-1].astype(np.uint16) * 257
+    got = decode_compressed(packed('rgb16; png compressed bgr16', '.png', deep))
+    np.testing.assert_array_equal(got, picture())
+
+
+@pytest.mark.parametrize('encoding', ['bayer_rggb8', 'bayer_rggb16'])
+def test_a_compressed_mosaic_is_demosaiced(encoding):
+    mosaic = np.tile(np.array([[200, 100], [100, 50]], np.uint8), (8, 8))
+    image = mosaic if encoding.endswith('8') else mosaic.astype(np.uint16) * 257
+    got = decode_compressed(packed(f'{encoding}; png compressed ', '.png', image))
+    np.testing.assert_array_equal(got, np.broadcast_to([200, 100, 50], (16, 16, 3)))
+
+
+@pytest.mark.parametrize(('data', 'message'), [
+    (b'', 'no data'), (b'not an image at all', 'cannot be decoded'),
+    (cv2.imencode('.jpg', picture())[1].tobytes()[:-40], 'cut off'),
+    (cv2.imencode('.png', picture())[1].tobytes()[:-400], 'cannot be decoded')])
+def test_damaged_compressed_data_is_refused(data, message):
+    with pytest.raises(InputError, match=message):
+        decode_compressed(SimpleNamespace(format='jpeg', data=data))
+
+
+def test_a_compressed_depth_map_is_no_camera_image():
+    with pytest.raises(InputError, match='is a depth map'):
+        decode_compressed(SimpleNamespace(format='32FC1; compressedDepth png', data=b'abc'))
+
+
+def compressed_depth(encoding, values, a=0.0, b=0.0):
+    header = np.array([0], '<i4').tobytes() + np.array([a, b], '<f4').tobytes()
+    return SimpleNamespace(format=f'{encoding}; compressedDepth png',
+                           data=header + cv2.imencode('.png', values)[1].tobytes())
+
+
+def test_compressed_depth_of_floats_is_inverse_depth():
+    depth_m = np.linspace(0.5, 9.5, 12).reshape(3, 4)
+    a, b = 10_000.0, 12.0
+    values = np.rint(a / depth_m + b).astype(np.uint16)
+    values[0, 0] = 0
+    got = decode_depth(compressed_depth('32FC1', values, a, b))
+    assert np.isnan(got[0, 0])
+    np.testing.assert_allclose(got.ravel()[1:], depth_m.ravel()[1:], rtol=1e-3)
+
+
+def test_compressed_depth_of_millimetres():
+    got = decode_depth(compressed_depth('16UC1', np.array([[0, 1500]], np.uint16)))
+    np.testing.assert_array_equal(got, np.array([[np.nan, 1.5]], np.float32))
+
+
+@pytest.mark.parametrize(('form', 'data'), [
+    ('32FC1; compressedDepth rvl', b'0' * 40), ('jpeg', b'0' * 40),
+    ('16UC1; compressedDepth png', b'0' * 12), ('16UC1; compressedDepth png', b''),
+    ('16UC1; compressedDepth png', b'0' * 40),
+    ('16UC1; compressedDepth png', bytes(12) + cv2.imencode('.png', picture())[1].tobytes())])
+def test_compressed_depth_that_cannot_be_read_is_refused(form, data):
+    with pytest.raises(InputError, match='compressed depth'):
+        decode_depth(SimpleNamespace(format=form, data=data))
