@@ -145,7 +145,8 @@ def ceiling_light(b: SceneBuilder, height: float) -> None:
         b.rod((0, 0, height - drop - 0.2), (0, 0, height - drop), 0.2, hard(b), taper=0.35)
         b.ellipsoid((0, 0, height - drop - 0.2), (0.15, 0.15, 0.15), glow)
     else:
-        b.box((0, 0, height - 0.02), (b.rng.uniform(0.2, 1.2), b.rng.uniform(0.2, 0.6), 0.04), glow)
+        size = (b.rng.uniform(0.2, 1.2), b.rng.uniform(0.2, 0.6), 0.04)
+        b.box((0, 0, height - 0.02), size, glow)
 
 
 def stairs(b: SceneBuilder, steps: int, width: float) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All textures of a pool in one image with their mip levels, sampled by one remap for all pixels."""
+"""All textures of a pool in one image with mip levels, sampled by one remap for all pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.synthetic.noise import SIZE, Array, spectral_noise
+from videodepth_ros.synthetic.noise import SIZE, Array, cells, spectral_noise
 from videodepth_ros.synthetic.prints import PRINTS
 from videodepth_ros.synthetic.textures import SURFACES
 
@@ -51,7 +51,8 @@ class Atlas:
                 return first + int(rng.integers(0, count))
         raise KeyError(kind)
 
-    def sample(self, tile: NDArray[np.int32], u: Array, v: Array, level: Array) -> NDArray[np.uint8]:
+    def sample(self, tile: NDArray[np.int32], u: Array, v: Array, level: Array
+               ) -> NDArray[np.uint8]:
         """Return (N, 3) uint8 colours at texture coordinates u, v, (N,) in tiles, wrapped.
 
         level  (N,) float32, log2 of texels a pixel; the nearest mip level is read bilinearly
@@ -74,7 +75,7 @@ def _remap(image: NDArray[np.uint8], column: Array, row: Array) -> NDArray[np.ui
     maps[0, :count], maps[1, :count] = column, row
     out = cv2.remap(image, maps[0].reshape(shape), maps[1].reshape(shape), cv2.INTER_LINEAR,
                     borderMode=cv2.BORDER_REPLICATE)
-    return out.reshape(shape[0] * width, -1)[:count]
+    return np.asarray(out, np.uint8).reshape(shape[0] * width, -1)[:count]
 
 
 def _write_tile(sheet: NDArray[np.uint8], number: int, image: Array) -> None:
@@ -85,7 +86,8 @@ def _write_tile(sheet: NDArray[np.uint8], number: int, image: Array) -> None:
         side = SIZE >> level
         sheet[top + row - 1:top + row + side + 1, left + column - 1:left + column + side + 1] = \
             np.pad(texels, ((1, 1), (1, 1), (0, 0)), mode='wrap')
-        image = cv2.resize(image, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, (side // 2, side // 2),
+                                      interpolation=cv2.INTER_AREA), np.float32)
 
 
 @lru_cache(maxsize=2)
@@ -111,8 +113,11 @@ def masks() -> NDArray[np.bool_]:
     """Cut-out patterns (len(MASKS), SIZE, SIZE): True where the surface is solid."""
     rng = np.random.default_rng(5)
     row, column = np.mgrid[0:SIZE, 0:SIZE]
-    mixed = spectral_noise(rng, 0.9)
+    number, depth = cells(rng, 1400)
+    chance = rng.random(1400)[number] + 0.12 * spectral_noise(rng, 1.5)
+    leaf = (depth > 0.22) & (chance < 0.72)
+    sparse = (depth > 0.3) & (chance < 0.38)
     bars = column % 32 < 7
     lattice = ((row + column) % 64 < 9) | ((row - column) % 64 < 9)
     mesh = (row % 64 < 10) | (column % 64 < 10)
-    return np.stack([mixed > -0.35, mixed > 0.45, bars, lattice, mesh])
+    return np.stack([leaf, sparse, bars, lattice, mesh])

@@ -76,7 +76,8 @@ class CameraPath:
                           self.roll_rad + turn[2])
 
 
-def look_along(position_m: Matrix, heading_rad: float, pitch_rad: float, roll_rad: float) -> Matrix:
+def look_along(position_m: Matrix, heading_rad: float, pitch_rad: float, roll_rad: float
+               ) -> Matrix:
     """Return T_map_cam (4, 4) of an optical frame at position_m (3,) in the map (z up)."""
     c, s = np.cos(heading_rad), np.sin(heading_rad)
     forward = np.array([c * np.cos(pitch_rad), s * np.cos(pitch_rad), np.sin(pitch_rad)])
@@ -98,7 +99,8 @@ _HABITS = {
 }
 
 
-def random_path(zone: Zone, rng: np.random.Generator, carrier: Carrier | None = None) -> CameraPath:
+def random_path(zone: Zone, rng: np.random.Generator, carrier: Carrier | None = None
+                ) -> CameraPath:
     """Draw a path that starts in the zone."""
     if carrier is None:
         carrier = zone.carriers[int(rng.integers(0, len(zone.carriers)))]

@@ -168,7 +168,8 @@ def lamp(b: SceneBuilder, height: float) -> None:
     metal = hard(b)
     b.rod((0, 0, 0), (0, 0, 0.02), 0.14 * min(height, 1), metal)
     b.rod((0, 0, 0), (0, 0, height), 0.012, metal)
-    shade = Material('plain', glow=b.rng.choice([0.0, 1.5]), wear=0).painted(neutral(b.rng, 0.7, 1))
+    shade = Material('plain', glow=float(b.rng.choice([0.0, 1.5])), wear=0)
+    shade = shade.painted(neutral(b.rng, 0.7, 1))
     b.rod((0, 0, height - 0.12), (0, 0, height + 0.14), 0.17, shade, taper=0.65)
 
 
@@ -177,8 +178,9 @@ def television(b: SceneBuilder, width: float) -> None:
     b.box((0.04, 0, 0), (0.05, width, width * 0.58), Material('plain', gloss=0.6).painted(
         neutral(b.rng, 0.02, 0.15)))
     glow = b.rng.choice([0.0, 0.0, 0.8])
-    face = Material('screen', None, gloss=0.5, glow=float(glow), wear=0.0) if b.rng.random() < 0.7 \
-        else Material('plain', gloss=0.9, wear=0).painted((0.05, 0.05, 0.06))
+    face = Material('screen', None, gloss=0.5, glow=float(glow), wear=0.0)
+    if b.rng.random() < 0.3:
+        face = Material('plain', gloss=0.9, wear=0).painted((0.05, 0.05, 0.06))
     b.box((0.067, 0, 0), (0.004, width * 0.95, width * 0.53), face)
 
 

@@ -53,7 +53,7 @@ def studio(b: SceneBuilder) -> Stage:
 
 
 def car_park(b: SceneBuilder) -> Stage:
-    """Rows of parked cars with planted islands, lamp posts, a ticket kiosk and one long building."""
+    """Rows of parked cars with planted islands, lamp posts, a kiosk and one long building."""
     r = b.rng
     b.box((0, 0, -0.2), (500, 500, 0.4), Material('asphalt', 3.5))
     paint = Material('plain', wear=0.8).painted((0.9, 0.9, 0.9))
@@ -94,7 +94,8 @@ def alley(b: SceneBuilder) -> Stage:
             tall = r.uniform(5, 10)
             b.box((x + long / 2, y + side * 3, tall / 2), (long, 6, tall), Material(
                 f.pick(b, 'plaster', 'stones', 'bricks', 'facade'), 2.6))
-            b.box((x + long / 2, y + side * -0.02, 1.0), (1.0, 0.12, 2.0), Material('panels', None))
+            b.box((x + long / 2, y - side * 0.02, 1.0), (1.0, 0.12, 2.0),
+                  Material('panels', None))
             with b.at(x + r.uniform(0.5, long), y - side * 0.3):
                 f.plant(b, r.uniform(0.5, 1.3))
         if k % 3 == 2:

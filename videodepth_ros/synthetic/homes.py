@@ -7,7 +7,15 @@ import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import (
-    Opening, ceiling_light, door, picture_on_wall, radiator, stairs, wall, wall_paint)
+    Opening,
+    ceiling_light,
+    door,
+    picture_on_wall,
+    radiator,
+    stairs,
+    wall,
+    wall_paint,
+)
 from videodepth_ros.synthetic.camera_path import Carrier, Zone
 from videodepth_ros.synthetic.indoor import Box, Stage, indoor_lights, shell
 from videodepth_ros.synthetic.noise import neutral
@@ -92,7 +100,7 @@ def homes(b: SceneBuilder) -> Stage:
         beam = f.wooden(b)
         for x in np.arange(0.5, room.length, r.uniform(0.8, 2)):
             b.box((x, room.width / 2, room.height - 0.1), (0.14, room.width, 0.2), beam)
-    for _ in range(int(r.integers(6, 15))):
+    for _ in range(int(r.integers(8, 22))):
         with b.at(r.uniform(0.6, room.length - 0.6), r.uniform(0.6, room.width - 0.6), 0,
                   r.choice([0, 1, 2, 3]) * np.pi / 2 + r.normal(0, 0.15)):
             _household(b)

@@ -10,8 +10,17 @@ import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import (
-    Opening, ceiling_light, door, floor_cover, picture_on_wall, radiator, railing, stairs, wall,
-    wall_paint)
+    Opening,
+    ceiling_light,
+    door,
+    floor_cover,
+    picture_on_wall,
+    radiator,
+    railing,
+    stairs,
+    wall,
+    wall_paint,
+)
 from videodepth_ros.synthetic.camera_path import Carrier, Zone
 from videodepth_ros.synthetic.noise import neutral
 from videodepth_ros.synthetic.people import walking_person
@@ -131,7 +140,8 @@ def _finish(b: SceneBuilder, room: Box, windows: bool, zone: Zone) -> Stage:
 
 
 def _zone(room: Box, low: float, high: float, pitch: tuple[float, float] = (-0.6, 0.15)) -> Zone:
-    return Zone((0.4, 0.4, low), (room.length - 0.4, room.width - 0.4, min(high, room.height - 0.2)),
+    top = min(high, room.height - 0.2)
+    return Zone((0.4, 0.4, low), (room.length - 0.4, room.width - 0.4, top),
                 pitch_rad=pitch, fx_ratio=(0.5, 1.1),
                 carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT,
                           Carrier.STATIC))
@@ -175,7 +185,8 @@ def kitchen(b: SceneBuilder) -> Stage:
     r = b.rng
     room = Box(r.uniform(3, 6), r.uniform(2.6, 4.5), r.uniform(2.3, 2.9))
     shell(b, room, True)
-    top = Material(f.pick(b, 'marble', 'grain', 'speckles', 'plain'), 0.9, gloss=r.uniform(0.1, 0.8))
+    top = Material(f.pick(b, 'marble', 'grain', 'speckles', 'plain'), 0.9,
+                   gloss=r.uniform(0.1, 0.8))
     splash = Material(f.pick(b, 'tiles', 'tiles', 'plain', 'bricks'), 0.5, gloss=0.4)
     for side in range(int(r.integers(1, 4))):
         length = room.length if side % 2 == 0 else room.width
@@ -196,15 +207,35 @@ def kitchen(b: SceneBuilder) -> Stage:
                     with b.at(0.14, 0, 0.02):
                         f.clutter(b, 0.2, run * 0.75, int(r.integers(3, 10)), 0.3)
     for _ in range(int(r.integers(1, 3))):
-        with b.at(r.uniform(1, room.length - 1), r.uniform(1, room.width - 1), 0, r.uniform(-3, 3)):
-            f.table(b, r.uniform(0.8, 1.8), r.uniform(0.7, 1.0), 0.75, int(r.integers(3, 9)))
-            for _ in range(int(r.integers(1, 5))):
-                side, along = r.choice([-1, 1]), r.uniform(-0.5, 0.5)
-                with b.at(side * r.uniform(0.5, 0.9), along, 0, (np.pi if side > 0 else 0)
-                          + r.normal(0, 0.3)):
-                    f.chair(b)
+        with b.at(r.uniform(1, room.length - 1), r.uniform(1, room.width - 1), 0,
+                  r.uniform(-3, 3)):
+            _dining(b)
     _hang(b, room, int(r.integers(0, 5)))
     return _finish(b, room, True, _zone(room, 0.9, 1.8, (-0.75, 0.1)))
+
+
+def _dining(b: SceneBuilder) -> None:
+    r = b.rng
+    f.table(b, r.uniform(0.8, 1.8), r.uniform(0.7, 1.0), 0.75, int(r.integers(3, 9)))
+    for _ in range(int(r.integers(1, 5))):
+        side, along = r.choice([-1, 1]), r.uniform(-0.5, 0.5)
+        with b.at(side * r.uniform(0.5, 0.9), along, 0, (np.pi if side > 0 else 0)
+                  + r.normal(0, 0.3)):
+            f.chair(b)
+
+
+def _along_corridor(b: SceneBuilder) -> None:
+    r = b.rng
+    kind = int(r.integers(0, 5))
+    if kind < 2:
+        door(b, r.uniform(0.8, 1.1))
+    elif kind == 2:
+        with b.at(0, 0, 1.5):
+            picture_on_wall(b)
+    elif kind == 3:
+        f.cupboard(b, r.uniform(0.4, 1.2), r.uniform(0.2, 0.45), r.uniform(0.6, 1.9))
+    else:
+        radiator(b, r.uniform(0.5, 1.2))
 
 
 def corridor(b: SceneBuilder) -> Stage:
@@ -216,16 +247,7 @@ def corridor(b: SceneBuilder) -> Stage:
         x = r.uniform(0.8, 3)
         while x < room.length - 0.6:
             with b.at(x, y, 0, yaw):
-                kind = int(r.integers(0, 5))
-                if kind < 2:
-                    door(b, r.uniform(0.8, 1.1))
-                elif kind == 2:
-                    with b.at(0, 0, 1.5):
-                        picture_on_wall(b)
-                elif kind == 3:
-                    f.cupboard(b, r.uniform(0.4, 1.2), r.uniform(0.2, 0.45), r.uniform(0.6, 1.9))
-                else:
-                    radiator(b, r.uniform(0.5, 1.2))
+                _along_corridor(b)
             x += r.uniform(1.0, 3.5) + 0.3 * side
     for x in np.arange(1.5, room.length, r.uniform(2, 4)):
         b.box((x, room.width / 2, room.height - 0.02), (0.9, 0.25, 0.04),
@@ -278,7 +300,7 @@ def hall(b: SceneBuilder) -> Stage:
     r = b.rng
     room = Box(r.uniform(10, 28), r.uniform(8, 18), r.uniform(3.5, 8))
     shell(b, room, True)
-    for _ in range(int(r.integers(6, 22))):
+    for _ in range(int(r.integers(12, 36))):
         with b.at(r.uniform(1, room.length - 1), r.uniform(1, room.width - 1), 0,
                   r.choice([0.0, np.pi / 2]) + r.normal(0, 0.1)):
             kind = int(r.integers(0, 6))

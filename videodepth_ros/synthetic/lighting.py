@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Light that a scene needs before any pixel is shaded: shadow maps and an ambient-occlusion volume.
+"""Light computed before any pixel is shaded: shadow maps and an ambient-occlusion volume.
 
 Both are computed once for the solids that stand still; moving solids are cast into a copy of the
 shadow maps every frame.
@@ -78,8 +78,8 @@ def with_moving(light: Illumination, scene: Scene, time_s: float) -> Illuminatio
     """Return the illumination with the shadows of moving solids at a time."""
     if not scene.motions:
         return light
-    return Illumination(_cast_into(light.sun, scene, time_s), _cast_into(light.lamp, scene, time_s),
-                        light.volume)
+    return Illumination(_cast_into(light.sun, scene, time_s),
+                        _cast_into(light.lamp, scene, time_s), light.volume)
 
 
 def _cast_into(shadow: ShadowMap | None, scene: Scene, time_s: float) -> ShadowMap | None:
@@ -171,7 +171,7 @@ def _blur(grid: Array, sigma_cells: float) -> Array:
     columns = across.reshape(nz, ny * nx)
     up = cv2.GaussianBlur(columns, (1, 2 * int(3 * sigma_cells) + 1), sigma_cells, None,
                           sigma_cells, border)
-    return up.reshape(nz, ny, nx)
+    return np.asarray(up, np.float32).reshape(nz, ny, nx)
 
 
 def ambient_access(volume: Volume, point_m: Array, normal: Array) -> Array:

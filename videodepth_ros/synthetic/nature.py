@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from videodepth_ros.synthetic.noise import hsv
@@ -11,7 +13,8 @@ from videodepth_ros.synthetic.scene import Material, SceneBuilder
 
 def _leaves(b: SceneBuilder, size_m: float) -> Material:
     r = b.rng
-    tint = r.uniform(0.6, 1.1, 3) if r.random() < 0.8 else hsv(r.uniform(0.02, 0.12), 0.6, 1.0) * 1.3
+    autumn = 1.3 * hsv(r.uniform(0.02, 0.12), 0.6, 1.0)
+    tint = r.uniform(0.6, 1.1, 3) if r.random() < 0.8 else autumn
     return Material('leaves', r.uniform(0.6, 1.5), cutout='leaf',
                     cutout_scale_m=size_m * r.uniform(0.5, 1.2)).painted(np.clip(tint, 0, 1.3))
 
@@ -40,18 +43,24 @@ def tree(b: SceneBuilder, height: float) -> None:
     if kind > 0.93:
         return
     leaf = _leaves(b, height * 0.3)
+    core, fringe = replace(leaf, cutout=None), replace(leaf, cutout='sparse')
+    b.ellipsoid((0, 0, height - crown * 0.55), np.array([0.55, 0.55, 0.6]) * crown, core)
     for _ in range(int(r.integers(4, 10))):
         spot = r.uniform((-0.5, -0.5, -1.0), (0.5, 0.5, -0.1)) * crown
-        b.ellipsoid((spot[0], spot[1], spot[2] + height), r.uniform(0.35, 0.85, 3) * crown, leaf,
-                    yaw=r.uniform(0, 3), pitch=r.normal(0, 0.3))
+        spot[2] += height
+        b.ellipsoid(spot, r.uniform(0.35, 0.85, 3) * crown,
+                    leaf if r.random() < 0.5 else fringe, yaw=r.uniform(0, 3),
+                    pitch=r.normal(0, 0.3))
 
 
 def bush(b: SceneBuilder, size: float) -> None:
     """A bush or a piece of hedge."""
     leaf = _leaves(b, size)
-    for _ in range(int(b.rng.integers(2, 5))):
+    b.ellipsoid((0, 0, size * 0.3), np.array([0.8, 0.8, 0.7]) * size, replace(leaf, cutout=None))
+    for k in range(int(b.rng.integers(3, 7))):
         spot = b.rng.uniform((-0.5, -0.5, 0.2), (0.5, 0.5, 0.5)) * size
-        b.ellipsoid(spot, b.rng.uniform(0.6, 1.1, 3) * size, leaf, yaw=b.rng.uniform(0, 3))
+        b.ellipsoid(spot, b.rng.uniform(0.6, 1.1, 3) * size,
+                    leaf if k % 2 else replace(leaf, cutout='sparse'), yaw=b.rng.uniform(0, 3))
 
 
 def rock(b: SceneBuilder, size: float) -> None:

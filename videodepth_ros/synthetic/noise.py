@@ -35,7 +35,7 @@ def spectral_noise(rng: np.random.Generator, beta: float = 1.5, stretch_u: float
 
 
 def cells(rng: np.random.Generator, count: int) -> tuple[NDArray[np.int32], Array]:
-    """Return tileable Voronoi cells: labels (SIZE, SIZE) below ``count`` and distance to the border.
+    """Return tileable Voronoi cells: labels (SIZE, SIZE) below ``count``, distance to the border.
 
     The distance is 0 on a border and about 1 in the middle of a cell.
     """

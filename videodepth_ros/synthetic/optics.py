@@ -95,13 +95,15 @@ def _smear(light: Array, motion_px: tuple[float, float]) -> Array:
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     for step in np.linspace(-scale, scale, 4 * reach):
         kernel[round(reach + step * motion_px[1]), round(reach + step * motion_px[0])] += 1
-    return cv2.filter2D(light, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+    smeared = cv2.filter2D(light, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(smeared, np.float32)
 
 
 def _vignette(height: int, width: int, amount: float) -> Array:
     row = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     column = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    return (1 - np.float32(amount) * (row * row + column * column) / 2)[..., None]
+    falloff = 1 - np.float32(amount) * (row * row + column * column) / 2
+    return falloff[..., None].astype(np.float32)
 
 
 def _compress(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
@@ -109,4 +111,5 @@ def _compress(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
         return image
     ok, data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])

@@ -26,9 +26,9 @@ def daylight(b: SceneBuilder, haze_m: float = 1500.0) -> Lights:
     sun = (0.0, 0.0, 0.0) if overcast else tuple(r.uniform(1.2, 3.2) * warm)
     ambient = (1.5 if overcast else r.uniform(0.4, 0.9)) * np.array([0.9, 0.97, 1.1])
     blue = 0.25 if overcast else r.uniform(0.6, 1.0)
-    zenith = np.array([1 - 0.8 * blue, 1 - 0.55 * blue, 1.0]) * r.uniform(0.6, 1.3)
+    zenith = np.array([1 - 0.8 * blue, 1 - 0.55 * blue, 1.0]) * r.uniform(0.35, 0.8)
     return Lights(tuple(ambient), direction, sun, (), tuple(zenith),
-                  tuple(r.uniform(0.9, 1.5) * np.array([0.92, 0.96, 1.0])), r.uniform(0, 1),
+                  tuple(r.uniform(0.45, 1.0) * np.array([0.9, 0.95, 1.0])), r.uniform(0, 1),
                   haze_m * r.uniform(0.2, 1.5), r.uniform(0.5, 1.2) if r.random() < 0.85 else 0.0)
 
 
@@ -53,7 +53,8 @@ def building(b: SceneBuilder, width: float, depth: float, height: float) -> None
             b.box((-depth / 2 + side * depth * 0.25, 0, height + depth * 0.14),
                   (depth * 0.62, width + 0.4, 0.25), roof, pitch=side * 0.5)
     for _ in range(int(r.integers(0, 4))):
-        y, z = r.uniform(-0.4, 0.4) * width, 3.2 + storey * r.integers(0, max(1, height // storey))
+        floors = max(1, int(height / storey))
+        y, z = r.uniform(-0.4, 0.4) * width, 3.2 + storey * r.integers(0, floors)
         b.box((0.5, y, z), (1.0, r.uniform(1.5, 3), 0.15), ledge)
         b.box((1.0, y, z + 0.5), (0.04, 2.2, 0.9), Material(
             'metal', 0.5, cutout='bars', cutout_scale_m=1.0))
@@ -165,8 +166,8 @@ def courtyard(b: SceneBuilder) -> Stage:
     b.box((0, 0, -0.2), (300, 300, 0.4), Material(
         f.pick(b, 'bricks', 'tiles', 'gravel', 'grass', 'stones', 'asphalt'), r.uniform(1.5, 3)))
     for k in range(4):
-        with b.at(*(side_m * np.array([np.cos(k * np.pi / 2), np.sin(k * np.pi / 2)])), 0,
-                  k * np.pi / 2 + np.pi):
+        angle = k * np.pi / 2
+        with b.at(side_m * np.cos(angle), side_m * np.sin(angle), 0, angle + np.pi):
             if r.random() < 0.5:
                 building(b, r.uniform(1, 2) * side_m, 8, r.uniform(3.5, 14))
             elif r.random() < 0.5:
@@ -219,6 +220,10 @@ def terrain(b: SceneBuilder) -> Stage:
     cover = f.pick(b, 'grass', 'grass', 'gravel', 'stones', 'leaves')
     b.box((0, 0, -0.5), (1200, 1200, 1.0), Material(cover, r.uniform(1.5, 4)))
     soil = Material(cover, r.uniform(2, 5))
+    for _ in range(int(r.integers(0, 30))):
+        x, y, wide = r.uniform(-14, 14), r.uniform(-14, 14), r.uniform(1.5, 9)
+        size = (wide, wide * r.uniform(0.5, 1.5), wide * r.uniform(0.06, 0.25))
+        b.ellipsoid((x, y, -0.02 * wide), size, soil, yaw=r.uniform(0, 3))
     for _ in range(int(r.integers(4, 14))):
         hill(b, r.uniform(6, 120), soil)
     for _ in range(int(r.integers(20, 50))):

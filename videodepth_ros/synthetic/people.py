@@ -59,6 +59,7 @@ def car(b: SceneBuilder) -> None:
     paint = Material('plain', 2.0, gloss=r.uniform(0.4, 0.9), wear=0.15).painted(
         neutral(r, 0.05, 0.98) if r.random() < 0.6 else hsv(r.random(), 0.8, 0.6))
     glass = Material('plain', gloss=0.95, wear=0).painted((0.06, 0.08, 0.1))
+    rim = Material('metal', 0.4, gloss=0.6)
     rubber = Material('plain', gloss=0.1).painted((0.05, 0.05, 0.05))
     van = r.random() < 0.3
     long, wide = (r.uniform(4.6, 6.5), 2.0) if van else (r.uniform(3.6, 4.9), r.uniform(1.65, 1.9))
@@ -80,7 +81,7 @@ def car(b: SceneBuilder) -> None:
         for side in (-1, 1):
             y = side * (wide / 2 - 0.08)
             b.rod((x, y - 0.11, 0.33), (x, y + 0.11, 0.33), 0.33, rubber)
-            b.rod((x, y - 0.115, 0.33), (x, y + 0.115, 0.33), 0.19, Material('metal', 0.4, gloss=0.6))
+            b.rod((x, y - 0.115, 0.33), (x, y + 0.115, 0.33), 0.19, rim)
     _lights(b, long, wide)
 
 

@@ -10,7 +10,15 @@ import cv2
 import numpy as np
 
 from videodepth_ros.synthetic.noise import (
-    SIZE, Array, foliage, hsv, muted, neutral, spectral_noise, vivid)
+    SIZE,
+    Array,
+    foliage,
+    hsv,
+    muted,
+    neutral,
+    spectral_noise,
+    vivid,
+)
 from videodepth_ros.synthetic.textures import Painter, Rng
 
 
@@ -25,7 +33,8 @@ def _canvas(colour: Array) -> Array:
 def _gradient(rng: Rng) -> Array:
     """Return a smooth field between two colours, like an out-of-focus photograph."""
     field = 1 / (1 + np.exp(-2 * spectral_noise(rng, rng.uniform(1.6, 2.6))))
-    return _canvas(muted(rng)) * field[..., None] + _canvas(vivid(rng)) * (1 - field[..., None])
+    share = field[..., None].astype(np.float32)
+    return _canvas(muted(rng)) * share + _canvas(vivid(rng)) * (1 - share)
 
 
 def _text(rng: Rng, image: Array, left: int, top: int, right: int, bottom: int) -> None:
@@ -113,7 +122,8 @@ def books(rng: Rng) -> Array:
         cv2.rectangle(image, (left, top), (left + width - 2, SIZE), _rgb(colour), -1)
         for _ in range(int(rng.integers(0, 4))):
             row = int(rng.integers(top, SIZE))
-            cv2.rectangle(image, (left + 2, row), (left + width - 4, row + int(rng.integers(2, 40))),
+            bottom = row + int(rng.integers(2, 40))
+            cv2.rectangle(image, (left + 2, row), (left + width - 4, bottom),
                           _rgb(neutral(rng, 0.1, 1.0)), -1 if rng.random() < 0.5 else 1)
         left += width
     return image

@@ -61,8 +61,8 @@ def look(scene: Scene, T_map_cam: Matrix, time_s: float,
     with np.errstate(divide='ignore', invalid='ignore'):
         cut = (NEAR_M - start[..., 2]) / rise
     crossing = (cut > 0) & (cut < 1)
-    points = np.concatenate([corners, start + np.where(crossing, cut, 0)[..., None] * (end - start)],
-                            axis=1)
+    cuts = start + np.where(crossing, cut, 0)[..., None] * (end - start)
+    points = np.concatenate([corners, cuts], axis=1)
     visible = np.concatenate([corners[..., 2] >= NEAR_M, crossing], axis=1)
     z = np.maximum(points[..., 2], NEAR_M)
     slopes = points[..., :2] / z[..., None]
@@ -72,9 +72,10 @@ def look(scene: Scene, T_map_cam: Matrix, time_s: float,
     kept = visible.any(axis=1) if only is None else visible.any(axis=1) & only
     order = np.flatnonzero(kept)
     order = order[np.argsort(nearest[order])]
+    solid_from_cam = np.linalg.inv(T_cam_solid)[:, :3].astype(np.float64)
     bounds = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
-    return View(scene, T_map_cam, poses, np.linalg.inv(T_cam_solid)[:, :3],
-                bounds.astype(np.float32), nearest.astype(np.float32), order)
+    return View(scene, T_map_cam, poses, solid_from_cam, bounds.astype(np.float32),
+                nearest.astype(np.float32), order)
 
 
 def cast_image(view: View, camera: Intrinsics) -> Hits:
@@ -85,7 +86,8 @@ def cast_image(view: View, camera: Intrinsics) -> Hits:
     solid = np.full(depth.shape, -1, np.int32)
     scale = np.array([camera.fx, camera.fx, camera.fy, camera.fy])
     centre = np.array([camera.cx, camera.cx, camera.cy, camera.cy])
-    pixels = np.clip(view.bounds * scale + centre, -1, 1e5) + [0, 1, 0, 1]
+    pixels = np.clip(view.bounds * scale + centre, -1, 1e5)
+    pixels += np.array([0, 1, 0, 1])
     limits = np.array([camera.width, camera.width, camera.height, camera.height])
     rectangles = np.minimum(np.ceil(pixels).clip(0), limits).astype(int)
     for k in view.order:

@@ -185,17 +185,17 @@ class SceneBuilder:
         size = np.linalg.norm(pose[:3, :3], axis=0)
         self.rows.append((shape, self.frame @ pose, taper, material, number, self.group, size))
 
-    def box(self, centre: Sequence[float], size: Sequence[float], material: Material,
+    def box(self, centre: ArrayLike, size: ArrayLike, material: Material,
             yaw: float = 0.0, pitch: float = 0.0, tile: int | None = None) -> None:
         """Add a box by centre (3,) and full edge lengths (3,), metres."""
         self.solid(Shape.BOX, _placed(centre, size, yaw, pitch), material, tile=tile)
 
-    def ellipsoid(self, centre: Sequence[float], size: Sequence[float], material: Material,
+    def ellipsoid(self, centre: ArrayLike, size: ArrayLike, material: Material,
                   yaw: float = 0.0, pitch: float = 0.0, tile: int | None = None) -> None:
         """Add an ellipsoid by centre (3,) and full diameters (3,), metres."""
         self.solid(Shape.ELLIPSOID, _placed(centre, size, yaw, pitch), material, tile=tile)
 
-    def rod(self, start: Sequence[float], end: Sequence[float], radius_m: float,
+    def rod(self, start: ArrayLike, end: ArrayLike, radius_m: float,
             material: Material, taper: float = 1.0, flat: float = 1.0) -> None:
         """Add a capped cylinder or cone from start to end (3,); the end has taper * radius."""
         a, b = np.asarray(start, float), np.asarray(end, float)
@@ -222,7 +222,8 @@ class SceneBuilder:
             np.array([self.atlas.pick('stains', self.rng) for _ in range(count)], np.int32),
             np.array([m.scale_m or 0.0 for m in materials], f32),
             self.rng.random((count, 2), f32), np.array([m.tint for m in materials], f32),
-            np.array([m.gloss for m in materials], f32), np.array([m.glow for m in materials], f32),
+            np.array([m.gloss for m in materials], f32),
+            np.array([m.glow for m in materials], f32),
             np.array([m.wear for m in materials], f32),
             np.array([MASKS.index(m.cutout) if m.cutout else -1 for m in materials], np.int32),
             np.array([m.cutout_scale_m for m in materials], f32), np.array(groups, np.int32),
@@ -252,7 +253,7 @@ def rotation_y(angle_rad: float) -> Matrix:
     return T
 
 
-def _placed(centre: Sequence[float], size: Sequence[float], yaw: float, pitch: float) -> Matrix:
+def _placed(centre: ArrayLike, size: ArrayLike, yaw: float, pitch: float) -> Matrix:
     pose = translation(np.asarray(centre, float)) @ rotation_z(yaw) @ rotation_y(pitch)
     pose[:3, :3] *= np.maximum(np.asarray(size, float), 1e-4) / 2
     return pose

@@ -37,7 +37,7 @@ HELD_OUT_FAMILIES = tuple(_HELD_OUT)
 
 SEEDS_PER_POOL = 256  # seeds that share one pool of textures
 _TRIES = 24    # paths drawn for a clip ...
-_CHOICES = 2   # ... until so many are usable, of which the richest is taken
+_CHOICES = 3   # ... until so many are usable, of which the richest is taken
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,7 @@ def _clearance(scene: Scene, path: CameraPath, small: Intrinsics, time_s: float)
     inverse = np.sort(1 / hits.depth_m.ravel())
     nearest_m = 1 / max(float(inverse[-1]), 1e-6)
     middle_m = 1 / max(float(np.median(inverse)), 1e-6)
-    spread = float(inverse[int(0.95 * inverse.size)] - inverse[int(0.05 * inverse.size)]) * middle_m
+    low, high = inverse[int(0.05 * inverse.size)], inverse[int(0.95 * inverse.size)]
+    spread = float(high - low) * middle_m
     usable = min(nearest_m / 0.3, middle_m / 0.7, spread / 0.25, 1.0)
     return usable if usable < 1 else len(np.unique(hits.solid)) / 5

@@ -139,7 +139,8 @@ def _lighting(scene: Scene, light: Illumination, solid: NDArray[np.int32], surfa
         peak = np.maximum(np.einsum('ni,ni->n', mirror, direction), 0) ** power * gloss * factor
         shine += peak[:, None] * bright * 0.5
     shine += _reflection(scene, gloss, mirror, surface, upward)
-    return colour * (diffuse + scene.glow[solid][:, None]) + shine
+    radiance = colour * (diffuse + scene.glow[solid][:, None]) + shine
+    return radiance.astype(np.float32)
 
 
 def _reflection(scene: Scene, gloss: Array, mirror: Array, surface: Surface, upward: Array

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Procedural textures of surfaces: each function paints one tileable (SIZE, SIZE, 3) image of [0, 1].
+"""Procedural textures of surfaces, one function each.
 
-Colours are display-referred (sRGB), as they would be in a photograph of the surface.
+A painter returns a tileable (SIZE, SIZE, 3) float32 image of [0, 1]. Colours are display-referred
+(sRGB), as they would be in a photograph of the surface.
 """
 
 from __future__ import annotations
@@ -12,7 +13,17 @@ import cv2
 import numpy as np
 
 from videodepth_ros.synthetic.noise import (
-    SIZE, Array, cells, foliage, hsv, muted, neutral, spectral_noise, vivid, wood)
+    SIZE,
+    Array,
+    cells,
+    foliage,
+    hsv,
+    muted,
+    neutral,
+    spectral_noise,
+    vivid,
+    wood,
+)
 
 Rng = np.random.Generator
 Painter = Callable[[Rng], Array]
@@ -153,7 +164,7 @@ def marble(rng: Rng) -> Array:
 
 def speckles(rng: Rng) -> Array:
     """Terrazzo, granite, linoleum."""
-    labels, _ = cells(rng, int(rng.integers(150, 900)))
+    labels, _ = cells(rng, int(rng.integers(500, 5000)))
     tones = rng.normal(0, rng.uniform(0.05, 0.3), labels.max() + 1).astype(np.float32)
     return _tone(neutral(rng, 0.2, 0.85), tones[labels])
 
@@ -175,7 +186,7 @@ def asphalt(rng: Rng) -> Array:
 
 def gravel(rng: Rng) -> Array:
     """Pebbles, bark mulch, or soil."""
-    labels, depth = cells(rng, int(rng.integers(300, 1500)))
+    labels, depth = cells(rng, int(rng.integers(600, 4000)))
     tones = rng.normal(0, 0.22, labels.max() + 1).astype(np.float32)[labels]
     colour = hsv(rng.uniform(0.03, 0.13), rng.uniform(0.05, 0.5), rng.uniform(0.35, 0.75))
     return _tone(colour, tones + 0.5 * np.minimum(depth, 0.6) - 0.3)
@@ -190,9 +201,10 @@ def grass(rng: Rng) -> Array:
 
 def leaves(rng: Rng) -> Array:
     """Foliage seen from outside: light leaves over dark gaps."""
-    labels, depth = cells(rng, int(rng.integers(250, 900)))
+    labels, depth = cells(rng, int(rng.integers(500, 2500)))
     tones = rng.normal(0, 0.25, labels.max() + 1).astype(np.float32)[labels]
-    return _tone(foliage(rng), tones + 0.8 * np.minimum(depth, 0.8) - 0.45)
+    fine = 0.15 * spectral_noise(rng, 0.4)
+    return _tone(foliage(rng) * 1.15, tones + fine + 0.6 * np.minimum(depth, 0.8) - 0.25)
 
 
 def bark(rng: Rng) -> Array:
@@ -226,5 +238,5 @@ def panels(rng: Rng) -> Array:
 
 SURFACES: dict[str, Painter] = {
     f.__name__: f for f in (
-        plain, plaster, grain, planks, tiles, bricks, carpet, stripes, checker, plaid, dots, marble,
-        speckles, stones, asphalt, gravel, grass, leaves, bark, metal, panels)}
+        plain, plaster, grain, planks, tiles, bricks, carpet, stripes, checker, plaid, dots,
+        marble, speckles, stones, asphalt, gravel, grass, leaves, bark, metal, panels)}
