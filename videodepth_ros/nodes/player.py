@@ -36,12 +36,14 @@ class Played:
 
     frames     images, without those of the warm-up
     warm_up    images sent, all alike, until somebody answered
+    started_ns first new stamp after the warm-up
     offset_ns  new stamp minus stamp in the bag
     late_ms    by how much the latest message missed its time
     """
 
     frames: int
     warm_up: int
+    started_ns: int
     offset_ns: int
     late_ms: float
 
@@ -86,17 +88,17 @@ class Player:
 
     def play(self, warm_up: int) -> Played:
         """Send every message at its time."""
-        offset_ns, frames, late_ns = 0, 0, 0
+        started_ns = offset_ns = frames = late_ns = 0
         for connection, _, raw in self._bag.messages(self._connections):
             stamp_ns, now_ns = header_stamp_ns(raw), self._node.get_clock().now().nanoseconds
-            if not offset_ns:
-                offset_ns = now_ns - stamp_ns
+            if not started_ns:
+                started_ns, offset_ns = now_ns, now_ns - stamp_ns
             due_ns = stamp_ns + offset_ns
             late_ns = max(late_ns, now_ns - due_ns)
             time.sleep(max(0.0, (due_ns - now_ns) * 1e-9))
             self._publishers[connection.topic].publish(restamped(raw, due_ns))
             frames += TYPES[connection.msgtype] is not CameraInfo
-        return Played(frames, warm_up, offset_ns, late_ns * 1e-6)
+        return Played(frames, warm_up, started_ns, offset_ns, late_ns * 1e-6)
 
     def _head(self) -> list[tuple[str, int, bytes]]:
         """Return the messages up to where each topic has had one."""
@@ -117,6 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--namespace', default='/camera', help='of the topics to play')
     parser.add_argument('--answer', default='/videodepth/depth/camera_info',
                         help='CameraInfo topic to hear something on before the bag starts')
+    parser.add_argument('--listened', default='/videodepth/depth/image',
+                        help='topic that somebody must subscribe to before the bag starts')
     parser.add_argument('--timeout-s', type=float, default=120.0)
     args = parser.parse_args(arguments)
     prepare_process()
@@ -127,7 +131,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with AnyReader([args.bag]) as bag:
             player = Player(node, bag, args.namespace)
-            sent = player.warm_up(lambda: bool(answers), args.timeout_s)
+            sent = player.warm_up(
+                lambda: bool(answers) and node.count_subscribers(args.listened) > 0,
+                args.timeout_s)
             print(json.dumps(asdict(player.play(sent))), flush=True)
     finally:
         node.destroy_node()

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record what the live node publishes into a bag, and how old each message was when it came.
 
-Messages are written as they came, byte for byte. On SIGINT or SIGTERM the bag is finished and the
-facts are written as JSON.
+Messages are written as they came, byte for byte. Once nothing has come for a while the bag is
+finished, and the facts are written as JSON; SIGINT and SIGTERM end it too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import try_shutdown
@@ -45,6 +47,7 @@ class Recorder:
         self._writer = writer
         self.heard: dict[str, Heard] = {}
         self.status: Status | None = None
+        self._last_s = math.inf
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         for name, kind in OUTPUTS.items():
             node.create_subscription(kind, f'{namespace}/{name}', self._write_to(
@@ -59,12 +62,17 @@ class Recorder:
             now_ns = self._node.get_clock().now().nanoseconds
             stamp_ns = header_stamp_ns(raw)
             heard.stamp_ns.append(stamp_ns)
+            self._last_s = time.monotonic()
             heard.age_ms.append((now_ns - stamp_ns) * 1e-6)
             self._writer.write(connection, now_ns, raw)
         return write
 
     def _keep(self, status: Status) -> None:
         self.status = status
+
+    def quiet_s(self) -> float:
+        """Seconds since the last message; below 0 before the first."""
+        return time.monotonic() - self._last_s
 
     def facts(self) -> str:
         """Return what was heard, as JSON."""
@@ -81,14 +89,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('bag', type=Path)
     parser.add_argument('facts', type=Path, help='JSON file')
     parser.add_argument('--namespace', default='/videodepth')
+    parser.add_argument('--quiet-s', type=float, default=3.0, help='silence that ends it')
     args = parser.parse_args(arguments)
     prepare_process()
     rclpy.init(args=[])
     node = rclpy.create_node('recorder')
     with Writer(args.bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         recorder = Recorder(node, args.namespace, writer)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
         try:
-            rclpy.spin(node)
+            while recorder.quiet_s() < args.quiet_s:
+                executor.spin_once(timeout_sec=0.2)
         except (KeyboardInterrupt, ExternalShutdownException):
             pass
     args.facts.write_text(recorder.facts())

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``videodepth doctor``: what runs on this machine, and the mend for what does not."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from videodepth_ros.cli.checks import (
+    EngineFacts,
+    GpuFacts,
+    RosFacts,
+    check_engine,
+    check_ros,
+    find_gpus,
+    shared_memory_gap,
+)
+from videodepth_ros.cli.options import add_command
+from videodepth_ros.cli.outcome import Outcome, outcome
+from videodepth_ros.cli.weights import ModelFacts, model_facts
+
+if TYPE_CHECKING:
+    from videodepth_ros.cli.options import Commands
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that does not work here, and how to mend it where ``what`` does not say so."""
+
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was looked at."""
+
+    ros: RosFacts
+    gpu: tuple[GpuFacts, ...]
+    engines: tuple[EngineFacts, ...]
+    weights: tuple[ModelFacts, ...]
+    gaps: tuple[Gap, ...]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands, 'doctor', 'say what runs here, with the mend for each gap',
+        'Each engine is tried with the bundled model, so the first run may take some seconds.\n'
+        'Fails only if no engine runs, for then there is no depth.',
+        ('doctor', 'doctor --json doctor.json'))
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> Outcome:
+    from videodepth_ros.engines.open import ENGINES
+    from videodepth_ros.models.catalogue import cards
+    ros = check_ros()
+    gpus = find_gpus()
+    weights = tuple(model_facts(card.name) for card in cards())
+    engines = tuple(check_engine(name) for name in ENGINES if name != 'auto')
+    diagnosis = Diagnosis(ros, gpus, engines, weights, tuple(_gaps(ros, engines)))
+    print('\n'.join(_lines(diagnosis)))
+    return outcome(diagnosis, ok=any(engine.ok for engine in engines))
+
+
+def _gaps(ros: RosFacts, engines: tuple[EngineFacts, ...]) -> list[Gap]:
+    gaps = []
+    if not ros.rclpy:
+        gaps.append(Gap(f'no ROS 2 ({ros.problem}): bags work, the live node does not',
+                        'run `make setup` in the source tree, or source a ROS 2 installation'))
+    elif not ros.messages:
+        gaps.append(Gap(f'the messages of this package are not built ({ros.problem})',
+                        'run `make setup`, or colcon build and source install/setup.bash'))
+    if ros.profile_missing:
+        gaps.append(Gap(f'FASTRTPS_DEFAULT_PROFILES_FILE names {ros.profile}, which is not there',
+                        'unset it: the live node brings a profile for large messages'))
+    shared_memory = shared_memory_gap()
+    if shared_memory:
+        gaps.append(Gap(shared_memory, 'mount a larger one: docker run --shm-size=512m'))
+    gaps += [Gap(f'engine {engine.name}: {engine.problem}', engine.mend)
+             for engine in engines if not engine.ok]
+    return gaps
+
+
+def _lines(diagnosis: Diagnosis) -> list[str]:
+    ros = diagnosis.ros
+    lines = [f'ROS      {ros.distro or "none"}, {ros.rmw or "no middleware"}, messages of this '
+             f'package {"built" if ros.messages else "not built"}',
+             f'Fast DDS profile {ros.profile or "that the live node brings"}']
+    lines += [f'GPU      {gpu.name}, {gpu.memory_mb} MB, driver {gpu.driver}'
+              for gpu in diagnosis.gpu] or ['GPU      none']
+    lines += [f'engine   {engine.name} {engine.version}: '
+              f'{engine.step_ms:.1f} ms a frame at {engine.size}, {engine.device}'
+              for engine in diagnosis.engines if engine.ok]
+    lines += [f'weights  {model.name}: {model.path} ({model.licence})'
+              for model in diagnosis.weights if model.path]
+    absent = ', '.join(model.name for model in diagnosis.weights if not model.path)
+    if absent:
+        lines.append(f'         {absent}: not here; `videodepth weights` says where to get them')
+    for gap in diagnosis.gaps:
+        lines.append(f'gap      {gap.what}')
+        if gap.mend:
+            lines.append(f'  mend   {gap.mend}')
+    return lines

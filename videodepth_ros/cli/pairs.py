@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth and poses of two bags, matched by the stamps of their headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from videodepth_ros.bags.camera_topics import IMAGE, find_topic
+from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.evaluation.depth import DepthPair
+from videodepth_ros.evaluation.trajectory import MAX_OFFSET_NS, Trajectory
+from videodepth_ros.messages.image import decode_depth
+from videodepth_ros.messages.transforms import matrix_from_pose, stamp_ns
+
+PREDICTED_DEPTH = 'videodepth/depth/image'
+PREDICTED_PATH = 'videodepth/path'
+TRUE_DEPTH = 'ground_truth/depth/image'
+TRUE_POSE = 'ground_truth/pose'
+
+
+def present_topic(bag: BagReader, name: str) -> str | None:
+    """Return the bag's topic of that name, with or without a slash before it; None if none is."""
+    return next((topic.name for topic in bag.topics
+                 if topic.name.strip('/') == name.strip('/')), None)
+
+
+def depth_topic(bag: BagReader, name: str | None, default: str) -> str | None:
+    """Return the topic that the user names, or else the default one if it is there.
+
+    raises  ConfigError if the bag has no images on the topic that the user names
+    """
+    return find_topic(bag.topics, name, (IMAGE,)).name if name else present_topic(bag, default)
+
+
+@dataclass(frozen=True)
+class DepthPairs:
+    """Predicted and true depth of the frames that both bags have; can be gone through again."""
+
+    predicted: BagReader
+    predicted_topic: str
+    truth: BagReader
+    true_topic: str
+
+    def __iter__(self) -> Iterator[DepthPair]:
+        """Read both bags once."""
+        for predicted, truth in matched(_forwards(self.predicted, self.predicted_topic),
+                                        _forwards(self.truth, self.true_topic)):
+            yield DepthPair(stamp_ns(truth.header.stamp), decode_depth(predicted),
+                            decode_depth(truth))
+
+
+def matched(first: Iterator[Any], second: Iterator[Any], max_offset_ns: int = MAX_OFFSET_NS
+            ) -> Iterator[tuple[Any, Any]]:
+    """Yield the messages of two series that have the same stamp, but for ``max_offset_ns``.
+
+    Both series must be in order of their stamps; neither is kept.
+    """
+    a, b = next(first, None), next(second, None)
+    while a is not None and b is not None:
+        lead_ns = stamp_ns(a.header.stamp) - stamp_ns(b.header.stamp)
+        if abs(lead_ns) <= max_offset_ns:
+            yield a, b
+            a, b = next(first, None), next(second, None)
+        elif lead_ns < 0:
+            a = next(first, None)
+        else:
+            b = next(second, None)
+
+
+def _forwards(bag: BagReader, topic: str) -> Iterator[Any]:
+    """Yield the messages of a topic whose stamp is later than that of all before."""
+    latest_ns = -1
+    for _, _, message in bag.messages([topic]):
+        now_ns = stamp_ns(message.header.stamp)
+        if now_ns > latest_ns:
+            latest_ns = now_ns
+            yield message
+
+
+def read_path(bag: BagReader, topic: str) -> Trajectory:
+    """Return the last nav_msgs/Path of a topic, which holds all poses that those before held."""
+    poses: list[Any] = []
+    for _, _, message in bag.messages([topic]):
+        poses = message.poses
+    return _trajectory(poses)
+
+
+def read_poses(bag: BagReader, topic: str) -> Trajectory:
+    """Return the geometry_msgs/PoseStamped of a topic as a trajectory."""
+    return _trajectory(list(_forwards(bag, topic)))
+
+
+def _trajectory(poses: list[Any]) -> Trajectory:
+    stamps = np.array([stamp_ns(pose.header.stamp) for pose in poses], np.int64)
+    matrices = [matrix_from_pose(pose.pose) for pose in poses]
+    return Trajectory(stamps, np.stack(matrices) if matrices else np.empty((0, 4, 4)))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One bag through one session: what `videodepth run-bag` does between options and facts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from videodepth_ros.bags.writer import BagWriter
+from videodepth_ros.errors import InputError
+from videodepth_ros.frames import DepthMap, Frame
+from videodepth_ros.stream.session import DepthSession
+
+DEPTH, CAMERA_INFO, POINTS = (f'videodepth/depth/{name}'
+                              for name in ('image', 'camera_info', 'points'))
+MAX_REASONS = 10
+
+
+@dataclass(frozen=True)
+class CloudSettings:
+    """How dense and how deep the clouds are."""
+
+    stride: int
+    max_range_m: float
+
+
+@dataclass
+class Tally:
+    """What became of the frames so far.
+
+    rejections  why frames could not be used, the first MAX_REASONS reasons
+    busy_s      from the first depth map to the last, reading and writing included
+    """
+
+    frames: int = 0
+    rejected: int = 0
+    rejections: list[str] = field(default_factory=list)
+    resets: Counter[str] = field(default_factory=Counter)
+    topics: Counter[str] = field(default_factory=Counter)
+    scale_source: str | None = None
+    busy_s: float = 0.0
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Frames a second once the first was there; None for fewer than two."""
+        return (self.frames - 1) / self.busy_s if self.frames > 1 else None
+
+    def reject(self, error: InputError) -> None:
+        """Count a frame that could not be used."""
+        self.rejected += 1
+        if len(self.rejections) < MAX_REASONS and str(error) not in self.rejections:
+            self.rejections.append(str(error))
+
+
+def stream(frames: Iterable[Frame], session: DepthSession, writer: BagWriter,
+           cloud: CloudSettings | None) -> Tally:
+    """Compute the depth of each frame and write it under the frame's header.
+
+    cloud   how to write clouds too; None: none are written
+    raises  DeviceError, ModelError or BagError; a frame that cannot be used is only counted
+    """
+    tally, started_s = Tally(), None
+    for frame in frames:
+        try:
+            result = session.step(frame)
+        except InputError as error:
+            tally.reject(error)
+            continue
+        started_s = started_s or time.monotonic()
+        if result.reset:
+            tally.resets[result.reset.value] += 1
+        tally.frames += 1
+        tally.scale_source = result.depth.scale_source.value
+        tally.topics.update(_write(writer, result.depth, frame, cloud))
+        tally.busy_s = time.monotonic() - started_s
+    return tally
+
+
+def _write(writer: BagWriter, depth: DepthMap, frame: Frame, cloud: CloudSettings | None
+           ) -> Iterator[str]:
+    """Write one depth map and yield the topics that it went to; without intrinsics only depth."""
+    header = depth.stamp_ns, depth.frame_id
+    writer.write_depth(DEPTH, *header, depth.depth_m)
+    yield DEPTH
+    if depth.camera is None:
+        return
+    writer.write_camera_info(CAMERA_INFO, *header, depth.camera)
+    yield CAMERA_INFO
+    if cloud:
+        writer.write_cloud(POINTS, *header, depth.depth_m, frame.image, depth.camera,
+                           cloud.stride, cloud.max_range_m)
+        yield POINTS

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``videodepth weights``: which models there are, their licences, and where their weights lie."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from videodepth_ros.cli.options import add_command
+from videodepth_ros.cli.outcome import Outcome, outcome
+
+if TYPE_CHECKING:
+    from videodepth_ros.cli.options import Commands
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """One model of the catalogue; ``path`` is None where its weights are not on this machine."""
+
+    name: str
+    variant: str
+    licence: str
+    commercial_use: bool
+    bundled: bool
+    path: str | None
+    sha256: str | None
+    source: str
+
+
+@dataclass(frozen=True)
+class WeightsFacts:
+    """The models that were asked for."""
+
+    models: tuple[ModelFacts, ...]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands, 'weights', 'list models and licences, import a checkpoint, say where it is',
+        'Without an action: list. Weights that you import are copied to $VIDEODEPTH_WEIGHTS, or\n'
+        'else to videodepth/weights in $XDG_DATA_HOME or ~/.local/share.',
+        ('weights', 'weights import iter_14001.pth', 'weights path nano'))
+    parser.add_argument('action', nargs='?', default='list', choices=('list', 'import', 'path'))
+    parser.add_argument('what', nargs='?', metavar='FILE|MODEL',
+                        help='import: the checkpoint; path: the model (default: all)')
+    parser.set_defaults(run=_run, parser=parser)
+
+
+def _run(args: argparse.Namespace) -> Outcome:
+    if args.action == 'import':
+        return _import(args)
+    if args.action == 'path':
+        return _print_paths(args.what)
+    facts = WeightsFacts(tuple(model_facts(name) for name in _names(args.what)))
+    for model in facts.models:
+        use = '' if model.commercial_use else ' (no commercial use)'
+        print(f'{model.name:14}{model.licence}{use}\n{"":14}{model.variant}\n'
+              f'{"":14}{model.path or "not here"}')
+        if not model.path and not model.bundled:
+            print(f'{"":14}get {model.source}, then `videodepth weights import FILE`')
+    return outcome(facts)
+
+
+def _names(name: str | None) -> tuple[str, ...]:
+    """Return the name, which must be in the catalogue, or else all names."""
+    from videodepth_ros.models.catalogue import card, cards
+    return (card(name).name,) if name else tuple(each.name for each in cards())
+
+
+def model_facts(name: str) -> ModelFacts:
+    """Return what is known of a model and where its weights are, if they are."""
+    from videodepth_ros.errors import ModelError
+    from videodepth_ros.models.catalogue import card, weights_path
+    known = card(name)
+    try:
+        path = str(weights_path(known))
+    except ModelError:
+        path = None
+    return ModelFacts(known.name, known.variant, known.licence, known.commercial_use,
+                      known.bundled, path, known.sha256, known.source)
+
+
+def _print_paths(name: str | None) -> Outcome:
+    """Print where the weights are: of one model, which must be here, or of all that are."""
+    from videodepth_ros.models.catalogue import card, weights_path
+    if name:
+        print(weights_path(card(name)))
+        return outcome(WeightsFacts((model_facts(name),)))
+    facts = WeightsFacts(tuple(filter(lambda model: model.path, map(model_facts, _names(None)))))
+    for model in facts.models:
+        print(f'{model.name}\t{model.path}')
+    return outcome(facts)
+
+
+def _import(args: argparse.Namespace) -> Outcome:
+    if not args.what:
+        args.parser.error('weights import needs the FILE to import')
+    from videodepth_ros.models.catalogue import import_weights
+    imported = model_facts(import_weights(args.what).name)
+    print(f'{imported.name}: {imported.variant}, licence {imported.licence}\n{imported.path}')
+    if not imported.commercial_use:
+        print('The licence of these weights does not allow commercial use.')
+    return outcome(WeightsFacts((imported,)))

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of depth for people: colour, frames side by side, and a cloud seen from the side.
+
+Colours stand for inverse depth over one fixed range for a whole sequence, so that a change of
+colour is a change of depth. For looking only: no program should read depth from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.errors import BagError
+
+Image = NDArray[np.uint8]
+Depth = NDArray[np.float32]
+
+UNKNOWN_GREY = 70
+LABEL_HEIGHT_PX = 26
+
+
+@dataclass(frozen=True)
+class ColourRange:
+    """Depths, in metres, at the two ends of the colours."""
+
+    near_m: float
+    far_m: float
+
+
+def colour_range(depths_m: Iterable[Depth]) -> ColourRange:
+    """Return a range that holds nearly all of the depths, (H, W) float32 each, of a sequence."""
+    known = np.concatenate([depth_m[np.isfinite(depth_m) & (depth_m > 0)][::97]
+                            for depth_m in depths_m])
+    if not known.size:
+        return ColourRange(0.5, 20.0)
+    near_m, far_m = (float(value) for value in np.percentile(known, [1, 99]))
+    return ColourRange(near_m, max(far_m, 1.01 * near_m))
+
+
+def colourise(depth_m: Depth, colours: ColourRange) -> Image:
+    """Return depth as a picture: near is red, far and nothing hit are blue, unknown is grey.
+
+    depth_m  (H, W) float32, metres; NaN unknown, +inf nothing hit
+    returns  (H, W, 3) uint8, red green blue
+    """
+    least, most = 1 / colours.far_m, 1 / colours.near_m
+    with np.errstate(divide='ignore'):
+        share = np.clip((1 / depth_m - least) / (most - least), 0, 1)
+    unknown = ~(depth_m > 0)
+    levels = np.where(unknown, 0, 255 * share).astype(np.uint8)
+    picture = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    picture[unknown] = UNKNOWN_GREY
+    return np.asarray(picture, np.uint8)
+
+
+def side_by_side(panels: Iterable[tuple[str, Image]]) -> Image:
+    """Put pictures (H, W, 3) uint8 of one size beside each other, each under its name."""
+    columns = []
+    for name, picture in panels:
+        bar = np.zeros((LABEL_HEIGHT_PX, picture.shape[1], 3), np.uint8)
+        cv2.putText(bar, name, (8, LABEL_HEIGHT_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5,
+                    (255, 255, 255), 1, cv2.LINE_AA)
+        columns.append(np.vstack([bar, picture]))
+    return np.hstack(columns)
+
+
+def resized(picture: Image, width: int, height: int) -> Image:
+    """Return a picture (H, W, 3) uint8 at another size."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA),
+                      np.uint8)
+
+
+def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
+    """Write a video that browsers play (VP9 in mp4) and return the number of its frames.
+
+    pictures  (H, W, 3) uint8, red green blue, all of one size, H and W even
+    raises    BagError if this OpenCV cannot write it
+    """
+    video, count = None, 0
+    for picture in pictures:
+        if video is None:
+            size = (picture.shape[1], picture.shape[0])
+            video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'vp09'), rate_hz, size)
+            if not video.isOpened():
+                raise BagError(f'{path}: this OpenCV cannot write VP9 in mp4; '
+                               'install opencv-python-headless')
+        video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        count += 1
+    if video is not None:
+        video.release()
+    return count
+
+
+def write_picture(path: Path, picture: Image) -> None:
+    """Write (H, W, 3) uint8, red green blue, as the kind of file that the name says.
+
+    raises  BagError if it cannot be written
+    """
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise BagError(f'{path} cannot be written; is there room, and is the folder yours?')
+
+
+def render_cloud(points: Depth, colours: Image, width: int, height: int,
+                 yaw_deg: float = 28.0, pitch_deg: float = 18.0) -> Image:
+    """Draw a cloud as seen by a camera that has walked round it, to the side and up.
+
+    points   (N, 3) float32 in the optical frame, metres; not finite where there is none
+    colours  (N, 3) uint8
+    returns  (height, width, 3) uint8
+    """
+    known = np.isfinite(points).all(axis=1) & (points[:, 2] > 0)
+    picture = np.full((height, width, 3), 24, np.uint8)
+    if not known.any():
+        return picture
+    points, colours = points[known].astype(np.float64), colours[known]
+    centre = np.median(points, axis=0)
+    seen = (points - centre) @ _turn(np.radians(yaw_deg), np.radians(pitch_deg)).T
+    extent = np.percentile(np.abs(seen), 96)
+    seen[:, 2] += 2.6 * extent
+    in_front = seen[:, 2] > 0.3 * extent
+    seen, colours = seen[in_front], colours[in_front]
+    pixels = seen[:, :2] / seen[:, 2:] * (1.15 * width) + [width / 2, height / 2]
+    order = np.argsort(-seen[:, 2])    # far points first, near ones over them
+    for (column, row), colour, z in zip(pixels[order].astype(int), colours[order],
+                                        seen[order, 2], strict=True):
+        half = max(1, round(4.2 * extent / z))
+        if 0 <= column < width and 0 <= row < height:
+            picture[max(row - half, 0):row + half, max(column - half, 0):column + half] = colour
+    return picture
+
+
+def _turn(yaw: float, pitch: float) -> NDArray[np.float64]:
+    """Return the rotation (3, 3) of points for a camera that goes to the side, then up."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    about_y = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    c, s = np.cos(pitch), np.sin(pitch)
+    about_x = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    return np.asarray(about_x @ about_y, np.float64)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo found, and the page that tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from videodepth_ros.demo.graph import LiveRun
+from videodepth_ros.evaluation.depth import DepthReport
+from videodepth_ros.evaluation.sums import DepthErrors
+
+COUNTERS = ('received', 'published', 'displaced', 'rejected', 'in_flight')
+
+
+@dataclass(frozen=True)
+class AlignedErrors:
+    """Errors of the depth under one alignment."""
+
+    alignment: str
+    errors: DepthErrors
+    boundary_f1: float
+
+
+@dataclass(frozen=True)
+class DemoFacts:
+    """Everything that the demo measured.
+
+    rate_hz     depth images a second that arrived in another process, over the whole sample
+    age_ms      from the stamp of an image to the arrival of its depth there: p50, p99, most
+    counters    of the node, warm-up included; received is the sum of the others
+    """
+
+    scene: str
+    camera_rate_hz: float
+    frames_played: int
+    warm_up_frames: int
+    camera_late_ms: float
+    frames: int
+    clouds: int
+    rate_hz: float
+    age_p50_ms: float
+    age_p99_ms: float
+    age_max_ms: float
+    counters: dict[str, int]
+    counters_add_up: bool
+    resets: dict[str, int]
+    model: str
+    engine: str
+    network_size: str
+    scale_source: str
+    errors: tuple[AlignedErrors, ...]
+    best_constant: DepthErrors
+    best_gradient: DepthErrors
+    scale_drift: float
+    files: tuple[str, ...]
+
+
+def demo_facts(scene: str, camera_rate_hz: float, live: LiveRun, reports: Iterable[DepthReport],
+               files: tuple[str, ...]) -> DemoFacts:
+    """Gather the facts of one run; ``reports`` holds one for each alignment."""
+    reports = tuple(reports)
+    status = dict(live.status)
+    ages_ms = live.ages_ms()
+    p50, p99, most = (round(float(age), 2) for age in np.percentile(ages_ms, [50, 99, 100]))
+    counters = {name: int(status[name]) for name in COUNTERS}
+    resets = {name.removeprefix('resets_'): int(count) for name, count in status.items()
+              if name.startswith('resets_') and count}
+    return DemoFacts(
+        scene, camera_rate_hz, live.frames, live.warm_up, round(live.late_ms, 2), len(ages_ms),
+        len(live.points.age_ms), round(len(ages_ms) * camera_rate_hz / live.frames, 2), p50, p99,
+        most, counters, counters['received'] == sum(counters.values()) - counters['received'],
+        resets, status['model'], f"{status['engine']} on {status['device']}",
+        f"{status['network_width']}x{status['network_height']}", status['scale_source'],
+        tuple(AlignedErrors(report.alignment.value, report.errors, report.boundary_f1)
+              for report in reports),
+        reports[0].best_constant, reports[0].best_gradient, reports[0].scale_drift, files)
+
+
+def page(facts: DemoFacts) -> str:
+    """Return the facts as a page of Markdown."""
+    lines = [
+        '# videodepth: what the demo saw', '',
+        f'A camera (scene `{facts.scene}`, {facts.frames_played} images at '
+        f'{facts.camera_rate_hz:g} Hz) played through the live node: `{facts.model}` at '
+        f'{facts.network_size}, {facts.engine}, metres from `{facts.scale_source}`.', '',
+        '| what | value |', '|---|---|',
+        f'| depth images that arrived in another process | {facts.frames} '
+        f'({facts.rate_hz:.1f} Hz) |',
+        f'| clouds | {facts.clouds} |',
+        f'| age on arrival, from the stamp of the image | p50 {facts.age_p50_ms:.1f} ms, '
+        f'p99 {facts.age_p99_ms:.1f} ms, most {facts.age_max_ms:.1f} ms |',
+        f'| counters of the node (with {facts.warm_up_frames} images of warm-up) | '
+        + ', '.join(f'{name} {count}' for name, count in facts.counters.items())
+        + (' |' if facts.counters_add_up else ' (they do NOT add up) |'),
+        f'| resets | {_listed(facts.resets)} |',
+        f'| scale drift | {facts.scale_drift:.4f} |', '',
+        '| depth against truth | AbsRel | RMSE [m] | d < 1.25 | boundary F1 |',
+        '|---|---|---|---|---|',
+        *(_row(f'as published, alignment {row.alignment}', row.errors, f'{row.boundary_f1:.3f}')
+          for row in facts.errors),
+        _row('best constant depth, fitted to the truth', facts.best_constant),
+        _row('best vertical gradient, fitted to the truth', facts.best_gradient), '',
+        'Files: ' + ', '.join(f'`{name}`' for name in facts.files) + '. '
+        'The bag is mcap: it opens in Foxglove and plays with `ros2 bag play`.', '']
+    return '\n'.join(lines)
+
+
+def _row(name: str, errors: DepthErrors, boundary_f1: str = '') -> str:
+    return (f'| {name} | {errors.abs_rel:.3f} | {errors.rmse_m:.3f} | {errors.delta_1_25:.3f} | '
+            f'{boundary_f1} |')
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ', '.join(f'{name} {count}' for name, count in counts.items()) or 'none'

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo from end to end: sample, live run, measures, pictures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.demo.frames import DemoFrame, DemoFrames, merge
+from videodepth_ros.demo.graph import play_live
+from videodepth_ros.demo.pictures import (
+    ColourRange,
+    colour_range,
+    colourise,
+    render_cloud,
+    resized,
+    side_by_side,
+    write_picture,
+    write_video,
+)
+from videodepth_ros.demo.results import DemoFacts, demo_facts, page
+from videodepth_ros.evaluation.depth import evaluate_depth
+from videodepth_ros.evaluation.sums import Alignment
+from videodepth_ros.geometry.camera import Intrinsics, backproject
+
+PANEL_PX = (480, 360)
+CLOUD_STRIDE = 2
+VIDEO, PICTURE, BAG = 'depth.mp4', 'depth_and_cloud.png', 'bag'
+PAGE, FACTS = 'summary.md', 'summary.json'
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What is filmed and what computes the depth."""
+
+    scene: str
+    seed: int
+    seconds: float
+    rate_hz: float
+    model: str
+    engine: str
+
+
+def run_demo(folder: Path, sample: Path, settings: DemoSettings,
+             tell: Callable[[str], None]) -> DemoFacts:
+    """Play ``sample`` through the live node and leave everything in ``folder``.
+
+    tell    is given one line for each step
+    raises  VideoDepthError if a part of it fails, with what that part said last
+    """
+    logs, recording, bag = folder / 'logs', folder / 'recording', folder / BAG
+    for old in (recording, bag):
+        shutil.rmtree(old, ignore_errors=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    tell('starting the live node, a recorder and a camera ...')
+    live = play_live(sample, recording, logs, settings.seconds, settings.model, settings.engine)
+    frames = DemoFrames(sample, recording, live.offset_ns)
+    tell('comparing with the truth ...')
+    reports = [evaluate_depth(frames.pairs(), alignment) for alignment in Alignment]
+    tell('drawing ...')
+    colours = colour_range(frame.truth_m for frame in frames)
+    write_video(folder / VIDEO, (_panels(frame, colours) for frame in frames),
+                settings.rate_hz * len(live.ages_ms()) / live.frames)
+    write_picture(folder / PICTURE, _poster(frames, colours, len(live.ages_ms())))
+    merge(frames, bag)
+    shutil.rmtree(recording)
+    facts = demo_facts(settings.scene, settings.rate_hz, live, reports,
+                       (VIDEO, PICTURE, BAG, PAGE, FACTS))
+    (folder / PAGE).write_text(page(facts), encoding='utf-8')
+    (folder / FACTS).write_text(json.dumps(asdict(facts), indent=2) + '\n', encoding='utf-8')
+    return facts
+
+
+def _panels(frame: DemoFrame, colours: ColourRange) -> NDArray[np.uint8]:
+    """Return image, depth and truth beside each other."""
+    scale = f'{colours.near_m:.1f} m red to {colours.far_m:.1f} m blue'
+    return side_by_side([
+        ('camera', resized(frame.image, *PANEL_PX)),
+        (f'depth: {scale}', resized(colourise(frame.depth_m, colours), *PANEL_PX)),
+        ('truth', resized(colourise(frame.truth_m, colours), *PANEL_PX))])
+
+
+def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.uint8]:
+    """Return a frame two thirds through: its panels, and below them both clouds from the side."""
+    frame = next(islice(frames, 2 * count // 3, None))
+    camera = frames.camera()
+    top = _panels(frame, colours)
+    if camera is None:
+        return top
+    width, height = top.shape[1] // 2, top.shape[1] // 3
+    clouds = side_by_side([
+        ('cloud of the depth, seen from the side', _cloud(frame, frame.depth_m, camera, width,
+                                                          height, colours)),
+        ('cloud of the truth', _cloud(frame, frame.truth_m, camera, width, height, colours))])
+    return np.vstack([top, clouds])
+
+
+def _cloud(frame: DemoFrame, depth_m: NDArray[np.float32], camera: Intrinsics, width: int,
+           height: int, colours: ColourRange) -> NDArray[np.uint8]:
+    """Draw a depth map as a cloud, as far as the colours go."""
+    rows, columns = depth_m.shape
+    points = backproject(depth_m, camera.scaled_to(columns, rows))
+    points[depth_m > 1.2 * colours.far_m] = np.nan
+    image = resized(frame.image, columns, rows)
+    grid = (slice(None, None, CLOUD_STRIDE),) * 2
+    return render_cloud(points[grid].reshape(-1, 3), image[grid].reshape(-1, 3), width, height)
