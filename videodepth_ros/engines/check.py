@@ -28,7 +28,7 @@ class Difference:
         return f'relmax {self.inverse_depth:.1e} inverse depth, {self.state:.1e} state'
 
 
-def rollout_difference(engine: Engine, reference: Engine, frames: int = 4) -> Difference:
+def rollout_difference(engine: Engine, reference: Engine, frames: int = 3) -> Difference:
     """Feed both engines the same stream, each with its own state, and compare after every frame.
 
     The images are noise of unit variance, which is what normalised images are in the mean.

@@ -80,8 +80,10 @@ class OnnxEngine:
 def session_options(threads: int) -> ort.SessionOptions:
     """Return options for a machine that has other things to do as well.
 
-    Threads that spin between operators gain a tenth in an endless loop, but burn both cores of a
-    small machine between the frames of a camera, and lose half as soon as other nodes run.
+    Threads that wait by spinning gain a tenth on an idle machine. On one whose cores are wanted
+    by others they cost half as much again per frame, and between the frames of a camera they burn
+    a core (bench/engine.py with and without ``--rate-hz``). Dealing out work in small blocks
+    lets one thread take over what is left of another that had to give up its core.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -89,7 +91,8 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    options.log_severity_level = 3  # errors are raised; the runtime's own log is for its makers
+    options.add_session_config_entry('session.dynamic_block_base', '4')
+    options.log_severity_level = 4  # errors are raised; the runtime's own log is for its makers
     return options
 
 

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exported graph against outputs of the official modules, without torch in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_networks import VARIANTS
+
+from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.export import export_onnx
+from videodepth_ros.engines.onnx_engine import OnnxEngine
+from videodepth_ros.models.flashdepth import load_flashdepth
+
+GOLDENS = Path(__file__).parents[3] / 'shared' / 'goldens' / 'flashdepth'
+
+
+@pytest.mark.skipif(not GOLDENS.exists(), reason='../shared/goldens is not beside the tree')
+@pytest.mark.parametrize(('name', 'golden', 'weights'), [
+    ('tiny-s', 'tiny_S@196x266.npz', 'tiny_S.safetensors'),
+    ('tiny-l', 'tiny_L@98x140.npz', 'tiny_L.safetensors')])
+def test_graph_reproduces_the_official_stream(tmp_path, name, golden, weights):
+    """1e-4: twice what torch is held to, for the sums are in yet another order."""
+    expected = np.load(GOLDENS / golden)
+    video = expected['video_i8'][0].astype(np.float32) / 32
+    model = load_flashdepth(VARIANTS[name].config, GOLDENS / weights)
+    export_onnx(model, tmp_path / 'graph.onnx', video.shape[-1], video.shape[-2])
+    engine = OnnxEngine(tmp_path / 'graph.onnx', threads=1)
+    state = engine.zero_state()
+    for t, image in enumerate(video):
+        depth, state = engine.step(image, state)
+        assert relmax(depth, expected['depth'][0, t]) < 1e-4
+    for layer, array in enumerate(np.asarray(state)):
+        assert relmax(array, expected[f'ssm_f{len(video) - 1}_l{layer}']) < 1e-4
