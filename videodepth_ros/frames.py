@@ -45,13 +45,13 @@ class DepthMap:
     """Depth of one frame; stamp and frame are those of the image that it was computed from.
 
     depth_m     (h, w) float32, Z in metres; NaN unknown, +inf nothing hit (REP-117, REP-118)
-    confidence  (h, w) float32 in [0, 1], 0 where depth is unknown
+    confidence  (h, w) float32 in [0, 1], 0 where depth is unknown; None where nobody asked for it
     camera      intrinsics at the size of ``depth_m``; None where no calibration is known
     """
 
     stamp_ns: int
     frame_id: str
     depth_m: NDArray[np.float32]
-    confidence: NDArray[np.float32]
+    confidence: NDArray[np.float32] | None
     camera: Intrinsics | None
     scale_source: ScaleSource

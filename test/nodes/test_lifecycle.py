@@ -144,7 +144,7 @@ def test_a_frame_in_flight_is_not_published_after_deactivate(make_rig):
 
 
 def test_status_waits_and_says_why(make_rig):
-    rig = make_rig(keep_state_warm=True, status_period_s=0.05)
+    rig = make_rig(keep_state_warm=True, status_period_s=0.05, image_timeout_s=0.2)
     rig.start()
     reports = rig.consume('/diagnostics', DiagnosticArray)
     rig.until(lambda: reports and 'no image on /image' in reports[-1].status[0].message)

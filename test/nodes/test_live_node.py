@@ -66,7 +66,7 @@ def test_without_a_calibration_there_is_depth_but_no_cloud(rig):
 
 
 def warnings(rig) -> list[str]:
-    return rig.node._watchman.look(rig.node.status(), rig.stream)
+    return rig.node._watchman.look(rig.node.status(), rig.stream, False)
 
 
 def test_the_cloud_has_a_rate_of_its_own(make_rig):

@@ -7,17 +7,19 @@ import pytest
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit
-from videodepth_ros.stream.scale import depth_from_inverse
+from videodepth_ros.stream.scale import scale_of
 
 CAMERA = Intrinsics(640, 480, 500.0, 500.0, 319.5, 239.5)
 
 
 def depth_of(value: float, unit: InverseDepthUnit, camera: Intrinsics | None,
-             factor: float = 1.0) -> tuple[float, ScaleSource]:
-    depth_m, source = depth_from_inverse(np.full((2, 3), value, np.float32), unit, camera, factor)
+             factor: float = 1.0, max_range_m: float = 0.0) -> tuple[float, ScaleSource]:
+    scale = scale_of(unit, camera, factor)
+    inverse_depth = scale.without_far(np.full((2, 3), value, np.float32), max_range_m)
+    depth_m = scale.depth_m(inverse_depth)
     assert depth_m.shape == (2, 3)
     assert depth_m.dtype == np.float32
-    return float(depth_m[0, 0]), source
+    return float(depth_m[0, 0]), scale.source
 
 
 def test_nominal_unit_is_a_hundred_over_metres():
@@ -43,3 +45,10 @@ def test_nothing_hit_is_infinite_and_unknown_stays_unknown():
     assert depth_of(0, InverseDepthUnit.NOMINAL, None)[0] == np.inf
     assert depth_of(1e-4, InverseDepthUnit.NOMINAL, None)[0] == np.inf
     assert np.isnan(depth_of(np.nan, InverseDepthUnit.NOMINAL, None)[0])
+
+
+def test_what_is_beyond_the_range_was_not_hit():
+    nominal = InverseDepthUnit.NOMINAL
+    assert depth_of(10, nominal, None, max_range_m=10.5)[0] == 10
+    assert depth_of(10, nominal, None, max_range_m=9.5)[0] == np.inf
+    assert depth_of(10, nominal, None, 2.0, max_range_m=10.5)[0] == np.inf

@@ -153,6 +153,12 @@ def test_the_factor_scales_every_depth():
     assert {round(float(z), 3) for z in np.unique(depth.depth_m)} == {2 * NEAR_M, 2 * FAR_M}
 
 
+def test_confidence_can_be_left_out(bench):
+    assert bench.step(0).depth.confidence is not None
+    frame = Frame(10**18 + PERIOD_NS, 'camera', np.zeros((256, 320, 3), np.uint8))
+    assert bench.session.step(frame, with_confidence=False).depth.confidence is None
+
+
 def test_close_frees_the_engine_and_ends_the_stream(bench):
     bench.step(0)
     bench.session.close()

@@ -41,9 +41,10 @@ class Watchman:
         self._known.clear()
         self._rejected = 0
 
-    def look(self, status: Status, stream: Stream | None) -> list[str]:
-        """Return the warnings of now, in words."""
-        found = {} if stream is None else {w.kind: w.text for w in warnings_of(status, stream)}
+    def look(self, status: Status, stream: Stream | None, is_silent: bool) -> list[str]:
+        """Return the warnings of now, in words; ``is_silent``: images are wanted in vain."""
+        found = {} if stream is None else {
+            warned.kind: warned.text for warned in warnings_of(status, stream, is_silent)}
         if status.rejected > self._rejected:
             found['rejected'] = (f'{status.rejected - self._rejected} images were rejected: '
                                  f'{status.last_error}')
@@ -56,13 +57,13 @@ class Watchman:
         return list(found.values())
 
 
-def warnings_of(status: Status, stream: Stream) -> list[Warned]:
+def warnings_of(status: Status, stream: Stream, is_silent: bool) -> list[Warned]:
     """Return what is wrong with a stream, apart from images that were rejected."""
     camera = stream.camera
     found = []
-    if status.state == Status.WAITING:
+    if is_silent:
         found.append(Warned('image', f'no image on {camera.topic}, which has '
-                            f'{camera.image_publishers} publishers: remap image'))
+                            f'{camera.image_publishers} publishers'))
     if camera.image_publishers > 1:
         found.append(Warned('publishers', f'{camera.image_publishers} publishers share '
                             f'{camera.topic}: one stream needs one camera'))

@@ -73,7 +73,8 @@ class LiveNode(LifecycleNode):
         self._worker: Worker | None = None
         self._jumps: JumpHandle | None = None
         self._active = False
-        self._wanted = False
+        self._wanted = False            # whether somebody would use a depth
+        self._wanted_since_s = 0.0
         self._refusal = ''              # why the last configure failed
         self._watchman = Watchman(self.get_logger())
         for declaration in DECLARATIONS:
@@ -141,7 +142,7 @@ class LiveNode(LifecycleNode):
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=longest, min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_clock_jump)
-        self._active = True
+        self._active, self._wanted = True, False
         self._watch()
         return super().on_activate(state)
 
@@ -252,7 +253,10 @@ class LiveNode(LifecycleNode):
             self.trigger_deactivate()   # the operator mends it and activates again
             self._report()
             return
-        self._wanted = self.parameters.keep_state_warm or bool(stream.outputs.demand)
+        wanted = self.parameters.keep_state_warm or bool(stream.outputs.demand)
+        if wanted and not self._wanted:
+            self._wanted_since_s = time.monotonic()
+        self._wanted = wanted
         stream.camera.refresh(self._wanted)
 
     def _state(self) -> str:
@@ -264,10 +268,15 @@ class LiveNode(LifecycleNode):
             return Status.OPENING
         if not self._wanted:
             return Status.IDLE
-        silence_s = time.monotonic() - self._stream.record.last_input_s
         came = self._stream.mailbox.counts.received > 0
-        waits = not came or silence_s > self.parameters.image_timeout_s
-        return Status.WAITING if waits else Status.RUNNING
+        return Status.RUNNING if came and not self._is_silent() else Status.WAITING
+
+    def _is_silent(self) -> bool:
+        """Tell whether images are wanted and none has come for too long."""
+        if self._stream is None or not self._active or not self._wanted:
+            return False
+        since_s = max(self._stream.record.last_input_s, self._wanted_since_s)
+        return time.monotonic() - since_s > self.parameters.image_timeout_s
 
     def status(self) -> Status:
         """Return how things stand."""
@@ -280,7 +289,7 @@ class LiveNode(LifecycleNode):
 
     def _report(self) -> None:
         status = self.status()
-        warnings = self._watchman.look(status, self._stream)
+        warnings = self._watchman.look(status, self._stream, self._is_silent())
         self._status_publisher.publish(status)
         report = DiagnosticArray(status=[diagnostic(self.get_fully_qualified_name(), status,
                                                     warnings)])

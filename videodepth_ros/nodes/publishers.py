@@ -75,7 +75,7 @@ class Outputs:
                         parameters.cloud_stride, parameters.cloud_max_range_m or np.inf,
                         self._points_message)
             self._send(self._points, self._points_message, frame)
-        if demand.confidence:
+        if demand.confidence and depth.confidence is not None:
             write_depth(depth.confidence, self._confidence_message)
             self._send(self._confidence, self._confidence_message, frame)
 

@@ -95,7 +95,8 @@ class Worker:
         mailbox = self._stream.mailbox
         try:
             arrival, frame = self._ready(arrival)
-            result = self._stream.session.step(frame)
+            wants_confidence = self._stream.outputs.demand.confidence
+            result = self._stream.session.step(frame, with_confidence=wants_confidence)
             self._tell(result)
             if mailbox.closed:
                 mailbox.displace()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +21,33 @@ ASSUMED_FOCAL_WIDTHS = 0.8
 """fx / width of a camera that nobody has calibrated: a field of view of 64 degrees."""
 
 
-def metres_times_inverse_depth(unit: InverseDepthUnit, camera: Intrinsics | None,
-                               factor: float) -> tuple[float, ScaleSource]:
-    """Return k of Z = k / v, in metres times the network's unit, and where it comes from.
+@dataclass(frozen=True)
+class Scale:
+    """Depth in metres is ``metres`` over the network's inverse depth.
+
+    source  where those metres come from
+    """
+
+    metres: float
+    source: ScaleSource
+
+    def depth_m(self, inverse_depth: Array) -> Array:
+        """Turn inverse depth (h, w) float32 into Z in metres; 0 becomes +inf, NaN stays NaN."""
+        with np.errstate(divide='ignore'):
+            return np.divide(np.float32(self.metres), inverse_depth, dtype=np.float32)
+
+    def without_far(self, inverse_depth: Array, max_range_m: float) -> Array:
+        """Return the inverse depth (h, w) float32 with 0, nothing hit, beyond a range.
+
+        max_range_m  in metres; 0: only what no network can tell from nothing
+        """
+        least = self.metres / max_range_m if max_range_m > 0 else 0.0
+        beyond = inverse_depth < max(least, TINY_INVERSE_DEPTH)
+        return np.where(beyond, np.float32(0), inverse_depth)
+
+
+def scale_of(unit: InverseDepthUnit, camera: Intrinsics | None, factor: float) -> Scale:
+    """Return the scale of a network's answer.
 
     unit    NOMINAL v = 100 / Z; CANONICAL v = 100 fx / (width Z) (Depth Pro, arXiv 2410.02073,
             section 3.1: canonical inverse depth C = fx / (width Z))
@@ -29,23 +55,7 @@ def metres_times_inverse_depth(unit: InverseDepthUnit, camera: Intrinsics | None
     factor  what the operator multiplies every depth with, > 0
     """
     if unit is InverseDepthUnit.NOMINAL:
-        return factor * 100.0, ScaleSource.MODEL
+        return Scale(factor * 100.0, ScaleSource.MODEL)
     if camera is None:
-        return factor * 100.0 * ASSUMED_FOCAL_WIDTHS, ScaleSource.MODEL
-    return factor * 100.0 * camera.fx / camera.width, ScaleSource.INTRINSICS
-
-
-def depth_from_inverse(inverse_depth: Array, unit: InverseDepthUnit, camera: Intrinsics | None,
-                       factor: float) -> tuple[Array, ScaleSource]:
-    """Turn inverse depth into depth.
-
-    inverse_depth  (h, w) float32, >= 0, in ``unit``; NaN where unknown
-    camera, factor see ``metres_times_inverse_depth``
-    returns        (h, w) float32, Z in metres, +inf where nothing was hit, NaN where unknown;
-                   and where the metres come from
-    """
-    k, source = metres_times_inverse_depth(unit, camera, factor)
-    with np.errstate(divide='ignore'):
-        depth_m = np.divide(np.float32(k), inverse_depth, dtype=np.float32)
-    depth_m[inverse_depth <= TINY_INVERSE_DEPTH] = np.inf
-    return depth_m, source
+        return Scale(factor * 100.0 * ASSUMED_FOCAL_WIDTHS, ScaleSource.MODEL)
+    return Scale(factor * 100.0 * camera.fx / camera.width, ScaleSource.INTRINSICS)

@@ -22,7 +22,7 @@ from videodepth_ros.errors import InputError
 from videodepth_ros.frames import DepthMap, Frame
 from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.preprocess import budget_size, network_input
-from videodepth_ros.stream.scale import depth_from_inverse
+from videodepth_ros.stream.scale import scale_of
 from videodepth_ros.stream.upsample import confidence, relief, upsample
 
 
@@ -113,9 +113,10 @@ class DepthSession:
             self._engine = self._open_engine(*size)
         return self._engine
 
-    def step(self, frame: Frame) -> StepResult:
+    def step(self, frame: Frame, *, with_confidence: bool = True) -> StepResult:
         """Compute the depth of the next frame.
 
+        with_confidence  False saves its time where nobody reads it
         raises  InputError if this frame cannot be used; the next one may. DeviceError or
                 ModelError if the engine failed
         """
@@ -135,7 +136,7 @@ class DepthSession:
                              f'{engine.spec.device} ({engine.spec.precision}); the state is '
                              'reset; use fp32 if this happens again')
         self._state = next_state
-        return StepResult(self._depth_map(frame, inverse_depth), reset, engine_s)
+        return StepResult(self._depth_map(frame, inverse_depth, with_confidence), reset, engine_s)
 
     def close(self) -> None:
         """Free the engine and forget the stream; the next frame starts another one."""
@@ -179,17 +180,17 @@ class DepthSession:
                   ResetReason.GAP: step_s > self.settings.max_gap_s}
         return next((reason for reason, holds in broken.items() if holds), None)
 
-    def _depth_map(self, frame: Frame, inverse_depth: NDArray[np.float32]) -> DepthMap:
-        settings = self.settings
+    def _depth_map(self, frame: Frame, inverse_depth: NDArray[np.float32],
+                   with_confidence: bool) -> DepthMap:
+        settings, camera = self.settings, frame.camera
+        scale = scale_of(self._card.unit, camera, settings.scale_factor)
+        inverse_depth = scale.without_far(inverse_depth, settings.max_range_m)
         jumps = relief(inverse_depth, settings.edge_ratio)
         height, width = inverse_depth.shape
         if settings.output == 'camera':
             width, height = frame.size
         full = upsample(inverse_depth, jumps, width, height)
-        depth_m, source = depth_from_inverse(full, self._card.unit, frame.camera,
-                                             settings.scale_factor)
-        if settings.max_range_m > 0:
-            depth_m[depth_m > settings.max_range_m] = np.inf
-        camera = frame.camera.scaled_to(width, height) if frame.camera else None
-        return DepthMap(frame.stamp_ns, frame.frame_id, depth_m, confidence(jumps, full), camera,
-                        source)
+        return DepthMap(
+            frame.stamp_ns, frame.frame_id, scale.depth_m(full),
+            confidence(jumps, full) if with_confidence else None,
+            camera.scaled_to(width, height) if camera else None, scale.source)
