@@ -166,17 +166,18 @@ def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor,
     size = -(-length // count)
     x, dt, B, C = (_chunks(v, count, size) for v in (x, dt, B, C))   # (B, K, size, ...)
 
-    lower = torch.ones(size, size, device=x.device).tril()
-    decay = lower @ (dt * A)                                  # log of the decay up to each token
-    total = decay[:, :, -1]                                   # (B, K, H)
+    lower = np.tri(size, dtype=np.float32)
+    decay = torch.as_tensor(lower, device=x.device) @ (dt * A)    # its log, up to each token
+    total = decay[:, :, -1]                                       # (B, K, H)
     driven = x * dt[..., None]
     left = torch.exp(total[:, :, None] - decay)[..., None] * driven
-    gained = left.flatten(3).transpose(2, 3) @ B              # (B, K, H * P, N)
+    gained = left.flatten(3).transpose(2, 3) @ B                  # (B, K, H * P, N)
     before, state = _pass_on(state, total.exp(), gained.unflatten(2, x.shape[-2:]))
 
-    by_head = decay.transpose(2, 3)                           # (B, K, H, size)
+    by_head = decay.transpose(2, 3)                               # (B, K, H, size)
     between = by_head[..., :, None] - by_head[..., None, :]
-    between = between.masked_fill(lower == 0, -torch.inf)     # before exp: above it overflows
+    later = torch.as_tensor(lower == 0, device=x.device)
+    between = between.masked_fill(later, -torch.inf)              # before exp: it would overflow
     weights = between.exp() * (C @ B.transpose(2, 3))[:, :, None]
     within = (weights @ driven.transpose(2, 3)).transpose(2, 3)
     carried = (C @ before.flatten(2, 3).transpose(2, 3)).unflatten(-1, x.shape[-2:])
