@@ -16,7 +16,7 @@ PACKAGE = ROOT / 'videodepth_ros'
 
 STOREYS = [
     ('errors',), ('geometry',), ('frames',), ('models', 'messages', 'synthetic'),
-    ('engines', 'bags'), ('stream',), ('offline', 'evaluation'), ('nodes', 'cli'),
+    ('engines', 'bags'), ('stream',), ('offline', 'evaluation'), ('nodes', 'cli', 'demo'),
 ]
 FLOORS = {name: height for height, names in enumerate(STOREYS) for name in names}
 
