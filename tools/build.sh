@@ -17,8 +17,8 @@ build() {  # $1: name, $2: folder of the sources, $3...: options for cmake
   local folder=$venv/build/$name log=$venv/build/$name.log
   mkdir -p "$folder"
   echo "building $name ..."
-  { cmake -S "$sources" -B "$folder" -G Ninja -Wno-dev -DCMAKE_INSTALL_PREFIX="$venv" -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" "$@" &&
-    cmake --build "$folder" && cmake --install "$folder"; } >"$log" 2>&1 || {
+  ( cmake -S "$sources" -B "$folder" -G Ninja -Wno-dev -DCMAKE_INSTALL_PREFIX="$venv" -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" "$@" &&
+    cmake --build "$folder" && cd "$folder" && cmake --install . ) >"$log" 2>&1 || {
     tail -n 30 "$log" >&2; echo "building $name failed; the whole log is $log" >&2; exit 1; }
 }
 
