@@ -92,4 +92,4 @@ def wood(rng: np.random.Generator) -> Array:
 
 def foliage(rng: np.random.Generator) -> Array:
     """Return a (3,) green, sometimes yellowish or bluish."""
-    return hsv(rng.uniform(0.17, 0.4), rng.uniform(0.3, 0.75), rng.uniform(0.2, 0.6))
+    return hsv(rng.normal(0.24, 0.05), rng.uniform(0.2, 0.62), rng.uniform(0.25, 0.6))

@@ -54,7 +54,7 @@ def random_optics(rng: np.random.Generator) -> Optics:
 def meter(radiance: Array, optics: Optics) -> float:
     """Return the gain that brings the (H, W, 3) radiance to the camera's target brightness."""
     grey = radiance.mean(axis=-1)
-    limited = np.minimum(grey, 3 * np.median(grey) + 1e-5)
+    limited = np.minimum(grey, 3 * np.median(grey) + 0.5 * grey.mean())
     return float(optics.target ** 2.2 / max(float(limited.mean()), 1e-5))
 
 

@@ -26,7 +26,7 @@ class Shape(IntEnum):
 
     BOX = 0
     ELLIPSOID = 1
-    FRUSTUM = 2  # axis z; radius 1 at z = -1 and ``taper`` at z = 1
+    FRUSTUM = 2  # axis z; radius 1 at z = -1 and ``taper`` <= 1 at z = 1
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,8 @@ class SceneBuilder:
             material: Material, taper: float = 1.0, flat: float = 1.0) -> None:
         """Add a capped cylinder or cone from start to end (3,); the end has taper * radius."""
         a, b = np.asarray(start, float), np.asarray(end, float)
+        if taper > 1:  # the wide end comes first, so that the unit cube bounds the solid
+            a, b, radius_m, taper = b, a, radius_m * taper, 1 / taper
         axis = (b - a) / 2
         across = np.cross(axis, [0.0, 0.0, 1.0])
         if np.linalg.norm(across) < 1e-9:

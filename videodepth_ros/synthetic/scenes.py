@@ -35,7 +35,7 @@ _HELD_OUT: dict[str, Family] = {
 TRAINING_FAMILIES = tuple(_TRAINING)
 HELD_OUT_FAMILIES = tuple(_HELD_OUT)
 
-SEEDS_PER_POOL = 256  # seeds that share one pool of textures
+SEEDS_PER_POOL = 128  # seeds that share one pool of textures
 _TRIES = 24    # paths drawn for a clip ...
 _CHOICES = 3   # ... until so many are usable, of which the richest is taken
 
