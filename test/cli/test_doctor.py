@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+import importlib.util
+
+import pytest
+
+from videodepth_ros.cli import checks
+from videodepth_ros.cli.checks import EngineFacts
+
+
+def runs(name: str) -> EngineFacts:
+    return EngineFacts(name, '1.0', True, 'CPU', '320x240', 9.0, None, '')
+
+
+def fails(name: str) -> EngineFacts:
+    return EngineFacts(name, None, False, None, None, None, f'{name} is not installed',
+                       f'pip install {name}')
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    def use(check):
+        monkeypatch.setattr('videodepth_ros.cli.doctor.check_engine', check)
+    return use
+
+
+def test_a_machine_on_which_an_engine_runs_is_well(run, engines, capsys):
+    engines(lambda name: runs(name) if name == 'onnx' else fails(name))
+    code, facts = run('doctor')
+    assert code == 0
+    assert {'ros', 'gpu', 'engines', 'weights'} <= set(facts)
+    printed = capsys.readouterr().out
+    assert 'onnx 1.0: 9.0 ms a frame at 320x240, CPU' in printed
+    assert 'torch is not installed' in printed
+    assert 'pip install torch' in printed
+    assert {'what': 'engine torch: torch is not installed', 'mend': 'pip install torch'} in \
+        facts['gaps']
+
+
+def test_without_any_engine_it_fails(run, engines):
+    engines(fails)
+    assert run('doctor')[0] == 1
+
+
+def test_ros_is_looked_at_in_a_process_of_its_own(monkeypatch):
+    facts = checks.check_ros()
+    if importlib.util.find_spec('rclpy'):
+        assert facts.rclpy
+        assert facts.rmw
+    monkeypatch.setattr(checks, 'ROS_PROBE', 'import os; os.abort()')
+    assert not checks.check_ros().rclpy
+    monkeypatch.setattr(checks, 'ROS_PROBE', 'import nothing_of_that_name')
+    assert 'nothing_of_that_name' in checks.check_ros().problem
+
+
+def test_a_profile_that_is_not_there_is_a_gap(run, engines, monkeypatch, tmp_path):
+    engines(runs)
+    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', str(tmp_path / 'nothing.xml'))
+    facts = run('doctor')[1]
+    assert any('nothing.xml' in gap['what'] for gap in facts['gaps'])
+
+
+def test_little_shared_memory_is_a_gap(monkeypatch, tmp_path):
+    assert checks.shared_memory_gap() is None or 'MB' in checks.shared_memory_gap()
+    monkeypatch.setattr(checks, 'SHARED_MEMORY', tmp_path / 'nothing')
+    assert 'missing' in checks.shared_memory_gap()
+    monkeypatch.setattr(checks, 'SHARED_MEMORY', tmp_path)
+    monkeypatch.setattr(checks, 'LEAST_SHARED_MEMORY_MB', 10 ** 9)
+    assert 'less than' in checks.shared_memory_gap()
+
+
+def test_an_engine_is_tried_with_the_bundled_model(instant):
+    facts = checks.check_engine('onnx')
+    assert facts.ok
+    assert facts.device == 'test'
+    assert instant[0].seen == list(range(checks.STEPS))
+    assert instant[0].closed
+
+
+def test_an_engine_that_is_not_installed_says_how_to_get_it():
+    facts = checks.check_engine('no_such_engine')
+    assert not facts.ok
+    assert facts.mend == 'pip install no_such_engine'
+
+
+def test_gpus_are_those_that_the_driver_names(monkeypatch, tmp_path):
+    tool = tmp_path / 'nvidia-smi'
+    tool.write_text('#!/bin/sh\necho "NVIDIA Test 9000, 24564, 555.1"\n'
+                    'echo "Orin, [N/A], 540.4"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=':')
+    assert [(gpu.name, gpu.memory_mb) for gpu in checks.find_gpus()] == [
+        ('NVIDIA Test 9000', 24564), ('Orin', 0)]
+    tool.write_text('#!/bin/sh\nexit 9\n')
+    assert checks.find_gpus() == ()

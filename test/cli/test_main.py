@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from videodepth_ros.cli import COMMANDS, main
+
+NAMES = ('doctor', 'sample', 'run-bag', 'eval', 'export', 'weights', 'demo')
+
+
+def test_help_answers_without_the_heavy_libraries():
+    code = ('import sys, runpy; sys.argv = ["videodepth", "--help"]\n'
+            'try:\n    runpy.run_module("videodepth_ros.cli", run_name="__main__")\n'
+            'except SystemExit:\n    pass\n'
+            'heavy = {"numpy", "torch", "cv2", "rclpy", "onnxruntime", "rosbags"}\n'
+            'sys.exit(", ".join(heavy & set(sys.modules)) or 0)')
+    began_s = time.monotonic()
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                            check=False)
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - began_s < 3   # 0.2 s on a quiet machine
+    assert all(name in result.stdout for name in NAMES)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_command_has_help_with_examples(name, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main([name, '--help'])
+    assert exit_info.value.code == 0
+    text = capsys.readouterr().out
+    assert f'videodepth {name}' in text.partition('examples:')[2]
+    assert '--json FILE' in text
+
+
+def test_the_commands_are_those_of_the_contract():
+    assert len(COMMANDS) == len(NAMES)
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['nothing'], ['sample'], ['sample', 'out', '--size', '640'],
+    ['sample', 'out', '--size', '0x480'], ['sample', 'out', '--seconds', '-1'],
+    ['sample', 'out', '--seconds', 'nan'], ['sample', 'out', '--seed', '-3'],
+    ['run-bag', 'in'], ['run-bag', 'in', 'out', '--model', 'nothing'],
+    ['run-bag', 'in', 'out', '--engine', 'steam'], ['run-bag', 'in', 'out', '--max-range-m', 'x'],
+    ['run-bag', 'in', 'out', '--stride', '0'], ['eval'],
+    ['eval', 'a', 'b', '--align', 'shift'], ['export', 'nothing', 'out.onnx'],
+    ['weights', 'remove'], ['weights', 'import']])
+def test_wrong_usage_exits_with_two(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+    assert 'usage: videodepth' in capsys.readouterr().err
+
+
+def test_json_that_cannot_be_written_is_a_failure(tmp_path, capsys):
+    assert main(['weights', '--json', str(tmp_path / 'no' / 'folder.json')]) == 1
+    assert 'videodepth: error: ' in capsys.readouterr().err
+
+
+def test_weights_list_states_licences(run, capsys):
+    code, facts = run('weights')
+    assert code == 0
+    by_name = {model['name']: model for model in facts['models']}
+    assert by_name['nano']['licence'] == 'Apache-2.0'
+    assert not by_name['flashdepth-l']['commercial_use']
+    assert 'no commercial use' in capsys.readouterr().out
+
+
+def test_weights_path_of_a_model_that_is_not_here_says_where_to_get_it(run, monkeypatch,
+                                                                      tmp_path):
+    monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
+    code, facts = run('weights', 'path', 'flashdepth-s')
+    assert code == 1
+    assert 'videodepth weights import' in facts['error']
+    assert run('weights', 'path', 'nothing')[0] == 1
+
+
+def test_weights_import_refuses_a_file_that_is_none(run, tmp_path):
+    broken = tmp_path / 'broken.safetensors'
+    broken.write_bytes(b'nothing')
+    code, facts = run('weights', 'import', broken)
+    assert code == 1
+    assert 'broken.safetensors' in facts['error']
+
+
+def test_as_a_program_it_has_the_same_exit_codes(tmp_path):
+    def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, '-m', 'videodepth_ros.cli', *arguments],
+                              capture_output=True, text=True, check=False)
+
+    assert program('eval', str(tmp_path / 'nothing')).returncode == 1
+    failed = program('eval', str(tmp_path / 'nothing'))
+    assert 'Traceback' not in failed.stderr
+    assert failed.stderr.count('\n') == 1
+    assert program('eval').returncode == 2
+    facts = tmp_path / 'facts.json'
+    assert program('weights', '--json', str(facts)).returncode == 0
+    assert json.loads(facts.read_text())['models']

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FAR_M, HEIGHT, NEAR_M, START_NS, WIDTH, write_scene
+
+from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.bags.writer import BagWriter
+from videodepth_ros.errors import DeviceError
+from videodepth_ros.messages.image import decode_depth
+from videodepth_ros.messages.transforms import stamp_ns
+
+SLOW_ENGINE = """
+import sys, time
+sys.path.insert(0, {test!r})
+from instant_engine import InstantEngine
+from videodepth_ros.cli import main
+from videodepth_ros.engines import open as engines
+from videodepth_ros.models import catalogue
+
+class SlowEngine(InstantEngine):
+    def step(self, image, state):
+        time.sleep(0.05)
+        print('step', flush=True)
+        return super().step(image, state)
+
+engines.open_engine = lambda model, engine, width, height: SlowEngine(width, height)
+catalogue.weights_path = lambda card: None
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def messages(bag: Path, topic: str) -> list:
+    with open_bag(bag) as reader:
+        return [message for _, _, message in reader.messages([topic])]
+
+
+def test_every_image_becomes_depth_under_its_header(run, instant, scene, tmp_path):
+    code, facts = run('run-bag', scene, tmp_path / 'out', '--edge-ratio', 0)
+    assert code == 0
+    assert facts['frames'] == 5
+    assert facts['rejected'] == 0
+    assert facts['seconds'] > 0
+    assert facts['outputs'] == [str(tmp_path / 'out')]
+    assert facts['scale_source'] == 'intrinsics'
+    depths = messages(tmp_path / 'out', '/videodepth/depth/image')
+    images = messages(scene, '/camera/image_raw')
+    assert [stamp_ns(d.header.stamp) for d in depths] == [stamp_ns(i.header.stamp) for i in images]
+    assert {d.header.frame_id for d in depths} == {'optical'}
+    depth_m = decode_depth(depths[0])
+    assert depth_m.shape == (HEIGHT, WIDTH)
+    assert sorted(np.unique(np.round(depth_m, 4))) == pytest.approx([NEAR_M, FAR_M], rel=1e-4)
+    info = messages(tmp_path / 'out', '/videodepth/depth/camera_info')[0]
+    assert (info.width, info.height) == (WIDTH, HEIGHT)
+    assert instant[0].seen == [0, 1, 2, 3, 4]
+    assert instant[0].closed
+
+
+def test_options_reach_the_session(run, instant, scene, tmp_path):
+    code, facts = run('run-bag', scene, tmp_path / 'out', '--output', 'network', '--max-pixels',
+                      80 * 100, '--scale-factor', 2, '--max-range-m', 5, '--edge-ratio', 0,
+                      '--points', '--stride', 8)
+    assert code == 0
+    width, height = (int(n) for n in facts['network_size'].split('x'))
+    assert width * height <= 80 * 100
+    depth_m = decode_depth(messages(tmp_path / 'out', '/videodepth/depth/image')[0])
+    assert depth_m.shape == (height, width)
+    assert np.isinf(depth_m).any()   # the wall, at 8 m now
+    assert np.nanmin(depth_m) == pytest.approx(2 * NEAR_M, rel=1e-4)
+    cloud = messages(tmp_path / 'out', '/videodepth/depth/points')[0]
+    assert (cloud.width, cloud.height) == (-(-width // 8), -(-height // 8))
+    assert facts['topics']['videodepth/depth/points'] == 5
+
+
+def test_bad_images_are_counted_with_their_reason_and_the_rest_goes_on(run, instant, tmp_path):
+    scene = tmp_path / 'scene'
+    with BagWriter(scene) as bag:
+        for k in range(4):
+            size = (HEIGHT, WIDTH, 3) if k != 2 else (8, 8, 3)
+            bag.write_image('camera/image_raw', START_NS + k, 'optical', np.ones(size, np.uint8))
+    code, facts = run('run-bag', scene, tmp_path / 'out')
+    assert code == 0
+    assert (facts['frames'], facts['rejected']) == (3, 1)
+    assert '8x8' in facts['rejections'][0]
+    assert facts['scale_source'] == 'model'   # there is no calibration
+    assert '/videodepth/depth/camera_info' not in facts['topics']
+
+
+def test_resets_are_told_by_reason(run, instant, tmp_path):
+    scene = tmp_path / 'scene'
+    with BagWriter(scene) as bag:
+        for second in (1, 2, 10):
+            bag.write_image('camera/image_raw', second * 10 ** 9, 'optical',
+                            np.ones((HEIGHT, WIDTH, 3), np.uint8))
+    assert run('run-bag', scene, tmp_path / 'out')[1]['resets'] == {'gap': 1}
+
+
+def test_a_bag_of_which_nothing_becomes_depth_is_a_failure_without_output(run, instant, tmp_path,
+                                                                         capsys):
+    scene = tmp_path / 'scene'
+    with BagWriter(scene) as bag:
+        bag.write_image('camera/image_raw', 1, 'optical', np.ones((8, 8, 3), np.uint8))
+    code, facts = run('run-bag', scene, tmp_path / 'out')
+    assert code == 1
+    assert '8x8' in facts['error']
+    assert capsys.readouterr().err.startswith('videodepth: error: ')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_device_that_fails_leaves_what_was_written(run, instant, scene, tmp_path, monkeypatch):
+    def fail_at_third(self, image, state):
+        if state == 2:
+            raise DeviceError('the device is gone; look at it')
+        return self.answer, state + 1
+
+    monkeypatch.setattr('instant_engine.InstantEngine.step', fail_at_third)
+    code, facts = run('run-bag', scene, tmp_path / 'out')
+    assert code == 1
+    assert facts == {'error': 'the device is gone; look at it'}
+    assert len(messages(tmp_path / 'out', '/videodepth/depth/image')) == 2
+    assert instant[0].closed
+
+
+def test_an_existing_output_is_not_touched(run, instant, scene, tmp_path):
+    (tmp_path / 'out').mkdir()
+    code, facts = run('run-bag', scene, tmp_path / 'out')
+    assert code == 1
+    assert 'exists' in facts['error']
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (('--image-topic', '/nothing'), '/camera/image_raw'),
+    (('--camera-info-topic', '/nothing'), '/camera/camera_info'),
+])
+def test_a_topic_that_is_not_there_names_those_that_are(run, instant, scene, tmp_path, options,
+                                                        words):
+    code, facts = run('run-bag', scene, tmp_path / 'out', *options)
+    assert code == 1
+    assert words in facts['error']
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_bag_that_is_not_there_is_one_clear_line(run, instant, tmp_path, capsys):
+    code, _ = run('run-bag', tmp_path / 'nothing', tmp_path / 'out')
+    error = capsys.readouterr().err
+    assert code == 1
+    assert error.count('\n') == 1
+    assert 'nothing does not exist' in error
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_a_readable_bag(tmp_path, number):
+    scene = write_scene(tmp_path / 'scene', frames=200)
+    script = SLOW_ENGINE.format(test=str(Path(__file__).parents[1]))
+    facts = tmp_path / 'facts.json'
+    child = subprocess.Popen(
+        [sys.executable, '-c', script, 'run-bag', str(scene), str(tmp_path / 'out'), '--json',
+         str(facts)], stdout=subprocess.PIPE, text=True)
+    with child, child.stdout:
+        for _ in range(4):
+            assert child.stdout.readline() == 'step\n'
+        interrupted_s = time.monotonic()
+        child.send_signal(number)
+        output = child.stdout.read()
+    assert child.returncode == 1
+    assert time.monotonic() - interrupted_s < 10
+    assert 'interrupted' in output
+    written = len(messages(tmp_path / 'out', '/videodepth/depth/image'))
+    assert 4 <= written < 200
+    assert f'"frames": {written}' in facts.read_text()
+    assert '"interrupted": true' in facts.read_text()

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+import cv2
+import numpy as np
+import pytest
+
+from videodepth_ros.demo.pictures import (
+    UNKNOWN_GREY,
+    ColourRange,
+    colour_range,
+    colourise,
+    render_cloud,
+    side_by_side,
+    write_picture,
+    write_video,
+)
+from videodepth_ros.errors import BagError
+
+COLOURS = ColourRange(1.0, 10.0)
+
+
+def test_near_is_red_far_is_blue_and_unknown_is_grey():
+    depth_m = np.array([[1.0, 10.0, np.inf, np.nan, 0.0]], np.float32)
+    near, far, sky, unknown, zero = colourise(depth_m, COLOURS)[0].astype(int)
+    assert near[0] > near[2]
+    assert far[2] >= far[0]
+    assert (sky == far).all()
+    assert (unknown == UNKNOWN_GREY).all()
+    assert (zero == UNKNOWN_GREY).all()
+
+
+def test_colours_depend_on_the_depth_alone_and_not_on_the_frame():
+    one, other = np.full((2, 2), 3.0, np.float32), np.array([[3.0, 1.0], [9.0, 2.0]], np.float32)
+    assert (colourise(one, COLOURS)[0, 0] == colourise(other, COLOURS)[0, 0]).all()
+
+
+def test_range_holds_nearly_all_depths_and_always_exists():
+    depth_m = np.random.default_rng(0).uniform(2, 8, (200, 200)).astype(np.float32)
+    depth_m[0] = np.nan
+    depth_m[1] = np.inf
+    colours = colour_range([depth_m, depth_m])
+    assert 2 <= colours.near_m < 2.5
+    assert 7.5 < colours.far_m <= 8
+    nothing = colour_range([np.full((4, 4), np.nan, np.float32)])
+    assert nothing.near_m < nothing.far_m
+    flat = colour_range([np.full((200, 200), 3.0, np.float32)])
+    assert flat.near_m < flat.far_m
+
+
+def test_panels_stand_beside_each_other_under_their_names():
+    panel = np.full((40, 60, 3), 9, np.uint8)
+    joined = side_by_side([('one', panel), ('two', panel)])
+    assert joined.shape[1] == 120
+    assert (joined[-40:] == 9).all()
+    assert joined[:-40].any()
+
+
+def test_a_video_can_be_read_back(tmp_path):
+    pictures = [np.full((48, 64, 3), (250, 10, 10), np.uint8)] * 5
+    assert write_video(tmp_path / 'v.mp4', iter(pictures), 10.0) == 5
+    video = cv2.VideoCapture(str(tmp_path / 'v.mp4'))
+    is_read, frame = video.read()
+    video.release()
+    assert is_read
+    blue, _, red = frame[24, 32]
+    assert red > 200 > blue
+
+
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(BagError, match='cannot be written'):
+        write_picture(tmp_path / 'no' / 'folder.png', np.zeros((4, 4, 3), np.uint8))
+
+
+def test_in_a_cloud_near_points_hide_far_ones():
+    grid = np.stack(np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60)), -1).reshape(-1, 2)
+    wall = np.column_stack([grid, np.full(len(grid), 4.0)]).astype(np.float32)
+    card = np.column_stack([grid * 0.3, np.full(len(grid), 3.0)]).astype(np.float32)
+    colours = np.repeat(np.array([[200, 0, 0], [0, 200, 0]], np.uint8), len(grid), axis=0)
+    picture = render_cloud(np.vstack([wall, card]), colours, 200, 150, 0.0, 0.0)
+    assert picture.shape == (150, 200, 3)
+    assert (picture[75, 100] == [0, 200, 0]).all()
+    assert (picture == [200, 0, 0]).all(axis=2).any()
+
+
+def test_a_cloud_without_points_is_empty():
+    nothing = np.full((5, 3), np.nan, np.float32)
+    picture = render_cloud(nothing, np.zeros((5, 3), np.uint8), 20, 10)
+    assert len(np.unique(picture)) == 1
