@@ -32,7 +32,8 @@ class ModelCard:
     name          what parameters and flags call it
     variant       what it is, in words
     weights_file  file name of its weights, without a directory
-    licence       SPDX identifier of the licence of the weights
+    licence       SPDX identifier of the licence of the weights; the FlashDepth release names none,
+                  so for its weights that of the Depth Anything V2 weights which they began as
     commercial_use  whether that licence allows it
     mamba_stage   decoder stage, 4 (coarsest) to 1, that the temporal module follows
     unit          of the inverse depth
@@ -86,7 +87,7 @@ _CARDS = (
         patch=16, min_size_px=80, max_pixels=320 * 240, source='it comes with the package'),
     _flashdepth('flashdepth-s', 'FlashDepth-S: ViT-S, fast', 'Apache-2.0', 3, 70,
                 'flashdepth-s/iter_14001.pth'),
-    # Both hold weights that began as Depth Anything V2 Large, which is CC-BY-NC-4.0.
+    # Both hold a ViT-L, and that began as Depth Anything V2 Large.
     _flashdepth('flashdepth-l', 'FlashDepth-L: ViT-L, steadiest below 518 px', 'CC-BY-NC-4.0', 1,
                 28, 'flashdepth-l/iter_10001.pth'),
     _flashdepth('flashdepth', 'FlashDepth, the hybrid: ViT-S in full resolution, ViT-L beside it',
