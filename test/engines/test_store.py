@@ -168,8 +168,9 @@ def test_without_tools_a_broken_artefact_is_not_taken(store):
         store.fetch(replace(KEY, toolchain=()), None)
 
 
-@pytest.mark.parametrize('place', ['/proc/nowhere', '/dev/null/videodepth'])
-def test_cache_that_cannot_be_written_is_an_error_with_a_mend(place):
+@pytest.mark.parametrize('place', ['/proc/nowhere', '/dev/null/videodepth', '/tmp/' + 300 * 'x'],
+                         ids=['unwritable', 'a-file', 'too-long'])
+def test_cache_that_cannot_be_used_is_an_error_with_a_mend(place):
     with pytest.raises(ConfigError, match=f'{place}.*XDG_CACHE_HOME'):
         EngineStore(Path(place)).fetch(KEY, Counting())
 

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     name, path, width, height = arguments
     try:
         print(build_graph(card(name), Path(path), int(width), int(height)))
-    except VideoDepthError as error:
+    except (VideoDepthError, OSError) as error:
         print(error)
         return 1
     return 0

@@ -90,15 +90,20 @@ class EngineStore:
                 ``build`` is None, and what ``build`` raises
         """
         path = self.folder / key.file_name
-        if self._problem(path) is None:
-            return Stored(path)
-        if build is None:
-            return self._of_other_tools(key)
-        with self._locked(path):
-            problem = self._problem(path)  # another process may have built it meanwhile
-            if problem is None:
+        try:
+            if self._problem(path) is None:
                 return Stored(path)
-            built = self._build(path, key, build)
+            if build is None:
+                return self._of_other_tools(key)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._locked(path):
+                problem = self._problem(path)  # another process may have built it meanwhile
+                if problem is None:
+                    return Stored(path)
+                built = self._build(path, key, build)
+        except OSError as error:
+            raise ConfigError(f'the engine cache {self.folder} cannot be used: {error}; set '
+                              'XDG_CACHE_HOME to a folder that can, and that has room') from error
         if problem == _ABSENT:
             return Stored(path, (built,))
         return Stored(path, (f'{path} was {problem} and has been replaced', built))
@@ -143,8 +148,6 @@ class EngineStore:
                 _sync(made)
                 made.replace(self.folder / made.name)
             _sync(self.folder)
-        except OSError as error:
-            raise self._unusable(error) from error
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
         return f'{path.name} was built in {time.monotonic() - began_s:.1f} s ({finding})'
@@ -152,12 +155,8 @@ class EngineStore:
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
         """Hold the lock of one artefact; the system frees it when its holder dies."""
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._refuse_if_others_can_write()
-            lock = os.open(_beside(path, '.lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._unusable(error) from error
+        self._refuse_if_others_can_write()
+        lock = os.open(_beside(path, '.lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -171,10 +170,6 @@ class EngineStore:
                 f'the engine cache {self.folder} (owner {status.st_uid}, mode '
                 f'{status.st_mode & 0o777:o}) can be written by other users, who could plant an '
                 'engine there; make it your own with mode 0700, or set XDG_CACHE_HOME')
-
-    def _unusable(self, error: OSError) -> ConfigError:
-        return ConfigError(f'the engine cache {self.folder} cannot be written: {error}; set '
-                           'XDG_CACHE_HOME to a folder that can, and that has room')
 
 
 def cache_folder() -> Path:
