@@ -108,7 +108,10 @@ def test_missing_weights_say_where_to_get_them():
 def test_import_recognises_the_variant_by_its_tensors(tmp_path, name, form):
     file, model = tmp_path / form, small_model(SMALL[name])
     if form.endswith('.pth'):
-        torch.save({'model': model.state_dict(), 'optimizer': {'lr': torch.ones(1)}}, file)
+        weights = model.state_dict()
+        pair = torch.stack((weights['pretrained.norm.weight'], weights['pretrained.norm.bias']))
+        weights['pretrained.norm.weight'], weights['pretrained.norm.bias'] = pair   # views of one
+        torch.save({'model': weights, 'optimizer': {'lr': torch.ones(1)}}, file)
     else:
         save_file(model.state_dict(), file)
     assert import_weights(file).name == name

@@ -68,7 +68,7 @@ def network_input(image: NDArray[np.uint8], width: int, height: int) -> NDArray[
 
     Resizes in uint8: the official path's float64 takes tens of times as long.
     """
-    check_image(image)
+    _check_image(image)
     if image.shape[:2] != (height, width):
         image = _resized(image, width, height)
     planes = np.empty((3, height, width), np.float32)
@@ -98,7 +98,7 @@ def official_input(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     image   (H, W, 3) uint8, red green blue
     raises  InputError where the image is not such an array
     """
-    check_image(image)
+    _check_image(image)
     height, width = image.shape[:2]
     unit: NDArray[np.float64] = image / 255.0
     for size in (_limited(width, height), official_size(width, height)):
@@ -110,7 +110,7 @@ def _resize(image: NDArray[Number], size: tuple[int, int], how: int) -> NDArray[
     return cv2.resize(image, size, interpolation=how)   # type: ignore[return-value]
 
 
-def check_image(image: NDArray[np.uint8]) -> None:
+def _check_image(image: NDArray[np.uint8]) -> None:
     """Raise InputError unless the image is (H, W, 3) uint8 with at least one pixel."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise InputError(f'an image of shape {image.shape} and type {image.dtype} cannot be used: '

@@ -64,5 +64,7 @@ def convert_checkpoint(source: Path, target: Path) -> str:
     if broken:
         raise ModelError(f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
                          f'{broken[0]}: get the file again')
-    save_file({key: value.contiguous() for key, value in weights.items()}, target)
+    own = {key: value.clone(memory_format=torch.contiguous_format)   # the format takes no views
+           for key, value in weights.items()}
+    save_file(own, target)
     return name
