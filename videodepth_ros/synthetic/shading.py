@@ -14,7 +14,6 @@ from videodepth_ros.synthetic.raycast import Hits, View
 from videodepth_ros.synthetic.scene import Scene, Shape
 
 _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
-_ACROSS = np.array([[1, 2], [0, 2], [0, 1]])  # the axes along a face, by the face's own axis
 
 
 @dataclass(frozen=True)
@@ -55,34 +54,41 @@ def shade(view: View, light: Illumination, x: Array, y: Array, hits: Hits, focal
 
 def _surface(view: View, solid: NDArray[np.int32], position_m: Array, direction: Array) -> Surface:
     scene = view.scene
-    solid_from_map = np.linalg.inv(view.T_map_solid)[:, :3].astype(np.float32)
-    A = solid_from_map[solid]
-    unit = np.einsum('nij,nj->ni', A[:, :, :3], position_m) + A[:, :, 3]
-    axis = np.abs(unit).argmax(axis=1)
-    row = np.arange(len(solid))
-    normal = unit.copy()
-    shape = scene.shape[solid]
-    box = np.flatnonzero(shape == Shape.BOX)
-    normal[box] = 0
-    normal[box, axis[box]] = np.sign(unit[box, axis[box]])
+    table = np.linalg.inv(view.T_map_solid)[:, :3].astype(np.float32).reshape(-1, 12)
+    A = np.ascontiguousarray(table.T)[:, solid].reshape(3, 4, -1)
+    px, py, pz = np.ascontiguousarray(position_m.T)
+    unit = [A[i, 0] * px + A[i, 1] * py + A[i, 2] * pz + A[i, 3] for i in range(3)]
+    axis = _dominant(unit)
+    boxed = scene.shape[solid] == Shape.BOX
+    normal = [np.where(boxed, np.where(axis == i, np.sign(unit[i]), 0), unit[i]) for i in range(3)]
     fitted = scene.scale_m <= 0
     multiple = np.where(fitted[:, None], 0.5, scene.half_size_m
                         / np.where(fitted, 1, scene.scale_m)[:, None]).astype(np.float32)
-    shift = np.where(fitted[:, None], 0.5, scene.offset).astype(np.float32)
-    scaled = unit * multiple[solid]
-    u = scaled[row, _ACROSS[axis, 0]] + shift[solid, 0]
-    v = shift[solid, 1] - scaled[row, _ACROSS[axis, 1]]
-    cone = np.flatnonzero(shape == Shape.FRUSTUM)
+    shift = np.where(fitted[:, None], 0.5, scene.offset).astype(np.float32)[solid]
+    scaled = [unit[i] * multiple[solid, i] for i in range(3)]
+    u = np.where(axis == 0, scaled[1], scaled[0]) + shift[:, 0]
+    v = shift[:, 1] - np.where(axis == 2, scaled[1], scaled[2])
+    cone = np.flatnonzero(scene.shape[solid] == Shape.FRUSTUM)
     if cone.size:
-        normal[cone], side = _frustum_normal(unit[cone], scene.taper[solid[cone]])
-        angle = np.arctan2(unit[cone, 1], unit[cone, 0]) * multiple[solid[cone], 0]
-        u[cone] = np.where(side, angle + shift[solid[cone], 0], u[cone])
-        v[cone] = np.where(side, shift[solid[cone], 1] - scaled[cone, 2], v[cone])
-    world = np.einsum('nji,nj->ni', A[:, :, :3], normal)
+        local = np.stack([c[cone] for c in unit], axis=1)
+        turned, side = _frustum_normal(local, scene.taper[solid[cone]])
+        for i in range(3):
+            normal[i][cone] = turned[:, i]
+        angle = np.arctan2(local[:, 1], local[:, 0]) * multiple[solid[cone], 0]
+        u[cone] = np.where(side, angle + shift[cone, 0], u[cone])
+        v[cone] = np.where(side, shift[cone, 1] - scaled[2][cone], v[cone])
+    world = np.stack([A[0, i] * normal[0] + A[1, i] * normal[1] + A[2, i] * normal[2]
+                      for i in range(3)], axis=1)
     world /= np.linalg.norm(world, axis=1, keepdims=True) + np.float32(1e-12)
     facing = np.einsum('ni,ni->n', world, direction)
     world[facing > 0] *= -1
-    return Surface(position_m, world, -direction, u, v)
+    return Surface(position_m, world.astype(np.float32), -direction, u, v)
+
+
+def _dominant(unit: list[Array]) -> NDArray[np.int8]:
+    """Return the axis of the largest coordinate: the face of a cube that a point lies on."""
+    x, y, z = (np.abs(c) for c in unit)
+    return np.where(x >= y, np.where(x >= z, 0, 2), np.where(y >= z, 1, 2)).astype(np.int8)
 
 
 def _frustum_normal(unit: Array, taper: Array) -> tuple[Array, NDArray[np.bool_]]:
