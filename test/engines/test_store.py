@@ -116,7 +116,7 @@ def test_failed_build_leaves_nothing_and_frees_the_lock(store):
 def test_remains_of_a_killed_builder_do_not_disturb(store):
     path = store.fetch(KEY, Counting()).path
     path.unlink()
-    remains = store.folder / f'.{path.stem}.building'
+    remains = store.folder / f'.{path.stem}.abc'
     remains.mkdir()
     (remains / 'half').write_text('')
     store.fetch(KEY, Counting())

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,11 +134,11 @@ class EngineStore:
 
     def _build(self, path: Path, key: EngineKey, build: Builder) -> str:
         """Build beside the final place, then rename artefact and record; return a note."""
-        workshop = self.folder / f'.{path.stem}.building'
         began_s = time.monotonic()
+        for remains in self.folder.glob(f'.{path.stem}.*'):  # of a process that was killed
+            shutil.rmtree(remains, ignore_errors=True)
+        workshop = Path(tempfile.mkdtemp(prefix=f'.{path.stem}.', dir=self.folder))
         try:
-            shutil.rmtree(workshop, ignore_errors=True)  # left by a process that was killed
-            workshop.mkdir(mode=0o700)
             artefact = workshop / path.name
             finding = build(artefact)
             record = _beside(artefact, '.json')
