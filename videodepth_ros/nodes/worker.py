@@ -141,6 +141,8 @@ class Worker:
             self.opening = False
         logger.info(f'{spec.model} runs as {spec.engine} {spec.precision} on {spec.device} at '
                     f'{spec.width}x{spec.height}, opened in {time.monotonic() - begin_s:.1f} s')
+        for note in spec.notes:
+            logger.info(note)
 
     def _publish(self, arrival: Arrival, frame: Frame, result: StepResult) -> None:
         stream = self._stream
