@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files that come with the package, as far as they can be read without launch and RViz."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy', reason='the parameters of the node need ROS 2')
+
+from videodepth_ros.nodes.parameters import live_parameters
+from videodepth_ros.nodes.transport import share
+
+OUTPUTS = {'depth/image', 'depth/points', 'depth/camera_info', 'depth/confidence'}
+
+
+def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in tree.items():
+        found |= flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {f'{prefix}{key}':
+                                                                                 value}
+    return found
+
+
+@pytest.mark.parametrize('preset', ['nav2', 'nvblox', 'rtabmap'])
+def test_a_preset_holds_allowed_values(root, preset):
+    text = (root / f'config/presets/{preset}.yaml').read_text()
+    assert live_parameters(flat(yaml.safe_load(text)['/**']['ros__parameters']))
+
+
+def test_rviz_shows_topics_that_exist_with_a_quality_that_hears_all(root):
+    manager = yaml.safe_load((root / 'config/rviz/live.rviz').read_text())['Visualization Manager']
+    topics = [display['Topic'] for display in manager['Displays'] if 'Topic' in display]
+    assert {topic['Value'] for topic in topics} <= OUTPUTS | {'image'}
+    assert {topic['Reliability Policy'] for topic in topics} == {'Best Effort'}
+    assert {topic['Durability Policy'] for topic in topics} == {'Volatile'}
+
+
+def test_the_profile_has_room_for_large_messages():
+    name = '{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}'
+    profile = ET.parse(share('config/fastdds.xml'))
+    assert int(profile.find(f'.//{name}segment_size').text) >= 64 << 20
+    participant = profile.find(f'.//{name}participant')
+    assert participant.get('is_default_profile') == 'true'
+    wanted = {transport.text for transport in participant.iter(f'{name}transport_id')}
+    defined = {transport.text for descriptor in profile.iter(f'{name}transport_descriptor')
+               for transport in descriptor.iter(f'{name}transport_id')}
+    assert wanted == defined

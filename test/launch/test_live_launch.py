@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launch file, where launch is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+pytest.importorskip('rclpy', reason='the parameters of the node need ROS 2')
+pytest.importorskip('launch_ros', reason='launch and launch_ros are not on PyPI; they come with '
+                    'any ROS installation')
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.launch_context import LaunchContext
+from launch.utilities import perform_substitutions
+
+
+@pytest.fixture
+def module(root):
+    spec = importlib.util.spec_from_file_location('live_launch', root / 'launch/live.launch.py')
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def arguments_of(module) -> list[DeclareLaunchArgument]:
+    return [entity for entity in module.generate_launch_description().entities
+            if isinstance(entity, DeclareLaunchArgument)]
+
+
+def processes(module, **given: str):
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    for argument in arguments_of(module):
+        argument.execute(context)
+    return module.actions(context), context
+
+
+def expanded(pairs, context) -> dict[str, str]:
+    return {perform_substitutions(context, list(name)):
+            perform_substitutions(context, list(target)) for name, target in pairs}
+
+
+def test_every_argument_is_described(module):
+    for argument in arguments_of(module):
+        assert argument.description, argument.name
+    description = module.generate_launch_description()
+    assert isinstance(description.entities[-1], OpaqueFunction)
+
+
+@pytest.mark.parametrize(('given', 'image', 'info'), [
+    ({}, 'image', 'camera_info'),
+    ({'image_topic': '/front/image_raw'}, '/front/image_raw', '/front/camera_info'),
+    ({'image_topic': '/image'}, '/image', '/camera_info'),
+    ({'image_topic': 'front/image'}, 'front/image', 'front/camera_info'),
+    ({'image_topic': '/a/b', 'camera_info_topic': '/c'}, '/a/b', '/c')])
+def test_topics_are_remapped(module, given, image, info):
+    (live,), context = processes(module, **given)
+    assert expanded(live._Node__remappings, context) == {'image': image, 'camera_info': info}
+
+
+def test_only_what_is_given_overrides(module):
+    given = {'model': 'flashdepth-s', 'max_pixels': '50000', 'scale.factor': '2',
+             'autostart': 'false'}
+    values = {'model': '', 'engine': '', **given}
+    assert module.overrides(lambda name: values.get(name, '')) == {
+        'model': 'flashdepth-s', 'max_pixels': 50000, 'scale.factor': 2.0, 'autostart': False}
+
+
+def test_rviz_comes_on_demand(module):
+    assert len(processes(module)[0]) == 1
+    assert len(processes(module, rviz='true')[0]) == 2
+
+
+def test_a_wrong_choice_is_refused(module):
+    with pytest.raises(RuntimeError, match='abacus'):
+        processes(module, engine='abacus')
+    processes(module, max_pixels='50000', preset='nav2')
