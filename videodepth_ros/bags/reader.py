@@ -114,7 +114,10 @@ class BagReader:
         """Open one file, unpacked first where rosbag2 compressed it as a whole."""
         if path.suffix == '.zstd':
             folder = Path(self._resources.enter_context(TemporaryDirectory()))
-            damage = unpack_file(path, folder / path.stem)
+            try:
+                damage = unpack_file(path, folder / path.stem)
+            except OSError as error:
+                raise BagError(f'{path} cannot be unpacked into {folder}: {error}') from error
             if damage:
                 self.note(path.name, damage)
             path = folder / path.stem

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bz2
 import sqlite3
 import struct
 import sys
@@ -25,8 +26,8 @@ else:
 
 DAMAGE: tuple[type[Exception], ...] = (
     Reader1Error, Reader2Error, SerdeError, TypesysError, YAMLError, apsw.Error, sqlite3.Error,
-    zstd.ZstdError, struct.error, ValueError, LookupError, TypeError, EOFError, ArithmeticError,
-    MemoryError, AssertionError, RuntimeError)
+    zstd.ZstdError, struct.error, ValueError, LookupError, TypeError, EOFError, OSError,
+    ArithmeticError, MemoryError, AssertionError, RuntimeError)
 """What parsers raise when bytes are not what they should be."""
 
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
@@ -67,7 +68,7 @@ def ros2_name(msgtype: str) -> str:
 def unpacked(data: bytes, compression: str) -> bytes:
     """Decompress as much of a chunk as is there.
 
-    compression  '' or 'none', 'zstd', 'lz4'
+    compression  '' or 'none', 'zstd', 'lz4', 'bz2'
     raises       one of DAMAGE where the data is damaged, ValueError for another compression
     """
     if compression in ('', 'none'):
@@ -76,6 +77,8 @@ def unpacked(data: bytes, compression: str) -> bytes:
         return zstd.ZstdDecompressor().decompress(data)
     if compression == 'lz4':
         return bytes(lz4.frame.LZ4FrameDecompressor().decompress(data))
+    if compression == 'bz2':
+        return bz2.BZ2Decompressor().decompress(data)
     raise ValueError(f'compression {compression!r} is not known')
 
 
@@ -85,7 +88,10 @@ def message_bytes(data: bytes) -> bytes:
 
 
 def unpack_file(source: Path, target: Path) -> str | None:
-    """Unpack a file that rosbag2 compressed as a whole; return what is wrong with it, in words."""
+    """Unpack a file that rosbag2 compressed as a whole; return what is wrong with it, in words.
+
+    raises  OSError where it cannot be read, or ``target`` not be written
+    """
     decompressor = zstd.ZstdDecompressor()
     with source.open('rb') as packed, target.open('wb') as out:
         try:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import bz2
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,11 +26,16 @@ def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[Record]:
             return
         while (start := file.tell()) < path.stat().st_size:
             try:
-                fields, data = _read_record(file)
-                op = fields['op'][0]
-                records = _in_chunk(fields, data) if op == _CHUNK else [(fields, data)]
-                for inner, content in records:
-                    yield from _message(inner, content, channels)
+                fields = _fields(_read_exactly(file, _read_size(file)))
+                size = _read_size(file)
+                if fields['op'][0] == _CHUNK:
+                    data = file.read(size)   # the first part of a chunk is better than none of it
+                    for inner, content in _in_chunk(fields, data):
+                        yield from _message(inner, content, channels)
+                    if len(data) < size:
+                        raise EOFError
+                else:
+                    yield from _message(fields, _read_exactly(file, size), channels)
             except EOFError:
                 notes.append(f'{path.name} was cut off in the record at byte {start}')
                 return
@@ -54,10 +58,9 @@ def _message(fields: Fields, data: bytes, channels: dict[int, Channel]) -> Itera
 
 
 def _in_chunk(fields: Fields, data: bytes) -> Iterator[tuple[Fields, bytes]]:
-    compression = fields['compression'].decode()
-    body = bz2.decompress(data) if compression == 'bz2' else unpacked(data, compression)
+    body = unpacked(data, fields['compression'].decode())
     start = 0
-    while start + 4 <= len(body):
+    while start < len(body):
         head, start = _sized(body, start)
         content, start = _sized(body, start)
         yield _fields(head), content
@@ -71,15 +74,14 @@ def _sized(data: bytes, start: int) -> tuple[bytes, int]:
     return data[start + 4:end], end
 
 
-def _read_record(file: BinaryIO) -> tuple[Fields, bytes]:
-    head = _read_sized(file)
-    return _fields(head), _read_sized(file)
-
-
-def _read_sized(file: BinaryIO) -> bytes:
+def _read_size(file: BinaryIO) -> int:
     size = _number(file.read(4))
     if size > _LONGEST:
         raise ValueError(f'{size} is no length of a record')
+    return size
+
+
+def _read_exactly(file: BinaryIO, size: int) -> bytes:
     data = file.read(size)
     if len(data) < size:
         raise EOFError('the file ends within a record')

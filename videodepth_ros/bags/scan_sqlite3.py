@@ -10,7 +10,7 @@ from pathlib import Path
 
 from videodepth_ros.bags.scan import Channel, Record
 
-_MOST_GAPS = 64   # damaged places that are stepped over before the file is given up
+_WIDEST_GAP = 100_000   # messages that a damaged place is thought to hold at most
 
 
 def scan_sqlite3(path: Path, notes: list[str]) -> Iterator[Record]:
@@ -31,19 +31,30 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iterator[Record]:
+    """Yield the rows that can be read, but not the last before a damaged place.
+
+    SQLite fills a page that was cut off with zeros, and that row may reach into it.
+    """
     channels = _channels(database)
-    last, step = 0, 1
-    for _ in range(_MOST_GAPS):
-        query = 'SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id'
+    query = 'SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id'
+    last, step, is_whole = 0, 1, True
+    while step <= _WIDEST_GAP:
+        held: Record | None = None
         try:
             for key, topic, stamp_ns, data in database.execute(query, (last + step,)):
+                if not last < key <= last + _WIDEST_GAP or topic not in channels or not data:
+                    raise sqlite3.DatabaseError('a row makes no sense')
+                if held:
+                    yield held
                 last, step = key, 1
-                if topic in channels:
-                    yield channels[topic], stamp_ns, data
-            break
+                held = channels[topic], stamp_ns, data
+            if held:
+                yield held
+            return
         except sqlite3.DatabaseError as error:
-            if step == 1:
-                notes.append(f'{name} is damaged or cut off after message {last}: {error}')
+            if is_whole:
+                notes.append(f'{name} is damaged or cut off at message {last}: {error}')
+            is_whole = False
             step *= 2
 
 

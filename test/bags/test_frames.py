@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frames of a camera in a recording: which topics, which camera_info, which stamp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from bag_makers import (
+    DELAY_NS,
+    IMAGE,
+    INFO,
+    SIZE,
+    camera_messages,
+    image_message,
+    info_message,
+    number_of,
+    picture,
+    stamp_of,
+    stamped,
+    write_rosbag1,
+    write_rosbag2,
+)
+
+from videodepth_ros.bags.camera_topics import (
+    CAMERA_INFO,
+    COMPRESSED,
+    Topic,
+    find_camera,
+    is_rectified,
+)
+from videodepth_ros.bags.camera_topics import IMAGE as IMAGE_TYPE
+from videodepth_ros.bags.reader import frames, open_bag
+from videodepth_ros.errors import BagError, ConfigError
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.messages.camera_info import rectifier_from
+from videodepth_ros.messages.image import write_depth
+
+
+def read(path, **topics):
+    with open_bag(path) as reader:
+        found = list(frames(reader, **topics))
+        return found, reader.lost
+
+
+def images(*names, compressed=()):
+    return [*(Topic(name, IMAGE_TYPE, 3) for name in names),
+            *(Topic(name, COMPRESSED, 3) for name in compressed)]
+
+
+def infos(*names):
+    return [Topic(name, CAMERA_INFO, 3) for name in names]
+
+
+def test_frames_have_the_stamp_of_their_header_their_camera_and_contiguous_rgb(tmp_path):
+    found, lost = read(write_rosbag2(tmp_path / 'bag', camera_messages(5)))
+    assert lost is None
+    assert [frame.stamp_ns for frame in found] == [stamp_of(k) for k in range(5)]
+    for k, frame in enumerate(found):
+        assert frame.frame_id == 'camera_optical_frame'
+        assert frame.camera == Intrinsics(*SIZE, 40.0, 40.0, 23.5, 15.5)
+        assert frame.image.flags.c_contiguous
+        np.testing.assert_array_equal(frame.image, picture(k))
+
+
+def test_frames_of_a_ros_1_bag(tmp_path):
+    found, _ = read(write_rosbag1(tmp_path / 'a.bag', camera_messages(3)))
+    assert [number_of(frame.image) for frame in found] == [0, 1, 2]
+    assert found[0].camera == Intrinsics(*SIZE, 40.0, 40.0, 23.5, 15.5)
+
+
+@pytest.mark.parametrize('info_first', [True, False])
+def test_each_image_has_the_camera_info_of_its_own_stamp(info_first, tmp_path):
+    messages = []
+    for k in range(4):
+        pair = [(IMAGE, stamp_of(k), image_message(k)),
+                (INFO, stamp_of(k), info_message(k, focal_px=100.0 + k))]
+        messages += reversed(pair) if info_first else pair
+    found, _ = read(write_rosbag2(tmp_path / 'bag', messages))
+    assert [frame.camera.fx for frame in found] == [100.0, 101.0, 102.0, 103.0]
+
+
+def test_an_image_without_camera_info_of_its_stamp_has_the_latest(tmp_path):
+    messages = [(IMAGE, stamp_of(k), image_message(k)) for k in range(6)]
+    messages += [(INFO, stamp_of(2) + 1, info_message(2, focal_px=102.0)),
+                 (INFO, stamp_of(4) + 1, info_message(40, focal_px=104.0))]
+    messages.sort(key=lambda one: one[1])
+    found, _ = read(write_rosbag2(tmp_path / 'bag', messages))
+    assert [number_of(frame.image) for frame in found] == list(range(6))
+    # those before the first one have the first one, for a calibration hardly ever changes
+    assert [frame.camera.fx for frame in found] == [102.0] * 4 + [104.0] * 2
+
+
+def test_frames_without_any_camera_info_or_with_an_uncalibrated_one_have_no_camera(tmp_path):
+    messages = [(IMAGE, stamp_of(k), image_message(k)) for k in range(3)]
+    found, _ = read(write_rosbag2(tmp_path / 'none', messages))
+    assert [frame.camera for frame in found] == [None] * 3
+    messages.append((INFO, stamp_of(0), info_message(0, focal_px=0.0)))
+    found, _ = read(write_rosbag2(tmp_path / 'zero', messages))
+    assert [frame.camera for frame in found] == [None] * 3
+
+
+def test_a_distorted_camera_is_rectified_unless_its_topic_says_that_it_is(tmp_path):
+    D = [-0.2, 0.05, 0.0, 0.0, 0.0]
+    for topic in ('/camera/image_raw', '/camera/image_rect_color'):
+        messages = [(topic, stamp_of(0), image_message(0)),
+                    (INFO, stamp_of(0), info_message(0, D=D))]
+        (frame,), _ = read(write_rosbag2(tmp_path / topic[-5:], messages))
+        expected = picture(0)
+        if topic == '/camera/image_raw':
+            expected = rectifier_from(info_message(0, D=D), *SIZE).rectify(expected)
+        np.testing.assert_array_equal(frame.image, expected)
+
+
+def test_a_header_without_a_stamp_takes_the_time_of_recording(tmp_path):
+    msg = image_message(0)
+    msg.header.stamp.sec = msg.header.stamp.nanosec = 0
+    (frame,), _ = read(write_rosbag2(tmp_path / 'bag', [(IMAGE, stamp_of(3) + DELAY_NS, msg)]))
+    assert frame.stamp_ns == stamp_of(3) + DELAY_NS
+
+
+def compressed_message(k, form='png'):
+    msg = stamped('sensor_msgs/msg/CompressedImage', stamp_of(k))
+    msg.format = form
+    msg.data = cv2.imencode('.png', picture(k)[..., ::-1])[1].reshape(-1)
+    return msg
+
+
+def test_compressed_images_and_the_damaged_one_among_them(tmp_path):
+    topic = f'{IMAGE}/compressed'
+    messages = [(topic, stamp_of(k), compressed_message(k)) for k in range(4)]
+    messages[1][2].data = messages[1][2].data[:300]
+    messages += [(INFO, stamp_of(k), info_message(k)) for k in range(4)]
+    found, lost = read(write_rosbag2(tmp_path / 'bag', messages))
+    assert [number_of(frame.image) for frame in found] == [0, 2, 3]
+    assert lost.startswith(f'1 images of {topic} could not be used: compressed image')
+
+
+def test_no_image_that_can_be_used_is_an_error(tmp_path):
+    messages = [*camera_messages(3)]
+    for topic, _, msg in messages:
+        if topic == INFO:
+            msg.width = 640
+    with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
+        with pytest.raises(BagError, match=r'none of the 3 images .*48x32 but camera_info says 64'):
+            list(frames(reader))
+
+
+def test_depth_and_other_pictures_are_not_taken_for_the_camera(tmp_path):
+    messages = [*camera_messages(2)]
+    for name in ('/ground_truth/depth/image', '/videodepth/depth/confidence', '/stereo/disparity'):
+        depth = stamped('sensor_msgs/msg/Image', stamp_of(0))
+        write_depth(np.ones(SIZE[::-1], np.float32), depth)
+        messages.append((name, stamp_of(0), depth))
+    messages.append(('/videodepth/depth/camera_info', stamp_of(0), info_message(0, 99.0)))
+    found, _ = read(write_rosbag2(tmp_path / 'bag', messages))
+    assert [frame.camera.fx for frame in found] == [40.0, 40.0]
+
+
+def test_raw_images_are_preferred_to_the_same_ones_compressed():
+    topics = images('/cam/image_raw', compressed=['/cam/image_raw/compressed'])
+    assert find_camera(topics).image == topics[0]
+    assert find_camera(topics, '/cam/image_raw/compressed').image == topics[1]
+
+
+def test_several_cameras_are_named_and_one_has_to_be_chosen():
+    topics = images('/left/image_raw', '/right/image_raw') + infos('/left/camera_info',
+                                                                   '/right/camera_info')
+    with pytest.raises(ConfigError, match=r'several.*: /left/image_raw /right/image_raw$'):
+        find_camera(topics)
+    chosen = find_camera(topics, 'right/image_raw/')
+    assert (chosen.image.name, chosen.info.name) == ('/right/image_raw', '/right/camera_info')
+
+
+def test_camera_info_is_beside_the_image_or_the_only_one_or_to_be_chosen():
+    beside = images('/cam/image_raw') + infos('/cam/camera_info', '/other/camera_info')
+    assert find_camera(beside).info.name == '/cam/camera_info'
+    below = images(compressed=['/cam/image_raw/compressed']) + infos('/cam/camera_info', '/o/info')
+    assert find_camera(below).info.name == '/cam/camera_info'
+    only = images('/cam/image_raw') + infos('/calibration')
+    assert find_camera(only).info.name == '/calibration'
+    several = images('/cam/image_raw') + infos('/a/camera_info', '/b/camera_info')
+    with pytest.raises(ConfigError, match=r'none is /cam/camera_info; .*/a/camera_info /b/camera'):
+        find_camera(several)
+    assert find_camera(several, camera_info_topic='/b/camera_info').info.name == '/b/camera_info'
+    assert find_camera(images('/cam/image_raw')).info is None
+
+
+def test_a_topic_that_is_not_there_or_of_another_type_is_named():
+    topics = images('/cam/image_raw') + infos('/cam/camera_info')
+    with pytest.raises(ConfigError, match=r'/cam/image is not in the recording.*: /cam/image_raw'):
+        find_camera(topics, '/cam/image')
+    with pytest.raises(ConfigError, match=r'/cam/camera_info has the type sensor_msgs/msg/Camera'):
+        find_camera(topics, '/cam/camera_info')
+    with pytest.raises(ConfigError, match=r'no topic with camera images; .*: none$'):
+        find_camera(infos('/cam/camera_info'))
+    with pytest.raises(ConfigError, match=r'/d/depth/image$'):
+        find_camera(images('/d/depth/image'))
+
+
+@pytest.mark.parametrize(('topic', 'expected'), [
+    ('/cam/image_rect', True), ('/cam/image_rect_color', True),
+    ('/cam/image_rect/compressed', True), ('/cam/image_raw', False),
+    ('/rect/image', False), ('/cam/direct', False)])
+def test_rectified_topics_are_known_by_their_name(topic, expected):
+    assert is_rectified(topic) is expected
+
+
+def test_wrong_topics_are_refused_before_the_first_frame_is_asked_for(tmp_path):
+    with open_bag(write_rosbag2(tmp_path / 'bag', camera_messages(1))) as reader:
+        with pytest.raises(ConfigError):
+            frames(reader, '/nowhere')
+
+
+def test_real_images_by_way_of_a_recording(tmp_path):
+    folder = Path(__file__).parents[3] / 'shared/data/real_kitchen/rgb'
+    if not folder.exists():
+        pytest.skip('the real sequences of ../shared are not beside the tree')
+    files = sorted(folder.iterdir())[:3]
+    messages = []
+    for k, file in enumerate(files):
+        msg = stamped('sensor_msgs/msg/CompressedImage', stamp_of(k))
+        msg.format = 'jpeg' if file.suffix == '.jpg' else 'png'
+        msg.data = np.frombuffer(file.read_bytes(), np.uint8)
+        messages.append((f'{IMAGE}/compressed', stamp_of(k), msg))
+    found, lost = read(write_rosbag2(tmp_path / 'bag', messages))
+    assert lost is None
+    for frame, file in zip(found, files, strict=True):
+        np.testing.assert_array_equal(frame.image, cv2.imread(str(file))[..., ::-1])

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings of every kind, whole, damaged and unfinished."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+
+import numpy as np
+import pytest
+from bag_makers import (
+    DELAY_NS,
+    IMAGE,
+    INFO,
+    camera_messages,
+    image_message,
+    info_message,
+    number_of,
+    only_file,
+    picture,
+    stamp_of,
+    write_rosbag1,
+    write_rosbag2,
+)
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import CompressionMode, StoragePlugin
+
+from videodepth_ros.bags.reader import Topic, open_bag
+from videodepth_ros.bags.types import STORE
+from videodepth_ros.errors import BagError
+from videodepth_ros.messages.image import decode_image
+from videodepth_ros.messages.transforms import stamp_ns
+
+FRAMES = 12
+MCAP, SQLITE = StoragePlugin.MCAP, StoragePlugin.SQLITE3
+KINDS = {
+    'mcap': (MCAP, CompressionMode.NONE), 'mcap-chunks': (MCAP, CompressionMode.STORAGE),
+    'mcap-files': (MCAP, CompressionMode.FILE), 'mcap-messages': (MCAP, CompressionMode.MESSAGE),
+    'sqlite': (SQLITE, CompressionMode.NONE), 'sqlite-files': (SQLITE, CompressionMode.FILE),
+    'sqlite-messages': (SQLITE, CompressionMode.MESSAGE),
+    'ros1': None, 'ros1-bz2': Writer1.CompressionFormat.BZ2,
+    'ros1-lz4': Writer1.CompressionFormat.LZ4,
+}
+each_kind = pytest.mark.parametrize('kind', KINDS)
+
+
+def make(kind, path, frames=FRAMES):
+    """Write a recording and return its path: a folder, or a file for ROS 1."""
+    if kind.startswith('ros1'):
+        return write_rosbag1(path.with_suffix('.bag'), camera_messages(frames), KINDS[kind])
+    return write_rosbag2(path, camera_messages(frames), *KINDS[kind])
+
+
+def numbers(reader):
+    """Return which images could be read, and check each of them."""
+    found = []
+    for topic, recorded_ns, msg in reader.messages([IMAGE]):
+        pixels = decode_image(msg)
+        k = number_of(pixels)
+        assert topic == IMAGE
+        assert (recorded_ns, stamp_ns(msg.header.stamp)) == (stamp_of(k) + DELAY_NS, stamp_of(k))
+        np.testing.assert_array_equal(pixels, picture(k))
+        found.append(k)
+    return found
+
+
+@each_kind
+def test_a_whole_recording(kind, tmp_path):
+    with open_bag(make(kind, tmp_path / 'bag')) as reader:
+        assert reader.topics == (Topic(INFO, 'sensor_msgs/msg/CameraInfo', FRAMES),
+                                 Topic(IMAGE, 'sensor_msgs/msg/Image', FRAMES))
+        assert reader.count() == 2 * FRAMES
+        assert reader.count([IMAGE]) == FRAMES
+        assert numbers(reader) == list(range(FRAMES))
+        assert numbers(reader) == list(range(FRAMES)), 'it can be read twice'
+        assert sum(1 for _ in reader.messages()) == 2 * FRAMES
+        assert reader.lost is None
+
+
+@each_kind
+def test_a_file_without_its_folder(kind, tmp_path):
+    path = make(kind, tmp_path / 'bag')
+    file = path if path.is_file() else only_file(path)
+    folder = tmp_path / 'alone'
+    folder.mkdir()
+    alone = shutil.copy(file, folder)
+    with open_bag(alone) as reader:
+        assert numbers(reader) == list(range(FRAMES))
+        assert reader.lost is None
+
+
+@pytest.mark.parametrize('kind', [kind for kind in KINDS if not kind.startswith('ros1')])
+@pytest.mark.parametrize('metadata', [None, 'not: [yaml', 'rosbag2_bagfile_information: 3'])
+def test_a_folder_with_its_metadata_missing_or_damaged(kind, metadata, tmp_path):
+    path = make(kind, tmp_path / 'bag')
+    if metadata is None:
+        (path / 'metadata.yaml').unlink()
+    else:
+        (path / 'metadata.yaml').write_text(metadata)
+    with open_bag(path) as reader:
+        assert numbers(reader) == list(range(FRAMES))
+        assert (reader.lost is None) == (metadata is None)
+
+
+@each_kind
+@pytest.mark.parametrize('kept', [0.99, 0.6])
+def test_what_was_not_cut_off_is_read(kind, kept, tmp_path):
+    frames = 400
+    lost_at_most = 200 if kind == 'ros1-bz2' else 30   # one chunk of bz2, which is all or nothing
+    path = make(kind, tmp_path / 'bag', frames)
+    file = path if path.is_file() else only_file(path)
+    data = file.read_bytes()
+    file.write_bytes(data[:int(len(data) * kept)])
+    with open_bag(path) as reader:
+        found = numbers(reader)
+        assert found == list(range(len(found)))
+        assert frames * kept - lost_at_most <= len(found) < frames
+        assert file.name.removesuffix('.zstd') in reader.lost
+        assert reader.count([IMAGE]) == len(found)
+
+
+def test_a_recorder_that_was_killed_leaves_mcap_without_an_index(tmp_path):
+    path = make('mcap', tmp_path / 'bag')
+    data = only_file(path).read_bytes()
+    end = data.index(b'rosbag2', len(data) - 4000) - 13   # the record after the last chunk
+    only_file(path).write_bytes(data[:end])
+    (path / 'metadata.yaml').unlink()
+    with open_bag(path) as reader:
+        assert numbers(reader) == list(range(FRAMES))
+        assert 'without an index' in reader.lost
+        assert f'{2 * FRAMES} messages' in reader.lost
+
+
+def test_a_recorder_that_was_killed_leaves_its_log_beside_the_database(tmp_path):
+    path = make('sqlite', tmp_path / 'bag')
+    source = only_file(path)
+    killed = tmp_path / 'killed'
+    killed.mkdir()
+    database = sqlite3.connect(source)
+    try:
+        database.execute('PRAGMA journal_mode=WAL')
+        database.execute('PRAGMA wal_autocheckpoint=0')
+        raw = STORE.serialize_cdr(image_message(FRAMES), 'sensor_msgs/msg/Image')
+        topic, = database.execute('SELECT id FROM topics WHERE name = ?', (IMAGE,)).fetchone()
+        database.execute('INSERT INTO messages(topic_id, timestamp, data) VALUES (?, ?, ?)',
+                         (topic, stamp_of(FRAMES) + DELAY_NS, bytes(raw)))
+        database.commit()
+        for suffix in ('', '-wal'):
+            shutil.copy(f'{source}{suffix}', killed / f'{source.name}{suffix}')
+    finally:
+        database.close()
+    with open_bag(killed) as reader:
+        assert numbers(reader) == list(range(FRAMES + 1))
+
+
+def test_a_ros_1_bag_that_was_never_indexed(tmp_path):
+    path = make('ros1', tmp_path / 'bag')
+    data = path.read_bytes()
+    at = data.index(b'index_pos=') + len(b'index_pos=')
+    path.write_bytes(data[:at] + bytes(8) + data[at + 8:])
+    with open_bag(path) as reader:
+        assert numbers(reader) == list(range(FRAMES))
+
+
+@pytest.mark.parametrize('kind', ['mcap-chunks', 'ros1-lz4', 'ros1-bz2'])
+def test_damage_in_the_middle_costs_only_its_part(kind, tmp_path):
+    frames = 1000
+    path = make(kind, tmp_path / 'bag', frames)
+    file = path if path.is_file() else only_file(path)
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2
+    data[middle:middle + 5000] = bytes(5000)
+    file.write_bytes(data)
+    with open_bag(path) as reader:
+        found = [number_of(decode_image(msg)) for _, _, msg in reader.messages([IMAGE])]
+        assert frames * 0.3 <= len(found) < frames
+        assert found == sorted(set(found))
+        assert 'damaged' in reader.lost
+
+
+def test_a_damaged_database_is_read_around_the_damage(tmp_path):
+    path = make('sqlite', tmp_path / 'bag', 200)
+    file = only_file(path)
+    data = bytearray(file.read_bytes())
+    leaf = data.index(b'camera_optical_frame', len(data) // 2) // 4096 * 4096
+    data[leaf:leaf + 4096] = b'\xff' * 4096
+    file.write_bytes(data)
+    with open_bag(path) as reader:
+        read = sum(1 for _ in reader.messages())
+        assert 380 <= read < 400
+        assert 'damaged' in reader.lost
+
+
+def test_a_damaged_message_is_left_out_and_counted(tmp_path):
+    messages = list(camera_messages(4))
+    raw = bytes(STORE.serialize_cdr(image_message(9), 'sensor_msgs/msg/Image'))
+    for damaged in (b'', b'\x00', b'\x00\x01\x00\x00abc', raw[:100], raw[:-1], bytes(200)):
+        messages.insert(3, (IMAGE, stamp_of(1) + DELAY_NS, ('sensor_msgs/msg/Image', damaged)))
+    with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
+        read = [msg for _, _, msg in reader.messages([IMAGE]) if msg.encoding == 'rgb8']
+        assert len(read) == 4
+        assert f' messages of {IMAGE} (sensor_msgs/msg/Image) could not be decoded' in reader.lost
+        first = reader.lost
+        list(reader.messages([IMAGE]))
+        assert reader.lost == first, 'reading twice does not lose twice'
+
+
+def test_an_unknown_type_is_left_out_and_told(tmp_path):
+    messages = [*camera_messages(3), ('/odd', stamp_of(9), ('acme_msgs/msg/Odd', b'\0\1\0\0abcd'))]
+    with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
+        assert Topic('/odd', 'acme_msgs/msg/Odd', 1) in reader.topics
+        assert sum(1 for _ in reader.messages()) == 6
+        assert reader.lost == ('1 messages of /odd (acme_msgs/msg/Odd) could not be decoded: '
+                               'its type is not known and the recording does not define it')
+
+
+def test_an_unknown_type_does_not_matter_where_nobody_asks_for_it(tmp_path):
+    messages = [*camera_messages(3), ('/odd', stamp_of(9), ('acme_msgs/msg/Odd', b'\0\1\0\0abcd'))]
+    with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
+        assert numbers(reader) == [0, 1, 2]
+        assert reader.lost is None
+
+
+@pytest.mark.parametrize('plugin', [MCAP, SQLITE])
+def test_an_empty_recording(plugin, tmp_path):
+    with open_bag(write_rosbag2(tmp_path / 'bag', [], plugin)) as reader:
+        assert (reader.topics, reader.count(), list(reader.messages())) == ((), 0, [])
+        assert reader.lost is None
+
+
+def split_in_two(tmp_path):
+    """Make a folder of two files whose names sort by number, but not by text."""
+    folder = tmp_path / 'split'
+    folder.mkdir()
+    for part in (2, 10):
+        k = 0 if part == 2 else 1
+        messages = [(IMAGE, stamp_of(k) + DELAY_NS, image_message(k)),
+                    (INFO, stamp_of(k), info_message(k))]
+        made = write_rosbag2(tmp_path / f'part{part}', messages)
+        shutil.copy(only_file(made), folder / f'split_{part}.mcap')
+    return folder
+
+
+def test_the_files_of_a_split_recording_come_in_their_order(tmp_path):
+    with open_bag(split_in_two(tmp_path)) as reader:
+        assert numbers(reader) == [0, 1]
+        assert reader.count() == 4
+
+
+def test_a_missing_file_of_a_split_recording_is_told(tmp_path):
+    folder = split_in_two(tmp_path)
+    (folder / 'metadata.yaml').write_text(
+        'rosbag2_bagfile_information:\n  relative_file_paths:\n'
+        '  - split_2.mcap\n  - split_7.mcap\n  - split_10.mcap\n')
+    with open_bag(folder) as reader:
+        assert numbers(reader) == [0, 1]
+        assert 'split_7.mcap of split is missing' in reader.lost
+
+
+@pytest.mark.parametrize(('name', 'content', 'message'), [
+    ('none', None, 'does not exist'), ('empty', (), 'has no file that ends in .mcap'),
+    ('notes.txt', b'hello', 'is not a recording'), ('a.mcap', b'hello', 'nothing of'),
+    ('b.mcap', b'', 'nothing of'), ('c.bag', b'#ROSBAG V1.2\n', 'nothing of'),
+    ('d.db3', b'hello' * 100, 'nothing of'), ('e.mcap', b'\x89MCAP0\r\n', 'nothing of')])
+def test_what_is_no_recording_is_refused(name, content, message, tmp_path):
+    path = tmp_path / name
+    if content == ():
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BagError, match=message):
+        open_bag(path)
