@@ -11,6 +11,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import MessageDefinitionFormat, QosDurability, QosReliability
 
 from videodepth_ros.bags.reader import frames, open_bag
+from videodepth_ros.bags.types import STORE
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.errors import BagError
 from videodepth_ros.geometry.camera import Intrinsics
@@ -108,7 +109,9 @@ def test_rclpy_reads_each_message(tmp_path):
             package, _, name = one.msgtype.partition('/msg/')
             cls = getattr(importlib.import_module(f'{package}.msg'), name)
             msg = serialization.deserialize_message(bytes(raw), cls)
-            assert bytes(serialization.serialize_message(msg)) == bytes(raw)
+            theirs = bytes(serialization.serialize_message(msg))   # padding is not zero in these
+            again = STORE.serialize_cdr(STORE.deserialize_cdr(theirs, one.msgtype), one.msgtype)
+            assert bytes(again) == bytes(raw)
 
 
 def test_an_existing_recording_is_not_overwritten(tmp_path):
