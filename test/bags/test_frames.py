@@ -32,7 +32,8 @@ from videodepth_ros.bags.camera_topics import (
     is_rectified,
 )
 from videodepth_ros.bags.camera_topics import IMAGE as IMAGE_TYPE
-from videodepth_ros.bags.reader import frames, open_bag
+from videodepth_ros.bags.frames import frames, image_count
+from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.errors import BagError, ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.camera_info import rectifier_from
@@ -63,6 +64,11 @@ def test_frames_have_the_stamp_of_their_header_their_camera_and_contiguous_rgb(t
         assert frame.camera == Intrinsics(*SIZE, 40.0, 40.0, 23.5, 15.5)
         assert frame.image.flags.c_contiguous
         np.testing.assert_array_equal(frame.image, picture(k))
+
+
+def test_the_images_are_counted_without_reading_them(tmp_path):
+    with open_bag(write_rosbag2(tmp_path / 'bag', camera_messages(5))) as reader:
+        assert image_count(reader) == image_count(reader, IMAGE) == 5
 
 
 def test_frames_of_a_ros_1_bag(tmp_path):

@@ -25,7 +25,8 @@ from bag_makers import (
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from videodepth_ros.bags.reader import Topic, open_bag
+from videodepth_ros.bags.camera_topics import Topic
+from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import STORE
 from videodepth_ros.errors import BagError
 from videodepth_ros.messages.image import decode_image

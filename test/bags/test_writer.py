@@ -10,7 +10,8 @@ import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import MessageDefinitionFormat, QosDurability, QosReliability
 
-from videodepth_ros.bags.reader import frames, open_bag
+from videodepth_ros.bags.frames import frames
+from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import STORE
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.errors import BagError

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings of ROS 1 and ROS 2, whole or damaged: topics, messages, and the frames of a camera.
+"""Recordings of ROS 1 and ROS 2, whole or damaged: their topics and messages.
 
 rosbag2 folders (sqlite3, mcap; compressed by file, by message or by chunk), their files alone, and
 ROS 1 bags. What cannot be read is left out, and ``BagReader.lost`` says what that was.
@@ -18,17 +18,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from videodepth_ros.bags.camera_topics import CameraTopics, Topic, find_camera, is_rectified
+from videodepth_ros.bags.camera_topics import Topic
 from videodepth_ros.bags.decoding import MessageDecoder
 from videodepth_ros.bags.recording import SCANS, BagFile
 from videodepth_ros.bags.scan import DAMAGE, unpack_file
-from videodepth_ros.errors import BagError, InputError
-from videodepth_ros.frames import Frame
-from videodepth_ros.messages.camera_info import intrinsics_from, rectifier_from
-from videodepth_ros.messages.image import decode_compressed, decode_image, is_compressed
-from videodepth_ros.messages.transforms import stamp_ns
-
-__all__ = ['BagReader', 'Topic', 'frames', 'open_bag']
+from videodepth_ros.errors import BagError
 
 
 def open_bag(path: Path | str) -> BagReader:
@@ -160,82 +154,3 @@ class BagReader:
 def _by_number(path: Path) -> list[tuple[int, str]]:
     """Order names by the numbers in them: part_2 before part_10."""
     return [(int(digits or 0), text) for text, digits in re.findall(r'(\D*)(\d*)', path.name)]
-
-
-def frames(reader: BagReader, image_topic: str | None = None,
-           camera_info_topic: str | None = None) -> Iterator[Frame]:
-    """Yield the rectified frames of a camera, each with its intrinsics.
-
-    A frame has the stamp of its header (the time of recording where that is zero). Its camera_info
-    is the one with the same stamp, else the latest, before the first one the first. Images that
-    cannot be used are left out and counted in ``reader.lost``.
-    image_topic, camera_info_topic  found where they are None: see camera_topics.find_camera
-    raises  ConfigError naming the candidates if a topic is missing or there are several; BagError
-            at the end if not one image could be used
-    """
-    return _frames(reader, find_camera(reader.topics, image_topic, camera_info_topic))
-
-
-def _frames(reader: BagReader, topics: CameraTopics) -> Iterator[Frame]:
-    name, used, rejected = topics.image.name, 0, 0
-    first_error: InputError | None = None
-    for recorded_ns, image, info in _with_info(reader, topics):
-        try:
-            frame = _frame(recorded_ns, image, info, is_rectified(name))
-        except InputError as error:
-            first_error = first_error or error
-            rejected += 1
-            reader.note(f'frames of {name}',
-                        f'{rejected} images of {name} could not be used: {first_error}')
-            continue
-        used += 1
-        yield frame
-    if rejected and not used:
-        raise BagError(f'none of the {rejected} images of {name} can be used: {first_error}')
-
-
-def _with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tuple[int, Any, Any]]:
-    """Yield time of recording, image, and camera_info or None.
-
-    Drivers publish camera_info before or after its image, so an image without it waits until it
-    or the next image comes.
-    """
-    if topics.info is None:
-        for _, recorded_ns, image in reader.messages([topics.image.name]):
-            yield recorded_ns, image, None
-        return
-    first = next(reader.messages([topics.info.name]), None)
-    info = first[2] if first else None
-    waiting: tuple[int, Any] | None = None
-    for topic, recorded_ns, message in reader.messages([topics.image.name, topics.info.name]):
-        if topic == topics.info.name:
-            info = message
-            if waiting and not _same_stamp(waiting[1], info):
-                continue
-        if waiting:
-            yield *waiting, info
-            waiting = None
-        if topic == topics.image.name:
-            waiting = recorded_ns, message
-            if info is not None and _same_stamp(message, info):
-                yield *waiting, info
-                waiting = None
-    if waiting:
-        yield *waiting, info
-
-
-def _same_stamp(one: Any, other: Any) -> bool:
-    return stamp_ns(one.header.stamp) == stamp_ns(other.header.stamp)
-
-
-def _frame(recorded_ns: int, message: Any, info: Any, already_rectified: bool) -> Frame:
-    """Decode and rectify an image; raises InputError if it or its camera_info cannot be used."""
-    image = decode_compressed(message) if is_compressed(message) else decode_image(message)
-    camera, size = None, (image.shape[1], image.shape[0])
-    if info is not None:
-        camera = intrinsics_from(info, *size)
-        rectifier = None if already_rectified else rectifier_from(info, *size)
-        if rectifier:
-            image = rectifier.rectify(image)
-    return Frame(stamp_ns(message.header.stamp) or recorded_ns, message.header.frame_id, image,
-                 camera)
