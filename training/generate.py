@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Render clips to disk: `python -m training.generate FOLDER --clips N [--held-out]`.
 
-Clip i of a folder depends only on the seed and on i. What is there already is kept.
+Clip i is of the scene with seed + i. What is there already is kept.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from training.shards import canonical_inverse_depth, clip_path, write_clip
-from videodepth_ros.synthetic.scenes import FAMILIES, HELD_OUT_FAMILIES, render_scene
+from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, TRAINING_FAMILIES, render_scene
 
-FRAME_RATES = (3.0, 6.0, 12.0, 24.0)
+FRAME_RATES = (2.0, 4.0, 8.0, 15.0)
 """Frames a second of the clips: slow ones see more of a scene, in fast ones little moves."""
 
 
@@ -25,19 +25,18 @@ class ClipPlan:
     """Size of the clips."""
 
     frames: int = 6
-    width: int = 320
-    height: int = 240
+    width: int = 256
+    height: int = 192
 
 
 def write_scene(folder: Path, index: int, seed: int, families: tuple[str, ...],
                 plan: ClipPlan) -> None:
     """Render and store clip ``index`` unless it is there."""
-    rng = np.random.default_rng((seed, index))
     family = families[index % len(families)]
-    scene_seed, fps = int(rng.integers(2**31)), float(rng.choice(FRAME_RATES))
     if clip_path(folder, family, index).exists():
         return
-    frames = list(render_scene(family, scene_seed, plan.frames, plan.width, plan.height, fps))
+    fps = float(np.random.default_rng((seed, index)).choice(FRAME_RATES))
+    frames = list(render_scene(family, seed + index, plan.frames, plan.width, plan.height, fps))
     depth_m = np.stack([frame.depth_m for frame in frames])
     write_clip(folder, family, index, np.stack([frame.image for frame in frames]),
                canonical_inverse_depth(depth_m, frames[0].camera.fx))
@@ -49,17 +48,16 @@ def main() -> None:
     parser.add_argument('folder', type=Path)
     parser.add_argument('--clips', type=int, required=True, help='clips in the folder at the end')
     parser.add_argument('--first', type=int, default=0, help='index of the first clip')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=int, default=0, help='seed of scene 0')
     parser.add_argument('--held-out', action='store_true',
                         help='render the families that are never trained on')
     parser.add_argument('--frames', type=int, default=ClipPlan.frames)
     arguments = parser.parse_args()
-    families = HELD_OUT_FAMILIES if arguments.held_out else tuple(
-        family for family in FAMILIES if family not in HELD_OUT_FAMILIES)
+    families = HELD_OUT_FAMILIES if arguments.held_out else TRAINING_FAMILIES
     arguments.folder.mkdir(parents=True, exist_ok=True)
     plan = ClipPlan(frames=arguments.frames)
     for index in tqdm(range(arguments.first, arguments.clips), unit='clip'):
-        write_scene(arguments.folder, index, arguments.seed, tuple(families), plan)
+        write_scene(arguments.folder, index, arguments.seed, families, plan)
 
 
 if __name__ == '__main__':

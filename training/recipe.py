@@ -35,7 +35,7 @@ class Recipe:
 
     phases: tuple[Phase, ...]
     seed: int = 0
-    warm_up_steps: int = 300
+    warm_up_steps: int = 150
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     average_decay: float = 0.999
@@ -60,9 +60,9 @@ MIDDLE: Size = (256, 192)
 FULL: Size = (320, 240)
 
 RECIPE = Recipe(phases=(
-    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, (208, 160))), 5000, 1e-3, 8e-4),
-    Phase('images', BatchPlan(16, 1, (MIDDLE,)), 3500, 8e-4, 3e-4),
-    Phase('clips', BatchPlan(3, 6, (MIDDLE, MIDDLE, FULL)), 2500, 4e-4, 1e-5, freeze_norms=True),
+    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, (208, 160))), 5500, 1e-3, 8e-4),
+    Phase('images', BatchPlan(16, 1, (MIDDLE,)), 3000, 8e-4, 3e-4),
+    Phase('clips', BatchPlan(3, 6, (MIDDLE, MIDDLE, FULL)), 1800, 4e-4, 1e-5, freeze_norms=True),
 ))
 
 
