@@ -42,28 +42,24 @@ def _computer(b: SceneBuilder) -> None:
     b.ellipsoid((0.17, -0.32, 0.015), (0.1, 0.06, 0.035), dark)
 
 
-def desks(b: SceneBuilder) -> Stage:
-    """A desk, bench or dining table with many things on it, filmed from near."""
+def _desk(b: SceneBuilder, wide: float, deep: float, height: float) -> None:
     r = b.rng
-    room = Box(r.uniform(2.6, 6), r.uniform(2.6, 5), r.uniform(2.3, 3.0))
-    shell(b, room, True)
-    height, wide, deep = r.uniform(0.68, 0.95), r.uniform(1.1, 2.4), r.uniform(0.6, 1.1)
-    x, y = (r.uniform(0.35, 0.65) * room.length, r.uniform(0.35, 0.65) * room.width)
-    if r.random() < 0.6:
-        x = deep / 2 + 0.05
-    with b.at(float(x), float(y)):
-        f.table(b, wide, deep, height, 0)
-        with b.at(0, 0, height):
-            for _ in range(int(r.integers(0, 3))):
-                with b.at(-deep * 0.15, r.uniform(-0.35, 0.35) * wide, 0, r.normal(0, 0.3)):
-                    _computer(b)
-            f.clutter(b, deep * 0.9, wide * 0.95, int(r.integers(6, 20)))
-            if r.random() < 0.4:
-                with b.at(-deep * 0.35, wide * 0.4):
-                    f.lamp(b, 0.4)
+    f.table(b, wide, deep, height, 0)
+    with b.at(0, 0, height):
         for _ in range(int(r.integers(0, 3))):
-            with b.at(deep / 2 + 0.25, r.uniform(-0.4, 0.4) * wide, 0, np.pi + r.normal(0, 0.5)):
-                f.chair(b)
+            with b.at(-deep * 0.15, r.uniform(-0.35, 0.35) * wide, 0, r.normal(0, 0.3)):
+                _computer(b)
+        f.clutter(b, deep * 0.9, wide * 0.95, int(r.integers(6, 20)))
+        if r.random() < 0.4:
+            with b.at(-deep * 0.35, wide * 0.4):
+                f.lamp(b, 0.4)
+    for _ in range(int(r.integers(0, 3))):
+        with b.at(deep / 2 + 0.25, r.uniform(-0.4, 0.4) * wide, 0, np.pi + r.normal(0, 0.5)):
+            f.chair(b)
+
+
+def _around_desk(b: SceneBuilder, room: Box) -> None:
+    r = b.rng
     for _ in range(int(r.integers(1, 4))):
         side = r.integers(0, 2)
         with b.at(r.uniform(0.6, room.length - 0.6), 0.02 if side else room.width - 0.02, 0,
@@ -77,6 +73,20 @@ def desks(b: SceneBuilder) -> Stage:
             picture_on_wall(b)
     with b.at(r.uniform(0.5, room.length - 0.5), r.uniform(0.5, room.width - 0.5)):
         f.plant(b, r.uniform(0.6, 1.6))
+
+
+def desks(b: SceneBuilder) -> Stage:
+    """A desk, bench or dining table with many things on it, filmed from near."""
+    r = b.rng
+    room = Box(r.uniform(2.6, 6), r.uniform(2.6, 5), r.uniform(2.3, 3.0))
+    shell(b, room, True)
+    height, wide, deep = r.uniform(0.68, 0.95), r.uniform(1.1, 2.4), r.uniform(0.6, 1.1)
+    x, y = (r.uniform(0.35, 0.65) * room.length, r.uniform(0.35, 0.65) * room.width)
+    if r.random() < 0.6:
+        x = deep / 2 + 0.05
+    with b.at(float(x), float(y)):
+        _desk(b, wide, deep, height)
+    _around_desk(b, room)
     zone = Zone((0.4, 0.4, height + 0.1), (room.length - 0.3, room.width - 0.3, 1.8),
                 (-0.45, 0.45), (-0.25, 0.25), (0.05, 0.5),
                 (Carrier.HAND, Carrier.HAND, Carrier.HAND, Carrier.STATIC, Carrier.FLIGHT),

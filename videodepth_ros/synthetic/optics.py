@@ -42,7 +42,7 @@ def random_optics(rng: np.random.Generator) -> Optics:
     good = rng.random() < 0.33
     warm = rng.normal(0, 0.05 if good else 0.1)
     return Optics(
-        target=rng.uniform(0.38, 0.66), balance=(1 + warm, 1 + rng.normal(0, 0.02), 1 - warm),
+        target=rng.uniform(0.42, 0.66), balance=(1 + warm, 1 + rng.normal(0, 0.02), 1 - warm),
         gamma=rng.uniform(1.9, 2.5), contrast=rng.uniform(0.0, 0.5),
         saturation=rng.uniform(0.6, 1.3), blur_px=0.0 if good else rng.uniform(0.2, 0.9),
         vignette=rng.uniform(0, 0.12 if good else 0.4),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
@@ -27,8 +29,9 @@ def daylight(b: SceneBuilder, haze_m: float = 1500.0) -> Lights:
     ambient = (1.5 if overcast else r.uniform(0.4, 0.9)) * np.array([0.9, 0.97, 1.1])
     blue = 0.25 if overcast else r.uniform(0.6, 1.0)
     zenith = np.array([1 - 0.8 * blue, 1 - 0.55 * blue, 1.0]) * r.uniform(0.35, 0.8)
-    return Lights(tuple(ambient), direction, sun, (), tuple(zenith),
-                  tuple(r.uniform(0.45, 1.0) * np.array([0.9, 0.95, 1.0])), r.uniform(0, 1),
+    horizon = zenith + r.uniform(0.3, 0.8) * (np.array([0.92, 0.96, 1.0]) - zenith)
+    return Lights(tuple(ambient), direction, sun, (), tuple(zenith), tuple(horizon),
+                  r.uniform(0, 1),
                   haze_m * r.uniform(0.2, 1.5), r.uniform(0.5, 1.2) if r.random() < 0.85 else 0.0)
 
 
@@ -137,6 +140,7 @@ def street(b: SceneBuilder) -> Stage:
                           (0 if side < 0 else np.pi) + r.normal(0, 0.04)):
                     car(b)
     _traffic(b, long, half, walk)
+    _wires(b, long, half + walk * 0.5)
     zone = Zone((-8, -half * 0.5, 1.1), (long * 0.4, half * 0.5, 2.0),
                 (-0.35, 0.35) if r.random() < 0.7 else (-np.pi, np.pi), (-0.15, 0.08), (1, 9),
                 (Carrier.WHEELS, Carrier.WHEELS, Carrier.WHEELS, Carrier.HAND, Carrier.STATIC),
@@ -145,6 +149,22 @@ def street(b: SceneBuilder) -> Stage:
         zone = Zone((0, half + 0.5, 0.5), (long * 0.5, half + walk - 0.5, 1.9), (-np.pi, np.pi),
                     (-0.3, 0.15), (0.3, 1.6), (Carrier.HAND, Carrier.WHEELS), (0.55, 1.1))
     return b.build(daylight(b), (-15, -half - walk - 6, -0.5), (45, half + walk + 6, 12)), zone
+
+
+def _wires(b: SceneBuilder, long: float, y: float) -> None:
+    """Overhead wires that sag between poles along every other street, as thin as they come."""
+    r, metal = b.rng, Material('plain').painted((0.05, 0.05, 0.05))
+    if r.random() < 0.5:
+        return
+    high, step = r.uniform(5, 8), r.uniform(14, 25)
+    side = float(r.choice([-1, 1])) * y
+    for x in np.arange(-12, min(long, 60), step):
+        b.rod((x, side, 0), (x, side, high + 0.3), 0.1, Material('bark', 0.8))
+        for lift in (0.0, -0.5):
+            points = [(x + k * step / 4, side, high + lift - 0.12 * k * (4 - k))
+                      for k in range(5)]
+            for start, end in pairwise(points):
+                b.rod(start, end, 0.012, metal)
 
 
 def _traffic(b: SceneBuilder, long: float, half: float, walk: float) -> None:

@@ -35,7 +35,7 @@ class Hits:
 class View:
     """A scene as one camera sees it at one time.
 
-    solid_from_cam  (N, 3, 4) float64, camera coordinates into each solid's unit frame
+    solid_from_map, solid_from_cam  (N, 3, 4) float64, into each solid's unit frame
     bounds          (N, 4) float32, slopes x_min, x_max, y_min, y_max that can meet the solid
     nearest_m       (N,) float32, no hit of the solid is nearer than this
     order           solids to be cast, from near to far
@@ -43,7 +43,7 @@ class View:
 
     scene: Scene
     T_map_cam: Matrix
-    T_map_solid: Matrix
+    solid_from_map: Matrix
     solid_from_cam: Matrix
     bounds: Array
     nearest_m: Array
@@ -72,9 +72,10 @@ def look(scene: Scene, T_map_cam: Matrix, time_s: float,
     kept = visible.any(axis=1) if only is None else visible.any(axis=1) & only
     order = np.flatnonzero(kept)
     order = order[np.argsort(nearest[order])]
-    solid_from_cam = np.linalg.inv(T_cam_solid)[:, :3].astype(np.float64)
+    solid_from_map = scene.inverse(poses)[:, :3]
+    solid_from_cam = solid_from_map @ T_map_cam
     bounds = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
-    return View(scene, T_map_cam, poses, solid_from_cam, bounds.astype(np.float32),
+    return View(scene, T_map_cam, solid_from_map, solid_from_cam, bounds.astype(np.float32),
                 nearest.astype(np.float32), order)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -139,6 +140,19 @@ class Scene:
     lights: Lights
     low_m: Matrix
     high_m: Matrix
+
+    @cached_property
+    def _still_inverse(self) -> Matrix:
+        return np.linalg.inv(self.T_map_solid).astype(np.float64)
+
+    def inverse(self, poses: Matrix) -> Matrix:
+        """Return the inverse of ``poses``; only what moves is inverted anew. (N, 4, 4) float64."""
+        moving = self.group >= 0
+        if not moving.any():
+            return self._still_inverse
+        inverse = self._still_inverse.copy()
+        inverse[moving] = np.linalg.inv(poses[moving])
+        return inverse
 
     def poses(self, time_s: float) -> Matrix:
         """Return T_map_solid of all solids at a time, (N, 4, 4) float64."""

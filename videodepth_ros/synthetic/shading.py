@@ -54,7 +54,7 @@ def shade(view: View, light: Illumination, x: Array, y: Array, hits: Hits, focal
 
 def _surface(view: View, solid: NDArray[np.int32], position_m: Array, direction: Array) -> Surface:
     scene = view.scene
-    table = np.linalg.inv(view.T_map_solid)[:, :3].astype(np.float32).reshape(-1, 12)
+    table = view.solid_from_map.astype(np.float32).reshape(-1, 12)
     A = np.ascontiguousarray(table.T)[:, solid].reshape(3, 4, -1)
     px, py, pz = np.ascontiguousarray(position_m.T)
     unit = [A[i, 0] * px + A[i, 1] * py + A[i, 2] * pz + A[i, 3] for i in range(3)]
@@ -167,7 +167,7 @@ def sky(scene: Scene, direction: Array) -> Array:
     lights = scene.lights
     up = np.clip(direction[:, 2], 0, 1)
     horizon, zenith = (np.array(c, np.float32) for c in (lights.sky_horizon, lights.sky_zenith))
-    blend = (up ** np.float32(0.5))[:, None]
+    blend = (up ** np.float32(0.4))[:, None]
     colour = horizon * (1 - blend) + zenith * blend
     plane = direction[:, :2] / (up[:, None] + np.float32(0.12)) * np.float32(0.35)
     tile = np.full(len(up), scene.atlas.pick('clouds', np.random.default_rng(
