@@ -11,7 +11,7 @@ import threading
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rig import InstantNode, image_message
+from rig import InstantNode, image_message, info_message
 from sensor_msgs.msg import CameraInfo, Image
 from videodepth.msg import Status
 
@@ -157,16 +157,20 @@ def test_status_waits_and_says_why(make_rig):
 
 
 NODE = """
-import sys
+import sys, time
 sys.path[:0] = [{test!r}, {nodes!r}]
 from rig import InstantNode
 from videodepth_ros.nodes.live_node import run
-sys.exit(run(InstantNode, sys.argv))
+def make_node():
+    node = InstantNode()
+    node.hold = lambda: time.sleep({hold_s})
+    return node
+sys.exit(run(make_node, sys.argv))
 """
 
 
-def start_process(root, *arguments: str) -> subprocess.Popen[str]:
-    code = NODE.format(test=str(root / 'test'), nodes=str(root / 'test/nodes'))
+def start_process(root, *arguments: str, hold_s: float = 0) -> subprocess.Popen[str]:
+    code = NODE.format(test=str(root / 'test'), nodes=str(root / 'test/nodes'), hold_s=hold_s)
     return subprocess.Popen([sys.executable, '-c', code, '--ros-args', *arguments], text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=root)
 
@@ -178,13 +182,13 @@ def test_a_signal_ends_the_process_cleanly_while_it_works(make_rig, root, how):
     images, infos = rig.camera(), rig.camera('camera_info', CameraInfo)
     depths = rig.consume('depth/image', Image)
     try:
-        rig.until(images.get_subscription_count)
+        rig.until(images.get_subscription_count, timeout_s=60)
         while not depths:
             images.publish(image_message(rig.k))
             rig.k += 1
             rig.executor.spin_once(timeout_sec=0.02)
         process.send_signal(how)
-        output, _ = process.communicate(timeout=5)
+        output, _ = process.communicate(timeout=10)
     finally:
         process.kill()
     assert process.returncode == 0, output
@@ -197,7 +201,25 @@ def test_a_signal_ends_the_process_cleanly_while_it_works(make_rig, root, how):
     ('max_gap_s:=2', 'max_gap_s')])
 def test_a_wrong_parameter_ends_the_process_with_its_name(root, setting, says):
     process = start_process(root, '-p', setting)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output
     assert says in output
+    assert 'Traceback' not in output
+
+
+def test_a_signal_ends_the_process_while_an_engine_is_being_opened(make_rig, root):
+    rig = make_rig()
+    process = start_process(root, hold_s=60)
+    infos = rig.camera('camera_info', CameraInfo)
+    statuses = rig.consume('/videodepth/status', Status)
+    try:
+        rig.until(infos.get_subscription_count, timeout_s=60)
+        while not (statuses and statuses[-1].state == 'opening'):
+            infos.publish(info_message())
+            rig.executor.spin_once(timeout_sec=0.05)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
     assert 'Traceback' not in output

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from instant_engine import FAR_M, NEAR_M
+from rclpy.qos import ReliabilityPolicy
 from rig import HEIGHT, WIDTH, image_message, info_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -174,3 +175,17 @@ def test_overload_displaces_and_every_counter_adds_up(rig):
                                + status.in_flight)
     assert 0 < status.published <= status.received <= 300
     assert status.rejected == 0
+
+
+def test_the_quality_of_service_of_each_output_can_be_overridden(make_rig):
+    name = 'qos_overrides./depth/image.publisher.reliability'
+    rig = make_rig(**{name: 'best_effort'})
+    for _ in range(2):   # the parameter is declared once, the publisher made twice
+        rig.start()
+        rig.until(lambda: rig.peer.get_publishers_info_by_topic('/depth/image'))
+        quality = {topic: rig.peer.get_publishers_info_by_topic(topic)[0].qos_profile.reliability
+                   for topic in ('/depth/image', '/depth/points')}
+        assert quality == {'/depth/image': ReliabilityPolicy.BEST_EFFORT,
+                           '/depth/points': ReliabilityPolicy.RELIABLE}
+        rig.node.trigger_deactivate()
+        rig.node.trigger_cleanup()

@@ -102,3 +102,9 @@ def test_the_table_has_a_row_for_each():
     for row, declaration in zip(rows[2:], DECLARATIONS, strict=True):
         assert row.startswith(f'| `{declaration.name}` | ')
         assert row.count('|') == 8
+
+
+def test_the_table_of_the_readme_is_that_of_the_code(root):
+    readme = (root / 'README.md').read_text()
+    shown = readme.partition('<!-- parameters -->\n')[2].partition('<!-- end of parameters -->')[0]
+    assert shown == markdown_table(), 'put the output of markdown_table() between the marks'

@@ -83,7 +83,9 @@ class Player:
             for topic, raw in first.items():
                 self._publishers[topic].publish(restamped(raw, now_ns))
             sent += 1
-            rclpy.spin_once(self._node, timeout_sec=WARM_UP_PERIOD_S)
+            next_s = time.monotonic() + WARM_UP_PERIOD_S
+            while (left_s := next_s - time.monotonic()) > 0:
+                rclpy.spin_once(self._node, timeout_sec=left_s)
         return sent
 
     def play(self, warm_up: int) -> Played:

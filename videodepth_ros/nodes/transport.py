@@ -14,8 +14,8 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from videodepth_ros.errors import ConfigError
 
-PROFILES_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-"""Read by Fast DDS 2.x, the default of Jazzy, when the first node of a process is made."""
+PROFILES_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Read by Fast DDS 2.x (Jazzy) and 3.x (Kilted) when the first node of a process is made."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3   # malloc.h
 
@@ -31,8 +31,9 @@ def prepare_process() -> None:
     if hasattr(libc, 'mallopt'):
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(M_TRIM_THRESHOLD, 128 << 20)
-    if PROFILES_VARIABLE not in os.environ:
-        os.environ[PROFILES_VARIABLE] = str(share('config/fastdds.xml'))
+    if not any(variable in os.environ for variable in PROFILES_VARIABLES):
+        profile = str(share('config/fastdds.xml'))
+        os.environ.update(dict.fromkeys(PROFILES_VARIABLES, profile))
 
 
 def share(relative: str) -> Path:

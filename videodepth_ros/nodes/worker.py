@@ -47,6 +47,7 @@ class Worker:
         self.failure: Exception | None = None
         self.opening = False
         self._stream = stream
+        self._unfit: tuple[int, int] | None = None
         self._stopping = threading.Event()
         # A daemon, for nothing can interrupt the building of an engine when the process ends.
         self._thread = threading.Thread(target=self._run, name='depth', daemon=True)
@@ -124,12 +125,12 @@ class Worker:
     def _open_ahead(self) -> None:
         """Open the engine before the first image, where the calibration tells its size."""
         size = self._stream.camera.announced_size
-        if size is None or self._stream.session.spec is not None:
+        if size is None or size == self._unfit or self._stream.session.spec is not None:
             return
         try:
             self._open(*size)
         except InputError:
-            self._stream.camera.info = None   # of no use; if images are like it, they will tell
+            self._unfit = size   # if the images are like that, each of them will tell
 
     def _open(self, width: int, height: int) -> None:
         logger, begin_s = self._stream.logger, time.monotonic()
