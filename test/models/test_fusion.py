@@ -11,7 +11,9 @@ from videodepth_ros.models.fusion import HybridConfig, HybridFusion, teacher_siz
 
 @pytest.mark.parametrize('size,wanted', [
     ((2044, 1148), (868, 490)), ((924, 518), (868, 490)), ((1932, 1092), (854, 490)),
-    ((1092, 1932), (266, 490)),                               # the height decides, upright too
+    ((1092, 1932), (266, 490)), ((378, 1246), (140, 490)),    # the height decides, upright too
+    ((784, 518), (728, 490)),                                 # 741.6, rounded down
+    ((700, 700), (476, 490)),                                 # (490 / 700) * 700 = 489.99...
     ((1246, 378), (1246, 378)), ((644, 490), (644, 490)),     # not above 490 rows: as it is
     ((812, 602), (658, 490)), ((1036, 770), (658, 490)), ((2044, 1162), (854, 490)),
 ])
