@@ -98,7 +98,7 @@ class LiveParameters:
         'model', 'nano', 'Network that computes the depth, by its name in the catalogue.',
         choices=tuple(card.name for card in cards()))
     engine: str = _declare(
-        'engine', 'auto', 'What runs the network; auto takes the fastest that is installed.',
+        'engine', 'auto', 'What runs the network; auto is ONNX Runtime.',
         choices=ENGINES)
     threads: int = _declare(
         'threads', 0, 'CPU threads of the network; 0 leaves the number to the engine.',
