@@ -95,7 +95,7 @@ class Rig:
 
     @property
     def stream(self) -> Any:
-        return self.node._stream
+        return self.node._worker.stream
 
     @property
     def counts(self) -> Any:

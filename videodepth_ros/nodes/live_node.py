@@ -69,8 +69,7 @@ class LiveNode(LifecycleNode):
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__('videodepth', **node_arguments)
         self.parameters = LiveParameters()
-        self._stream: Stream | None = None
-        self._worker: Worker | None = None
+        self._worker: Worker | None = None   # from configure to cleanup
         self._jumps: JumpHandle | None = None
         self._active = False
         self._wanted = False            # whether somebody would use a depth
@@ -126,18 +125,18 @@ class LiveNode(LifecycleNode):
         mailbox.close()
         session = DepthSession(model, self.open_engine, session_settings(self.parameters))
         camera = CameraInput(self, self.parameters, self._on_image)
-        self._stream = Stream(mailbox, camera, session, Outputs(self), Record(),
-                              self.get_clock(), self.get_logger())
-        self._worker = Worker(self._stream, self.parameters)
+        stream = Stream(mailbox, camera, session, Outputs(self), Record(), self.get_clock(),
+                        self.get_logger())
+        self._worker = Worker(stream, self.parameters)
         self._status_timer.timer_period_ns = int(self.parameters.status_period_s * 1e9)
         return Result.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> Result:
         """Listen to the camera."""
-        stream, worker = self._parts()
+        assert self._worker is not None
         self._watchman.start_afresh()
-        stream.record.start_afresh()
-        worker.resume()
+        self._worker.stream.record.start_afresh()
+        self._worker.resume()
         longest = Duration(nanoseconds=int(self.parameters.max_gap_s * 1e9))
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=longest, min_backward=Duration(nanoseconds=-1)),
@@ -170,12 +169,12 @@ class LiveNode(LifecycleNode):
     def close(self) -> bool:
         """Stop the stream and free the engine; False if the engine is still being opened."""
         self._stop_listening()
-        if self._stream is None or self._worker is None:
+        if self._worker is None:
             return True
         if not self._worker.stop(PATIENCE_S):
             return False
-        self._stream.outputs.close()
-        self._stream = self._worker = None
+        self._worker.stream.outputs.close()
+        self._worker = None
         return True
 
     def _stop_listening(self) -> None:
@@ -183,35 +182,29 @@ class LiveNode(LifecycleNode):
         if self._jumps is not None:
             self._jumps.unregister()
             self._jumps = None
-        if self._stream is not None and self._worker is not None:
-            self._stream.camera.close()
+        if self._worker is not None:
+            self._worker.stream.camera.close()
             self._worker.pause(PATIENCE_S)
-
-    def _parts(self) -> tuple[Stream, Worker]:
-        assert self._stream is not None
-        assert self._worker is not None
-        return self._stream, self._worker
 
     # What comes in.
 
     def _on_image(self, arrival: Arrival) -> None:
-        if self._stream is not None:
-            self._stream.record.image_came(arrival.steady_s)
-            self._stream.mailbox.put(arrival)
+        if self._worker is not None:
+            self._worker.stream.record.image_came(arrival.steady_s)
+            self._worker.stream.mailbox.put(arrival)
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success = self._active and self._stream is not None
-        response.message = 'the next image starts the stream afresh'
-        if response.success:
-            self._parts()[0].session.request_reset(ResetReason.REQUESTED)
+        if self._worker is not None and self._active:
+            self._worker.stream.session.request_reset(ResetReason.REQUESTED)
+            response.success, response.message = True, 'the next image starts the stream afresh'
         else:
             response.message = 'there is no stream: activate the node first'
         return response
 
     def _on_clock_jump(self, _: Any) -> None:
-        if self._stream is not None:
-            self._stream.session.request_reset(ResetReason.CLOCK_JUMP)
-            self._stream.record.start_afresh()
+        if self._worker is not None:
+            self._worker.stream.session.request_reset(ResetReason.CLOCK_JUMP)
+            self._worker.stream.record.start_afresh()
 
     # Parameters.
 
@@ -230,7 +223,7 @@ class LiveNode(LifecycleNode):
             except ConfigError as error:
                 return SetParametersResult(successful=False, reason=str(error))
             is_new = change.value != self.get_parameter(change.name).value
-            if is_new and not declaration.dynamic and self._stream is not None:
+            if is_new and not declaration.dynamic and self._worker is not None:
                 return SetParametersResult(successful=False, reason=(
                     f'{change.name} cannot change while the node is configured: '
                     'deactivate, clean up, set it, and configure again'))
@@ -238,17 +231,17 @@ class LiveNode(LifecycleNode):
 
     def _apply_parameters(self, _: list[Parameter]) -> None:
         self._read_parameters()
-        if self._stream is not None and self._worker is not None:
-            self._stream.session.settings = session_settings(self.parameters)
+        if self._worker is not None:
+            self._worker.stream.session.settings = session_settings(self.parameters)
             self._worker.parameters = self.parameters
 
     # How things stand.
 
     def _watch(self) -> None:
-        if not self._active:
+        if self._worker is None or not self._active:
             return
-        stream, worker = self._parts()
-        if worker.failure is not None:
+        stream = self._worker.stream
+        if self._worker.failure is not None:
             self.get_logger().error(f'deactivated: {stream.record.last_error}')
             self.trigger_deactivate()   # the operator mends it and activates again
             self._report()
@@ -262,20 +255,20 @@ class LiveNode(LifecycleNode):
     def _state(self) -> str:
         if self._refusal or (self._worker is not None and self._worker.failure is not None):
             return Status.FAILED
-        if self._stream is None or self._worker is None or not self._active:
+        if self._worker is None or not self._active:
             return Status.INACTIVE
         if self._worker.opening:
             return Status.OPENING
         if not self._wanted:
             return Status.IDLE
-        came = self._stream.mailbox.counts.received > 0
+        came = self._worker.stream.mailbox.counts.received > 0
         return Status.RUNNING if came and not self._is_silent() else Status.WAITING
 
     def _is_silent(self) -> bool:
         """Tell whether images are wanted and none has come for too long."""
-        if self._stream is None or not self._active or not self._wanted:
+        if self._worker is None or not self._active or not self._wanted:
             return False
-        since_s = max(self._stream.record.last_input_s, self._wanted_since_s)
+        since_s = max(self._worker.stream.record.last_input_s, self._wanted_since_s)
         return time.monotonic() - since_s > self.parameters.image_timeout_s
 
     def status(self) -> Status:
@@ -283,13 +276,14 @@ class LiveNode(LifecycleNode):
         status = Status(state=self._state(), model=self.parameters.model,
                         scale_factor=self.parameters.scale_factor, last_error=self._refusal,
                         memory_mb=resident_memory_mb())
-        if self._stream is not None:
-            write_stream(self._stream, status)
+        if self._worker is not None:
+            write_stream(self._worker.stream, status)
         return status
 
     def _report(self) -> None:
         status = self.status()
-        warnings = self._watchman.look(status, self._stream, self._is_silent())
+        stream = self._worker.stream if self._worker is not None else None
+        warnings = self._watchman.look(status, stream, self._is_silent())
         self._status_publisher.publish(status)
         report = DiagnosticArray(status=[diagnostic(self.get_fully_qualified_name(), status,
                                                     warnings)])

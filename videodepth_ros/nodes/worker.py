@@ -46,7 +46,7 @@ class Worker:
         self.parameters = parameters
         self.failure: Exception | None = None
         self.opening = False
-        self._stream = stream
+        self.stream = stream
         self._unfit: tuple[int, int] | None = None
         self._stopping = threading.Event()
         # A daemon, for nothing can interrupt the building of an engine when the process ends.
@@ -56,48 +56,48 @@ class Worker:
     def resume(self) -> None:
         """Accept images (again); after a failure with another engine."""
         if self.failure is not None:
-            self._stream.session.close()
+            self.stream.session.close()
             self.failure = None
-        self._stream.mailbox.reopen()
+        self.stream.mailbox.reopen()
 
     def pause(self, timeout_s: float) -> None:
         """Accept no images, and wait until none is in flight; nothing is published afterwards."""
-        self._stream.mailbox.close()
+        self.stream.mailbox.close()
         deadline = time.monotonic() + timeout_s
-        while self._stream.mailbox.counts.in_flight and time.monotonic() < deadline:
+        while self.stream.mailbox.counts.in_flight and time.monotonic() < deadline:
             time.sleep(0.005)
 
     def stop(self, timeout_s: float) -> bool:
         """End the thread and close the session; False if it is still busy after ``timeout_s``."""
         self._stopping.set()
-        self._stream.mailbox.close()
+        self.stream.mailbox.close()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            arrival = self._stream.mailbox.take(LOOK_UP_S)
+            arrival = self.stream.mailbox.take(LOOK_UP_S)
             try:
                 if arrival is not None:
                     self._serve(arrival)
-                elif not self._stream.mailbox.closed:
+                elif not self.stream.mailbox.closed:
                     self._open_ahead()
             except Exception as error:  # the border of the thread: whatever it is, the node tells
                 self._fail(error)
-        self._stream.session.close()
+        self.stream.session.close()
 
     def _fail(self, error: Exception) -> None:
         name = '' if isinstance(error, VideoDepthError) else f'{type(error).__name__}: '
-        self._stream.record.last_error = f'{name}{error}'
-        self._stream.mailbox.close()
+        self.stream.record.last_error = f'{name}{error}'
+        self.stream.mailbox.close()
         self.failure = error
 
     def _serve(self, arrival: Arrival) -> None:
-        mailbox = self._stream.mailbox
+        mailbox = self.stream.mailbox
         try:
             arrival, frame = self._ready(arrival)
-            wants_confidence = self._stream.outputs.demand.confidence
-            result = self._stream.session.step(frame, with_confidence=wants_confidence)
+            wants_confidence = self.stream.outputs.demand.confidence
+            result = self.stream.session.step(frame, with_confidence=wants_confidence)
             self._tell(result)
             if mailbox.closed:
                 mailbox.displace()
@@ -105,8 +105,8 @@ class Worker:
             self._publish(arrival, frame, result)
         except InputError as error:
             mailbox.reject()
-            self._stream.record.last_error = str(error)
-            self._stream.logger.warning(f'image rejected: {error}', throttle_duration_sec=5.0)
+            self.stream.record.last_error = str(error)
+            self.stream.logger.warning(f'image rejected: {error}', throttle_duration_sec=5.0)
             return
         except Exception:
             mailbox.reject()
@@ -115,17 +115,17 @@ class Worker:
 
     def _ready(self, arrival: Arrival) -> tuple[Arrival, Frame]:
         """Decode the image, and open the engine for its size; that takes long, so look again."""
-        frame = self._stream.camera.decode(arrival)
-        if self._stream.session.is_open_for(*frame.size):
+        frame = self.stream.camera.decode(arrival)
+        if self.stream.session.is_open_for(*frame.size):
             return arrival, frame
         self._open(*frame.size)
-        newest = self._stream.mailbox.newer(arrival)
-        return newest, frame if newest is arrival else self._stream.camera.decode(newest)
+        newest = self.stream.mailbox.newer(arrival)
+        return newest, frame if newest is arrival else self.stream.camera.decode(newest)
 
     def _open_ahead(self) -> None:
         """Open the engine before the first image, where the calibration tells its size."""
-        size = self._stream.camera.announced_size
-        if size is None or size == self._unfit or self._stream.session.spec is not None:
+        size = self.stream.camera.announced_size
+        if size is None or size == self._unfit or self.stream.session.spec is not None:
             return
         try:
             self._open(*size)
@@ -133,11 +133,11 @@ class Worker:
             self._unfit = size   # if the images are like that, each of them will tell
 
     def _open(self, width: int, height: int) -> None:
-        logger, begin_s = self._stream.logger, time.monotonic()
+        logger, begin_s = self.stream.logger, time.monotonic()
         logger.info(f'opening {self.parameters.model} for images of {width}x{height}')
         self.opening = True
         try:
-            spec = self._stream.session.open(width, height).spec
+            spec = self.stream.session.open(width, height).spec
         finally:
             self.opening = False
         logger.info(f'{spec.model} runs as {spec.engine} {spec.precision} on {spec.device} at '
@@ -146,7 +146,7 @@ class Worker:
             logger.info(note)
 
     def _publish(self, arrival: Arrival, frame: Frame, result: StepResult) -> None:
-        stream = self._stream
+        stream = self.stream
         stream.outputs.publish(result.depth, frame, self.parameters)
         now_s = time.monotonic()
         age_s = (stream.clock.now().nanoseconds - frame.stamp_ns) * 1e-9
@@ -156,6 +156,6 @@ class Worker:
 
     def _tell(self, result: StepResult) -> None:
         if result.reset is not None:
-            self._stream.record.was_reset(result.reset)
-            self._stream.logger.info(f'the stream starts afresh: {result.reset.value}',
+            self.stream.record.was_reset(result.reset)
+            self.stream.logger.info(f'the stream starts afresh: {result.reset.value}',
                                      throttle_duration_sec=1.0)
