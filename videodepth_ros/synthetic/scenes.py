@@ -52,6 +52,7 @@ class NamedScene:
 SCENES: dict[str, NamedScene] = {
     'living_room': NamedScene('rooms', 3, Carrier.HAND),
     'kitchen': NamedScene('kitchens', 5, Carrier.HAND),
+    'desk': NamedScene('desks', 8, Carrier.HAND),
     'corridor': NamedScene('corridors', 2, Carrier.WHEELS),
     'office': NamedScene('offices', 4, Carrier.WHEELS),
     'workshop': NamedScene('halls', 1, Carrier.HAND),

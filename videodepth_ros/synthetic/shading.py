@@ -58,8 +58,9 @@ def _surface(view: View, solid: NDArray[np.int32], position_m: Array, direction:
     A = np.ascontiguousarray(table.T)[:, solid].reshape(3, 4, -1)
     px, py, pz = np.ascontiguousarray(position_m.T)
     unit = [A[i, 0] * px + A[i, 1] * py + A[i, 2] * pz + A[i, 3] for i in range(3)]
-    axis = _dominant(unit)
     boxed = scene.shape[solid] == Shape.BOX
+    size = np.where(boxed, 1, scene.half_size_m.T[:, solid])  # a flat mound faces up, not sideways
+    axis = _dominant([unit[i] / size[i] for i in range(3)])
     normal = [np.where(boxed, np.where(axis == i, np.sign(unit[i]), 0), unit[i]) for i in range(3)]
     fitted = scene.scale_m <= 0
     multiple = np.where(fitted[:, None], 0.5, scene.half_size_m
@@ -86,7 +87,7 @@ def _surface(view: View, solid: NDArray[np.int32], position_m: Array, direction:
 
 
 def _dominant(unit: list[Array]) -> NDArray[np.int8]:
-    """Return the axis of the largest coordinate: the face of a cube that a point lies on."""
+    """Return the axis of the largest coordinate: the face that a point of a cube lies on."""
     x, y, z = (np.abs(c) for c in unit)
     return np.where(x >= y, np.where(x >= z, 0, 2), np.where(y >= z, 1, 2)).astype(np.int8)
 
