@@ -10,9 +10,6 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rig import HEIGHT, WIDTH, image_message, info_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from videodepth_ros.errors import InputError
-from videodepth_ros.nodes.inputs import RECTIFIED, frame_from
-
 
 def qos_of(rig, topic: str):
     """The node's subscription of a topic, None while there is none."""
@@ -112,33 +109,3 @@ def test_two_cameras_on_one_topic_are_told(rig):
     warnings = rig.node._watchman.look(rig.node.status(), rig.stream, False)
     assert any('2 publishers share /image' in text for text in warnings)
     assert first is not second
-
-
-def distorted_info() -> CameraInfo:
-    info = info_message()
-    info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
-    return info
-
-
-def test_distortion_is_taken_out_unless_the_topic_is_rectified():
-    message = image_message(0)
-    pattern = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    pattern[:, ::8] = 255
-    message.data = pattern.tobytes()
-    as_it_is = frame_from(message, distorted_info(), rectify=False)
-    np.testing.assert_array_equal(as_it_is.image, pattern)
-    rectified = frame_from(message, distorted_info(), rectify=True)
-    assert (rectified.image != pattern).any()
-    assert as_it_is.camera == rectified.camera
-
-
-@pytest.mark.parametrize(('topic', 'is_rectified'), [
-    ('/camera/image_raw', False), ('/camera/image_rect', True), ('/rect/image', True),
-    ('/cam/image_rect_color', True), ('/rectangle/image', False), ('/image', False)])
-def test_the_name_of_a_topic_tells_whether_it_is_rectified(topic, is_rectified):
-    assert bool(RECTIFIED.search(topic)) is is_rectified
-
-
-def test_a_calibration_of_another_size_is_refused():
-    with pytest.raises(InputError, match='640x480'):
-        frame_from(image_message(0), info_message(640, 480), rectify=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +14,9 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from videodepth_ros.frames import Frame
-from videodepth_ros.messages.camera_info import intrinsics_from, rectifier_from
-from videodepth_ros.messages.image import decode_compressed, decode_image, is_compressed
-from videodepth_ros.messages.transforms import stamp_ns
+from videodepth_ros.messages.frame import frame_from, is_rectified
 from videodepth_ros.nodes.parameters import LiveParameters
 from videodepth_ros.nodes.transport import Plan, plan_for
-
-RECTIFIED = re.compile(r'[/_]rect(?=[/_]|$)')
-"""In the name of a topic of rectified images, as in image_rect, image_rect_color or rect/image."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +25,6 @@ class Arrival:
 
     message: Any
     steady_s: float
-
-
-def frame_from(message: Any, info: Any | None, *, rectify: bool) -> Frame:
-    """Decode an image message; ``info`` is the CameraInfo of its camera, if known.
-
-    rectify  whether the image shows the distortion that ``info`` describes
-    raises   InputError if the image cannot be decoded or ``info`` does not fit it
-    """
-    image = decode_compressed(message) if is_compressed(message) else decode_image(message)
-    height, width = image.shape[:2]
-    camera = None if info is None else intrinsics_from(info, width, height)
-    rectifier = rectifier_from(info, width, height) if camera and rectify else None
-    if rectifier is not None:
-        image, camera = rectifier.rectify(image), rectifier.camera
-    return Frame(stamp_ns(message.header.stamp), message.header.frame_id, image, camera)
 
 
 class Follower:
@@ -118,7 +97,7 @@ class CameraInput:
         """
         rectify = self._parameters.rectify
         if rectify == 'auto':
-            rectify = 'never' if RECTIFIED.search(self._topics['raw']) else 'always'
+            rectify = 'never' if is_rectified(self._topics['raw']) else 'always'
         return frame_from(arrival.message, self.info, rectify=rectify == 'always')
 
     def refresh(self, wanted: bool) -> None:
