@@ -86,6 +86,7 @@ def write_rosbag2(path: Path, messages, plugin=StoragePlugin.MCAP, mode=Compress
 
 def write_rosbag1(path: Path, messages, compression=None):
     writer = Writer1(path)
+    writer.chunk_threshold = 1 << 17
     if compression:
         writer.set_compression(compression)
     with writer:

@@ -165,6 +165,11 @@ def test_depth_and_other_pictures_are_not_taken_for_the_camera(tmp_path):
     assert [frame.camera.fx for frame in found] == [40.0, 40.0]
 
 
+def test_a_camera_whose_name_only_begins_like_depth_is_a_camera():
+    topics = images('/depthai/rgb/image_raw', '/cam/aligned_depth_to_color/image_raw')
+    assert find_camera(topics).image.name == '/depthai/rgb/image_raw'
+
+
 def test_raw_images_are_preferred_to_the_same_ones_compressed():
     topics = images('/cam/image_raw', compressed=['/cam/image_raw/compressed'])
     assert find_camera(topics).image == topics[0]

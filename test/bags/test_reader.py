@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from bag_makers import (
     write_rosbag1,
     write_rosbag2,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
@@ -106,8 +109,8 @@ def test_a_folder_with_its_metadata_missing_or_damaged(kind, metadata, tmp_path)
 @each_kind
 @pytest.mark.parametrize('kept', [0.99, 0.6])
 def test_what_was_not_cut_off_is_read(kind, kept, tmp_path):
-    frames = 400
-    lost_at_most = 200 if kind == 'ros1-bz2' else 30   # one chunk of bz2, which is all or nothing
+    frames = 400 if 'mcap' in kind else 150
+    lost_at_most = 30   # a chunk of bz2 is all or nothing
     path = make(kind, tmp_path / 'bag', frames)
     file = path if path.is_file() else only_file(path)
     data = file.read_bytes()
@@ -165,7 +168,7 @@ def test_a_ros_1_bag_that_was_never_indexed(tmp_path):
 
 @pytest.mark.parametrize('kind', ['mcap-chunks', 'ros1-lz4', 'ros1-bz2'])
 def test_damage_in_the_middle_costs_only_its_part(kind, tmp_path):
-    frames = 1000
+    frames = 1000 if kind == 'mcap-chunks' else 150
     path = make(kind, tmp_path / 'bag', frames)
     file = path if path.is_file() else only_file(path)
     data = bytearray(file.read_bytes())
@@ -227,6 +230,32 @@ def test_an_empty_recording(plugin, tmp_path):
     with open_bag(write_rosbag2(tmp_path / 'bag', [], plugin)) as reader:
         assert (reader.topics, reader.count(), list(reader.messages())) == ((), 0, [])
         assert reader.lost is None
+
+
+@pytest.fixture(scope='module')
+def whole_files(tmp_path_factory):
+    """Return name and content of a file of every kind."""
+    folder = tmp_path_factory.mktemp('whole')
+    paths = {kind: make(kind, folder / kind, 20) for kind in KINDS}
+    files = {kind: path if path.is_file() else only_file(path) for kind, path in paths.items()}
+    return {kind: (file.name, file.read_bytes()) for kind, file in files.items()}
+
+
+@each_kind
+@settings(max_examples=25, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(places=st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 255)), max_size=10),
+       kept=st.sampled_from([1.0, 1.0, 0.9, 0.5]))
+def test_whatever_a_file_holds_it_is_read_in_part_or_refused(kind, places, kept, tmp_path,
+                                                             whole_files):
+    name, data = whole_files[kind]
+    data = bytearray(data)
+    for place, value in places:   # cubed, for what matters stands near both ends
+        data[int(place ** 3 * (len(data) - 1))] = value
+    (tmp_path / name).write_bytes(data[:int(kept * len(data))])
+    with suppress(BagError):
+        with open_bag(tmp_path / name) as reader:
+            sum(1 for _ in reader.messages())
 
 
 def split_in_two(tmp_path):

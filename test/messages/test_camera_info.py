@@ -93,7 +93,18 @@ def test_an_unknown_lens_without_distortion_is_a_pinhole(model):
     assert rectifier_from(camera_info([0.0] * 5, model), WIDTH, HEIGHT) is None
 
 
-@pytest.mark.parametrize('field', ['k', 'p', 'd'])
+def test_numbers_that_make_no_camera_are_refused():
+    msg = camera_info()
+    msg.r = np.arange(9.0)
+    with pytest.raises(InputError, match='no rotation'):
+        intrinsics_from(msg, WIDTH, HEIGHT)
+    msg = camera_info()
+    msg.p[5] = -1.0
+    with pytest.raises(InputError, match=r'fy=-1\.0'):
+        intrinsics_from(msg, WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize('field', ['k', 'p', 'd', 'r'])
 def test_numbers_that_are_not_finite_are_refused(field):
     msg = camera_info(LENSES['plumb_bob'])
     getattr(msg, field)[0] = np.nan

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.errors import InputError
+from videodepth_ros.messages.encodings import DECODERS
 from videodepth_ros.messages.image import (
     decode_compressed,
     decode_depth,
@@ -28,6 +29,7 @@ def empty_image(library):
     return pytest.importorskip('sensor_msgs.msg', reason='ROS is not installed').Image()
 
 
+sizes = st.one_of(st.integers(0, 40), st.sampled_from([641, 65_536, 2**32 - 1]))
 LIBRARIES = pytest.mark.parametrize('library', ['rosbags', 'rclpy'])
 
 
@@ -67,6 +69,13 @@ def test_depth_is_written_in_place_once_the_size_has_settled(library):
     np.testing.assert_array_equal(decode_depth(msg), depth_m[:1])
 
 
+def test_depth_of_another_float_is_written_as_what_it_is_called():
+    msg = empty_image('rosbags')
+    write_depth(np.ones((2, 3), np.float64), msg)
+    assert msg.step == 12
+    np.testing.assert_array_equal(decode_depth(msg), np.ones((2, 3)))
+
+
 def test_a_read_only_buffer_is_replaced():
     msg = new_message('sensor_msgs/msg/Image')
     msg.data = np.frombuffer(bytes(24), np.uint8)
@@ -81,6 +90,37 @@ def test_an_image_without_pixels_is_refused(width, height, data):
                           data=data)
     with pytest.raises(InputError, match=f'{width}x{height}'):
         decode_image(msg)
+
+
+@settings(max_examples=300, deadline=None)
+@given(encoding=st.sampled_from([*DECODERS, 'what']), width=sizes, height=sizes, step=sizes,
+       is_bigendian=st.booleans(), size=st.integers(0, 4000))
+def test_whatever_the_fields_say_it_is_an_image_or_refused(encoding, width, height, step,
+                                                           is_bigendian, size):
+    msg = SimpleNamespace(encoding=encoding, width=width, height=height, step=step,
+                          is_bigendian=int(is_bigendian), data=bytes(size))
+    try:
+        decoded = decode_image(msg)
+    except InputError:
+        return
+    assert decoded.shape == (height, width, 3)
+    assert decoded.dtype == np.uint8
+    assert decoded.flags.c_contiguous
+
+
+@settings(max_examples=200, deadline=None)
+@given(extension=st.sampled_from(['.jpg', '.png']), at=st.floats(0, 1), value=st.integers(0, 255),
+       cut=st.floats(0, 1))
+def test_whatever_a_file_holds_it_is_an_image_or_refused(extension, at, value, cut):
+    data = bytearray(cv2.imencode(extension, picture())[1].tobytes())
+    data[int(at * (len(data) - 1))] = value
+    try:
+        data = data[:int(cut * len(data))]
+        decoded = decode_compressed(SimpleNamespace(format='jpeg', data=data))
+    except InputError:
+        return
+    assert decoded.ndim == 3
+    assert decoded.flags.c_contiguous
 
 
 def depth_message(encoding, dtype, values, padding=0):

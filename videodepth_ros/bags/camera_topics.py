@@ -13,7 +13,7 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
-_NOT_A_CAMERA = re.compile(r'depth|disparity|confidence|mask|debug', re.IGNORECASE)
+_NOT_A_CAMERA = re.compile(r'(^|[/_])(depth|disparity|confidence|mask|debug)([/_]|$)')
 _TRANSPORT = '/compressed'
 
 

@@ -15,7 +15,7 @@ from rosbags.typesys import (
 )
 from rosbags.typesys.store import Typestore
 
-from videodepth_ros.bags.scan import Channel
+from videodepth_ros.bags.scan import Channel, message_bytes
 
 _IDL_SEPARATOR = '=' * 80 + '\nIDL: '
 _OWN = {'cdr': Stores.ROS2_JAZZY, 'ros1': Stores.ROS1_NOETIC}
@@ -37,7 +37,7 @@ class MessageDecoder:
         """
         if channel not in self._compiled:
             self._compiled[channel] = _compile(channel)
-        return self._compiled[channel](data)
+        return self._compiled[channel](message_bytes(data))
 
 
 def _compile(channel: Channel) -> Decode:

@@ -17,7 +17,7 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 
-from videodepth_ros.bags.scan import DAMAGE, Channel, Record, Scan, message_bytes
+from videodepth_ros.bags.scan import DAMAGE, Channel, Record, Scan
 from videodepth_ros.bags.scan_mcap import scan_mcap
 from videodepth_ros.bags.scan_rosbag1 import scan_rosbag1
 from videodepth_ros.bags.scan_sqlite3 import scan_sqlite3
@@ -61,7 +61,7 @@ class BagFile:
             known = {(one.topic, one.msgtype): _channel(one) for one in wanted}
             try:
                 for one, stamp_ns, data in self._reader.messages(wanted) if wanted else ():
-                    yield known[one.topic, one.msgtype], stamp_ns, message_bytes(data)
+                    yield known[one.topic, one.msgtype], stamp_ns, data
                     done[one.topic] += 1
                 return
             except DAMAGE as error:
@@ -72,7 +72,7 @@ class BagFile:
             if done[channel.topic] > 0:   # went out before the damage was met
                 done[channel.topic] -= 1
                 continue
-            yield channel, stamp_ns, message_bytes(data)
+            yield channel, stamp_ns, data
 
     def _indexed_channels(self) -> tuple[Channel, ...]:
         assert self._reader

@@ -58,19 +58,24 @@ class _Contents:
             yield from self._chunk(data)
         elif len(data) < length:
             return
-        elif opcode == _SCHEMA:
-            key, rest = int.from_bytes(data[:2], 'little'), data[2:]
-            name, form, text = _strings(rest, 3)
-            self._schemas[key] = name, form, text
-        elif opcode == _CHANNEL:
-            self._add_channel(data)
-        elif opcode == _MESSAGE_OP:
+        elif opcode in (_SCHEMA, _CHANNEL):
+            try:
+                self._describe(opcode, data)
+            except (struct.error, ValueError) as error:
+                self._notes.append(f'a topic of {self._name} is damaged: {error}')
+        elif opcode == _MESSAGE_OP and length >= _MESSAGE.size:
             key, _, stamp_ns, _ = _MESSAGE.unpack_from(data)
             if key in self._channels:
                 yield self._channels[key], stamp_ns, data[_MESSAGE.size:]
 
-    def _add_channel(self, data: bytes) -> None:
-        key, schema = struct.unpack_from('<HH', data)
+    def _describe(self, opcode: int, data: bytes) -> None:
+        """Take in a schema or a channel."""
+        key, = struct.unpack_from('<H', data)
+        if opcode == _SCHEMA:
+            name, form, text = _strings(data[2:], 3)
+            self._schemas[key] = name, form, text
+            return
+        schema, = struct.unpack_from('<H', data, 2)
         topic, encoding = _strings(data[4:], 2)
         msgtype, form, text = self._schemas.get(schema, ('', '', ''))
         self._channels[key] = Channel(topic, ros2_name(msgtype), encoding, text, 'idl' in form)
@@ -104,5 +109,5 @@ def _strings(data: bytes, count: int) -> tuple[str, ...]:
         start += 4 + length
         if start > len(data):
             raise ValueError(f'a string of {length} bytes goes beyond its record')
-        found.append(data[start - length:start].decode())
+        found.append(data[start - length:start].decode(errors='replace'))
     return tuple(found)

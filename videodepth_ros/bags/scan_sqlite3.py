@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from videodepth_ros.bags.scan import Channel, Record
+from videodepth_ros.bags.scan import DAMAGE, Channel, Record
 
 _WIDEST_GAP = 100_000   # messages that a damaged place is thought to hold at most
 
@@ -18,7 +18,7 @@ def scan_sqlite3(path: Path, notes: list[str]) -> Iterator[Record]:
     try:
         with closing(_connect(path)) as database:
             yield from _messages(database, path.name, notes)
-    except sqlite3.Error as error:
+    except DAMAGE as error:
         notes.append(f'{path.name} cannot be read as a database: {error}')
 
 
@@ -43,7 +43,7 @@ def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iter
         try:
             for key, topic, stamp_ns, data in database.execute(query, (last + step,)):
                 if not last < key <= last + _WIDEST_GAP or topic not in channels or not data:
-                    raise sqlite3.DatabaseError('a row makes no sense')
+                    raise ValueError('a row makes no sense')
                 if held:
                     yield held
                 last, step = key, 1
@@ -51,7 +51,7 @@ def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iter
             if held:
                 yield held
             return
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             if is_whole:
                 notes.append(f'{name} is damaged or cut off at message {last}: {error}')
             is_whole = False
@@ -64,7 +64,7 @@ def _channels(database: sqlite3.Connection) -> dict[int, Channel]:
     if 'message_definitions' in tables:
         rows = database.execute('SELECT topic_type, encoded_message_definition, encoding '
                                 'FROM message_definitions')
-        definitions = {kind: (text, 'idl' in form) for kind, text, form in rows}
+        definitions = {kind: (text, 'idl' in form) for kind, text, form in rows if text and form}
     topics = database.execute('SELECT id, name, type, serialization_format FROM topics')
     return {key: Channel(topic, kind, encoding, *definitions.get(kind, ('', False)))
             for key, topic, kind, encoding in topics}

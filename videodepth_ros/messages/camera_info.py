@@ -84,10 +84,9 @@ def calibration_from(msg: Any, width: int, height: int) -> Calibration | None:
         return None
     _check_size(msg, width, height)
     P = _numbers(msg, 'p', 12)
-    R = _numbers(msg, 'r', 9)
     P = (*P[0:3], *P[4:7], *P[8:11]) if P[0] != 0.0 else K
-    return Calibration(width, height, _windowed(K, msg), *_lens(msg),
-                       R if any(R) else IDENTITY, _windowed(P, msg))
+    return Calibration(width, height, _windowed(K, msg), *_lens(msg), _rotation(msg),
+                       _windowed(P, msg))
 
 
 def intrinsics_from(msg: Any, width: int, height: int) -> Intrinsics | None:
@@ -147,6 +146,18 @@ def _numbers(msg: Any, name: str, count: int | None = None) -> Matrix:
         raise InputError(f'camera_info {name.upper()} is {list(values)}, where '
                          f'{count or "only"} finite numbers belong; calibrate the camera again')
     return values
+
+
+def _rotation(msg: Any) -> Matrix:
+    """Return R, the identity where it is not filled."""
+    R = _numbers(msg, 'r', 9)
+    if not any(R):
+        return IDENTITY
+    rows = np.reshape(R, (3, 3))
+    if np.abs(rows).max() > 1.001 or not np.allclose(rows @ rows.T, np.eye(3), atol=1e-3):
+        raise InputError(f'camera_info R is {list(R)}, which is no rotation; '
+                         'calibrate the camera again')
+    return R
 
 
 def _lens(msg: Any) -> tuple[str, Matrix]:

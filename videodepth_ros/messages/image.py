@@ -80,7 +80,7 @@ def write_depth(depth_m: Depth, msg: Any) -> None:
 
     depth_m  (H, W) float32, Z in metres; NaN unknown, +inf nothing hit
     """
-    write_image(depth_m, msg, '32FC1')
+    write_image(np.asarray(depth_m, np.float32), msg, '32FC1')
 
 
 def write_image(pixels: NDArray[Any], msg: Any, encoding: str) -> None:
