@@ -60,9 +60,9 @@ MIDDLE: Size = (256, 192)
 FULL: Size = (320, 240)
 
 RECIPE = Recipe(phases=(
-    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, (208, 160))), 5500, 1e-3, 8e-4),
-    Phase('images', BatchPlan(16, 1, (MIDDLE,)), 3000, 8e-4, 3e-4),
-    Phase('clips', BatchPlan(3, 6, (MIDDLE, MIDDLE, FULL)), 1800, 4e-4, 1e-5, freeze_norms=True),
+    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, (208, 160))), 4000, 1e-3, 8e-4),
+    Phase('images', BatchPlan(16, 1, (MIDDLE,)), 3200, 7e-4, 2.5e-4),
+    Phase('clips', BatchPlan(3, 6, (MIDDLE, MIDDLE, FULL)), 2000, 3e-4, 1e-5, freeze_norms=True),
 ))
 
 
