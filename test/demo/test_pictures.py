@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from videodepth_ros.demo.pictures import (
+    BACKGROUND,
     UNKNOWN_GREY,
     ColourRange,
+    Viewpoint,
     colour_range,
     colourise,
     render_cloud,
     side_by_side,
+    viewpoint_of,
     write_picture,
     write_video,
 )
@@ -56,8 +59,8 @@ def test_panels_stand_beside_each_other_under_their_names():
 
 def test_a_video_can_be_read_back(tmp_path):
     pictures = [np.full((48, 64, 3), (250, 10, 10), np.uint8)] * 5
-    assert write_video(tmp_path / 'v.mp4', iter(pictures), 10.0) == 5
-    video = cv2.VideoCapture(str(tmp_path / 'v.mp4'))
+    assert write_video(tmp_path / 'v.webm', iter(pictures), 10.0) == 5
+    video = cv2.VideoCapture(str(tmp_path / 'v.webm'))
     is_read, frame = video.read()
     video.release()
     assert is_read
@@ -75,7 +78,8 @@ def test_in_a_cloud_near_points_hide_far_ones():
     wall = np.column_stack([grid, np.full(len(grid), 4.0)]).astype(np.float32)
     card = np.column_stack([grid * 0.3, np.full(len(grid), 3.0)]).astype(np.float32)
     colours = np.repeat(np.array([[200, 0, 0], [0, 200, 0]], np.uint8), len(grid), axis=0)
-    picture = render_cloud(np.vstack([wall, card]), colours, 200, 150, 0.0, 0.0)
+    straight_on = Viewpoint(np.array([0.0, 0.0, 3.5]), 1.0, 0.0, 0.0)
+    picture = render_cloud(np.vstack([wall, card]), colours, 200, 150, straight_on)
     assert picture.shape == (150, 200, 3)
     assert (picture[75, 100] == [0, 200, 0]).all()
     assert (picture == [200, 0, 0]).all(axis=2).any()
@@ -83,5 +87,12 @@ def test_in_a_cloud_near_points_hide_far_ones():
 
 def test_a_cloud_without_points_is_empty():
     nothing = np.full((5, 3), np.nan, np.float32)
-    picture = render_cloud(nothing, np.zeros((5, 3), np.uint8), 20, 10)
-    assert len(np.unique(picture)) == 1
+    picture = render_cloud(nothing, np.zeros((5, 3), np.uint8), 20, 10, viewpoint_of(nothing))
+    assert (picture == BACKGROUND).all()
+
+
+def test_a_viewpoint_looks_at_the_middle_of_a_cloud():
+    points = np.random.default_rng(0).uniform([-1, -1, 3], [1, 1, 5], (500, 3)).astype(np.float32)
+    view = viewpoint_of(np.vstack([points, np.full((3, 3), np.nan, np.float32)]))
+    assert view.centre_m == pytest.approx([0, 0, 4], abs=0.15)
+    assert 0.8 < view.extent_m <= 1.1

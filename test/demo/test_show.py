@@ -60,7 +60,7 @@ def test_the_demo_leaves_video_picture_bag_and_page(instant, tmp_path, capsys):
     assert 'best vertical gradient' in (folder / 'summary.md').read_text()
     assert 'best vertical gradient' in capsys.readouterr().out
 
-    video = cv2.VideoCapture(str(folder / 'depth.mp4'))
+    video = cv2.VideoCapture(str(folder / 'depth.webm'))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == facts['frames']
     video.release()
     assert cv2.imread(str(folder / 'depth_and_cloud.png')) is not None
@@ -87,7 +87,7 @@ def test_a_node_that_ends_is_told_with_its_last_words(monkeypatch, tmp_path):
 def test_a_program_that_does_not_end_is_ended(tmp_path):
     sleep = [sys.executable, '-c', 'import time; print("working", flush=True); time.sleep(60)']
     with graph.Process(sleep, tmp_path / 'sleeper.log', {}) as process:
-        with pytest.raises(VideoDepthError, match='sleeper did not end within 0.5 s'):
+        with pytest.raises(VideoDepthError, match='sleeper did not end within'):
             process.wait(0.5)
     with pytest.raises(VideoDepthError, match='sleeper ended'):
         process.check_alive()

@@ -34,7 +34,7 @@ def add_to(commands: Commands) -> None:
                         help='as in `videodepth sample`; studios, car_parks and alleys are '
                              'families that the bundled network has never seen '
                              '(default: studios)')
-    parser.add_argument('--seed', type=whole_number, default=1, metavar='N', help='default: 1')
+    parser.add_argument('--seed', type=whole_number, default=0, metavar='N', help='default: 0')
     parser.add_argument('--seconds', type=positive_float, default=5.0, metavar='S',
                         help='length of the sample (default: 5)')
     parser.add_argument('--rate-hz', type=positive_float, default=30.0, metavar='HZ',

@@ -30,15 +30,17 @@ if TYPE_CHECKING:
 class RunFacts:
     """What became of a bag.
 
+    images       in the bag
     frames       depth maps written
     seconds      wall time, opening of the engine included
     rate_hz      frames a second while they were computed, reading and writing included
-    rejected     images that could not be used; ``rejections`` says why, each reason once
+    rejected     frames that could not be computed; ``rejections`` says why, each reason once
     resets       how often the stream started afresh, by reason
-    lost         what could not be read of the input, in words
+    lost         what could not be read or decoded of the input, in words
     outputs      files and folders that were written
     """
 
+    images: int
     frames: int
     seconds: float
     rate_hz: float | None
@@ -93,7 +95,8 @@ def add_to(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> Outcome:
     from tqdm import tqdm
 
-    from videodepth_ros.bags.frames import frames, image_count
+    from videodepth_ros.bags.camera_topics import find_camera
+    from videodepth_ros.bags.frames import frames
     from videodepth_ros.bags.reader import open_bag
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.cli.sequence import stream
@@ -102,8 +105,9 @@ def _run(args: argparse.Namespace) -> Outcome:
     try:
         with (open_bag(args.input) as bag, BagWriter(args.output) as writer,
               Interruption() as interruption):
-            images = tqdm(frames(bag, args.image_topic, args.camera_info_topic),
-                          total=image_count(bag, args.image_topic), unit='frame', disable=None)
+            topics = find_camera(bag.topics, args.image_topic, args.camera_info_topic)
+            images = tqdm(frames(bag, topics.image.name, args.camera_info_topic),
+                          total=topics.image.count, unit='frame', disable=None)
             tally = stream(interruption.until(images), session, writer, _cloud(args))
             if not tally.frames and not interruption.happened:
                 why = '; '.join([*tally.rejections, *filter(None, [bag.lost])])
@@ -112,7 +116,7 @@ def _run(args: argparse.Namespace) -> Outcome:
     finally:
         session.close()
     facts = RunFacts(
-        tally.frames, round(time.monotonic() - started_s, 3), tally.rate_hz, tally.rejected,
+        topics.image.count, tally.frames, round(time.monotonic() - started_s, 3), tally.rate_hz, tally.rejected,
         tuple(tally.rejections), dict(tally.resets), bag.lost, interruption.happened, args.model,
         f'{spec.engine} on {spec.device}' if spec else None,
         f'{spec.width}x{spec.height}' if spec else None, tally.scale_source, dict(tally.topics),
@@ -148,10 +152,10 @@ def _lines(facts: RunFacts) -> list[str]:
              f'scale from {facts.scale_source})']
     lines += [f'started afresh {count} times: {reason}' for reason, count in facts.resets.items()]
     if facts.rejected:
-        lines += [f'{facts.rejected} images could not be used:',
+        lines += [f'{facts.rejected} frames could not be computed:',
                   *(f'  {reason}' for reason in facts.rejections)]
     if facts.lost:
-        lines.append(f'not read: {facts.lost}')
+        lines.append(f'lost: {facts.lost}')
     if facts.interrupted:
         lines.append('interrupted: the output ends here, and is readable')
     return lines

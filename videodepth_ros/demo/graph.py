@@ -31,6 +31,11 @@ class Heard:
     stamp_ns: tuple[int, ...]
     age_ms: tuple[float, ...]
 
+    def ages_since(self, start_ns: int) -> list[float]:
+        """Return the ages of the messages that are stamped ``start_ns`` or later."""
+        return [age_ms for stamp_ns, age_ms in zip(self.stamp_ns, self.age_ms, strict=True)
+                if stamp_ns >= start_ns]
+
 
 @dataclass(frozen=True)
 class LiveRun:
@@ -53,10 +58,9 @@ class LiveRun:
     points: Heard
     status: tuple[tuple[str, Any], ...]
 
-    def ages_ms(self) -> list[float]:
+    def depth_ages_ms(self) -> list[float]:
         """Return the age of each depth on arrival, without the warm-up."""
-        return [age_ms for stamp_ns, age_ms in zip(self.depth.stamp_ns, self.depth.age_ms,
-                                                   strict=True) if stamp_ns >= self.started_ns]
+        return self.depth.ages_since(self.started_ns)
 
 
 class Process:

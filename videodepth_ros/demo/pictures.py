@@ -21,6 +21,7 @@ Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
 UNKNOWN_GREY = 70
+BACKGROUND = 24
 LABEL_HEIGHT_PX = 26
 
 
@@ -78,7 +79,7 @@ def resized(picture: Image, width: int, height: int) -> Image:
 
 
 def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
-    """Write a video that browsers play (VP9 in mp4) and return the number of its frames.
+    """Write a video that browsers play (VP8 in webm) and return the number of its frames.
 
     pictures  (H, W, 3) uint8, red green blue, all of one size, H and W even
     raises    BagError if this OpenCV cannot write it
@@ -87,9 +88,9 @@ def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
     for picture in pictures:
         if video is None:
             size = (picture.shape[1], picture.shape[0])
-            video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'vp09'), rate_hz, size)
+            video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'VP80'), rate_hz, size)
             if not video.isOpened():
-                raise BagError(f'{path}: this OpenCV cannot write VP9 in mp4; '
+                raise BagError(f'{path}: this OpenCV cannot write VP8 in webm; '
                                'install opencv-python-headless')
         video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         count += 1
@@ -107,33 +108,55 @@ def write_picture(path: Path, picture: Image) -> None:
         raise BagError(f'{path} cannot be written; is there room, and is the folder yours?')
 
 
-def render_cloud(points: Depth, colours: Image, width: int, height: int,
-                 yaw_deg: float = 28.0, pitch_deg: float = 18.0) -> Image:
-    """Draw a cloud as seen by a camera that has walked round it, to the side and up.
+@dataclass(frozen=True)
+class Viewpoint:
+    """A camera that has walked round a point of the cloud, to the side and up.
+
+    centre_m  (3,) what it looks at, in the optical frame
+    extent_m  how far from there the cloud reaches
+    """
+
+    centre_m: NDArray[np.float64]
+    extent_m: float
+    yaw_deg: float = 28.0
+    pitch_deg: float = 18.0
+
+
+def viewpoint_of(points: Depth) -> Viewpoint:
+    """Return a viewpoint from which a cloud, (N, 3) float32 metres, is seen as a whole."""
+    known = points[_known(points)].astype(np.float64)
+    if not len(known):
+        return Viewpoint(np.array([0.0, 0.0, 2.0]), 1.0)
+    centre_m = np.median(known, axis=0)
+    return Viewpoint(centre_m, float(np.percentile(np.abs(known - centre_m), 96)))
+
+
+def render_cloud(points: Depth, colours: Image, width: int, height: int, view: Viewpoint) -> Image:
+    """Draw a cloud, near points over far ones.
 
     points   (N, 3) float32 in the optical frame, metres; not finite where there is none
     colours  (N, 3) uint8
     returns  (height, width, 3) uint8
     """
-    known = np.isfinite(points).all(axis=1) & (points[:, 2] > 0)
-    picture = np.full((height, width, 3), 24, np.uint8)
-    if not known.any():
-        return picture
-    points, colours = points[known].astype(np.float64), colours[known]
-    centre = np.median(points, axis=0)
-    seen = (points - centre) @ _turn(np.radians(yaw_deg), np.radians(pitch_deg)).T
-    extent = np.percentile(np.abs(seen), 96)
-    seen[:, 2] += 2.6 * extent
-    in_front = seen[:, 2] > 0.3 * extent
-    seen, colours = seen[in_front], colours[in_front]
+    known = _known(points)
+    picture = np.full((height, width, 3), BACKGROUND, np.uint8)
+    turned = _turn(np.radians(view.yaw_deg), np.radians(view.pitch_deg))
+    seen = (points[known].astype(np.float64) - view.centre_m) @ turned.T / view.extent_m
+    seen[:, 2] += 2.6
+    in_front = seen[:, 2] > 0.3
+    seen, colours = seen[in_front], colours[known][in_front]
     pixels = seen[:, :2] / seen[:, 2:] * (1.15 * width) + [width / 2, height / 2]
-    order = np.argsort(-seen[:, 2])    # far points first, near ones over them
+    order = np.argsort(-seen[:, 2])
     for (column, row), colour, z in zip(pixels[order].astype(int), colours[order],
                                         seen[order, 2], strict=True):
-        half = max(1, round(4.2 * extent / z))
+        half = max(1, round(4.2 / z))
         if 0 <= column < width and 0 <= row < height:
             picture[max(row - half, 0):row + half, max(column - half, 0):column + half] = colour
     return picture
+
+
+def _known(points: Depth) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(points).all(axis=1) & (points[:, 2] > 0))
 
 
 def _turn(yaw: float, pitch: float) -> NDArray[np.float64]:

@@ -63,14 +63,15 @@ def demo_facts(scene: str, camera_rate_hz: float, live: LiveRun, reports: Iterab
     """Gather the facts of one run; ``reports`` holds one for each alignment."""
     reports = tuple(reports)
     status = dict(live.status)
-    ages_ms = live.ages_ms()
+    ages_ms = live.depth_ages_ms()
     p50, p99, most = (round(float(age), 2) for age in np.percentile(ages_ms, [50, 99, 100]))
     counters = {name: int(status[name]) for name in COUNTERS}
     resets = {name.removeprefix('resets_'): int(count) for name, count in status.items()
               if name.startswith('resets_') and count}
     return DemoFacts(
         scene, camera_rate_hz, live.frames, live.warm_up, round(live.late_ms, 2), len(ages_ms),
-        len(live.points.age_ms), round(len(ages_ms) * camera_rate_hz / live.frames, 2), p50, p99,
+        len(live.points.ages_since(live.started_ns)),
+        round(len(ages_ms) * camera_rate_hz / live.frames, 2), p50, p99,
         most, counters, counters['received'] == sum(counters.values()) - counters['received'],
         resets, status['model'], f"{status['engine']} on {status['device']}",
         f"{status['network_width']}x{status['network_height']}", status['scale_source'],

@@ -22,6 +22,7 @@ from videodepth_ros.demo.pictures import (
     render_cloud,
     resized,
     side_by_side,
+    viewpoint_of,
     write_picture,
     write_video,
 )
@@ -32,7 +33,7 @@ from videodepth_ros.geometry.camera import Intrinsics, backproject
 
 PANEL_PX = (480, 360)
 CLOUD_STRIDE = 2
-VIDEO, PICTURE, BAG = 'depth.mp4', 'depth_and_cloud.png', 'bag'
+VIDEO, PICTURE, BAG = 'depth.webm', 'depth_and_cloud.png', 'bag'
 PAGE, FACTS = 'summary.md', 'summary.json'
 
 
@@ -67,8 +68,8 @@ def run_demo(folder: Path, sample: Path, settings: DemoSettings,
     tell('drawing ...')
     colours = colour_range(frame.truth_m for frame in frames)
     write_video(folder / VIDEO, (_panels(frame, colours) for frame in frames),
-                settings.rate_hz * len(live.ages_ms()) / live.frames)
-    write_picture(folder / PICTURE, _poster(frames, colours, len(live.ages_ms())))
+                settings.rate_hz * len(live.depth_ages_ms()) / live.frames)
+    write_picture(folder / PICTURE, _poster(frames, colours, len(live.depth_ages_ms())))
     merge(frames, bag)
     shutil.rmtree(recording)
     facts = demo_facts(settings.scene, settings.rate_hz, live, reports,
@@ -95,19 +96,22 @@ def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.
     if camera is None:
         return top
     width, height = top.shape[1] // 2, top.shape[1] // 3
+    points, colour = _cloud(frame.depth_m, frame.image, camera, colours.far_m)
+    true_points, true_colour = _cloud(frame.truth_m, frame.image, camera, colours.far_m)
+    view = viewpoint_of(true_points)
     clouds = side_by_side([
-        ('cloud of the depth, seen from the side', _cloud(frame, frame.depth_m, camera, width,
-                                                          height, colours)),
-        ('cloud of the truth', _cloud(frame, frame.truth_m, camera, width, height, colours))])
+        ('cloud of the depth, from the side',
+         render_cloud(points, colour, width, height, view)),
+        ('cloud of the truth, from the same place',
+         render_cloud(true_points, true_colour, width, height, view))])
     return np.vstack([top, clouds])
 
 
-def _cloud(frame: DemoFrame, depth_m: NDArray[np.float32], camera: Intrinsics, width: int,
-           height: int, colours: ColourRange) -> NDArray[np.uint8]:
-    """Draw a depth map as a cloud, as far as the colours go."""
-    rows, columns = depth_m.shape
-    points = backproject(depth_m, camera.scaled_to(columns, rows))
-    points[depth_m > 1.2 * colours.far_m] = np.nan
-    image = resized(frame.image, columns, rows)
+def _cloud(depth_m: NDArray[np.float32], image: NDArray[np.uint8], camera: Intrinsics,
+           far_m: float) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return points (N, 3) and colours (N, 3) of a depth map, as far as the colours go."""
+    height, width = depth_m.shape
+    points = backproject(depth_m, camera.scaled_to(width, height))
+    points[depth_m > 1.2 * far_m] = np.nan
     grid = (slice(None, None, CLOUD_STRIDE),) * 2
-    return render_cloud(points[grid].reshape(-1, 3), image[grid].reshape(-1, 3), width, height)
+    return points[grid].reshape(-1, 3), resized(image, width, height)[grid].reshape(-1, 3)
