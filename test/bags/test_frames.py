@@ -29,7 +29,6 @@ from videodepth_ros.bags.camera_topics import (
     COMPRESSED,
     Topic,
     find_camera,
-    is_rectified,
 )
 from videodepth_ros.bags.camera_topics import IMAGE as IMAGE_TYPE
 from videodepth_ros.bags.frames import frames, image_count
@@ -209,14 +208,6 @@ def test_a_topic_that_is_not_there_or_of_another_type_is_named():
         find_camera(infos('/cam/camera_info'))
     with pytest.raises(ConfigError, match=r'/d/depth/image$'):
         find_camera(images('/d/depth/image'))
-
-
-@pytest.mark.parametrize(('topic', 'expected'), [
-    ('/cam/image_rect', True), ('/cam/image_rect_color', True),
-    ('/cam/image_rect/compressed', True), ('/cam/image_raw', False),
-    ('/rect/image', False), ('/cam/direct', False)])
-def test_rectified_topics_are_known_by_their_name(topic, expected):
-    assert is_rectified(topic) is expected
 
 
 def test_wrong_topics_are_refused_before_the_first_frame_is_asked_for(tmp_path):

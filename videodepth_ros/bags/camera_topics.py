@@ -95,10 +95,5 @@ def find_camera_info_topic(topics: Sequence[Topic], image_topic: str) -> Topic |
     return infos[0] if infos else None
 
 
-def is_rectified(image_topic: str) -> bool:
-    """Tell by its name whether a topic has rectified images, as image_proc names them."""
-    return 'rect' in image_topic.removesuffix(_TRANSPORT).rpartition('/')[2].split('_')
-
-
 def _names(topics: Sequence[Topic], types: Sequence[str]) -> str:
     return ' '.join(topic.name for topic in topics if topic.type in types) or 'none'

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from videodepth_ros.bags.camera_topics import CameraTopics, find_camera, is_rectified
+from videodepth_ros.bags.camera_topics import CameraTopics, find_camera
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.errors import BagError, InputError
 from videodepth_ros.frames import Frame
-from videodepth_ros.messages.camera_info import intrinsics_from, rectifier_from
-from videodepth_ros.messages.image import decode_compressed, decode_image, is_compressed
+from videodepth_ros.messages.frame import frame_from, is_rectified
 from videodepth_ros.messages.transforms import stamp_ns
 
 
@@ -39,7 +39,7 @@ def _frames(reader: BagReader, topics: CameraTopics) -> Iterator[Frame]:
     first_error: InputError | None = None
     for recorded_ns, image, info in _with_info(reader, topics):
         try:
-            frame = _frame(recorded_ns, image, info, is_rectified(name))
+            frame = frame_from(image, info, rectify=not is_rectified(name))
         except InputError as error:
             first_error = first_error or error
             rejected += 1
@@ -47,7 +47,7 @@ def _frames(reader: BagReader, topics: CameraTopics) -> Iterator[Frame]:
                         f'{rejected} images of {name} could not be used: {first_error}')
             continue
         used += 1
-        yield frame
+        yield frame if frame.stamp_ns else replace(frame, stamp_ns=recorded_ns)
     if rejected and not used:
         raise BagError(f'none of the {rejected} images of {name} can be used: {first_error}')
 
@@ -84,16 +84,3 @@ def _with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tuple[int, A
 
 def _same_stamp(one: Any, other: Any) -> bool:
     return stamp_ns(one.header.stamp) == stamp_ns(other.header.stamp)
-
-
-def _frame(recorded_ns: int, message: Any, info: Any, already_rectified: bool) -> Frame:
-    """Decode and rectify an image; raises InputError if it or its camera_info cannot be used."""
-    image = decode_compressed(message) if is_compressed(message) else decode_image(message)
-    camera, size = None, (image.shape[1], image.shape[0])
-    if info is not None:
-        camera = intrinsics_from(info, *size)
-        rectifier = None if already_rectified else rectifier_from(info, *size)
-        if rectifier:
-            image = rectifier.rectify(image)
-    return Frame(stamp_ns(message.header.stamp) or recorded_ns, message.header.frame_id, image,
-                 camera)

@@ -47,7 +47,10 @@ class BagReader:
         self._resources = ExitStack()
         try:
             self._files = [self._open(file) for file in self._find_files()]
-        except BaseException:
+        except OSError as error:
+            self._resources.close()
+            raise BagError(f'{path} cannot be opened: {error}') from error
+        except BagError:
             self._resources.close()
             raise
         counts: Counter[tuple[str, str]] = Counter()
@@ -108,10 +111,7 @@ class BagReader:
         """Open one file, unpacked first where rosbag2 compressed it as a whole."""
         if path.suffix == '.zstd':
             folder = Path(self._resources.enter_context(TemporaryDirectory()))
-            try:
-                damage = unpack_file(path, folder / path.stem)
-            except OSError as error:
-                raise BagError(f'{path} cannot be unpacked into {folder}: {error}') from error
+            damage = unpack_file(path, folder / path.stem)
             if damage:
                 self.note(path.name, damage)
             path = folder / path.stem

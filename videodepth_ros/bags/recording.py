@@ -34,17 +34,14 @@ class BagFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a file; raises BagError if it is no recording, or is not to be read by us."""
+        """Open a file; raises BagError if it is no recording, OSError if it cannot be opened."""
         if path.suffix not in SCANS:
             raise BagError(f'{path} is not a recording; give a folder with metadata.yaml, or a '
                            f'file that ends in {", ".join(SCANS)}')
         self.path = path
         self.notes: list[str] = []
         self._scan = SCANS[path.suffix]
-        try:
-            self._reader = _open_index(path)
-        except OSError as error:
-            raise BagError(f'{path} cannot be opened: {error.strerror or error}') from error
+        self._reader = _open_index(path)
         self.channels = self._indexed_channels() if self._reader else self._scanned_channels()
 
     def close(self) -> None:
