@@ -135,6 +135,21 @@ def test_import_again_replaces():
 
 
 @pytest.mark.usefixtures('_small')
+def test_who_reads_meanwhile_keeps_the_old_file(tmp_path):
+    model, file = small_model(SMALL['flashdepth-s']), tmp_path / 'file.pth'
+    torch.save(model.state_dict(), file)
+    import_weights(file)
+    with weights_path(card('flashdepth-s')).open('rb') as reader:
+        before = reader.read()
+        model.pretrained.norm.bias.data += 1
+        torch.save(model.state_dict(), file)
+        import_weights(file)
+        reader.seek(0)
+        assert reader.read() == before
+    assert weights_path(card('flashdepth-s')).read_bytes() != before
+
+
+@pytest.mark.usefixtures('_small')
 def test_a_refused_import_leaves_the_store_as_it_was(tmp_path):
     model, file = small_model(SMALL['flashdepth-s']), tmp_path / 'file.pth'
     torch.save(model.state_dict(), file)
