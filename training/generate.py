@@ -7,7 +7,6 @@ Clip i is of the scene with seed + i. What is there already is kept.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +19,22 @@ FRAME_RATES = (2.0, 4.0, 8.0, 15.0)
 """Frames a second of the clips: slow ones see more of a scene, in fast ones little moves."""
 
 
-@dataclass(frozen=True)
-class ClipPlan:
-    """Size of the clips."""
-
-    frames: int = 6
-    width: int = 256
-    height: int = 192
+SIZES = ((256, 192), (320, 240))
+"""Width and height of the clips, in turn: small ones are cheap, large ones show fine things."""
 
 
 def write_scene(folder: Path, index: int, seed: int, families: tuple[str, ...],
-                plan: ClipPlan) -> None:
+                frames: int) -> None:
     """Render and store clip ``index`` unless it is there."""
     family = families[index % len(families)]
+    width, height = SIZES[index // len(families) % len(SIZES)]
     if clip_path(folder, family, index).exists():
         return
     fps = float(np.random.default_rng((seed, index)).choice(FRAME_RATES))
-    frames = list(render_scene(family, seed + index, plan.frames, plan.width, plan.height, fps))
-    depth_m = np.stack([frame.depth_m for frame in frames])
-    write_clip(folder, family, index, np.stack([frame.image for frame in frames]),
-               canonical_inverse_depth(depth_m, frames[0].camera.fx))
+    shot = list(render_scene(family, seed + index, frames, width, height, fps))
+    depth_m = np.stack([frame.depth_m for frame in shot])
+    write_clip(folder, family, index, np.stack([frame.image for frame in shot]),
+               canonical_inverse_depth(depth_m, shot[0].camera.fx))
 
 
 def main() -> None:
@@ -51,13 +46,12 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of scene 0')
     parser.add_argument('--held-out', action='store_true',
                         help='render the families that are never trained on')
-    parser.add_argument('--frames', type=int, default=ClipPlan.frames)
+    parser.add_argument('--frames', type=int, default=6, help='of each clip')
     arguments = parser.parse_args()
     families = HELD_OUT_FAMILIES if arguments.held_out else TRAINING_FAMILIES
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    plan = ClipPlan(frames=arguments.frames)
     for index in tqdm(range(arguments.first, arguments.clips), unit='clip'):
-        write_scene(arguments.folder, index, arguments.seed, families, plan)
+        write_scene(arguments.folder, index, arguments.seed, families, arguments.frames)
 
 
 if __name__ == '__main__':

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from training.network import predict
 from training.shards import CANONICAL_UNIT, Clip, find_clips
-from videodepth_ros.evaluation.depth import Alignment, DepthPair, DepthReport, evaluate_depth
+from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
+from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.models.flashdepth import FlashDepth
 
 

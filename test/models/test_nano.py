@@ -25,7 +25,8 @@ def test_it_is_as_small_as_it_says(nano: FlashDepth) -> None:
 def test_it_takes_every_size_of_whole_patches(nano: FlashDepth, size: tuple[int, int]) -> None:
     inverse_depth, state = nano.step(torch.randn(2, 3, *size))
     assert inverse_depth.shape == (2, *size)
-    assert (inverse_depth >= 0).all() and inverse_depth.isfinite().all()
+    assert (inverse_depth >= 0).all()
+    assert inverse_depth.isfinite().all()
     assert state.shape == nano.zero_state(2).shape
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from training.shards import canonical_inverse_depth, write_clip
 
-WIDTH, HEIGHT, FRAMES, FX = 112, 96, 6, 90.0
+WIDTH, HEIGHT, FRAMES, FX = 128, 96, 6, 90.0
 
 
 def floor_and_sky(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,7 @@ def test_the_stream_follows_the_seed_and_starts_where_it_is_told(clips: Path) ->
 
 
 def test_no_clips_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match='training.generate'):
+    with pytest.raises(FileNotFoundError, match=r'training\.generate'):
         clips_by_family(tmp_path)
 
 
