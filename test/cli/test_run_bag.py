@@ -5,15 +5,17 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import FAR_M, HEIGHT, NEAR_M, START_NS, WIDTH, write_scene
 
 from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.errors import DeviceError
 from videodepth_ros.messages.image import decode_depth
-from videodepth_ros.messages.transforms import stamp_ns
+from videodepth_ros.messages.transforms import set_stamp, stamp_ns
 
 SLOW_ENGINE = """
 import sys, time
@@ -89,6 +91,22 @@ def test_bad_images_are_counted_with_their_reason_and_the_rest_goes_on(run, inst
     assert '8x8' in facts['rejections'][0]
     assert facts['scale_source'] == 'model'   # there is no calibration
     assert '/videodepth/depth/camera_info' not in facts['topics']
+
+
+def test_images_that_cannot_be_decoded_are_lost_and_said_so(run, instant, tmp_path, capsys):
+    scene = tmp_path / 'scene'
+    with BagWriter(scene) as bag:
+        for k in range(3):
+            message = new_message('sensor_msgs/msg/CompressedImage')
+            set_stamp(message.header.stamp, START_NS + k)
+            content = cv2.imencode('.png', np.ones((HEIGHT, WIDTH, 3), np.uint8))[1]
+            message.format, message.data = 'png', content[:20] if k == 1 else content
+            bag.write('camera/image_raw/compressed', START_NS + k, message)
+    code, facts = run('run-bag', scene, tmp_path / 'out')
+    assert code == 0
+    assert (facts['images'], facts['frames']) == (3, 2)
+    assert '1 images of /camera/image_raw/compressed could not be used' in facts['lost']
+    assert 'lost: ' in capsys.readouterr().out
 
 
 def test_resets_are_told_by_reason(run, instant, tmp_path):

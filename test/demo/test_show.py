@@ -61,7 +61,7 @@ def test_the_demo_leaves_video_picture_bag_and_page(instant, tmp_path, capsys):
     assert 'best vertical gradient' in capsys.readouterr().out
 
     video = cv2.VideoCapture(str(folder / 'depth.webm'))
-    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == facts['frames']
+    assert sum(1 for _ in iter(lambda: video.read()[0], False)) == facts['frames']
     video.release()
     assert cv2.imread(str(folder / 'depth_and_cloud.png')) is not None
     with open_bag(folder / 'bag') as bag:

@@ -116,11 +116,14 @@ def _run(args: argparse.Namespace) -> Outcome:
     finally:
         session.close()
     facts = RunFacts(
-        topics.image.count, tally.frames, round(time.monotonic() - started_s, 3), tally.rate_hz, tally.rejected,
-        tuple(tally.rejections), dict(tally.resets), bag.lost, interruption.happened, args.model,
-        f'{spec.engine} on {spec.device}' if spec else None,
-        f'{spec.width}x{spec.height}' if spec else None, tally.scale_source, dict(tally.topics),
-        (str(Path(args.output)),))
+        images=topics.image.count, frames=tally.frames,
+        seconds=round(time.monotonic() - started_s, 3), rate_hz=tally.rate_hz,
+        rejected=tally.rejected, rejections=tuple(tally.rejections), resets=dict(tally.resets),
+        lost=bag.lost, interrupted=interruption.happened, model=args.model,
+        engine=f'{spec.engine} on {spec.device}' if spec else None,
+        network_size=f'{spec.width}x{spec.height}' if spec else None,
+        scale_source=tally.scale_source, topics=dict(tally.topics),
+        outputs=(str(Path(args.output)),))
     print('\n'.join(_lines(facts)))
     return outcome(facts, ok=not interruption.happened)
 

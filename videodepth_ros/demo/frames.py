@@ -47,10 +47,15 @@ class DemoFrame:
 
 @dataclass(frozen=True)
 class DemoFrames:
-    """The frames of a recording that belong to a sample; can be gone through again."""
+    """The frames of a recording that belong to a sample; can be gone through again.
+
+    started_ns  stamp of the first message after the warm-up
+    offset_ns   stamp in the recording minus stamp in the sample
+    """
 
     sample: Path
     recording: Path
+    started_ns: int
     offset_ns: int
 
     def __iter__(self) -> Iterator[DemoFrame]:
@@ -100,8 +105,9 @@ def merge(frames: DemoFrames, path: Path) -> None:
     with (open_bag(frames.sample) as sample, open_bag(frames.recording) as recording,
           BagWriter(path) as writer):
         moved = (_moved(*each, frames.offset_ns) for each in sample.messages())
-        for topic, recorded_ns, message in heapq.merge(moved, recording.messages(),
-                                                       key=lambda each: each[1]):
+        heard = (each for each in recording.messages()
+                 if stamp_ns(each[2].header.stamp) >= frames.started_ns)
+        for topic, recorded_ns, message in heapq.merge(moved, heard, key=lambda each: each[1]):
             writer.write(topic, recorded_ns, message)
 
 

@@ -7,7 +7,9 @@ colour is a change of depth. For looking only: no program should read depth from
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ Depth = NDArray[np.float32]
 
 UNKNOWN_GREY = 70
 BACKGROUND = 24
+DISTANCE = 3.0   # of the viewpoint, in extents of the cloud
 LABEL_HEIGHT_PX = 26
 
 
@@ -88,7 +91,8 @@ def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
     for picture in pictures:
         if video is None:
             size = (picture.shape[1], picture.shape[0])
-            video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'VP80'), rate_hz, size)
+            with _silent_stderr():   # it says that webm has no such tag, and writes it
+                video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'VP80'), rate_hz, size)
             if not video.isOpened():
                 raise BagError(f'{path}: this OpenCV cannot write VP8 in webm; '
                                'install opencv-python-headless')
@@ -97,6 +101,19 @@ def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
     if video is not None:
         video.release()
     return count
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep C++ code from writing to standard error."""
+    saved = os.dup(2)
+    with open(os.devnull, 'w') as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def write_picture(path: Path, picture: Image) -> None:
@@ -142,7 +159,7 @@ def render_cloud(points: Depth, colours: Image, width: int, height: int, view: V
     picture = np.full((height, width, 3), BACKGROUND, np.uint8)
     turned = _turn(np.radians(view.yaw_deg), np.radians(view.pitch_deg))
     seen = (points[known].astype(np.float64) - view.centre_m) @ turned.T / view.extent_m
-    seen[:, 2] += 2.6
+    seen[:, 2] += DISTANCE
     in_front = seen[:, 2] > 0.3
     seen, colours = seen[in_front], colours[known][in_front]
     pixels = seen[:, :2] / seen[:, 2:] * (1.15 * width) + [width / 2, height / 2]

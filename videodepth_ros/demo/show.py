@@ -62,7 +62,7 @@ def run_demo(folder: Path, sample: Path, settings: DemoSettings,
     logs.mkdir(parents=True, exist_ok=True)
     tell('starting the live node, a recorder and a camera ...')
     live = play_live(sample, recording, logs, settings.seconds, settings.model, settings.engine)
-    frames = DemoFrames(sample, recording, live.offset_ns)
+    frames = DemoFrames(sample, recording, live.started_ns, live.offset_ns)
     tell('comparing with the truth ...')
     reports = [evaluate_depth(frames.pairs(), alignment) for alignment in Alignment]
     tell('drawing ...')
