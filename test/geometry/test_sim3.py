@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videodepth_ros.geometry.sim3 import (
+    Sim3,
+    fit,
+    rotation_from_vector,
+    skew,
+    vector_from_rotation,
+)
+
+SEEDS = st.integers(0, 10_000)
+
+
+def some(rng, count=4):
+    return Sim3(np.exp(rng.normal(size=count)), rotation_from_vector(rng.normal(size=(count, 3))),
+                rng.normal(size=(count, 3)))
+
+
+@given(SEEDS)
+def test_composition_is_one_after_the_other(seed):
+    rng = np.random.default_rng(seed)
+    first, second, points = some(rng), some(rng), rng.normal(size=(4, 3, 6))
+    np.testing.assert_allclose((second @ first).apply(points), second.apply(first.apply(points)))
+
+
+@given(SEEDS)
+def test_inverse_undoes(seed):
+    rng = np.random.default_rng(seed)
+    T, points = some(rng), rng.normal(size=(4, 3, 6))
+    np.testing.assert_allclose(T.inverse().apply(T.apply(points)), points, atol=1e-12)
+
+
+@given(SEEDS)
+def test_adjoint_carries_twists_through(seed):
+    rng = np.random.default_rng(seed)
+    T, twist, still = some(rng), 1e-6 * rng.normal(size=(4, 7)), Sim3.identity(4)
+    points = rng.normal(size=(4, 3, 6))
+    carried = (T.adjoint() @ twist[..., None])[..., 0]
+    before = (T @ still.moved(twist)).apply(points)
+    after = T.moved(carried).apply(points)
+    np.testing.assert_allclose(after, before, atol=1e-9)   # second order in the twist
+
+
+def test_a_twist_moves_points_to_first_order():
+    point, twist = np.array([1.0, 2.0, 3.0]), 1e-6 * np.arange(1.0, 8.0)
+    moved = Sim3.identity(1).moved(twist[None]).apply(point[None, :, None])[0, :, 0]
+    change = twist[:3] + np.cross(twist[3:6], point) + twist[6] * point
+    np.testing.assert_allclose(moved - point, change, rtol=1e-4)
+
+
+@pytest.mark.parametrize('angle', [0.0, 1e-12, 1e-7, 1e-3, 1.0, 3.0])
+def test_rotation_vectors_return(angle):
+    vector = angle * np.array([2.0, -1.0, 2.0]) / 3
+    np.testing.assert_allclose(vector_from_rotation(rotation_from_vector(vector)), vector,
+                               rtol=1e-6, atol=1e-15)
+
+
+def test_skew_is_the_cross_product():
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([-2.0, 0.5, 4.0])
+    np.testing.assert_allclose(skew(a) @ b, np.cross(a, b))
+
+
+@given(SEEDS)
+def test_fit_finds_the_similarity_and_heeds_weights(seed):
+    rng = np.random.default_rng(seed)
+    T, source = some(rng, 1)[0], rng.normal(size=(3, 20))
+    target, weight = T.apply(source), np.ones(20)
+    target[:, 3], weight[3] = 100.0, 0.0
+    found = fit(source, target, weight)
+    np.testing.assert_allclose(found.apply(source[:, :3]), target[:, :3], atol=1e-9)
+    assert np.linalg.det(found.rotation) == pytest.approx(1)
+
+
+def test_fit_of_one_place_keeps_the_scale():
+    found = fit(np.ones((3, 5)), np.full((3, 5), 2.0), np.ones(5))
+    assert found.scale == 1
+    np.testing.assert_allclose(found.apply(np.ones((3, 1)))[:, 0], 2.0)
+
+
+def test_rigid_part_round_trips():
+    T = some(np.random.default_rng(0)).rigid
+    np.testing.assert_array_equal(Sim3.from_rigid(T).rigid, T)
