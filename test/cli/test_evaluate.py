@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from conftest import START_NS, truth_m, write_scene
+from small_bag import START_NS, truth_m, write_scene
 
 from videodepth_ros.bags.writer import BagWriter
 

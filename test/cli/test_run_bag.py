@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import FAR_M, HEIGHT, NEAR_M, START_NS, WIDTH, write_scene
+from small_bag import FAR_M, HEIGHT, NEAR_M, START_NS, WIDTH, write_scene
 
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import new_message
