@@ -55,9 +55,20 @@ def test_wrong_usage_exits_with_two(arguments, capsys):
     assert 'usage: videodepth' in capsys.readouterr().err
 
 
-def test_json_that_cannot_be_written_is_a_failure(tmp_path, capsys):
-    assert main(['weights', '--json', str(tmp_path / 'no' / 'folder.json')]) == 1
-    assert 'videodepth: error: ' in capsys.readouterr().err
+def test_json_that_cannot_be_written_is_told_before_the_work_begins(tmp_path, capsys):
+    for path in (tmp_path / 'no' / 'folder.json', tmp_path):
+        with pytest.raises(SystemExit) as exit_info:
+            main(['weights', '--json', str(path)])
+        assert exit_info.value.code == 2
+        assert 'no file in a folder that exists' in capsys.readouterr().err
+
+
+def test_ctrl_c_is_a_failure_without_a_traceback(run, monkeypatch):
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('videodepth_ros.bags.reader.open_bag', interrupt)
+    assert run('eval', 'a', 'b') == (1, {'error': 'interrupted'})
 
 
 def test_weights_list_states_licences(run, capsys):

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_json(args.json, outcome.json)
         return OK if outcome.ok else FAILED
     except KeyboardInterrupt:
-        return _fail('stopped before anything was done', None)
+        return _fail('interrupted', args.json)
     except (VideoDepthError, OSError) as error:
         return _fail(' '.join(str(error).split()), args.json)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def add_command(commands: Commands, name: str, summary: str, details: str = '',
         name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f'{summary[0].upper()}{summary[1:]}.\n{details}',
         epilog=f'examples:\n{lines}' if examples else None)
-    parser.add_argument('--json', metavar='FILE', help='also write the results as JSON')
+    parser.add_argument('--json', metavar='FILE', type=new_file,
+                        help='also write the results as JSON')
     return parser
 
 
@@ -37,6 +39,14 @@ def engine_name(text: str) -> str:
     from videodepth_ros.engines.open import ENGINES
     if text not in ENGINES:
         raise argparse.ArgumentTypeError(f'{text!r} is not one of {", ".join(ENGINES)}')
+    return text
+
+
+def new_file(text: str) -> str:
+    """Parse the name of a file to write; its folder must be there before the work begins."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f'{text!r} is no file in a folder that exists')
     return text
 
 

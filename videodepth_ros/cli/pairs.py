@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from videodepth_ros.bags.camera_topics import IMAGE, find_topic
 from videodepth_ros.bags.reader import BagReader
@@ -46,9 +47,12 @@ class DepthPairs:
     true_topic: str
 
     def __iter__(self) -> Iterator[DepthPair]:
-        """Read both bags once."""
-        for predicted, truth in matched(_forwards(self.predicted, self.predicted_topic),
-                                        _forwards(self.truth, self.true_topic)):
+        """Read both bags once, with a progress bar."""
+        both = matched(_forwards(self.predicted, self.predicted_topic),
+                       _forwards(self.truth, self.true_topic))
+        total = min(self.predicted.count([self.predicted_topic]),
+                    self.truth.count([self.true_topic]))
+        for predicted, truth in tqdm(both, total=total, unit='frame', disable=None, leave=False):
             yield DepthPair(stamp_ns(truth.header.stamp), decode_depth(predicted),
                             decode_depth(truth))
 
