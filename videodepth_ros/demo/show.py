@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,7 +32,7 @@ from videodepth_ros.evaluation.depth import evaluate_depth
 from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 
-PANEL_PX = (480, 360)
+VIDEO_PANEL_PX, PICTURE_PANEL_PX = (400, 300), (480, 360)
 CLOUD_STRIDE = 2
 VIDEO, PICTURE, BAG = 'depth.webm', 'depth_and_cloud.png', 'bag'
 PAGE, FACTS = 'summary.md', 'summary.json'
@@ -63,12 +64,14 @@ def run_demo(folder: Path, sample: Path, settings: DemoSettings,
     tell('starting the live node, a recorder and a camera ...')
     live = play_live(sample, recording, logs, settings.seconds, settings.model, settings.engine)
     frames = DemoFrames(sample, recording, live.started_ns, live.offset_ns)
-    tell('comparing with the truth ...')
-    reports = [evaluate_depth(frames.pairs(), alignment) for alignment in Alignment]
-    tell('drawing ...')
+    tell('drawing, and comparing with the truth ...')
     colours = colour_range(frame.truth_m for frame in frames)
-    write_video(folder / VIDEO, (_panels(frame, colours) for frame in frames),
-                settings.rate_hz * len(live.depth_ages_ms()) / live.frames)
+    with ThreadPoolExecutor(1) as pool:
+        video = pool.submit(write_video, folder / VIDEO,
+                            (_panels(frame, colours, VIDEO_PANEL_PX) for frame in frames),
+                            settings.rate_hz * len(live.depth_ages_ms()) / live.frames)
+        reports = [evaluate_depth(frames.pairs(), alignment) for alignment in Alignment]
+        video.result()
     write_picture(folder / PICTURE, _poster(frames, colours, len(live.depth_ages_ms())))
     merge(frames, bag)
     shutil.rmtree(recording)
@@ -79,20 +82,20 @@ def run_demo(folder: Path, sample: Path, settings: DemoSettings,
     return facts
 
 
-def _panels(frame: DemoFrame, colours: ColourRange) -> NDArray[np.uint8]:
-    """Return image, depth and truth beside each other."""
+def _panels(frame: DemoFrame, colours: ColourRange, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return image, depth and truth beside each other, each of ``size``."""
     scale = f'{colours.near_m:.1f} m red to {colours.far_m:.1f} m blue'
     return side_by_side([
-        ('camera', resized(frame.image, *PANEL_PX)),
-        (f'depth: {scale}', resized(colourise(frame.depth_m, colours), *PANEL_PX)),
-        ('truth', resized(colourise(frame.truth_m, colours), *PANEL_PX))])
+        ('camera', resized(frame.image, *size)),
+        (f'depth: {scale}', resized(colourise(frame.depth_m, colours), *size)),
+        ('truth', resized(colourise(frame.truth_m, colours), *size))])
 
 
 def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.uint8]:
     """Return a frame two thirds through: its panels, and below them both clouds from the side."""
     frame = next(islice(frames, 2 * count // 3, None))
     camera = frames.camera()
-    top = _panels(frame, colours)
+    top = _panels(frame, colours, PICTURE_PANEL_PX)
     if camera is None:
         return top
     width, height = top.shape[1] // 2, top.shape[1] // 3
