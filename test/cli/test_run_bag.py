@@ -109,6 +109,17 @@ def test_images_that_cannot_be_decoded_are_lost_and_said_so(run, instant, tmp_pa
     assert 'lost: ' in capsys.readouterr().out
 
 
+def test_a_truncated_bag_yields_what_is_readable_and_says_what_was_lost(run, instant, tmp_path):
+    scene = write_scene(tmp_path / 'scene', frames=20)
+    recording = next(scene.glob('*.mcap'))
+    recording.write_bytes(recording.read_bytes()[:recording.stat().st_size // 2])
+    code, facts = run('run-bag', scene, tmp_path / 'out')
+    assert code == 0
+    assert 0 < facts['frames'] < 20
+    assert facts['lost']
+    assert len(messages(tmp_path / 'out', '/videodepth/depth/image')) == facts['frames']
+
+
 def test_resets_are_told_by_reason(run, instant, tmp_path):
     scene = tmp_path / 'scene'
     with BagWriter(scene) as bag:
