@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -62,6 +63,19 @@ def test_many_activations_leave_nothing_behind(rig):
         assert rig.node.trigger_activate().name == 'SUCCESS'
     assert len(depth_threads()) == 1
     assert len(os.listdir('/proc/self/fd')) <= descriptors + 2
+
+
+def test_an_inactive_node_leaves_the_processor_alone(make_rig):
+    rig = make_rig()
+    rig.node.trigger_configure()
+    (thread,) = depth_threads()
+
+    def used_s() -> float:
+        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+
+    begin_s, before_s = time.monotonic(), used_s()
+    rig.until(lambda: time.monotonic() - begin_s > 0.5)
+    assert used_s() - before_s < 0.1
 
 
 def test_weights_that_are_missing_stop_configure(make_rig, monkeypatch):

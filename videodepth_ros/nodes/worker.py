@@ -75,12 +75,15 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        mailbox = self.stream.mailbox
         while not self._stopping.is_set():
-            arrival = self.stream.mailbox.take(LOOK_UP_S)
+            arrival = mailbox.take(LOOK_UP_S)
             try:
                 if arrival is not None:
                     self._serve(arrival)
-                elif not self.stream.mailbox.closed:
+                elif mailbox.closed:
+                    self._stopping.wait(LOOK_UP_S)   # a closed mailbox answers at once
+                else:
                     self._open_ahead()
             except Exception as error:  # the border of the thread: whatever it is, the node tells
                 self._fail(error)
