@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
-MAX_ZOOM = 1.9
+MAX_ZOOM = 1.6
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def random_look(rng: Generator) -> Look:
         gamma=float(np.exp(rng.normal(0, 0.25))),
         contrast=float(np.exp(rng.normal(0, 0.15))),
         saturation=float(rng.uniform(0, 0.2) if rng.random() < 0.06 else rng.uniform(0.5, 1.4)),
-        blur_px=float(rng.uniform(0.4, 1.2) if rng.random() < 0.3 else 0),
-        noise=float(rng.uniform(1, 10) if rng.random() < 0.5 else 0),
-        jpeg_quality=int(rng.integers(30, 95)) if rng.random() < 0.4 else 100)
+        blur_px=float(rng.uniform(0.4, 1.2) if rng.random() < 0.2 else 0),
+        noise=float(rng.uniform(1, 8) if rng.random() < 0.35 else 0),
+        jpeg_quality=int(rng.integers(30, 95)) if rng.random() < 0.3 else 100)
 
 
 def _noisy(image: Image, sigma: float, rng: Generator) -> Image:

@@ -56,13 +56,14 @@ class Recipe:
 
 
 SMALL: Size = (176, 128)
-MIDDLE: Size = (256, 192)
-FULL: Size = (320, 240)
+MEDIUM: Size = (208, 160)
+LARGE: Size = (256, 192)
 
 RECIPE = Recipe(phases=(
-    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, (208, 160))), 4000, 1e-3, 8e-4),
-    Phase('images', BatchPlan(16, 1, (MIDDLE,)), 3200, 7e-4, 2.5e-4),
-    Phase('clips', BatchPlan(3, 6, (MIDDLE, MIDDLE, FULL)), 2000, 3e-4, 1e-5, freeze_norms=True),
+    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, MEDIUM)), 4000, 1e-3, 8e-4),
+    Phase('large images', BatchPlan(16, 1, (LARGE,)), 1800, 7e-4, 6e-4),
+    Phase('images', BatchPlan(16, 1, (SMALL, MEDIUM, MEDIUM, LARGE)), 3600, 6e-4, 1.5e-4),
+    Phase('clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 2500, 2e-4, 5e-6, freeze_norms=True),
 ))
 
 

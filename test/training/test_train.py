@@ -56,6 +56,15 @@ def test_a_run_goes_on_where_it_was_stopped(run_folder: Path, clips: Path) -> No
     assert run.step == 43
 
 
+def test_the_same_seed_and_clips_give_the_same_weights(clips: Path, tmp_path: Path) -> None:
+    short = replace(RECIPE, phases=(replace(RECIPE.phases[0], steps=3), RECIPE.phases[1]))
+    torch.set_num_threads(1)
+    for name in ('once', 'again'):
+        Run(short, clips, tmp_path / 'none', tmp_path / name).train()
+    assert (export_weights(tmp_path / 'once', tmp_path / 'once.safetensors')
+            == export_weights(tmp_path / 'again', tmp_path / 'again.safetensors'))
+
+
 def test_what_is_trained_has_the_names_of_what_is_shipped() -> None:
     trained, shipped = new_network(0).state_dict(), FlashDepth(NANO).state_dict()
     assert {k: v.shape for k, v in trained.items()} == {k: v.shape for k, v in shipped.items()}
