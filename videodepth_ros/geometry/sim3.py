@@ -8,6 +8,7 @@ transform from the left, so that a point y moves by v + w x y + s y to first ord
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,13 @@ class Sim3:
     def from_rigid(cls, T: Array) -> Sim3:
         """Return rigid transforms (..., 4, 4) as similarities of scale 1."""
         return cls(np.ones(T.shape[:-2]), T[..., :3, :3].copy(), T[..., :3, 3].copy())
+
+    @classmethod
+    def stack(cls, transforms: Sequence[Sim3]) -> Sim3:
+        """Return single transforms as one batch."""
+        return cls(np.array([T.scale for T in transforms]),
+                   np.array([T.rotation for T in transforms]),
+                   np.array([T.translation for T in transforms]))
 
     @property
     def rigid(self) -> Array:

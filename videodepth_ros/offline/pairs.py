@@ -66,6 +66,15 @@ class PointMapPair:
         return self.points_i.shape[0], self.points_i.shape[1]
 
 
+def thinned(pair: PointMapPair, stride: int) -> PointMapPair:
+    """Return every ``stride``-th row and column of a pair, copied, and without its flow."""
+    def thin(values: Array) -> Array:
+        return values[::stride, ::stride].copy()
+
+    return PointMapPair(pair.i, pair.j, thin(pair.points_i), thin(pair.points_j),
+                        thin(pair.confidence_i), thin(pair.confidence_j))
+
+
 class PairProvider(Protocol):
     """Makes the point maps of pairs of frames of one recording."""
 
