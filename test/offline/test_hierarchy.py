@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.room import CAMERA, Room, depth, rounds, walk
+from videodepth_ros.evaluation.trajectory import umeyama
+from videodepth_ros.offline.alignment import Settings
+from videodepth_ros.offline.hierarchy import HierarchySettings, align_keys, refine
+from videodepth_ros.offline.plan import plan
+from videodepth_ros.offline.priors import Priors, ScaleFrom
+
+QUICK = Settings(camera=CAMERA, pixels=400, smoothing=0, translation_smoothing=0)
+SETTINGS = HierarchySettings(QUICK, QUICK)
+
+
+def refined(poses, settings=SETTINGS, priors=None, noise=0.02, **layout):
+    clips = list(refine(Room(poses, noise), plan(len(poses), **layout), settings,
+                        priors or Priors()))
+    assert [frame for clip in clips for frame in clip.frames] == list(range(len(poses)))
+    return (np.concatenate([clip.T_world_cam for clip in clips]),
+            np.concatenate([clip.depth for clip in clips]), clips)
+
+
+def ate(T, poses, **how):
+    fit = umeyama(T[:, :3, 3], poses[:, :3, 3], **{'with_scale': True, **how})
+    return np.linalg.norm(fit.apply(T[:, :3, 3]) - poses[:, :3, 3], axis=1).max()
+
+
+def scales(found, poses):
+    return np.array([np.median(depth(T) / d) for T, d in zip(poses, found, strict=True)])
+
+
+@pytest.mark.parametrize('frames', [1, 2, 5, 13])
+def test_short_recordings_come_out_whole(frames):
+    poses = walk(frames)
+    T, found, _ = refined(poses, noise=0.0, clip=4)
+    scale = scales(found, poses)
+    np.testing.assert_allclose(scale, scale.mean(), rtol=5e-3)
+    np.testing.assert_allclose(scale.mean() * T[:, :3, 3], poses[:, :3, 3] - poses[0, :3, 3],
+                               atol=5e-3)
+
+
+def test_clips_agree_on_scale_and_place():
+    poses = rounds(20)
+    T, found, _ = refined(poses, clip=6)
+    scale = scales(found, poses)
+    assert scale.std() / scale.mean() < 0.01
+    assert ate(T, poses) < 0.05
+
+
+def test_an_unknown_focal_length_is_that_of_the_keyframes():
+    free = replace(QUICK, camera=None)
+    _, _, clips = refined(walk(13), HierarchySettings(free, free), noise=0.01, clip=4)
+    assert len({clip.cameras[0].fx for clip in clips}) == 1
+    assert clips[0].cameras[0].fx == pytest.approx(CAMERA.fx, rel=0.02)
+
+
+def test_known_poses_of_some_frames_place_all_of_them():
+    poses = rounds(16)
+    known = poses.copy()
+    known[1::2] = np.nan
+    T, found, clips = refined(poses, priors=Priors(T_world_cam=known), clip=8, noise=0.005)
+    assert {clip.scale_from for clip in clips} == {ScaleFrom.POSES}
+    np.testing.assert_allclose(T[:, :3, 3], poses[:, :3, 3], atol=0.05)
+    np.testing.assert_allclose(scales(found, poses), 1, atol=0.02)
+
+
+def test_a_loop_closes():
+    poses = rounds(121)
+
+    def error(loops):
+        layout = plan(121, clip=10, window=1, loops=loops)
+        pairs = Room(poses, 0.05).pairs(layout.key_edges)
+        T = align_keys(pairs, layout, QUICK).alignment.T_world_cam
+        return ate(T, poses[list(layout.keys)])
+
+    assert error([(0, 110)]) < 0.7 * error([])
