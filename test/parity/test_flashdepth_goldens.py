@@ -12,7 +12,8 @@ import torch
 from flashdepth_goldens import CONFIGS, golden, model_of, weight
 from numpy.testing import assert_array_equal
 
-from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth, shapes_of
+from videodepth_ros.models.checkpoint import shapes_of
+from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.preprocess import official_input, official_size
 
 FLOAT32_GATE = 5e-5    # float32 against float64 of the official code differ by up to 4.4e-6

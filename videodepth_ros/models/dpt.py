@@ -49,7 +49,7 @@ class DPT(nn.Module):
         self.projects = nn.ModuleList(
             nn.Conv2d(c, d, 1) for c, d in zip(encoder.channels, config.channels, strict=True))
         self.resize_layers = nn.ModuleList(
-            _resize_layer(channels, given / wanted) for channels, given, wanted
+            resize_layer(channels, given / wanted) for channels, given, wanted
             in zip(config.channels, encoder.strides, strides, strict=True))
         dim = config.dim
         self.scratch = nn.ModuleDict()
@@ -115,7 +115,7 @@ class ResidualConv(nn.Module):
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
-def _resize_layer(channels: int, factor: float) -> nn.Module:
+def resize_layer(channels: int, factor: float) -> nn.Module:
     """Return the learned resize by a factor: 4 and 2 enlarge, 1 does nothing, 1/2 halves."""
     if factor in (2, 4):
         side = int(factor)

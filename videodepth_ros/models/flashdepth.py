@@ -10,16 +10,14 @@ are named as in the published checkpoints, so that their state dicts load unchan
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from videodepth_ros.errors import InputError, ModelError
+from videodepth_ros.errors import InputError
+from videodepth_ros.models.checkpoint import load_strictly
 from videodepth_ros.models.dpt import DPT, DPTConfig
 from videodepth_ros.models.fusion import HybridConfig, HybridFusion, Teacher
 from videodepth_ros.models.mamba import MambaConfig, TemporalMamba
@@ -131,54 +129,4 @@ def load_flashdepth(config: FlashDepthConfig, path: Path | str) -> FlashDepth:
     path    a published ``.pth``, with or without its ``model`` key, or a ``.safetensors``
     raises  ModelError where the file cannot be read or is not exactly of this variant
     """
-    weights = read_weights(Path(path))
-    with torch.device('meta'):   # without storage: every tensor comes from the file
-        model = FlashDepth(config)
-    problem = mismatch(shapes_of(model.state_dict()), shapes_of(weights))
-    if problem:
-        raise ModelError(f'{path} does not hold the weights of this variant: {problem}')
-    model.load_state_dict(weights, assign=True)
-    return model.float().requires_grad_(True).eval()
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint by name, on the CPU; no code of the file is run.
-
-    raises  ModelError where the file cannot be read or holds something else
-    """
-    try:
-        if path.suffix == '.safetensors':
-            return load_file(path)
-        content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,
-            SafetensorError) as error:
-        raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
-    if isinstance(content, dict) and isinstance(content.get('model'), dict):
-        content = content['model']
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ModelError(f'{path} is not a state dict: it must map names to tensors, '
-                         "at the top or under 'model'")
-    return dict(content)
-
-
-Shapes = dict[str, tuple[int, ...]]
-"""Shape of each tensor by name, inside the models floor."""
-
-
-def shapes_of(tensors: dict[str, Tensor]) -> Shapes:
-    """Shape of each tensor by name."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def mismatch(wanted: Shapes, found: Shapes) -> str | None:
-    """Say in one line how ``found`` differs from ``wanted``; None where it does not."""
-    facts = []
-    for verb, names in (('lacks', wanted.keys() - found.keys()),
-                        ('has besides', found.keys() - wanted.keys())):
-        if names:
-            facts.append(f'{verb} {len(names)} tensors, such as {min(names)}')
-    bent = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
-    if bent:
-        facts.append(f'{len(bent)} have another shape, such as {bent[0]} with {found[bent[0]]} '
-                     f'instead of {wanted[bent[0]]}')
-    return '; '.join(facts) or None
+    return load_strictly(lambda: FlashDepth(config), Path(path))

@@ -9,15 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from videodepth_ros.errors import ConfigError, ModelError
+from videodepth_ros.models.checkpoint import mismatch, read_weights, shapes_of
 from videodepth_ros.models.flashdepth import (
     FLASHDEPTH_FULL,
     FLASHDEPTH_L,
     FLASHDEPTH_S,
     FlashDepth,
     FlashDepthConfig,
-    mismatch,
-    read_weights,
-    shapes_of,
 )
 from videodepth_ros.models.nano import NANO
 
