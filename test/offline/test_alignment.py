@@ -19,6 +19,12 @@ FREE = Settings(smoothing=0, translation_smoothing=0, pixels=400, tolerance=1e-7
 KNOWN = replace(FREE, camera=CAMERA)
 
 
+def unsure(one):
+    """The same pair, worth nothing."""
+    return replace(one, confidence_i=np.ones((32, 48), np.float32),
+                   confidence_j=np.zeros((32, 48), np.float32))
+
+
 def errors(result, poses):
     """Largest error of centres and rotations after one scale, and of depth; metres, radians."""
     truth = np.linalg.inv(poses[0]) @ poses
@@ -158,6 +164,9 @@ def test_no_other_state_nearby_costs_less():
 
 @pytest.mark.parametrize('wrong, error, says', [
     ({'pairs': []}, InputError, 'no pairs'),
+    ({'pairs': [unsure(pair(walk(2), 0, 1))]}, InputError, 'confidence above 1'),
+    ({'pairs': pairs(walk(4), [(0, 1), (1, 2), (0, 3)], flow=True),
+      'settings': replace(KNOWN, window=2)}, ConfigError, r'flow .*\(0, 3\)'),
     ({'pairs': [pair(walk(4), 0, 1), pair(walk(4), 2, 3)]}, InputError, r'frames \[2, 3\]'),
     ({'settings': Settings(camera=Intrinsics(9, 9, 9.0, 9.0, 4.0, 4.0))}, ConfigError, '9x9'),
     ({'settings': Settings(focal=FocalModel.KNOWN)}, ConfigError, 'no camera'),

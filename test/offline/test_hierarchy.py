@@ -79,3 +79,27 @@ def test_a_loop_closes():
         return ate(T, poses[list(layout.keys)])
 
     assert error([(0, 110)]) < 0.7 * error([])
+
+
+def test_smoothing_does_not_outgrow_the_pairs():
+    poses = rounds(160)
+    layout = plan(160, clip=8, window=2)
+    pairs = Room(poses).pairs(layout.key_edges)
+    T = align_keys(pairs, layout, replace(SETTINGS.keys, smoothing=0.01,
+                                          translation_smoothing=0.01)).alignment.T_world_cam
+    assert ate(T, poses[list(layout.keys)]) < 0.25
+
+
+def test_a_false_loop_does_little_harm():
+    poses = rounds(80)
+    layout = plan(80, clip=10, loops=[(0, 60)])
+    lied_to = poses.copy()
+
+    def error(false):
+        lied_to[60] = poses[33] if false else poses[60]
+        honest = {pair.edge: pair for pair in Room(poses).pairs(layout.key_edges)}
+        lies = {pair.edge: pair for pair in Room(lied_to).pairs([(0, 60), (60, 0)])}
+        T = align_keys((honest | lies).values(), layout, QUICK).alignment.T_world_cam
+        return ate(T, poses[list(layout.keys)])
+
+    assert error(True) < error(False) + 0.05

@@ -37,7 +37,7 @@ from videodepth_ros.offline.priors import (
     settled,
     smoothing_factors,
 )
-from videodepth_ros.offline.problem import FLOOR, Point, Problem, unit_of, with_measured
+from videodepth_ros.offline.problem import FLOOR, Cost, Point, Problem, unit_of, with_measured
 from videodepth_ros.offline.unknowns import FocalModel, State, Unknowns
 
 Array = NDArray[np.float32]
@@ -90,6 +90,7 @@ class Alignment:
     cameras       intrinsics of every frame
     T_world_pair  (E, 4, 4) float64, rigid; pair_scale (E,) float64, applied to points first
     moving        (N, h, w) bool, what moves by itself; None without flow
+    cost          on the finest grid of step 2; `objective.py` gives it over every pixel
     """
 
     T_world_cam: Array64
@@ -99,6 +100,7 @@ class Alignment:
     pair_scale: Array64
     moving: Mask | None
     scale_from: ScaleFrom
+    cost: Cost
 
 
 def align(pairs: Sequence[PointMapPair], settings: Settings = AS_PUBLISHED,
@@ -114,21 +116,23 @@ def align(pairs: Sequence[PointMapPair], settings: Settings = AS_PUBLISHED,
                         hold_first=not len(priors.posed), window=settings.window)
     strides = _strides(seen, settings)
     views = [seen.at(n, strides[0]) for n in range(seen.frames)]
+    if not any(view.weight.any() for view in views):
+        raise InputError('no point of any pair is known with a confidence above 1')
     camera = settings.camera
     state = initial_state(seen, views, camera.fx if camera and focal is FocalModel.KNOWN else None,
                           camera.fy / camera.fx if camera else 1.0,
                           shared_focal=focal is FocalModel.SHARED)
-    state, scale_from = settled(state, priors, _measured(views, state))
+    state, _ = settled(state, priors, _measured(views, state))
     masks = None
     for level, stride in enumerate(strides):
         views = [seen.at(n, stride, None if masks is None else masks[n])
                  for n in range(seen.frames)]
         problem = _problem(views, unknowns, settings, priors, len(pairs), flow=level > 0)
-        state = minimise(problem, unknowns, state, settings).state
-        state, scale_from = settled(state, priors, _measured(views, state))
+        found = minimise(problem, unknowns, state, settings)
+        state, scale_from = settled(found.state, priors, _measured(views, found.state))
         if seen.has_flow and masks is None:
             masks = _moving(seen, state)
-    return _result(seen, state, settings, priors, masks, scale_from)
+    return _result(seen, state, priors, masks, scale_from, found.cost)
 
 
 def minimise(problem: Problem, unknowns: Unknowns, state: State, settings: Settings) -> Point:
@@ -156,6 +160,8 @@ def _observations(pairs: Sequence[PointMapPair], settings: Settings, priors: Pri
     if odd:
         raise InputError(f'pairs {odd[:4]} are not of {w}x{h} pixels as the first one is; bring '
                          'all frames to one size')
+    if settings.window is not None:
+        _check_window(pairs, priors, settings.window)
     camera = settings.camera
     if camera is not None and (camera.width, camera.height) != (w, h):
         raise ConfigError(f'the camera is {camera.width}x{camera.height} and the point maps are '
@@ -164,6 +170,15 @@ def _observations(pairs: Sequence[PointMapPair], settings: Settings, priors: Pri
     seen = Observations(pairs, center, priors.depth_m)
     priors.check(seen.frames, (h, w))
     return seen
+
+
+def _check_window(pairs: Sequence[PointMapPair], priors: Priors, window: int) -> None:
+    """Refuse what would tie two cameras directly that are further apart than the window."""
+    far = [pair.edge for pair in pairs if pair.flow is not None and abs(pair.i - pair.j) > window]
+    far += [(step.i, step.j) for step in priors.odometry if abs(step.i - step.j) > window]
+    if far:
+        raise ConfigError(f'flow or odometry joins frames {far[:4]}, further apart than the '
+                          f'window of {window} frames; leave it out, or widen the window')
 
 
 def _focal_model(settings: Settings) -> FocalModel:
@@ -227,8 +242,8 @@ def _moving(seen: Observations, state: State) -> Mask:
     return masks
 
 
-def _result(seen: Observations, state: State, settings: Settings, priors: Priors,
-            masks: Mask | None, scale_from: ScaleFrom) -> Alignment:
+def _result(seen: Observations, state: State, priors: Priors, masks: Mask | None,
+            scale_from: ScaleFrom, cost: Cost) -> Alignment:
     """Find the depth of every pixel, frame by frame, and gather everything."""
     depth = np.empty((seen.frames, *seen.shape), np.float32)
     for frame in range(seen.frames):
@@ -236,4 +251,4 @@ def _result(seen: Observations, state: State, settings: Settings, priors: Priors
         depth[frame] = found.reshape(seen.shape)
     cameras = tuple(_intrinsics(seen, state, frame) for frame in range(seen.frames))
     return Alignment(state.cameras.rigid, depth, cameras, state.pairs.rigid, state.pairs.scale,
-                     masks, scale_from)
+                     masks, scale_from, cost)

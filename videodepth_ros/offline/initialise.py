@@ -121,7 +121,7 @@ def _camera(observations: Observations, view: FrameView, world: Array, focal: fl
             placed = _fit(view.points[m], view.weight[m], world)
             return Sim3(np.array(1.0), placed.rotation, placed.translation)
     weight = view.weight.sum(axis=0)
-    known = weight > np.median(weight)
+    known = (weight > 0) & (weight >= np.median(weight))
     K = np.array([[focal, 0, 0], [0, focal * aspect, 0], [0, 0, 1.0]])
     if np.count_nonzero(known) < FEWEST_POINTS:
         return Sim3.identity(1)[0]

@@ -91,8 +91,9 @@ class Observations:
         weight = np.empty((len(views), offset.shape[1]), np.float32)
         for m, view in enumerate(views):
             points[m] = view.points[grid].reshape(-1, 3).T
-            np.log(view.confidence[grid].ravel(), out=weight[m])
-        unknown = ~np.isfinite(points).all(axis=1) | ~(weight > 0)
+            with np.errstate(divide='ignore', invalid='ignore'):   # unknown, and handled as such
+                np.log(view.confidence[grid].ravel(), out=weight[m])
+        unknown = ~(np.isfinite(points).all(axis=1) & np.isfinite(weight) & (weight > 0))
         weight[unknown] = 0
         points.transpose(0, 2, 1)[unknown] = 0
         flow, flow_weight = self._followed(frame, grid, offset)
