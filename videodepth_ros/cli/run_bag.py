@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from videodepth_ros.errors import BagError
 if TYPE_CHECKING:
     from videodepth_ros.cli.options import Commands
     from videodepth_ros.cli.sequence import CloudSettings
+    from videodepth_ros.engines.engine import Engine
     from videodepth_ros.stream.session import DepthSession
 
 
@@ -134,8 +136,14 @@ def _session(args: argparse.Namespace) -> DepthSession:
     from videodepth_ros.stream.session import DepthSession, SessionSettings
     model = card(args.model)
     weights_path(model)   # raises now, rather than at the first image, where there are none
+
+    def open_now(width: int, height: int) -> Engine:
+        print(f'opening {args.model} at {width}x{height}; the first time its graph is built ...',
+              file=sys.stderr, flush=True)
+        return open_engine(args.model, args.engine, width, height)
+
     return DepthSession(
-        model, lambda width, height: open_engine(args.model, args.engine, width, height),
+        model, open_now,
         SessionSettings(max_gap_s=args.max_gap_s, max_pixels=args.max_pixels,
                         output=args.depth_size, max_range_m=args.max_range_m,
                         edge_ratio=args.edge_ratio, scale_factor=args.scale_factor))

@@ -65,15 +65,15 @@ def _run(args: argparse.Namespace) -> Outcome:
 
 def _names(name: str | None) -> tuple[str, ...]:
     """Return the name, which must be in the catalogue, or else all names."""
-    from videodepth_ros.models.catalogue import card, cards
-    return (card(name).name,) if name else tuple(each.name for each in cards())
+    from videodepth_ros.models.catalogue import weights_card, weights_cards
+    return (weights_card(name).name,) if name else tuple(each.name for each in weights_cards())
 
 
 def model_facts(name: str) -> ModelFacts:
     """Return what is known of a model and where its weights are, if they are."""
     from videodepth_ros.errors import ModelError
-    from videodepth_ros.models.catalogue import card, weights_path
-    known = card(name)
+    from videodepth_ros.models.catalogue import weights_card, weights_path
+    known = weights_card(name)
     try:
         path = str(weights_path(known))
     except ModelError:
@@ -84,9 +84,9 @@ def model_facts(name: str) -> ModelFacts:
 
 def _print_paths(name: str | None) -> Outcome:
     """Print where the weights are: of one model, which must be here, or of all that are."""
-    from videodepth_ros.models.catalogue import card, weights_path
+    from videodepth_ros.models.catalogue import weights_card, weights_path
     if name:
-        print(weights_path(card(name)))
+        print(weights_path(weights_card(name)))
         return outcome(WeightsFacts((model_facts(name),)))
     facts = WeightsFacts(tuple(filter(lambda model: model.path, map(model_facts, _names(None)))))
     for model in facts.models:
