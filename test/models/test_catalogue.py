@@ -5,16 +5,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file, save_model
+from small_align3r import SMALL as SMALL_ALIGN3R
+from small_align3r import small_align3r
 from small_flashdepth import EACH, relmax, small_model
 
 from videodepth_ros.errors import ConfigError, ModelError
 from videodepth_ros.models import variants
 from videodepth_ros.models.catalogue import (
+    ALIGN3R_CARD,
     InverseDepthUnit,
     card,
     cards,
     import_weights,
+    weights_card,
+    weights_cards,
     weights_folder,
     weights_path,
 )
@@ -35,6 +40,7 @@ def _home(tmp_path, monkeypatch):
 def _small(monkeypatch):
     """Know the variants at sizes that a test can write."""
     monkeypatch.setattr(variants, '_CONFIGS', SMALL)
+    monkeypatch.setattr(variants, 'ALIGN3R', SMALL_ALIGN3R)
 
 
 def test_names():
@@ -62,6 +68,20 @@ def test_licences():
     assert notice is not None
     assert 'CC-BY-NC-4.0' in notice
     assert card('nano').notice is None
+
+
+def test_the_network_of_the_offline_job_is_no_choice_of_those_that_stream():
+    assert ALIGN3R_CARD not in cards()
+    assert weights_cards() == (*cards(), ALIGN3R_CARD)
+    assert weights_card('align3r') is ALIGN3R_CARD
+    assert weights_card('nano') is card('nano')
+    with pytest.raises(ConfigError, match="'align3r': choose one of nano"):
+        card('align3r')
+    with pytest.raises(ConfigError, match=r"'other'.*flashdepth, align3r"):
+        weights_card('other')
+    assert ALIGN3R_CARD.notice is not None
+    assert 'align3r are licensed CC-BY-NC-SA-4.0' in ALIGN3R_CARD.notice
+    assert 'commercially' in ALIGN3R_CARD.notice
 
 
 def test_units():
@@ -123,6 +143,18 @@ def test_import_recognises_the_variant_by_its_tensors(tmp_path, name, form):
 
 
 @pytest.mark.usefixtures('_small')
+def test_import_completes_tensors_that_a_file_holds_once(tmp_path):
+    file, model = tmp_path / 'model.safetensors', small_align3r()
+    save_model(model, str(file))
+    assert len(load_file(file)) == len(model.state_dict()) - 8
+    assert import_weights(file) is ALIGN3R_CARD
+    stored = load_file(weights_path(ALIGN3R_CARD))
+    assert stored.keys() == model.state_dict().keys()
+    for key, value in model.state_dict().items():
+        assert torch.equal(stored[key], value), key
+
+
+@pytest.mark.usefixtures('_small')
 def test_import_again_replaces():
     model = small_model(SMALL['flashdepth-s'])
     file = weights_folder().parent / 'again.pth'
@@ -162,7 +194,7 @@ def test_a_refused_import_leaves_the_store_as_it_was(tmp_path):
     torch.save({'model': {'a.b': torch.ones(2)}}, file)
     with pytest.raises(ModelError) as caught:
         import_weights(file)
-    for name in SMALL:
+    for name in (*SMALL, 'align3r'):
         assert f'{name}: it lacks' in str(caught.value)
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ModelError, match='cannot be read'):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
 from videodepth_ros.errors import ConfigError, ModelError
 
@@ -25,9 +26,12 @@ class InverseDepthUnit(str, Enum):
     CANONICAL = 'canonical'  # v = 100 fx / (width Z): known intrinsics give metres
 
 
+Card = TypeVar('Card', bound='WeightsCard')
+
+
 @dataclass(frozen=True)
-class ModelCard:
-    """What is known of one model without opening its weights.
+class WeightsCard:
+    """What is known of the weights of one network without opening them.
 
     name          what parameters and flags call it
     variant       what it is, in words
@@ -35,11 +39,6 @@ class ModelCard:
     licence       SPDX identifier of the licence of the weights; the FlashDepth release names none,
                   so for its weights that of the Depth Anything V2 weights which they began as
     commercial_use  whether that licence allows it
-    mamba_stage   decoder stage, 4 (coarsest) to 1, that the temporal module follows
-    unit          of the inverse depth
-    patch         width and height of the network's input are multiples of this
-    min_size_px   shortest side of the network's input
-    max_pixels    default budget: the network's input has at most so many pixels
     source        one sentence: where a user gets the file
     sha256        of the file, where only one file is right; None where a user brings it
     """
@@ -49,13 +48,8 @@ class ModelCard:
     weights_file: str
     licence: str
     commercial_use: bool
-    mamba_stage: int
-    unit: InverseDepthUnit
-    patch: int
-    min_size_px: int
-    max_pixels: int
     source: str
-    sha256: str | None = None
+    sha256: str | None = field(default=None, kw_only=True)
 
     @property
     def bundled(self) -> bool:
@@ -71,20 +65,38 @@ class ModelCard:
                 'commercially')
 
 
+@dataclass(frozen=True)
+class ModelCard(WeightsCard):
+    """What is known of one model that streams depth.
+
+    mamba_stage   decoder stage, 4 (coarsest) to 1, that the temporal module follows
+    unit          of the inverse depth
+    patch         width and height of the network's input are multiples of this
+    min_size_px   shortest side of the network's input
+    max_pixels    default budget: the network's input has at most so many pixels
+    """
+
+    mamba_stage: int
+    unit: InverseDepthUnit
+    patch: int
+    min_size_px: int
+    max_pixels: int
+
+
 def _flashdepth(name: str, variant: str, licence: str, mamba_stage: int, min_size_px: int,
                 checkpoint: str) -> ModelCard:
     return ModelCard(
-        name, variant, f'{name}.safetensors', licence, licence == 'Apache-2.0', mamba_stage,
-        InverseDepthUnit.NOMINAL, patch=14, min_size_px=min_size_px, max_pixels=924 * 518,
-        source=f'{checkpoint} of the FlashDepth release (github.com/Eyeline-Labs/FlashDepth), '
-               'from the link in its README')
+        name, variant, f'{name}.safetensors', licence, licence == 'Apache-2.0',
+        f'{checkpoint} of the FlashDepth release (github.com/Eyeline-Labs/FlashDepth), from the '
+        'link in its README', mamba_stage, InverseDepthUnit.NOMINAL, patch=14,
+        min_size_px=min_size_px, max_pixels=924 * 518)
 
 
 _CARDS = (
     ModelCard(
         'nano', 'small network of this package, trained on its synthetic scenes',
-        'nano.safetensors', 'Apache-2.0', True, mamba_stage=3, unit=InverseDepthUnit.CANONICAL,
-        patch=16, min_size_px=80, max_pixels=320 * 240, source='it comes with the package'),
+        'nano.safetensors', 'Apache-2.0', True, 'it comes with the package', mamba_stage=3,
+        unit=InverseDepthUnit.CANONICAL, patch=16, min_size_px=80, max_pixels=320 * 240),
     _flashdepth('flashdepth-s', 'FlashDepth-S: ViT-S, fast', 'Apache-2.0', 3, 70,
                 'flashdepth-s/iter_14001.pth'),
     # Both hold a ViT-L, and that began as Depth Anything V2 Large.
@@ -94,22 +106,45 @@ _CARDS = (
                 'CC-BY-NC-4.0', 3, 70, 'flashdepth/iter_43002.pth'),
 )
 
+ALIGN3R_CARD = WeightsCard(
+    'align3r', 'Align3R: point maps of pairs of frames, for the offline job',
+    'align3r.safetensors', 'CC-BY-NC-SA-4.0', False,
+    'the checkpoint for your depth prior (Depth Pro or Depth Anything V2) of the Align3R release '
+    '(github.com/jiah-cloud/Align3R), from the links in its README and its issue 18')
+
 
 def cards() -> tuple[ModelCard, ...]:
-    """Every model, the bundled one first."""
+    """Every model that streams depth, the bundled one first."""
     return _CARDS
 
 
 def card(name: str) -> ModelCard:
-    """Return the card of one model.
+    """Return the card of one model that streams depth.
 
     raises  ConfigError naming the choices
     """
-    for known in _CARDS:
+    return _named(name, _CARDS)
+
+
+def weights_cards() -> tuple[WeightsCard, ...]:
+    """Every network whose weights this package stores: the models, and that of the offline job."""
+    return (*_CARDS, ALIGN3R_CARD)
+
+
+def weights_card(name: str) -> WeightsCard:
+    """Return the card of one network.
+
+    raises  ConfigError naming the choices
+    """
+    return _named(name, weights_cards())
+
+
+def _named(name: str, choices: tuple[Card, ...]) -> Card:
+    for known in choices:
         if known.name == name:
             return known
-    choices = ', '.join(known.name for known in _CARDS)
-    raise ConfigError(f'there is no model {name!r}: choose one of {choices}')
+    names = ', '.join(known.name for known in choices)
+    raise ConfigError(f'there is no model {name!r}: choose one of {names}')
 
 
 def weights_folder() -> Path:
@@ -126,8 +161,8 @@ def weights_folder() -> Path:
     return data / 'videodepth' / 'weights'
 
 
-def weights_path(model: ModelCard) -> Path:
-    """Return the file of a model's weights.
+def weights_path(model: WeightsCard) -> Path:
+    """Return the file of a network's weights.
 
     raises  ModelError where it is not there, which says how to get it
     """
@@ -139,7 +174,7 @@ def weights_path(model: ModelCard) -> Path:
     raise ModelError(f'the weights of {model.name} are not at {path}: {mend}')
 
 
-def import_weights(file: Path | str) -> ModelCard:
+def import_weights(file: Path | str) -> WeightsCard:
     """Check a checkpoint, store it among the user's weights and return whose it is.
 
     The file is recognised by the names and shapes of its tensors, whatever it is called, and
@@ -155,7 +190,7 @@ def import_weights(file: Path | str) -> ModelCard:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix='.import-', dir=folder) as workshop:
             converted = Path(workshop) / 'weights.safetensors'
-            model = card(convert_checkpoint(Path(file), converted))
+            model = weights_card(convert_checkpoint(Path(file), converted))
             if model.bundled:
                 raise ModelError(f'{file} holds weights of {model.name}, which come with the '
                                  'package and are not imported')

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from videodepth_ros.errors import ConfigError, ModelError
-from videodepth_ros.models.checkpoint import mismatch, read_weights, shapes_of
+from videodepth_ros.models.align3r import ALIGN3R, Align3R
+from videodepth_ros.models.catalogue import ALIGN3R_CARD
+from videodepth_ros.models.checkpoint import completed, mismatch, read_weights, shapes_of
 from videodepth_ros.models.flashdepth import (
     FLASHDEPTH_FULL,
     FLASHDEPTH_L,
@@ -37,6 +42,12 @@ def config_of(name: str) -> FlashDepthConfig:
     return _CONFIGS[name]
 
 
+def _networks() -> dict[str, Callable[[], nn.Module]]:
+    """Return what makes the network of each name whose weights can be stored."""
+    streaming = {name: partial(FlashDepth, config) for name, config in _CONFIGS.items()}
+    return {**streaming, ALIGN3R_CARD.name: partial(Align3R, ALIGN3R)}
+
+
 def convert_checkpoint(source: Path, target: Path) -> str:
     """Write the weights of a checkpoint as ``.safetensors`` and return whose they are.
 
@@ -47,22 +58,23 @@ def convert_checkpoint(source: Path, target: Path) -> str:
             OSError where ``target`` cannot be written
     """
     weights = read_weights(source)
-    found = shapes_of(weights)
     problems = {}
-    for name, config in _CONFIGS.items():
+    for name, make in _networks().items():
         with torch.device('meta'):
-            problem = mismatch(shapes_of(FlashDepth(config).state_dict()), found)
+            network = make()
+        complete = completed(weights, network)
+        problem = mismatch(shapes_of(network.state_dict()), shapes_of(complete))
         if problem is None:
             break
         problems[name] = problem
     else:
         raise ModelError(f'{source} is of no known variant: ' + ''.join(
             f'\n  {name}: it {problem}' for name, problem in problems.items()))
-    broken = [key for key, value in weights.items() if not value.isfinite().all()]
+    broken = [key for key, value in complete.items() if not value.isfinite().all()]
     if broken:
         raise ModelError(f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
                          f'{broken[0]}: get the file again')
     own = {key: value.clone(memory_format=torch.contiguous_format)   # the format takes no views
-           for key, value in weights.items()}
+           for key, value in complete.items()}
     save_file(own, target)
     return name
