@@ -22,7 +22,7 @@ def test_the_solver_reports_the_published_objective(flow):
     found = align(noisy, EVERY_PIXEL)
     reference = published_cost(noisy, found)
     assert found.cost.data == pytest.approx(reference.data, rel=1e-3)   # depths passed further
-    assert found.cost.motion == pytest.approx(reference.motion, rel=1e-3)
+    assert found.cost.prior == pytest.approx(reference.prior, rel=1e-3)
     assert found.cost.flow == pytest.approx(reference.flow, rel=0.02, abs=1e-6)
 
 

@@ -113,7 +113,8 @@ def align(pairs: Sequence[PointMapPair], settings: Settings = AS_PUBLISHED,
     seen = _observations(pairs, settings, priors)
     focal = _focal_model(settings)
     unknowns = Unknowns(seen.frames, [pair.edge for pair in pairs], focal,
-                        hold_first=not len(priors.posed), window=settings.window)
+                        hold_first=not len(priors.posed), window=settings.window,
+                        flow=seen.has_flow)
     strides = _strides(seen, settings)
     views = [seen.at(n, strides[0]) for n in range(seen.frames)]
     if not any(view.weight.any() for view in views):
@@ -174,6 +175,8 @@ def _observations(pairs: Sequence[PointMapPair], settings: Settings, priors: Pri
 
 def _check_window(pairs: Sequence[PointMapPair], priors: Priors, window: int) -> None:
     """Refuse what would tie two cameras directly that are further apart than the window."""
+    if window < 1:
+        raise ConfigError(f'a window of {window} frames holds no pair; give 1 or more, or None')
     far = [pair.edge for pair in pairs if pair.flow is not None and abs(pair.i - pair.j) > window]
     far += [(step.i, step.j) for step in priors.odometry if abs(step.i - step.j) > window]
     if far:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.sim3 import Sim3, rotation_from_vector, vector_from_rotation
 from videodepth_ros.offline.alignment import AS_PUBLISHED, NO_PRIORS, Alignment, Settings, align
@@ -161,13 +162,20 @@ def _ties(alone: Alignment, clip: Clip, keys: Keyframes) -> Sim3:
 
 
 def _tie(alone: Alignment, place: int, keys: Keyframes, key: int) -> Sim3:
-    """Return the similarity that puts frame ``place`` of a clip where its keyframe is."""
+    """Return the similarity that puts frame ``place`` of a clip where its keyframe is.
+
+    raises  InputError where no pixel has a depth in both
+    """
     key_depth = keys.alignment.depth[key]
     ratio = key_depth / alone.depth[place, ::keys.stride, ::keys.stride]
-    scale = np.nanmedian(np.where(ratio > 0, ratio, np.nan))
+    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if not ratio.size:
+        raise InputError(f'keyframe {keys.frames[key]} has no pixel with a depth among the '
+                         'keyframes and in its clip; the two cannot be brought to one scale')
+    scale = float(np.median(ratio))
     in_clip, in_world = alone.T_world_cam[place], keys.alignment.T_world_cam[key]
     rotation = in_world[:3, :3] @ in_clip[:3, :3].T
-    return Sim3(np.array(float(scale)), rotation,
+    return Sim3(np.array(scale), rotation,
                 in_world[:3, 3] - scale * rotation @ in_clip[:3, 3])
 
 

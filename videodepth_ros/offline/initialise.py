@@ -51,7 +51,7 @@ def _shown(views: list[FrameView], frame: int, pair: int, second: bool) -> tuple
 def _focal(observations: Observations, view: FrameView, aspect: float) -> float:
     """Return the fx that puts the frame's own point maps on their pixels, by Weiszfeld passes.
 
-    The median over the pairs whose camera it is; of pairs of any kind where there is none.
+    The median over the pairs whose camera it is; where there is none, a common field of view.
     """
     own = [m for m, pair in enumerate(view.pair) if observations.pairs[pair].i == view.frame]
     guesses = []

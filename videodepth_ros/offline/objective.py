@@ -34,12 +34,12 @@ def published_cost(pairs: Sequence[PointMapPair], alignment: Alignment, *, smoot
     unit = BASE_SCALE / float(np.exp(np.log(alignment.pair_scale).mean()))
     world = [_in_world(alignment, frame) for frame in range(len(alignment.depth))]
     data = sum(_pair_error(pair, alignment, index, world) for index, pair in enumerate(pairs))
-    motion = 0.0
+    smooth = 0.0
     for T, T_next in pairwise(alignment.T_world_cam):
         step = np.linalg.inv(T) @ T_next
-        motion += smoothing * float(np.linalg.norm(step[:3, :3] - np.eye(3)))
-        motion += translation_smoothing * unit * float(np.linalg.norm(step[:3, 3]))
-    return Cost(unit * data / len(pairs), 2 * flow_weight * _flow_error(pairs, alignment), motion)
+        smooth += smoothing * float(np.linalg.norm(step[:3, :3] - np.eye(3)))
+        smooth += translation_smoothing * unit * float(np.linalg.norm(step[:3, 3]))
+    return Cost(unit * data / len(pairs), 2 * flow_weight * _flow_error(pairs, alignment), smooth)
 
 
 def _in_world(alignment: Alignment, frame: int) -> Array64:

@@ -43,17 +43,17 @@ class Cost:
 
     data    mean over all pixels of all pairs: log confidence times distance, both views added
     flow    weighted smooth L1 error of flow
-    motion  weighted smoothing, and the priors on poses
+    prior   weighted smoothing, and the priors on poses and depths
     """
 
     data: float
     flow: float
-    motion: float
+    prior: float
 
     @property
     def total(self) -> float:
         """The sum of all terms."""
-        return self.data + self.flow + self.motion
+        return self.data + self.flow + self.prior
 
 
 @dataclass(frozen=True)
@@ -85,29 +85,31 @@ class Problem:
     def at(self, state: State, depths: Sequence[Array] | None = None) -> Point:
         """Linearise at ``state``; its depths are sought from ``depths`` on."""
         equations, unit = NormalEquations(self._unknowns.group_of), unit_of(state)
-        data, flow, found = 0.0, 0.0, []
+        share, found = self._per_pixel * unit, []
+        data = flow = prior = 0.0
         for view in self._views:
             start = None if depths is None else depths[view.frame]
             depth, blocks = self._residuals(view, state, start, FLOOR / unit)
-            share = self._per_pixel * unit
-            blocks[1] = blocks[1].weighted(self._per_flow / share)
             system = share * reduced(blocks)
             numbers, change = self._changes(view, state, len(system) - 1)
             equations.add(numbers, change.T @ system[:-1, :-1] @ change,
                           change.T @ system[:-1, -1])
             found.append(depth)
-            data, flow = data + blocks[0].value, flow + blocks[1].value
-        motion = 0.0
+            data += share * blocks[0].value
+            flow += share * blocks[1].value
+            prior += share * sum(block.value for block in blocks[2:])
         for factors, length in ((self._smoothing, unit), (self._priors, 1.0)):
             for factor in factors:
-                motion += factor.add_to(equations, self._unknowns, state, length)
+                prior += factor.add_to(equations, self._unknowns, state, length)
         self._keep_scale(equations)
-        cost = Cost(data * self._per_pixel * unit, flow * self._per_flow, motion)
-        return Point(state, found, cost, equations)
+        return Point(state, found, Cost(data, flow, prior), equations)
 
     def _residuals(self, view: FrameView, state: State, start: Array | None, floor: float
                    ) -> tuple[Array, list[Linear]]:
-        """Return the depth of one frame (P,), and its residuals: points, flow, measured depth."""
+        """Return the depth of one frame (P,), and its residuals: points, flow, measured depth.
+
+        All are weighed against a point of log confidence 1.
+        """
         rays = state.rays(view.frame, view.offset)
         seen = state.seen(view.frame, view.pair, view.points)
         depth = depth_along_rays(rays, *with_measured(view, rays, seen, self._depth_weight), floor,
@@ -115,8 +117,9 @@ class Problem:
         depth = np.where(np.isnan(depth), np.float32(1), depth)   # of no weight, and no harm
         blocks = [point_residuals(depth, rays, seen, view.weight, floor)]
         others = state.cameras[view.flow_to].inverse() @ state.cameras[view.frame]
-        blocks.append(flow_residuals(depth, rays, others, np.exp(state.log_focal[view.flow_to]),
-                                     state.aspect, view))
+        flow = flow_residuals(depth, rays, others, np.exp(state.log_focal[view.flow_to]),
+                              state.aspect, view)
+        blocks.append(flow.weighted(self._per_flow / (self._per_pixel * unit_of(state))))
         if np.isfinite(view.depth).any():
             blocks.append(measured_residuals(depth, rays, view.depth, self._depth_weight, floor))
         return depth, blocks

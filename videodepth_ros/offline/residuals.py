@@ -48,8 +48,8 @@ class Linear:
     value: float
 
     def weighted(self, share: float) -> Linear:
-        """Return the same residuals with their squares counting ``share`` times."""
-        return replace(self, weight=self.weight * np.float32(share))
+        """Return the same residuals, counting ``share`` times."""
+        return replace(self, weight=self.weight * np.float32(share), value=self.value * share)
 
 
 def point_residuals(depth: Array, rays: Array, seen: Array, weight: Array, floor: float) -> Linear:

@@ -76,10 +76,11 @@ class Unknowns:
     """
 
     def __init__(self, frames: int, edges: Sequence[Edge], focal: FocalModel, *,
-                 hold_first: bool, window: int | None) -> None:
+                 hold_first: bool, window: int | None, flow: bool = False) -> None:
         """Number the unknowns and lay them out along time.
 
         hold_first  the first camera is the world, and stays
+        flow        ties a frame to cameras after it too, so that groups are twice as long
         window      pairs further apart than this close loops, and lie in the border; None puts
                     all in one group, which is quicker for a hundred pairs or fewer
         """
@@ -88,7 +89,7 @@ class Unknowns:
         self._first_pair = TWIST * frames
         self._shared_focal = self._first_pair + TWIST * len(edges)
         self.multiplier = self._shared_focal + 1
-        span = frames if window is None else 2 * max(window, 1)
+        span = frames if window is None else window * (2 if flow else 1)
         group = [frame // span for frame in range(frames)]
         far = frames if window is None else window
         group += [min(i, j) // span if abs(i - j) <= far else BORDER for i, j in edges]
