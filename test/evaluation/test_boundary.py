@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videodepth_ros.errors import InputError
-from videodepth_ros.evaluation.boundary import boundary_f1
+from videodepth_ros.evaluation.boundary import boundary_f1, boundary_recall, match_edges
 
 GOLDENS = Path(__file__).parents[2].parent / 'shared' / 'goldens' / 'depthpro'
 
@@ -64,11 +64,51 @@ def test_unequal_sizes_are_refused():
         boundary_f1(np.ones((4, 4)), np.ones((4, 5)))
 
 
+def test_a_matte_finds_its_edges_in_the_depth_whatever_else_is_there():
+    matte = np.zeros((12, 16))
+    matte[4:8, 4:10] = 0.8
+    matte[0, 0] = 0.05
+    depth_m = np.where(matte > 0.1, 1.0, 3.0)
+    depth_m[:, 13:] = 9.0
+    assert boundary_recall(depth_m, matte) == pytest.approx(1.0)
+    assert boundary_recall(np.ones_like(depth_m), matte) == 0.0
+    assert boundary_recall(1 / depth_m, matte) == 0.0   # the wrong side is in front
+    assert boundary_recall(depth_m, np.zeros_like(matte)) == 0.0
+
+
+def test_of_a_wide_ramp_only_its_steepest_place_is_an_edge():
+    depth_m = np.tile([1.0, 1.0, 1.3, 2.6, 3.4, 3.4, 1.0, 2.0], (4, 1))
+    ramp, steepest = np.zeros((2, 4, 8), bool)
+    ramp[:, :2] = True
+    steepest[:, :3] = True
+    assert boundary_recall(depth_m, ramp) == 0.0
+    assert boundary_recall(depth_m, steepest) == pytest.approx(0.25)
+
+
+def test_runs_of_edges_end_with_their_line():
+    depth_m = np.array([[1.0, 2.0], [1.0, 3.0]])
+    matte = np.array([[1.0, 0.0], [1.0, 0.0]])
+    assert boundary_recall(depth_m, matte) == pytest.approx(0.25)
+
+
+def test_a_matte_of_another_size_is_refused():
+    with pytest.raises(InputError, match='matte'):
+        boundary_recall(np.ones((4, 4)), np.ones((4, 5)))
+
+
 @pytest.mark.skipif(not GOLDENS.is_dir(), reason='no ../shared/goldens/depthpro here')
 def test_equals_the_reference_cases():
     cases = json.loads((GOLDENS / 'boundary.json').read_text())['cases']
     arrays = np.load(GOLDENS / 'boundary_inputs.npz')
     for name, golden in cases.items():
         index, kind = name.split('_', 1)
-        value = boundary_f1(arrays[f'pred{index}_{kind}'], arrays[f'gt{index}'])
-        assert value == pytest.approx(golden['SI_boundary_F1'], abs=1e-12), name
+        predicted = arrays[f'pred{index}_{kind}']
+        truth, matte = arrays[f'gt{index}'], arrays[f'mask{index}']
+        edges = match_edges(predicted, truth, 1.1)
+        ours = {'SI_boundary_F1': boundary_f1(predicted, truth),
+                'SI_boundary_Recall': boundary_recall(predicted, matte),
+                'F1_custom_t': boundary_f1(predicted, truth, np.linspace(1.1, 1.5, 5)),
+                'f1_t1.1': edges.f1, 'prec_t1.1': edges.precision, 'rec_t1.1': edges.recall}
+        # float64 agrees to the last bits; the bar for all is 1e-6.
+        exact = 1e-12 if predicted.dtype == np.float64 else 1e-7
+        assert ours == pytest.approx(golden, abs=exact), name

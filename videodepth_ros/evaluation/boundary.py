@@ -3,10 +3,12 @@
 
 Two neighbouring pixels are an edge where their depths differ by more than a ratio t. Precision
 and recall of the predicted edges are averaged over four directions, and F1 over ten ratios.
+Where the truth is a matte that tells one thing from its background, only recall is defined.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,21 +17,78 @@ from numpy.typing import NDArray
 from videodepth_ros.errors import InputError
 
 Depth = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+Ratios = NDArray[np.float64]
 
 THRESHOLDS = np.linspace(1.05, 1.25, 10)
 SMALLEST_DEPTH_M = 1e-6
+LEAST_ALPHA = 0.1
 
 
-def boundary_f1(predicted_m: Depth, truth_m: Depth) -> float:
+@dataclass(frozen=True)
+class EdgeMatch:
+    """How the edges at one ratio agree, each in [0, 1]; means over four directions."""
+
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        """Return the harmonic mean of precision and recall, 0 where both are."""
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+
+def boundary_f1(predicted_m: Depth, truth_m: Depth, thresholds: Ratios = THRESHOLDS) -> float:
     """Return the boundary F1 of one frame, in [0, 1].
 
     predicted_m  (H, W) floating, Z in metres or in any other unit; NaN unknown, +inf nothing hit
     truth_m      (H, W) floating, the same; neighbours of which one is unknown, or of which both
                  are at infinity, are left out
+    thresholds   (T,) float64, the ratios, which are also the weights of what each one scores
     raises       InputError if the two differ in size
 
     Any scale cancels, a shift of the inverse depth does not. Where truth and prediction have no
     edge at all the value is 0, as in the definition.
+    """
+    predicted, truth = _comparable(predicted_m, truth_m)
+    scores = [_match(predicted, truth, threshold).f1 for threshold in thresholds]
+    return float(np.average(scores, weights=thresholds))
+
+
+def match_edges(predicted_m: Depth, truth_m: Depth, threshold: float) -> EdgeMatch:
+    """Return precision and recall at one ratio; maps and errors as for `boundary_f1`."""
+    return _match(*_comparable(predicted_m, truth_m), threshold)
+
+
+def boundary_recall(predicted_m: Depth, matte: Depth) -> float:
+    """Return the share of a matte's edges that the depth has too, in [0, 1].
+
+    predicted_m  (H, W) floating, Z in metres or in any other unit; NaN unknown
+    matte        (H, W) floating or bool, the opacity of the thing in front, in [0, 1]
+    raises       InputError if the two differ in size
+
+    An edge counts with the right side in front. Of neighbouring predicted edges in a line only
+    the steepest counts, so that a blurred edge gains nothing by its width.
+    """
+    if predicted_m.shape != matte.shape or matte.ndim != 2:
+        raise InputError(f'boundary recall compares a map with a matte of one size, not '
+                         f'{predicted_m.shape} with {matte.shape}; resize the prediction first')
+    front = matte > LEAST_ALPHA
+    true_edges = [front[:, :-1] & ~front[:, 1:], front[:, 1:] & ~front[:, :-1],
+                  (front[:-1] & ~front[1:]).T, (front[1:] & ~front[:-1]).T]
+    right, left, down, up = _neighbour_ratios(predicted_m)
+    lines = [right, left, down.T, up.T]
+    scores = [np.mean([_recall(_steepest(ratios, threshold), true_edge)
+                       for ratios, true_edge in zip(lines, true_edges, strict=True)])
+              for threshold in THRESHOLDS]
+    return float(np.average(scores, weights=THRESHOLDS))
+
+
+def _comparable(predicted_m: Depth, truth_m: Depth) -> tuple[list[Depth], list[Depth]]:
+    """Return the neighbour ratios of both; NaN in both where the truth is unknown.
+
+    raises  InputError if the two differ in size
     """
     if predicted_m.shape != truth_m.shape or truth_m.ndim != 2:
         raise InputError(f'boundary F1 compares maps of one size, not {predicted_m.shape} with '
@@ -37,8 +96,7 @@ def boundary_f1(predicted_m: Depth, truth_m: Depth) -> float:
     predicted, truth = _neighbour_ratios(predicted_m), _neighbour_ratios(truth_m)
     for ratios, true_ratios in zip(predicted, truth, strict=True):
         ratios[np.isnan(true_ratios)] = np.nan
-    scores = [_f1(predicted, truth, threshold) for threshold in THRESHOLDS]
-    return float(np.average(scores, weights=THRESHOLDS))
+    return predicted, truth
 
 
 def _neighbour_ratios(depth_m: Depth) -> list[Depth]:
@@ -50,13 +108,30 @@ def _neighbour_ratios(depth_m: Depth) -> list[Depth]:
     return [right, left, down, up]
 
 
-def _f1(predicted: list[Depth], truth: list[Depth], threshold: float) -> float:
-    """Return F1 at one ratio; precision and recall are means over the directions."""
-    precision, recall = [], []
-    for ratios, true_ratios in zip(predicted, truth, strict=True):
-        edge, true_edge = ratios > threshold, true_ratios > threshold
-        common = int(np.count_nonzero(edge & true_edge))
-        precision.append(common / max(int(np.count_nonzero(edge)), 1))
-        recall.append(common / max(int(np.count_nonzero(true_edge)), 1))
-    p, r = float(np.mean(precision)), float(np.mean(recall))
-    return 2 * p * r / (p + r) if p + r else 0.0
+def _match(predicted: list[Depth], truth: list[Depth], threshold: float) -> EdgeMatch:
+    """Compare the edges at one ratio; precision is the recall with the parts exchanged."""
+    edges = [(ratios > threshold, true_ratios > threshold)
+             for ratios, true_ratios in zip(predicted, truth, strict=True)]
+    return EdgeMatch(precision=float(np.mean([_recall(true, found) for found, true in edges])),
+                     recall=float(np.mean([_recall(found, true) for found, true in edges])))
+
+
+def _recall(edge: Mask, true_edge: Mask) -> float:
+    """Return the share of the true edges that are found; 0 if there is none."""
+    return int(np.count_nonzero(edge & true_edge)) / max(int(np.count_nonzero(true_edge)), 1)
+
+
+def _steepest(ratios: Depth, threshold: float) -> Mask:
+    """Return where a ratio is the first greatest of a run of ratios above a threshold in a row."""
+    edge = np.pad(ratios > threshold, ((0, 0), (1, 0)))   # runs end with their row
+    starts = edge[:, 1:] & ~edge[:, :-1]
+    above = np.flatnonzero(edge[:, 1:])
+    run = np.cumsum(starts.ravel())[above] - 1
+    steepness = ratios.ravel()[above]
+    greatest = np.zeros(np.count_nonzero(starts), ratios.dtype)
+    np.maximum.at(greatest, run, steepness)
+    peaks = np.flatnonzero(steepness == greatest[run])
+    _, first = np.unique(run[peaks], return_index=True)
+    steepest = np.zeros(ratios.size, bool)
+    steepest[above[peaks[first]]] = True
+    return steepest.reshape(ratios.shape)
