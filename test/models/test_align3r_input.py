@@ -60,7 +60,7 @@ def test_a_camera_is_cut_like_its_image():
         whole.fx, whole.cx, whole.fy, whole.cy - 1)
 
 
-@pytest.mark.parametrize(('source', 'target'), [   # as Pillow 11 resizes them
+@pytest.mark.parametrize(('source', 'target'), [   # as Pillow 13 resizes them
     ([0, 37, 148, 77, 80, 157, 52, 21, 64, 181, 116, 125], [45, 112, 78, 76, 143]),
     ([0, 37, 148, 77], [0, 7, 32, 99, 148, 103, 71])])
 def test_resampling_is_that_of_training(source, target):
