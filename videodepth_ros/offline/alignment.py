@@ -38,6 +38,7 @@ from videodepth_ros.offline.priors import (
     smoothing_factors,
 )
 from videodepth_ros.offline.problem import FLOOR, Cost, Point, Problem, unit_of, with_measured
+from videodepth_ros.offline.threads import one_blas_thread
 from videodepth_ros.offline.unknowns import FocalModel, State, Unknowns
 
 Array = NDArray[np.float32]
@@ -103,6 +104,7 @@ class Alignment:
     cost: Cost
 
 
+@one_blas_thread()
 def align(pairs: Sequence[PointMapPair], settings: Settings = AS_PUBLISHED,
           priors: Priors = NO_PRIORS) -> Alignment:
     """Align the pairs of frames 0 to N - 1; every run gives the same result.
