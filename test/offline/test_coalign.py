@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from clip import GOLDENS, golden, golden_snippets, make_snippets, misfit, moving_clip
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.errors import ConfigError, InputError
 from videodepth_ros.offline.coalign import CoalignSettings, align_snippets
 from videodepth_ros.offline.coalign_objective import Objective, Weights
 from videodepth_ros.offline.coalign_reference import descend
@@ -141,6 +141,13 @@ def test_nothing_to_align_is_refused():
     sizes = [Snippets(np.array([[0, 1]]), np.zeros((1, 2, 4, side))) for side in (4, 5)]
     with pytest.raises(InputError, match='one picture size'):
         align_snippets(sizes)
+
+
+@pytest.mark.parametrize('wrong', [
+    {'stride_px': 0}, {'border_px': -1}, {'max_samples': 0}, {'solver': 'sgd'}])
+def test_settings_that_cannot_be_meant_are_refused(wrong):
+    with pytest.raises(ConfigError, match=str(next(iter(wrong.values())))):
+        CoalignSettings(**wrong)
 
 
 def test_the_stride_grows_so_that_samples_stay_few():

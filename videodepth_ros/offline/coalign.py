@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.errors import ConfigError
 from videodepth_ros.offline.coalign_objective import Doubles, Objective, Weights
-from videodepth_ros.offline.coalign_samples import Snippets, sample_snippets
+from videodepth_ros.offline.coalign_reference import descend
+from videodepth_ros.offline.coalign_samples import Samples, Snippets, sample_snippets
 from videodepth_ros.offline.coalign_step import NormalEquations
 
 DAMPING = 1e-3
@@ -35,6 +38,8 @@ class CoalignSettings:
     max_samples    the stride grows until a clip has no more values than this: memory is bounded
     max_steps      Newton steps at most
     tolerance      ends once a step gains less than this share of the objective
+    solver         'newton'; or 'adam', the published 2000 steps, where parity matters more than
+                   time and the least objective: it leaves no snippet out
     broken_beyond  a snippet is broken that contradicts the others so many times as much as the
                    median one does
     """
@@ -45,7 +50,21 @@ class CoalignSettings:
     max_samples: int = 40_000_000
     max_steps: int = 40
     tolerance: float = 1e-3
+    solver: Literal['newton', 'adam'] = 'newton'
     broken_beyond: float = 8.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        raises  ConfigError naming the value
+        """
+        if self.stride_px < 1 or self.border_px < 0 or self.max_samples < 1:
+            raise ConfigError(f'co-alignment compares every stride_px >= 1 within border_px >= 0, '
+                              f'not {self.stride_px} within {self.border_px}, and '
+                              f'max_samples >= 1, not {self.max_samples}')
+        if self.solver not in ('newton', 'adam'):
+            raise ConfigError(f"the solver of a co-alignment is 'newton' or 'adam', not "
+                              f'{self.solver!r}')
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,7 @@ class Alignment:
     offset           least value of all snippets
     lowest, highest  values of a snippet beyond these are wild, and unknown
     objective        that was reached
-    steps            Newton steps that were taken
+    steps            of the solver
     """
 
     scales: tuple[Doubles, ...]
@@ -84,6 +103,34 @@ def align_snippets(snippets: Sequence[Snippets],
     settings = settings or CoalignSettings()
     samples = sample_snippets(snippets, settings.stride_px, settings.border_px,
                               settings.max_samples)
+    solved = (_newton if settings.solver == 'newton' else _adam)(samples, settings)
+    ends = np.cumsum([len(kind.frames) for kind in snippets])[:-1]
+    scales, shifts = solved.point.T
+    return Alignment(tuple(np.split(scales, ends)), tuple(np.split(shifts, ends)),
+                     tuple(np.split(solved.usable, ends)), samples.offset, samples.lowest,
+                     samples.highest, solved.objective, solved.steps)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Scales and shifts `point` (K, 2), `usable` (K,) bool, and what they came to."""
+
+    point: Doubles
+    usable: NDArray[np.bool_]
+    objective: float
+    steps: int
+
+
+def _adam(samples: Samples, settings: CoalignSettings) -> Solution:
+    """Solve as the release does."""
+    reached = descend(samples, settings.weights)
+    return Solution(reached.point, np.ones(len(reached.point), bool),
+                    Objective(samples, settings.weights).value(reached.point),
+                    len(reached.objective))
+
+
+def _newton(samples: Samples, settings: CoalignSettings) -> Solution:
+    """Solve, and where that shows broken snippets, solve again without them."""
     objective = Objective(samples, settings.weights)
     point, value, steps = minimise(objective, objective.start, settings.max_steps,
                                    settings.tolerance)
@@ -92,10 +139,7 @@ def align_snippets(snippets: Sequence[Snippets],
         objective = Objective(samples.without(~usable), settings.weights)
         point, value, more = minimise(objective, point, settings.max_steps, settings.tolerance)
         steps += more
-    ends = np.cumsum([len(kind.frames) for kind in snippets])[:-1]
-    return Alignment(tuple(np.split(point[:, 0], ends)), tuple(np.split(point[:, 1], ends)),
-                     tuple(np.split(usable, ends)), samples.offset, samples.lowest,
-                     samples.highest, value, steps)
+    return Solution(point, usable, value, steps)
 
 
 def minimise(objective: Objective, point: Doubles, max_steps: int,

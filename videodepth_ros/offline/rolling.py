@@ -87,6 +87,16 @@ def merge_snippets(snippets: Sequence[Snippets], alignment: Alignment) -> Iterat
             yield total / count
 
 
+def to_unit_range(relative_depth: Floats) -> Floats:
+    """Return a clip with its least value at -1 and its greatest at 1, (N, H, W); NaN stays.
+
+    This is what the encoder takes before the refinement. A flat clip becomes -1.
+    """
+    least, most = float(np.nanmin(relative_depth)), float(np.nanmax(relative_depth))
+    unit: Floats = (relative_depth - np.float32(least)) * np.float32(2 / max(most - least, 1e-12))
+    return unit - np.float32(1)
+
+
 def refine_latents(latents: Floats, plan: RefinementPlan, length: int,
                    denoise: Denoise) -> Floats:
     """Return the latents of a clip after the refinement, (N, ...) float32.
