@@ -4,9 +4,11 @@ import tracemalloc
 import numpy as np
 import pytest
 from clip import GOLDENS, golden, golden_snippets, make_snippets, misfit, moving_clip
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from videodepth_ros.errors import ConfigError, InputError
-from videodepth_ros.offline.coalign import CoalignSettings, align_snippets
+from videodepth_ros.offline.coalign import CoalignSettings, align_snippets, minimise
 from videodepth_ros.offline.coalign_objective import Objective, Weights
 from videodepth_ros.offline.coalign_reference import descend
 from videodepth_ros.offline.coalign_samples import Snippets, sample_snippets
@@ -22,13 +24,15 @@ CASES = [('coalign_A_default.npz', None, 10, 2000, 1e-3),
          ('coalign_D_noiseless_lr.npz', None, 2, 2000, 5e-3),
          ('e2e_n8_64_fast.npz', (1, 1), 10, 2000, 1e-3),
          ('e2e_n8_64_refine4.npz', (1, 2), 10, 2000, 1e-3),
+         ('e2e_n9_60x90_odd_fast.npz', (1, 3), 10, 2000, 1e-3),
+         ('e2e_n10_64_snip2_steps2.npz', (1, 3), 10, 2000, 1e-3),
          ('e2e_n12_64x96_full.npz', (1, 3, 3), 10, 2000, 1e-3)]
 MADE = [case for case in CASES if case[0].startswith('coalign') and 'D_' not in case[0]]
 
 
-def merged(snippets, settings=DENSE) -> tuple[np.ndarray, list[int]]:
+def merged(snippets, how=DENSE) -> tuple[np.ndarray, list[int]]:
     """Return the merged clip and which snippets of the first kind are not usable."""
-    alignment = align_snippets(snippets, settings)
+    alignment = align_snippets(snippets, how)
     broken = np.flatnonzero(~alignment.usable[0]).tolist()
     return np.stack(list(merge_snippets(snippets, alignment))), broken
 
@@ -266,8 +270,7 @@ def test_the_reference_equals_the_release(name, dilations, stride_px, steps, siz
 @pytest.mark.parametrize('name, dilations, stride_px, steps, size', CASES)
 def test_the_objective_ends_below_that_of_the_release(name, dilations, stride_px, steps, size):
     case, snippets, point = golden_or_skip(name, dilations)
-    settings = CoalignSettings(stride_px=stride_px)
-    found = align_snippets(snippets, settings)
+    found = align_snippets(snippets, CoalignSettings(stride_px=stride_px))
     official = objective_of(snippets, stride_px).value(point)
     assert all(usable.all() for usable in found.usable)
     assert found.objective <= min(official, case['loss'][:, 0].min())
@@ -282,3 +285,18 @@ def test_the_clip_is_nearer_to_the_truth_than_that_of_the_release(name, stride_p
     clean = case['clean'].astype(np.float64)
     ours = merged(snippets, CoalignSettings(stride_px=stride_px))[0]
     assert misfit(ours, clean) <= misfit(video(snippets, point), clean)
+
+
+@given(st.integers(0, 2 ** 32 - 1), st.floats(0, 1))
+@settings(max_examples=25, deadline=None)
+def test_whatever_is_unknown_the_objective_never_rises_and_scales_are_finite(seed, share):
+    snippets = make_snippets(moving_clip(9, 10, 12), dilations=(1, 2), noise=0.1, seed=seed)
+    random = np.random.default_rng(seed)
+    for kind in snippets:
+        kind.relative_depth[random.random(kind.relative_depth.shape) < share] = np.nan
+        kind.relative_depth[random.random(len(kind.frames)) < share / 4] = np.inf
+    snippets[0].relative_depth[0, 0, 2, 2] = 0.5
+    objective = objective_of(snippets, 2)
+    point, value, _ = minimise(objective, objective.start, 40, 1e-3)
+    assert np.isfinite(point).all()
+    assert value <= objective.value(objective.start)

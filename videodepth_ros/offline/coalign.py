@@ -25,7 +25,7 @@ DAMPING = 1e-3
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
 EASE, HARDEN = 0.25, 8.0
 SOFTNESS, LEAST_SOFTNESS, SOFTNESS_RATIO = 1.0, 0.1, 0.7
-TOLERATED_CONTRADICTION = 0.02
+TOLERATED_CONTRADICTION = 0.25
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CoalignSettings:
     solver         'newton'; or 'adam', the published 2000 steps, where parity matters more than
                    time and the least objective: it leaves no snippet out
     broken_beyond  a snippet is broken that contradicts the others so many times as much as the
-                   median one does
+                   median one does, and by a quarter of the depth at least
     """
 
     weights: Weights = field(default_factory=Weights)
@@ -151,17 +151,19 @@ def minimise(objective: Objective, point: Doubles, max_steps: int,
     """
     damping, softness, step = DAMPING, SOFTNESS, 0
     value = objective.value(point)
-    while step < max_steps and damping < MOST_DAMPING:
+    while step < max_steps:
         model = objective.quadratic(point, softness)
-        gain = 0.0
-        while gain <= 0 and damping < MOST_DAMPING:
+        while True:
             moved = point - NormalEquations(model, objective.samples.snippet, damping).solve()
             moved_value = objective.value(moved)
-            gain = value - moved_value
-            damping = damping * HARDEN if gain <= 0 else max(damping * EASE, LEAST_DAMPING)
-        if gain > 0:
+            gained = moved_value < value
+            damping = max(damping * EASE, LEAST_DAMPING) if gained else damping * HARDEN
+            if gained or damping > MOST_DAMPING:
+                break
+        enough = not moved_value < (1 - tolerance) * value
+        if gained:
             point, value, step = moved, moved_value, step + 1
-        if gain < tolerance * value and softness == LEAST_SOFTNESS:
+        if enough and softness == LEAST_SOFTNESS:
             break
         softness = max(softness * SOFTNESS_RATIO, LEAST_SOFTNESS)
     return point, value, step

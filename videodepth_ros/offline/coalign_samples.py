@@ -41,7 +41,8 @@ class Snippets:
     """The snippets of one kind, usually of one dilation.
 
     frames          (S, L) int64, the frame that each picture shows
-    relative_depth  (S, L, H, W) floating, up to a scale and a shift of each snippet; NaN unknown
+    relative_depth  (S, L, H, W) floating, up to a scale and a shift of each snippet; NaN unknown.
+                    Values span about 1 or 2: the published weights take them so
     """
 
     frames: Indices
