@@ -20,6 +20,7 @@ def export_weights(run: Path, target: Path) -> str:
     """
     average = torch.load(run / 'checkpoint.pt', weights_only=True)['average']
     save_file({name: _stored(name, tensor) for name, tensor in average.items()}, target)
+    target.chmod(0o644)   # safetensors leaves it to its owner, but a package is everybody's
     return hashlib.sha256(target.read_bytes()).hexdigest()
 
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Share of each part; see ``depth_loss``."""
+    """Share of each part beside the absolute one, and scales of the gradient: ``depth_loss``."""
 
-    structure: float = 0.5
-    gradient: float = 0.5
-    drift: float = 0.5
-    scales: int = 4
+    structure: float
+    gradient: float
+    drift: float
+    scales: int
 
 
 @dataclass(frozen=True)

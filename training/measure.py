@@ -24,11 +24,12 @@ from training.shards import CANONICAL_UNIT, Clip, find_clips
 from training.validate import baseline
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
 from videodepth_ros.evaluation.sums import Alignment
+from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 from videodepth_ros.models.preprocess import budget_size, network_input
 
-MAX_PIXELS = 320 * 240
+CARD = card('nano')
 NOISE_LEVELS = 4.0
 STATIC_FRAMES, SETTLED_FRAMES = 40, 10
 
@@ -83,7 +84,7 @@ class Stream:
     @torch.no_grad()
     def inverse_depth(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Canonical inverse depth (h, w) float32 of an image (H, W, 3) uint8."""
-        size = budget_size(image.shape[1], image.shape[0], MAX_PIXELS, NANO.encoder.patch)
+        size = budget_size(image.shape[1], image.shape[0], CARD.max_pixels, CARD.patch)
         network_image = torch.from_numpy(network_input(image, *size))[None]
         inverse_depth, state = self.model.step(network_image, self.state)
         if self.keep_state:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.losses import LossWeights
@@ -18,6 +18,7 @@ class Phase:
     """One stretch of training.
 
     lr_first, lr_last  the learning rate falls from one to the other along a half cosine
+    loss               shares of the parts of the loss
     freeze_norms       batch norms keep their statistics: those of a few clips say too little
     """
 
@@ -26,6 +27,7 @@ class Phase:
     steps: int
     lr_first: float
     lr_last: float
+    loss: LossWeights
     freeze_norms: bool = False
 
 
@@ -39,7 +41,6 @@ class Recipe:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     average_decay: float = 0.999
-    loss: LossWeights = field(default_factory=LossWeights)
 
     @property
     def steps(self) -> int:
@@ -59,11 +60,19 @@ SMALL: Size = (176, 128)
 MEDIUM: Size = (208, 160)
 LARGE: Size = (256, 192)
 
+SCALE_FIRST = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=4)
+SHAPE_FIRST = LossWeights(structure=2.0, gradient=1.0, drift=1.0, scales=6)
+"""Once scale is learnt: an error of scale pulls all pixels one way and drowns those of shape."""
+
 RECIPE = Recipe(phases=(
-    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, MEDIUM)), 4000, 1e-3, 8e-4),
-    Phase('large images', BatchPlan(16, 1, (LARGE,)), 1800, 7e-4, 6e-4),
-    Phase('images', BatchPlan(16, 1, (SMALL, MEDIUM, MEDIUM, LARGE)), 3600, 6e-4, 1.5e-4),
-    Phase('clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 2500, 2e-4, 5e-6, freeze_norms=True),
+    Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, MEDIUM)), 4000, 1e-3, 8e-4, SCALE_FIRST),
+    Phase('large images', BatchPlan(16, 1, (LARGE,)), 1800, 7e-4, 6e-4, SCALE_FIRST),
+    Phase('images', BatchPlan(16, 1, (SMALL, MEDIUM, MEDIUM, LARGE)), 3000, 6e-4, 2.2e-4,
+          SCALE_FIRST),
+    Phase('shapes', BatchPlan(16, 1, (SMALL, MEDIUM, MEDIUM, LARGE)), 2200, 6e-4, 1.5e-4,
+          SHAPE_FIRST),
+    Phase('clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 1500, 2e-4, 5e-6, SHAPE_FIRST,
+          freeze_norms=True),
 ))
 
 

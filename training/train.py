@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.losses import Losses, depth_loss
+from training.losses import Losses, LossWeights, depth_loss
 from training.network import Average, keep_memory, new_network, predict
 from training.recipe import RECIPE, Phase, Recipe, save_recipe
 from training.samples import Batch, open_batches
@@ -63,7 +63,7 @@ class Run:
         started, saved = time.monotonic(), time.monotonic()
         sums: dict[str, float] = {}
         for k in range(done, phase.steps):
-            losses = self._take_step(next(batches), self._learning_rate(phase, k))
+            losses = self._take_step(next(batches), phase.loss, self._learning_rate(phase, k))
             for name in ('total', 'absolute', 'structure', 'gradient', 'drift'):
                 sums[name] = sums.get(name, 0.0) + float(getattr(losses, name).detach())
             if self.step % LOG_STEPS == 0:
@@ -77,11 +77,11 @@ class Run:
                 self._save()
                 saved = time.monotonic()
 
-    def _take_step(self, batch: Batch, learning_rate: float) -> Losses:
+    def _take_step(self, batch: Batch, weights: LossWeights, learning_rate: float) -> Losses:
         for group in self.optimiser.param_groups:
             group['lr'] = learning_rate
         u, _ = predict(self.model, batch.images)
-        losses = depth_loss(u, batch.inverse_depth, self.recipe.loss)
+        losses = depth_loss(u, batch.inverse_depth, weights)
         losses.total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if torch.isfinite(norm):
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument('--data', type=Path, required=True, help='folder of clips')
     parser.add_argument('--held-out', type=Path, required=True, help='folder of clips to judge by')
     parser.add_argument('--run', type=Path, required=True, help='folder of this run')
-    parser.add_argument('--steps', help='steps of each phase, such as 5000,3500,2500')
+    parser.add_argument('--steps', help='steps of each phase, one number for each, with commas')
     parser.add_argument('--threads', type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 
-from videodepth_ros.models.flashdepth import FlashDepth
+from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
+from videodepth_ros.evaluation.sums import Alignment
+from videodepth_ros.models.catalogue import card, weights_path
+from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
+from videodepth_ros.models.preprocess import network_input
+from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, render_scene
 
 
 @pytest.fixture(scope='module')
@@ -53,3 +61,37 @@ def test_every_pixel_sees_the_whole_image(nano: FlashDepth) -> None:
     other[..., :16, :16] += 3
     far = [maps[..., -1, -1] for maps in (nano.pretrained(image)[3], nano.pretrained(other)[3])]
     assert not torch.allclose(*far)
+
+
+@pytest.fixture(scope='module')
+def bundled() -> FlashDepth:
+    torch.set_num_threads(1)
+    return load_flashdepth(NANO, weights_path(card('nano')))
+
+
+def test_the_bundled_weights_are_small() -> None:
+    assert weights_path(card('nano')).stat().st_size <= 10e6
+
+
+@torch.no_grad()
+def test_the_bundled_weights_beat_predictors_without_image(bundled: FlashDepth) -> None:
+    """On scene families that they were not trained on; scale and shift fitted to all three."""
+    errors, baselines = [], []
+    for family, seed in itertools.product(HELD_OUT_FAMILIES, range(40, 45)):
+        state, pairs = None, []
+        for frame in render_scene(family, seed, 3, 256, 192, 3.0):
+            image = torch.from_numpy(network_input(frame.image, 256, 192))[None]
+            inverse_depth, state = bundled.step(image, state)
+            depth_m = 100 * frame.camera.fx / 256 / inverse_depth[0].clamp(min=1e-3).numpy()
+            pairs.append(DepthPair(frame.stamp_ns, depth_m, frame.depth_m))
+        report = evaluate_depth(pairs, Alignment.SCALE_SHIFT)
+        errors.append(report.errors.abs_rel)
+        baselines.append(min(report.best_constant.abs_rel, report.best_gradient.abs_rel))
+    assert np.mean(errors) < 0.95 * np.mean(baselines)
+
+
+@torch.no_grad()
+def test_the_bundled_weights_use_their_state(bundled: FlashDepth) -> None:
+    image = torch.randn(1, 3, 96, 128)
+    first, state = bundled.step(image)
+    assert not torch.equal(bundled.step(image, state)[0], first)

@@ -6,7 +6,7 @@ import torch
 
 from training.losses import LossWeights, depth_loss
 
-WEIGHTS = LossWeights()
+WEIGHTS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3)
 
 
 def scene() -> torch.Tensor:

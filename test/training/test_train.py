@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from training.export import export_weights
+from training.losses import LossWeights
 from training.network import network_input, new_network
 from training.recipe import Phase, Recipe
 from training.samples import BatchPlan
@@ -19,9 +20,10 @@ from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 
 SIZES = ((96, 80),)
+LOSS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3)
 RECIPE = Recipe(warm_up_steps=5, average_decay=0.8, phases=(
-    Phase('images', BatchPlan(3, 1, SIZES), 40, 2e-3, 1e-3),
-    Phase('clips', BatchPlan(1, 3, SIZES), 2, 1e-3, 1e-4, freeze_norms=True)))
+    Phase('images', BatchPlan(3, 1, SIZES), 40, 2e-3, 1e-3, LOSS),
+    Phase('clips', BatchPlan(1, 3, SIZES), 2, 1e-3, 1e-4, LOSS, freeze_norms=True)))
 
 
 @pytest.fixture(scope='module')
