@@ -103,3 +103,19 @@ def test_a_false_loop_does_little_harm():
         return ate(T, poses[list(layout.keys)])
 
     assert error(True) < error(False) + 0.05
+
+
+def test_both_ends_of_a_clip_are_tied():
+    poses, layout = rounds(30), plan(30, clip=6)
+
+    def border_error(layout):
+        clips = list(refine(Room(poses, 0.05), layout, SETTINGS))
+        T = np.concatenate([clip.T_world_cam for clip in clips])
+        T[:, :3, 3] *= np.mean(scales(np.concatenate([clip.depth for clip in clips]), poses))
+        error = np.linalg.inv(T[:-1]) @ T[1:] - np.linalg.inv(poses[:-1]) @ poses[1:]
+        return np.median([np.linalg.norm(error[clip.frames.start - 1, :3, 3])
+                          for clip in clips[1:]])
+
+    first_only = replace(layout, clips=tuple(replace(clip, keys=clip.keys[:1])
+                                             for clip in layout.clips))
+    assert border_error(layout) < 0.75 * border_error(first_only)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class Settings:
     smoothing     weight of the rotation between neighbouring frames, 1/rad
     translation_smoothing   likewise of their distance, in the pairs' unit
     flow_weight   of the mean error of flow, 1/px
-    pixels        of each frame on the finest grid of step 2
+    pixels        about so many, at most, of each frame on the finest grid of step 2
     levels        of the grid, each with twice the stride of the next
     iterations    at most, on each level; tolerance: share of the cost that a step must gain
     window        pairs of frames further apart close loops, see `Unknowns`; None for up to a
@@ -194,10 +195,15 @@ def _focal_model(settings: Settings) -> FocalModel:
     return FocalModel.SHARED if settings.camera is None else FocalModel.KNOWN
 
 
+def stride_for(height: int, width: int, pixels: int) -> int:
+    """Return the stride that leaves about ``pixels`` of an image, or fewer."""
+    return ceil((height * width / pixels) ** 0.5)
+
+
 def _strides(seen: Observations, settings: Settings) -> list[int]:
     """Return the strides of step 2, coarse to fine; flow needs a level before it for its masks."""
     h, w = seen.shape
-    finest = max(1, round((h * w / settings.pixels) ** 0.5))
+    finest = stride_for(h, w, settings.pixels)
     strides = [finest << level for level in reversed(range(settings.levels))]
     return strides * 2 if seen.has_flow and len(strides) == 1 else strides
 

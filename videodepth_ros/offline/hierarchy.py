@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from videodepth_ros.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.sim3 import Sim3, rotation_from_vector, vector_from_rotation
-from videodepth_ros.offline.alignment import AS_PUBLISHED, NO_PRIORS, Alignment, Settings, align
+from videodepth_ros.offline.alignment import (
+    AS_PUBLISHED,
+    NO_PRIORS,
+    Alignment,
+    Settings,
+    align,
+    stride_for,
+)
 from videodepth_ros.offline.pairs import PairProvider, PointMapPair, thinned
 from videodepth_ros.offline.plan import Clip, Plan
 from videodepth_ros.offline.priors import Priors, ScaleFrom
@@ -109,7 +116,7 @@ def align_keys(pairs: Iterable[PointMapPair], plan: Plan, settings: Settings,
     thin, stride, camera = [], 1, settings.camera
     for pair in pairs:
         h, w = pair.shape
-        stride = max(1, round((h * w / settings.pixels) ** 0.5))
+        stride = stride_for(h, w, settings.pixels)
         camera = settings.camera or Intrinsics(w, h, w, w, w / 2, h / 2)
         thin.append(thinned(replace(pair, i=place[pair.i], j=place[pair.j]), stride))
     assert camera is not None
