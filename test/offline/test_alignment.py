@@ -81,6 +81,18 @@ def test_two_frames():
     assert max(errors(align(pairs(poses, clip_graph(2)), KNOWN), poses)) < 2e-3
 
 
+def test_a_pair_that_is_worth_nothing_changes_nothing():
+    poses = walk(4)
+    noisy = pairs(poses, clip_graph(4), noise=0.02)
+    for window in (None, 3):
+        settings = replace(KNOWN, window=window)
+        found = align([*noisy, unsure(pair(poses, 0, 2))], settings)
+        without = align(noisy, settings)
+        unit = found.pair_scale[0] / without.pair_scale[0]   # the mean of the scales counts it
+        np.testing.assert_allclose(found.T_world_cam[:, :3, 3] / unit,
+                                   without.T_world_cam[:, :3, 3], atol=2e-4)
+
+
 def test_twice_the_same_is_the_same():
     noisy = pairs(walk(4), clip_graph(4), noise=0.02)
     first, second = align(noisy, FREE), align(noisy, FREE)

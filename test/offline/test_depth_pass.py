@@ -17,26 +17,26 @@ def cost(depth):
 
 
 def test_no_depth_on_a_fine_grid_is_better():
-    found = cost(depth_along_rays(RAYS, SEEN, WEIGHT, 1e-6, 30))
+    found = cost(depth_along_rays(RAYS, SEEN, WEIGHT, 30))
     grid = np.linspace(0.5, 3.5, 3001, dtype=np.float32)
     best = np.min([cost(depth) for depth in grid], axis=0)
     assert (found <= best * (1 + 1e-4)).all()
 
 
 def test_every_pass_descends():
-    costs = [cost(depth_along_rays(RAYS, SEEN, WEIGHT, 1e-6, passes)) for passes in range(1, 8)]
+    costs = [cost(depth_along_rays(RAYS, SEEN, WEIGHT, passes)) for passes in range(1, 8)]
     assert (np.diff(costs, axis=0) <= 1e-5).all()
 
 
 def test_a_start_goes_on_where_it_stopped():
-    half = depth_along_rays(RAYS, SEEN, WEIGHT, 1e-6, 4)
-    np.testing.assert_array_equal(depth_along_rays(RAYS, SEEN, WEIGHT, 1e-6, 4, half),
-                                  depth_along_rays(RAYS, SEEN, WEIGHT, 1e-6, 8))
+    half = depth_along_rays(RAYS, SEEN, WEIGHT, 4)
+    np.testing.assert_array_equal(depth_along_rays(RAYS, SEEN, WEIGHT, 4, half),
+                                  depth_along_rays(RAYS, SEEN, WEIGHT, 8))
 
 
 def test_pixels_that_nothing_sees_are_unknown_or_stay():
     weight = WEIGHT.copy()
     weight[:, :7] = 0
-    assert np.isnan(depth_along_rays(RAYS, SEEN, weight, 1e-6, 5)[:7]).all()
+    assert np.isnan(depth_along_rays(RAYS, SEEN, weight, 5)[:7]).all()
     start = np.full(P, 9, np.float32)
-    np.testing.assert_array_equal(depth_along_rays(RAYS, SEEN, weight, 1e-6, 5, start)[:7], 9)
+    np.testing.assert_array_equal(depth_along_rays(RAYS, SEEN, weight, 5, start)[:7], 9)

@@ -34,7 +34,7 @@ def rays(log_f=0.0):
 
 def points(twist=0.0, log_f=0.0, deeper=0.0):
     seen = Sim3.identity(3).moved(np.broadcast_to(twist, (3, 7)) + 0.0).apply(POINTS)
-    return point_residuals(DEPTH + np.float32(deeper), rays(log_f), seen, WEIGHT, 1e-6)
+    return point_residuals(DEPTH + np.float32(deeper), rays(log_f), seen, WEIGHT)
 
 
 def flow(twist=0.0, log_f=0.0, deeper=0.0, other_log_f=0.0):
@@ -81,13 +81,13 @@ def test_values_are_the_norms():
 def test_unknown_measured_depth_counts_nothing():
     measured = DEPTH + 1
     measured[::2] = np.nan
-    block = measured_residuals(DEPTH, rays(), measured, 2.0, 1e-6)
+    block = measured_residuals(DEPTH, rays(), measured, 2.0)
     assert not block.weight[..., ::2].any()
     assert block.value == pytest.approx(2 * np.linalg.norm(rays(), axis=0)[1::2].sum(), rel=1e-5)
 
 
 def test_elimination_is_the_schur_complement():
-    blocks = [points(), flow(), measured_residuals(DEPTH, rays(), DEPTH + 0.1, 2.0, 1e-6)]
+    blocks = [points(), flow(), measured_residuals(DEPTH, rays(), DEPTH + 0.1, 2.0)]
     shared, rows = 7 * 6 + 2, []
     start = 0
     for block in blocks:

@@ -38,7 +38,7 @@ from videodepth_ros.offline.priors import (
     settled,
     smoothing_factors,
 )
-from videodepth_ros.offline.problem import FLOOR, Cost, Point, Problem, unit_of, with_measured
+from videodepth_ros.offline.problem import Cost, Point, Problem, with_measured
 from videodepth_ros.offline.threads import one_blas_thread
 from videodepth_ros.offline.unknowns import FocalModel, State, Unknowns
 
@@ -219,8 +219,7 @@ def _depth(view: FrameView, state: State, depth_weight: float, passes: int) -> A
     """Return the depth of one frame, (P,) float32, NaN where nothing tells it."""
     rays = state.rays(view.frame, view.offset)
     seen = state.seen(view.frame, view.pair, view.points)
-    return depth_along_rays(rays, *with_measured(view, rays, seen, depth_weight),
-                            FLOOR / unit_of(state), passes)
+    return depth_along_rays(rays, *with_measured(view, rays, seen, depth_weight), passes)
 
 
 def _measured(views: list[FrameView], state: State) -> list[tuple[Array, Array]]:

@@ -14,22 +14,29 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 TINY = 1e-12
+FLOOR = 1e-5
+"""Smallest distance, against the depth, that a weight tells from zero."""
 
 
-def depth_along_rays(rays: Array, seen: Array, weight: Array, floor: float, passes: int,
+def floor_square(depth: Array) -> Array:
+    """Return what is added to a squared distance at ``depth``, so that its inverse is finite."""
+    square: Array = np.square(np.float32(FLOOR) * depth) + np.float32(TINY**2)
+    return square
+
+
+def depth_along_rays(rays: Array, seen: Array, weight: Array, passes: int,
                      start: Array | None = None) -> Array:
     """Return the depths (P,) float32 with the least weighted sum of distances to the points.
 
     rays    (3, P) float32, third row 1
     seen    (M, 3, P) float32, points in the camera; weight (M, P) float32
-    floor   added in square under the root of each distance
     start   (P,) float32, depths to start from; the weighted mean where None
     Pixels of no weight keep their start, or get NaN.
     """
     square = np.einsum('dp,dp->p', rays, rays)
     along = np.einsum('dp,mdp->mp', rays, seen) / square
     across = seen - along[:, None] * rays
-    off_ray = np.einsum('mdp,mdp->mp', across, across) + np.float32(floor**2)
+    off_ray = np.einsum('mdp,mdp->mp', across, across) + floor_square(along)
     depth = start
     for _ in range(passes):
         if depth is None:

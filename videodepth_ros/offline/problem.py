@@ -32,8 +32,6 @@ Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-FLOOR = 1e-5
-"""Smallest length of a residual, in units of the pairs' common scale."""
 FIRST_PASSES, PASSES = 5, 2
 
 
@@ -78,6 +76,8 @@ class Problem:
         """
         self._views, self._unknowns, self._depth_weight = views, unknowns, depth_weight
         self._smoothing, self._priors = smoothing, priors
+        weighed = [view.pair[view.weight.any(axis=1)] for view in views]
+        self._scales = unknowns.pair_scales()[np.unique(np.concatenate(weighed))]
         self._per_pixel = 1 / (pairs * views[0].offset.shape[1])
         followed = 2 * sum(float(view.flow_weight.sum()) for view in views)
         self._per_flow = 2 * flow_weight / followed if followed else 0.0
@@ -89,7 +89,7 @@ class Problem:
         data = flow = prior = 0.0
         for view in self._views:
             start = None if depths is None else depths[view.frame]
-            depth, blocks = self._residuals(view, state, start, FLOOR / unit)
+            depth, blocks = self._residuals(view, state, start)
             system = share * reduced(blocks)
             numbers, change = self._changes(view, state, len(system) - 1)
             equations.add(numbers, change.T @ system[:-1, :-1] @ change,
@@ -104,7 +104,7 @@ class Problem:
         self._keep_scale(equations)
         return Point(state, found, Cost(data, flow, prior), equations)
 
-    def _residuals(self, view: FrameView, state: State, start: Array | None, floor: float
+    def _residuals(self, view: FrameView, state: State, start: Array | None
                    ) -> tuple[Array, list[Linear]]:
         """Return the depth of one frame (P,), and its residuals: points, flow, measured depth.
 
@@ -112,16 +112,16 @@ class Problem:
         """
         rays = state.rays(view.frame, view.offset)
         seen = state.seen(view.frame, view.pair, view.points)
-        depth = depth_along_rays(rays, *with_measured(view, rays, seen, self._depth_weight), floor,
+        depth = depth_along_rays(rays, *with_measured(view, rays, seen, self._depth_weight),
                                  FIRST_PASSES if start is None else PASSES, start)
         depth = np.where(np.isnan(depth), np.float32(1), depth)   # of no weight, and no harm
-        blocks = [point_residuals(depth, rays, seen, view.weight, floor)]
+        blocks = [point_residuals(depth, rays, seen, view.weight)]
         others = state.cameras[view.flow_to].inverse() @ state.cameras[view.frame]
         flow = flow_residuals(depth, rays, others, np.exp(state.log_focal[view.flow_to]),
                               state.aspect, view)
         blocks.append(flow.weighted(self._per_flow / (self._per_pixel * unit_of(state))))
         if np.isfinite(view.depth).any():
-            blocks.append(measured_residuals(depth, rays, view.depth, self._depth_weight, floor))
+            blocks.append(measured_residuals(depth, rays, view.depth, self._depth_weight))
         return depth, blocks
 
     def _changes(self, view: FrameView, state: State, rows: int) -> tuple[Indices, Array64]:
@@ -150,11 +150,10 @@ class Problem:
 
     def _keep_scale(self, equations: NormalEquations) -> None:
         """Let no step change the mean log scale of the pairs: a Lagrange multiplier."""
-        scales, multiplier = self._unknowns.pair_scales(), self._unknowns.multiplier
-        share = 1 / len(scales)
-        for scale in scales:
-            equations.add(np.array([scale, multiplier]), np.array([[0, share], [share, 0]]),
-                          np.zeros(2))
+        share = 1 / len(self._scales)
+        for scale in self._scales:
+            equations.add(np.array([scale, self._unknowns.multiplier]),
+                          np.array([[0, share], [share, 0]]), np.zeros(2))
 
 
 def unit_of(state: State) -> float:

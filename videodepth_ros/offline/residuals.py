@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.geometry.sim3 import TWIST, Sim3
+from videodepth_ros.offline.depth_pass import floor_square
 from videodepth_ros.offline.observations import FrameView
 
 Array = NDArray[np.float32]
@@ -52,14 +53,13 @@ class Linear:
         return replace(self, weight=self.weight * np.float32(share), value=self.value * share)
 
 
-def point_residuals(depth: Array, rays: Array, seen: Array, weight: Array, floor: float) -> Linear:
+def point_residuals(depth: Array, rays: Array, seen: Array, weight: Array) -> Linear:
     """Linearise d k - y, of whose Euclidean norm the objective is the weighted sum.
 
     depth (P,), rays (3, P), seen (M, 3, P): the points y; weight (M, P)
-    floor  added in square under the root, so that a perfect pixel has a finite weight
     """
     residual = depth * rays - seen
-    length = np.sqrt(np.einsum('mdp,mdp->mp', residual, residual) + np.float32(floor**2))
+    length = np.sqrt(np.einsum('mdp,mdp->mp', residual, residual) + floor_square(depth))
     twist = np.zeros((len(seen), TWIST, 3, depth.size), np.float32)
     twist[:, [0, 1, 2], [0, 1, 2]] = -1
     x, y, z = seen[:, 0], seen[:, 1], seen[:, 2]
@@ -73,7 +73,7 @@ def point_residuals(depth: Array, rays: Array, seen: Array, weight: Array, floor
                   (weight / length)[:, None], _sum(weight, length))
 
 
-def measured_residuals(depth: Array, rays: Array, measured: Array, weight: float, floor: float
+def measured_residuals(depth: Array, rays: Array, measured: Array, weight: float
                        ) -> Linear:
     """Linearise |k| (d - m), the distance along the ray to a measured depth m, (P,), NaN unknown.
 
@@ -82,7 +82,7 @@ def measured_residuals(depth: Array, rays: Array, measured: Array, weight: float
     known = np.isfinite(measured)
     length = np.linalg.norm(rays, axis=0)
     residual = np.where(known, length * (depth - np.where(known, measured, 0)), 0)
-    norm = np.sqrt(np.square(residual) + np.float32(floor**2))
+    norm = np.sqrt(np.square(residual) + floor_square(depth))
     gain = known.astype(np.float32) * np.float32(weight)
     row = (1, 1, depth.size)
     return Linear(residual.reshape(row), np.zeros((1, TWIST, 1, depth.size), np.float32),

@@ -18,9 +18,6 @@ Indices = NDArray[np.intp]
 BORDER, HELD = -1, -2
 """In place of a group: an unknown of the border, and one that is given and takes no step."""
 
-TINY = 1e-13
-"""Keeps an unknown that no factor touches where it is; relative to the largest diagonal."""
-
 
 class NormalEquations:
     """H x = -gradient, gathered factor by factor.
@@ -42,6 +39,7 @@ class NormalEquations:
             self._rank[group] = np.arange(len(group))
         self._H = [np.zeros((len(window), len(window))) for window in self._windows]
         self._gradient = np.zeros(len(group_of))
+        self._touched = np.zeros(len(group_of), np.bool_)
 
     def add(self, unknowns: Indices, H: Array, gradient: Array) -> None:
         """Add a factor over ``unknowns`` (n,), each named once: H (n, n), gradient (n,)."""
@@ -53,6 +51,7 @@ class NormalEquations:
         place = start[np.where(groups == BORDER, -1, groups - k)] + self._rank[unknowns]
         self._H[k][np.ix_(place, place)] += H
         self._gradient[unknowns] += gradient[free]
+        self._touched[unknowns] |= H.any(axis=1)
 
     def solve(self, damping: float) -> Array:
         """Return the step x, (U,), of H with its diagonal grown by the share ``damping``."""
@@ -74,14 +73,15 @@ class NormalEquations:
         return step
 
     def _damp(self, windows: list[Array], damping: float) -> None:
-        """Grow the diagonal: of a group in both windows that hold it, in their own shares."""
-        largest = max(float(np.abs(H).max(initial=0)) for H in windows)
-        for H in windows:
+        """Grow the diagonal, and put 1 where no factor touches an unknown, which so stays.
+
+        A group lies in two windows, which hold its diagonal in shares; the first puts the 1.
+        """
+        for k, H in enumerate(windows):
+            own = len(H) if k == self._last else self._sizes[k]
             H[np.diag_indices_from(H)] *= 1 + damping
-        for k, size in enumerate(self._sizes):
-            windows[k][np.arange(size), np.arange(size)] += TINY * largest
-        last = np.arange(self._sizes[-1], len(windows[-1]))
-        windows[-1][last, last] += TINY * largest
+            idle = np.flatnonzero(~self._touched[self._windows[k][:own]])
+            H[idle, idle] = 1.0
 
     def _eliminate(self, k: int, windows: list[Array], right: list[Array]) -> None:
         """Carry over to window k + 1 what group k and window k know of its unknowns."""
