@@ -22,7 +22,7 @@ from videodepth_ros.offline.coalign_samples import Samples, Snippets, sample_sni
 from videodepth_ros.offline.coalign_step import NormalEquations
 
 DAMPING = 1e-3
-LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
+LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e4
 EASE, HARDEN = 0.25, 8.0
 SOFTNESS, LEAST_SOFTNESS, SOFTNESS_RATIO = 1.0, 0.1, 0.7
 TOLERATED_CONTRADICTION = 0.25
@@ -47,7 +47,7 @@ class CoalignSettings:
     weights: Weights = field(default_factory=Weights)
     stride_px: int = 10
     border_px: int = 2
-    max_samples: int = 40_000_000
+    max_samples: int = 25_000_000
     max_steps: int = 40
     tolerance: float = 1e-3
     solver: Literal['newton', 'adam'] = 'newton'
@@ -150,23 +150,20 @@ def minimise(objective: Objective, point: Doubles, max_steps: int,
     softness of the absolute value falls from step to step.
     """
     damping, softness, step = DAMPING, SOFTNESS, 0
-    value = objective.value(point)
-    while step < max_steps:
-        model = objective.quadratic(point, softness)
-        while True:
-            moved = point - NormalEquations(model, objective.samples.snippet, damping).solve()
-            moved_value = objective.value(moved)
-            gained = moved_value < value
-            damping = max(damping * EASE, LEAST_DAMPING) if gained else damping * HARDEN
-            if gained or damping > MOST_DAMPING:
-                break
-        enough = not moved_value < (1 - tolerance) * value
-        if gained:
-            point, value, step = moved, moved_value, step + 1
-        if enough and softness == LEAST_SOFTNESS:
-            break
+    model = objective.quadratic(point, softness)
+    enough = False
+    while not enough and step < max_steps and damping < MOST_DAMPING:
+        moved = point - NormalEquations(model, objective.samples.snippet, damping).solve()
         softness = max(softness * SOFTNESS_RATIO, LEAST_SOFTNESS)
-    return point, value, step
+        after = objective.quadratic(moved, softness)
+        if after.value < model.value:
+            enough = softness == LEAST_SOFTNESS and (
+                after.value > (1 - tolerance) * model.value)
+            point, model, step = moved, after, step + 1
+            damping = max(damping * EASE, LEAST_DAMPING)
+        else:
+            damping *= HARDEN
+    return point, model.value, step
 
 
 def _usable(objective: Objective, point: Doubles, broken_beyond: float) -> NDArray[np.bool_]:

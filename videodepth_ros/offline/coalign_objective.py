@@ -9,6 +9,7 @@ shifts near 0 (RollingDepth, arXiv 2411.19189, section 3.3 and its released weig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Frames = NDArray[np.int64]
 
-FRAMES_AT_ONCE = 32
+SAMPLES_AT_ONCE = 65_536
 LEAST_DEPTH = 1e-3
 
 
@@ -38,12 +39,16 @@ class Weights:
 class Part:
     """Some frames of the samples: B frames, R rows, P pixels.
 
+    frames  which frames of the clip
+    snippet (B, R) int64
     values  (B, R, P) float32
     known   (B, R, P) float32, 1 or 0
     rows    (B, 1, P) float32, how many rows are known, at least 1
     seen    (B, 1, 1) float32, pixels at which any row is known, at least 1
     """
 
+    frames: slice
+    snippet: Frames
     values: Floats
     known: Floats
     rows: Floats
@@ -96,10 +101,13 @@ class Objective:
     """The objective on the samples of a clip; a point is (K, 2) float64, scales and shifts."""
 
     def __init__(self, samples: Samples, weights: Weights) -> None:
-        """Hold the samples; nothing is computed yet."""
+        """Hold the samples in parts: what is computed of one fits a processor's cache."""
         self.samples = samples
         self.weights = weights
         self.kind_weight = 1 / np.bincount(samples.kind)[samples.kind]
+        at_once = max(1, SAMPLES_AT_ONCE // math.prod(samples.values.shape[1:]))
+        self.parts = [_part(samples, slice(start, start + at_once))
+                      for start in range(0, len(samples.snippet), at_once)]
 
     @property
     def start(self) -> Doubles:
@@ -109,8 +117,8 @@ class Objective:
     def value(self, point: Doubles) -> float:
         """Return the objective."""
         total = self._hold(point)[0]
-        for frames in self._chunks():
-            total += sum(term.value for term in self._terms(point, frames, self._part(frames)))
+        for part in self.parts:
+            total += sum(term.value for term in self._terms(point, part))
         return total
 
     def quadratic(self, point: Doubles, softness: float) -> Quadratic:
@@ -125,13 +133,11 @@ class Objective:
         rows = self.samples.snippet.shape[1]
         slopes = np.zeros((len(self.samples.snippet), 2 * rows))
         curvature = np.zeros((len(slopes), 2 * rows, 2 * rows))
-        for frames in self._chunks():
-            part = self._part(frames)
-            for term in self._terms(point, frames, part):
+        for part in self.parts:
+            for term in self._terms(point, part):
                 total += term.value
-                by_row = np.concatenate([term.slope * part.values, term.slope], axis=1)
-                slopes[frames] += term.weight * _gradient(term, part, by_row)
-                curvature[frames] += term.weight * _curvature(term, part, by_row, softness)
+                slopes[part.frames] += term.weight * _gradient(term, part)
+                curvature[part.frames] += term.weight * _curvature(term, part, softness)
         for column, half in enumerate((slopes[:, :rows], slopes[:, rows:])):
             by_point[:, column] += np.bincount(self.samples.snippet.ravel(), half.ravel(),
                                                len(point))
@@ -145,31 +151,18 @@ class Objective:
         """
         count = len(point)
         total, seen = np.zeros(count), np.zeros(count)
-        for frames in self._chunks():
-            part = self._part(frames)
-            term = next(self._terms(point, frames, part))
-            snippet = self.samples.snippet[frames].ravel()
+        for part in self.parts:
+            term = next(self._terms(point, part))
+            snippet = part.snippet.ravel()
             share = np.abs(term.residual - _median(term.residual, part)) * part.known / term.size
             total += np.bincount(snippet, share.sum(axis=2).ravel(), count)
             seen += np.bincount(snippet, part.known.sum(axis=2).ravel(), count)
         with np.errstate(invalid='ignore'):
             return total / seen
 
-    def _chunks(self) -> Iterator[slice]:
-        """Yield some frames at a time: they stay in the cache, and memory stays small."""
-        for start in range(0, len(self.samples.snippet), FRAMES_AT_ONCE):
-            yield slice(start, start + FRAMES_AT_ONCE)
-
-    def _part(self, frames: slice) -> Part:
-        """Count what is known of some frames."""
-        known = self.samples.known[frames].astype(np.float32)
-        rows = known.sum(axis=1, keepdims=True)
-        seen = np.count_nonzero(rows, axis=(1, 2), keepdims=True).astype(np.float32)
-        return Part(self.samples.values[frames], known, np.maximum(rows, 1), np.maximum(seen, 1))
-
-    def _terms(self, point: Doubles, frames: slice, part: Part) -> Iterator[Term]:
+    def _terms(self, point: Doubles, part: Part) -> Iterator[Term]:
         """Yield the terms of some frames: that of A, then that of D."""
-        own = point[self.samples.snippet[frames]].astype(np.float32)
+        own = point[part.snippet].astype(np.float32)
         depth = own[..., :1] * part.values + own[..., 1:]
         yield _term(1 / self.samples.cells, depth, part.known, part)
         if self.weights.reciprocal:
@@ -186,6 +179,15 @@ class Objective:
         curvature = np.stack([weights.small_scale * (short > 0),
                               np.full_like(shift, weights.shift)], axis=1)
         return float(value), 2 * each[:, None] * gradient, 2 * each[:, None] * curvature
+
+
+def _part(samples: Samples, frames: slice) -> Part:
+    """Count what is known of some frames."""
+    known = samples.known[frames].astype(np.float32)
+    rows = known.sum(axis=1, keepdims=True)
+    seen = np.count_nonzero(rows, axis=(1, 2), keepdims=True).astype(np.float32)
+    return Part(frames, samples.snippet[frames], samples.values[frames], known,
+                np.maximum(rows, 1), np.maximum(seen, 1))
 
 
 def _term(weight: float, value: Floats, slope: Floats, part: Part) -> Term:
@@ -207,21 +209,21 @@ def _median(value: Floats, part: Part) -> Floats:
     return np.where(np.isfinite(median), median, np.float32(0))
 
 
-def _gradient(term: Term, part: Part, by_row: Floats) -> Doubles:
+def _gradient(term: Term, part: Part) -> Doubles:
     """Return the gradient of each frame's disagreement by its rows' scales and shifts, (B, 2R).
-
-    by_row  (B, 2R, P) derivative of the value by scale, then by shift
 
     Each row counts by the sign of its residual; it also moves the mean, against all signs, and
     with the mean the size.
     """
     sign = np.sign(term.residual)
     of_size = term.disagreement / part.seen * np.sign(term.mean)
-    pull = (sign - (sign.sum(axis=1, keepdims=True) + of_size) / part.rows) / term.size
-    return np.einsum('brp,brp->br', np.concatenate([pull, pull], axis=1), by_row).astype(float)
+    pull = sign - (sign.sum(axis=1, keepdims=True) + of_size) / part.rows
+    pull *= term.slope
+    by_row = np.concatenate([_product(pull, part.values), pull.sum(axis=2)], axis=1)
+    return (by_row / term.size[:, :, 0]).astype(float)
 
 
-def _curvature(term: Term, part: Part, by_row: Floats, softness: float) -> Doubles:
+def _curvature(term: Term, part: Part, softness: float) -> Doubles:
     """Return the curvature of each frame's weighted squares by its rows, (B, 2R, 2R).
 
     With w the weights 1 / |residual| and n the rows of a pixel, sum w (v - mean v)^2 / 2 has the
@@ -230,14 +232,27 @@ def _curvature(term: Term, part: Part, by_row: Floats, softness: float) -> Doubl
     usual = term.disagreement / part.rows.sum(axis=(1, 2), keepdims=True)
     floor = np.maximum(softness * usual, np.finfo(np.float32).eps) * term.size
     weight = part.known / (np.maximum(np.abs(term.residual), floor) * term.size)
-    half = weight.sum(axis=1, keepdims=True) / (2 * part.rows)
-    both = np.concatenate([weight, weight], axis=1)
-    shared = ((both - half) / part.rows * by_row) @ by_row.transpose(0, 2, 1)
-    curvature = -(shared + shared.transpose(0, 2, 1))
-    rows = np.arange(weight.shape[1])
-    both *= by_row
-    cross = np.einsum('brp,brp->br', both[:, :len(rows)], by_row[:, len(rows):])
-    np.einsum('bii->bi', curvature)[...] += np.einsum('brp,brp->br', both, by_row)
-    curvature[:, rows, rows + len(rows)] += cross
-    curvature[:, rows + len(rows), rows] += cross
+    shared = weight - weight.sum(axis=1, keepdims=True) / (2 * part.rows)
+    shared *= term.slope / part.rows
+    coupling = _by_row(shared, part) @ _by_row(term.slope, part).transpose(0, 2, 1)
+    curvature = -(coupling + coupling.transpose(0, 2, 1))
+    weight *= term.slope * term.slope
+    weighted = weight * part.values
+    scales = np.arange(weight.shape[1])
+    shifts = scales + len(scales)
+    curvature[:, scales, scales] += _product(weighted, part.values)
+    curvature[:, shifts, shifts] += weight.sum(axis=2)
+    cross = weighted.sum(axis=2)
+    curvature[:, scales, shifts] += cross
+    curvature[:, shifts, scales] += cross
     return curvature.astype(float)
+
+
+def _by_row(slope: Floats, part: Part) -> Floats:
+    """Return a slope by A as slopes by the scales and then by the shifts, (B, 2R, P)."""
+    return np.concatenate([slope * part.values, slope], axis=1)
+
+
+def _product(one: Floats, other: Floats) -> Floats:
+    """Return the sum over the pixels of a product, (B, R)."""
+    return np.einsum('brp,brp->br', one, other)
