@@ -79,6 +79,7 @@ def test_the_network_of_the_offline_job_is_no_choice_of_those_that_stream():
         card('align3r')
     with pytest.raises(ConfigError, match=r"'other'.*flashdepth, align3r"):
         weights_card('other')
+    assert set(variants._networks()) == {known.name for known in weights_cards()}
     assert ALIGN3R_CARD.notice is not None
     assert 'align3r are licensed CC-BY-NC-SA-4.0' in ALIGN3R_CARD.notice
     assert 'commercially' in ALIGN3R_CARD.notice

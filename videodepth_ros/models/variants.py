@@ -13,7 +13,6 @@ from torch import nn
 
 from videodepth_ros.errors import ConfigError, ModelError
 from videodepth_ros.models.align3r import ALIGN3R, Align3R
-from videodepth_ros.models.catalogue import ALIGN3R_CARD
 from videodepth_ros.models.checkpoint import completed, mismatch, read_weights, shapes_of
 from videodepth_ros.models.flashdepth import (
     FLASHDEPTH_FULL,
@@ -45,7 +44,7 @@ def config_of(name: str) -> FlashDepthConfig:
 def _networks() -> dict[str, Callable[[], nn.Module]]:
     """Return what makes the network of each name whose weights can be stored."""
     streaming = {name: partial(FlashDepth, config) for name, config in _CONFIGS.items()}
-    return {**streaming, ALIGN3R_CARD.name: partial(Align3R, ALIGN3R)}
+    return {**streaming, 'align3r': partial(Align3R, ALIGN3R)}
 
 
 def convert_checkpoint(source: Path, target: Path) -> str:
