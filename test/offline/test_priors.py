@@ -95,6 +95,17 @@ def test_some_of_the_frames_keep_their_odometry_chained():
     np.testing.assert_array_equal(some.T_world_cam, POSES[::2])
 
 
+def test_poses_are_motions_too():
+    known = POSES.copy()
+    known[1] = np.nan
+    motions = Priors(T_world_cam=known, odometry=steps(5)[:1]).as_motion()
+    assert motions.T_world_cam is None
+    assert [(m.i, m.j) for m in motions.odometry] == [(0, 1), (0, 2), (2, 3), (3, 4)]
+    np.testing.assert_allclose(motions.odometry[1].T_i_j, np.linalg.inv(POSES[0]) @ POSES[2])
+    kept = motions.among((0, 2, 3))
+    assert [(m.i, m.j) for m in kept.odometry] == [(0, 1), (1, 2)]
+
+
 def test_a_factor_is_at_rest_where_it_is_met():
     unknowns = Unknowns(2, [(0, 1)], FocalModel.KNOWN, hold_first=True, window=None)
     state = State(Sim3.from_rigid(POSES[:2]), Sim3.identity(1), np.zeros(2), 1.0)

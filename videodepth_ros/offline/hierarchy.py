@@ -137,8 +137,7 @@ def align_clip(pairs: Iterable[PointMapPair], clip: Clip, keys: Keyframes, setti
                priors: Priors = NO_PRIORS) -> RefinedClip:
     """Align one clip and tie it to its keyframes."""
     settings = replace(settings, camera=settings.camera or keys.camera)
-    priors = replace(priors, T_world_cam=None)   # the keyframes have heeded it
-    alone = _align_alone(pairs, clip, settings, priors)
+    alone = _align_alone(pairs, clip, settings, priors.as_motion())
     into_world = _ties(alone, clip, keys)
     cameras = into_world @ Sim3.from_rigid(alone.T_world_cam)
     depth = alone.depth * into_world.scale.astype(np.float32)[:, None, None]

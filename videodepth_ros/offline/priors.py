@@ -74,21 +74,29 @@ class Priors:
             return np.empty(0, np.intp)
         return np.flatnonzero(np.isfinite(self.T_world_cam).all(axis=(1, 2)))
 
+    def as_motion(self) -> Priors:
+        """Return the same knowledge without a world: poses become motions from one to the next."""
+        motions = []
+        for i, j in pairwise(self.posed.tolist()):
+            assert self.T_world_cam is not None
+            T_i_j = np.linalg.inv(self.T_world_cam[i]) @ self.T_world_cam[j]
+            motions.append(Odometry(i, j, T_i_j))
+        return replace(self, T_world_cam=None, odometry=[*self.odometry, *motions])
+
     def among(self, frames: Sequence[int], stride: int = 1) -> Priors:
         """Return what is known of some of the frames, in order of time, numbered anew.
 
-        stride  of the depth that is kept; odometry is chained where every step between two frames
-                is known
+        stride  of the depth that is kept; odometry from frame to frame is chained over those that
+                are left out
         """
-        steps = {(motion.i, motion.j): motion.T_i_j for motion in self.odometry}
-        motions = []
-        for k, (i, j) in enumerate(pairwise(frames)):
-            path = [steps.get((n, n + 1)) for n in range(i, j)]
-            direct = steps.get((i, j))
-            known = [step for step in path if step is not None]
-            if direct is not None or len(known) == len(path):
-                T_i_j = direct if direct is not None else reduce(np.matmul, known)
-                motions.append(Odometry(k, k + 1, T_i_j))
+        place = {frame: k for k, frame in enumerate(frames)}
+        motions = [Odometry(place[m.i], place[m.j], m.T_i_j) for m in self.odometry
+                   if m.i in place and m.j in place]
+        steps = {motion.i: motion.T_i_j for motion in self.odometry if motion.j == motion.i + 1}
+        for i, j in pairwise(frames):
+            if j > i + 1 and all(n in steps for n in range(i, j)):
+                T_i_j = reduce(np.matmul, [steps[n] for n in range(i, j)])
+                motions.append(Odometry(place[i], place[j], T_i_j))
         index = list(frames)
         return replace(
             self, odometry=motions,
