@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a virtual environment a ROS prefix at every start of its Python, so that nothing must be sourced.
+"""Makes a virtual environment a ROS prefix whenever its Python starts: nothing must be sourced.
 
 ament_index_python and launch read AMENT_PREFIX_PATH. The type supports of messages are opened by
 name along LD_LIBRARY_PATH, which the loader reads once, when a process starts: where it lacks our

@@ -50,7 +50,7 @@ echo 'import _videodepth_prefix' > "$site/zz_videodepth_prefix.pth"  # zz: after
 if [ -z "$ros" ]; then
   include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
   numpy=$("$python" -c 'import numpy; print(numpy.get_include())')
-  grep -rlZE '/opt/python/cp' --include='*.cmake' "$venv/share" | xargs -0r sed -i -E \
+  { grep -rlZE '/opt/python/cp' --include='*.cmake' "$venv/share" || true; } | xargs -0r sed -i -E \
     "s#/opt/python/cp[0-9t]+-cp[0-9t]+/lib/python[0-9.]+/site-packages/numpy/_core/include#$numpy#g;
      s#/opt/python/cp[0-9t]+-cp[0-9t]+/include/python[0-9.t]+#$include#g"
 fi
