@@ -5,12 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videodepth_ros.errors import InputError
-from videodepth_ros.evaluation.trajectory import (
-    Trajectory,
-    associate,
-    evaluate_trajectory,
-    umeyama,
-)
+from videodepth_ros.evaluation.trajectory import Trajectory, associate, evaluate_trajectory
 
 SEEDS = st.integers(0, 2 ** 32 - 1)
 FAST = settings(max_examples=50, deadline=None)
@@ -35,31 +30,6 @@ def random_walk(seed: int, count: int = 20) -> Trajectory:
     rng = np.random.default_rng(seed)
     poses = np.stack([random_pose(rng) for _ in range(count)])
     return Trajectory(np.arange(count, dtype=np.int64) * 100_000_000, poses)
-
-
-@FAST
-@given(SEEDS, st.floats(0.1, 10.0))
-def test_umeyama_finds_the_similarity_that_was_applied(seed, scale):
-    rng = np.random.default_rng(seed)
-    points, pose = rng.normal(size=(10, 3)), random_pose(rng)
-    target = scale * points @ pose[:3, :3].T + pose[:3, 3]
-    fit = umeyama(points, target, with_scale=True)
-    assert fit.scale == pytest.approx(scale, rel=1e-9)
-    np.testing.assert_allclose(fit.rotation, pose[:3, :3], atol=1e-9)
-    np.testing.assert_allclose(fit.translation, pose[:3, 3], atol=1e-8)
-
-
-def test_umeyama_never_mirrors():
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(20, 3))
-    fit = umeyama(points, points * [1, 1, -1], with_scale=False)
-    assert np.linalg.det(fit.rotation) == pytest.approx(1.0)
-
-
-def test_umeyama_of_a_camera_that_stands_still_keeps_scale_one():
-    fit = umeyama(np.ones((5, 3)), np.zeros((5, 3)), with_scale=True)
-    assert fit.scale == 1.0
-    np.testing.assert_allclose(fit.apply(np.ones((5, 3))), 0, atol=1e-12)
 
 
 @FAST

@@ -83,6 +83,13 @@ def test_fit_of_one_place_keeps_the_scale():
     np.testing.assert_allclose(found.apply(np.ones((3, 1)))[:, 0], 2.0)
 
 
+def test_fit_without_scale_neither_scales_nor_mirrors():
+    points = np.random.default_rng(0).normal(size=(3, 20))
+    found = fit(points, 2.0 * points * [[1], [1], [-1]], with_scale=False)
+    assert found.scale == 1
+    assert np.linalg.det(found.rotation) == pytest.approx(1)
+
+
 def test_rigid_part_round_trips():
     T = some(np.random.default_rng(0)).rigid
     np.testing.assert_array_equal(Sim3.from_rigid(T).rigid, T)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.room import CAMERA, Room, depth, rounds, walk
-from videodepth_ros.evaluation.trajectory import umeyama
+from videodepth_ros.geometry import sim3
 from videodepth_ros.offline.alignment import Settings
 from videodepth_ros.offline.hierarchy import HierarchySettings, align_keys, refine
 from videodepth_ros.offline.plan import plan
@@ -26,8 +26,8 @@ def refined(poses, settings=SETTINGS, priors=None, noise=0.02, **layout):
 
 
 def ate(T, poses, **how):
-    fit = umeyama(T[:, :3, 3], poses[:, :3, 3], **{'with_scale': True, **how})
-    return np.linalg.norm(fit.apply(T[:, :3, 3]) - poses[:, :3, 3], axis=1).max()
+    source, target = T[:, :3, 3].T, poses[:, :3, 3].T
+    return np.linalg.norm(sim3.fit(source, target, **how).apply(source) - target, axis=0).max()
 
 
 def scales(found, poses):

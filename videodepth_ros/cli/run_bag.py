@@ -136,6 +136,8 @@ def _session(args: argparse.Namespace) -> DepthSession:
     from videodepth_ros.stream.session import DepthSession, SessionSettings
     model = card(args.model)
     weights_path(model)   # raises now, rather than at the first image, where there are none
+    if model.notice:
+        print(model.notice, file=sys.stderr)
 
     def open_now(width: int, height: int) -> Engine:
         print(f'opening {args.model} at {width}x{height}; the first time its graph is built ...',

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of a camera trajectory against truth: ATE and RPE of Sturm et al. (IROS 2012).
 
-The two trajectories start in different map frames, so one similarity is fitted between them first
-(Umeyama, PAMI 1991, eq. 40 to 43): rigid, or with a scale where the prediction has no metres.
+The two trajectories start in different map frames, so one similarity is fitted between them first:
+rigid, or with a scale where the prediction has no metres.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.errors import InputError
+from videodepth_ros.geometry import sim3
 
 Array = NDArray[np.float64]
 Stamps = NDArray[np.int64]
@@ -40,20 +41,6 @@ class Trajectory:
     def at(self, indices: NDArray[np.intp]) -> Trajectory:
         """Return the poses at ``indices`` (M,)."""
         return Trajectory(self.stamp_ns[indices], self.T_map_cam[indices])
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """target = scale * rotation @ source + translation; rotation (3, 3), translation (3,)."""
-
-    scale: float
-    rotation: Array
-    translation: Array
-
-    def apply(self, points: Array) -> Array:
-        """Return the points (N, 3) in the target's frame."""
-        moved: Array = self.scale * points @ self.rotation.T + self.translation
-        return moved
 
 
 @dataclass(frozen=True)
@@ -95,23 +82,6 @@ def associate(first_ns: Stamps, second_ns: Stamps, max_offset_ns: int = MAX_OFFS
     return kept, nearest[kept]
 
 
-def umeyama(source: Array, target: Array, *, with_scale: bool) -> Similarity:
-    """Fit the similarity that maps ``source`` to ``target`` with the least squared distance.
-
-    source, target   (N, 3) float64, N >= 1
-    with_scale       fit a scale; else it is 1
-    Points on a line or all in one place leave a rotation open: one of the possible ones is taken.
-    """
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    source_c, target_c = source - source_mean, target - target_mean
-    u, singular, vt = np.linalg.svd(target_c.T @ source_c / len(source))
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
-    rotation = (u * sign) @ vt
-    variance = float(np.square(source_c).sum()) / len(source)
-    scale = float(singular @ sign) / variance if with_scale and variance > 0 else 1.0
-    return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
-
-
 def evaluate_trajectory(predicted: Trajectory, truth: Trajectory, *, with_scale: bool,
                         max_offset_ns: int = MAX_OFFSET_NS) -> TrajectoryReport:
     """Compare a trajectory with the truth at the stamps that both have.
@@ -126,11 +96,12 @@ def evaluate_trajectory(predicted: Trajectory, truth: Trajectory, *, with_scale:
                          f'({_span(predicted)} against {_span(truth)}); '
                          'the stamps must be those of the images')
     predicted, truth = predicted.at(indices), truth.at(true_indices)
-    fit = umeyama(predicted.positions_m, truth.positions_m, with_scale=with_scale)
-    distance = np.linalg.norm(fit.apply(predicted.positions_m) - truth.positions_m, axis=1)
-    translation, rotation = _relative_errors(predicted, truth, fit.scale)
+    fit = sim3.fit(predicted.positions_m.T, truth.positions_m.T, with_scale=with_scale)
+    scale = float(fit.scale)
+    distance = np.linalg.norm(fit.apply(predicted.positions_m.T) - truth.positions_m.T, axis=0)
+    translation, rotation = _relative_errors(predicted, truth, scale)
     steps = np.linalg.norm(np.diff(truth.positions_m, axis=0), axis=1)
-    return TrajectoryReport(len(indices), fit.scale, _rms(distance), _rms(translation),
+    return TrajectoryReport(len(indices), scale, _rms(distance), _rms(translation),
                             float(np.degrees(_rms(rotation))), float(steps.sum()))
 
 

@@ -123,13 +123,17 @@ def vector_from_rotation(rotation: Array) -> Array:
 
 
 def fit(source: NDArray[np.floating], target: NDArray[np.floating],
-        weight: NDArray[np.floating]) -> Sim3:
+        weight: NDArray[np.floating] | None = None, *, with_scale: bool = True) -> Sim3:
     """Fit the similarity that maps ``source`` to ``target`` with the least weighted squares.
 
-    source, target  (3, P), one column a point; weight (P,), not negative
-    Umeyama (PAMI 1991), eq. 40 to 43, weighted. Points without extent give scale 1.
+    source, target  (3, P), one column a point, P >= 1
+    weight          (P,), not negative; None: all the same
+    with_scale      fit a scale; else it is 1
+    Umeyama (PAMI 1991), eq. 40 to 43, weighted. Points without extent give scale 1; those on a
+    line or in one place leave a rotation open, and one of the possible ones is taken.
     """
-    x, y, share = source.astype(np.float64), target.astype(np.float64), weight / weight.sum()
+    x, y = source.astype(np.float64), target.astype(np.float64)
+    share = np.full(x.shape[1], 1 / x.shape[1]) if weight is None else weight / weight.sum()
     x_mean, y_mean = x @ share, y @ share
     x_c, y_c = x - x_mean[:, None], y - y_mean[:, None]
     u, singular, vt = np.linalg.svd((y_c * share) @ x_c.T)
@@ -137,5 +141,5 @@ def fit(source: NDArray[np.floating], target: NDArray[np.floating],
     rotation = (u * sign) @ vt
     variance = float(np.square(x_c).sum(axis=0) @ share)
     stretch = float(singular @ sign)
-    scale = stretch / variance if variance > 0 and stretch > 0 else 1.0
+    scale = stretch / variance if with_scale and variance > 0 and stretch > 0 else 1.0
     return Sim3(np.array(scale), rotation, y_mean - scale * rotation @ x_mean)

@@ -118,9 +118,8 @@ class LiveNode(LifecycleNode):
             self.get_logger().error(self._refusal)
             return Result.FAILURE
         self._refusal = ''
-        if not model.commercial_use:
-            self.get_logger().warning(f'the weights of {model.name} are licensed under '
-                                      f'{model.licence}: not for commercial use')
+        if model.notice:
+            self.get_logger().warning(model.notice)
         mailbox: Mailbox[Arrival] = Mailbox()
         mailbox.close()
         session = DepthSession(model, self.open_engine, session_settings(self.parameters))
