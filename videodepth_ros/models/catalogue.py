@@ -96,7 +96,7 @@ _CARDS = (
     ModelCard(
         'nano', 'small network of this package, trained on its synthetic scenes',
         'nano.safetensors', 'Apache-2.0', True, 'it comes with the package', mamba_stage=3,
-        unit=InverseDepthUnit.CANONICAL, patch=16, min_size_px=80, max_pixels=320 * 240),
+        unit=InverseDepthUnit.CANONICAL, patch=16, min_size_px=80, max_pixels=256 * 192),
     _flashdepth('flashdepth-s', 'FlashDepth-S: ViT-S, fast', 'Apache-2.0', 3, 70,
                 'flashdepth-s/iter_14001.pth'),
     # Both hold a ViT-L, and that began as Depth Anything V2 Large.
