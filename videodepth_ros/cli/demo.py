@@ -30,11 +30,11 @@ def add_to(commands: Commands) -> None:
         ('demo out/demo', 'demo out/street --scene street --rate-hz 15'))
     parser.add_argument('folder', metavar='FOLDER', nargs='?', default='out/demo',
                         help='where everything goes (default: out/demo)')
-    parser.add_argument('--scene', default='studios', metavar='NAME',
+    parser.add_argument('--scene', default='car_parks', metavar='NAME',
                         help='as in `videodepth sample`; studios, car_parks and alleys are '
                              'families that the bundled network has never seen '
-                             '(default: studios)')
-    parser.add_argument('--seed', type=whole_number, default=0, metavar='N', help='default: 0')
+                             '(default: car_parks)')
+    parser.add_argument('--seed', type=whole_number, default=3, metavar='N', help='default: 3')
     parser.add_argument('--seconds', type=positive_float, default=5.0, metavar='S',
                         help='length of the sample (default: 5)')
     parser.add_argument('--rate-hz', type=positive_float, default=30.0, metavar='HZ',
