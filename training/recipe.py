@@ -73,6 +73,9 @@ RECIPE = Recipe(phases=(
           SHAPE_FIRST),
     Phase('clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 1500, 2e-4, 5e-6, SHAPE_FIRST,
           freeze_norms=True),
+    Phase('more shapes', BatchPlan(16, 1, (MEDIUM, LARGE)), 1700, 5e-4, 1e-4, SHAPE_FIRST),
+    Phase('more clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 700, 2e-4, 5e-6, SHAPE_FIRST,
+          freeze_norms=True),
 ))
 
 
