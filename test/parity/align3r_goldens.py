@@ -8,16 +8,14 @@ values of each tensor's name; the README beside the goldens has the rule.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from functools import partial
 
 import numpy as np
-import pytest
+import reference
 import torch
 
 from videodepth_ros.models.align3r import ALIGN3R, Align3R, Align3RConfig, Features, StackConfig
 from videodepth_ros.models.dpt import DPTConfig
-
-FOLDER = Path(__file__).parents[2].parent / 'shared' / 'goldens' / 'align3r'
 
 CONFIGS = {
     'tiny': Align3RConfig(
@@ -28,22 +26,13 @@ CONFIGS = {
 }
 
 
-def golden(name: str) -> Path:
-    """Return a file of the reference data; skips the test where it is not at hand."""
-    path = FOLDER / name
-    if not path.exists():
-        pytest.skip(f'reference data ../shared/goldens/align3r/{name} is not beside the tree')
-    return path
+golden = partial(reference.golden, 'align3r')
+"""Return a file of this system's reference data; skips the test where it is not at hand."""
 
 
 def model_of(name: str) -> Align3R:
     """Return the network of one golden with its weights by the rule."""
-    with torch.device('meta'):
-        model = Align3R(CONFIGS[name])
-    weights = {key: torch.from_numpy(weight(key, tuple(value.shape)))
-               for key, value in model.state_dict().items()}
-    model.load_state_dict(weights, assign=True)   # of two names of one tensor the later one wins
-    return model.eval()
+    return reference.by_rule(lambda: Align3R(CONFIGS[name]), weight)
 
 
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:

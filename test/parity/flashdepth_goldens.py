@@ -8,11 +8,10 @@ values of each tensor's name, exact in half precision; the README beside the gol
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from functools import partial
 
 import numpy as np
-import pytest
-import torch
+import reference
 
 from videodepth_ros.models.dpt import DPTConfig
 from videodepth_ros.models.flashdepth import (
@@ -25,8 +24,6 @@ from videodepth_ros.models.flashdepth import (
 from videodepth_ros.models.fusion import HybridConfig
 from videodepth_ros.models.mamba import MambaConfig
 from videodepth_ros.models.vit import ViTConfig
-
-FOLDER = Path(__file__).parents[2].parent / 'shared' / 'goldens' / 'flashdepth'
 
 _TINY_S = FlashDepthConfig(
     ViTConfig(dim=48, depth=4, heads=3, taps=(0, 1, 2, 3)), DPTConfig(64, (16, 24, 32, 40)),
@@ -48,22 +45,13 @@ CONFIGS = {
 }
 
 
-def golden(name: str) -> Path:
-    """Return a file of the reference data; skips the test where it is not at hand."""
-    path = FOLDER / name
-    if not path.exists():
-        pytest.skip(f'reference data ../shared/goldens/flashdepth/{name} is not beside the tree')
-    return path
+golden = partial(reference.golden, 'flashdepth')
+"""Return a file of this system's reference data; skips the test where it is not at hand."""
 
 
 def model_of(name: str) -> FlashDepth:
     """Return the network of one golden with its weights by the rule."""
-    with torch.device('meta'):
-        model = FlashDepth(CONFIGS[name])
-    weights = {key: torch.from_numpy(weight(key, tuple(value.shape)))
-               for key, value in model.state_dict().items()}
-    model.load_state_dict(weights, assign=True)
-    return model.eval()
+    return reference.by_rule(lambda: FlashDepth(CONFIGS[name]), weight)
 
 
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -23,14 +23,6 @@ REDUCED = {torch.float16: 2**-11, torch.bfloat16: 2**-8}
 RECORDED = ('landscape', 'portrait')
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def point_errors(found: torch.Tensor, wanted: np.ndarray) -> np.ndarray:
     """Distance of each point from the wanted one, as a part of its distance from the camera.
 

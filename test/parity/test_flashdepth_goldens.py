@@ -23,14 +23,6 @@ RECORDED = ('tiny_S@196x266', 'tiny_L@98x140', 'tiny_L@280x420', 'tiny_Full@196x
             'real_Full@518x700')
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def relmax(found, wanted) -> float:
     return float(np.abs(found - wanted.astype(np.float32)).max() / np.abs(wanted).max())
 

@@ -29,11 +29,6 @@ def frames(reader: BagReader, image_topic: str | None = None,
     return _frames(reader, find_camera(reader.topics, image_topic, camera_info_topic))
 
 
-def image_count(reader: BagReader, image_topic: str | None = None) -> int:
-    """Return how many images ``frames`` goes through, for a progress bar; raises as it does."""
-    return find_camera(reader.topics, image_topic).image.count
-
-
 def _frames(reader: BagReader, topics: CameraTopics) -> Iterator[Frame]:
     name, used, rejected = topics.image.name, 0, 0
     first_error: InputError | None = None

@@ -64,7 +64,7 @@ def stream(frames: Iterable[Frame], session: DepthSession, writer: BagWriter,
     tally, started_s = Tally(), None
     for frame in frames:
         try:
-            result = session.step(frame)
+            result = session.step(frame, with_confidence=False)
         except InputError as error:
             tally.reject(error)
             continue

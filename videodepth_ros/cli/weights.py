@@ -98,8 +98,9 @@ def _import(args: argparse.Namespace) -> Outcome:
     if not args.what:
         args.parser.error('weights import needs the FILE to import')
     from videodepth_ros.models.catalogue import import_weights
-    imported = model_facts(import_weights(args.what).name)
+    card = import_weights(args.what)
+    imported = model_facts(card.name)
     print(f'{imported.name}: {imported.variant}, licence {imported.licence}\n{imported.path}')
-    if not imported.commercial_use:
-        print('The licence of these weights does not allow commercial use.')
+    if card.notice:
+        print(card.notice)
     return outcome(WeightsFacts((imported,)))
