@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from videodepth_ros.offline.depth_pass import depth_along_rays
+from videodepth_ros.offline.depth_pass import confidence, depth_along_rays
 
 P = 50
 RNG = np.random.default_rng(5)
@@ -40,3 +40,17 @@ def test_pixels_that_nothing_sees_are_unknown_or_stay():
     assert np.isnan(depth_along_rays(RAYS, SEEN, weight, 5)[:7]).all()
     start = np.full(P, 9, np.float32)
     np.testing.assert_array_equal(depth_along_rays(RAYS, SEEN, weight, 5, start)[:7], 9)
+
+
+def test_confidence_is_what_the_point_maps_that_agree_say():
+    ray = np.array([[0], [0], [1]], np.float32)
+    depth = np.float32([2])
+    seen = np.float32([[[0], [0], [2]], [[0], [0], [2.05]], [[0], [0], [3]], [[0.3], [0], [2]]])
+    weight = np.log(np.float32([[2], [4], [100], [100]]))
+    said = (0.5 + 0.75 + 0 + 0) / 4   # 1 - 1 / C of the two that are near
+    np.testing.assert_allclose(confidence(depth, ray, seen, weight), [said], rtol=1e-6)
+
+
+def test_an_unknown_depth_is_not_trusted():
+    unknown = np.full(P, np.nan, np.float32)
+    np.testing.assert_array_equal(confidence(unknown, RAYS, SEEN, WEIGHT), np.zeros(P))

@@ -75,7 +75,7 @@ def test_a_loop_closes():
     def error(loops):
         layout = plan(121, clip=10, window=1, loops=loops)
         pairs = Room(poses, 0.05).pairs(layout.key_edges)
-        T = align_keys(pairs, layout, QUICK).alignment.T_world_cam
+        T = align_keys(pairs, layout, QUICK).T_world_cam
         return ate(T, poses[list(layout.keys)])
 
     assert error([(0, 110)]) < 0.7 * error([])
@@ -86,7 +86,7 @@ def test_smoothing_does_not_outgrow_the_pairs():
     layout = plan(160, clip=8, window=2)
     pairs = Room(poses).pairs(layout.key_edges)
     T = align_keys(pairs, layout, replace(SETTINGS.keys, smoothing=0.01,
-                                          translation_smoothing=0.01)).alignment.T_world_cam
+                                          translation_smoothing=0.01)).T_world_cam
     assert ate(T, poses[list(layout.keys)]) < 0.25
 
 
@@ -99,7 +99,7 @@ def test_a_false_loop_does_little_harm():
         lied_to[60] = poses[33] if false else poses[60]
         honest = {pair.edge: pair for pair in Room(poses).pairs(layout.key_edges)}
         lies = {pair.edge: pair for pair in Room(lied_to).pairs([(0, 60), (60, 0)])}
-        T = align_keys((honest | lies).values(), layout, QUICK).alignment.T_world_cam
+        T = align_keys((honest | lies).values(), layout, QUICK).T_world_cam
         return ate(T, poses[list(layout.keys)])
 
     assert error(True) < error(False) + 0.05

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from videodepth_ros.errors import ConfigError, InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.masks import ego_flow, moving
-from videodepth_ros.offline.depth_pass import depth_along_rays
+from videodepth_ros.offline.depth_pass import confidence, depth_along_rays
 from videodepth_ros.offline.initialise import initial_state
 from videodepth_ros.offline.observations import FrameView, Observations
 from videodepth_ros.offline.pairs import PointMapPair
@@ -89,6 +89,7 @@ class Alignment:
 
     T_world_cam   (N, 4, 4) float64
     depth         (N, h, w) float32, Z; NaN where no pair knows the pixel
+    confidence    (N, h, w) float32 in [0, 1], see `depth_pass.confidence`
     cameras       intrinsics of every frame
     T_world_pair  (E, 4, 4) float64, rigid; pair_scale (E,) float64, applied to points first
     moving        (N, h, w) bool, what moves by itself; None without flow
@@ -97,6 +98,7 @@ class Alignment:
 
     T_world_cam: Array64
     depth: Array
+    confidence: Array
     cameras: tuple[Intrinsics, ...]
     T_world_pair: Array64
     pair_scale: Array64
@@ -215,11 +217,16 @@ def _problem(views: list[FrameView], unknowns: Unknowns, settings: Settings, pri
                    settings.flow_weight if flow else 0.0, priors.depth_weight)
 
 
-def _depth(view: FrameView, state: State, depth_weight: float, passes: int) -> Array:
-    """Return the depth of one frame, (P,) float32, NaN where nothing tells it."""
+def _told(view: FrameView, state: State, depth_weight: float) -> tuple[Array, Array, Array]:
+    """Return rays, points and weights of one frame, as `depth_along_rays` takes them."""
     rays = state.rays(view.frame, view.offset)
     seen = state.seen(view.frame, view.pair, view.points)
-    return depth_along_rays(rays, *with_measured(view, rays, seen, depth_weight), passes)
+    return rays, *with_measured(view, rays, seen, depth_weight)
+
+
+def _depth(view: FrameView, state: State, depth_weight: float, passes: int) -> Array:
+    """Return the depth of one frame, (P,) float32, NaN where nothing tells it."""
+    return depth_along_rays(*_told(view, state, depth_weight), passes)
 
 
 def _measured(views: list[FrameView], state: State) -> list[tuple[Array, Array]]:
@@ -256,9 +263,12 @@ def _result(seen: Observations, state: State, priors: Priors, masks: Mask | None
             scale_from: ScaleFrom, cost: Cost) -> Alignment:
     """Find the depth of every pixel, frame by frame, and gather everything."""
     depth = np.empty((seen.frames, *seen.shape), np.float32)
+    trust = np.empty_like(depth)
     for frame in range(seen.frames):
-        found = _depth(seen.at(frame, 1), state, priors.depth_weight, DEPTH_PASSES)
+        told = _told(seen.at(frame, 1), state, priors.depth_weight)
+        found = depth_along_rays(*told, DEPTH_PASSES)
         depth[frame] = found.reshape(seen.shape)
+        trust[frame] = confidence(found, *told).reshape(seen.shape)
     cameras = tuple(_intrinsics(seen, state, frame) for frame in range(seen.frames))
-    return Alignment(state.cameras.rigid, depth, cameras, state.pairs.rigid, state.pairs.scale,
-                     masks, scale_from, cost)
+    return Alignment(state.cameras.rigid, depth, trust, cameras, state.pairs.rigid,
+                     state.pairs.scale, masks, scale_from, cost)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 TINY = 1e-12
+AGREES = 0.05
 FLOOR = 1e-5
 """Smallest distance, against the depth, that a weight tells from zero."""
 
@@ -49,3 +50,17 @@ def depth_along_rays(rays: Array, seen: Array, weight: Array, passes: int,
         depth = np.where(total > 0, mean, unknown).astype(np.float32)
     assert depth is not None
     return depth
+
+
+def confidence(depth: Array, rays: Array, seen: Array, weight: Array) -> Array:
+    """Return how far a depth can be trusted, (P,) float32 in [0, 1]: the point maps' mean say.
+
+    depth   (P,) float32; rays, seen and weight as for `depth_along_rays`
+    A point map of confidence C, whose weight is log C, says 1 - 1 / C where its point is no
+    further away than `AGREES` of the depth, and 0 elsewhere.
+    """
+    with np.errstate(invalid='ignore'):   # an unknown depth has no point near it
+        away = seen - depth * rays
+        near = np.einsum('mdp,mdp->mp', away, away) <= np.square(np.float32(AGREES) * depth)
+    said: Array = np.where(near, -np.expm1(-weight), np.float32(0)).mean(axis=0)
+    return said

@@ -60,16 +60,20 @@ class HierarchySettings:
 
 @dataclass(frozen=True)
 class Keyframes:
-    """The aligned keyframes.
+    """The aligned keyframes: all that a clip must know of the rest of the recording.
 
-    frames  their numbers in the recording; alignment: of their pixels at every ``stride``-th row
-            and column; camera: intrinsics at the size of the pairs
+    frames       their numbers in the recording
+    T_world_cam  (K, 4, 4) float64
+    depth        (K, h', w') float32, of every ``stride``-th row and column of the pairs
+    camera       intrinsics at the size of the pairs
     """
 
     frames: tuple[int, ...]
-    alignment: Alignment
-    camera: Intrinsics
+    T_world_cam: Array64
+    depth: Array
     stride: int
+    camera: Intrinsics
+    scale_from: ScaleFrom
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,14 @@ class RefinedClip:
     frames        their numbers in the recording
     T_world_cam   (n, 4, 4) float64, in the world and unit of the keyframes
     depth         (n, h, w) float32, Z in that unit; NaN unknown
+    confidence    (n, h, w) float32 in [0, 1]
     cameras       intrinsics of each; moving (n, h, w) bool, None without flow
     """
 
     frames: range
     T_world_cam: Array64
     depth: Array
+    confidence: Array
     cameras: tuple[Intrinsics, ...]
     moving: Mask | None
     scale_from: ScaleFrom
@@ -100,11 +106,9 @@ def refine(provider: PairProvider, plan: Plan, settings: HierarchySettings = DEF
     priors   numbered as the recording
     raises   what `align` raises
     """
-    if len(plan.keys) == 1:
-        clip = plan.clips[0]
-        yield _owned(clip, _align_alone(provider.pairs(clip.edges), clip, settings.clips, priors))
-        return
-    keys = align_keys(provider.pairs(plan.key_edges), plan, settings.keys, priors)
+    keys = None
+    if len(plan.keys) > 1:
+        keys = align_keys(provider.pairs(plan.key_edges), plan, settings.keys, priors)
     for clip in plan.clips:
         yield align_clip(provider.pairs(clip.edges), clip, keys, settings.clips, priors)
 
@@ -130,19 +134,25 @@ def align_keys(pairs: Iterable[PointMapPair], plan: Plan, settings: Settings,
         priors.among(plan.keys, stride))
     found = aligned.cameras[0]
     camera = replace(camera, fx=found.fx * stride, fy=found.fy * stride)
-    return Keyframes(plan.keys, aligned, camera, stride)
+    return Keyframes(plan.keys, aligned.T_world_cam, aligned.depth, stride, camera,
+                     aligned.scale_from)
 
 
-def align_clip(pairs: Iterable[PointMapPair], clip: Clip, keys: Keyframes, settings: Settings,
-               priors: Priors = NO_PRIORS) -> RefinedClip:
-    """Align one clip and tie it to its keyframes."""
+def align_clip(pairs: Iterable[PointMapPair], clip: Clip, keys: Keyframes | None,
+               settings: Settings, priors: Priors = NO_PRIORS) -> RefinedClip:
+    """Align one clip and tie it to its keyframes.
+
+    keys  None where this clip is the whole recording
+    """
+    if keys is None:
+        return _owned(clip, _align_alone(pairs, clip, settings, priors))
     settings = replace(settings, camera=settings.camera or keys.camera)
     alone = _align_alone(pairs, clip, settings, priors.as_motion())
     into_world = _ties(alone, clip, keys)
     cameras = into_world @ Sim3.from_rigid(alone.T_world_cam)
     depth = alone.depth * into_world.scale.astype(np.float32)[:, None, None]
     return _owned(clip, replace(alone, T_world_cam=cameras.rigid, depth=depth,
-                                scale_from=keys.alignment.scale_from))
+                                scale_from=keys.scale_from))
 
 
 def _align_alone(pairs: Iterable[PointMapPair], clip: Clip, settings: Settings, priors: Priors
@@ -156,7 +166,7 @@ def _owned(clip: Clip, aligned: Alignment) -> RefinedClip:
     own = slice(clip.owned.start - clip.frames.start, clip.owned.stop - clip.frames.start)
     moving = None if aligned.moving is None else aligned.moving[own]
     return RefinedClip(clip.owned, aligned.T_world_cam[own], aligned.depth[own],
-                       aligned.cameras[own], moving, aligned.scale_from)
+                       aligned.confidence[own], aligned.cameras[own], moving, aligned.scale_from)
 
 
 def _ties(alone: Alignment, clip: Clip, keys: Keyframes) -> Sim3:
@@ -172,14 +182,14 @@ def _tie(alone: Alignment, place: int, keys: Keyframes, key: int) -> Sim3:
 
     raises  InputError where no pixel has a depth in both
     """
-    key_depth = keys.alignment.depth[key]
+    key_depth = keys.depth[key]
     ratio = key_depth / alone.depth[place, ::keys.stride, ::keys.stride]
     ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
     if not ratio.size:
         raise InputError(f'keyframe {keys.frames[key]} has no pixel with a depth among the '
                          'keyframes and in its clip; the two cannot be brought to one scale')
     scale = float(np.median(ratio))
-    in_clip, in_world = alone.T_world_cam[place], keys.alignment.T_world_cam[key]
+    in_clip, in_world = alone.T_world_cam[place], keys.T_world_cam[key]
     rotation = in_world[:3, :3] @ in_clip[:3, :3].T
     return Sim3(np.array(scale), rotation,
                 in_world[:3, 3] - scale * rotation @ in_clip[:3, 3])
