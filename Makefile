@@ -8,7 +8,7 @@ VENV := .venv
 PYTHON ?=
 ENVIRONMENT := $(VENV)/.environment
 OVERLAY := $(shell find overlay -type f)
-PACKAGE := package.xml CMakeLists.txt $(shell find msg launch config videodepth_ros -type f -not -name '*.pyc')
+PACKAGE := package.xml CMakeLists.txt $(shell find action msg launch config videodepth_ros -type f -not -name '*.pyc')
 
 .PHONY: setup demo test clean
 setup: $(VENV)/.package

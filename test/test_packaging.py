@@ -50,6 +50,14 @@ def test_messages_are_built():
     assert Status.RUNNING == 'running'
 
 
+def test_actions_are_built():
+    package_prefix()
+    from videodepth.action import Refine
+
+    assert Refine.Goal().play
+    assert Refine.Feedback().preview.height == 0
+
+
 def test_tf2_msgs_is_the_interface_that_ros_knows():
     packages = pytest.importorskip('ament_index_python.packages', reason='ROS 2 is not installed')
     share = Path(packages.get_package_share_directory('tf2_msgs'))
@@ -58,7 +66,8 @@ def test_tf2_msgs_is_the_interface_that_ros_knows():
     assert hashes['tf2_msgs/msg/TFMessage'] == RIHS_TFMESSAGE
 
 
-@pytest.mark.parametrize('program', ['bin/videodepth', 'lib/videodepth/live_node'])
+@pytest.mark.parametrize('program', ['bin/videodepth', 'lib/videodepth/live_node',
+                                     'lib/videodepth/offline_node'])
 def test_programs_are_installed_and_start(program):
     path = os.path.join(package_prefix(), program)
     assert os.access(path, os.X_OK)
