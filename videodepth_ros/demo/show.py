@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from videodepth_ros.demo.frames import DemoFrame, DemoFrames, merge
 from videodepth_ros.demo.graph import play_live
-from videodepth_ros.demo.pictures import (
+from videodepth_ros.demo.results import DemoFacts, demo_facts, page
+from videodepth_ros.evaluation.depth import evaluate_depth
+from videodepth_ros.evaluation.sums import Alignment
+from videodepth_ros.geometry.camera import Intrinsics, backproject
+from videodepth_ros.pictures import (
     ColourRange,
     colour_range,
     colourise,
@@ -27,10 +31,6 @@ from videodepth_ros.demo.pictures import (
     write_picture,
     write_video,
 )
-from videodepth_ros.demo.results import DemoFacts, demo_facts, page
-from videodepth_ros.evaluation.depth import evaluate_depth
-from videodepth_ros.evaluation.sums import Alignment
-from videodepth_ros.geometry.camera import Intrinsics, backproject
 
 VIDEO_PANEL_PX, PICTURE_PANEL_PX = (400, 300), (480, 360)
 CLOUD_STRIDE = 2

@@ -3,7 +3,8 @@ import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.demo.pictures import (
+from videodepth_ros.errors import BagError
+from videodepth_ros.pictures import (
     BACKGROUND,
     UNKNOWN_GREY,
     ColourRange,
@@ -16,7 +17,6 @@ from videodepth_ros.demo.pictures import (
     write_picture,
     write_video,
 )
-from videodepth_ros.errors import BagError
 
 COLOURS = ColourRange(1.0, 10.0)
 
