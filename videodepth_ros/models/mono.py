@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Monocular priors: what a network says of the depth of a frame on its own.
+
+The interface that every prior has, and the door to those that live in `transformers`: Depth Pro
+and Depth Anything V2. Free of torch until one is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import groupby, islice
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.errors import ConfigError, DeviceError, InputError
+from videodepth_ros.frames import Frame, ScaleSource
+
+Array = NDArray[np.float32]
+
+
+class PriorKind(str, Enum):
+    """What the values of an estimate are."""
+
+    METRIC = 'metric'                      # depth: Z in metres
+    RELATIVE_INVERSE = 'relative_inverse'  # a / Z + b: inverse depth up to scale and shift
+
+
+@dataclass(frozen=True)
+class MonoEstimate:
+    """What a prior says of one frame.
+
+    values        (h, w) float32 of the whole image, at a size that the prior chooses; NaN unknown;
+                  a depth of +inf or an inverse depth of 0: nothing hit
+    kind          what ``values`` are
+    focal_px      fx, at the width of ``values``, that a depth was computed with or that was
+                  estimated; None where the prior knows of none
+    scale_source  where the metres come from; None where there are none
+    """
+
+    values: Array
+    kind: PriorKind
+    focal_px: float | None = None
+    scale_source: ScaleSource | None = None
+
+    def at_focal(self, focal_px: float) -> MonoEstimate:
+        """Return the metric depth that the prior would have told for another focal length.
+
+        focal_px  at the width of ``values``
+        raises    InputError where the depth does not come from a focal length
+
+        Depth Pro estimates the focal length of each frame anew; a video of one camera flickers
+        less at one for all. D = f / (w C) is proportional to it (arXiv 2410.02073, section 3.1).
+        """
+        if self.kind is not PriorKind.METRIC or self.focal_px is None:
+            raise InputError('this estimate has no focal length to be replaced')
+        factor = np.float32(focal_px / self.focal_px)
+        return replace(self, values=self.values * factor, focal_px=focal_px)
+
+
+class MonoPrior(Protocol):
+    """Tells the depth of frames one by one.
+
+    name    by which it is opened
+    notice  what a user must be told of the licence of its weights; None where there is nothing
+    """
+
+    name: str
+    notice: str | None
+
+    def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
+        """Yield the estimate of every frame, in order; only a batch of them is held.
+
+        raises  InputError where a frame cannot be used, DeviceError where the computation fails
+        """
+
+    def close(self) -> None:
+        """Free what the prior holds."""
+
+
+def open_mono(name: str, *, device: str = 'auto', precision: str = 'auto', batch: int = 0,
+              camera_focal: bool = True) -> MonoPrior:
+    """Open Depth Pro or a Depth Anything V2; nothing is downloaded.
+
+    name          ``depth-pro`` or one of ``depth-anything-v2-*`` in the catalogue
+    device        ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``
+    precision     ``auto`` (fp32 on a CPU, else fp16), ``fp32``, ``fp16`` or ``bf16``
+    batch         frames computed at once; 0 leaves the choice to the prior
+    camera_focal  Depth Pro takes fx of a frame's camera, where it has one, for its own estimate
+    raises        ConfigError for a name or an option that cannot be, ModelError where the weights
+                  are not here or not whole, DeviceError where torch, transformers or the GPU is
+                  missing
+    """
+    from videodepth_ros.models.catalogue import PRIOR_CARDS, named, weights_path
+    card = named(name, PRIOR_CARDS)
+    folder = weights_path(card)
+    if batch < 0:
+        raise ConfigError(f'a batch of {batch} frames cannot be; give 1 or more, or 0 for auto')
+    try:
+        from videodepth_ros.models.depth_anything import DepthAnything
+        from videodepth_ros.models.depth_pro import DepthPro
+        from videodepth_ros.models.pretrained import placed
+    except ImportError as error:
+        raise DeviceError(f'{name} cannot run here: {error}; pip install torch, and what '
+                          "requirements/priors.txt names (`pip install 'videodepth[priors]'`)"
+                          ) from error
+    place = placed(device, precision)
+    if name == 'depth-pro':
+        return DepthPro(card, folder, place, batch, camera_focal=camera_focal)
+    return DepthAnything(card, folder, place, batch)
+
+
+def batches(frames: Iterable[Frame], most: int) -> Iterator[list[Frame]]:
+    """Yield the frames in order, in lists of up to ``most`` of one size."""
+    for _, alike in groupby(frames, key=lambda frame: frame.size):
+        while batch := list(islice(alike, most)):
+            yield batch
