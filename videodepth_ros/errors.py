@@ -27,3 +27,7 @@ class DeviceError(VideoDepthError):
 
 class BagError(VideoDepthError):
     """A recording cannot be read or written, or has no such topic."""
+
+
+class Cancelled(VideoDepthError):
+    """Somebody ended a long job: what it has done is kept, and the same call goes on."""
