@@ -29,5 +29,5 @@ class BagError(VideoDepthError):
     """A recording cannot be read or written, or has no such topic."""
 
 
-class Cancelled(VideoDepthError):
+class Cancelled(VideoDepthError):  # noqa: N818 (nothing went wrong)
     """Somebody ended a long job: what it has done is kept, and the same call goes on."""

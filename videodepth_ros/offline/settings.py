@@ -10,6 +10,9 @@ from videodepth_ros.errors import ConfigError
 from videodepth_ros.offline.recording import Selection
 
 
+WHOLE = Selection()
+
+
 class Method(str, Enum):
     """What makes the depth of a recording consistent."""
 
@@ -61,7 +64,7 @@ class RefineSettings:
     image_topic: str | None = None
     camera_info_topic: str | None = None
     depth_topic: str | None = None
-    selection: Selection = Selection()
+    selection: Selection = WHOLE
     max_pixels: int = 320 * 240
     clip: int = 10
     processes: int = 0
