@@ -9,7 +9,6 @@ from enum import Enum
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.offline.recording import Selection
 
-
 WHOLE = Selection()
 
 

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from videodepth_ros.errors import BagError, ConfigError
+from videodepth_ros.frames import Frame
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.offline.recording import (
+    Chooser,
+    Selection,
+    bag_key,
+    read_recording,
+    size_within,
+)
+from videodepth_ros.offline.workfolder import WorkFolder
+
+CAMERA = Intrinsics(64, 48, 60, 61, 31, 23)
+TENTH_NS = 100_000_000
+
+
+def frame(number, camera=CAMERA, size=(64, 48), frame_id='camera'):
+    image = np.full((size[1], size[0], 3), number, np.uint8)
+    return Frame(5 + number * TENTH_NS, frame_id, image, camera)
+
+
+def chosen(selection, frames=None):
+    frames = [frame(n) for n in range(20)] if frames is None else frames
+    return [int(one.image[0, 0, 0]) for one in Chooser(selection).frames(frames)]
+
+
+@pytest.mark.parametrize(('selection', 'expected'), [
+    (Selection(), list(range(20))),
+    (Selection(start_s=0.5, end_s=1.0), [5, 6, 7, 8, 9, 10]),
+    (Selection(stride=7), [0, 7, 14]),
+    (Selection(start_s=0.3, stride=4, frames=3), [3, 7, 11]),
+    (Selection(frames=50, stride=10), [0, 10]),
+])
+def test_frames_are_chosen_by_time_stride_and_number(selection, expected):
+    assert chosen(selection) == expected
+
+
+@pytest.mark.parametrize('wrong', [
+    {'start_s': -1}, {'stride': 0}, {'frames': -2}, {'start_s': 3.0, 'end_s': 2.0}])
+def test_a_selection_that_holds_nothing_is_refused(wrong):
+    with pytest.raises(ConfigError, match='no frames are from'):
+        Selection(**wrong)
+
+
+def test_what_cannot_stand_in_one_trajectory_is_left_out_and_counted():
+    chooser = Chooser(Selection())
+    odd = [frame(0), frame(1, size=(32, 48)), frame(2, frame_id='rear'), frame(3), frame(3),
+           frame(1), frame(4)]
+    assert [f.stamp_ns for f in chooser.frames(odd)] == [5 + n * TENTH_NS for n in (0, 3, 4)]
+    assert chooser.left_out == 4
+
+
+@pytest.mark.parametrize(('size', 'pixels', 'expected'), [
+    ((640, 480), 320 * 240, (320, 240)), ((1920, 1080), 320 * 240, (369, 207)),
+    ((100, 50), 10**6, (100, 50)), ((640, 480), 300, (20, 15))])
+def test_a_size_keeps_its_aspect_and_its_budget(size, pixels, expected):
+    assert size_within(size, pixels) == expected
+    assert expected[0] * expected[1] <= pixels
+
+
+def read(tmp_path, frames, ticks=None):
+    with WorkFolder(tmp_path / 'work') as work:
+        return read_recording(frames, Selection(stride=2), 'bag', 32 * 24, work,
+                              lambda: ticks.append(1) if ticks is not None else None)
+
+
+def test_a_recording_is_read_once(tmp_path):
+    ticks = []
+    first = read(tmp_path, [frame(n) for n in range(5)], ticks)
+    assert len(ticks) == len(first) == 3
+    again = read(tmp_path, iter(()))
+    np.testing.assert_array_equal(again.stamps_ns, [5, 5 + 2 * TENTH_NS, 5 + 4 * TENTH_NS])
+    assert (again.size, again.frame_id, again.camera) == ((64, 48), 'camera', CAMERA)
+    assert again.images.open().shape == (3, 24, 32, 3)
+    assert again.images.open()[1, 0, 0, 0] == 2
+    assert again.camera_at(32, 24) == CAMERA.scaled_to(32, 24)
+
+
+def test_a_camera_that_nobody_calibrated_stays_unknown(tmp_path):
+    assert read(tmp_path, [frame(0, camera=None)]).camera_at(32, 24) is None
+
+
+def test_a_selection_beyond_the_end_is_an_error(tmp_path):
+    with pytest.raises(BagError, match='no frame of the recording is chosen'):
+        read(tmp_path, [])
+
+
+def test_the_key_of_a_bag_follows_its_files(tmp_path):
+    (tmp_path / 'a.mcap').write_bytes(b'123')
+    before = bag_key(tmp_path)
+    assert bag_key(tmp_path) == before
+    (tmp_path / 'a.mcap').write_bytes(b'1234')
+    assert bag_key(tmp_path) != before
