@@ -78,7 +78,7 @@ class LiveNode(LifecycleNode):
         self._watchman = Watchman(self.get_logger())
         for declaration in DECLARATIONS:
             self.declare_parameter(declaration.name, declaration.default,
-                                   declaration.descriptor())
+                                   declaration.descriptor('the next configure'))
         self._read_parameters()
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
