@@ -112,9 +112,9 @@ class SpilledArray:
         """
         with growing(self.path) as part:
             with open(part, 'ab') as file:
-                kept = file.tell() // self.record_bytes if go_on else 0
-                file.truncate(kept * self.record_bytes)
-                yield Growth(self, file, kept)
+                growth = Growth(self, file, file.tell() // self.record_bytes)
+                growth.keep(growth.count if go_on else 0)
+                yield growth
 
 
 @dataclass
@@ -124,6 +124,11 @@ class Growth:
     array: SpilledArray
     file: Any
     count: int
+
+    def keep(self, count: int) -> None:
+        """Go back to the first ``count`` records."""
+        self.file.truncate(count * self.array.record_bytes)
+        self.count = count
 
     def append(self, record: NDArray[Any]) -> None:
         """Write one more record; raises ValueError where its shape is another one."""
