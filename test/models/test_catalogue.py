@@ -14,6 +14,7 @@ from videodepth_ros.errors import ConfigError, ModelError
 from videodepth_ros.models import variants
 from videodepth_ros.models.catalogue import (
     ALIGN3R_CARD,
+    PRIOR_CARDS,
     InverseDepthUnit,
     card,
     cards,
@@ -72,17 +73,27 @@ def test_licences():
 
 def test_the_network_of_the_offline_job_is_no_choice_of_those_that_stream():
     assert ALIGN3R_CARD not in cards()
-    assert weights_cards() == (*cards(), ALIGN3R_CARD)
+    assert set(weights_cards()) >= {*cards(), ALIGN3R_CARD, *PRIOR_CARDS}
     assert weights_card('align3r') is ALIGN3R_CARD
     assert weights_card('nano') is card('nano')
     with pytest.raises(ConfigError, match="'align3r': choose one of nano"):
         card('align3r')
     with pytest.raises(ConfigError, match=r"'other'.*flashdepth, align3r"):
         weights_card('other')
-    assert set(variants._networks()) == {known.name for known in weights_cards()}
+    assert set(variants._networks()) == {known.name for known in (*cards(), ALIGN3R_CARD)}
     assert ALIGN3R_CARD.notice is not None
     assert 'align3r are licensed CC-BY-NC-SA-4.0' in ALIGN3R_CARD.notice
     assert 'commercially' in ALIGN3R_CARD.notice
+
+
+def test_only_the_small_ones_of_the_priors_are_free():
+    assert len(PRIOR_CARDS) == 10
+    free = {known.name for known in PRIOR_CARDS if known.commercial_use}
+    assert free == {'depth-anything-v2-small', 'depth-anything-v2-metric-indoor-small',
+                    'depth-anything-v2-metric-outdoor-small'}
+    assert {known.repository for known in PRIOR_CARDS} >= {
+        'apple/DepthPro-hf', 'depth-anything/Depth-Anything-V2-Large-hf',
+        'depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf'}
 
 
 def test_units():

@@ -13,7 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from videodepth_ros.errors import ConfigError, ModelError
+from videodepth_ros.errors import ConfigError, DeviceError, ModelError
+from videodepth_ros.models.hub import hub_snapshot
 
 BUNDLED = Path(__file__).resolve().parents[1] / 'weights'
 """Weights that come with the package."""
@@ -35,12 +36,13 @@ class WeightsCard:
 
     name          what parameters and flags call it
     variant       what it is, in words
-    weights_file  file name of its weights, without a directory
+    weights_file  name of the file or folder of its weights, without a directory
     licence       SPDX identifier of the licence of the weights; the FlashDepth release names none,
                   so for its weights that of the Depth Anything V2 weights which they began as
     commercial_use  whether that licence allows it
     source        one sentence: where a user gets the file
     sha256        of the file, where only one file is right; None where a user brings it
+    conditions    what the licence asks of a user although it allows commercial use; None: nothing
     """
 
     name: str
@@ -50,6 +52,7 @@ class WeightsCard:
     commercial_use: bool
     source: str
     sha256: str | None = field(default=None, kw_only=True)
+    conditions: str | None = field(default=None, kw_only=True)
 
     @property
     def bundled(self) -> bool:
@@ -60,7 +63,7 @@ class WeightsCard:
     def notice(self) -> str | None:
         """What a user must be told when the weights are used; None where there is nothing."""
         if self.commercial_use:
-            return None
+            return self.conditions
         return (f'the weights of {self.name} are licensed {self.licence}: they must not be used '
                 'commercially')
 
@@ -81,6 +84,23 @@ class ModelCard(WeightsCard):
     patch: int
     min_size_px: int
     max_pixels: int
+
+
+@dataclass(frozen=True)
+class FolderCard(WeightsCard):
+    """What is known of a network that a kept library reads from a folder.
+
+    repository  of the Hugging Face hub that the folder is a copy of
+    components  files that must lie in it
+    """
+
+    repository: str
+    components: tuple[str, ...]
+
+    @property
+    def download(self) -> str:
+        """The command with which a user gets the folder."""
+        return f'hf download {self.repository} --local-dir {weights_folder() / self.weights_file}'
 
 
 def _flashdepth(name: str, variant: str, licence: str, mamba_stage: int, min_size_px: int,
@@ -113,6 +133,48 @@ ALIGN3R_CARD = WeightsCard(
     '(github.com/jiah-cloud/Align3R), from the links in its README and its issue 18')
 
 
+def _of_hub(name: str, variant: str, licence: str, repository: str,
+            components: tuple[str, ...]) -> FolderCard:
+    return FolderCard(name, variant, name, licence, licence == 'Apache-2.0',
+                      f'{repository} from the Hugging Face hub', repository, components)
+
+
+def _depth_anything(size: str, trained_for: str = '') -> FolderCard:
+    """Only the small ones are free: the licences of the others are those of the release."""
+    name = f'depth-anything-v2-{trained_for}{size}'
+    says = f'metric, {trained_for[7:-1]}' if trained_for else 'relative inverse depth'
+    return _of_hub(name, f'Depth Anything V2, {size}: {says}, for the offline job',
+                   'Apache-2.0' if size == 'small' else 'CC-BY-NC-4.0',
+                   f'depth-anything/{name.title()}-hf',
+                   ('config.json', 'preprocessor_config.json', 'model.safetensors'))
+
+
+DEPTH_PRO_CARD = _of_hub(
+    'depth-pro', 'Depth Pro: metric depth and focal length, for the offline job',
+    # The hub's card says so; the repository of the code states another, which grants no patents.
+    'LicenseRef-Apple-AMLR', 'apple/DepthPro-hf', ('config.json', 'model.safetensors'))
+
+PRIOR_CARDS = (DEPTH_PRO_CARD, *(
+    _depth_anything(size, trained_for) for trained_for in ('', 'metric-indoor-', 'metric-outdoor-')
+    for size in ('small', 'base', 'large')))
+"""The monocular priors that `transformers` computes."""
+
+ROLLINGDEPTH_CARD = FolderCard(
+    'rollingdepth', 'RollingDepth: consistent relative depth of a video, for the offline job',
+    'rollingdepth', 'LicenseRef-OpenRAIL++-M', True,
+    'prs-eth/rollingdepth-v1-0 from the Hugging Face hub', 'prs-eth/rollingdepth-v1-0',
+    ('unet/config.json', 'unet/diffusion_pytorch_model.safetensors', 'vae/config.json',
+     'vae/diffusion_pytorch_model.safetensors', 'scheduler/scheduler_config.json',
+     'text_encoder/config.json', 'text_encoder/model.safetensors', 'tokenizer/vocab.json',
+     'tokenizer/merges.txt'),
+    conditions='the weights of rollingdepth are licensed OpenRAIL++-M: commercial use is allowed, '
+               'the uses in its Attachment A are not, and whoever you pass them or a service made '
+               'with them on to must be bound by the same')
+
+INSTALL_PRIORS = "pip install torch, and `pip install 'videodepth[priors]'` or what it names"
+"""What brings the libraries that compute the networks of others."""
+
+
 def cards() -> tuple[ModelCard, ...]:
     """Every model that streams depth, the bundled one first."""
     return _CARDS
@@ -123,12 +185,12 @@ def card(name: str) -> ModelCard:
 
     raises  ConfigError naming the choices
     """
-    return _named(name, _CARDS)
+    return named(name, _CARDS)
 
 
 def weights_cards() -> tuple[WeightsCard, ...]:
-    """Every network whose weights this package stores: the models, and that of the offline job."""
-    return (*_CARDS, ALIGN3R_CARD)
+    """Every network whose weights this package stores: the models, then the offline job's."""
+    return (*_CARDS, ALIGN3R_CARD, *PRIOR_CARDS, ROLLINGDEPTH_CARD)
 
 
 def weights_card(name: str) -> WeightsCard:
@@ -136,10 +198,14 @@ def weights_card(name: str) -> WeightsCard:
 
     raises  ConfigError naming the choices
     """
-    return _named(name, weights_cards())
+    return named(name, weights_cards())
 
 
-def _named(name: str, choices: tuple[Card, ...]) -> Card:
+def named(name: str, choices: tuple[Card, ...]) -> Card:
+    """Return the card of that name.
+
+    raises  ConfigError naming the choices
+    """
     for known in choices:
         if known.name == name:
             return known
@@ -162,10 +228,12 @@ def weights_folder() -> Path:
 
 
 def weights_path(model: WeightsCard) -> Path:
-    """Return the file of a network's weights.
+    """Return the file or folder of a network's weights.
 
-    raises  ModelError where it is not there, which says how to get it
+    raises  ModelError where it is not there or not whole, which says how to get it
     """
+    if isinstance(model, FolderCard):
+        return _weights_folder_of(model)
     path = (BUNDLED if model.bundled else weights_folder()) / model.weights_file
     if path.is_file():
         return path
@@ -174,28 +242,58 @@ def weights_path(model: WeightsCard) -> Path:
     raise ModelError(f'the weights of {model.name} are not at {path}: {mend}')
 
 
-def import_weights(file: Path | str) -> WeightsCard:
+def _weights_folder_of(model: FolderCard) -> Path:
+    """Return the user's folder of a network, or else that in the cache of the hub."""
+    own = weights_folder() / model.weights_file
+    folder = own if own.is_dir() else hub_snapshot(model.repository)
+    if folder is None:
+        raise ModelError(
+            f'the weights of {model.name} are neither at {own} nor in the cache of the Hugging '
+            f'Face hub: {model.download}; where you have them, videodepth weights import FOLDER')
+    absent = [name for name in model.components if not (folder / name).is_file()]
+    if absent:
+        raise ModelError(f'{folder} lacks {", ".join(absent)} of {model.name}: {model.download}')
+    return folder
+
+
+def import_weights(source: Path | str) -> WeightsCard:
     """Check a checkpoint, store it among the user's weights and return whose it is.
 
-    The file is recognised by the names and shapes of its tensors, whatever it is called, and
-    stored as ``.safetensors``: no code can hide in it, and nothing but the weights is kept.
-    The store is changed in one step, so that a reader sees the old file or the new one.
+    source  a file, which is recognised by the names and shapes of its tensors, whatever it is
+            called, and stored as ``.safetensors``; or a folder of the hub, recognised by its
+            configuration
+    raises  ModelError where it is not exactly one of the known models,
+            ConfigError where the folder of the weights cannot be written, DeviceError where a
+            library is missing that reads it
 
-    raises  ModelError where the file is not exactly one of the known models,
-            ConfigError where the folder of the weights cannot be written
+    No code can hide in what is stored, and nothing but the weights is kept. A file in the store
+    is replaced in one step, so that a reader sees the old one or the new one.
     """
-    from videodepth_ros.models.variants import convert_checkpoint  # needs torch
     folder = weights_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix='.import-', dir=folder) as workshop:
-            converted = Path(workshop) / 'weights.safetensors'
-            model = weights_card(convert_checkpoint(Path(file), converted))
+            model = weights_card(_converted(Path(source), Path(workshop) / 'new'))
             if model.bundled:
-                raise ModelError(f'{file} holds weights of {model.name}, which come with the '
+                raise ModelError(f'{source} holds weights of {model.name}, which come with the '
                                  'package and are not imported')
-            converted.replace(folder / model.weights_file)
+            place = folder / model.weights_file
+            if place.is_dir():   # only an empty folder can be replaced
+                place.rename(Path(workshop) / 'old')
+            (Path(workshop) / 'new').replace(place)
     except OSError as error:
         raise ConfigError(f'weights cannot be stored in {folder}: {error}; make room, or set '
                           'VIDEODEPTH_WEIGHTS to a folder of yours') from error
     return model
+
+
+def _converted(source: Path, target: Path) -> str:
+    """Write the weights of a file or folder as they are stored, and return whose they are."""
+    try:
+        if source.is_dir():
+            from videodepth_ros.models.pretrained import copy_folder
+            return copy_folder(source, target)
+        from videodepth_ros.models.variants import convert_checkpoint
+        return convert_checkpoint(source, target)
+    except ImportError as error:
+        raise DeviceError(f'{source} cannot be read here: {error}; {INSTALL_PRIORS}') from error

@@ -94,7 +94,7 @@ def open_mono(name: str, *, device: str = 'auto', precision: str = 'auto', batch
                   are not here or not whole, DeviceError where torch, transformers or the GPU is
                   missing
     """
-    from videodepth_ros.models.catalogue import PRIOR_CARDS, named, weights_path
+    from videodepth_ros.models.catalogue import INSTALL_PRIORS, PRIOR_CARDS, named, weights_path
     card = named(name, PRIOR_CARDS)
     folder = weights_path(card)
     if batch < 0:
@@ -104,9 +104,7 @@ def open_mono(name: str, *, device: str = 'auto', precision: str = 'auto', batch
         from videodepth_ros.models.depth_pro import DepthPro
         from videodepth_ros.models.pretrained import placed
     except ImportError as error:
-        raise DeviceError(f'{name} cannot run here: {error}; pip install torch, and what '
-                          "requirements/priors.txt names (`pip install 'videodepth[priors]'`)"
-                          ) from error
+        raise DeviceError(f'{name} cannot run here: {error}; {INSTALL_PRIORS}') from error
     place = placed(device, precision)
     if name == 'depth-pro':
         return DepthPro(card, folder, place, batch, camera_focal=camera_focal)

@@ -30,6 +30,9 @@ _CONFIGS = {
     'flashdepth': FLASHDEPTH_FULL,
 }
 
+DEPTH_PRO_TENSOR = 'encoder.upsample_latent0.0.weight'
+"""Only the checkpoint of the Depth Pro release has a tensor of this name."""
+
 
 def config_of(name: str) -> FlashDepthConfig:
     """Return the network that the catalogue calls ``name``.
@@ -48,15 +51,19 @@ def _networks() -> dict[str, Callable[[], nn.Module]]:
 
 
 def convert_checkpoint(source: Path, target: Path) -> str:
-    """Write the weights of a checkpoint as ``.safetensors`` and return whose they are.
+    """Write the weights of a checkpoint as they are stored, and return whose they are.
 
-    The variant is the one whose tensors have exactly the names and shapes of those found. What
-    else a training checkpoint carries (its optimiser, pickled objects) is left behind.
+    That is as ``.safetensors``, or, for Depth Pro, as the folder that `transformers` reads. The
+    variant is the one whose tensors have exactly the names and shapes of those found. What else
+    a training checkpoint carries (its optimiser, pickled objects) is left behind.
 
     raises  ModelError where the file cannot be read, is of no known variant or holds NaN;
             OSError where ``target`` cannot be written
     """
     weights = read_weights(source)
+    if DEPTH_PRO_TENSOR in weights:
+        from videodepth_ros.models.depth_pro_release import write_folder  # needs transformers
+        return write_folder(weights, target)
     problems = {}
     for name, make in _networks().items():
         with torch.device('meta'):

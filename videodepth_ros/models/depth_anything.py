@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth Anything V2 (Yang et al., arXiv 2406.09414): relative inverse depth, or metric depth.
+
+Network and image processor are those of `transformers`, the latter in its variant that resizes
+with Pillow, so that torchvision need not be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
+
+from videodepth_ros.errors import DeviceError, ModelError
+from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.models.catalogue import FolderCard
+from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches
+from videodepth_ros.models.pretrained import Place, load_whole
+
+
+class DepthAnything:
+    """The prior; values have the size of the network's input, some 518 pixels across.
+
+    To the camera's size the library enlarges with a cubic, which overshoots at every edge: that
+    is left to those who know where the edges are.
+    """
+
+    def __init__(self, card: FolderCard, folder: Path, place: Place, batch: int = 0) -> None:
+        """Load the network and the processor of a folder, see ``mono.open_mono``.
+
+        raises  ModelError where it is not whole
+        """
+        self.name, self.notice = card.name, card.notice
+        self._place, self._batch = place, place.batch(batch, on_gpu=16)
+        self._model: Any = load_whole(DepthAnythingForDepthEstimation, folder, place)
+        try:
+            self._processor: Any = DPTImageProcessorPil.from_pretrained(folder,
+                                                                        local_files_only=True)
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(f'{folder}/preprocessor_config.json cannot be used: {error}; '
+                             f'{card.download}') from error
+        # The two mean the opposite: only the configuration tells which one it is.
+        self._is_metric = self._model.config.depth_estimation_type == 'metric'
+
+    def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
+        """Yield the estimate of every frame, see ``MonoPrior.estimate``."""
+        kind, source = ((PriorKind.METRIC, ScaleSource.MODEL) if self._is_metric
+                        else (PriorKind.RELATIVE_INVERSE, None))
+        for batch in batches(frames, self._batch):
+            for values in self._run(batch):
+                yield MonoEstimate(values.numpy(), kind, scale_source=source)
+
+    def close(self) -> None:
+        """Drop the network."""
+        del self._model
+
+    def _run(self, frames: list[Frame]) -> torch.Tensor:
+        """Return the answers (B, h, w) float32, on the CPU, for frames of one size."""
+        inputs = self._processor([frame.image for frame in frames], return_tensors='pt',
+                                 input_data_format='channels_last')
+        pixels = inputs['pixel_values'].to(self._place.device, self._place.dtype)
+        try:
+            with torch.inference_mode():
+                return self._model(pixels).predicted_depth.float().cpu()
+        except RuntimeError as error:
+            raise DeviceError(f'{self.name} failed on {self._place.device}: {error}; where memory '
+                              'has run out, choose a smaller batch') from error

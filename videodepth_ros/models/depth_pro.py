@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth Pro: metric depth and focal length of an image (Bochkovskii et al., arXiv 2410.02073).
+
+The network is that of `transformers`. What stands here is what surrounds it: the square image
+that it reads, and the depth that its canonical inverse depth stands for. The library's own
+processor takes no known focal length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import DepthProForDepthEstimation
+
+from videodepth_ros.errors import DeviceError, InputError
+from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.models.catalogue import FolderCard
+from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches
+from videodepth_ros.models.pretrained import Place, load_whole
+
+NEAREST_M, FARTHEST_M = 1e-4, 1e4
+"""Depth is clamped to these: 10 km says that nothing was hit."""
+
+
+class DepthPro:
+    """The prior; values have the size of the frame."""
+
+    def __init__(self, card: FolderCard, folder: Path, place: Place, batch: int = 0, *,
+                 camera_focal: bool = True) -> None:
+        """Load the network of a folder, see ``mono.open_mono``.
+
+        raises  ModelError where it is not whole
+        """
+        self.name, self.notice = card.name, card.notice
+        self._place, self._batch = place, place.batch(batch, on_gpu=4)
+        self._camera_focal = camera_focal
+        self._model: Any = load_whole(DepthProForDepthEstimation, folder, place)
+        config = self._model.config
+        self._side_px = round(config.patch_size / min(config.scaled_images_ratios))
+
+    def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
+        """Yield the metric depth of every frame, see ``MonoPrior.estimate``."""
+        for batch in batches(frames, self._batch):
+            yield from self._estimates(batch)
+
+    def close(self) -> None:
+        """Drop the network."""
+        del self._model
+
+    def _estimates(self, frames: list[Frame]) -> Iterator[MonoEstimate]:
+        known = [frame.camera.fx if frame.camera and self._camera_focal else None
+                 for frame in frames]
+        images = np.stack([frame.image for frame in frames])
+        height, width = images.shape[1:3]
+        canonical, fields_of_view = self._run(images, with_field_of_view=None in known)
+        for frame, inverse, fx, angle in zip(frames, canonical, known, fields_of_view,
+                                             strict=True):
+            if not (fx or 0 < angle < 180):
+                raise InputError(f'{self.name} takes the image at {frame.stamp_ns * 1e-9:.9f} to '
+                                 f'have a field of view of {angle:.0f} degrees; give the '
+                                 'intrinsics of the camera')
+            focal_px = fx or focal_of(angle, width)
+            depth_m = metric_depth(inverse, focal_px / width, width, height)
+            source = ScaleSource.INTRINSICS if fx else ScaleSource.MODEL
+            yield MonoEstimate(depth_m.cpu().numpy(), PriorKind.METRIC, focal_px, source)
+
+    def _run(self, images: np.ndarray, *, with_field_of_view: bool) -> tuple[Tensor, list[float]]:
+        """Images (B, H, W, 3) uint8 to canonical inverse depths (B, S, S) and fields of view.
+
+        The latter have a transformer of their own, which nobody asks where they are known; then
+        they are NaN.
+        """
+        self._model.use_fov_model = with_field_of_view
+        pixels = square_input(torch.from_numpy(images).to(self._place.device), self._side_px)
+        try:
+            with torch.inference_mode():
+                found = self._model(pixels.to(self._place.dtype))
+        except RuntimeError as error:
+            raise DeviceError(f'{self.name} failed on {self._place.device}: {error}; where memory '
+                              'has run out, choose a smaller batch') from error
+        angles = (found.field_of_view.float().reshape(-1).tolist() if with_field_of_view
+                  else [float('nan')] * len(images))
+        return found.predicted_depth.float(), angles
+
+
+def square_input(images: Tensor, side_px: int) -> Tensor:
+    """Return the network's input (B, 3, S, S) float32, -1 black to 1 white.
+
+    images  (B, H, W, 3) uint8, red green blue
+
+    The image is bent to a square, and not smoothed where it shrinks: so the weights were trained.
+    """
+    pixels = (images.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
+    if tuple(pixels.shape[2:]) == (side_px, side_px):
+        return pixels
+    return functional.interpolate(pixels, (side_px, side_px), mode='bilinear')
+
+
+def focal_of(field_of_view_deg: float, width: int) -> float:
+    """Return fx in pixels of an image so wide that spans a horizontal angle."""
+    return float(0.5 * width / np.tan(0.5 * np.deg2rad(field_of_view_deg)))
+
+
+def metric_depth(canonical: Tensor, focal_widths: float, width: int, height: int) -> Tensor:
+    """Return Z in metres (height, width) float32: D = f / (w C), section 3.1 of the paper.
+
+    canonical     (S, S) float32, C: the inverse depth that a camera with f = w would see
+    focal_widths  f / w, the focal length in widths of the image
+    """
+    inverse = (canonical / focal_widths)[None, None]
+    if tuple(canonical.shape) != (height, width):
+        inverse = functional.interpolate(inverse, (height, width), mode='bilinear')
+    return 1 / inverse[0, 0].clamp(1 / FARTHEST_M, 1 / NEAREST_M)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that live in `transformers`: loading one whole from a folder, and whose a folder is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import DepthAnythingForDepthEstimation, DepthProForDepthEstimation
+from transformers.utils import logging
+
+from videodepth_ros.errors import ConfigError, DeviceError, ModelError
+from videodepth_ros.models.catalogue import DEPTH_PRO_CARD, PRIOR_CARDS, FolderCard
+
+PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+
+SIZES = {384: 'small', 768: 'base', 1024: 'large'}
+"""Which Depth Anything V2 has tokens so wide (arXiv 2406.09414)."""
+
+RANGES_M = {20: 'metric-indoor-', 80: 'metric-outdoor-'}
+"""What a metric one was trained for, by the largest depth that it can tell."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a network computes, and in which precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def batch(self, asked: int, on_gpu: int) -> int:
+        """Return how many frames to compute at once: a CPU gains nothing by more than one."""
+        return asked or (on_gpu if self.device.type == 'cuda' else 1)
+
+
+def placed(device: str, precision: str) -> Place:
+    """Return the place that a user has named, see ``mono.open_mono``.
+
+    raises  ConfigError for a name that cannot be, DeviceError where there is no such GPU
+    """
+    if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', device):
+        raise ConfigError(f'there is no device {device!r}: choose auto, cpu, cuda or cuda:N')
+    if precision not in ('auto', *PRECISIONS):
+        raise ConfigError(f'there is no precision {precision!r}: choose auto, '
+                          f'{", ".join(PRECISIONS)}')
+    if device == 'auto':
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    found = torch.device(device)
+    if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f'torch finds no GPU for {device}: choose cpu, or install a torch that '
+                          'was built for the CUDA driver of this machine')
+    if precision == 'auto':
+        precision = 'fp16' if found.type == 'cuda' else 'fp32'
+    return Place(found, PRECISIONS[precision])
+
+
+def load_whole(kind: Any, folder: Path, place: Place) -> Any:
+    """Return a network of `transformers` with exactly the weights of a folder, ready to run.
+
+    kind    its class
+    raises  ModelError where the folder cannot be read or lacks a tensor, which the library
+            itself would fill with random numbers
+    """
+    try:
+        with silent_library():
+            model, found = kind.from_pretrained(folder, local_files_only=True, dtype=torch.float32,
+                                                output_loading_info=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f'{folder} cannot be read as a {kind.__name__}: {error}; get it again'
+                         ) from error
+    missing = sorted(found['missing_keys'])
+    if missing:
+        raise ModelError(f'{folder} lacks {len(missing)} tensors of its {kind.__name__}, such as '
+                         f'{missing[0]}: get it again')
+    return model.to(place.device, place.dtype).eval().requires_grad_(False)
+
+
+def copy_folder(source: Path, target: Path) -> str:
+    """Copy the components of a known network's folder and return whose they are.
+
+    raises  ModelError where the folder is of no known network, not whole or holds NaN;
+            OSError where ``target`` cannot be written
+    """
+    card = recognised(source)
+    absent = [name for name in card.components if not (source / name).is_file()]
+    if absent:
+        raise ModelError(f'{source} is of {card.name} but lacks {", ".join(absent)}: '
+                         f'{card.download}')
+    kind = (DepthProForDepthEstimation if card is DEPTH_PRO_CARD
+            else DepthAnythingForDepthEstimation)
+    model = load_whole(kind, source, Place(torch.device('cpu'), torch.float32))
+    broken = [key for key, value in model.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise ModelError(f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
+                         f'{broken[0]}: get the folder again')
+    target.mkdir()
+    for name in card.components:
+        shutil.copyfile(source / name, target / name)
+    return card.name
+
+
+def recognised(folder: Path) -> FolderCard:
+    """Return whose configuration lies in a folder.
+
+    raises  ModelError where there is none, or that of another network
+    """
+    try:
+        config = json.loads((folder / 'config.json').read_text())
+        name = _name_of(config)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ModelError(f'{folder} is no folder of a network: its config.json cannot be used '
+                         f'({type(error).__name__}: {error})') from error
+    for card in PRIOR_CARDS:
+        if card.name == name:
+            return card
+    known = ', '.join(card.repository for card in PRIOR_CARDS)
+    raise ModelError(f'{folder} holds {name}, which is of no known network: bring the folder of '
+                     f'one of {known}')
+
+
+def _name_of(config: dict[str, Any]) -> str:
+    """Name the network of a configuration as the catalogue does, or else in the library's way."""
+    if config['model_type'] == 'depth_pro':
+        return DEPTH_PRO_CARD.name
+    if config['model_type'] != 'depth_anything':
+        return f'a {config["model_type"]}'
+    backbone = config['backbone_config']
+    taps = backbone['out_indices']
+    if taps[-1] - taps[0] == len(taps) - 1:   # V1 reads the last blocks, V2 all along
+        return 'a depth_anything of version 1'
+    metric = config.get('depth_estimation_type') == 'metric'
+    trained_for = RANGES_M.get(config['max_depth'], 'metric-') if metric else ''
+    return f'depth-anything-v2-{trained_for}{SIZES.get(backbone["hidden_size"], "?")}'
+
+
+@contextmanager
+def silent_library() -> Iterator[None]:
+    """Let the library write no progress and no warnings of what is checked here anyway."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
