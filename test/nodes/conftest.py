@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))   # instant_engine
 os.environ['ROS_DOMAIN_ID'] = '77'                    # nobody else may hear us, nor we them
 
 import rclpy
+from offline_rig import OfflineRig
 from rclpy.executors import SingleThreadedExecutor
 from rig import Rig
 
@@ -37,6 +38,21 @@ def make_rig(ros: None) -> Iterator[Callable[..., Rig]]:
 
     def make(**parameters: Any) -> Rig:
         rigs.append(Rig(executor, **parameters))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()
+    executor.shutdown()
+
+
+@pytest.fixture
+def make_offline(ros: None) -> Iterator[Callable[..., OfflineRig]]:
+    executor = SingleThreadedExecutor()
+    rigs: list[OfflineRig] = []
+
+    def make(job: Any, **parameters: Any) -> OfflineRig:
+        rigs.append(OfflineRig(executor, job, **parameters))
         return rigs[-1]
 
     yield make

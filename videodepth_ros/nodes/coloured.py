@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clouds for a playback: a depth map and the image of the same stamp, as coloured points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import PointCloud2
+
+from videodepth_ros.messages.camera_info import intrinsics_from
+from videodepth_ros.messages.cloud import write_cloud
+from videodepth_ros.messages.frame import frame_from, is_rectified
+from videodepth_ros.messages.image import decode_depth
+from videodepth_ros.messages.transforms import set_stamp, stamp_ns
+from videodepth_ros.nodes.offline_parameters import OfflineParameters
+from videodepth_ros.nodes.playlist import Entry, Playlist
+
+DEPTH, DEPTH_INFO = ('depth/image', 'depth/image/compressedDepth'), 'depth/camera_info'
+WHITE = np.full((1, 1, 3), 255, np.uint8)
+"""Colour of the points where the image is not played, (1, 1, 3) uint8."""
+
+
+class CloudMaker:
+    """Gathers what belongs to one stamp, in whatever order it comes."""
+
+    def __init__(self, playlist: Playlist) -> None:
+        self._playlist = playlist
+        self._stamp_ns = -1
+        self._depth = self._depth_info = self._image = None
+        self._info: Any = None   # of the camera; the latest serves until the next
+        self._message = PointCloud2()
+
+    def add(self, entry: Entry) -> bool:
+        """Keep what a cloud is made of; True where the last piece of one has come."""
+        track, message = entry.track, entry.message
+        if track == self._playlist.info:
+            self._info = message
+        if track.topic not in (*DEPTH, DEPTH_INFO) and track != self._playlist.image:
+            return False
+        stamped_ns = stamp_ns(message.header.stamp)
+        if stamped_ns != self._stamp_ns:
+            self._depth = self._depth_info = self._image = None
+            self._stamp_ns = stamped_ns
+        if track.topic in DEPTH:
+            self._depth = message
+        elif track.topic == DEPTH_INFO:
+            self._depth_info = message
+        else:
+            self._image = message
+        return self._depth is not None and self._depth_info is not None and (
+            self._image is not None or self._playlist.image is None)
+
+    def cloud(self, parameters: OfflineParameters) -> PointCloud2 | None:
+        """Return the cloud; it is overwritten by the next. None if the camera is uncalibrated.
+
+        raises  InputError if image or depth cannot be decoded
+        """
+        assert self._depth is not None
+        depth_m = decode_depth(self._depth)
+        camera = intrinsics_from(self._depth_info, depth_m.shape[1], depth_m.shape[0])
+        if camera is None:
+            return None
+        write_cloud(depth_m, self._colours(), camera, parameters.cloud_stride,
+                    parameters.cloud_max_range_m or np.inf, self._message)
+        set_stamp(self._message.header.stamp, self._stamp_ns)
+        self._message.header.frame_id = self._depth.header.frame_id
+        return self._message
+
+    def _colours(self) -> NDArray[np.uint8]:
+        if self._image is None or self._playlist.image is None:
+            return WHITE
+        rectify = self._info is not None and not is_rectified(self._playlist.image.source)
+        return frame_from(self._image, self._info, rectify=rectify).image

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The offline node: recordings are refined on request, and the results are played back.
+
+The executor's thread answers and tells how things stand. The job runs in a process (see
+``job_process.py``) and the playback in a thread (see ``playback.py``), so neither keeps it from
+answering, and a job that crashes takes nothing else with it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rclpy
+import rclpy.utilities
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.action.client import ActionClient
+from rclpy.action.server import ActionServer, CancelResponse, GoalResponse, ServerGoalHandle
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.task import Future
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, Trigger
+from videodepth.action import Refine
+from videodepth.msg import OfflineStatus
+
+from videodepth_ros.errors import ConfigError, VideoDepthError
+from videodepth_ros.messages.image import write_image
+from videodepth_ros.nodes.job_process import Done, Failed, Job, JobProcess, Request, refine
+from videodepth_ros.nodes.offline_diagnostics import diagnostic, warnings_of
+from videodepth_ros.nodes.offline_parameters import (
+    DECLARATIONS,
+    OfflineParameters,
+    offline_parameters,
+    output_of,
+    request_from,
+)
+from videodepth_ros.nodes.playback import Playback
+from videodepth_ros.nodes.playlist import Playlist
+from videodepth_ros.nodes.transport import prepare_process
+from videodepth_ros.offline.progress import Progress
+
+WATCH_PERIOD_S = 0.1
+"""How often the node hears what the job has told."""
+
+PATIENCE_S = 10.0
+"""How long a job that was cancelled may take to put its work down before it is killed."""
+
+
+class OfflineNode(Node):
+    """Refines one recording at a time, and plays what was refined last.
+
+    job  what refines; another one is for tests
+    """
+
+    def __init__(self, job: Job = refine, **node_arguments: Any) -> None:
+        super().__init__('videodepth_offline', **node_arguments)
+        self.parameters = OfflineParameters()
+        self._job = job
+        self._process: JobProcess | None = None
+        self._handle: ServerGoalHandle | None = None
+        self._ended: Future | None = None    # done when the process has said its last word
+        self._playback: Playback | None = None
+        self._status = OfflineStatus(job=OfflineStatus.IDLE, playback=OfflineStatus.STOPPED,
+                                     seconds_left=math.nan)
+        for declaration in DECLARATIONS:
+            self.declare_parameter(declaration.name, declaration.default,
+                                   declaration.descriptor('the next goal'))
+        self._read_parameters()
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(lambda _: self._read_parameters())
+        self._offer()
+
+    def _offer(self) -> None:
+        """Make everything that others can call and hear."""
+        self._status_publisher = self.create_publisher(OfflineStatus, '~/status', 5)
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 5)
+        self._preview_publisher = self.create_publisher(Image, 'preview', 2)
+        self._server = ActionServer(
+            self, Refine, '~/refine', self._refine,
+            goal_callback=lambda _: GoalResponse.ACCEPT,   # a refusal could not say why
+            cancel_callback=lambda _: CancelResponse.ACCEPT)
+        self._client = ActionClient(self, Refine, '~/refine')
+        self.create_service(SetBool, '~/pause', self._on_pause)
+        self.create_service(Trigger, '~/play', self._on_play)
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(WATCH_PERIOD_S, self._watch, clock=clock)
+        self.create_timer(self.parameters.status_period_s, self._report, clock=clock)
+        self._beginning = self.create_timer(WATCH_PERIOD_S, self._begin, clock=clock)
+
+    def close(self) -> None:
+        """End job and playback; the work of the job is kept, and the same goal goes on."""
+        self._stop_playback()
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def destroy_node(self) -> None:
+        """Leave the graph."""
+        self.close()
+        self._server.destroy()
+        self._client.destroy()
+        super().destroy_node()
+
+    # The job.
+
+    def _begin(self) -> None:
+        """Do what the parameters ask for, once: refine a recording, or play what is there."""
+        bag = self.parameters.bag
+        if not bag and not self.parameters.output:
+            self._beginning.cancel()
+            return
+        output = output_of(Path(bag).expanduser().absolute(), self.parameters.output)
+        if output.exists():
+            self.get_logger().info(f'{output} is there already; remove it to refine the recording '
+                                   'again')
+            self._status.output = str(output)
+            self._status.bag = str(Path(bag).expanduser().absolute()) if bag else ''
+            if self.parameters.play:
+                self._play()
+        elif not self._server_is_known():
+            return   # look again
+        else:
+            self._client.send_goal_async(Refine.Goal(play=self.parameters.play))
+        self._beginning.cancel()
+
+    def _server_is_known(self) -> bool:
+        return bool(self._client.server_is_ready())
+
+    async def _refine(self, handle: ServerGoalHandle) -> Refine.Result:
+        """Serve one goal."""
+        try:
+            if self._process is not None:
+                raise ConfigError(f'{self._status.bag} is being refined, and one recording is at '
+                                  'a time: wait for its end, or cancel it')
+            request = request_from(handle.request, self.parameters)
+        except VideoDepthError as error:
+            return self._refuse(handle, str(error))
+        self._handle, self._ended = handle, Future()
+        self._process = JobProcess(self._job, request)
+        self.get_logger().info(f'refining {request.bag} into {request.output}')
+        self._status.job, self._status.stage = OfflineStatus.REFINING, 'start'
+        self._status.bag, self._status.output = str(request.bag), str(request.output)
+        self._status.fraction, self._status.seconds_left = 0.0, math.nan
+        last_word = await self._ended
+        if self._process is not None:   # the node has not been closed meanwhile
+            self._process.kill()
+        self._process = self._handle = self._ended = None
+        if isinstance(last_word, Failed):
+            return self._fail(handle, last_word)
+        return self._finish(handle, request, last_word)
+
+    def _refuse(self, handle: ServerGoalHandle, reason: str) -> Refine.Result:
+        self._status.refused += 1
+        self._status.last_error = reason
+        self.get_logger().error(f'goal refused: {reason}')
+        handle.abort()
+        return Refine.Result(message=reason)
+
+    def _fail(self, handle: ServerGoalHandle, end: Failed) -> Refine.Result:
+        self._status.seconds_left = math.nan
+        if end.cancelled and handle.is_cancel_requested:
+            self._status.job = OfflineStatus.CANCELLED
+            self.get_logger().info(f'cancelled: {end.message}')
+            handle.canceled()
+        else:
+            self._status.job, self._status.last_error = OfflineStatus.FAILED, end.message
+            self.get_logger().error(end.message)
+            handle.abort()
+        return Refine.Result(message=end.message)
+
+    def _finish(self, handle: ServerGoalHandle, request: Request, done: Done) -> Refine.Result:
+        message = f'{done.frames} frames refined in {done.seconds:.1f} s'
+        if done.lost:
+            message += f'; of the recording was lost: {done.lost}'
+        self.get_logger().info(f'{message}; written: {", ".join(done.outputs)}')
+        self._status.job, self._status.stage = OfflineStatus.DONE, ''
+        self._status.fraction, self._status.seconds_left = 1.0, 0.0
+        handle.succeed()
+        if handle.request.play:
+            self._play()
+        length_m = math.nan if done.path_length_m is None else done.path_length_m
+        return Refine.Result(success=True, message=message, outputs=list(done.outputs),
+                             frames=done.frames, seconds=done.seconds,
+                             scale_source=done.scale_source, path_length_m=length_m)
+
+    def _watch(self) -> None:
+        """Hear what the job has told, and tell it what is wanted."""
+        process, handle, ended = self._process, self._handle, self._ended
+        if process is None or handle is None or ended is None or ended.done():
+            return
+        if handle.is_cancel_requested:
+            self._status.job = OfflineStatus.CANCELLING
+            process.cancel()
+            if process.since_cancelled_s > PATIENCE_S:
+                ended.set_result(Failed('the job was killed, for it did not end by itself; what '
+                                        'was done is kept, and the same goal goes on from there',
+                                        cancelled=True))
+                return
+        for news in process.news():
+            if isinstance(news, Progress):
+                self._tell(handle, news)
+            elif isinstance(news, str):
+                self.get_logger().info(news)
+            else:
+                ended.set_result(news)
+
+    def _tell(self, handle: ServerGoalHandle, progress: Progress) -> None:
+        status = self._status
+        status.stage = progress.stage
+        status.fraction = max(status.fraction, progress.fraction)
+        status.seconds_left = math.nan if progress.seconds_left is None else progress.seconds_left
+        feedback = Refine.Feedback(stage=status.stage, fraction=status.fraction,
+                                   seconds_left=status.seconds_left)
+        if progress.preview is not None:
+            write_image(progress.preview, feedback.preview, 'rgb8')
+            feedback.preview.header.stamp = self.get_clock().now().to_msg()
+            self._preview_publisher.publish(feedback.preview)
+        handle.publish_feedback(feedback)
+
+    # The playback.
+
+    def _play(self) -> None:
+        """Play the last results from their beginning."""
+        self._stop_playback()
+        wanted, status = self.parameters, self._status
+        recording = Path(status.bag) if status.bag else None
+
+        def open_playlist() -> Playlist:
+            return Playlist(Path(status.output), recording, wanted.play_topics,
+                            wanted.image_topic or None, wanted.camera_info_topic or None)
+
+        self._playback = Playback(self, open_playlist, wanted)
+
+    def _stop_playback(self) -> None:
+        if self._playback is not None:
+            self._playback.close()
+            self._playback = None
+
+    def _on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if not self._status.output or not Path(self._status.output).exists():
+            response.message = 'there are no results: send a goal first'
+            return response
+        self._play()
+        response.success, response.message = True, f'playing {self._status.output}'
+        return response
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if self._playback is None:
+            response.message = 'nothing is played'
+            return response
+        self._playback.pause(request.data)
+        response.success = True
+        response.message = 'time stands still' if request.data else 'time goes on'
+        return response
+
+    # Parameters.
+
+    def _read_parameters(self) -> None:
+        self.parameters = offline_parameters(
+            {d.name: self.get_parameter(d.name).value for d in DECLARATIONS})
+        if self._playback is not None:
+            self._playback.parameters = self.parameters
+
+    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        declared = {declaration.name: declaration for declaration in DECLARATIONS}
+        try:
+            for change in changes:
+                if change.name in declared:
+                    declared[change.name].check(change.value)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    # How things stand.
+
+    def status(self) -> OfflineStatus:
+        """Return how things stand."""
+        status, playback = self._status, self._playback
+        status.header.stamp = self.get_clock().now().to_msg()
+        status.rate = self.parameters.rate
+        if playback is not None:
+            status.playback = playback.state
+            status.position_s = (playback.now_ns - playback.begin_ns) * 1e-9
+            status.duration_s = (playback.end_ns - playback.begin_ns) * 1e-9
+            status.late_s, status.rounds = playback.late_s, playback.rounds
+            if playback.failure and status.last_error != playback.failure:
+                status.last_error = playback.failure
+                self.get_logger().error(f'playback: {playback.failure}')
+        return status
+
+    def _report(self) -> None:
+        status = self.status()
+        self._status_publisher.publish(status)
+        warnings = warnings_of(status, self.count_publishers('/clock'))
+        report = DiagnosticArray(status=[diagnostic(self.get_fully_qualified_name(), status,
+                                                    warnings)])
+        report.header.stamp = status.header.stamp
+        self._diagnostics_publisher.publish(report)
+
+
+def run(make_node: Callable[[], OfflineNode], arguments: list[str] | None = None) -> int:
+    """Run a node until SIGINT or SIGTERM; return the exit code."""
+    prepare_process()
+    rclpy.init(args=arguments)
+    try:
+        node = make_node()
+    except (ParameterException, ConfigError) as error:
+        get_logger('videodepth_offline').fatal(str(error))
+        rclpy.utilities.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.utilities.try_shutdown()
+    return 0
+
+
+def main() -> int:
+    """Run the offline node with the arguments of the command line."""
+    return run(OfflineNode, sys.argv)

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that plays results back, with their time on /clock."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import PointCloud2
+from tf2_msgs.msg import TFMessage
+from videodepth.msg import OfflineStatus
+
+from videodepth_ros.bags.types import STORE
+from videodepth_ros.bags.writer import TF_STATIC
+from videodepth_ros.errors import InputError, VideoDepthError
+from videodepth_ros.messages.transforms import set_stamp
+from videodepth_ros.nodes.coloured import CloudMaker
+from videodepth_ros.nodes.offline_parameters import OfflineParameters
+from videodepth_ros.nodes.pacer import Pacer
+from videodepth_ros.nodes.playlist import CLOCK, Entry, Playlist, Track, as_ros2
+
+
+class Playback:
+    """Plays a playlist from its beginning, in a thread of its own, until its end or ``close``.
+
+    parameters  may be replaced at any time; those that are dynamic take effect at once
+    failure     what has ended it before its time, in words
+    rounds      times that it began afresh
+    late_s      time by which it is behind, because data could not be published faster
+    """
+
+    def __init__(self, node: Node, open_playlist: Callable[[], Playlist],
+                 parameters: OfflineParameters) -> None:
+        self.parameters = parameters
+        self.failure = ''
+        self.rounds = 0
+        self.begin_ns = self.end_ns = self.now_ns = 0
+        self._open = open_playlist
+        self._outputs = _Outputs(node)
+        self._pacer = Pacer()
+        self._paused = self._ended = self._closing = False
+        self._told_s = 0.0               # when /clock was told last
+        self._nudge = threading.Event()  # something has changed: look
+        self._thread = threading.Thread(target=self._run, name='playback', daemon=True)
+        self._thread.start()
+
+    @property
+    def state(self) -> str:
+        """One of the values of ``playback`` in OfflineStatus."""
+        if self._ended:
+            return OfflineStatus.STOPPED if self.failure else OfflineStatus.ENDED
+        return OfflineStatus.PAUSED if self._paused else OfflineStatus.PLAYING
+
+    @property
+    def late_s(self) -> float:
+        """Seconds by which it is behind what was asked for, in all."""
+        return self._pacer.late_s
+
+    def pause(self, wanted: bool) -> None:
+        """Let the time on /clock stand still, or go on."""
+        self._paused = wanted
+        self._nudge.set()
+
+    def close(self) -> None:
+        """End it and take its topics off the graph."""
+        self._closing = True
+        self._nudge.set()
+        self._thread.join()
+        self._outputs.close()
+
+    def _run(self) -> None:
+        try:
+            with self._open() as playlist:
+                self._play(playlist)
+        except VideoDepthError as error:
+            self.failure = str(error)
+        except Exception as error:   # the border of the thread: whatever it is, the node tells
+            self.failure = f'{type(error).__name__}: {error}'
+        self._ended = True
+
+    def _play(self, playlist: Playlist) -> None:
+        self._outputs.open(playlist)
+        self.begin_ns, self.end_ns = playlist.begin_ns, playlist.end_ns
+        self._start(playlist.begin_ns, self.parameters.play_delay_s)
+        while True:
+            self._outputs.static.publish(self._outputs.convert(
+                playlist.static_transforms(), 'tf2_msgs/msg/TFMessage'))
+            clouds = CloudMaker(playlist)
+            for entry in playlist.entries():
+                if not self._until(entry.due_ns):
+                    return
+                self._outputs.send(entry)
+                if clouds.add(entry) and self._outputs.points.get_subscription_count() > 0:
+                    self._outputs.send_cloud(clouds, self.parameters)
+            if not (self._until(playlist.end_ns) and self.parameters.loop):
+                return
+            self.rounds += 1
+            self._start(playlist.begin_ns)
+
+    def _start(self, data_ns: int, delay_s: float = 0.0) -> None:
+        """Set the time; what follows is due ``delay_s`` later than it would be."""
+        self.now_ns = data_ns
+        self._pacer.start(data_ns, time.monotonic() + delay_s, self.parameters.rate)
+        self._tell(data_ns)
+
+    def _until(self, due_ns: int) -> bool:
+        """Let time pass until ``due_ns``; False if the playback is to end."""
+        while not self._closing:
+            now_s, period_s = time.monotonic(), 1.0 / self.parameters.clock_rate_hz
+            if self._paused or self._pacer.rate != self.parameters.rate:
+                self._pacer.start(self.now_ns, now_s, self.parameters.rate)
+            left_s = self._pacer.left_s(due_ns, now_s)
+            if left_s <= 0 and not self._paused:
+                if due_ns > self.now_ns:
+                    self._tell(due_ns)
+                return True
+            if now_s - self._told_s >= period_s:
+                self._tell(max(self.now_ns, min(self._pacer.data_ns(now_s), due_ns)))
+            self._nudge.wait(period_s if self._paused else min(left_s, period_s))
+            self._nudge.clear()
+        return False
+
+    def _tell(self, data_ns: int) -> None:
+        self.now_ns, self._told_s = data_ns, time.monotonic()
+        self._outputs.tell(data_ns)
+
+
+class _Outputs:
+    """The publishers of a playback; large messages go out only if somebody subscribes."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publishers: dict[Track, Publisher] = {}
+        self._clock_message = Clock()
+        self._clock = self._publisher(Clock, CLOCK)
+        self.points = self._publisher(PointCloud2, 'depth/points')
+        self.static = self._publisher(TFMessage, TF_STATIC, latched=True)
+
+    def open(self, playlist: Playlist) -> None:
+        """Offer the topics of a playlist; those whose messages are not installed are left out."""
+        for track in playlist.tracks:
+            package, _, name = track.type.partition('/msg/')
+            try:
+                kind = getattr(importlib.import_module(f'{package}.msg'), name)
+            except (ImportError, AttributeError):
+                self._node.get_logger().warning(
+                    f'{track.topic} is not played, for {track.type} is not installed')
+                continue
+            self._publishers[track] = self._publisher(kind, track.topic, track.latched)
+
+    def close(self) -> None:
+        """Take all of them off the graph."""
+        for publisher in (*self._publishers.values(), self._clock, self.points, self.static):
+            self._node.destroy_publisher(publisher)
+
+    def tell(self, data_ns: int) -> None:
+        """Say on /clock what time it is."""
+        set_stamp(self._clock_message.clock, data_ns)
+        self._clock.publish(self._clock_message)
+
+    def send(self, entry: Entry) -> None:
+        """Publish one message of the playlist."""
+        publisher = self._publishers.get(entry.track)
+        if publisher is not None and (entry.track.latched
+                                      or publisher.get_subscription_count() > 0):
+            publisher.publish(self.convert(entry.message, entry.track.type))
+
+    def send_cloud(self, clouds: CloudMaker, parameters: OfflineParameters) -> None:
+        """Publish the points of what has been gathered."""
+        try:
+            cloud = clouds.cloud(parameters)
+        except InputError as error:
+            self._node.get_logger().warning(f'no cloud: {error}', throttle_duration_sec=5.0)
+            return
+        if cloud is not None:
+            self.points.publish(cloud)
+
+    @staticmethod
+    def convert(message: Any, kind: str) -> bytes:
+        """Serialise a message of rosbags; rclpy publishes bytes as they are."""
+        return bytes(STORE.serialize_cdr(as_ros2(message, kind), kind))
+
+    def _publisher(self, kind: type, topic: str, latched: bool = False) -> Publisher:
+        qos = QoSProfile(
+            depth=10, reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+        options = QoSOverridingOptions.with_default_policies()
+        return self._node.create_publisher(kind, topic, qos, qos_overriding_options=options)
