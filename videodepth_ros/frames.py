@@ -17,6 +17,7 @@ class ScaleSource(str, Enum):
 
     MODEL = 'model'            # the network's own unit times scale.factor: relative, not measured
     INTRINSICS = 'intrinsics'  # canonical inverse depth turned into metres by a known focal length
+    SENSOR = 'sensor'          # measured by a depth camera
 
 
 @dataclass(frozen=True)

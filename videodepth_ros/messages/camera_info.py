@@ -72,6 +72,16 @@ class Rectifier:
         rectified = cv2.remap(image, self._columns, self._rows, cv2.INTER_LINEAR)
         return np.asarray(rectified, np.uint8)
 
+    def rectify_depth(self, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the pinhole view of a raw depth map, (H, W) float32; NaN where it saw nothing.
+
+        Every value is one of the map: a mean of two surfaces lies on neither.
+        """
+        # These maps it rounds; of the others it drops the fraction.
+        columns, rows = cv2.convertMaps(self._columns, self._rows, cv2.CV_32FC1)
+        rectified = cv2.remap(depth_m, columns, rows, cv2.INTER_NEAREST, borderValue=np.nan)
+        return np.asarray(rectified, np.float32)
+
 
 def calibration_from(msg: Any, width: int, height: int) -> Calibration | None:
     """Read a CameraInfo (ROS 1 or 2) for an image of ``width`` x ``height`` pixels.

@@ -138,11 +138,15 @@ class DepthSession:
         self._state = next_state
         return StepResult(self._depth_map(frame, inverse_depth, with_confidence), reset, engine_s)
 
+    def forget(self) -> None:
+        """Forget the stream, so that the next frame starts another one; the engine stays open."""
+        self._state = self._last = None
+        self._requests.clear()
+
     def close(self) -> None:
         """Free the engine and forget the stream; the next frame starts another one."""
         self._close_engine()
-        self._last = None
-        self._requests.clear()
+        self.forget()
 
     def _close_engine(self) -> None:
         self._state = None

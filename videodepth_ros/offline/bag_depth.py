@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The depth that a recording has already: a depth camera's, matched to the frames of another."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, IMAGE, Topic, find_topic
+from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.errors import BagError, ConfigError, InputError
+from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.messages.camera_info import intrinsics_from, rectifier_from
+from videodepth_ros.messages.frame import is_rectified
+from videodepth_ros.messages.image import decode_depth
+from videodepth_ros.messages.transforms import stamp_ns
+from videodepth_ros.models.mono import MonoEstimate, PriorKind
+
+Array = NDArray[np.float32]
+
+TRANSPORT = '/compressedDepth'
+AHEAD = 8
+"""Messages that are read ahead: their stamps tell the rate of the depth camera."""
+
+LONGEST_OFFSET_NS = 50_000_000
+"""A camera that turns by a radian a second sees something else after more."""
+
+LEAST_MISFIT = 0.01
+"""Two cameras whose focal lengths and centres agree within 1 % of the width see the same."""
+
+_DEPTH = re.compile(r'(^|[/_])depth([/_]|$)')
+_NOT_DEPTH = re.compile(r'(^|[/_])(confidence|disparity|mask|debug)([/_]|$)')
+_REGISTERED = re.compile(r'registered|aligned')
+
+
+class BagDepth:
+    """The prior ``bag``; values have the depth camera's size, in the view of the frames."""
+
+    name = 'bag'
+    notice: str | None = None
+
+    def __init__(self, bag: Path, depth_topic: str | None = None) -> None:
+        """Open a recording a second time, for its depth.
+
+        depth_topic  found where it is None
+        raises       BagError if it cannot be read, ConfigError naming the candidates if there is
+                     no such topic or more than one
+        """
+        self._reader = open_bag(bag)
+        try:
+            topics = self._reader.topics
+            self._topic = (find_topic(topics, depth_topic, (IMAGE, COMPRESSED)) if depth_topic
+                           else find_depth_topic(topics)).name
+            self._info = self._camera_info(topics)
+        except BaseException:
+            self._reader.close()
+            raise
+
+    def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
+        """Yield the depth nearest in time to each frame; all unknown where none is near.
+
+        frames  of one camera, in the order of their stamps
+        raises  ConfigError where the two cameras differ and nothing tells how; BagError at the
+                end where no frame had depth
+        """
+        nearest, count, found, last = _Nearest(self._messages()), 0, 0, (1, 1)
+        for frame in frames:
+            count += 1
+            message = nearest.at(frame.stamp_ns)
+            depth_m = None if message is None else self._decoded(message, frame)
+            if depth_m is None:
+                depth_m = np.full(last, np.nan, np.float32)
+            else:
+                found, last = found + 1, (depth_m.shape[0], depth_m.shape[1])
+            yield MonoEstimate(depth_m, PriorKind.METRIC, scale_source=ScaleSource.SENSOR)
+        if count and not found:
+            raise BagError(f'no depth of {self._topic} is within '
+                           f'{nearest.most_offset_ns * 1e-6:.0f} ms of any of the {count} frames: '
+                           'are the stamps of both cameras of one clock?')
+
+    def close(self) -> None:
+        """Close the recording."""
+        self._reader.close()
+
+    def _camera_info(self, topics: Sequence[Topic]) -> Any | None:
+        """Return the first camera_info beside the depth; None where there is none."""
+        beside = self._topic.removesuffix(TRANSPORT).rpartition('/')[0] + '/camera_info'
+        if not any(topic.name == beside and topic.type == CAMERA_INFO for topic in topics):
+            return None
+        first = next(self._reader.messages([beside]), None)
+        return first[2] if first else None
+
+    def _messages(self) -> Iterator[tuple[int, Any]]:
+        for _, recorded_ns, message in self._reader.messages([self._topic]):
+            yield stamp_ns(message.header.stamp) or recorded_ns, message
+
+    def _decoded(self, message: Any, frame: Frame) -> Array | None:
+        """Return depth (h, w) float32 in the view of a frame; None where it is damaged."""
+        try:
+            depth_m = decode_depth(message)
+        except InputError as error:
+            self._reader.note(self._topic, f'depth of {self._topic} could not be used: {error}')
+            return None
+        height, width = depth_m.shape
+        camera = None
+        if self._info is not None:
+            camera = intrinsics_from(self._info, width, height)
+            rectifier = (None if is_rectified(self._topic)
+                         else rectifier_from(self._info, width, height))
+            depth_m = rectifier.rectify_depth(depth_m) if rectifier else depth_m
+        if sees_the_same(camera, frame, width, height):
+            return depth_m
+        if camera is None or frame.camera is None or message.header.frame_id != frame.frame_id:
+            raise ConfigError(
+                f'{self._topic} ({width}x{height}, {message.header.frame_id!r}) does not show '
+                f'what the camera ({frame.size[0]}x{frame.size[1]}, {frame.frame_id!r}) sees: '
+                'choose a depth topic that is registered to it, or make one with '
+                'depth_image_proc/register')
+        return seen_by(depth_m, camera, frame.camera)
+
+
+def find_depth_topic(topics: Sequence[Topic]) -> Topic:
+    """Return the topic with depth images, raw rather than compressed where it is both.
+
+    raises  ConfigError naming the candidates if there is none or more than one
+    """
+    found = [topic for topic in topics if topic.count and not _NOT_DEPTH.search(topic.name)
+             and ((topic.type == IMAGE and _DEPTH.search(topic.name))
+                  or (topic.type == COMPRESSED and topic.name.endswith(TRANSPORT)))]
+    raw = {topic.name for topic in found if topic.type == IMAGE}
+    found = [topic for topic in found if topic.name.removesuffix(TRANSPORT) not in raw
+             or topic.type == IMAGE]
+    found = [topic for topic in found if _REGISTERED.search(topic.name)] or found
+    if len(found) != 1:
+        names = ' '.join(topic.name for topic in found)
+        raise ConfigError(f'the recording has several depth topics; choose one of: {names}'
+                          if found else 'the recording has no depth topic; choose another prior')
+    return found[0]
+
+
+def sees_the_same(camera: Intrinsics | None, frame: Frame, width: int, height: int) -> bool:
+    """Tell whether a depth map of ``width`` x ``height`` is a frame's view at another size.
+
+    camera  of the depth map; where one of the two is not calibrated, the aspect must do
+    """
+    if camera is None or frame.camera is None:
+        return abs(width * frame.size[1] / (height * frame.size[0]) - 1) <= LEAST_MISFIT
+    seen = frame.camera.scaled_to(width, height)
+    misfit = max(abs(seen.fx - camera.fx), abs(seen.fy - camera.fy),
+                 abs(seen.cx - camera.cx), abs(seen.cy - camera.cy))
+    return misfit <= LEAST_MISFIT * width
+
+
+def seen_by(depth_m: Array, camera: Intrinsics, other: Intrinsics) -> Array:
+    """Return what another camera at the same place and in the same direction sees.
+
+    depth_m  (h, w) float32, Z in metres, of ``camera``; of each pixel the nearest is taken
+    returns  (h', w) float32 in the aspect of ``other``, NaN where ``camera`` does not look
+    """
+    height, width = depth_m.shape
+    view = other.scaled_to(width, max(1, round(width * other.height / other.width)))
+    column = (np.arange(view.width) - view.cx) / view.fx * camera.fx + camera.cx
+    row = (np.arange(view.height) - view.cy) / view.fy * camera.fy + camera.cy
+    columns, rows = (np.rint(each).astype(int) for each in (column, row))
+    seen = depth_m[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))]
+    seen[(rows < 0) | (rows >= height)] = np.nan
+    seen[:, (columns < 0) | (columns >= width)] = np.nan
+    return seen
+
+
+class _Nearest:
+    """Finds, for stamps that only grow, the message nearest in time.
+
+    most_offset_ns  half the time between two messages; farther ones are not found
+    """
+
+    def __init__(self, stamped: Iterator[tuple[int, Any]]) -> None:
+        self._ahead, self._rest = deque(islice(stamped, AHEAD)), stamped
+        gaps_ns = np.diff([stamp for stamp, _ in self._ahead])
+        half_ns = int(np.median(gaps_ns[gaps_ns > 0]) / 2) if (gaps_ns > 0).any() else 10**18
+        self.most_offset_ns = min(half_ns, LONGEST_OFFSET_NS)
+
+    def at(self, now_ns: int) -> Any | None:
+        """Return the nearest message; None where it is too far away."""
+        while len(self._ahead) > 1 and (
+                abs(self._ahead[1][0] - now_ns) <= abs(self._ahead[0][0] - now_ns)):
+            self._ahead.popleft()
+            self._ahead.extend(islice(self._rest, 1))
+        if not self._ahead or abs(self._ahead[0][0] - now_ns) > self.most_offset_ns:
+            return None
+        return self._ahead[0][1]
