@@ -14,6 +14,7 @@ from videodepth_ros.nodes.parameters import live_parameters
 from videodepth_ros.nodes.transport import share
 
 OUTPUTS = {'depth/image', 'depth/points', 'depth/camera_info', 'depth/confidence'}
+REFINED = OUTPUTS | {'path', 'odometry', 'preview'}
 
 
 def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
@@ -30,12 +31,17 @@ def test_a_preset_holds_allowed_values(root, preset):
     assert live_parameters(flat(yaml.safe_load(text)['/**']['ros__parameters']))
 
 
-def test_rviz_shows_topics_that_exist_with_a_quality_that_hears_all(root):
-    manager = yaml.safe_load((root / 'config/rviz/live.rviz').read_text())['Visualization Manager']
+@pytest.mark.parametrize(('name', 'outputs', 'latched'), [
+    ('live', OUTPUTS, set()), ('offline', REFINED, {'path'})])
+def test_rviz_shows_topics_that_exist_with_a_quality_that_hears_all(root, name, outputs, latched):
+    text = (root / f'config/rviz/{name}.rviz').read_text()
+    manager = yaml.safe_load(text)['Visualization Manager']
     topics = [display['Topic'] for display in manager['Displays'] if 'Topic' in display]
-    assert {topic['Value'] for topic in topics} <= OUTPUTS | {'image'}
-    assert {topic['Reliability Policy'] for topic in topics} == {'Best Effort'}
-    assert {topic['Durability Policy'] for topic in topics} == {'Volatile'}
+    assert {topic['Value'] for topic in topics} <= outputs | {'image'}
+    for topic in topics:
+        wanted = ('Reliable', 'Transient Local') if topic['Value'] in latched else (
+            'Best Effort', 'Volatile')
+        assert (topic['Reliability Policy'], topic['Durability Policy']) == wanted
 
 
 def test_the_profile_has_room_for_large_messages():

@@ -17,6 +17,15 @@ def set_parameter(rig, name: str, value: object):
     return rig.node.set_parameters([Parameter(name, value=value)])[0]
 
 
+def flat(tree: dict[str, object]) -> dict[str, object]:
+    """Return the values of a file of parameters by their full names."""
+    found: dict[str, object] = {}
+    for key, value in tree.items():
+        found |= {f'{key}.{inner}': leaf for inner, leaf in value.items()} \
+            if isinstance(value, dict) else {key: value}
+    return found
+
+
 def test_the_defaults_are_allowed_and_agree():
     assert live_parameters({d.name: d.default for d in DECLARATIONS}) == LiveParameters()
     assert len({d.name for d in DECLARATIONS}) == len(DECLARATIONS)
@@ -81,15 +90,10 @@ def test_every_descriptor_says_what_the_declaration_says(rig):
 
 def test_the_shipped_file_holds_every_parameter_with_its_default(root):
     shipped = yaml.safe_load((root / 'config/live.yaml').read_text())['/**']['ros__parameters']
-    flat = {}
-    for key, value in shipped.items():
-        if isinstance(value, dict):
-            flat |= {f'{key}.{inner}': leaf for inner, leaf in value.items()}
-        else:
-            flat[key] = value
-    assert flat == {d.name: d.default for d in DECLARATIONS}
+    values = flat(shipped)
+    assert values == {d.name: d.default for d in DECLARATIONS}
     for d in DECLARATIONS:
-        assert type(flat[d.name]) is type(d.default), d.name
+        assert type(values[d.name]) is type(d.default), d.name
 
 
 def test_the_table_has_a_row_for_each():

@@ -48,7 +48,7 @@ class OfflineParameters:
         'end_s', 0.0, 'Time from the beginning of the recording to stop at; 0: its end.',
         unit='s', least=0.0, greatest=FAR_S)
     stride: int = declare(
-        'stride', 1, 'Every so manieth frame is used.', least=1, greatest=10_000)
+        'stride', 1, 'Every stride-th frame is used.', least=1, greatest=10_000)
     frames: int = declare(
         'frames', 0, 'Frames to use at most; 0: all.', least=0, greatest=10_000_000)
     path_length_m: float = declare(

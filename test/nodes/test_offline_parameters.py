@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from test_parameters import flat
+from videodepth.action import Refine
+
+from videodepth_ros.errors import ConfigError
+from videodepth_ros.nodes.declaration import markdown_table
+from videodepth_ros.nodes.offline_parameters import (
+    DECLARATIONS,
+    OfflineParameters,
+    offline_parameters,
+    output_of,
+    request_from,
+)
+from videodepth_ros.offline.settings import RefineSettings
+
+
+def test_the_defaults_are_allowed_and_agree():
+    assert offline_parameters({d.name: d.default for d in DECLARATIONS}) == OfflineParameters()
+    with pytest.raises(ConfigError, match=r'config/offline\.yaml lists all'):
+        offline_parameters({'no_such': 1})
+
+
+def test_the_defaults_are_those_of_the_job(tmp_path):
+    request = request_from(Refine.Goal(bag=str(tmp_path)), OfflineParameters())
+    assert request.settings == RefineSettings()
+
+
+def test_every_field_of_a_goal_is_a_parameter():
+    assert set(Refine.Goal.get_fields_and_field_types()) <= {d.name for d in DECLARATIONS}
+
+
+@pytest.mark.parametrize(('bag', 'output', 'expected'), [
+    ('/data/drive.mcap', '', '/data/drive_refined'),
+    ('/data/drive', '', '/data/drive_refined'),
+    ('/data/rosbag2_2026_01_01-10.20.30', '', '/data/rosbag2_2026_01_01-10.20.30_refined'),
+    ('/data/drive', '/elsewhere/map.mcap', '/elsewhere/map.mcap')])
+def test_where_results_go(bag, output, expected):
+    assert output_of(Path(bag), output) == Path(expected)
+
+
+def test_the_shipped_file_holds_every_parameter_with_its_default(root):
+    shipped = yaml.safe_load((root / 'config/offline.yaml').read_text())['/**']['ros__parameters']
+    assert flat(shipped) == {d.name: d.default for d in DECLARATIONS}
+
+
+def test_the_table_of_the_readme_is_that_of_the_code(root):
+    readme = (root / 'README.md').read_text()
+    shown = readme.partition('<!-- offline parameters -->\n')[2]
+    assert shown.partition('<!-- end of offline parameters -->')[0] == \
+        markdown_table(DECLARATIONS), 'put this table between the marks'
