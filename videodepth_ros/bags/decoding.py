@@ -44,7 +44,7 @@ def _compile(channel: Channel) -> Decode:
     if channel.encoding not in _OWN:
         return _refuse(f'its encoding {channel.encoding!r} is neither cdr nor ros1')
     try:
-        store = _typestore(channel)
+        store = typestore_of(channel)
     except (TypesysError, ValueError, LookupError) as error:
         return _refuse(f'its definition is damaged ({error})')
     if channel.msgtype not in store.fielddefs:
@@ -54,7 +54,11 @@ def _compile(channel: Channel) -> Decode:
     return lambda data: store.deserialize_cdr(data, channel.msgtype)
 
 
-def _typestore(channel: Channel) -> Typestore:
+def typestore_of(channel: Channel) -> Typestore:
+    """Return the types that a recording defines, or our own where it defines none.
+
+    raises  TypesysError, ValueError or LookupError if its definition is damaged
+    """
     if not channel.definition:
         return get_typestore(_OWN[channel.encoding])
     store = get_typestore(Stores.EMPTY)

@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from videodepth_ros.bags.camera_topics import Topic
 from videodepth_ros.bags.decoding import MessageDecoder
 from videodepth_ros.bags.recording import SCANS, BagFile
-from videodepth_ros.bags.scan import DAMAGE, unpack_file
+from videodepth_ros.bags.scan import DAMAGE, Record, unpack_file
 from videodepth_ros.errors import BagError
 
 
@@ -93,19 +93,26 @@ class BagReader:
         Messages that cannot be decoded are left out and counted in ``lost``.
         topics  names as in ``topics``; every topic if none is named
         """
-        names = set(topics) or {topic.name for topic in self.topics}
         failed: Counter[str] = Counter()
+        for channel, recorded_ns, data in self.records(topics):
+            try:
+                message = self._decoder.decode(channel, data)
+            except DAMAGE as error:
+                failed[channel.topic] += 1
+                self.note(f'{channel.topic} {channel.msgtype}',
+                          f'{failed[channel.topic]} messages of {channel.topic} '
+                          f'({channel.msgtype}) could not be decoded: {error}')
+                continue
+            yield channel.topic, recorded_ns, message
+
+    def records(self, topics: Collection[str] = ()) -> Iterator[Record]:
+        """Yield channel, time of recording in nanoseconds, and the message as it lies there.
+
+        topics  names as in ``topics``; every topic if none is named
+        """
+        names = set(topics) or {topic.name for topic in self.topics}
         for file in self._files:
-            for channel, recorded_ns, data in file.messages(names):
-                try:
-                    message = self._decoder.decode(channel, data)
-                except DAMAGE as error:
-                    failed[channel.topic] += 1
-                    self.note(f'{channel.topic} {channel.msgtype}',
-                              f'{failed[channel.topic]} messages of {channel.topic} '
-                              f'({channel.msgtype}) could not be decoded: {error}')
-                    continue
-                yield channel.topic, recorded_ns, message
+            yield from file.messages(names)
 
     def _open(self, path: Path) -> BagFile:
         """Open one file, unpacked first where rosbag2 compressed it as a whole."""

@@ -13,7 +13,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    MessageDefinitionFormat,
+    Qos,
+)
 from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 
@@ -104,6 +109,9 @@ def _open_index(path: Path) -> Reader1 | Reader2 | None:
 
 def _channel(connection: Connection) -> Channel:
     extra, definition = connection.ext, connection.msgdef
-    encoding = extra.serialization_format if isinstance(extra, ConnectionExtRosbag2) else 'ros1'
+    encoding, offered = 'ros1', list[Qos]()
+    if isinstance(extra, ConnectionExtRosbag2):
+        encoding, offered = extra.serialization_format, extra.offered_qos_profiles
     return Channel(connection.topic, connection.msgtype, encoding, definition.data,
-                   definition.format == MessageDefinitionFormat.IDL, connection.msgcount)
+                   definition.format == MessageDefinitionFormat.IDL, connection.msgcount,
+                   tuple(offered))

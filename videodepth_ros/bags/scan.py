@@ -13,6 +13,7 @@ from pathlib import Path
 
 import apsw
 import lz4.frame  # type: ignore[import-untyped]
+from rosbags.interfaces import Qos
 from rosbags.rosbag1 import ReaderError as Reader1Error
 from rosbags.rosbag2 import ReaderError as Reader2Error
 from rosbags.serde import SerdeError
@@ -42,6 +43,7 @@ class Channel:
     definition  text of the message definition, empty where the file has none
     is_idl      whether that text is IDL
     count       number of messages
+    offered     quality of service that its publishers offered; empty where the file has none
     """
 
     topic: str
@@ -50,6 +52,7 @@ class Channel:
     definition: str
     is_idl: bool = False
     count: int = field(default=0, compare=False)
+    offered: tuple[Qos, ...] = field(default=(), compare=False)
 
 
 Record = tuple[Channel, int, bytes]

@@ -25,11 +25,14 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+from rosbags.typesys.store import Typestore
 
+from videodepth_ros.bags.decoding import typestore_of
+from videodepth_ros.bags.scan import DAMAGE, Channel, message_bytes
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.errors import BagError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages import cloud, image
+from videodepth_ros.messages import cloud, compressed, image
 from videodepth_ros.messages.camera_info import fill_camera_info
 from videodepth_ros.messages.transforms import fill_pose, fill_transform, set_stamp
 
@@ -51,14 +54,17 @@ def offered_qos(topic: str) -> Qos:
 class BagWriter:
     """A new recording, to be used in a ``with`` statement.
 
-    Messages are recorded at the time of their stamp. The recording is whole also where the
-    ``with`` block ends by an exception; with no message written it is removed again.
+    Messages are recorded at the time of their stamp, or at what ``recorded_at`` makes of it: in a
+    recording beside others' messages, whose clock may be another one. The recording is whole also
+    where the ``with`` block ends by an exception; with no message written it is removed again.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str,
+                 recorded_at: Callable[[int], int] = lambda stamp_ns: stamp_ns) -> None:
         """Create the folder of the recording; raises BagError if it exists or cannot be made."""
         self.path = Path(path)
         self.count = 0
+        self._recorded_at = recorded_at
         self._connections: dict[tuple[str, str], Connection] = {}
         if self.path.exists():
             raise BagError(f'{self.path} exists and is not overwritten; '
@@ -75,18 +81,44 @@ class BagWriter:
         if kind is not None and self.count == 0:
             shutil.rmtree(self.path)
 
-    def write(self, topic: str, stamp_ns: int, message: Any) -> None:
+    def write(self, topic: str, stamp_ns: int, message: Any,
+              recorded_ns: int | None = None) -> None:
         """Write a rosbags message, for example one of types.new_message.
 
+        recorded_ns  when it is said to have been recorded; None: what ``recorded_at`` says
         raises  BagError if it cannot be written
         """
-        topic = '/' + topic.strip('/')
-        key = topic, message.__msgtype__
+        key = '/' + topic.strip('/'), message.__msgtype__
+        data = STORE.serialize_cdr(message, key[1])
+        at_ns = self._recorded_at(stamp_ns) if recorded_ns is None else recorded_ns
+        self._write(self._connection(key, STORE), at_ns, data)
+
+    def copy(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
+        """Write a message of another recording as it lies there, one of ROS 1 as CDR.
+
+        raises  BagError if it cannot be written, or if nothing defines its type
+        """
+        key = '/' + channel.topic.strip('/'), channel.msgtype
+        raw: bytes | memoryview = message_bytes(data)
+        try:
+            store = STORE if channel.encoding == 'ros1' else typestore_of(channel)
+            if channel.encoding == 'ros1':
+                raw = STORE.ros1_to_cdr(raw, channel.msgtype)
+            connection = self._connection(key, store, channel.offered)
+        except DAMAGE as error:
+            raise BagError(f'{channel.topic} ({channel.msgtype}) cannot be copied: {error}; '
+                           'leave it out') from error
+        self._write(connection, recorded_ns, raw)
+
+    def _connection(self, key: tuple[str, str], store: Typestore, offered: Sequence[Qos] = ()
+                    ) -> Connection:
         if key not in self._connections:
             self._connections[key] = self._attempt(lambda: self._writer.add_connection(
-                *key, typestore=STORE, offered_qos_profiles=[offered_qos(topic)]))
-        data = STORE.serialize_cdr(message, key[1])
-        self._attempt(lambda: self._writer.write(self._connections[key], stamp_ns, data))
+                *key, typestore=store, offered_qos_profiles=offered or [offered_qos(key[0])]))
+        return self._connections[key]
+
+    def _write(self, connection: Connection, recorded_ns: int, data: bytes | memoryview) -> None:
+        self._attempt(lambda: self._writer.write(connection, recorded_ns, data))
         self.count += 1
 
     def write_image(self, topic: str, stamp_ns: int, frame_id: str,
@@ -101,6 +133,20 @@ class BagWriter:
         """Write a depth map (or confidence), (H, W) float32, as 32FC1."""
         message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
         image.write_depth(depth_m, message)
+        self.write(topic, stamp_ns, message)
+
+    def write_depth_mm(self, topic: str, stamp_ns: int, frame_id: str,
+                       depth_m: NDArray[np.float32]) -> None:
+        """Write a depth map, (H, W) float32, as 16UC1; see messages.image.write_depth_mm."""
+        message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
+        image.write_depth_mm(depth_m, message)
+        self.write(topic, stamp_ns, message)
+
+    def write_compressed_depth(self, topic: str, stamp_ns: int, frame_id: str,
+                               depth_m: NDArray[np.float32]) -> None:
+        """Write a depth map, (H, W) float32; see messages.compressed.write_compressed_depth."""
+        message = _stamped('sensor_msgs/msg/CompressedImage', stamp_ns, frame_id)
+        compressed.write_compressed_depth(depth_m, message)
         self.write(topic, stamp_ns, message)
 
     def write_camera_info(self, topic: str, stamp_ns: int, frame_id: str,
@@ -129,15 +175,29 @@ class BagWriter:
         message.poses = [_pose(ns, frame_id, T) for ns, T in poses]
         self.write(topic, stamp_ns, message)
 
+    def write_odometry(self, topic: str, stamp_ns: int, frame_id: str, child: str,
+                       T_frame_child: Pose, twist: NDArray[np.float64]) -> None:
+        """Write where ``child`` is in ``frame_id``, (4, 4), and how it moves.
+
+        twist  (6,) metres and radians a second along and about the axes of ``child``
+        The covariances stay zero, which says that nobody knows them.
+        """
+        message = _stamped('nav_msgs/msg/Odometry', stamp_ns, frame_id)
+        message.child_frame_id = child
+        fill_pose(message.pose.pose, T_frame_child)
+        linear, angular = message.twist.twist.linear, message.twist.twist.angular
+        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = twist.tolist()
+        self.write(topic, stamp_ns, message)
+
     def write_transform(self, stamp_ns: int, parent: str, child: str, T_parent_child: Pose, *,
-                        static: bool = False) -> None:
+                        static: bool = False, recorded_ns: int | None = None) -> None:
         """Write a transform, (4, 4), to /tf, or to /tf_static, which players latch."""
         transform = _stamped('geometry_msgs/msg/TransformStamped', stamp_ns, parent)
         transform.child_frame_id = child
         fill_transform(transform.transform, T_parent_child)
         message = new_message('tf2_msgs/msg/TFMessage')
         message.transforms = [transform]
-        self.write(TF_STATIC if static else TF, stamp_ns, message)
+        self.write(TF_STATIC if static else TF, stamp_ns, message, recorded_ns)
 
     def _attempt(self, action: Callable[[], Any]) -> Any:
         try:

@@ -15,6 +15,8 @@ from videodepth_ros.messages.encodings import Bytes, RawImage, decoder, to_8bit
 
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 _DEPTH_HEADER = struct.Struct('<iff')   # kind, then a and b of depth = a / (value - b)
+_INVERSE_DEPTH = 0   # kind
+_MOST = 65535
 
 
 def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
@@ -92,3 +94,27 @@ def decode_compressed_depth(msg: Any) -> NDArray[np.float32]:
         depth_m = np.float32(a) / (values.astype(np.float32) - np.float32(b))
     depth_m[values == 0] = np.nan
     return depth_m.astype(np.float32, copy=False)
+
+
+def write_compressed_depth(depth_m: NDArray[np.float32], msg: Any) -> None:
+    """Write a depth map into a CompressedImage as compressedDepth does 32FC1, in place.
+
+    depth_m  (H, W) float32, Z in metres; NaN unknown, as is +inf, which the format cannot hold
+
+    16-bit inverse depth in PNG, spread between the nearest and the farthest depth of this map (the
+    plugin's own settings would drop all beyond 10 m): an error of at most half a step, which at
+    the depth Z is (Z / nearest) Z / 131068.
+    """
+    known = np.isfinite(depth_m) & (depth_m > 0)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        inverse = np.where(known, 1 / depth_m, 0).astype(np.float64)
+    least, most = (float(inverse[known].min()), float(inverse[known].max())) if known.any() \
+        else (0.1, 1.0)
+    a = np.float32((_MOST - 1) / max(most - least, 1e-6 * most))
+    b = np.float32(1 - float(a) * least)
+    values = np.rint(float(a) * inverse + float(b))
+    values = np.where(known, np.clip(values, 1, _MOST), 0).astype(np.uint16)
+    png = np.asarray(cv2.imencode('.png', values, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1], np.uint8)
+    head = np.frombuffer(_DEPTH_HEADER.pack(_INVERSE_DEPTH, a, b), np.uint8)
+    msg.format = '32FC1; compressedDepth png'
+    msg.data = np.concatenate([head, png.reshape(-1)])

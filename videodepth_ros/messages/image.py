@@ -18,7 +18,7 @@ from videodepth_ros.messages.compressed import decode_compressed, decode_compres
 from videodepth_ros.messages.encodings import Bytes, RawImage, decoder
 
 __all__ = ['decode_compressed', 'decode_depth', 'decode_image', 'is_compressed', 'raw_image',
-           'resized_data', 'write_depth', 'write_image']
+           'resized_data', 'write_depth', 'write_depth_mm', 'write_image']
 
 Depth = NDArray[np.float32]
 
@@ -81,6 +81,20 @@ def write_depth(depth_m: Depth, msg: Any) -> None:
     depth_m  (H, W) float32, Z in metres; NaN unknown, +inf nothing hit
     """
     write_image(np.asarray(depth_m, np.float32), msg, '32FC1')
+
+
+def write_depth_mm(depth_m: Depth, msg: Any) -> None:
+    """Write a depth map into an Image as 16UC1, in place: millimetres, 0 unknown (REP-118).
+
+    Nothing hit (+inf) and what is beyond 65.535 m become unknown, for the type holds no more.
+    depth_m  (H, W) float32, Z in metres
+    """
+    write_image(_millimetres(depth_m), msg, '16UC1')
+
+
+def _millimetres(depth_m: Depth) -> NDArray[np.uint16]:
+    mm = np.rint(np.float32(1000) * depth_m)
+    return np.where((mm >= 1) & (mm <= 65535), mm, np.float32(0)).astype(np.uint16)
 
 
 def write_image(pixels: NDArray[Any], msg: Any, encoding: str) -> None:

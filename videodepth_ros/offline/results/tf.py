@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,7 @@ Stamps = NDArray[np.int64]
 MAP, OTHER_MAP = 'map', 'videodepth_map'
 
 
-@dataclass(frozen=True)
-class Transform:
+class Transform(NamedTuple):
     """T_parent_child, (4, 4) float64, at one time."""
 
     stamp_ns: int
