@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from fused_networks import Fused, fused_model, layout_of
 from tiny_networks import VARIANTS, Exported, random_model
 
-from videodepth_ros.engines.export import export_onnx
+from videodepth_ros.engines.export import export_fused, export_onnx
 from videodepth_ros.engines.graph import Origin
 
 
@@ -33,5 +34,21 @@ def exported(tmp_path_factory) -> Callable[[str], Exported]:
                         Origin(name, 'nominal', 'Apache-2.0', 'abc'))
             made[name] = Exported(model, path, variant.width, variant.height)
         return made[name]
+
+    return export
+
+
+@pytest.fixture(scope='session')
+def fused(tmp_path_factory) -> Callable[..., Fused]:
+    """Return a function from the name of a variant and a precision to its fused graph."""
+    made: dict[tuple[str, str], Fused] = {}
+
+    def export(name: str, precision: str = 'fp32') -> Fused:
+        if (name, precision) not in made:
+            model, layout = fused_model(name), layout_of(name)
+            path = tmp_path_factory.mktemp(name) / f'{precision}.onnx'
+            export_fused(model, path, layout, precision, Origin(name, 'nominal', 'Apache-2.0'))
+            made[name, precision] = Fused(model, path, layout)
+        return made[name, precision]
 
     return export

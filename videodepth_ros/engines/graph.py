@@ -6,21 +6,73 @@ Free of torch and of ONNX, for whoever runs a graph needs neither to read its de
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
 
 from videodepth_ros.errors import ModelError
 
 GRAPH_SCHEMA = 1
 """Version of what stands below; a graph of another one is exported anew."""
 
+FUSED_SCHEMA = 1
+"""Version of a fused step: tensors, their meaning, metadata."""
+
 IMAGE, STATE_IN = 'image', 'state_in'
 INVERSE_DEPTH, STATE_OUT = 'inverse_depth', 'state_out'
+
+VIEW = 'view'
+DEPTH, CLOUD, TOTAL = 'depth', 'cloud', 'total'
+FUSED_INPUTS = (IMAGE, STATE_IN, VIEW)
+FUSED_OUTPUTS = (INVERSE_DEPTH, DEPTH, CLOUD, TOTAL, STATE_OUT)
+"""Tensors of a fused step, in the order of ``FusedStep.forward``, which describes them."""
 
 _PREFIX = 'videodepth.'
 
 
 Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The sizes and the order of bytes that a fused step is made for.
+
+    camera_width, camera_height  of the image that goes in
+    width, height                of the network, and of everything that comes out
+    channels                     order of the image's bytes: ``rgb`` or ``bgr``
+    """
+
+    camera_width: int
+    camera_height: int
+    width: int
+    height: int
+    channels: str = 'rgb'
+
+
+@dataclass(frozen=True)
+class View:
+    """What a fused step is told with each image.
+
+    fx, fy, cx, cy  intrinsics in pixels at the network's size, for the cloud
+    scale, shift    1 / Z in 1/m is ``scale * inverse_depth + shift``
+    max_range_m     points with a greater Z are left out of the cloud
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    scale: float = 0.01
+    shift: float = 0.0
+    max_range_m: float = math.inf
+
+    def values(self) -> NDArray[np.float32]:
+        """Return the tensor ``view``, (7) float32, in the order of the fields."""
+        farthest = min(self.max_range_m, float(np.finfo(np.float32).max))
+        return np.array([*astuple(self)[:-1], farthest], np.float32)
 
 
 @dataclass(frozen=True)
@@ -63,6 +115,21 @@ class GraphFacts:
             'height': str(self.height), 'mean': ' '.join(map(str, self.mean)),
             'std': ' '.join(map(str, self.std)), 'schema': str(GRAPH_SCHEMA)}
         return {_PREFIX + name: text for name, text in entries.items()}
+
+
+@dataclass(frozen=True)
+class FusedFacts:
+    """What the file of a fused step tells a reader who has nothing but the file."""
+
+    origin: Origin
+    precision: str
+    layout: Layout
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the entries for the file's metadata."""
+        entries = {**asdict(self.origin), **asdict(self.layout), 'precision': self.precision,
+                   'schema': f'fused {FUSED_SCHEMA}'}
+        return {_PREFIX + name: str(value) for name, value in entries.items()}
 
 
 def facts_from_metadata(metadata: Mapping[str, str], file_name: str) -> GraphFacts:

@@ -109,6 +109,7 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.scale = (dim // heads) ** -0.5
         self.q = nn.Linear(dim, dim, bias=False)
         self.kv = nn.Linear(dim, 2 * dim, bias=False)
         self.proj = zero_linear(dim, dim)
@@ -117,4 +118,5 @@ class CrossAttention(nn.Module):
         """Tokens (B, N, C) and context (B, M, C) to tokens (B, N, C)."""
         q = self.q(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        return self.proj(mixed.transpose(1, 2).flatten(2))

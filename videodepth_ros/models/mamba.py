@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -71,11 +72,14 @@ class TemporalMamba(nn.Module):
         size = maps.shape[-2:]
         pooled = average_pool(maps, pooled_size(size, self.config.pool))
         tokens = pooled.flatten(2).transpose(1, 2).unflatten(0, (-1, frames))
+        layers = cast('list[MambaBlock]', self.blocks[0])
+        tokens = tokens.to(layers[0].norm1.weight.dtype)   # the maps may have fewer digits
         states = []
-        for block, before in zip(self.blocks[0].children(), state.unbind(), strict=True):
+        for block, before in zip(layers, state.unbind(), strict=True):
             tokens, after = block(tokens, before)
             states.append(after)
         mixed = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, pooled.shape[-2:])
+        mixed = mixed.to(maps.dtype)
         update = self.final_layer(resize(mixed, size).movedim(1, -1)).movedim(-1, 1)
         return maps + update, torch.stack(states)
 
@@ -125,7 +129,7 @@ class Mamba2(nn.Module):
         dt = F.softplus(dt.float() + self.dt_bias.float())
         y, state = scan(x, dt, -self.A_log.float().exp(), B, C, state)
         y = (y + x * self.D.float()[:, None]).flatten(-2)
-        return self.out_proj(self.norm(y.to(gate.dtype), gate)), state
+        return self.out_proj(self.norm(y, gate)), state
 
     def _convolve(self, tokens: Tensor) -> Tensor:
         """Causal convolution along the tokens of each frame, (B, T, L, C) to the same.
@@ -146,10 +150,10 @@ class GatedRMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
-        """Tokens and gate (..., C) to tokens (..., C)."""
-        x = (x * F.silu(gate)).float()
+        """Tokens (..., C) float32 and gate (..., C) to tokens (..., C) of the gate's type."""
+        x = x * F.silu(gate.float())
         x = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5)
-        return x.to(gate.dtype) * self.weight
+        return (x * self.weight).to(gate.dtype)
 
 
 def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor,

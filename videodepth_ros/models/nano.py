@@ -80,6 +80,8 @@ class NanoEncoder(nn.Module):
         self.blocks = nn.ModuleList(
             MixerBlock(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim)
+        self.fixed_positions: Tensor | None
+        self.register_buffer('fixed_positions', None, persistent=False)
         nn.init.trunc_normal_(self.positions, std=0.02)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -87,13 +89,24 @@ class NanoEncoder(nn.Module):
         quarter = self.stage_4(image)
         eighth = self.stage_8(quarter)
         x = self.embed(eighth)
-        x = x + F.interpolate(self.positions, x.shape[-2:], mode='bilinear', align_corners=False)
+        x = x + (self.positions_at(*x.shape[-2:]) if self.fixed_positions is None
+                 else self.fixed_positions)
         maps = [quarter, eighth]
         for i, block in enumerate(self.blocks, start=1):
             x = block(x)
             if i in (len(self.blocks) // 2, len(self.blocks)):
                 maps.append(self.norm(x.movedim(1, -1)).movedim(-1, 1))
         return tuple(maps)
+
+
+    def fix_grid(self, rows: int, columns: int) -> None:
+        """Compute the positional embedding of one grid now, for every image to come."""
+        self.fixed_positions = self.positions_at(rows, columns).detach()
+
+    def positions_at(self, rows: int, columns: int) -> Tensor:
+        """Positional embedding (1, C, rows, columns) of a grid of cells at 1/16."""
+        return F.interpolate(self.positions, (rows, columns), mode='bilinear',
+                             align_corners=False)
 
 
 class ConvNorm(nn.Sequential):

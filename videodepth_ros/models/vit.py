@@ -86,13 +86,15 @@ class SelfAttention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.scale = (dim // heads) ** -0.5
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, N, C) to the same."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -163,6 +165,8 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.fixed_positions: Tensor | None
+        self.register_buffer('fixed_positions', None, persistent=False)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -170,7 +174,8 @@ class VisionTransformer(nn.Module):
         rows, columns = (n // self.config.patch for n in image.shape[-2:])
         tokens = self.patch_embed(image)
         tokens = torch.cat((self.cls_token.expand(len(tokens), -1, -1), tokens), dim=1)
-        tokens = tokens + self._positions(rows, columns)
+        tokens = tokens + (self.positions(rows, columns) if self.fixed_positions is None
+                           else self.fixed_positions)
         maps = []
         for i, block in enumerate(self.blocks):
             tokens = block(tokens)
@@ -179,10 +184,14 @@ class VisionTransformer(nn.Module):
                 maps.append(kept.unflatten(2, (rows, columns)))
         return tuple(maps)
 
-    def _positions(self, rows: int, columns: int) -> Tensor:
+    def fix_grid(self, rows: int, columns: int) -> None:
+        """Compute the positional embedding of one patch grid now, for every image to come."""
+        self.fixed_positions = self.positions(rows, columns).detach()
+
+    def positions(self, rows: int, columns: int) -> Tensor:
         """Positional embedding (1, 1 + rows * columns, C) of a patch grid.
 
-        Resampling is linear, hence two constant matrices that any exporter folds away.
+        Resampling is linear, hence two constant matrices.
         """
         side = self.config.grid
         if rows == columns == side:
@@ -216,12 +225,12 @@ def cubic_matrix(source: int, target: int) -> NDArray[np.float32]:
     matrix = np.zeros((target, source))
     for offset in (-1, 0, 1, 2):
         index = first + offset
-        weight = _keys_kernel(np.abs(centre - index))
+        weight = keys_kernel(np.abs(centre - index))
         np.add.at(matrix, (np.arange(target), index.clip(0, source - 1)), weight)
     return matrix.astype(np.float32)
 
 
-def _keys_kernel(x: NDArray[np.float64], a: float = -0.75) -> NDArray[np.float64]:
+def keys_kernel(x: NDArray[np.float64], a: float = -0.75) -> NDArray[np.float64]:
     """Cubic convolution kernel at distances ``x`` >= 0 (Keys 1981, equation 4)."""
     near = (a + 2) * x**3 - (a + 3) * x**2 + 1
     far = a * (x**3 - 5 * x**2 + 8 * x - 4)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole step of a stream as one module: from the camera's bytes to depth and cloud.
+
+GPU engines run this, as a graph (export.py) or in torch (torch_cuda_engine.py), so that nothing
+but the image goes to the device and nothing but what somebody wants comes back.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from videodepth_ros.engines.graph import Layout
+from videodepth_ros.models.flashdepth import FlashDepth
+from videodepth_ros.models.preprocess import MEAN, STD
+from videodepth_ros.models.vit import keys_kernel
+
+NOTHING_HIT = 1e-3
+"""Inverse depth below this means that nothing was hit, as in stream/scale.py."""
+
+
+class FusedStep(nn.Module):
+    """A lowered network between the bytes of a camera and the payloads of messages.
+
+    Images are resized as preprocess.network_input does it: averaged where they shrink, by a cubic
+    where they grow; both are a constant matrix for the rows and one for the columns.
+    """
+
+    rows: Tensor | None
+    columns: Tensor | None
+    gain: Tensor
+    offset: Tensor
+
+    def __init__(self, network: FlashDepth, layout: Layout) -> None:
+        """Wrap ``network``, lowered for the size that ``layout`` gives the network."""
+        super().__init__()
+        self.network, self.layout = network, layout
+        self.dtype = next(module.weight.dtype for module in network.modules()
+                          if isinstance(module, nn.Conv2d))
+        grows = layout.width > layout.camera_width or layout.height > layout.camera_height
+        resize = cubic if grows else area
+        for name, given, wanted in (('rows', layout.camera_height, layout.height),
+                                    ('columns', layout.camera_width, layout.width)):
+            matrix = None if given == wanted else torch.from_numpy(resize(given, wanted))
+            self.register_buffer(name, matrix, persistent=False)
+        mean, std = (torch.tensor(triple).view(1, 3, 1, 1) for triple in (MEAN, STD))
+        self.register_buffer('gain', 1 / (255 * std), persistent=False)
+        self.register_buffer('offset', mean / std, persistent=False)
+
+    def forward(self, image: Tensor, state: Tensor, view: Tensor) -> tuple[Tensor, ...]:
+        """Compute one frame.
+
+        image    (camera_height, camera_width, 3) uint8
+        state    (layers, 1, heads, P, N) float32, zero before the first frame
+        view     (7) float32, see graph.View
+        returns  inverse_depth (h, w) float32, >= 0, in the network's own unit
+                 depth (h, w) float32, Z in metres, +inf where nothing was hit
+                 cloud (h, w, 4) float32: x, y, z in metres, NaN where there is no point, and a
+                 float whose lower three bytes are red, green and blue
+                 total (1) float32, a sum over depth and state: finite if everything is
+                 state (layers, 1, heads, P, N) float32 after this frame
+        """
+        pixels = self._pixels(image)
+        normalised = pixels * self.gain - self.offset
+        inverse_depth, state = self.network.step(normalised.to(self.dtype), state)
+        inverse_depth = inverse_depth[0]
+        depth = self._depth(inverse_depth, view)
+        cloud = self._cloud(depth, pixels[0], view)
+        total = (inverse_depth.sum() + state.sum())[None]
+        return inverse_depth, depth, cloud, total, state
+
+    def _pixels(self, image: Tensor) -> Tensor:
+        """Return (1, 3, h, w) float32 in 0..255, red green blue, at the network's size.
+
+        The cast comes first, for nothing else takes bytes in every engine.
+        """
+        planes = image.float().permute(2, 0, 1)[None]
+        if self.layout.channels == 'bgr':
+            planes = torch.cat(planes.split(1, dim=1)[::-1], dim=1)
+        if self.rows is not None:
+            planes = self.rows @ planes
+        if self.columns is not None:
+            planes = planes @ self.columns.T
+        return planes.clamp(0, 255)   # a cubic overshoots
+
+    def _depth(self, inverse_depth: Tensor, view: Tensor) -> Tensor:
+        """1 / Z = scale v + shift; no surface where the network sees none or that is not > 0."""
+        inverse_m = view[4] * inverse_depth + view[5]
+        hit = (inverse_depth > NOTHING_HIT) & (inverse_m > 0)
+        return torch.where(hit, 1 / torch.where(hit, inverse_m, 1.0), math.inf)
+
+    def _cloud(self, depth: Tensor, pixels: Tensor, view: Tensor) -> Tensor:
+        """Lift the depth to points, see ``forward``."""
+        height, width = depth.shape
+        z = torch.where(depth <= view[6], depth, math.nan)
+        columns = torch.arange(width, dtype=torch.float32, device=depth.device)
+        rows = torch.arange(height, dtype=torch.float32, device=depth.device)[:, None]
+        x = z * ((columns - view[2]) / view[0])
+        y = z * ((rows - view[3]) / view[1])
+        return torch.stack((x, y, z, packed_rgb(pixels.round())), dim=-1)
+
+
+def packed_rgb(pixels: Tensor) -> Tensor:
+    """Return the float32 (h, w) whose bits are 0x3f, red, green, blue, of (3, h, w) in 0..255.
+
+    Graphs have no operator that reads an integer's bits as a float's, but arithmetic makes them: a
+    sign and seven bits of exponent in the first byte, and the last bit of the exponent is red's
+    highest. With a first byte of zero, which readers ignore, red below 128 would be a denormal
+    number, which some engines flush to zero.
+    """
+    red, green, blue = pixels
+    bright = (red > 127).float()
+    fraction = ((red - 128 * bright) * 65536 + green * 256 + blue) * 2.0**-23   # exact, in [0, 1)
+    return (1 + fraction) * (0.5 + 0.5 * bright)
+
+
+@lru_cache(maxsize=32)
+def area(source: int, target: int) -> NDArray[np.float32]:
+    """Matrix (target, source) that shrinks a row: each new pixel averages what it covers."""
+    edges = np.arange(target + 1) * source / target
+    pixels = np.arange(source)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return (covered.clip(0) * target / source).astype(np.float32)
+
+
+@lru_cache(maxsize=32)
+def cubic(source: int, target: int) -> NDArray[np.float32]:
+    """Matrix (target, source) that resizes a row by the cubic of Keys 1981, borders repeated."""
+    centre = (np.arange(target) + 0.5) * source / target - 0.5
+    matrix = np.zeros((target, source))
+    for offset in (-1, 0, 1, 2):
+        index = np.floor(centre).astype(int) + offset
+        np.add.at(matrix, (np.arange(target), index.clip(0, source - 1)),
+                  keys_kernel(np.abs(centre - index)))
+    return matrix.astype(np.float32)
