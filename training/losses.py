@@ -22,6 +22,7 @@ class LossWeights:
     gradient: float
     drift: float
     scales: int
+    flicker: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Losses:
     structure: Tensor
     gradient: Tensor
     drift: Tensor
+    flicker: Tensor
+
+
+STILL_U = 0.02
+"""Where the truth changes less from a frame to the next, a prediction that changes flickers."""
 
 
 def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses:
@@ -44,7 +50,9 @@ def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses
                    is taken off, for scale may be unknowable where shape is not; gradient: mean
                    |difference of neighbours' errors|, summed over scales (Depth Pro, arXiv
                    2410.02073, section 3.2, multi-scale derivatives); drift: mean |mean error of
-                   an image - that of its clip|
+                   an image - that of its clip|; flicker: mean |change of the error from frame to
+                   frame| where the truth stands still (temporal gradient matching, Chen et al.
+                   2025, arXiv 2501.12375, section 3.2)
     """
     target = torch.log1p(inverse_depth)
     sky = inverse_depth == 0
@@ -55,9 +63,17 @@ def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses
     structure = ((error - offset[:, :, None, None]) * solid).abs().mean()
     gradient = _gradient(error.flatten(0, 1), weights.scales)
     drift = (offset - offset.mean(1, keepdim=True)).abs().mean()
+    flicker = _flicker(error, target)
     total = (absolute + weights.structure * structure + weights.gradient * gradient
-             + weights.drift * drift)
-    return Losses(total, absolute, structure, gradient, drift)
+             + weights.drift * drift + weights.flicker * flicker)
+    return Losses(total, absolute, structure, gradient, drift, flicker)
+
+
+def _flicker(error: Tensor, target: Tensor) -> Tensor:
+    """Mean |change of the error| (B, T, H, W) from frame to frame; 0 of frames by themselves."""
+    still = (target[:, 1:] - target[:, :-1]).abs() < STILL_U
+    changes = (error[:, 1:] - error[:, :-1]).abs() * still
+    return changes.sum() / still.sum().clamp(min=1)
 
 
 def _gradient(error: Tensor, scales: int) -> Tensor:

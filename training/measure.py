@@ -12,7 +12,6 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from training.shards import CANONICAL_UNIT, Clip, find_clips
 from training.validate import baseline
-from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
+from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
 from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
@@ -114,34 +113,84 @@ def flicker(stream: Stream, sequence: Sequence) -> float:
     return float(np.median(depth.std(0) / np.median(depth, axis=0)))
 
 
-def row(model: FlashDepth, sequence: Sequence, keep_state: bool) -> str:
-    """One line of the table."""
+@dataclass(frozen=True)
+class Measured:
+    """Figures of one sequence with the state kept, or reset at each frame.
+
+    metric, scaled, aligned  errors with nothing fitted, with a scale, with scale and shift
+    flicker                  of ``flicker``, a share of depth
+    """
+
+    name: str
+    keep_state: bool
+    metric: DepthReport
+    scaled: DepthReport
+    aligned: DepthReport
+    flicker: float
+
+    @property
+    def abs_rel(self) -> float:
+        """AbsRel with scale and shift."""
+        return self.aligned.errors.abs_rel
+
+    @property
+    def baseline(self) -> float:
+        """AbsRel of the better of the two predictors without image."""
+        return baseline(self.aligned)
+
+    def line(self) -> str:
+        """One line of the table."""
+        return table_line(
+            self.name, 'kept' if self.keep_state else 'reset', str(self.aligned.frames),
+            *(f'{report.errors.abs_rel:.3f}'
+              for report in (self.metric, self.scaled, self.aligned)),
+            f'{self.baseline:.3f}', f'{self.aligned.errors.delta_1_25:.3f}',
+            f'{self.aligned.boundary_f1:.3f}', percent(self.scaled.scale_drift),
+            percent(self.flicker))
+
+
+def measure(model: FlashDepth, sequence: Sequence, keep_state: bool) -> Measured:
+    """Predict a sequence and compare it with its truth."""
     pairs = predicted_pairs(Stream(model, keep_state), sequence)
-    none, scale, both = (evaluate_depth(pairs, alignment) for alignment in (
+    reports = (evaluate_depth(pairs, alignment) for alignment in (
         Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT))
-    noise = flicker(Stream(model, keep_state), sequence)
-    return _line(sequence.name, 'kept' if keep_state else 'reset', str(none.frames),
-                 *(f'{report.errors.abs_rel:.3f}' for report in (none, scale, both)),
-                 f'{baseline(both):.3f}', f'{both.errors.delta_1_25:.3f}',
-                 f'{both.boundary_f1:.3f}', _percent(scale.scale_drift), _percent(noise))
+    return Measured(sequence.name, keep_state, *reports,
+                    flicker(Stream(model, keep_state), sequence))
 
 
-def _line(*cells: str) -> str:
+def table_line(*cells: str) -> str:
+    """One line of a Markdown table."""
     return '| ' + ' | '.join(cells) + ' |'
 
 
-def _percent(share: float) -> str:
+def table_head(names: tuple[str, ...]) -> str:
+    """The first two lines of a Markdown table."""
+    return table_line(*names) + '\n' + table_line(*('---' for _ in names))
+
+
+def percent(share: float) -> str:
+    """A share, such as 0.0123, as text."""
     return f'{100 * share:.2f} %'
 
 
-def table(model: FlashDepth, sequences: list[Sequence]) -> Iterator[str]:
-    """Yield the lines of the table."""
-    heads = ('sequence', 'state', 'frames', 'AbsRel metric', 'AbsRel scale', 'AbsRel scale+shift',
-             'best without image', 'delta 1.25', 'boundary F1', 'drift', 'static flicker')
-    yield _line(*heads)
-    yield _line(*('---' for _ in heads))
+MEASURED_HEADS = (
+    'sequence', 'state', 'frames', 'AbsRel metric', 'AbsRel scale', 'AbsRel scale+shift',
+    'best without image', 'delta 1.25', 'boundary F1', 'drift', 'static flicker')
+
+
+def measure_all(model: FlashDepth, sequences: list[Sequence]) -> Iterator[Measured]:
+    """Yield the figures of each sequence, first with its state kept and then reset."""
     for sequence in sequences:
-        yield from map(partial(row, model, sequence), (True, False))
+        for keep_state in (True, False):
+            yield measure(model, sequence, keep_state)
+
+
+def find_sequences(folders: list[Path], clips: Path | None, stride: int = 1) -> list[Sequence]:
+    """Return recordings, every ``stride``-th frame of each, and the clips of a folder."""
+    sequences = [of_folder(folder, stride) for folder in folders]
+    if clips:
+        sequences += [of_clip(clip) for clip in find_clips(clips)]
+    return sequences
 
 
 def main() -> None:
@@ -153,11 +202,10 @@ def main() -> None:
     parser.add_argument('--stride', type=int, default=1, help='of recorded frames')
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sequences = [of_folder(folder, arguments.stride) for folder in arguments.sequences]
-    if arguments.clips:
-        sequences += [of_clip(clip) for clip in find_clips(arguments.clips)]
-    for line in table(load_flashdepth(NANO, arguments.weights), sequences):
-        print(line, flush=True)
+    sequences = find_sequences(arguments.sequences, arguments.clips, arguments.stride)
+    print(table_head(MEASURED_HEADS))
+    for measured in measure_all(load_flashdepth(NANO, arguments.weights), sequences):
+        print(measured.line(), flush=True)
 
 
 if __name__ == '__main__':

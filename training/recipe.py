@@ -20,6 +20,7 @@ class Phase:
     lr_first, lr_last  the learning rate falls from one to the other along a half cosine
     loss               shares of the parts of the loss
     freeze_norms       batch norms keep their statistics: those of a few clips say too little
+    muon               matrices are trained by Muon: optimiser.py
     """
 
     name: str
@@ -29,6 +30,7 @@ class Phase:
     lr_last: float
     loss: LossWeights
     freeze_norms: bool = False
+    muon: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ RECIPE = Recipe(phases=(
     Phase('more shapes', BatchPlan(16, 1, (MEDIUM, LARGE)), 1700, 5e-4, 1e-4, SHAPE_FIRST),
     Phase('more clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 700, 2e-4, 5e-6, SHAPE_FIRST,
           freeze_norms=True),
+    Phase('long shapes', BatchPlan(16, 1, (MEDIUM, LARGE)), 3000, 7e-4, 6e-4, SHAPE_FIRST,
+          muon=True),
 ))
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,9 @@ from training.shards import Clip, find_clips
 
 LOOK_AGAIN_BATCHES = 50
 """The folder is listed anew after so many batches."""
+STILL_SHARE = 0.25
+STILL_NOISE = 1.0, 8.0
+"""Grey levels: a camera that stands still has nothing but noise and exposure to flicker by."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,11 @@ def draw_sample(clip: Clip, frames: int, size: tuple[int, int], rng: Generator,
     image, inverse_depth = clip.image, clip.inverse_depth
     view = random_view(rng, image.shape[2], image.shape[1], size)
     look = random_look(rng)
+    order = draw_order(len(image), frames, rng)
+    if frames > 1 and len(set(order)) == 1:
+        look = replace(look, noise=float(rng.uniform(*STILL_NOISE)))
     images, truths = [], []
-    for k in draw_order(len(image), frames, rng):
+    for k in order:
         images.append(look.jittered(rng).apply(view.image(image[k]), rng))
         truths.append(view.inverse_depth(inverse_depth[k]))
     return np.stack(images), np.stack(truths)
@@ -101,11 +107,11 @@ def draw_sample(clip: Clip, frames: int, size: tuple[int, int], rng: Generator,
 def draw_order(stored: int, frames: int, rng: Generator) -> list[int]:
     """Return which of the ``stored`` frames make a sample of ``frames``, in order.
 
-    Mostly a walk with stride 1 or 2 in either direction, which turns at the ends; in one sample of
-    six the camera stands still, so that the state learns to suppress noise.
+    Mostly a walk with stride 1 or 2 in either direction, which turns at the ends; in some samples
+    the camera stands still, so that the state learns to suppress noise.
     """
     at = int(rng.integers(stored))
-    stride = 0 if rng.random() < 1 / 6 else int(rng.integers(1, 3))
+    stride = 0 if rng.random() < STILL_SHARE else int(rng.integers(1, 3))
     step = stride if rng.random() < 0.5 else -stride
     order = [at]
     while len(order) < frames:

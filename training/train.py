@@ -22,6 +22,7 @@ from torch import nn
 
 from training.losses import Losses, LossWeights, depth_loss
 from training.network import Average, keep_memory, new_network, predict
+from training.optimiser import new_optimisers
 from training.recipe import RECIPE, Phase, Recipe, save_recipe
 from training.samples import Batch, open_batches
 from training.validate import validate
@@ -41,16 +42,21 @@ class Run:
         save_recipe(recipe, folder / 'recipe.json')
         self.model = new_network(recipe.seed)
         self.average = Average(self.model, recipe.average_decay)
-        self.optimiser = torch.optim.AdamW(
-            _with_and_without_decay(self.model, recipe.weight_decay), betas=(0.9, 0.98),
-            fused=True)
         self.step = 0
+        self.muon = False
+        self.optimisers = self._new_optimisers()
         self._resume()
+
+    def _new_optimisers(self) -> list[torch.optim.Optimizer]:
+        return new_optimisers(self.model, self.recipe.weight_decay, self.muon)
 
     def train(self) -> None:
         """Go through the phases that are left."""
         while self.step < self.recipe.steps:
             phase, done = self.recipe.at(self.step)
+            if phase.muon != self.muon:
+                self.muon = phase.muon
+                self.optimisers = self._new_optimisers()
             self.model.train()
             if phase.freeze_norms:
                 _freeze_norms(self.model)
@@ -64,7 +70,7 @@ class Run:
         sums: dict[str, float] = {}
         for k in range(done, phase.steps):
             losses = self._take_step(next(batches), phase.loss, self._learning_rate(phase, k))
-            for name in ('total', 'absolute', 'structure', 'gradient', 'drift'):
+            for name in ('total', 'absolute', 'structure', 'gradient', 'drift', 'flicker'):
                 sums[name] = sums.get(name, 0.0) + float(getattr(losses, name).detach())
             if self.step % LOG_STEPS == 0:
                 seconds = (time.monotonic() - started) / LOG_STEPS
@@ -78,15 +84,17 @@ class Run:
                 saved = time.monotonic()
 
     def _take_step(self, batch: Batch, weights: LossWeights, learning_rate: float) -> Losses:
-        for group in self.optimiser.param_groups:
-            group['lr'] = learning_rate
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group['lr'] = learning_rate
         u, _ = predict(self.model, batch.images)
         losses = depth_loss(u, batch.inverse_depth, weights)
         losses.total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        if torch.isfinite(norm):
-            self.optimiser.step()
-        self.optimiser.zero_grad()
+        for optimiser in self.optimisers:
+            if torch.isfinite(norm):
+                optimiser.step()
+            optimiser.zero_grad()
         self.step += 1
         self.average.update(self.model, self.step)
         return losses
@@ -108,8 +116,8 @@ class Run:
 
     def _save(self) -> None:
         content = {'step': self.step, 'model': self.model.state_dict(),
-                   'average': self.average.model.state_dict(),
-                   'optimiser': self.optimiser.state_dict()}
+                   'average': self.average.model.state_dict(), 'muon': self.muon,
+                   'optimisers': [optimiser.state_dict() for optimiser in self.optimisers]}
         unfinished = self.folder / 'checkpoint.part'
         torch.save(content, unfinished)
         os.replace(unfinished, self.folder / 'checkpoint.pt')
@@ -122,15 +130,10 @@ class Run:
         self.step = content['step']
         self.model.load_state_dict(content['model'])
         self.average.model.load_state_dict(content['average'])
-        self.optimiser.load_state_dict(content['optimiser'])
-
-
-def _with_and_without_decay(model: FlashDepth, decay: float) -> list[dict[str, Any]]:
-    """Only matrices and kernels decay: not biases, norms, positions and the rates of the scan."""
-    named = list(model.named_parameters())
-    matrices = {name for name, p in named if p.ndim > 1 and 'positions' not in name}
-    return [{'params': [p for name, p in named if name in matrices], 'weight_decay': decay},
-            {'params': [p for name, p in named if name not in matrices], 'weight_decay': 0.0}]
+        self.muon = content['muon']
+        self.optimisers = self._new_optimisers()
+        for optimiser, state in zip(self.optimisers, content['optimisers'], strict=True):
+            optimiser.load_state_dict(state)
 
 
 def _freeze_norms(model: FlashDepth) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from training.losses import LossWeights, depth_loss
 
-WEIGHTS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3)
+WEIGHTS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3, flicker=0.5)
 
 
 def scene() -> torch.Tensor:
@@ -49,3 +49,13 @@ def test_blurred_edges_cost_gradient() -> None:
     step[..., 8:] = 20
     blurred = torch.log1p(torch.nn.functional.avg_pool2d(step, 5, 1, 2, count_include_pad=False))
     assert depth_loss(blurred, step, WEIGHTS).gradient.item() > 0.05
+
+
+def test_flicker_is_what_changes_where_the_truth_stands_still() -> None:
+    still = (scene()[:, :1] + 1).expand(-1, 3, -1, -1)
+    blinking = torch.tensor([0.0, 0.1, 0.0])[None, :, None, None]
+    assert depth_loss(torch.log1p(still) + blinking, still, WEIGHTS).flicker.item() == (
+        pytest.approx(0.1, rel=1e-3))
+    moved = still * torch.tensor([1.0, 1.5, 1.0])[None, :, None, None]
+    assert depth_loss(torch.log1p(moved) + blinking, moved, WEIGHTS).flicker.item() == 0
+    assert depth_loss(torch.log1p(still[:, :1]), still[:, :1], WEIGHTS).flicker.item() == 0

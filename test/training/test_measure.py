@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.measure import Stream, of_clip, of_folder, predicted_pairs, table
+from training.measure import Stream, measure_all, of_clip, of_folder, predicted_pairs
 from training.shards import find_clips
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.nano import NANO
@@ -46,8 +46,8 @@ def test_recorded_sequences_are_metric_through_their_intrinsics(tmp_path: Path) 
 
 @pytest.mark.parametrize('keep_state', [True, False])
 def test_the_table_tells_kept_state_from_reset(clips: Path, keep_state: bool) -> None:
-    lines = list(table(FlatWorld(NANO), [of_clip(find_clips(clips)[0])]))
-    kept, reset = ([cell.strip() for cell in line.split('|')] for line in lines[2:])
+    both = measure_all(FlatWorld(NANO), [of_clip(find_clips(clips)[0])])
+    kept, reset = ([cell.strip() for cell in measured.line().split('|')] for measured in both)
     assert kept[1:4] == ['meadow-00000000', 'kept', '6']
     assert reset[2] == 'reset'
     static = kept[-2] if keep_state else reset[-2]

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from training.samples import BatchPlan, clips_by_family, draw_batch, draw_order, open_batches
+from training.samples import (
+    BatchPlan,
+    clips_by_family,
+    draw_batch,
+    draw_order,
+    draw_sample,
+    open_batches,
+)
 
 PLAN = BatchPlan(clips=2, frames=4, sizes=((64, 48),))
 
@@ -44,3 +51,14 @@ def test_orders_are_walks_that_turn_at_the_ends_or_stand() -> None:
         assert max(order) < 6
         steps |= set(np.diff(order).tolist())
     assert {-2, -1, 0, 1, 2} >= steps >= {-1, 0, 1}
+
+
+def test_a_camera_that_stands_still_has_noise(clips: Path) -> None:
+    clip = clips_by_family(clips)[0][0]
+    for seed in range(40):
+        images, truth = draw_sample(clip, 4, (64, 48), np.random.default_rng(seed))
+        if (truth == truth[0]).all():
+            steps = np.abs(np.diff(images.astype(int), axis=0))
+            assert (steps.mean((1, 2, 3)) > 0.3).all()
+            return
+    pytest.fail('no sample of forty stood still')

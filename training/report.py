@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The quality report: `python -m training.report WEIGHTS --clips FOLDER --out docs`.
+
+Writes `OUT/nano.md`, tables of what `training.measure` measures with what was aimed at beside it,
+and `OUT/nano.jpg`, one frame of every sequence: image, truth, prediction.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.measure import (
+    MEASURED_HEADS,
+    Measured,
+    Sequence,
+    Stream,
+    find_sequences,
+    measure_all,
+    percent,
+    predicted_pairs,
+    table_head,
+    table_line,
+)
+from videodepth_ros.evaluation.depth import depth_from, resize_nearest
+from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
+from videodepth_ros.models.nano import NANO
+from videodepth_ros.pictures import colour_range, colourise, resized, side_by_side, write_picture
+
+PANEL_PX = 200, 150
+SEQUENCES_A_ROW = 2
+
+INTRODUCTION = """\
+# What `nano` can do
+
+Written by `python -m training.report` from the bundled weights; what the columns mean is in the
+[model card](../videodepth_ros/weights/NANO.md). No sequence is of a kind that was trained on:
+clips of 50 frames are of scene families that were held out, the others are recordings of other
+programs and of a camera.
+
+![image, truth and prediction of one frame of each sequence](nano.jpg)
+
+Image, truth, prediction, each depth in the colours of the truth's range; scale and shift are
+fitted once to the whole sequence."""
+
+HEADS = ('sequence', 'AbsRel below the best without image', 'delta 1.25', 'metric AbsRel',
+         'static flicker', 'drift saved by the state', 'flicker saved', 'AbsRel saved')
+BARS = (
+    ('*aimed at: held out*', '35 %', '0.85', '0.20', '1 %', '30 %', 'any', 'no loss'),
+    ('*aimed at: rendered*', '15 %', '0.70', '', '1 %', '30 %', 'any', 'no loss'),
+    ('*aimed at: real*', '10 %', '', '', '1 %', '30 %', 'any', 'no loss'))
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One sequence with its state kept, and with it reset at each frame."""
+
+    kept: Measured
+    reset: Measured
+
+    @property
+    def drift_saved(self) -> float:
+        """Share of the drift that the state takes away."""
+        return 1 - self.kept.scaled.scale_drift / self.reset.scaled.scale_drift
+
+    @property
+    def margin(self) -> float:
+        """Share by which AbsRel is below that of the best predictor without an image."""
+        return 1 - self.kept.abs_rel / self.kept.baseline
+
+    def line(self) -> str:
+        """One line of the table of bars."""
+        kept, reset = self.kept, self.reset
+        return table_line(
+            kept.name, _signed(self.margin), f'{kept.aligned.errors.delta_1_25:.2f}',
+            f'{kept.metric.errors.abs_rel:.2f}', percent(kept.flicker),
+            _signed(self.drift_saved), _signed(1 - kept.flicker / reset.flicker),
+            _signed(1 - kept.abs_rel / reset.abs_rel))
+
+
+def page(measured: list[Measured]) -> str:
+    """Return the report, Markdown, of figures that come in pairs: kept, reset."""
+    pairs = [Ablation(*both) for both in zip(measured[::2], measured[1::2], strict=True)]
+    return '\n'.join((
+        INTRODUCTION, '', '## Against what was aimed at, and what the state is worth', '',
+        table_head(HEADS), *(table_line(*bar) for bar in BARS), *(pair.line() for pair in pairs),
+        '', _means(pairs), '', '## All figures', '', table_head(MEASURED_HEADS),
+        *(row.line() for row in measured), ''))
+
+
+def _means(pairs: list[Ablation]) -> str:
+    """Means over the sequences, in a sentence."""
+    margin, delta, metric, drift, flicker = np.mean([
+        (pair.margin, pair.kept.aligned.errors.delta_1_25, pair.kept.metric.errors.abs_rel,
+         pair.drift_saved, pair.kept.flicker) for pair in pairs], axis=0)
+    return (f'Means over the {len(pairs)} sequences: AbsRel {_signed(margin)} below the best '
+            f'without image, delta\n{delta:.2f}, metric AbsRel {metric:.2f}, static flicker '
+            f'{percent(flicker)}, drift saved {_signed(drift)}.')
+
+
+def _signed(share: float) -> str:
+    return f'{100 * share:+.0f} %'
+
+
+def panels(model: FlashDepth, sequence: Sequence, measured: Measured) -> NDArray[np.uint8]:
+    """Image, truth and aligned prediction of the middle frame, beside each other."""
+    pairs = predicted_pairs(Stream(model, keep_state=True), sequence)
+    image = [frame.image for frame in sequence.frames()][len(pairs) // 2]
+    pair = pairs[len(pairs) // 2]
+    report = measured.aligned
+    aligned_m = depth_from(1 / pair.predicted_m, (report.scale, report.shift_per_m),
+                           report.max_depth_m)
+    shown_m = resize_nearest(aligned_m, pair.truth_m.shape).astype(np.float32)
+    truth_m = np.where(pair.truth_m > 0, pair.truth_m, np.nan).astype(np.float32)
+    colours = colour_range([truth_m])
+    return side_by_side(
+        (name, resized(picture, *PANEL_PX)) for name, picture in (
+            (sequence.name, image), ('truth', colourise(truth_m, colours)),
+            ('nano', colourise(shown_m, colours))))
+
+
+def contact_sheet(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Lay the pictures of sequences out; an empty place is black."""
+    empty = np.zeros_like(rows[0])
+    rows = rows + [empty] * (-len(rows) % SEQUENCES_A_ROW)
+    return np.vstack([np.hstack(rows[k:k + SEQUENCES_A_ROW])
+                      for k in range(0, len(rows), SEQUENCES_A_ROW)])
+
+
+def main() -> None:
+    """Parse the command line and write the report."""
+    parser = argparse.ArgumentParser(prog='python -m training.report', description=__doc__)
+    parser.add_argument('weights', type=Path)
+    parser.add_argument('--clips', type=Path, help='folder of clips of training.generate')
+    parser.add_argument('--sequences', type=Path, nargs='*', default=[], help='recorded folders')
+    parser.add_argument('--stride', type=int, default=1, help='of recorded frames')
+    parser.add_argument('--unseen', nargs='*', default=[],
+                        help='names of recordings that may be measured but not be shown')
+    parser.add_argument('--out', type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    model = load_flashdepth(NANO, arguments.weights)
+    sequences = find_sequences(arguments.sequences, arguments.clips, arguments.stride)
+    measured = list(measure_all(model, sequences))
+    rows = [panels(model, sequence, kept)
+            for sequence, kept in zip(sequences, measured[::2], strict=True)
+            if sequence.name not in arguments.unseen]
+    write_picture(arguments.out / 'nano.jpg', contact_sheet(rows))
+    (arguments.out / 'nano.md').write_text(page(measured))
+
+
+if __name__ == '__main__':
+    main()
