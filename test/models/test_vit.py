@@ -32,16 +32,16 @@ def test_each_row_of_the_cubic_matrix_is_an_average():
 
 def test_positions_of_the_trained_grid_are_used_as_they_are():
     vit = encoder()
-    assert vit._positions(5, 5) is vit.pos_embed
-    assert vit._positions(5, 6).shape == (1, 31, 24)
-    torch.testing.assert_close(vit._positions(5, 6)[:, 0], vit.pos_embed[:, 0])
+    assert vit.positions(5, 5) is vit.pos_embed
+    assert vit.positions(5, 6).shape == (1, 31, 24)
+    torch.testing.assert_close(vit.positions(5, 6)[:, 0], vit.pos_embed[:, 0])
 
 
 def test_first_axis_of_the_positions_is_height():
     vit = encoder()
     rows = torch.arange(5.)[:, None, None].expand(5, 5, 24).reshape(1, 25, 24)
     vit.pos_embed.data[:, 1:] = rows
-    grid = vit._positions(7, 3)[0, 1:].view(7, 3, 24)
+    grid = vit.positions(7, 3)[0, 1:].view(7, 3, 24)
     torch.testing.assert_close(grid[:, :1].expand(-1, 3, -1), grid)
     assert (grid[1:] > grid[:-1]).all()
 
