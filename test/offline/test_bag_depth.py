@@ -162,7 +162,7 @@ def test_topics():
     assert find_depth_topic([*others, packed, raw]) == raw
     registered = topic('/depth_registered/image')
     assert find_depth_topic([raw, registered]) == registered
-    with pytest.raises(ConfigError, match='several depth topics.*/depth/image /left/depth/image'):
+    with pytest.raises(ConfigError, match=r'several depth topics.*/depth/image /left/depth/image'):
         find_depth_topic([raw, topic('/left/depth/image')])
     with pytest.raises(ConfigError, match='no depth topic'):
         find_depth_topic(others)

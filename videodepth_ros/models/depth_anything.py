@@ -18,7 +18,8 @@ from videodepth_ros.errors import DeviceError, ModelError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
 from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches
-from videodepth_ros.models.pretrained import Place, load_whole
+from videodepth_ros.models.place import Place
+from videodepth_ros.models.pretrained import load_whole
 
 
 class DepthAnything:

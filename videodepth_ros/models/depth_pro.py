@@ -22,7 +22,8 @@ from videodepth_ros.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
 from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches
-from videodepth_ros.models.pretrained import Place, load_whole
+from videodepth_ros.models.place import Place
+from videodepth_ros.models.pretrained import load_whole
 
 NEAREST_M, FARTHEST_M = 1e-4, 1e4
 """Depth is clamped to these: 10 km says that nothing was hit."""

@@ -86,8 +86,7 @@ def open_mono(name: str, *, device: str = 'auto', precision: str = 'auto', batch
     """Open Depth Pro or a Depth Anything V2; nothing is downloaded.
 
     name          ``depth-pro`` or one of ``depth-anything-v2-*`` in the catalogue
-    device        ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``
-    precision     ``auto`` (fp32 on a CPU, else fp16), ``fp32``, ``fp16`` or ``bf16``
+    device, precision   see ``place.placed``
     batch         frames computed at once; 0 leaves the choice to the prior
     camera_focal  Depth Pro takes fx of a frame's camera, where it has one, for its own estimate
     raises        ConfigError for a name or an option that cannot be, ModelError where the weights
@@ -102,7 +101,7 @@ def open_mono(name: str, *, device: str = 'auto', precision: str = 'auto', batch
     try:
         from videodepth_ros.models.depth_anything import DepthAnything
         from videodepth_ros.models.depth_pro import DepthPro
-        from videodepth_ros.models.pretrained import placed
+        from videodepth_ros.models.place import placed
     except ImportError as error:
         raise DeviceError(f'{name} cannot run here: {error}; {INSTALL_PRIORS}') from error
     place = placed(device, precision)

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,49 +15,15 @@ from safetensors import SafetensorError
 from transformers import DepthAnythingForDepthEstimation, DepthProForDepthEstimation
 from transformers.utils import logging
 
-from videodepth_ros.errors import ConfigError, DeviceError, ModelError
+from videodepth_ros.errors import ModelError
 from videodepth_ros.models.catalogue import DEPTH_PRO_CARD, PRIOR_CARDS, FolderCard
-
-PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+from videodepth_ros.models.place import Place
 
 SIZES = {384: 'small', 768: 'base', 1024: 'large'}
 """Which Depth Anything V2 has tokens so wide (arXiv 2406.09414)."""
 
 RANGES_M = {20: 'metric-indoor-', 80: 'metric-outdoor-'}
 """What a metric one was trained for, by the largest depth that it can tell."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a network computes, and in which precision."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-    def batch(self, asked: int, on_gpu: int) -> int:
-        """Return how many frames to compute at once: a CPU gains nothing by more than one."""
-        return asked or (on_gpu if self.device.type == 'cuda' else 1)
-
-
-def placed(device: str, precision: str) -> Place:
-    """Return the place that a user has named, see ``mono.open_mono``.
-
-    raises  ConfigError for a name that cannot be, DeviceError where there is no such GPU
-    """
-    if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', device):
-        raise ConfigError(f'there is no device {device!r}: choose auto, cpu, cuda or cuda:N')
-    if precision not in ('auto', *PRECISIONS):
-        raise ConfigError(f'there is no precision {precision!r}: choose auto, '
-                          f'{", ".join(PRECISIONS)}')
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    found = torch.device(device)
-    if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f'torch finds no GPU for {device}: choose cpu, or install a torch that '
-                          'was built for the CUDA driver of this machine')
-    if precision == 'auto':
-        precision = 'fp16' if found.type == 'cuda' else 'fp32'
-    return Place(found, PRECISIONS[precision])
 
 
 def load_whole(kind: Any, folder: Path, place: Place) -> Any:
@@ -101,8 +65,8 @@ def copy_folder(source: Path, target: Path) -> str:
     if broken:
         raise ModelError(f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
                          f'{broken[0]}: get the folder again')
-    target.mkdir()
     for name in card.components:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
     return card.name
 

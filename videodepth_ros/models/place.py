@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a network of the offline job computes, and in which precision."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+
+from videodepth_ros.errors import ConfigError, DeviceError
+
+PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device and a precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def batch(self, asked: int, on_gpu: int) -> int:
+        """Return how many items to compute at once: a CPU gains nothing by more than one."""
+        return asked or (on_gpu if self.device.type == 'cuda' else 1)
+
+
+def placed(device: str, precision: str) -> Place:
+    """Return the place that a user has named.
+
+    device     ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``
+    precision  ``auto`` (fp32 on a CPU, else fp16), ``fp32``, ``fp16`` or ``bf16``
+    raises     ConfigError for a name that cannot be, DeviceError where there is no such GPU
+    """
+    if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', device):
+        raise ConfigError(f'there is no device {device!r}: choose auto, cpu, cuda or cuda:N')
+    if precision not in ('auto', *PRECISIONS):
+        raise ConfigError(f'there is no precision {precision!r}: choose auto, '
+                          f'{", ".join(PRECISIONS)}')
+    if device == 'auto':
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    found = torch.device(device)
+    if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f'torch finds no GPU for {device}: choose cpu, or install a torch that '
+                          'was built for the CUDA driver of this machine')
+    if precision == 'auto':
+        precision = 'fp16' if found.type == 'cuda' else 'fp32'
+    return Place(found, PRECISIONS[precision])
