@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import cv2
 import numpy as np
@@ -81,25 +82,52 @@ def resized(picture: Image, width: int, height: int) -> Image:
                       np.uint8)
 
 
-def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
-    """Write a video that browsers play (VP8 in webm) and return the number of its frames.
+class Video:
+    """A video that browsers play, picture by picture, to be used in a ``with`` statement.
 
-    pictures  (H, W, 3) uint8, red green blue, all of one size, H and W even
-    raises    BagError if this OpenCV cannot write it
+    VP8 where the file's name ends in webm, else VP9 in mp4, whose bytes depend on the pictures
+    alone (a webm file is given a random name inside).
     """
-    video, count = None, 0
-    for picture in pictures:
-        if video is None:
-            size = (picture.shape[1], picture.shape[0])
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        """Name the file, which the first picture makes."""
+        self._path, self._rate_hz = path, rate_hz
+        self._video: cv2.VideoWriter | None = None
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self._video is not None:
+            self._video.release()
+
+    def add(self, picture: Image) -> None:
+        """Write a picture, (H, W, 3) uint8, red green blue, H and W even and always the same.
+
+        raises  BagError if this OpenCV cannot write it
+        """
+        if self._video is None:
+            code = 'VP80' if self._path.suffix == '.webm' else 'vp09'
             with _silent_stderr():   # it says that webm has no such tag, and writes it
-                video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'VP80'), rate_hz, size)
-            if not video.isOpened():
-                raise BagError(f'{path}: this OpenCV cannot write VP8 in webm; '
+                self._video = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*code),
+                                              self._rate_hz, picture.shape[1::-1])
+            if not self._video.isOpened():
+                raise BagError(f'{self._path}: this OpenCV cannot write {code}; '
                                'install opencv-python-headless')
-        video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        count += 1
-    if video is not None:
-        video.release()
+        self._video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+
+def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
+    """Write a video and return the number of its frames; see `Video`.
+
+    raises  BagError if this OpenCV cannot write it
+    """
+    count = 0
+    with Video(path, rate_hz) as video:
+        for picture in pictures:
+            video.add(picture)
+            count += 1
     return count
 
 

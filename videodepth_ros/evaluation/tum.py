@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trajectories as text, in the order of the TUM RGB-D benchmark (Sturm et al., IROS 2012).
+
+One pose a line: ``timestamp tx ty tz qx qy qz qw``, seconds and metres; lines with # are comments.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import numpy as np
+
+from videodepth_ros.errors import BagError, InputError
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.geometry.poses import from_numbers
+from videodepth_ros.messages.transforms import quaternion_from_rotation
+
+SUFFIXES = ('.tum', '.txt')
+
+
+def write_tum(path: Path, trajectory: Trajectory) -> None:
+    """Write a trajectory; its stamps are exact to the nanosecond.
+
+    raises  BagError if it cannot be written
+    """
+    lines = []
+    for ns, T in zip(trajectory.stamp_ns.tolist(), trajectory.T_map_cam, strict=True):
+        numbers = [*T[:3, 3].tolist(), *quaternion_from_rotation(T[:3, :3])]
+        lines.append(' '.join([f'{ns // 10**9}.{ns % 10**9:09d}',
+                               *(f'{number:.9f}' for number in numbers)]))
+    try:
+        path.write_text('\n'.join([*lines, '']))
+    except OSError as error:
+        raise BagError(f'{path} cannot be written: {error}') from error
+
+
+def read_tum(path: Path) -> Trajectory:
+    """Return the trajectory of a file, in order of time; poses with NaN stay NaN.
+
+    Numbers may be separated by blanks or commas. Of several poses of one time the first counts.
+    raises  InputError naming the line if one is no pose; BagError if it cannot be read
+    """
+    try:
+        lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+    except OSError as error:
+        raise BagError(f'{path} cannot be read: {error}') from error
+    stamps, rows = [], []
+    for number, line in enumerate(lines, 1):
+        words = line.partition('#')[0].replace(',', ' ').split()
+        if not words:
+            continue
+        try:
+            stamps.append(int((Decimal(words[0]) * 10**9).to_integral_value()))
+            rows.append([float(word) for word in words[1:]])
+        except (ValueError, InvalidOperation, OverflowError) as error:
+            raise InputError(f'{path} line {number} is no pose: {line.strip()!r}') from error
+        if len(rows[-1]) != 7:
+            raise InputError(f'{path} line {number} has {len(words)} numbers; a pose has 8: '
+                             'timestamp tx ty tz qx qy qz qw')
+    ns, first = np.unique(np.array(stamps, np.int64), return_index=True)
+    return Trajectory(ns, from_numbers(np.array(rows, float).reshape(-1, 7))[first])

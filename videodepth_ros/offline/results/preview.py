@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A video to look at: what the camera saw, its depth, and the map from above as it grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.offline.results.frame import RefinedFrame
+from videodepth_ros.offline.results.top_view import TopView
+from videodepth_ros.pictures import ColourRange, Image, Video, colourise, resized, side_by_side
+
+PANEL_HEIGHT_PX = 240
+MOST_FRAMES = 900
+RATES_HZ = (2.0, 30.0)
+
+
+class Preview:
+    """The video while it is written, to be used in a ``with`` statement.
+
+    Of a long recording every so many-th frame is shown, so that it takes a minute to write.
+    """
+
+    def __init__(self, path: Path, trajectory: Trajectory, view: TopView, colours: ColourRange
+                 ) -> None:
+        """Choose frames and rate.
+
+        view     filled with each frame by the caller, before the frame is added here
+        colours  of the depth, the same for all frames
+        """
+        count = len(trajectory.stamp_ns)
+        self._every = -(-count // MOST_FRAMES)
+        steps_s = np.diff(trajectory.stamp_ns) / 1e9
+        rate_hz = 1 / max(float(np.median(steps_s)) if count > 1 else 1.0, 1e-3) / self._every
+        self._video = Video(path, float(np.clip(rate_hz, *RATES_HZ)))
+        self._view, self._colours, self._frames = view, colours, 0
+        self._start_ns = int(trajectory.stamp_ns[0])
+
+    def __enter__(self) -> Preview:
+        self._video.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._video.__exit__(kind, error, trace)
+
+    def add(self, frame: RefinedFrame) -> None:
+        """Show a frame, if it is its turn.
+
+        raises  BagError if this OpenCV cannot write videos
+        """
+        if self._frames % self._every == 0:
+            self._video.add(self._picture(frame))
+        self._frames += 1
+
+    def _picture(self, frame: RefinedFrame) -> Image:
+        height, width = frame.depth_m.shape
+        width_px = 2 * max(1, round(PANEL_HEIGHT_PX * width / height / 2))
+        depth_m = cv2.resize(frame.depth_m, (width_px, PANEL_HEIGHT_PX),
+                             interpolation=cv2.INTER_NEAREST)
+        above = self._view.picture(self._frames + 1, frame.T_map_cam)
+        return side_by_side([
+            (f'{(frame.stamp_ns - self._start_ns) / 1e9:.2f} s',
+             resized(frame.image, width_px, PANEL_HEIGHT_PX)),
+            (f'depth {self._colours.near_m:.2g} to {self._colours.far_m:.2g}',
+             colourise(np.asarray(depth_m, np.float32), self._colours)),
+            (f'map, grid {self._view.grid_m:g}',
+             resized(above, PANEL_HEIGHT_PX, PANEL_HEIGHT_PX))])
