@@ -59,17 +59,24 @@ def once(text: str, stamp_ns: int):
     return text, stamp_ns, message
 
 
-def write_results(path: Path, frames: int) -> Path:
-    """Write what the offline job would."""
-    with BagWriter(path) as bag:
-        bag.write_transform(stamp_of(0), 'world', 'map', pose(0), static=True)
-        bag.write_path('videodepth/path', stamp_of(0), 'map',
-                       [(stamp_of(k), pose(0.1 * k)) for k in range(frames)])
+def write_results(path: Path, frames: int, clock_ns: int = 0) -> Path:
+    """Write what the offline job would: results, and the frames of the recording.
+
+    clock_ns  by how much the recorder's clock is ahead of the camera's
+    """
+    with BagWriter(path, lambda stamp_ns: stamp_ns + clock_ns) as bag:
+        bag.write_transform(stamp_of(-4), 'base', 'optical', pose(0.3), static=True)
+        bag.write_transform(stamp_of(-4), 'world', 'map', pose(0), static=True)
         depth_m = np.full((24, 32), DEPTH_M, np.float32)
-        for k in range(frames):
+        for k in range(-4, frames + 4):
             now = stamp_of(k)
+            bag.write_transform(now, 'odom', 'base', pose(0.1 * k))
+            if not 0 <= k < frames:
+                continue
             bag.write_transform(now, 'map', 'odom', pose(0.01 * k))
             bag.write_depth('videodepth/depth/image', now, 'optical', depth_m)
             bag.write_depth('videodepth/depth/confidence', now, 'optical', depth_m / 4)
             bag.write_camera_info('videodepth/depth/camera_info', now, 'optical', CAMERA)
+        bag.write_path('videodepth/path', stamp_of(frames - 1), 'map',
+                       [(stamp_of(k), pose(0.1 * k)) for k in range(frames)])
     return path

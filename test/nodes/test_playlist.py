@@ -2,15 +2,28 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from results_bag import LATENCY_NS, START_NS, once, stamp_of, write_recording, write_results
+from results_bag import (
+    CAMERA,
+    LATENCY_NS,
+    START_NS,
+    once,
+    stamp_of,
+    write_recording,
+    write_results,
+)
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.typesys import Stores, get_typestore
 
+from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.errors import BagError, ConfigError
-from videodepth_ros.nodes.playlist import CAMERA_INFO, Entry, Playlist, Track, as_ros2, in_order
+from videodepth_ros.messages.transforms import set_stamp, stamp_ns
+from videodepth_ros.nodes.playlist import Entry, Playlist, Track, in_order
+
+STORE_1 = get_typestore(Stores.ROS1_NOETIC)
 
 FRAMES = 8
 
@@ -44,11 +57,15 @@ def test_everything_has_its_time(results, recording):
         assert [entry.due_ns for entry in found[topic]] == [stamp_of(k) for k in range(FRAMES)]
 
 
-def test_transforms_of_both_are_played_and_reach_before_the_first_image(results, recording):
+def tf_of(data):
+    return STORE.deserialize_cdr(data, 'tf2_msgs/msg/TFMessage').transforms
+
+
+def test_transforms_are_played_once_and_from_before_the_first_image(results, recording):
     with Playlist(results, recording) as playlist:
         entries = by_topic(playlist)['/tf']
-        static = playlist.static_transforms().transforms
-    children = [each.child_frame_id for entry in entries for each in entry.message.transforms]
+        static = tf_of(playlist.static_transforms())
+    children = [each.child_frame_id for entry in entries for each in tf_of(entry.data)]
     assert children.count('odom') == FRAMES
     assert children.count('base') == FRAMES + 4
     assert entries[0].due_ns == START_NS
@@ -56,28 +73,26 @@ def test_transforms_of_both_are_played_and_reach_before_the_first_image(results,
         ('world', 'map'), ('base', 'optical')}
 
 
-def test_no_frame_gets_a_second_parent(results, tmp_path):
-    with BagWriter(tmp_path / 'recording') as bag:
-        bag.write_transform(stamp_of(1), 'earth', 'odom', np.eye(4))
-        bag.write_transform(stamp_of(0), 'earth', 'map', np.eye(4), static=True)
-        bag.write_image('camera/image', stamp_of(1), 'optical', np.zeros((4, 4, 3), np.uint8))
-    with Playlist(results, tmp_path / 'recording') as playlist:
-        parents = {each.child_frame_id: each.header.frame_id
-                   for entry in by_topic(playlist)['/tf'] for each in entry.message.transforms}
-        static = {each.child_frame_id: each.header.frame_id
-                  for each in playlist.static_transforms().transforms}
-    assert parents == {'odom': 'map'}
-    assert static == {'map': 'world'}
-
-
-def test_a_recorder_with_another_clock(results, tmp_path):
+def test_a_recorder_with_another_clock(tmp_path):
+    results = write_results(tmp_path / 'results', FRAMES, clock_ns=10 ** 15)
     recording = write_recording(tmp_path / 'recording', FRAMES, clock_ns=10 ** 15)
     with Playlist(results, recording, 'all') as playlist:
         found = by_topic(playlist)
-    assert [entry.due_ns for entry in found['/camera/image_raw']] == [
-        stamp_of(k) for k in range(FRAMES)]
-    due = [entry.due_ns for entry in found['/bumper']]
-    assert due == [stamp_of(k) - LATENCY_NS for k in range(1, FRAMES)]
+    for topic in ('/camera/image_raw', 'depth/image'):
+        assert [entry.due_ns for entry in found[topic]] == [stamp_of(k) for k in range(FRAMES)]
+    assert [entry.due_ns for entry in found['/bumper']] == [
+        stamp_of(k) - LATENCY_NS for k in range(1, FRAMES)]
+    assert [entry.due_ns for entry in found['/tf']][-1] == stamp_of(FRAMES - 1)
+
+
+def test_results_without_poses(tmp_path, recording):
+    with BagWriter(tmp_path / 'results') as bag:
+        for k in (2, 3):
+            bag.write_camera_info('videodepth/depth/camera_info', stamp_of(k), 'optical', CAMERA)
+    with Playlist(tmp_path / 'results', recording) as playlist:
+        assert (playlist.begin_ns, playlist.end_ns) == (stamp_of(2), stamp_of(3))
+        assert len(by_topic(playlist)['/camera/image_raw']) == 2
+        assert not tf_of(playlist.static_transforms())
 
 
 def test_all_that_the_recording_has(results, recording):
@@ -96,43 +111,56 @@ def test_results_alone(results, recording):
                                                'depth/camera_info'}
 
 
-def test_images_that_the_results_hold_are_not_played_twice(tmp_path, recording):
+@pytest.mark.parametrize(('play_topics', 'images'), [('camera', 2), ('all', 2), ('none', 0)])
+def test_images_that_the_results_hold_are_played_from_there(tmp_path, recording, play_topics,
+                                                            images):
     with BagWriter(tmp_path / 'results') as bag:
-        for k in range(FRAMES):
-            bag.write_depth('videodepth/depth/image', stamp_of(k), 'optical',
-                            np.ones((4, 4), np.float32))
-            bag.write_image('camera/image_raw', stamp_of(k), 'optical',
+        for k in (2, 3):
+            bag.write_camera_info('videodepth/depth/camera_info', stamp_of(k), 'optical', CAMERA)
+            bag.write_image('camera/image_raw', stamp_of(k), 'mine',
                             np.zeros((4, 4, 3), np.uint8))
-    with Playlist(tmp_path / 'results', recording) as playlist:
-        assert len(by_topic(playlist)['/camera/image_raw']) == FRAMES
-        assert playlist.image is not None
+    with Playlist(tmp_path / 'results', recording, play_topics) as playlist:
+        played = by_topic(playlist).get('/camera/image_raw', [])
+        assert (playlist.image is not None) == bool(images)
+    assert len(played) == images
+    for entry in played:
+        assert STORE.deserialize_cdr(entry.data, entry.track.type).header.frame_id == 'mine'
 
 
-def test_what_cannot_be_played_says_why(tmp_path, results):
+def test_a_recording_of_ros_1(results, tmp_path):
+    path = tmp_path / 'drive.bag'
+    with Writer1(path) as bag:
+        for kind in ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'):
+            topic = '/camera/image' if kind.endswith('Image') else '/camera/camera_info'
+            to = bag.add_connection(topic, kind, typestore=STORE_1)
+            for k in (1, 2):
+                message = new_message(kind)
+                set_stamp(message.header.stamp, stamp_of(k))
+                raw = STORE.cdr_to_ros1(STORE.serialize_cdr(message, kind), kind)
+                bag.write(to, stamp_of(k), raw)
+    with Playlist(results, path) as playlist:
+        found = by_topic(playlist)
+    for topic in ('/camera/image', '/camera/camera_info'):
+        assert [entry.due_ns for entry in found[topic]] == [stamp_of(1), stamp_of(2)]
+        message = STORE.deserialize_cdr(found[topic][0].data, found[topic][0].track.type)
+        assert stamp_ns(message.header.stamp) == stamp_of(1)
+
+
+def test_what_cannot_be_played_says_why(tmp_path, results, recording):
     with pytest.raises(BagError, match='nothing does not exist'):
         Playlist(tmp_path / 'nothing', None)
+    with pytest.raises(BagError, match='no refined recording'):
+        Playlist(recording, None)
     with BagWriter(tmp_path / 'deaf') as bag:
         bag.write(*once('bumper', START_NS))
     with pytest.raises(ConfigError, match='no topic with camera images'):
         Playlist(results, tmp_path / 'deaf')
-    (tmp_path / 'broken').mkdir()
-    with pytest.raises(BagError, match='cannot be read'):
-        Playlist(tmp_path / 'broken', None)
 
 
 def test_entries_are_put_in_order():
     track = Track('t', 't', 'std_msgs/msg/String', False)
     due = list(range(100))
-    jumbled = [Entry(10 * k, track, k) for k in sorted(due, key=lambda k: k
+    jumbled = [Entry(10 * k, track, bytes([k])) for k in sorted(due, key=lambda k: k
                + random.Random(k).uniform(0, 5))]
-    assert [entry.message for entry in jumbled] != due
-    assert [entry.message for entry in in_order(jumbled, 60)] == due
-
-
-def test_the_calibration_of_ros_1_becomes_one_of_ros_2():
-    numbers = {'D': [0.1] * 5, 'K': list(range(9)), 'R': [0.0] * 9, 'P': [1.0] * 12}
-    old = SimpleNamespace(header='header', height=3, width=4, distortion_model='plumb_bob',
-                          binning_x=0, binning_y=0, roi='roi', **numbers)
-    new = as_ros2(old, CAMERA_INFO)
-    assert (new.k, new.d, new.width, new.header) == (list(range(9)), [0.1] * 5, 4, 'header')
-    assert as_ros2(new, CAMERA_INFO) is new
+    assert [entry.data[0] for entry in jumbled] != due
+    assert [entry.data[0] for entry in in_order(jumbled, 60)] == due

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 
+from videodepth_ros.bags.cdr import header_stamp_ns
+from videodepth_ros.bags.types import STORE
 from videodepth_ros.messages.camera_info import intrinsics_from
 from videodepth_ros.messages.cloud import write_cloud
 from videodepth_ros.messages.frame import frame_from, is_rectified
 from videodepth_ros.messages.image import decode_depth
-from videodepth_ros.messages.transforms import set_stamp, stamp_ns
+from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
 from videodepth_ros.nodes.playlist import Entry, Playlist
 
@@ -28,27 +30,29 @@ class CloudMaker:
     def __init__(self, playlist: Playlist) -> None:
         self._playlist = playlist
         self._stamp_ns = -1
-        self._depth = self._depth_info = self._image = None
-        self._info: Any = None   # of the camera; the latest serves until the next
+        self._depth: Entry | None = None
+        self._depth_info: Entry | None = None
+        self._image: Entry | None = None
+        self._info: Entry | None = None   # of the camera; the latest serves until the next
         self._message = PointCloud2()
 
     def add(self, entry: Entry) -> bool:
         """Keep what a cloud is made of; True where the last piece of one has come."""
-        track, message = entry.track, entry.message
+        track = entry.track
         if track == self._playlist.info:
-            self._info = message
+            self._info = entry
         if track.topic not in (*DEPTH, DEPTH_INFO) and track != self._playlist.image:
             return False
-        stamped_ns = stamp_ns(message.header.stamp)
-        if stamped_ns != self._stamp_ns:
+        stamp_ns = header_stamp_ns(entry.data)
+        if stamp_ns != self._stamp_ns:
             self._depth = self._depth_info = self._image = None
-            self._stamp_ns = stamped_ns
+            self._stamp_ns = stamp_ns
         if track.topic in DEPTH:
-            self._depth = message
+            self._depth = entry
         elif track.topic == DEPTH_INFO:
-            self._depth_info = message
+            self._depth_info = entry
         else:
-            self._image = message
+            self._image = entry
         return self._depth is not None and self._depth_info is not None and (
             self._image is not None or self._playlist.image is None)
 
@@ -58,18 +62,25 @@ class CloudMaker:
         raises  InputError if image or depth cannot be decoded
         """
         assert self._depth is not None
-        depth_m = decode_depth(self._depth)
-        camera = intrinsics_from(self._depth_info, depth_m.shape[1], depth_m.shape[0])
+        assert self._depth_info is not None
+        depth = _decoded(self._depth)
+        depth_m = decode_depth(depth)
+        camera = intrinsics_from(_decoded(self._depth_info), depth_m.shape[1], depth_m.shape[0])
         if camera is None:
             return None
         write_cloud(depth_m, self._colours(), camera, parameters.cloud_stride,
                     parameters.cloud_max_range_m or np.inf, self._message)
         set_stamp(self._message.header.stamp, self._stamp_ns)
-        self._message.header.frame_id = self._depth.header.frame_id
+        self._message.header.frame_id = depth.header.frame_id
         return self._message
 
     def _colours(self) -> NDArray[np.uint8]:
         if self._image is None or self._playlist.image is None:
             return WHITE
-        rectify = self._info is not None and not is_rectified(self._playlist.image.source)
-        return frame_from(self._image, self._info, rectify=rectify).image
+        info = None if self._info is None else _decoded(self._info)
+        rectify = info is not None and not is_rectified(self._playlist.image.source)
+        return frame_from(_decoded(self._image), info, rectify=rectify).image
+
+
+def _decoded(entry: Entry) -> Any:
+    return STORE.deserialize_cdr(entry.data, entry.track.type)

@@ -13,7 +13,8 @@ from videodepth_ros.errors import ConfigError
 from videodepth_ros.nodes.declaration import checked, declarations_of, declare
 from videodepth_ros.nodes.job_process import Request
 from videodepth_ros.offline.recording import Selection
-from videodepth_ros.offline.settings import DepthEncoding, Method, Pairs, RefineSettings
+from videodepth_ros.offline.results.bag import DepthEncoding
+from videodepth_ros.offline.settings import Method, Pairs, RefineSettings
 
 AUTO = 'auto'
 FAR_S = 1e6   # eleven days

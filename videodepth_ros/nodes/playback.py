@@ -7,7 +7,6 @@ import importlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -18,14 +17,13 @@ from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
 from videodepth.msg import OfflineStatus
 
-from videodepth_ros.bags.types import STORE
 from videodepth_ros.bags.writer import TF_STATIC
 from videodepth_ros.errors import InputError, VideoDepthError
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.coloured import CloudMaker
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
 from videodepth_ros.nodes.pacer import Pacer
-from videodepth_ros.nodes.playlist import CLOCK, Entry, Playlist, Track, as_ros2
+from videodepth_ros.nodes.playlist import CLOCK, Entry, Playlist, Track
 
 
 class Playback:
@@ -91,8 +89,7 @@ class Playback:
         self.begin_ns, self.end_ns = playlist.begin_ns, playlist.end_ns
         self._start(playlist.begin_ns, self.parameters.play_delay_s)
         while True:
-            self._outputs.static.publish(self._outputs.convert(
-                playlist.static_transforms(), 'tf2_msgs/msg/TFMessage'))
+            self._outputs.static.publish(playlist.static_transforms())
             clouds = CloudMaker(playlist)
             for entry in playlist.entries():
                 if not self._until(entry.due_ns):
@@ -171,7 +168,7 @@ class _Outputs:
         publisher = self._publishers.get(entry.track)
         if publisher is not None and (entry.track.latched
                                       or publisher.get_subscription_count() > 0):
-            publisher.publish(self.convert(entry.message, entry.track.type))
+            publisher.publish(entry.data)   # rclpy takes bytes as they are
 
     def send_cloud(self, clouds: CloudMaker, parameters: OfflineParameters) -> None:
         """Publish the points of what has been gathered."""
@@ -182,11 +179,6 @@ class _Outputs:
             return
         if cloud is not None:
             self.points.publish(cloud)
-
-    @staticmethod
-    def convert(message: Any, kind: str) -> bytes:
-        """Serialise a message of rosbags; rclpy publishes bytes as they are."""
-        return bytes(STORE.serialize_cdr(as_ros2(message, kind), kind))
 
     def _publisher(self, kind: type, topic: str, latched: bool = False) -> Publisher:
         qos = QoSProfile(
