@@ -10,6 +10,7 @@ from videodepth_ros.offline.rolling import (
     merge_snippets,
     predict_snippets,
     refine_latents,
+    refined_once,
     rolling_depth,
     to_unit_range,
 )
@@ -86,13 +87,25 @@ def test_refinement_averages_what_windows_say_of_the_latents_before_the_step():
     seen = []
 
     def denoise(latents, frames, step):
-        seen.append((step, frames.tolist(), latents.ravel().tolist()))
+        seen.extend((step, *each) for each in zip(frames.tolist(), latents[..., 0].tolist(),
+                                                  strict=True))
         return latents + np.float32([[10], [20], [30]])
 
     plan = plan_refinement(1, 1)
     refined = refine_latents(np.zeros((4, 1), np.float32), plan, 3, denoise)
     assert refined.ravel().tolist() == [10, 15, 25, 30]
     assert seen == [(1, [0, 1, 2], [0, 0, 0]), (1, [1, 2, 3], [0, 0, 0])]
+
+
+@pytest.mark.parametrize('at_once', [2, 3, 100])
+def test_windows_that_are_denoised_together_give_what_each_gives_alone(at_once):
+    latents = np.random.default_rng(0).normal(size=(11, 4)).astype(np.float32)
+
+    def denoise(latents, frames, step):
+        return latents * latents.mean(axis=1, keepdims=True) + np.float32(step)
+
+    alone, together = (list(refined_once(latents, 3, 7, 3, denoise, n)) for n in (1, at_once))
+    np.testing.assert_array_equal(alone, together)
 
 
 def test_refinement_refuses_a_dilation_that_leaves_frames_out():
@@ -152,7 +165,8 @@ class FakeDenoiser:
     def __call__(self, latents: np.ndarray, frames: np.ndarray, step: int) -> np.ndarray:
         time = self.times[step]
         before = time - 1000 // len(self.times)
-        velocity = (0.3 * latents + 0.1 * self.rgb[frames] - 0.2 * latents.mean(axis=0)
+        velocity = (0.3 * latents + 0.1 * self.rgb[frames]
+                    - 0.2 * latents.mean(axis=1, keepdims=True)
                     + 0.01 * time / 1000)
         signal, next_signal = self.signal[time], self.signal[max(before, 0)]
         clean = signal ** 0.5 * latents - (1 - signal) ** 0.5 * velocity

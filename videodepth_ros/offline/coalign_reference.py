@@ -29,14 +29,17 @@ class Descent:
 
 def descend(samples: Samples, weights: Weights, steps: int = 2000,
             step_size: float = 1e-3) -> Descent:
-    """Minimise the objective on the samples by Adam (arXiv 1412.6980, algorithm 1)."""
-    kind_weight = 1 / np.bincount(samples.kind)[samples.kind]
+    """Minimise the objective on the samples by Adam (arXiv 1412.6980, algorithm 1).
+
+    In single precision, as in the release: the signs of small residuals hang on it.
+    """
+    kind_weight = (1 / np.bincount(samples.kind)[samples.kind]).astype(np.float32)
     rows = np.maximum(samples.known.sum(axis=1, keepdims=True), 1).astype(np.float32)
-    point = np.tile([1.0, 0.0], (len(samples.kind), 1))
+    point = np.tile(np.array([1.0, 0.0], np.float32), (len(samples.kind), 1))
     mean, square = np.zeros_like(point), np.zeros_like(point)
     objective = np.empty(steps)
     for step in range(steps):
-        own = point[samples.snippet].astype(np.float32)
+        own = point[samples.snippet]
         depth = own[..., :1] * samples.values + own[..., 1:]
         reciprocal = 1 / np.maximum(depth, LEAST_DEPTH)
         value, slope = _disagreement(depth, samples, rows)
@@ -44,7 +47,8 @@ def descend(samples: Samples, weights: Weights, steps: int = 2000,
         slope -= weights.reciprocal * other_slope * reciprocal ** 2 * (depth >= LEAST_DEPTH)
         gradient = np.stack([
             np.bincount(samples.snippet.ravel(), part.ravel(), len(point))
-            for part in ((slope * samples.values).sum(axis=2), slope.sum(axis=2))], axis=1)
+            for part in ((slope * samples.values).sum(axis=2), slope.sum(axis=2))],
+            axis=1).astype(np.float32)
         short, shift = np.maximum(1 - point[:, 0], 0), point[:, 1]
         objective[step] = value + weights.reciprocal * other + kind_weight @ (
             weights.small_scale * short ** 2 + weights.shift * shift ** 2)
@@ -55,7 +59,7 @@ def descend(samples: Samples, weights: Weights, steps: int = 2000,
         unbiased = mean / (1 - MOMENTA[0] ** (step + 1))
         spread = np.sqrt(square / (1 - MOMENTA[1] ** (step + 1)))
         point = point - step_size * unbiased / (spread + TINY)
-    return Descent(point, objective)
+    return Descent(point.astype(float), objective)
 
 
 def _disagreement(value: NDArray[np.float32], samples: Samples,

@@ -153,8 +153,12 @@ def _range(values: Floats) -> tuple[float, float]:
 
 
 def _rows(kinds: list[Snippets]) -> tuple[list[Indices], int]:
-    """Return the row of each picture among those of its frame, (S, L), and the frame count."""
-    frames = np.concatenate([kind.frames.ravel() for kind in kinds])
+    """Return the row of each picture among those of its frame, (S, L), and the frame count.
+
+    Rows are in the order of the release, by kind and by position in the snippet: where snippets
+    nearly agree, the signs of residuals hang on the order in which a mean is summed up.
+    """
+    frames = np.concatenate([kind.frames.T.ravel() for kind in kinds])
     order = np.argsort(frames, kind='stable')
     counts = np.bincount(frames)
     starts = np.repeat(np.cumsum(counts) - counts, counts)
@@ -162,8 +166,8 @@ def _rows(kinds: list[Snippets]) -> tuple[list[Indices], int]:
     row[order] = np.arange(len(frames)) - starts
     ends = np.cumsum([kind.frames.size for kind in kinds])[:-1]
     parts = np.split(row, ends)
-    return [part.reshape(kind.frames.shape) for part, kind in zip(parts, kinds, strict=True)], \
-        len(counts)
+    return [part.reshape(kind.frames.T.shape).T for part, kind in
+            zip(parts, kinds, strict=True)], len(counts)
 
 
 def _window(size: tuple[int, ...], stride_px: int, border_px: int,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -61,8 +62,11 @@ def _predict(frames: Indices, predict: Predict, file: Path | None) -> Floats:
     return pictures
 
 
-def merge_snippets(snippets: Sequence[Snippets], alignment: Alignment) -> Iterator[Floats]:
+def merge_snippets(snippets: Sequence[Snippets], alignment: Alignment,
+                   precision: type[np.floating[Any]] = np.float32) -> Iterator[Floats]:
     """Yield the mean of all aligned pictures of each frame, (H, W) float32, NaN where unknown.
+
+    precision  of the sums: the release takes that of its network, which leaves bands in half
 
     Pictures are read one at a time, each once. Snippets that are not usable are left out where
     a frame has others.
@@ -75,16 +79,16 @@ def merge_snippets(snippets: Sequence[Snippets], alignment: Alignment) -> Iterat
     size = snippets[0].relative_depth.shape[2:]
     for pictures in shown:
         usable = [at for at in pictures if alignment.usable[at[0]][at[1]]] or pictures
-        total, count = np.zeros(size, np.float32), np.zeros(size, np.float32)
+        total, count = np.zeros(size, precision), np.zeros(size, precision)
         for number, snippet, position in usable:
-            picture = snippets[number].relative_depth[snippet, position].astype(np.float32)
+            picture = snippets[number].relative_depth[snippet, position].astype(precision)
             known = (picture >= alignment.lowest) & (picture <= alignment.highest)
             scale, shift = alignment.scales[number][snippet], alignment.shifts[number][snippet]
-            picture = np.float32(scale) * (picture - np.float32(alignment.offset))
-            total += np.where(known, picture + np.float32(shift), np.float32(0))
+            picture = precision(scale) * (picture - precision(alignment.offset))
+            total += np.where(known, picture + precision(shift), precision(0))
             count += known
         with np.errstate(invalid='ignore'):
-            yield total / count
+            yield np.asarray(total / count, np.float32)
 
 
 def to_unit_range(relative_depth: Floats) -> Floats:
@@ -102,24 +106,45 @@ def refine_latents(latents: Floats, plan: RefinementPlan, length: int,
     """Return the latents of a clip after the refinement, (N, ...) float32.
 
     latents  (N, ...) float32, noised to the time of the plan's first step
-    length   frames of a snippet
-    denoise  takes the latents (L, ...) and frames (L,) of a snippet and the number of a step of
-             the scheduler; returns the latents after that step, (L, ...)
-    raises   ConfigError if a step's windows leave a frame out
+    others   as for `refined_once`; raises what it raises
+    """
+    for step, dilation in enumerate(plan.dilations, plan.first_step):
+        latents = np.stack(list(refined_once(latents, dilation, step, length, denoise)))
+    return latents
 
-    In each step every window starts from the latents before it, and a frame becomes the mean of
-    what its windows say.
+
+def refined_once(latents: Floats, dilation: int, step: int, length: int, denoise: Denoise,
+                 at_once: int = 1, first: int = 0) -> Iterator[Floats]:
+    """Yield the latents of each frame, (...) float32, after one step of the refinement.
+
+    latents  (N, ...) float32, read a few windows at a time
+    step     number of the step in the scheduler
+    length   frames of a window
+    denoise  takes the latents (S, L, ...) and frames (S, L) of windows and the step; returns the
+             latents after it, (S, L, ...)
+    at_once  windows that are given to it together
+    first    frame that is yielded first; what its windows need not be asked for is left out
+    raises   ConfigError if the windows leave a frame out
+
+    Every window starts from the latents before the step, and a frame becomes the mean of what its
+    windows say. It is done, and forgotten, once the last window that begins before it is.
     """
     count = len(latents)
-    for step, dilation in enumerate(plan.dilations, plan.first_step):
-        windows = snippet_frames(count, min(length, count), dilation)
-        seen = np.bincount(windows.ravel(), minlength=count).astype(np.float32)
-        if not seen.all():
-            raise ConfigError(f'windows of {length} frames at dilation {dilation} leave out '
-                              f'frame {np.argmin(seen)} of {count}: start the refinement at a '
-                              f'dilation of {max(1, count // length)} or less')
-        total = np.zeros_like(latents)
-        for window in windows:
-            total[window] += denoise(latents[window], window, step)
-        latents = total / seen.reshape(-1, *[1] * (latents.ndim - 1))
-    return latents
+    windows = snippet_frames(count, min(length, count), dilation)
+    seen = np.bincount(windows.ravel(), minlength=count)
+    if not seen.all():
+        raise ConfigError(f'windows of {length} frames at dilation {dilation} leave out '
+                          f'frame {np.argmin(seen)} of {count}: start the refinement at a '
+                          f'dilation of {max(1, count // length)} or less')
+    total: dict[int, Floats] = {}
+    needed = max(0, first - int(windows[0, -1]))
+    for start in range(needed // at_once * at_once, len(windows), at_once):
+        part = windows[start:start + at_once]
+        for window, said in zip(part, denoise(np.asarray(latents[part]), part, step), strict=True):
+            for frame, latent in zip(window.tolist(), said, strict=True):
+                total[frame] = total[frame] + latent if frame in total else latent
+        done = count if start + at_once >= len(windows) else int(part[-1, 0]) + 1
+        for frame in sorted(frame for frame in total if frame < done):
+            mean = total.pop(frame) / np.float32(seen[frame])
+            if frame >= first:
+                yield mean
