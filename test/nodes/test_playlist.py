@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 from results_bag import (
@@ -157,10 +155,33 @@ def test_what_cannot_be_played_says_why(tmp_path, results, recording):
         Playlist(results, tmp_path / 'deaf')
 
 
-def test_entries_are_put_in_order():
-    track = Track('t', 't', 'std_msgs/msg/String', False)
-    due = list(range(100))
-    jumbled = [Entry(10 * k, track, bytes([k])) for k in sorted(due, key=lambda k: k
-               + random.Random(k).uniform(0, 5))]
-    assert [entry.data[0] for entry in jumbled] != due
-    assert [entry.data[0] for entry in in_order(jumbled, 60)] == due
+def jumble(tracks, lateness_ns):
+    """Return entries of some tracks, each in order, as they come: by due time plus lateness."""
+    entries = [Entry(10 * k, track, bytes([k])) for k in range(100) for track in tracks]
+    return sorted(entries, key=lambda entry: entry.due_ns + lateness_ns[entry.track.topic])
+
+
+def test_entries_are_put_in_order_and_few_are_held_back():
+    prompt, late = (Track(name, name, 'std_msgs/msg/String', False) for name in ('now', 'late'))
+    came = jumble([prompt, late], {'now': 0, 'late': 35})
+    taken = [0]
+
+    def count(entries):
+        for entry in entries:
+            taken[0] += 1
+            yield entry
+
+    held, due = [], []
+    for entry in in_order(count(came), {prompt, late}, 1000):
+        due.append(entry.due_ns)
+        held.append(taken[0] - len(due))
+    assert due == sorted(due) != [entry.due_ns for entry in came]
+    assert len(due) == 200
+    assert max(held) <= 8
+
+
+def test_a_track_that_stops_holds_nobody_up_for_longer_than_the_window():
+    here, gone = (Track(name, name, 'std_msgs/msg/String', False) for name in ('here', 'gone'))
+    entries = in_order(jumble([here], {'here': 0}), {here, gone}, 50)
+    assert next(entries).due_ns == 0
+    assert len(list(entries)) == 99

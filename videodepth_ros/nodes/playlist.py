@@ -9,7 +9,7 @@ the camera's.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,8 +115,12 @@ class Playlist:
 
     def entries(self) -> Iterator[Entry]:
         """Yield everything in the order of its time."""
-        return heapq.merge(*(in_order(self._entries(part), LATENCY_NS) for part in self._parts
-                             if part.tracks), key=lambda entry: entry.due_ns)
+        streams = []
+        for part in self._parts:
+            regular = [track for track in part.tracks
+                       if self._is_stamped(track) and not track.latched]
+            streams.append(in_order(self._entries(part), regular, LATENCY_NS))
+        return heapq.merge(*streams, key=lambda entry: entry.due_ns)
 
     def _track(self, topic: Topic | None) -> Track | None:
         return next((track for track in self.tracks if topic and track.source == topic.name), None)
@@ -159,12 +163,23 @@ class _Part:
     tracks: tuple[Track, ...]
 
 
-def in_order(entries: Iterable[Entry], window_ns: int) -> Iterator[Entry]:
-    """Yield entries in the order of their time, where none comes later than ``window_ns``."""
+def in_order(entries: Iterable[Entry], regular: Collection[Track], window_ns: int
+             ) -> Iterator[Entry]:
+    """Yield entries in the order of their time, holding back no more of them than need be.
+
+    regular    tracks whose entries come late but in order: nothing goes before the next of each
+    window_ns  an entry that is later than this is not waited for
+    """
     waiting: list[tuple[int, int, Entry]] = []
+    reached = dict.fromkeys(regular, -1)
+    newest_ns = -1
     for number, entry in enumerate(entries):
         heapq.heappush(waiting, (entry.due_ns, number, entry))
-        while waiting[0][0] <= entry.due_ns - window_ns:
+        newest_ns = max(newest_ns, entry.due_ns)
+        if entry.track in reached:
+            reached[entry.track] = entry.due_ns
+        safe_ns = max(min(reached.values(), default=newest_ns), newest_ns - window_ns)
+        while waiting and waiting[0][0] <= safe_ns:
             yield heapq.heappop(waiting)[2]
     while waiting:
         yield heapq.heappop(waiting)[2]
