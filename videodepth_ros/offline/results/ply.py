@@ -87,13 +87,13 @@ class VoxelCloud:
     def _points(self, frame: RefinedFrame) -> tuple[Array, NDArray[np.uint8]]:
         """Return positions in the map (N, 3) and colours (N, 3) of the pixels that count."""
         stride = self.settings.stride or max(1, round((frame.depth_m.size / 80_000) ** 0.5))
-        grid = (slice(stride // 2, None, stride),) * 2
+        grid = (slice(None, None, stride),) * 2
         depth_m = frame.depth_m[grid]
         counts = np.isfinite(depth_m) & (depth_m > 0) & (depth_m <= self.settings.max_range_m)
         counts &= frame.confidence[grid] >= self.settings.least_confidence
         if frame.moving is not None:
             counts &= ~frame.moving[grid]
-        seen = backproject(frame.depth_m, frame.camera)[grid][counts].astype(np.float64)
+        seen = backproject(depth_m, frame.camera.strided(stride))[counts].astype(np.float64)
         T = frame.T_map_cam
         return seen @ T[:3, :3].T + T[:3, 3], frame.image[grid][counts]
 

@@ -14,15 +14,16 @@ from videodepth_ros.offline.results.frame import RefinedFrame
 from videodepth_ros.offline.results.top_view import TopView
 from videodepth_ros.pictures import ColourRange, Image, Video, colourise, resized, side_by_side
 
-PANEL_HEIGHT_PX = 240
-MOST_FRAMES = 900
+PANEL_HEIGHT_PX = 180
+MOST_FRAMES = 240
 RATES_HZ = (2.0, 30.0)
 
 
 class Preview:
     """The video while it is written, to be used in a ``with`` statement.
 
-    Of a long recording every so many-th frame is shown, so that it takes a minute to write.
+    Of a long recording every so many-th frame is shown, for the encoder is the slowest part of all
+    that is written: 60 ms a picture.
     """
 
     def __init__(self, path: Path, trajectory: Trajectory, view: TopView, colours: ColourRange

@@ -15,21 +15,22 @@ from videodepth_ros.pictures import BACKGROUND, Image
 Array = NDArray[np.float64]
 
 PATH, NOW, GRID = (255, 170, 40), (255, 255, 255), (60, 60, 60)
-POINTS_OF_FRAME = 20_000
+POINTS_OF_FRAME = 40_000
 HEADROOM = 0.02   # of the extent; what is higher above the camera hides what is below
-SEEN_SHARE = 60   # percentile of the first frame's depth that has room around the path
+SEEN_SHARE = 70   # percentile of the first frame's depth that has room ahead of the path
 
 
 class TopView:
     """A picture of the map from above, filled frame by frame; x to the right, y up."""
 
     def __init__(self, trajectory: Trajectory, first: RefinedFrame, size_px: int) -> None:
-        """Choose a window around the trajectory and what the first frame shows."""
+        """Choose a window with the trajectory and what lies ahead of it."""
         xy = trajectory.positions_m[:, :2]
         known = first.depth_m[np.isfinite(first.depth_m)]
-        around = float(np.percentile(known, SEEN_SHARE)) if known.size else 0.0
-        low, high = xy.min(axis=0), xy.max(axis=0)
-        self.extent_m = max(float((high - low).max()) + 2 * around, 1e-3)
+        ahead = float(np.percentile(known, SEEN_SHARE)) if known.size else 0.0
+        seen = np.vstack([xy, xy + ahead * trajectory.T_map_cam[:, :2, 2]])
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        self.extent_m = max(float((high - low).max()) + ahead, 1e-3)
         self._centre = (low + high) / 2
         self._scale = size_px / self.extent_m
         self._size = size_px
@@ -41,11 +42,11 @@ class TopView:
     def add(self, frame: RefinedFrame) -> None:
         """Draw the points of a frame; of several at one place the highest is seen."""
         stride = max(1, round((frame.depth_m.size / POINTS_OF_FRAME) ** 0.5))
-        grid = (slice(stride // 2, None, stride),) * 2
-        seen = backproject(frame.depth_m, frame.camera)[grid].reshape(-1, 3).astype(np.float64)
+        grid = (slice(None, None, stride),) * 2
+        seen = backproject(frame.depth_m[grid], frame.camera.strided(stride)).reshape(-1, 3)
         T = frame.T_map_cam
         shown = np.isfinite(seen).all(axis=1) & (frame.confidence[grid].reshape(-1) > 0)
-        points = seen[shown] @ T[:3, :3].T + T[:3, 3]
+        points = seen[shown].astype(np.float64) @ T[:3, :3].T + T[:3, 3]
         column, row = self._pixels(points[:, :2]).T
         inside = (column >= 0) & (column < self._size) & (row >= 0) & (row < self._size)
         inside &= points[:, 2] < T[2, 3] + HEADROOM * self.extent_m

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -40,8 +40,8 @@ class ResultSettings:
     depth         how depth is stored in the recording
     copied        topics of the source to copy, or patterns such as ``/camera/*`` or ``*``
     cloud         what goes into the cloud
-    upright       what made the poses upright already, for example ``poses of the recording``; None:
-                  the world has no up yet and is turned here
+    upright       what made the poses upright already, for example ``poses``; None: nothing did,
+                  and the world is turned here
     is_metric     whether depth and poses are in metres
     scale_source  what knew the metres, in words
     colours       depths at the ends of the colours; None: those of the first frame
@@ -51,7 +51,7 @@ class ResultSettings:
 
     depth: DepthEncoding = DepthEncoding.METRES
     copied: tuple[str, ...] = ()
-    cloud: CloudSettings = CloudSettings()
+    cloud: CloudSettings = field(default_factory=CloudSettings)
     upright: str | None = None
     is_metric: bool = True
     scale_source: str = 'none'
