@@ -35,6 +35,7 @@ from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.errors import ConfigError, VideoDepthError
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
+from videodepth_ros.models.mono import MonoPrior, open_mono
 from videodepth_ros.nodes.diagnostics import (
     Watchman,
     diagnostic,
@@ -47,6 +48,7 @@ from videodepth_ros.nodes.publishers import Outputs
 from videodepth_ros.nodes.record import Record
 from videodepth_ros.nodes.transport import prepare_process
 from videodepth_ros.nodes.worker import Stream, Worker
+from videodepth_ros.stream.anchor import MetricAnchor
 from videodepth_ros.stream.mailbox import Mailbox
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
 
@@ -70,6 +72,7 @@ class LiveNode(LifecycleNode):
         super().__init__('videodepth', **node_arguments)
         self.parameters = LiveParameters()
         self._worker: Worker | None = None   # from configure to cleanup
+        self._anchor: MetricAnchor | None = None
         self._jumps: JumpHandle | None = None
         self._active = False
         self._wanted = False            # whether somebody would use a depth
@@ -106,6 +109,14 @@ class LiveNode(LifecycleNode):
         wanted = self.parameters
         return open_engine(wanted.model, wanted.engine, width, height, threads=wanted.threads)
 
+    def open_prior(self) -> MonoPrior | None:
+        """Open what the parameters name as the prior that tells metres; None if they name none.
+
+        raises  ModelError, DeviceError if its weights or what computes it are not here
+        """
+        name = self.parameters.scale_prior
+        return None if name == 'none' else open_mono(name)
+
     # Transitions.
 
     def on_configure(self, state: LifecycleState) -> Result:
@@ -113,16 +124,19 @@ class LiveNode(LifecycleNode):
         try:
             self._read_parameters()
             model = self.model_card()
+            prior = self.open_prior()
         except VideoDepthError as error:
             self._refusal = str(error)
             self.get_logger().error(self._refusal)
             return Result.FAILURE
         self._refusal = ''
-        if model.notice:
-            self.get_logger().warning(model.notice)
+        for notice in filter(None, (model.notice, prior and prior.notice)):
+            self.get_logger().warning(notice)
+        self._anchor = MetricAnchor(prior) if prior else None
         mailbox: Mailbox[Arrival] = Mailbox()
         mailbox.close()
-        session = DepthSession(model, self.open_engine, session_settings(self.parameters))
+        session = DepthSession(model, self.open_engine, session_settings(self.parameters),
+                               self._anchor)
         camera = CameraInput(self, self.parameters, self._on_image)
         stream = Stream(mailbox, camera, session, Outputs(self), Record(), self.get_clock(),
                         self.get_logger())
@@ -172,6 +186,9 @@ class LiveNode(LifecycleNode):
             return True
         if not self._worker.stop(PATIENCE_S):
             return False
+        if self._anchor is not None:
+            self._anchor.close(PATIENCE_S)
+            self._anchor = None
         self._worker.stream.outputs.close()
         self._worker = None
         return True

@@ -161,8 +161,7 @@ class OfflineNode(Node):
 
     def _refuse(self, handle: ServerGoalHandle, reason: str) -> Refine.Result:
         self._status.refused += 1
-        self._status.last_error = reason
-        self.get_logger().error(f'goal refused: {reason}')
+        self._complain(f'goal refused: {reason}')
         handle.abort()
         return Refine.Result(message=reason)
 
@@ -173,8 +172,8 @@ class OfflineNode(Node):
             self.get_logger().info(f'cancelled: {end.message}')
             handle.canceled()
         else:
-            self._status.job, self._status.last_error = OfflineStatus.FAILED, end.message
-            self.get_logger().error(end.message)
+            self._status.job = OfflineStatus.FAILED
+            self._complain(end.message)
             handle.abort()
         return Refine.Result(message=end.message)
 
@@ -239,7 +238,7 @@ class OfflineNode(Node):
             return Playlist(Path(status.output), recording, wanted.play_topics,
                             wanted.image_topic or None, wanted.camera_info_topic or None)
 
-        self._playback = Playback(self, open_playlist, wanted)
+        self._playback = Playback(self, open_playlist, wanted, self._complain)
 
     def _stop_playback(self) -> None:
         if self._playback is not None:
@@ -283,6 +282,11 @@ class OfflineNode(Node):
 
     # How things stand.
 
+    def _complain(self, reason: str) -> None:
+        """Keep and log what has gone wrong."""
+        self._status.last_error = reason
+        self.get_logger().error(reason)
+
     def status(self) -> OfflineStatus:
         """Return how things stand."""
         status, playback = self._status, self._playback
@@ -293,9 +297,6 @@ class OfflineNode(Node):
             status.position_s = (playback.now_ns - playback.begin_ns) * 1e-9
             status.duration_s = (playback.end_ns - playback.begin_ns) * 1e-9
             status.late_s, status.rounds = playback.late_s, playback.rounds
-            if playback.failure and status.last_error != playback.failure:
-                status.last_error = playback.failure
-                self.get_logger().error(f'playback: {playback.failure}')
         return status
 
     def _report(self) -> None:

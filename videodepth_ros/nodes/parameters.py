@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from videodepth_ros.engines.open import ENGINES
-from videodepth_ros.models.catalogue import cards
+from videodepth_ros.models.catalogue import METRIC_PRIORS, cards
 from videodepth_ros.nodes.declaration import checked, declarations_of, declare
 
 
@@ -62,6 +62,9 @@ class LiveParameters:
         'somebody gets is already steady.', dynamic=True)
     scale_factor: float = declare(
         'scale.factor', 1.0, 'Multiplies every depth.', least=1e-6, greatest=1e6, dynamic=True)
+    scale_prior: str = declare(
+        'scale.prior', 'none', 'Network that tells the metres of the stream: it looks at a frame '
+        'now and then, beside the stream. It wants a GPU.', choices=('none', *METRIC_PRIORS))
     cloud_stride: int = declare(
         'cloud.stride', 4, 'One point for so many columns and rows of the depth.',
         unit='px', least=1, greatest=64, dynamic=True)

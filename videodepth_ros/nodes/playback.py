@@ -30,21 +30,22 @@ class Playback:
     """Plays a playlist from its beginning, in a thread of its own, until its end or ``close``.
 
     parameters  may be replaced at any time; those that are dynamic take effect at once
-    failure     what has ended it before its time, in words
     rounds      times that it began afresh
     late_s      time by which it is behind, because data could not be published faster
     """
 
     def __init__(self, node: Node, open_playlist: Callable[[], Playlist],
-                 parameters: OfflineParameters) -> None:
+                 parameters: OfflineParameters, complain: Callable[[str], None]) -> None:
+        """Begin; ``complain`` is called with what ends it before its time, in words."""
         self.parameters = parameters
-        self.failure = ''
         self.rounds = 0
         self.begin_ns = self.end_ns = self.now_ns = 0
         self._open = open_playlist
         self._outputs = _Outputs(node)
         self._pacer = Pacer()
-        self._paused = self._ended = self._closing = False
+        self._complain = complain
+        self._paused = self._closing = False
+        self._end = ''                   # the state that it has ended in
         self._told_s = 0.0               # when /clock was told last
         self._nudge = threading.Event()  # something has changed: look
         self._thread = threading.Thread(target=self._run, name='playback', daemon=True)
@@ -53,9 +54,9 @@ class Playback:
     @property
     def state(self) -> str:
         """One of the values of ``playback`` in OfflineStatus."""
-        if self._ended:
-            return OfflineStatus.STOPPED if self.failure else OfflineStatus.ENDED
-        return OfflineStatus.PAUSED if self._paused else OfflineStatus.PLAYING
+        if self._end:
+            return self._end
+        return str(OfflineStatus.PAUSED if self._paused else OfflineStatus.PLAYING)
 
     @property
     def late_s(self) -> float:
@@ -78,11 +79,11 @@ class Playback:
         try:
             with self._open() as playlist:
                 self._play(playlist)
-        except VideoDepthError as error:
-            self.failure = str(error)
+            self._end = OfflineStatus.ENDED
         except Exception as error:   # the border of the thread: whatever it is, the node tells
-            self.failure = f'{type(error).__name__}: {error}'
-        self._ended = True
+            name = '' if isinstance(error, VideoDepthError) else f'{type(error).__name__}: '
+            self._end = OfflineStatus.STOPPED
+            self._complain(f'playback: {name}{error}')
 
     def _play(self, playlist: Playlist) -> None:
         self._outputs.open(playlist)
