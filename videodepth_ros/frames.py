@@ -18,6 +18,7 @@ class ScaleSource(str, Enum):
     MODEL = 'model'            # the network's own unit times scale.factor: relative, not measured
     INTRINSICS = 'intrinsics'  # canonical inverse depth turned into metres by a known focal length
     SENSOR = 'sensor'          # measured by a depth camera
+    PRIOR = 'prior'            # told by a metric prior that looks at a frame now and then
 
 
 @dataclass(frozen=True)

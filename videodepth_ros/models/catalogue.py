@@ -159,6 +159,10 @@ PRIOR_CARDS = (DEPTH_PRO_CARD, *(
     for size in ('small', 'base', 'large')))
 """The monocular priors that `transformers` computes."""
 
+METRIC_PRIORS = tuple(prior.name for prior in PRIOR_CARDS
+                      if prior is DEPTH_PRO_CARD or '-metric-' in prior.name)
+"""Those that tell metres."""
+
 ROLLINGDEPTH_CARD = FolderCard(
     'rollingdepth', 'RollingDepth: consistent relative depth of a video, for the offline job',
     'rollingdepth', 'LicenseRef-OpenRAIL++-M', True,

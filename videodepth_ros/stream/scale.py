@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.frames import ScaleSource
+from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit
 
@@ -44,6 +45,16 @@ class Scale:
         least = self.metres / max_range_m if max_range_m > 0 else 0.0
         beyond = inverse_depth < max(least, TINY_INVERSE_DEPTH)
         return np.where(beyond, np.float32(0), inverse_depth)
+
+
+class Anchor(Protocol):
+    """Knows more of the metres of a stream than the network does."""
+
+    def metres(self, frame: Frame, inverse_depth: Array) -> float | None:
+        """Return what is to be divided by a frame's inverse depth (h, w); None while not known."""
+
+    def restart(self) -> None:
+        """Begin another stream."""
 
 
 def scale_of(unit: InverseDepthUnit, camera: Intrinsics | None, factor: float) -> Scale:

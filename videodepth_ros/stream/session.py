@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from videodepth_ros.engines.engine import Engine, EngineSpec, State
 from videodepth_ros.errors import InputError
-from videodepth_ros.frames import DepthMap, Frame
+from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.preprocess import budget_size, network_input
-from videodepth_ros.stream.scale import scale_of
+from videodepth_ros.stream.scale import Anchor, Scale, scale_of
 from videodepth_ros.stream.upsample import confidence, relief, upsample
 
 
@@ -79,8 +79,10 @@ class DepthSession:
     """The depth of one camera; used by one thread, but anybody may ask for a reset."""
 
     def __init__(self, card: ModelCard, open_engine: Callable[[int, int], Engine],
-                 settings: SessionSettings) -> None:
+                 settings: SessionSettings, anchor: Anchor | None = None) -> None:
+        """Prepare a stream; ``anchor`` is what tells its metres, if anything does."""
         self.settings = settings
+        self._anchor = anchor
         self._card = card
         self._open_engine = open_engine
         self._engine: Engine | None = None
@@ -124,6 +126,8 @@ class DepthSession:
         engine = self.open(*frame.size)
         image = network_input(frame.image, engine.spec.width, engine.spec.height)
         reset = self._reset_before(frame)
+        if reset and self._anchor:
+            self._anchor.restart()
         state = engine.zero_state() if reset or self._state is None else self._state
         self._state = None
         start_s = time.perf_counter()
@@ -187,7 +191,7 @@ class DepthSession:
     def _depth_map(self, frame: Frame, inverse_depth: NDArray[np.float32],
                    with_confidence: bool) -> DepthMap:
         settings, camera = self.settings, frame.camera
-        scale = scale_of(self._card.unit, camera, settings.scale_factor)
+        scale = self._scale(frame, inverse_depth)
         inverse_depth = scale.without_far(inverse_depth, settings.max_range_m)
         jumps = relief(inverse_depth, settings.edge_ratio)
         height, width = inverse_depth.shape
@@ -198,3 +202,11 @@ class DepthSession:
             frame.stamp_ns, frame.frame_id, scale.depth_m(full),
             confidence(jumps, full) if with_confidence else None,
             camera.scaled_to(width, height) if camera else None, scale.source)
+
+    def _scale(self, frame: Frame, inverse_depth: NDArray[np.float32]) -> Scale:
+        """Return the scale of a frame: that of the anchor, once it knows one."""
+        factor = self.settings.scale_factor
+        metres = self._anchor.metres(frame, inverse_depth) if self._anchor else None
+        if metres is None:
+            return scale_of(self._card.unit, frame.camera, factor)
+        return Scale(factor * metres, ScaleSource.PRIOR)
