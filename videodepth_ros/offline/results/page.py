@@ -81,8 +81,10 @@ def page(title: str, facts: Sequence[tuple[str, str]], notes: Sequence[str],
     seconds = (trajectory.stamp_ns - trajectory.stamp_ns[0]) / 1e9
     height = trajectory.positions_m[:, 2]
     charts = [
-        (f'median depth [{unit}]', figures.median_m), (f'height of the camera [{unit}]', height),
-        ('share of pixels with depth', figures.known), ('mean confidence', figures.confidence)]
+        (f'median depth [{unit}]', figures.median_m, None),
+        (f'height of the camera [{unit}]', height, None),
+        ('share of pixels with depth', figures.known, (0.0, 1.0)),
+        ('mean confidence', figures.confidence, (0.0, 1.0))]
     return '\n'.join([
         '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8">',
         f'<title>{escape(title)}</title><style>{STYLE}</style></head><body>',
@@ -93,8 +95,9 @@ def page(title: str, facts: Sequence[tuple[str, str]], notes: Sequence[str],
         '(blue), grey where unknown.</p>',
         '<div class="strip">', *(_strip(*each, int(trajectory.stamp_ns[0]))
                                  for each in figures.strips), '</div>',
-        '<h2>Over time</h2>', *(_chart(name, seconds, np.asarray(values, float))
-                                for name, values in charts),
+        '<h2>Over time</h2>', *(
+            _chart(name, seconds, np.asarray(values, float), ends)
+            for name, values, ends in charts),
         '</body></html>', ''])
 
 
@@ -120,14 +123,12 @@ def _strip(stamp_ns: int, image: Image, depth: Image, start_ns: int) -> str:
             f'{(stamp_ns - start_ns) / 1e9:.2f} s</figcaption></figure>')
 
 
-def _chart(name: str, seconds: NDArray[np.float64], values: NDArray[np.float64]) -> str:
+def _chart(name: str, seconds: NDArray[np.float64], values: NDArray[np.float64],
+           ends: tuple[float, float] | None) -> str:
     """Return a line chart as SVG; gaps where a value is not finite."""
     width, height = CHART_PX
     left, bottom, top = 48, 22, 20
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    if high - low < 1e-3 * max(abs(high), 1e-3):   # a flat line in the middle
-        low, high = low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0)
+    low, high = ends or _ends(values)
     x = left + (width - left - 8) * seconds / max(float(seconds[-1]), 1e-9)
     y = height - bottom - (height - bottom - top) * (values - low) / (high - low)
     lines, open_line = [], False
@@ -145,3 +146,11 @@ def _chart(name: str, seconds: NDArray[np.float64], values: NDArray[np.float64])
         f'<text x="{left}" y="{height - 6}">0 s</text>'
         f'<text x="{width - 8}" y="{height - 6}" text-anchor="end">{seconds[-1]:.1f} s</text>'
         f'<path d="{"".join(lines)}" fill="none" stroke="#c60" stroke-width="1.5"/></svg>')
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the range of what is finite, with room around a flat line."""
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    room = 0.5 if high - low < 1e-3 * max(abs(high), 1e-3) else 0.0
+    return low - room, high + room
