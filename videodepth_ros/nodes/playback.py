@@ -7,6 +7,7 @@ import importlib
 import threading
 import time
 from collections.abc import Callable
+from itertools import chain
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -88,22 +89,26 @@ class Playback:
     def _play(self, playlist: Playlist) -> None:
         self._outputs.open(playlist)
         self.begin_ns, self.end_ns = playlist.begin_ns, playlist.end_ns
-        self._start(playlist.begin_ns, self.parameters.play_delay_s)
-        while True:
-            self._outputs.static.publish(playlist.static_transforms())
-            clouds = CloudMaker(playlist)
-            for entry in playlist.entries():
-                if not self._until(entry.due_ns):
-                    return
-                self._outputs.send(entry)
-                if clouds.add(entry) and self._outputs.points.get_subscription_count() > 0:
-                    self._outputs.send_cloud(clouds, self.parameters)
-            if not (self._until(playlist.end_ns) and self.parameters.loop):
-                return
+        static = playlist.static_transforms()
+        while self._round(playlist, static) and self.parameters.loop:
             self.rounds += 1
-            self._start(playlist.begin_ns)
 
-    def _start(self, data_ns: int, delay_s: float = 0.0) -> None:
+    def _round(self, playlist: Playlist, static: bytes) -> bool:
+        """Play everything once; False if the playback is to end."""
+        entries = playlist.entries()
+        first = next(entries)   # what it takes to find it passes before time begins
+        self._start(playlist.begin_ns, 0.0 if self.rounds else self.parameters.play_delay_s)
+        self._outputs.static.publish(static)
+        clouds = CloudMaker(playlist)
+        for entry in chain([first], entries):
+            if not self._until(entry.due_ns):
+                return False
+            self._outputs.send(entry)
+            if clouds.add(entry) and self._outputs.points.get_subscription_count() > 0:
+                self._outputs.send_cloud(clouds, self.parameters)
+        return self._until(playlist.end_ns)
+
+    def _start(self, data_ns: int, delay_s: float) -> None:
         """Set the time; what follows is due ``delay_s`` later than it would be."""
         self.now_ns = data_ns
         self._pacer.start(data_ns, time.monotonic() + delay_s, self.parameters.rate)
