@@ -15,6 +15,8 @@ State = NewType('State', object)
 """The recurrent state of one stream, opaque: an array of the engine's own device.
 
 A step never writes into the state that it is given, so a caller may keep an old one and go back.
+Engines whose state lies on a device are the exception: they name it, keep only the newest, and
+refuse the name of an older one with an InputError.
 """
 
 
@@ -49,13 +51,23 @@ class EngineSpec:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the image goes in as the camera's bytes, (H, W, 3) uint8."""
+        return bool(self.inputs) and self.inputs[0].dtype == 'uint8'
 
-def check_image(image: NDArray[np.float32], spec: EngineSpec) -> None:
-    """Raise InputError unless ``image`` is (3, height, width) float32 at the size of ``spec``."""
-    wanted = (3, spec.height, spec.width)
-    if image.shape != wanted or image.dtype != np.float32:
-        raise InputError(f'the engine takes a float32 image of {wanted}, not {image.dtype} of '
-                         f'{image.shape}; make it with preprocess.network_input')
+
+def check_image(image: NDArray[Any], spec: EngineSpec) -> None:
+    """Raise InputError unless the image is what the first input of ``spec`` takes.
+
+    That is (3, height, width) float32, or for a fused step the camera's (H, W, 3) uint8.
+    """
+    taken = spec.inputs[0]
+    wanted = taken.shape if spec.takes_bytes else taken.shape[1:]
+    if image.shape != wanted or image.dtype != taken.dtype:
+        make = 'sized_image' if spec.takes_bytes else 'network_input'
+        raise InputError(f'the engine takes a {taken.dtype} image of {wanted}, not {image.dtype} '
+                         f'of {image.shape}; make it with preprocess.{make}')
 
 
 class Engine(Protocol):
@@ -68,10 +80,11 @@ class Engine(Protocol):
     def zero_state(self) -> State:
         """Return the state before the first frame: all zero, which is also what a reset is."""
 
-    def step(self, image: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+    def step(self, image: NDArray[Any], state: State) -> tuple[NDArray[np.float32], State]:
         """Compute one frame.
 
-        image    (3, H, W) float32, normalised network input at the size of ``spec``
+        image    (3, H, W) float32, normalised network input at the size of ``spec``; where
+                 ``spec.takes_bytes``, (H, W, 3) uint8 of the shape of its first input
         state    what the last step returned, or ``zero_state()``
         returns  inverse depth (H, W) float32, >= 0, higher is nearer, 0 is infinitely far, in the
                  unit that the catalogue states for the model; and the state after this frame

@@ -68,14 +68,21 @@ def network_input(image: NDArray[np.uint8], width: int, height: int) -> NDArray[
 
     Resizes in uint8: the official path's float64 takes tens of times as long.
     """
-    _check_image(image)
-    if image.shape[:2] != (height, width):
-        image = _resized(image, width, height)
+    image = sized_image(image, width, height)
     planes = np.empty((3, height, width), np.float32)
     for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
         np.multiply(image[..., channel], np.float32(1 / (255 * std)), out=planes[channel])
         planes[channel] -= np.float32(mean / std)
     return planes
+
+
+def sized_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Return a camera image (H, W, 3) uint8 at the size (height, width, 3).
+
+    raises  InputError where the image is not such an array
+    """
+    _check_image(image)
+    return image if image.shape[:2] == (height, width) else _resized(image, width, height)
 
 
 def _resized(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

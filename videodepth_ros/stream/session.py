@@ -21,7 +21,7 @@ from videodepth_ros.engines.engine import Engine, EngineSpec, State
 from videodepth_ros.errors import InputError
 from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
-from videodepth_ros.models.preprocess import budget_size, network_input
+from videodepth_ros.models.preprocess import budget_size, network_input, sized_image
 from videodepth_ros.stream.scale import Anchor, Scale, scale_of
 from videodepth_ros.stream.upsample import confidence, relief, upsample
 
@@ -124,7 +124,8 @@ class DepthSession:
         """
         self._refuse_repeated(frame)
         engine = self.open(*frame.size)
-        image = network_input(frame.image, engine.spec.width, engine.spec.height)
+        make_input = sized_image if engine.spec.takes_bytes else network_input
+        image = make_input(frame.image, engine.spec.width, engine.spec.height)
         reset = self._reset_before(frame)
         if reset and self._anchor:
             self._anchor.restart()
