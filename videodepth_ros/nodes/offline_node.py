@@ -295,7 +295,7 @@ class OfflineNode(Node):
         if playback is not None:
             status.playback = playback.state
             status.position_s = (playback.now_ns - playback.begin_ns) * 1e-9
-            status.duration_s = (playback.end_ns - playback.begin_ns) * 1e-9
+            status.duration_s = playback.length_ns * 1e-9
             status.late_s, status.rounds = playback.late_s, playback.rounds
         return status
 

@@ -60,6 +60,11 @@ class Playback:
         return str(OfflineStatus.PAUSED if self._paused else OfflineStatus.PLAYING)
 
     @property
+    def length_ns(self) -> int:
+        """Time from the first to the last result."""
+        return self.end_ns - self.begin_ns
+
+    @property
     def late_s(self) -> float:
         """Seconds by which it is behind what was asked for, in all."""
         return self._pacer.late_s
@@ -90,7 +95,7 @@ class Playback:
         self._outputs.open(playlist)
         self.begin_ns, self.end_ns = playlist.begin_ns, playlist.end_ns
         static = playlist.static_transforms()
-        while self._round(playlist, static) and self.parameters.loop:
+        while self._round(playlist, static) and self.parameters.loop and self.length_ns > 0:
             self.rounds += 1
 
     def _round(self, playlist: Playlist, static: bytes) -> bool:
