@@ -30,7 +30,7 @@ def quick(request, report, cancelled, announce):
         report(Progress(f'stage {k}', fraction, None if k == 0 else 3.0 - k, preview))
     write_results(request.output, FRAMES)
     note(request, repr(request.settings))
-    return Done(FRAMES, 1.5, 'prior', 2.5, (str(request.output),), 'its last bytes')
+    return Done(FRAMES, 1.5, 'prior', 2.5, (str(request.output),), ('lost: its last bytes',))
 
 
 def patient(request, report, cancelled, announce):

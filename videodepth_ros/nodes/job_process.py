@@ -35,14 +35,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Done:
-    """What the job has made; path_length_m is None where there are no poses."""
+    """What the job has made.
+
+    path_length_m  of the camera, in metres as far as scale_source gives them
+    remarks        what was lost of the recording, and what to know of the results
+    """
 
     frames: int
     seconds: float
     scale_source: str
-    path_length_m: float | None
+    path_length_m: float
     outputs: tuple[str, ...]
-    lost: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,9 @@ def refine(request: Request, report: Callable[[Progress], None], cancelled: Call
     """Run the offline job; the only place here that loads its networks and solvers."""
     from videodepth_ros.offline.job import refine_bag
     facts = refine_bag(request.bag, request.output, request.settings, report, cancelled, announce)
+    lost = (f'lost: {facts.lost}',) if facts.lost else ()
     return Done(facts.frames, facts.seconds, facts.scale_source, facts.path_length_m,
-                facts.outputs, facts.lost)
+                facts.outputs, (*lost, *facts.notes))
 
 
 class JobProcess:

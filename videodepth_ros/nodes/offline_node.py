@@ -178,19 +178,17 @@ class OfflineNode(Node):
         return Refine.Result(message=end.message)
 
     def _finish(self, handle: ServerGoalHandle, request: Request, done: Done) -> Refine.Result:
-        message = f'{done.frames} frames refined in {done.seconds:.1f} s'
-        if done.lost:
-            message += f'; of the recording was lost: {done.lost}'
+        message = '; '.join([f'{done.frames} frames refined in {done.seconds:.1f} s',
+                             *done.remarks])
         self.get_logger().info(f'{message}; written: {", ".join(done.outputs)}')
         self._status.job, self._status.stage = OfflineStatus.DONE, ''
         self._status.fraction, self._status.seconds_left = 1.0, 0.0
         handle.succeed()
         if handle.request.play:
             self._play()
-        length_m = math.nan if done.path_length_m is None else done.path_length_m
         return Refine.Result(success=True, message=message, outputs=list(done.outputs),
                              frames=done.frames, seconds=done.seconds,
-                             scale_source=done.scale_source, path_length_m=length_m)
+                             scale_source=done.scale_source, path_length_m=done.path_length_m)
 
     def _watch(self) -> None:
         """Hear what the job has told, and tell it what is wanted."""
