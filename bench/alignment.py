@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.room import CAMERA, Room, pair, rounds
-from videodepth_ros.evaluation.trajectory import Trajectory, evaluate_trajectory
+from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.offline.alignment import Settings, align
 from videodepth_ros.offline.hierarchy import HierarchySettings, refine
@@ -78,7 +78,7 @@ class Golden:
         return evaluate_trajectory(
             Trajectory(stamps, T_world_cam),
             Trajectory(stamps, self.arrays['poses_gt'].astype(np.float64)),
-            with_scale=True).ate_rmse_m
+            PoseFit.SIM3).ate_rmse_m
 
     def abs_rel(self, depth: np.ndarray) -> float:
         """After one scale, the ratio of the medians, as the stored figures are."""

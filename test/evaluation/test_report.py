@@ -15,7 +15,7 @@ def evaluation() -> Evaluation:
     poses = np.stack([np.eye(4)] * 3)
     poses[:, 0, 3] = [0, 1, 2]
     trajectory = Trajectory(np.arange(3), poses)
-    return Evaluation(depth, evaluate_trajectory(trajectory, trajectory, with_scale=False))
+    return Evaluation(depth, evaluate_trajectory(trajectory, trajectory))
 
 
 def test_json_carries_the_promised_keys():

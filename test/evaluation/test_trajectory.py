@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videodepth_ros.errors import InputError
-from videodepth_ros.evaluation.trajectory import Trajectory, associate, evaluate_trajectory
+from videodepth_ros.evaluation.trajectory import (
+    Delta,
+    PoseFit,
+    Trajectory,
+    associate,
+    evaluate_trajectory,
+)
 
 SEEDS = st.integers(0, 2 ** 32 - 1)
 FAST = settings(max_examples=50, deadline=None)
@@ -37,8 +43,7 @@ def random_walk(seed: int, count: int = 20) -> Trajectory:
 def test_another_map_frame_is_no_error(seed):
     truth = random_walk(seed)
     moved = random_pose(np.random.default_rng(seed + 1))
-    report = evaluate_trajectory(Trajectory(truth.stamp_ns, moved @ truth.T_map_cam), truth,
-                                 with_scale=False)
+    report = evaluate_trajectory(Trajectory(truth.stamp_ns, moved @ truth.T_map_cam), truth)
     assert report.ate_rmse_m < 1e-8
     assert report.rpe_trans_m < 1e-8
     assert report.rpe_rot_deg < 1e-6
@@ -52,12 +57,12 @@ def test_scale_is_an_error_unless_it_is_fitted(seed, scale):
     poses = truth.T_map_cam.copy()
     poses[:, :3, 3] *= scale
     predicted = Trajectory(truth.stamp_ns, poses)
-    fitted = evaluate_trajectory(predicted, truth, with_scale=True)
+    fitted = evaluate_trajectory(predicted, truth, PoseFit.SIM3)
     assert fitted.scale == pytest.approx(1 / scale)
     assert fitted.ate_rmse_m < 1e-8
     assert fitted.rpe_trans_m < 1e-8
     if abs(scale - 1) > 0.05:
-        assert evaluate_trajectory(predicted, truth, with_scale=False).ate_rmse_m > 0.01
+        assert evaluate_trajectory(predicted, truth).ate_rmse_m > 0.01
 
 
 def test_errors_by_hand():
@@ -66,7 +71,7 @@ def test_errors_by_hand():
     truth = Trajectory(np.array([0, 10, 20]), poses)
     wrong = poses.copy()
     wrong[1:, :3, :3] = rotation(np.array([0.0, 0.0, np.radians(3.0)]))
-    report = evaluate_trajectory(Trajectory(truth.stamp_ns, wrong), truth, with_scale=False)
+    report = evaluate_trajectory(Trajectory(truth.stamp_ns, wrong), truth)
     # The first step turns 3 degrees too much; the second is turned by 3 degrees as a whole.
     assert report.rpe_rot_deg == pytest.approx(np.sqrt(3.0 ** 2 / 2))
     assert report.rpe_trans_m == pytest.approx(2 * np.sin(np.radians(1.5)) / np.sqrt(2))
@@ -80,8 +85,7 @@ def test_ate_by_hand():
     truth_poses[:, :3, 3], poses[:, :3, 3] = square, square
     poses[:, 2, 3] = [0.1, -0.1, 0.1, -0.1]   # no rigid motion undoes a twist
     stamps = np.arange(4)
-    report = evaluate_trajectory(Trajectory(stamps, poses), Trajectory(stamps, truth_poses),
-                                 with_scale=False)
+    report = evaluate_trajectory(Trajectory(stamps, poses), Trajectory(stamps, truth_poses))
     assert report.ate_rmse_m == pytest.approx(0.1)
 
 
@@ -97,4 +101,137 @@ def test_no_common_stamps_is_an_error_with_both_spans():
     truth = random_walk(0)
     later = Trajectory(truth.stamp_ns + 10 ** 12, truth.T_map_cam)
     with pytest.raises(InputError, match=r'0 of 20 .* \(1000.000 s to 1001.900 s against 0.000 s'):
-        evaluate_trajectory(later, truth, with_scale=False)
+        evaluate_trajectory(later, truth)
+
+
+def plain_relative_error(predicted, truth, pairs):
+    """Return translation and rotation RMSE as Sturm et al. write it, pose by pose."""
+    squares, angles = [], []
+    for i, j in pairs:
+        error = np.linalg.inv(np.linalg.inv(truth[i]) @ truth[j]) @ (
+            np.linalg.inv(predicted[i]) @ predicted[j])
+        squares.append(error[:3, 3] @ error[:3, 3])
+        angles.append(np.arccos(np.clip((np.trace(error[:3, :3]) - 1) / 2, -1, 1)) ** 2)
+    return np.sqrt(np.mean(squares)), np.degrees(np.sqrt(np.mean(angles)))
+
+
+def plain_horn(model, data, with_scale):
+    """Return aligned positions: Horn's method by the outer products of centred points."""
+    W = np.zeros((3, 3))
+    centred, target = model - model.mean(axis=0), data - data.mean(axis=0)
+    for one, other in zip(centred, target, strict=True):
+        W += np.outer(one, other)
+    U, _, Vh = np.linalg.svd(W.T)
+    S = np.eye(3)
+    if np.linalg.det(U) * np.linalg.det(Vh) < 0:
+        S[2, 2] = -1
+    R = U @ S @ Vh
+    scale = 1.0
+    if with_scale:
+        dots = sum(other @ (R @ one) for one, other in zip(centred, target, strict=True))
+        scale = dots / sum(one @ one for one in centred)
+    return scale * centred @ R.T + data.mean(axis=0), scale
+
+
+@FAST
+@given(SEEDS, st.booleans(), st.integers(1, 7))
+def test_it_agrees_with_a_plain_version_of_the_published_definitions(seed, with_scale, frames):
+    truth = random_walk(seed)
+    noise = np.random.default_rng(seed + 1)
+    poses = 1.7 * truth.T_map_cam
+    poses[:, :3, :3] = [T[:3, :3] @ rotation(0.1 * noise.normal(size=3)) for T in truth.T_map_cam]
+    poses[:, :3, 3] += noise.normal(size=(20, 3))
+    poses[:, 3] = 0, 0, 0, 1
+    poses = random_pose(noise) @ poses
+    predicted = Trajectory(truth.stamp_ns, poses)
+    report = evaluate_trajectory(predicted, truth,
+                                 PoseFit.SIM3 if with_scale else PoseFit.SE3, Delta(frames))
+    aligned, scale = plain_horn(poses[:, :3, 3], truth.positions_m, with_scale)
+    off = np.linalg.norm(aligned - truth.positions_m, axis=1)
+    assert report.scale == pytest.approx(scale)
+    assert report.ate_rmse_m == pytest.approx(np.sqrt(np.mean(off ** 2)))
+    assert report.ate_max_m == pytest.approx(off.max())
+    scaled = poses.copy()
+    scaled[:, :3, 3] *= scale
+    translation, angle = plain_relative_error(
+        scaled, truth.T_map_cam, [(i, i + frames) for i in range(20 - frames)])
+    assert report.rpe_trans_m == pytest.approx(translation)
+    assert report.rpe_rot_deg == pytest.approx(angle, rel=1e-6)
+
+
+@FAST
+@given(SEEDS)
+def test_the_nearest_pose_in_time_ends_a_motion_of_so_many_seconds(seed):
+    rng = np.random.default_rng(seed)
+    walk = random_walk(seed)
+    truth = Trajectory(np.cumsum(rng.integers(10, 10 ** 9, 20)), walk.T_map_cam)
+    predicted = Trajectory(truth.stamp_ns, random_walk(seed + 1).T_map_cam)
+    report = evaluate_trajectory(predicted, truth, delta=Delta(seconds=1.5))
+    ends = truth.stamp_ns + 1_500_000_000
+    pairs = [(i, int(np.argmin(np.abs(truth.stamp_ns - ends[i])))) for i in range(20)
+             if ends[i] <= truth.stamp_ns[-1]]
+    pairs = [(i, j) for i, j in pairs if j > i]
+    expected = plain_relative_error(predicted.T_map_cam, truth.T_map_cam, pairs)
+    assert (report.rpe_trans_m, report.rpe_rot_deg) == pytest.approx(expected, rel=1e-6)
+    assert report.rpe_delta == '1.5 s'
+
+
+@FAST
+@given(SEEDS, st.floats(0.1, 10.0))
+def test_a_scale_alone_leaves_a_turned_path_wrong(seed, scale):
+    truth = random_walk(seed)
+    poses = truth.T_map_cam.copy()
+    poses[:, :3, 3] *= scale
+    elsewhere = random_pose(np.random.default_rng(seed + 1)) @ poses
+    report = evaluate_trajectory(Trajectory(truth.stamp_ns, elsewhere), truth, PoseFit.SCALE)
+    assert report.scale == pytest.approx(1 / scale)
+    assert report.ate_rmse_m < 1e-8
+    poses[0, :3, :3] = poses[0, :3, :3] @ rotation(np.array([0, 0.3, 0]))   # heading at the start
+    report = evaluate_trajectory(Trajectory(truth.stamp_ns, poses), truth, PoseFit.SCALE)
+    first = truth.T_map_cam[0]
+    x = (poses[:, :3, 3] - poses[0, :3, 3]) @ poses[0, :3, :3]
+    y = (truth.positions_m - first[:3, 3]) @ first[:3, :3]
+    s = (x * y).sum() / (x * x).sum()
+    assert report.scale == pytest.approx(s if s > 0 else 1.0)
+    used = report.scale
+    assert report.ate_rmse_m == pytest.approx(
+        np.sqrt(np.mean(np.sum((used * x - y) ** 2, axis=1))))
+
+
+@pytest.mark.parametrize('fit', list(PoseFit))
+def test_one_pose_tells_nothing_and_says_so(fit):
+    truth = random_walk(3, count=5)
+    report = evaluate_trajectory(truth.at(np.array([2])), truth, fit)
+    assert report.frames == 1
+    assert np.isnan([report.ate_rmse_m, report.rpe_trans_m, report.rpe_rot_deg]).all()
+
+
+@pytest.mark.parametrize('fit', list(PoseFit))
+@pytest.mark.parametrize('still', ['truth', 'prediction', 'both'])
+def test_a_static_camera(fit, still):
+    walk, rest = random_walk(1), random_walk(2)
+    rest.T_map_cam[:] = rest.T_map_cam[0]
+    report = evaluate_trajectory(walk if still == 'truth' else rest,
+                                 walk if still == 'prediction' else rest, fit)
+    assert report.scale == 1.0
+    assert np.isfinite([report.ate_rmse_m, report.rpe_trans_m, report.rpe_rot_deg]).all()
+    assert (report.ate_rmse_m < 1e-9) == (still == 'both')
+
+
+def test_poses_with_nan_are_left_out():
+    truth = random_walk(4)
+    poses = truth.T_map_cam.copy()
+    poses[3:5] = np.nan
+    report = evaluate_trajectory(Trajectory(truth.stamp_ns, poses), truth)
+    assert (report.frames, report.left_out) == (18, 2)
+    assert report.ate_rmse_m < 1e-9
+    with pytest.raises(InputError, match='0 of 20'):
+        evaluate_trajectory(Trajectory(truth.stamp_ns, poses * np.nan), truth)
+
+
+def test_a_delta_longer_than_the_sequence_has_no_relative_error():
+    truth = random_walk(5, count=4)
+    for delta in (Delta(4), Delta(40), Delta(seconds=60.0)):
+        report = evaluate_trajectory(truth, truth, delta=delta)
+        assert np.isnan(report.rpe_trans_m)
+        assert report.ate_rmse_m < 1e-9

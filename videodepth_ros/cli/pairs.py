@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth and poses of two bags, matched by the stamps of their headers."""
+"""Depth of two bags, matched by the stamps of their headers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from videodepth_ros.bags.camera_topics import IMAGE, find_topic
+from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, find_topic
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.evaluation.depth import DepthPair
-from videodepth_ros.evaluation.trajectory import MAX_OFFSET_NS, Trajectory
+from videodepth_ros.evaluation.trajectory import MAX_OFFSET_NS
 from videodepth_ros.messages.image import decode_depth
-from videodepth_ros.messages.transforms import matrix_from_pose, stamp_ns
+from videodepth_ros.messages.transforms import stamp_ns
 
 PREDICTED_DEPTH = 'videodepth/depth/image'
-PREDICTED_PATH = 'videodepth/path'
 TRUE_DEPTH = 'ground_truth/depth/image'
-TRUE_POSE = 'ground_truth/pose'
+COMPRESSED_DEPTH = '/compressedDepth'
 
 
 def present_topic(bag: BagReader, name: str) -> str | None:
@@ -34,7 +32,9 @@ def depth_topic(bag: BagReader, name: str | None, default: str) -> str | None:
 
     raises  ConfigError if the bag has no images on the topic that the user names
     """
-    return find_topic(bag.topics, name, (IMAGE,)).name if name else present_topic(bag, default)
+    if name:
+        return find_topic(bag.topics, name, (IMAGE, COMPRESSED)).name
+    return present_topic(bag, default) or present_topic(bag, default + COMPRESSED_DEPTH)
 
 
 @dataclass(frozen=True)
@@ -83,22 +83,3 @@ def _forwards(bag: BagReader, topic: str) -> Iterator[Any]:
         if now_ns > latest_ns:
             latest_ns = now_ns
             yield message
-
-
-def read_path(bag: BagReader, topic: str) -> Trajectory:
-    """Return the last nav_msgs/Path of a topic, which holds all poses that those before held."""
-    poses: list[Any] = []
-    for _, _, message in bag.messages([topic]):
-        poses = message.poses
-    return _trajectory(poses)
-
-
-def read_poses(bag: BagReader, topic: str) -> Trajectory:
-    """Return the geometry_msgs/PoseStamped of a topic as a trajectory."""
-    return _trajectory(list(_forwards(bag, topic)))
-
-
-def _trajectory(poses: list[Any]) -> Trajectory:
-    stamps = np.array([stamp_ns(pose.header.stamp) for pose in poses], np.int64)
-    matrices = [matrix_from_pose(pose.pose) for pose in poses]
-    return Trajectory(stamps, np.stack(matrices) if matrices else np.empty((0, 4, 4)))

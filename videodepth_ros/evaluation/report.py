@@ -78,7 +78,12 @@ def _number(value: float) -> str:
 
 
 def _trajectory_lines(report: TrajectoryReport) -> Iterable[str]:
-    yield (f'trajectory: {report.frames} poses, path {report.path_length_m:.3f} m, '
-           f'scale {report.scale:.4g}')
-    yield (f'ATE rmse {report.ate_rmse_m:.4f} m   RPE {report.rpe_trans_m:.4f} m, '
-           f'{report.rpe_rot_deg:.3f} deg a step')
+    yield (f'trajectory: {report.frames} poses ({report.left_out} without truth), '
+           f'path {report.path_length_m:.3f} m, alignment {report.alignment.value} '
+           f'(scale {report.scale:.4g})')
+    if report.frames < 2:
+        yield 'a single pose has no error: poses are compared after alignment'
+        return
+    yield (f'ATE rmse {report.ate_rmse_m:.4f} m, max {report.ate_max_m:.4f} m   '
+           f'RPE over {report.rpe_delta}: {_number(report.rpe_trans_m)} m, '
+           f'{_number(report.rpe_rot_deg)} deg')

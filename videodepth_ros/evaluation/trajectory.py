@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of a camera trajectory against truth: ATE and RPE of Sturm et al. (IROS 2012).
 
-The two trajectories start in different map frames, so one similarity is fitted between them first:
-rigid, or with a scale where the prediction has no metres.
+The two trajectories start in different map frames, so one transform is fitted between them first:
+rigid, or with a scale where the prediction has no metres. A scale alone, about a common first
+pose, leaves in the error what a fitted rotation would hide: drift of the heading.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +45,50 @@ class Trajectory:
         return Trajectory(self.stamp_ns[indices], self.T_map_cam[indices])
 
 
+class PoseFit(str, Enum):
+    """What is fitted to the truth before errors are taken."""
+
+    SE3 = 'se3'       # rotation and translation (Horn), as the TUM RGB-D benchmark does it
+    SIM3 = 'sim3'     # and a scale (Umeyama, PAMI 1991)
+    SCALE = 'scale'   # a scale by least squares, first poses made to coincide
+
+
+@dataclass(frozen=True)
+class Delta:
+    """Which poses the relative error compares: so many frames apart, or so many seconds.
+
+    seconds  None: frames count
+    """
+
+    frames: int = 1
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        return f'{self.frames} frames' if self.seconds is None else f'{self.seconds:g} s'
+
+
+EACH_FRAME = Delta()
+
+
 @dataclass(frozen=True)
 class TrajectoryReport:
-    """Errors of the poses that have a true pose of the same time.
+    """Errors of the poses that have a true pose of the same time; NaN where there are too few.
 
+    frames          poses compared; ``left_out`` predicted ones have no true pose of their time
     scale           by which the predicted translations were multiplied; 1 where none was fitted
-    ate_rmse_m      root mean square distance of the camera centres after alignment
-    rpe_trans_m, rpe_rot_deg   root mean square error of the motion from one pose to the next
+    ate_rmse_m      root mean square distance of the camera centres after alignment, ``ate_max_m``
+                    the greatest
+    rpe_trans_m, rpe_rot_deg   root mean square error of the motion over ``rpe_delta``
     path_length_m   length of the true path
     """
 
     frames: int
+    left_out: int
+    alignment: PoseFit
     scale: float
     ate_rmse_m: float
+    ate_max_m: float
+    rpe_delta: str
     rpe_trans_m: float
     rpe_rot_deg: float
     path_length_m: float
@@ -82,50 +115,112 @@ def associate(first_ns: Stamps, second_ns: Stamps, max_offset_ns: int = MAX_OFFS
     return kept, nearest[kept]
 
 
-def evaluate_trajectory(predicted: Trajectory, truth: Trajectory, *, with_scale: bool,
+def evaluate_trajectory(predicted: Trajectory, truth: Trajectory,
+                        alignment: PoseFit = PoseFit.SE3, delta: Delta = EACH_FRAME,
                         max_offset_ns: int = MAX_OFFSET_NS) -> TrajectoryReport:
     """Compare a trajectory with the truth at the stamps that both have.
 
-    with_scale   fit a scale too, for predictions without metres
-    raises       InputError if fewer than two stamps agree
+    Poses with NaN count as not there. One common pose is no error and tells nothing: NaN.
+    raises  InputError if no stamps agree
     """
+    predicted, count = _known(predicted), len(predicted.stamp_ns)
+    truth = _known(truth)
     indices, true_indices = associate(predicted.stamp_ns, truth.stamp_ns, max_offset_ns)
-    if len(indices) < 2:
-        raise InputError(f'{len(indices)} of {len(predicted.stamp_ns)} predicted poses have a '
+    if not len(indices):
+        raise InputError(f'0 of {count} predicted poses have a '
                          f'true pose within {max_offset_ns / 1e6:g} ms '
                          f'({_span(predicted)} against {_span(truth)}); '
                          'the stamps must be those of the images')
     predicted, truth = predicted.at(indices), truth.at(true_indices)
-    fit = sim3.fit(predicted.positions_m.T, truth.positions_m.T, with_scale=with_scale)
-    scale = float(fit.scale)
-    distance = np.linalg.norm(fit.apply(predicted.positions_m.T) - truth.positions_m.T, axis=0)
-    translation, rotation = _relative_errors(predicted, truth, scale)
+    scale, distance = _aligned_distances(predicted, truth, alignment)
+    translation, rotation = _relative_errors(predicted, truth, scale, delta)
     steps = np.linalg.norm(np.diff(truth.positions_m, axis=0), axis=1)
-    return TrajectoryReport(len(indices), scale, _rms(distance), _rms(translation),
-                            float(np.degrees(_rms(rotation))), float(steps.sum()))
+    return TrajectoryReport(
+        frames=len(indices), left_out=count - len(indices), alignment=alignment, scale=scale,
+        ate_rmse_m=_rms(distance), ate_max_m=float(distance.max()) if len(distance) else np.nan,
+        rpe_delta=str(delta), rpe_trans_m=_rms(translation),
+        rpe_rot_deg=float(np.degrees(_rms(rotation))), path_length_m=float(steps.sum()))
 
 
-def _relative_errors(predicted: Trajectory, truth: Trajectory, scale: float
+def _known(trajectory: Trajectory) -> Trajectory:
+    """Return the poses without NaN."""
+    return trajectory.at(np.flatnonzero(np.isfinite(trajectory.T_map_cam).all(axis=(1, 2))))
+
+
+def _aligned_distances(predicted: Trajectory, truth: Trajectory, alignment: PoseFit
+                       ) -> tuple[float, Array]:
+    """Return the fitted scale, and the distances (N,) of the centres; none of a single pose.
+
+    The scale alone: poses relative to the first, then s = sum(x . y) / sum(x . x), as odometry is
+    judged by where pose and heading at the start are given (Zhou et al., CVPR 2017).
+    """
+    if len(predicted.stamp_ns) < 2:
+        return 1.0, np.empty(0)
+    if alignment is PoseFit.SCALE:
+        x, y = _from_first(predicted), _from_first(truth)
+        dot, square = float((x * y).sum()), float((x * x).sum())
+        scale = dot / square if square > 0 and dot > 0 else 1.0
+        return scale, np.linalg.norm(scale * x - y, axis=1)
+    has_scale = alignment is PoseFit.SIM3 and _moves(predicted) and _moves(truth)
+    fit = sim3.fit(predicted.positions_m.T, truth.positions_m.T, with_scale=has_scale)
+    aligned = fit.apply(predicted.positions_m.T)
+    return float(fit.scale), np.linalg.norm(aligned - truth.positions_m.T, axis=0)
+
+
+def _moves(trajectory: Trajectory) -> bool:
+    """Return whether there is more motion than rounding: a camera that rests has no scale."""
+    positions = trajectory.positions_m
+    return bool(np.ptp(positions, axis=0).max() > 1e-9 * np.abs(positions).max())
+
+
+def _from_first(trajectory: Trajectory) -> Array:
+    """Return the camera centres in the frame of the first camera, (N, 3)."""
+    first = trajectory.T_map_cam[0]
+    return (trajectory.positions_m - first[:3, 3]) @ first[:3, :3]
+
+
+def _relative_errors(predicted: Trajectory, truth: Trajectory, scale: float, delta: Delta
                      ) -> tuple[Array, Array]:
-    """Return the error of each step from pose to pose: metres and radians, (N - 1,) each."""
+    """Return the error of each motion over ``delta``: metres and radians, (M,) each.
+
+    E_i = (Q_i^-1 Q_j)^-1 (P_i^-1 P_j), with true poses Q and predicted ones P.
+    """
+    i, j = _apart(truth.stamp_ns, delta)
     scaled = predicted.T_map_cam.copy()
     scaled[:, :3, 3] *= scale
-    error = np.linalg.inv(_steps(truth.T_map_cam)) @ _steps(scaled)
-    # The angle from sine and cosine: arccos of the trace alone loses small angles to rounding.
+    error = np.linalg.inv(_motions(truth.T_map_cam, i, j)) @ _motions(scaled, i, j)
+    # the angle from sine and cosine: arccos of the trace alone loses small angles to rounding
     r = error[:, :3, :3]
     sine = np.stack([r[:, 2, 1] - r[:, 1, 2], r[:, 0, 2] - r[:, 2, 0], r[:, 1, 0] - r[:, 0, 1]])
     angle = np.arctan2(np.linalg.norm(sine, axis=0), np.trace(r, axis1=1, axis2=2) - 1)
     return np.linalg.norm(error[:, :3, 3], axis=1), angle
 
 
-def _steps(T_map_cam: Array) -> Array:
-    """Return each pose in the frame of the pose before it, (N - 1, 4, 4)."""
-    steps: Array = np.linalg.inv(T_map_cam[:-1]) @ T_map_cam[1:]
-    return steps
+def _apart(stamp_ns: Stamps, delta: Delta) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return indices of poses that are ``delta`` apart, the nearest in time to so many seconds.
+
+    Motions that would end behind the last pose are none.
+    """
+    first = np.arange(len(stamp_ns))
+    if delta.seconds is None:
+        first = first[:max(len(first) - delta.frames, 0)]
+        return first, first + delta.frames
+    end_ns = stamp_ns + round(delta.seconds * 1e9)
+    first = first[end_ns <= stamp_ns[-1]]
+    right = np.searchsorted(stamp_ns, end_ns[first])
+    nearer_left = end_ns[first] - stamp_ns[right - 1] <= stamp_ns[right] - end_ns[first]
+    second = right - nearer_left
+    return first[second > first], second[second > first]
+
+
+def _motions(T_map_cam: Array, i: NDArray[np.intp], j: NDArray[np.intp]) -> Array:
+    """Return poses j in the frames of poses i, (M, 4, 4)."""
+    motions: Array = np.linalg.inv(T_map_cam[i]) @ T_map_cam[j]
+    return motions
 
 
 def _rms(values: Array) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+    return float(np.sqrt(np.mean(np.square(values)))) if len(values) else float('nan')
 
 
 def _span(trajectory: Trajectory) -> str:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videodepth_ros.errors import BagError, InputError
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.evaluation.tum import read_tum, write_tum
+from videodepth_ros.geometry.sim3 import rotation_from_vector
+
+
+def trajectory(stamps, seed=0):
+    rng = np.random.default_rng(seed)
+    T = np.tile(np.eye(4), (len(stamps), 1, 1))
+    T[:, :3, :3] = rotation_from_vector(rng.normal(size=(len(stamps), 3)))
+    T[:, :3, 3] = rng.normal(size=(len(stamps), 3)) * 100
+    return Trajectory(np.array(stamps, np.int64), T)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 2**31 * 10**9 - 1), min_size=1, max_size=9, unique=True))
+def test_what_is_written_is_read_with_stamps_exact_to_the_nanosecond(tmp_path_factory, stamps):
+    path = tmp_path_factory.mktemp('tum') / 'a.tum'
+    written = trajectory(sorted(stamps))
+    write_tum(path, written)
+    read = read_tum(path)
+    assert read.stamp_ns.tolist() == sorted(stamps)
+    np.testing.assert_allclose(read.T_map_cam, written.T_map_cam, atol=2e-7)
+
+
+def test_the_order_of_numbers_is_the_benchmarks(tmp_path):
+    half = np.sqrt(0.5)
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]], (1, 2, 3)   # 90 degrees about z
+    write_tum(tmp_path / 'a.tum', Trajectory(np.array([1_500_000_001]), T[None]))
+    words = (tmp_path / 'a.tum').read_text().split()
+    assert words[0] == '1.500000001'
+    assert [float(word) for word in words[1:]] == pytest.approx([1, 2, 3, 0, 0, half, half])
+
+
+def test_comments_commas_disorder_and_nan_of_other_tools_are_read(tmp_path):
+    (tmp_path / 'a.txt').write_text(
+        '# timestamp tx ty tz qx qy qz qw\n\n2.5,1,0,0,0,0,0,1\n1.25 0 0 0 0 0 0 2  # later\n'
+        '3e0 nan 0 0 0 0 0 1\n4 0 0 0 0 0 0 0\n2.5 9 9 9 0 0 0 1\n')
+    read = read_tum(tmp_path / 'a.txt')
+    assert read.stamp_ns.tolist() == [1_250_000_000, 2_500_000_000, 3_000_000_000, 4_000_000_000]
+    np.testing.assert_array_equal(read.T_map_cam[0], np.eye(4))
+    assert read.positions_m[1].tolist() == [1, 0, 0]
+    assert np.isnan(read.T_map_cam[2:]).all()
+
+
+@pytest.mark.parametrize(('line', 'said'), [
+    ('1.0 2 3', 'line 2 has 3 numbers; a pose has 8'), ('one 0 0 0 0 0 0 1', 'line 2 is no pose'),
+    ('nan 0 0 0 0 0 0 1', 'line 2 is no pose'), ('1 0 0 0 0 0 0 x', 'line 2 is no pose')])
+def test_a_line_that_is_no_pose_is_named(tmp_path, line, said):
+    (tmp_path / 'a.txt').write_text(f'1.0 0 0 0 0 0 0 1\n{line}\n')
+    with pytest.raises(InputError, match=said):
+        read_tum(tmp_path / 'a.txt')
+
+
+def test_an_empty_file_has_no_poses_and_a_missing_one_is_an_error(tmp_path):
+    (tmp_path / 'a.txt').write_text('')
+    assert len(read_tum(tmp_path / 'a.txt').stamp_ns) == 0
+    with pytest.raises(BagError, match='cannot be read'):
+        read_tum(tmp_path / 'b.txt')
+    with pytest.raises(BagError, match='cannot be written'):
+        write_tum(tmp_path / 'no' / 'b.txt', trajectory([1]))
