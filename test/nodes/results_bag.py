@@ -29,8 +29,9 @@ def pose(x: float) -> np.ndarray:
     return T
 
 
-def write_recording(path: Path, frames: int, clock_ns: int = 0) -> Path:
-    """Write a camera, its place on the robot, odometry and a bumper.
+def write_recording(path: Path, frames: int, clock_ns: int = 0,
+                    cameras: tuple[str, ...] = ('camera',)) -> Path:
+    """Write a camera or more, their place on the robot, odometry and a bumper.
 
     clock_ns  by how much the recorder's clock is ahead of the camera's
     """
@@ -49,7 +50,8 @@ def write_recording(path: Path, frames: int, clock_ns: int = 0) -> Path:
             for topic, message in (('image_raw', image), ('camera_info', info)):
                 set_stamp(message.header.stamp, stamp_of(k))
                 message.header.frame_id = 'optical'
-                bag.write(f'camera/{topic}', recorded_ns + LATENCY_NS, message)
+                for camera in cameras:
+                    bag.write(f'{camera}/{topic}', recorded_ns + LATENCY_NS, message)
     return path
 
 

@@ -10,7 +10,7 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.cloud import POINT
 from videodepth_ros.nodes.coloured import CloudMaker
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
-from videodepth_ros.nodes.playlist import Playlist
+from videodepth_ros.nodes.playlist import Playlist, Sources
 
 PARAMETERS = OfflineParameters(cloud_stride=2, cloud_max_range_m=5.0)
 
@@ -33,7 +33,7 @@ def make_results(tmp_path):
 
 
 def clouds_of(*given):
-    with Playlist(*given) as playlist:
+    with Playlist(Sources(*given)) as playlist:
         maker = CloudMaker(playlist)
         return [np.frombuffer(bytes(maker.cloud(PARAMETERS).data), POINT).reshape(12, 16)
                 for entry in playlist.entries() if maker.add(entry)]

@@ -170,6 +170,16 @@ def test_the_parameters_start_a_job_and_its_results_are_played(make_offline, bag
     assert status.position_s == pytest.approx(status.duration_s)
 
 
+def test_the_camera_that_was_refined_is_the_one_that_is_played(make_offline, tmp_path):
+    bag = write_recording(tmp_path / 'two', fake_jobs.FRAMES, cameras=('front', 'rear'))
+    rig = make_offline(fake_jobs.quick, play_delay_s=1.0, rate=10.0)
+    front, rear = rig.hear('/front/image_raw', Image), rig.hear('/rear/image_raw', Image)
+    assert rig.refine(bag=bag, image_topic='/rear/image_raw').result.success
+    rig.until(lambda: len(rear) == fake_jobs.FRAMES)
+    assert not front
+    assert rig.node.status().last_error == ''
+
+
 def test_results_that_are_there_are_only_played(make_offline, bag):
     write_results(bag.with_name('drive_refined'), fake_jobs.FRAMES)
     rig = make_offline(fake_jobs.broken, bag=str(bag), play_delay_s=0.0, rate=10.0)

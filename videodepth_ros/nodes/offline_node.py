@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import rclpy
@@ -41,11 +41,11 @@ from videodepth_ros.nodes.offline_parameters import (
     DECLARATIONS,
     OfflineParameters,
     offline_parameters,
-    output_of,
     request_from,
+    sources_from,
 )
 from videodepth_ros.nodes.playback import Playback
-from videodepth_ros.nodes.playlist import Playlist
+from videodepth_ros.nodes.playlist import Sources
 from videodepth_ros.nodes.transport import prepare_process
 from videodepth_ros.offline.progress import Progress
 
@@ -54,6 +54,15 @@ WATCH_PERIOD_S = 0.1
 
 PATIENCE_S = 10.0
 """How long a job that was cancelled may take to put its work down before it is killed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A goal that is being worked on; ``ended`` is done when the job has said its last word."""
+
+    handle: ServerGoalHandle
+    process: JobProcess
+    ended: Future
 
 
 class OfflineNode(Node):
@@ -66,9 +75,8 @@ class OfflineNode(Node):
         super().__init__('videodepth_offline', **node_arguments)
         self.parameters = OfflineParameters()
         self._job = job
-        self._process: JobProcess | None = None
-        self._handle: ServerGoalHandle | None = None
-        self._ended: Future | None = None    # done when the process has said its last word
+        self._work: Work | None = None
+        self._sources: Sources | None = None   # what was played last, or would be
         self._playback: Playback | None = None
         self._status = OfflineStatus(job=OfflineStatus.IDLE, playback=OfflineStatus.STOPPED,
                                      seconds_left=math.nan)
@@ -100,9 +108,9 @@ class OfflineNode(Node):
     def close(self) -> None:
         """End job and playback; the work of the job is kept, and the same goal goes on."""
         self._stop_playback()
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
+        if self._work is not None:
+            self._work.process.kill()
+            self._work = None
 
     def destroy_node(self) -> None:
         """Leave the graph."""
@@ -115,46 +123,41 @@ class OfflineNode(Node):
 
     def _begin(self) -> None:
         """Do what the parameters ask for, once: refine a recording, or play what is there."""
-        bag = self.parameters.bag
-        if not bag and not self.parameters.output:
+        if not self.parameters.bag and not self.parameters.output:
             self._beginning.cancel()
             return
-        output = output_of(Path(bag).expanduser().absolute(), self.parameters.output)
-        if output.exists():
-            self.get_logger().info(f'{output} is there already; remove it to refine the recording '
-                                   'again')
-            self._status.output = str(output)
-            self._status.bag = str(Path(bag).expanduser().absolute()) if bag else ''
+        sources = sources_from(self.parameters)
+        if sources.results.exists():
+            self.get_logger().info(f'{sources.results} is there already; remove it to refine the '
+                                   'recording again')
+            self._sources = sources
+            self._status.bag, self._status.output = str(sources.recording or ''), str(
+                sources.results)
             if self.parameters.play:
-                self._play()
-        elif not self._server_is_known():
+                self._play(sources)
+        elif not self._client.server_is_ready():
             return   # look again
         else:
             self._client.send_goal_async(Refine.Goal(play=self.parameters.play))
         self._beginning.cancel()
 
-    def _server_is_known(self) -> bool:
-        return bool(self._client.server_is_ready())
-
     async def _refine(self, handle: ServerGoalHandle) -> Refine.Result:
         """Serve one goal."""
         try:
-            if self._process is not None:
+            if self._work is not None:
                 raise ConfigError(f'{self._status.bag} is being refined, and one recording is at '
                                   'a time: wait for its end, or cancel it')
             request = request_from(handle.request, self.parameters)
         except VideoDepthError as error:
             return self._refuse(handle, str(error))
-        self._handle, self._ended = handle, Future()
-        self._process = JobProcess(self._job, request)
+        work = self._work = Work(handle, JobProcess(self._job, request), Future())
         self.get_logger().info(f'refining {request.bag} into {request.output}')
         self._status.job, self._status.stage = OfflineStatus.REFINING, 'start'
         self._status.bag, self._status.output = str(request.bag), str(request.output)
         self._status.fraction, self._status.seconds_left = 0.0, math.nan
-        last_word = await self._ended
-        if self._process is not None:   # the node has not been closed meanwhile
-            self._process.kill()
-        self._process = self._handle = self._ended = None
+        last_word = await work.ended
+        work.process.kill()
+        self._work = None
         if isinstance(last_word, Failed):
             return self._fail(handle, last_word)
         return self._finish(handle, request, last_word)
@@ -184,32 +187,35 @@ class OfflineNode(Node):
         self._status.job, self._status.stage = OfflineStatus.DONE, ''
         self._status.fraction, self._status.seconds_left = 1.0, 0.0
         handle.succeed()
+        settings = request.settings
+        self._sources = Sources(request.output, request.bag, settings.image_topic,
+                                settings.camera_info_topic)
         if handle.request.play:
-            self._play()
+            self._play(self._sources)
         return Refine.Result(success=True, message=message, outputs=list(done.outputs),
                              frames=done.frames, seconds=done.seconds,
                              scale_source=done.scale_source, path_length_m=done.path_length_m)
 
     def _watch(self) -> None:
         """Hear what the job has told, and tell it what is wanted."""
-        process, handle, ended = self._process, self._handle, self._ended
-        if process is None or handle is None or ended is None or ended.done():
+        work = self._work
+        if work is None or work.ended.done():
             return
-        if handle.is_cancel_requested:
+        if work.handle.is_cancel_requested:
             self._status.job = OfflineStatus.CANCELLING
-            process.cancel()
-            if process.since_cancelled_s > PATIENCE_S:
-                ended.set_result(Failed('the job was killed, for it did not end by itself; what '
-                                        'was done is kept, and the same goal goes on from there',
-                                        cancelled=True))
+            work.process.cancel()
+            if work.process.since_cancelled_s > PATIENCE_S:
+                work.ended.set_result(Failed(
+                    'the job was killed, for it did not end by itself; what was done is kept, and '
+                    'the same goal goes on from there', cancelled=True))
                 return
-        for news in process.news():
+        for news in work.process.news():
             if isinstance(news, Progress):
-                self._tell(handle, news)
+                self._tell(work.handle, news)
             elif isinstance(news, str):
                 self.get_logger().info(news)
             else:
-                ended.set_result(news)
+                work.ended.set_result(news)
 
     def _tell(self, handle: ServerGoalHandle, progress: Progress) -> None:
         status = self._status
@@ -226,17 +232,10 @@ class OfflineNode(Node):
 
     # The playback.
 
-    def _play(self) -> None:
-        """Play the last results from their beginning."""
+    def _play(self, sources: Sources) -> None:
+        """Play results from their beginning."""
         self._stop_playback()
-        wanted, status = self.parameters, self._status
-        recording = Path(status.bag) if status.bag else None
-
-        def open_playlist() -> Playlist:
-            return Playlist(Path(status.output), recording, wanted.play_topics,
-                            wanted.image_topic or None, wanted.camera_info_topic or None)
-
-        self._playback = Playback(self, open_playlist, wanted, self._complain)
+        self._playback = Playback(self, sources, self.parameters, self._complain)
 
     def _stop_playback(self) -> None:
         if self._playback is not None:
@@ -244,11 +243,11 @@ class OfflineNode(Node):
             self._playback = None
 
     def _on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if not self._status.output or not Path(self._status.output).exists():
+        if self._sources is None:
             response.message = 'there are no results: send a goal first'
             return response
-        self._play()
-        response.success, response.message = True, f'playing {self._status.output}'
+        self._play(self._sources)
+        response.success, response.message = True, f'playing {self._sources.results}'
         return response
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

@@ -12,6 +12,7 @@ from videodepth_ros.bags.recording import SCANS
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.nodes.declaration import checked, declarations_of, declare
 from videodepth_ros.nodes.job_process import Request
+from videodepth_ros.nodes.playlist import Sources
 from videodepth_ros.offline.recording import Selection
 from videodepth_ros.offline.results.bag import DepthEncoding
 from videodepth_ros.offline.settings import Method, Pairs, RefineSettings
@@ -120,6 +121,13 @@ def request_from(goal: Any, parameters: OfflineParameters) -> Request:
         path_length_m=value('path_length_m'),
         depth_encoding=DepthEncoding(value('depth_encoding')),
         copy_topics=value('copy_topics')))
+
+
+def sources_from(parameters: OfflineParameters) -> Sources:
+    """Return what the parameters name as the results of a recording."""
+    bag = Path(parameters.bag).expanduser().absolute()
+    return Sources(output_of(bag, parameters.output), bag if parameters.bag else None,
+                   parameters.image_topic or None, parameters.camera_info_topic or None)
 
 
 def output_of(bag: Path, output: str) -> Path:

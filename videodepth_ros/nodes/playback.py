@@ -24,24 +24,24 @@ from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.coloured import CloudMaker
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
 from videodepth_ros.nodes.pacer import Pacer
-from videodepth_ros.nodes.playlist import CLOCK, Entry, Playlist, Track
+from videodepth_ros.nodes.playlist import CLOCK, Entry, Playlist, Sources, Track
 
 
 class Playback:
-    """Plays a playlist from its beginning, in a thread of its own, until its end or ``close``.
+    """Plays results from their beginning, in a thread of its own, until their end or ``close``.
 
     parameters  may be replaced at any time; those that are dynamic take effect at once
     rounds      times that it began afresh
     late_s      time by which it is behind, because data could not be published faster
     """
 
-    def __init__(self, node: Node, open_playlist: Callable[[], Playlist],
-                 parameters: OfflineParameters, complain: Callable[[str], None]) -> None:
+    def __init__(self, node: Node, sources: Sources, parameters: OfflineParameters,
+                 complain: Callable[[str], None]) -> None:
         """Begin; ``complain`` is called with what ends it before its time, in words."""
         self.parameters = parameters
         self.rounds = 0
         self.begin_ns = self.end_ns = self.now_ns = 0
-        self._open = open_playlist
+        self._sources = sources
         self._outputs = _Outputs(node)
         self._pacer = Pacer()
         self._complain = complain
@@ -83,7 +83,7 @@ class Playback:
 
     def _run(self) -> None:
         try:
-            with self._open() as playlist:
+            with Playlist(self._sources, self.parameters.play_topics) as playlist:
                 self._play(playlist)
             self._end = OfflineStatus.ENDED
         except Exception as error:   # the border of the thread: whatever it is, the node tells

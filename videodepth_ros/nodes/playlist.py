@@ -61,6 +61,19 @@ class Entry:
     data: bytes
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Results, and the recording that they were made of, None where it is not here.
+
+    image_topic, camera_info_topic  of the camera that was refined; found where they are None
+    """
+
+    results: Path
+    recording: Path | None = None
+    image_topic: str | None = None
+    camera_info_topic: str | None = None
+
+
 class Playlist:
     """The messages of results and recording, to be used in a ``with`` statement.
 
@@ -69,8 +82,7 @@ class Playlist:
     begin_ns, end_ns  stamps of the first and of the last result
     """
 
-    def __init__(self, results: Path, recording: Path | None, play_topics: str = 'camera',
-                 image_topic: str | None = None, camera_info_topic: str | None = None) -> None:
+    def __init__(self, sources: Sources, play_topics: str = 'camera') -> None:
         """Open both.
 
         play_topics  'camera', 'all' or 'none': what of the recording is played
@@ -78,12 +90,12 @@ class Playlist:
                      several cameras and none is named
         """
         with ExitStack() as resources:
-            self._results = resources.enter_context(open_bag(results))
+            self._results = resources.enter_context(open_bag(sources.results))
             self.begin_ns, self.end_ns = _span(self._results)
             readers = [self._results]
-            if recording is not None and play_topics != 'none':
-                readers.append(resources.enter_context(open_bag(recording)))
-            camera = _camera(readers[-1], image_topic, camera_info_topic)
+            if sources.recording is not None and play_topics != 'none':
+                readers.append(resources.enter_context(open_bag(sources.recording)))
+            camera = _camera(readers[-1], sources)
             self._parts = [_Part(readers[0], _choose(readers[0], camera, play_topics, {TF}))]
             if len(readers) > 1:
                 own = {topic.name for topic in readers[0].topics}
@@ -194,10 +206,10 @@ def cdr_of(record: Record) -> bytes:
     return bytes(raw)
 
 
-def _camera(reader: BagReader, image: str | None, info: str | None) -> CameraTopics | None:
+def _camera(reader: BagReader, sources: Sources) -> CameraTopics | None:
     """Return the camera's topics; None where there are no images, as in results by themselves."""
     try:
-        return find_camera(reader.topics, image, info)
+        return find_camera(reader.topics, sources.image_topic, sources.camera_info_topic)
     except ConfigError:
         if any(not topic.name.startswith(RESULTS) and topic.name not in (TF, TF_STATIC)
                for topic in reader.topics):
