@@ -13,6 +13,7 @@ from videodepth_ros.cli.outcome import Outcome, outcome
 
 if TYPE_CHECKING:
     from videodepth_ros.cli.options import Commands
+    from videodepth_ros.models.catalogue import ModelCard, WeightsCard
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ def add_to(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
         commands, 'export', 'write a model as an ONNX graph of one static size',
-        'One step of the stream: image and state in, inverse depth and state out (opset 20).',
-        ('export nano nano.onnx', 'export flashdepth-s s.onnx --size 924x518'))
-    from videodepth_ros.models.catalogue import cards
-    parser.add_argument('model', metavar='MODEL', choices=[card.name for card in cards()],
-                        help='name of the model')
+        'Of a streaming model one step: image and state in, inverse depth and state out. Of a\n'
+        'prior (depth-pro, depth-anything-v2-*) the network alone. Opset 20.',
+        ('export nano nano.onnx', 'export flashdepth-s s.onnx --size 924x518',
+         'export depth-anything-v2-small prior.onnx'))
+    from videodepth_ros.models.catalogue import PRIOR_CARDS, cards
+    parser.add_argument('model', metavar='MODEL', help='name of the model',
+                        choices=[card.name for card in (*cards(), *PRIOR_CARDS)])
     parser.add_argument('output', metavar='OUT.onnx', help='file to write')
     parser.add_argument('--size', type=size, default=(640, 480), metavar='WxH',
                         help='size of the camera image; the network works at what its budget of '
@@ -45,16 +48,35 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace) -> Outcome:
-    from videodepth_ros.engines.open import export_graph
-    from videodepth_ros.models.catalogue import card
-    from videodepth_ros.models.preprocess import budget_size
-    known = card(args.model)
-    width, height = budget_size(args.size[0], args.size[1], known.max_pixels, known.patch)
-    path = Path(args.output)
+    from videodepth_ros.models.catalogue import ModelCard, weights_card
+    known, path = weights_card(args.model), Path(args.output)
     path.parent.mkdir(parents=True, exist_ok=True)
-    finding = export_graph(args.model, path, width, height)
-    facts = ExportFacts(args.model, str(path), width, height,
-                        round(path.stat().st_size / 1e6, 3), known.licence, finding)
+    width, height, finding = (_export_step(known, path, args.size) if isinstance(known, ModelCard)
+                              else _export_prior(known, path, args.size))
+    files = (path, path.with_name(f'{path.name}.data'))   # the second where one cannot hold all
+    megabytes = round(sum(file.stat().st_size for file in files if file.exists()) / 1e6, 3)
+    facts = ExportFacts(args.model, str(path), width, height, megabytes, known.licence, finding)
     print(f'{path}: {args.model} at {width}x{height}, {facts.megabytes} MB, '
           f'licence of the weights {known.licence}; {finding}')
     return outcome(facts)
+
+
+def _export_step(model: ModelCard, path: Path, camera: tuple[int, int]) -> tuple[int, int, str]:
+    from videodepth_ros.engines.open import export_graph
+    from videodepth_ros.models.preprocess import budget_size
+    width, height = budget_size(*camera, model.max_pixels, model.patch)
+    return width, height, export_graph(model.name, path, width, height)
+
+
+def _export_prior(prior: WeightsCard, path: Path, camera: tuple[int, int]
+                  ) -> tuple[int, int, str]:
+    from videodepth_ros.errors import DeviceError
+    from videodepth_ros.models.catalogue import INSTALL_PRIORS, weights_path
+    weights_path(prior)   # raises now where they are not here
+    try:
+        from videodepth_ros.engines.export_prior import export_prior
+    except ImportError as error:
+        raise DeviceError(f'{prior.name} cannot be exported here: {error}; {INSTALL_PRIORS}'
+                          ) from error
+    graph = export_prior(prior.name, path, *camera)
+    return graph.width, graph.height, f'differs from torch by {graph.difference:.1e}'

@@ -39,12 +39,13 @@ def add_to(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
         commands, 'weights', 'list models and licences, import a checkpoint, say where it is',
-        'Without an action: list. Weights that you import are copied to $VIDEODEPTH_WEIGHTS, or\n'
-        'else to videodepth/weights in $XDG_DATA_HOME or ~/.local/share.',
+        'Without an action: list. Weights that you import, a checkpoint or a folder from the\n'
+        'Hugging Face hub, are copied to $VIDEODEPTH_WEIGHTS, or else to videodepth/weights in\n'
+        '$XDG_DATA_HOME or ~/.local/share. Nothing is downloaded.',
         ('weights', 'weights import iter_14001.pth', 'weights path nano'))
     parser.add_argument('action', nargs='?', default='list', choices=('list', 'import', 'path'))
-    parser.add_argument('what', nargs='?', metavar='FILE|MODEL',
-                        help='import: the checkpoint; path: the model (default: all)')
+    parser.add_argument('what', nargs='?', metavar='FILE|FOLDER|MODEL',
+                        help='import: the checkpoint or folder; path: the model (default: all)')
     parser.set_defaults(run=_run, parser=parser)
 
 
@@ -53,13 +54,12 @@ def _run(args: argparse.Namespace) -> Outcome:
         return _import(args)
     if args.action == 'path':
         return _print_paths(args.what)
+    from videodepth_ros.models.catalogue import weights_card
     facts = WeightsFacts(tuple(model_facts(name) for name in _names(args.what)))
     for model in facts.models:
         use = '' if model.commercial_use else ' (no commercial use)'
-        print(f'{model.name:14}{model.licence}{use}\n{"":14}{model.variant}\n'
-              f'{"":14}{model.path or "not here"}')
-        if not model.path and not model.bundled:
-            print(f'{"":14}get {model.source}, then `videodepth weights import FILE`')
+        print(f'{model.name}  {model.licence}{use}\n    {model.variant}\n'
+              f'    {model.path or f"not here: {weights_card(model.name).mend}"}')
     return outcome(facts)
 
 

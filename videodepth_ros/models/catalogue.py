@@ -60,6 +60,13 @@ class WeightsCard:
         return self.name == 'nano'
 
     @property
+    def mend(self) -> str:
+        """What a user does who lacks the weights."""
+        if self.bundled:
+            return 'install the package again'
+        return f'get {self.source}, then run: videodepth weights import FILE'
+
+    @property
     def notice(self) -> str | None:
         """What a user must be told when the weights are used; None where there is nothing."""
         if self.commercial_use:
@@ -98,7 +105,7 @@ class FolderCard(WeightsCard):
     components: tuple[str, ...]
 
     @property
-    def download(self) -> str:
+    def mend(self) -> str:
         """The command with which a user gets the folder."""
         return f'hf download {self.repository} --local-dir {weights_folder() / self.weights_file}'
 
@@ -241,9 +248,7 @@ def weights_path(model: WeightsCard) -> Path:
     path = (BUNDLED if model.bundled else weights_folder()) / model.weights_file
     if path.is_file():
         return path
-    mend = ('install the package again' if model.bundled else
-            f'get {model.source}, then run: videodepth weights import FILE')
-    raise ModelError(f'the weights of {model.name} are not at {path}: {mend}')
+    raise ModelError(f'the weights of {model.name} are not at {path}: {model.mend}')
 
 
 def _weights_folder_of(model: FolderCard) -> Path:
@@ -253,10 +258,10 @@ def _weights_folder_of(model: FolderCard) -> Path:
     if folder is None:
         raise ModelError(
             f'the weights of {model.name} are neither at {own} nor in the cache of the Hugging '
-            f'Face hub: {model.download}; where you have them, videodepth weights import FOLDER')
+            f'Face hub: {model.mend}; where you have them, videodepth weights import FOLDER')
     absent = [name for name in model.components if not (folder / name).is_file()]
     if absent:
-        raise ModelError(f'{folder} lacks {", ".join(absent)} of {model.name}: {model.download}')
+        raise ModelError(f'{folder} lacks {", ".join(absent)} of {model.name}: {model.mend}')
     return folder
 
 

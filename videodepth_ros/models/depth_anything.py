@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
 
 from videodepth_ros.errors import DeviceError, ModelError
@@ -19,7 +21,7 @@ from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
 from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches
 from videodepth_ros.models.place import Place
-from videodepth_ros.models.pretrained import load_whole
+from videodepth_ros.models.pretrained import Exportable, load_whole
 
 
 class DepthAnything:
@@ -42,7 +44,7 @@ class DepthAnything:
                                                                         local_files_only=True)
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f'{folder}/preprocessor_config.json cannot be used: {error}; '
-                             f'{card.download}') from error
+                             f'{card.mend}') from error
         # The two mean the opposite: only the configuration tells which one it is.
         self._is_metric = self._model.config.depth_estimation_type == 'metric'
 
@@ -58,7 +60,15 @@ class DepthAnything:
         """Drop the network."""
         del self._model
 
-    def _run(self, frames: list[Frame]) -> torch.Tensor:
+    def exportable(self, width: int, height: int) -> Exportable:
+        """Return the network alone, for camera images of ``width`` x ``height``."""
+        pixels = self._processor([np.zeros((height, width, 3), np.uint8)], return_tensors='pt',
+                                 input_data_format='channels_last')['pixel_values']
+        name = 'depth' if self._is_metric else 'relative_inverse_depth'
+        return Exportable(_Alone(self._model), torch.zeros_like(pixels), (name,),
+                          tuple(self._processor.image_mean), tuple(self._processor.image_std))
+
+    def _run(self, frames: list[Frame]) -> Tensor:
         """Return the answers (B, h, w) float32, on the CPU, for frames of one size."""
         inputs = self._processor([frame.image for frame in frames], return_tensors='pt',
                                  input_data_format='channels_last')
@@ -69,3 +79,15 @@ class DepthAnything:
         except RuntimeError as error:
             raise DeviceError(f'{self.name} failed on {self._place.device}: {error}; where memory '
                               'has run out, choose a smaller batch') from error
+
+
+class _Alone(nn.Module):
+    """The library's network with a tensor for an answer."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (B, 3, h, w) to values (B, h, w)."""
+        return self.network(image).predicted_depth

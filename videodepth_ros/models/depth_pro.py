@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DepthProForDepthEstimation
 
@@ -23,7 +23,7 @@ from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
 from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches
 from videodepth_ros.models.place import Place
-from videodepth_ros.models.pretrained import load_whole
+from videodepth_ros.models.pretrained import Exportable, load_whole
 
 NEAREST_M, FARTHEST_M = 1e-4, 1e4
 """Depth is clamped to these: 10 km says that nothing was hit."""
@@ -53,6 +53,12 @@ class DepthPro:
     def close(self) -> None:
         """Drop the network."""
         del self._model
+
+    def exportable(self) -> Exportable:
+        """Return the network alone; its input is square, whatever the camera."""
+        example = torch.zeros(1, 3, self._side_px, self._side_px)
+        return Exportable(_Alone(self._model), example, ('canonical_inverse_depth',
+                          'field_of_view_deg'), (0.5,) * 3, (0.5,) * 3)
 
     def _estimates(self, frames: list[Frame]) -> Iterator[MonoEstimate]:
         known = [frame.camera.fx if frame.camera and self._camera_focal else None
@@ -88,6 +94,20 @@ class DepthPro:
         angles = (found.field_of_view.float().reshape(-1).tolist() if with_field_of_view
                   else [float('nan')] * len(images))
         return found.predicted_depth.float(), angles
+
+
+class _Alone(nn.Module):
+    """The library's network with tensors for an answer."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        network.use_fov_model = True
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Image (B, 3, S, S) to canonical inverse depth (B, S, S) and field of view (B,)."""
+        found = self.network(image)
+        return found.predicted_depth, found.field_of_view
 
 
 def square_input(images: Tensor, side_px: int) -> Tensor:

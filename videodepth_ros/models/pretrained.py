@@ -7,11 +7,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor, nn
 from transformers import DepthAnythingForDepthEstimation, DepthProForDepthEstimation
 from transformers.utils import logging
 
@@ -24,6 +26,22 @@ SIZES = {384: 'small', 768: 'base', 1024: 'large'}
 
 RANGES_M = {20: 'metric-indoor-', 80: 'metric-outdoor-'}
 """What a metric one was trained for, by the largest depth that it can tell."""
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A network as a function of tensors, to be written as a graph.
+
+    example     what it is called with, of the shapes that it is written for
+    outputs     names of what it returns
+    mean, std   of the channels of ``image``, fractions of full scale, that it is normalised with
+    """
+
+    network: nn.Module
+    example: Tensor
+    outputs: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def load_whole(kind: Any, folder: Path, place: Place) -> Any:
@@ -57,7 +75,7 @@ def copy_folder(source: Path, target: Path) -> str:
     absent = [name for name in card.components if not (source / name).is_file()]
     if absent:
         raise ModelError(f'{source} is of {card.name} but lacks {", ".join(absent)}: '
-                         f'{card.download}')
+                         f'{card.mend}')
     kind = (DepthProForDepthEstimation if card is DEPTH_PRO_CARD
             else DepthAnythingForDepthEstimation)
     model = load_whole(kind, source, Place(torch.device('cpu'), torch.float32))

@@ -151,7 +151,7 @@ def _loaded(kind: Any, card: FolderCard, folder: Path, component: str, place: Pl
     missing = sorted(found['missing_keys'])
     if missing:
         raise ModelError(f'{folder / component} lacks {len(missing)} tensors, such as '
-                         f'{missing[0]}: {card.download}')
+                         f'{missing[0]}: {card.mend}')
     return model.to(place.device).eval().requires_grad_(False)
 
 
@@ -185,6 +185,6 @@ def _reading(card: FolderCard, folder: Path, component: str) -> Iterator[None]:
             yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f'{folder / component} of {card.name} cannot be read: {error}; '
-                         f'{card.download}') from error
+                         f'{card.mend}') from error
     finally:
         logging.set_verbosity(verbosity)

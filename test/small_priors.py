@@ -62,8 +62,8 @@ def small_depth_anything(folder: Path, *, metric: bool = False, width: int = 32,
         model.head.conv3.bias.fill_(0.5)
     model.save_pretrained(folder)
     transformers.DPTImageProcessorPil(
-        size={'height': 70, 'width': 70}, ensure_multiple_of=14, keep_aspect_ratio=True
-        ).save_pretrained(folder)
+        size={'height': 70, 'width': 70}, ensure_multiple_of=14, keep_aspect_ratio=True,
+        image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]).save_pretrained(folder)
     return folder
 
 
