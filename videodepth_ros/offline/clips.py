@@ -155,3 +155,19 @@ def _numbers(cameras: Sequence[Intrinsics]) -> Camera64:
 def _cameras(numbers: Camera64) -> tuple[Intrinsics, ...]:
     return tuple(Intrinsics(int(w), int(h), fx, fy, cx, cy)
                  for w, h, fx, fy, cx, cy in numbers.tolist())
+
+
+def align_all(open_scene: OpenScene, files: ClipFiles, processes: int,
+              keys_done: Callable[[], None], clip_done: Callable[[], None]) -> None:
+    """Align what is not there yet; ``keys_done`` and ``clip_done`` are called after each."""
+    if files.keys and not files.keys.exists():
+        align_keyframes(open_scene(), files)
+    keys_done()
+    missing = []
+    for number, path in enumerate(files.clips):
+        if path.exists():
+            clip_done()
+        else:
+            missing.append(number)
+    for _ in align_clips(open_scene, files, missing, processes):
+        clip_done()

@@ -50,6 +50,11 @@ class Estimates:
         return cls(SpilledArray(path.with_suffix('.values'), (size[1], size[0]), 'float32'),
                    SpilledArray(path.with_suffix('.notes'), (3,), 'float64'))
 
+    @property
+    def key(self) -> str:
+        """A name for what these estimates are."""
+        return self.values.path.stem.rpartition('-')[2]
+
     def exist(self) -> bool:
         """Tell whether all of them are there."""
         return self.values.exists() and self.notes.exists()

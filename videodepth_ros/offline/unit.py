@@ -29,6 +29,7 @@ class UnitFrom(str, Enum):
     POSES = 'poses'              # known poses
     ODOMETRY = 'odometry'        # odometry
     INTRINSICS = 'intrinsics'    # a prior's canonical depth and the camera's focal length
+    PRIOR = 'prior'              # a metric prior that looked at a frame now and then
     MODEL = 'model'              # the prior's own unit: a guess
     NONE = 'none'                # nobody: the unit is arbitrary
 
@@ -70,4 +71,5 @@ def find_unit(clips: Iterable[RefinedClip], prior_depth: Array, source: ScaleSou
         return Unit(1.0, UnitFrom(scale_from.value))
     if source is None or np.isnan(logs).all():
         return Unit(1.0, UnitFrom.NONE)
-    return Unit(float(np.exp(np.nanmedian(logs))), UnitFrom(source.value))
+    metres = float(np.exp(np.nanmedian(logs)))
+    return Unit(metres, UnitFrom.DEPTH if source is ScaleSource.SENSOR else UnitFrom(source.value))

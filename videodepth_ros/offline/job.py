@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The offline job: a recording in; refined depth, intrinsics and camera poses out.
+
+Five stages, each kept in a work folder beside the output as soon as it is done: frames are read
+and reduced, a prior says their depth, keyframes are aligned, then the clips between them, and
+everything is written at the camera's size. A job that was killed goes on where it was, and what it
+writes at the end is the same to the byte.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from videodepth_ros.bags.camera_topics import find_camera
+from videodepth_ros.bags.frames import frames
+from videodepth_ros.bags.reader import BagReader, open_bag
+from videodepth_ros.engines.store import cache_folder
+from videodepth_ros.errors import BagError
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.offline import outline as stages
+from videodepth_ros.offline.alignment import AS_PUBLISHED
+from videodepth_ros.offline.clips import ClipFiles, align_all, load_clip
+from videodepth_ros.offline.depth_priors import NETWORKS, open_prior
+from videodepth_ros.offline.depth_stage import Estimates, estimate, make_room
+from videodepth_ros.offline.hierarchy import CALMER, HierarchySettings
+from videodepth_ros.offline.outline import Outline
+from videodepth_ros.offline.plan import Plan
+from videodepth_ros.offline.progress import Meter, Progress, Stage
+from videodepth_ros.offline.recording import (
+    NS,
+    Chooser,
+    Recording,
+    Size,
+    bag_key,
+    read_recording,
+    size_within,
+)
+from videodepth_ros.offline.refined import refined_frames
+from videodepth_ros.offline.results.bag import Source
+from videodepth_ros.offline.results.ply import CloudSettings
+from videodepth_ros.offline.results.write import ResultFacts, ResultSettings, write_results
+from videodepth_ros.offline.scene_files import OpenPairs, SceneFiles, lay_out
+from videodepth_ros.offline.sensor_files import lidar_file, motion_file
+from videodepth_ros.offline.settings import AS_SHIPPED, RefineSettings
+from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit
+from videodepth_ros.offline.workfolder import SpilledArray, WorkFolder, digest
+
+REST = 20.0
+"""What is left after reading, in times of it, before more is known."""
+
+TRACKING_PIXELS = 640 * 480
+"""Images are kept so large for the matching of features."""
+
+
+@dataclass(frozen=True)
+class RefineFacts:
+    """What became of a recording.
+
+    frames, left_out  refined; and left out because they could not stand in one trajectory
+    seconds           wall time of this call
+    scale_source      where the metres come from; ``none`` where the unit is arbitrary
+    path_length_m     of the camera, in metres as far as ``scale_source`` gives them
+    up_from           what knew the map's z axis
+    lost              what could not be read of the recording, in words
+    notes             what a reader of the results should know
+    outputs           files and folders that were written
+    """
+
+    frames: int
+    left_out: int
+    seconds: float
+    method: str
+    prior: str
+    pairs: str
+    scale_source: str
+    path_length_m: float
+    up_from: str
+    lost: str | None
+    notes: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def ignore(*_: object) -> None:
+    """Hear, and do nothing."""
+
+
+def never() -> bool:
+    """Tell that nobody wants the end."""
+    return False
+
+
+def refine_bag(input_bag: Path, output_bag: Path, settings: RefineSettings = AS_SHIPPED,
+               report: Callable[[Progress], None] = ignore,
+               cancelled: Callable[[], bool] = never,
+               announce: Callable[[str], None] = ignore) -> RefineFacts:
+    """Refine a recording into another one.
+
+    report     hears of progress, many times a second
+    cancelled  asked as often; the work folder stays, so that the same call goes on
+    announce   hears lines for the operator: the plan, licences, what is amiss
+    raises     Cancelled; BagError, ConfigError, ModelError, InputError, DeviceError where the job
+               cannot go on: each says what to do
+    """
+    if output_bag.exists():
+        raise BagError(f'{output_bag} exists and is not overwritten; remove it, or give another '
+                       'name')
+    with open_bag(input_bag) as bag, WorkFolder(work_folder(output_bag)) as work:
+        facts = _Job(bag, output_bag, settings, work, Meter(report, cancelled), announce).run()
+        work.remove()
+    return facts
+
+
+def work_folder(output_bag: Path) -> Path:
+    """Return where a job keeps what it has done, until it is through."""
+    return output_bag.with_name(output_bag.name + '.work')
+
+
+class _Job:
+    """One recording on its way through the stages."""
+
+    def __init__(self, bag: BagReader, output: Path, settings: RefineSettings, work: WorkFolder,
+                 meter: Meter, announce: Callable[[str], None]) -> None:
+        self._bag, self._output, self._settings = bag, output, settings
+        self._work, self._meter, self._announce = work, meter, announce
+        self._topics = find_camera(bag.topics, settings.image_topic, settings.camera_info_topic)
+        self._processes = settings.processes or os.cpu_count() or 1
+
+    def run(self) -> RefineFacts:
+        """Go through all stages."""
+        began_s = time.monotonic()
+        recording = self._read()
+        layout = lay_out(recording.images, self._settings.clip)
+        self._tell(recording, layout)
+        estimates = self._estimate(recording)
+        depth = estimates.depth(self._work.path('depth', estimates.key))
+        files = self._align(recording, estimates, depth, layout)
+        unit = find_unit(map(load_clip, files.clips), depth.open(), estimates.scale_source,
+                         self._settings.path_length_m)
+        results = self._write(recording, depth, files, unit)
+        return RefineFacts(
+            len(recording), recording.left_out, round(time.monotonic() - began_s, 3),
+            self._settings.method.value, self._settings.prior, self._settings.chosen_pairs.value,
+            unit.source.value, results.path_length_m, results.up_from, self._bag.lost,
+            results.notes, results.outputs)
+
+    def _read(self) -> Recording:
+        """Read and reduce the chosen frames."""
+        topics = self._topics
+        reading = Stage(stages.READ, topics.image.count, stages.READ_S)
+        self._meter.expect([reading, Stage('rest', 1, REST * reading.seconds)])
+        return read_recording(self._frames(), self._settings.selection,
+                              digest(bag_key(self._bag.path), topics), TRACKING_PIXELS, self._work,
+                              self._ticks(stages.READ))
+
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the chosen frames, in full size."""
+        every = frames(self._bag, self._topics.image.name, self._settings.camera_info_topic)
+        return Chooser(self._settings.selection).frames(every)
+
+    def _ticks(self, stage: str) -> Callable[[], None]:
+        return partial(self._meter.tick, stage)
+
+    def _working_size(self, recording: Recording) -> Size:
+        return size_within(recording.size, self._settings.max_pixels)
+
+    def _tell(self, recording: Recording, layout: Plan | None) -> None:
+        """Say what will be done, and how long it may take."""
+        seconds_of_data = float(recording.stamps_ns[-1] - recording.stamps_ns[0]) / NS
+        outline = Outline(len(recording), recording.size, self._working_size(recording),
+                          seconds_of_data, self._settings.prior, layout, self._processes)
+        self._meter.expect(outline.stages())
+        self._announce(str(outline))
+
+    def _estimate(self, recording: Recording) -> Estimates:
+        """Ask the prior for the depth of every frame; kept in the user's cache if it is slow."""
+        settings = self._settings
+        size = self._working_size(recording)
+        slow = settings.prior in NETWORKS
+        folder = cache_folder() / 'estimates' if slow else self._work.folder
+        key = digest(recording.key, settings.prior, settings.depth_topic, size)
+        estimates = Estimates.at(folder / f'estimates-{key}', size)
+        if not estimates.exist():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with closing(open_prior(settings.prior, bag=self._bag.path, engine=settings.engine,
+                                    depth_topic=settings.depth_topic)) as prior:
+                if prior.notice:
+                    self._announce(prior.notice)
+                estimate(self._frames(), prior, estimates, self._ticks(stages.DEPTH), go_on=slow)
+            if slow:
+                make_room(folder)
+        return estimates
+
+    def _align(self, recording: Recording, estimates: Estimates, depth: SpilledArray,
+               layout: Plan) -> ClipFiles:
+        """Align keyframes and clips; return where the results are."""
+        scene = self._scene(recording, estimates, depth, layout)
+        key = digest(scene, recording.key)
+        files = ClipFiles(
+            self._work.path('keyframes', key) if len(layout.keys) > 1 else None,
+            tuple(self._work.path(f'clip{n:05d}', key) for n in range(len(layout.clips))))
+        align_all(scene, files, self._processes, self._ticks(stages.KEYFRAMES),
+                  self._ticks(stages.CLIPS))
+        return files
+
+    def _scene(self, recording: Recording, estimates: Estimates, depth: SpilledArray,
+               layout: Plan) -> SceneFiles:
+        """Gather what is aligned: pairs, and what sensors know."""
+        settings = self._settings
+        width, height = self._working_size(recording)
+        camera = recording.camera_at(width, height)
+        measured = depth if estimates.scale_source is ScaleSource.SENSOR else lidar_file(
+            self._bag, recording, camera, self._work)
+        motion = motion_file(self._bag, recording, self._work) if settings.odometry else None
+        pairs = OpenPairs(settings.chosen_pairs, recording.images, depth, estimates, camera,
+                          self._work.path('geometry', estimates.key))
+        believed = HierarchySettings(replace(AS_PUBLISHED, camera=camera),
+                                     replace(CALMER, camera=camera))
+        return SceneFiles(pairs, layout, believed, measured, motion)
+
+    def _write(self, recording: Recording, depth: SpilledArray, files: ClipFiles, unit: Unit
+               ) -> ResultFacts:
+        """Write everything, at the camera's size."""
+        settings = self._settings
+        T_world_cam = np.concatenate([load_clip(path).T_world_cam for path in files.clips])
+        T_world_cam[:, :3, 3] *= unit.metres
+        refined = refined_frames(self._frames(), files.clips, depth.open(), unit.metres,
+                                 settings.max_range_m, self._ticks(stages.WRITE))
+        return write_results(
+            refined, Trajectory(recording.stamps_ns, T_world_cam),
+            Source(self._bag, self._topics.image.name), self._output,
+            ResultSettings(
+                depth=settings.depth_encoding, copied=('*',) if settings.copy_topics else (),
+                cloud=CloudSettings(voxel_m=settings.voxel_m),
+                is_metric=unit.source not in (UnitFrom.NONE, UnitFrom.MODEL),
+                scale_source=unit.source.value))
