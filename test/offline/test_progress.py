@@ -35,3 +35,12 @@ def test_a_job_ends_where_somebody_wants_it_to():
     meter.expect([READ])
     with pytest.raises(Cancelled, match="stage 'read'"):
         meter.tick('read')
+
+
+def test_what_an_earlier_run_has_done_counts_no_more():
+    said = []
+    meter = Meter(said.append, lambda: False)
+    meter.expect([READ, ALIGN])
+    meter.finish('read')
+    meter.tick('align')
+    assert said[0].fraction == pytest.approx(0.5)

@@ -162,12 +162,7 @@ def align_all(open_scene: OpenScene, files: ClipFiles, processes: int,
     """Align what is not there yet; ``keys_done`` and ``clip_done`` are called after each."""
     if files.keys and not files.keys.exists():
         align_keyframes(open_scene(), files)
-    keys_done()
-    missing = []
-    for number, path in enumerate(files.clips):
-        if path.exists():
-            clip_done()
-        else:
-            missing.append(number)
+        keys_done()
+    missing = [number for number, path in enumerate(files.clips) if not path.exists()]
     for _ in align_clips(open_scene, files, missing, processes):
         clip_done()

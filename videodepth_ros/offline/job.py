@@ -157,14 +157,16 @@ class _Job:
         topics = self._topics
         reading = Stage(stages.READ, topics.image.count, stages.READ_S)
         self._meter.expect([reading, Stage('rest', 1, REST * reading.seconds)])
-        return read_recording(self._frames(), self._settings.selection,
+        return read_recording(self._every_frame(), self._settings.selection,
                               digest(bag_key(self._bag.path), topics), TRACKING_PIXELS, self._work,
                               self._ticks(stages.READ))
 
+    def _every_frame(self) -> Iterator[Frame]:
+        return frames(self._bag, self._topics.image.name, self._settings.camera_info_topic)
+
     def _frames(self) -> Iterator[Frame]:
         """Yield the chosen frames, in full size."""
-        every = frames(self._bag, self._topics.image.name, self._settings.camera_info_topic)
-        return Chooser(self._settings.selection).frames(every)
+        return Chooser(self._settings.selection).frames(self._every_frame())
 
     def _ticks(self, stage: str) -> Callable[[], None]:
         return partial(self._meter.tick, stage)
@@ -178,6 +180,7 @@ class _Job:
         outline = Outline(len(recording), recording.size, self._working_size(recording),
                           seconds_of_data, self._settings.prior, layout, self._processes)
         self._meter.expect(outline.stages())
+        self._meter.finish(stages.READ)
         self._announce(str(outline))
 
     def _estimate(self, recording: Recording) -> Estimates:
@@ -197,6 +200,7 @@ class _Job:
                 estimate(self._frames(), prior, estimates, self._ticks(stages.DEPTH), go_on=slow)
             if slow:
                 make_room(folder)
+        self._meter.finish(stages.DEPTH)
         return estimates
 
     def _align(self, recording: Recording, estimates: Estimates, depth: SpilledArray,
@@ -209,6 +213,8 @@ class _Job:
             tuple(self._work.path(f'clip{n:05d}', key) for n in range(len(layout.clips))))
         align_all(scene, files, self._processes, self._ticks(stages.KEYFRAMES),
                   self._ticks(stages.CLIPS))
+        for stage in (stages.TRACK, stages.KEYFRAMES, stages.CLIPS):
+            self._meter.finish(stage)
         return files
 
     def _scene(self, recording: Recording, estimates: Estimates, depth: SpilledArray,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,11 @@ class Meter:
     def expect(self, stages: Iterable[Stage]) -> None:
         """Say what is to be done; again when more is known, what is done stays counted."""
         self.stages = tuple(stages)
+
+    def finish(self, stage: str) -> None:
+        """Say that nothing of a stage is left, also where an earlier run has done it."""
+        self.stages = tuple(replace(one, items=self._done.get(stage, 0)) if one.name == stage
+                            else one for one in self.stages)
 
     def tick(self, stage: str, preview: Image | None = None) -> None:
         """Count one item of a stage as done; raises Cancelled where somebody wants the end."""
