@@ -27,12 +27,12 @@ def frame(width: int = 64, height: int = 48, seed: int = 0, fx: float | None = N
 
 def small_depth_pro(folder: Path, seed: int = 0) -> Path:
     """Save a Depth Pro of 256 pixels whose answers lie around those of a room."""
-    vit = {'model_type': 'dinov2', 'hidden_size': 32, 'num_hidden_layers': 4,
+    vit = {'model_type': 'dinov2', 'hidden_size': 32, 'num_hidden_layers': 2,
            'num_attention_heads': 2, 'mlp_ratio': 2, 'image_size': 64, 'patch_size': 16,
            'use_mask_token': False, 'reshape_hidden_states': True, 'apply_layernorm': True}
     torch.manual_seed(seed)
     model = transformers.DepthProForDepthEstimation(transformers.DepthProConfig(
-        fusion_hidden_size=16, patch_size=64, intermediate_hook_ids=[3, 1],
+        fusion_hidden_size=16, patch_size=64, intermediate_hook_ids=[1, 0],
         intermediate_feature_dims=[16, 16], scaled_images_feature_dims=[32, 32, 24],
         use_fov_model=True, image_model_config=vit, patch_model_config=vit, fov_model_config=vit))
     lively(model)

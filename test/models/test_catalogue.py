@@ -18,13 +18,13 @@ from videodepth_ros.models.catalogue import (
     InverseDepthUnit,
     card,
     cards,
-    import_weights,
     weights_card,
     weights_cards,
     weights_folder,
     weights_path,
 )
 from videodepth_ros.models.flashdepth import load_flashdepth
+from videodepth_ros.models.importing import import_weights
 from videodepth_ros.models.mamba import pooled_size
 
 SMALL = {'flashdepth-s': EACH['S'], 'flashdepth': EACH['hybrid']}

@@ -13,7 +13,8 @@ from small_priors import frame, small_depth_anything, small_depth_pro
 
 from videodepth_ros.errors import ConfigError, DeviceError, InputError, ModelError
 from videodepth_ros.models.catalogue import PRIOR_CARDS
-from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches, open_mono
+from videodepth_ros.models.mono import MonoEstimate, PriorKind, open_mono
+from videodepth_ros.models.prior import batches
 
 BOTH = ['depth-pro', 'depth-anything-v2-small']
 

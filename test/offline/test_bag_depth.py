@@ -130,6 +130,25 @@ def test_what_the_depth_camera_does_not_see_is_unknown():
     assert (np.diff(inside, axis=1) == 2).all()   # a pixel of the wide one is two of the other
 
 
+def test_a_distorted_depth_camera_is_rectified(tmp_path):
+    """Each value stays one of the map, and an edge lies where the lens' model puts it."""
+    from videodepth_ros.messages.camera_info import fill_camera_info
+    message = new_message('sensor_msgs/msg/CameraInfo')
+    fill_camera_info(message, CAMERA)
+    message.distortion_model, message.d = 'plumb_bob', np.array([-0.3, 0.05, 0, 0, 0])
+    with BagWriter(tmp_path / 'bag') as writer:
+        for k in range(2):
+            stamp_ns = (1000 + PERIOD_MS * k) * MS
+            writer.write_depth(TOPIC, stamp_ns, 'camera', depth_of(0))
+            writer.write(INFO, stamp_ns, message)
+    found, = estimated(tmp_path / 'bag', [frame(1000)])
+    assert set(np.unique(found.values[np.isfinite(found.values)])) == {1, 9}
+    # At column 23.5 the ray has a slope of 0.267, which this lens shows at 0.261: half a column.
+    ideal = (np.arange(32) - 15.5) / 30
+    shown = ideal * (1 - 0.3 * ideal**2 + 0.05 * ideal**4) * 30 + 15.5
+    np.testing.assert_array_equal(found.values[12], depth_of(0)[12][np.rint(shown).astype(int)])
+
+
 def compressed(depth_m: np.ndarray, stamp_ns: int):
     message = new_message('sensor_msgs/msg/CompressedImage')
     set_stamp(message.header.stamp, stamp_ns)

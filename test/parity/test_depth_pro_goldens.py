@@ -12,7 +12,7 @@ import torch
 
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.models import catalogue
+from videodepth_ros.models.importing import import_weights
 from videodepth_ros.models.mono import open_mono
 
 golden = partial(reference.golden, 'depthpro')
@@ -64,7 +64,7 @@ def test_the_checkpoint_of_the_release_becomes_the_folder_of_the_library(store, 
         'fusion_hidden_size': 16, 'intermediate_hook_ids': [3, 1],
         'intermediate_feature_dims': [16, 16], 'scaled_images_feature_dims': [32, 32, 24],
         'image_model_config': vit, 'patch_model_config': vit, 'fov_model_config': vit})
-    assert catalogue.import_weights(golden('tiny_official_depthpro.pt')).name == 'depth-pro'
+    assert import_weights(golden('tiny_official_depthpro.pt')).name == 'depth-pro'
     found = load_file(store / 'depth-pro' / 'model.safetensors')
     wanted = load_file(golden('tiny_hf') / 'model.safetensors')
     assert found.keys() == wanted.keys()

@@ -97,7 +97,7 @@ def _print_paths(name: str | None) -> Outcome:
 def _import(args: argparse.Namespace) -> Outcome:
     if not args.what:
         args.parser.error('weights import needs the FILE to import')
-    from videodepth_ros.models.catalogue import import_weights
+    from videodepth_ros.models.importing import import_weights
     card = import_weights(args.what)
     imported = model_facts(card.name)
     print(f'{imported.name}: {imported.variant}, licence {imported.licence}\n{imported.path}')

@@ -19,9 +19,9 @@ from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
 from videodepth_ros.errors import DeviceError, ModelError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
-from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches
 from videodepth_ros.models.place import Place
 from videodepth_ros.models.pretrained import Exportable, load_whole
+from videodepth_ros.models.prior import MonoEstimate, PriorKind, batches
 
 
 class DepthAnything:
@@ -49,7 +49,7 @@ class DepthAnything:
         self._is_metric = self._model.config.depth_estimation_type == 'metric'
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
-        """Yield the estimate of every frame, see ``MonoPrior.estimate``."""
+        """Yield the estimate of every frame, see ``prior.MonoPrior``."""
         kind, source = ((PriorKind.METRIC, ScaleSource.MODEL) if self._is_metric
                         else (PriorKind.RELATIVE_INVERSE, None))
         for batch in batches(frames, self._batch):

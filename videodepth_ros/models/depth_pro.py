@@ -21,9 +21,9 @@ from transformers import DepthProForDepthEstimation
 from videodepth_ros.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
-from videodepth_ros.models.mono import MonoEstimate, PriorKind, batches
 from videodepth_ros.models.place import Place
 from videodepth_ros.models.pretrained import Exportable, load_whole
+from videodepth_ros.models.prior import MonoEstimate, PriorKind, batches
 
 NEAREST_M, FARTHEST_M = 1e-4, 1e4
 """Depth is clamped to these: 10 km says that nothing was hit."""
@@ -46,7 +46,7 @@ class DepthPro:
         self._side_px = round(config.patch_size / min(config.scaled_images_ratios))
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
-        """Yield the metric depth of every frame, see ``MonoPrior.estimate``."""
+        """Yield the metric depth of every frame, see ``prior.MonoPrior``."""
         for batch in batches(frames, self._batch):
             yield from self._estimates(batch)
 

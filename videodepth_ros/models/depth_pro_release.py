@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import DepthProConfig, DepthProForDepthEstimation
 
 from videodepth_ros.models.checkpoint import Weights
-from videodepth_ros.models.pretrained import copy_folder
+from videodepth_ros.models.folders import copy_folder
 
 _VIT = {'model_type': 'dinov2', 'hidden_size': 1024, 'num_hidden_layers': 24,
         'num_attention_heads': 16, 'mlp_ratio': 4, 'image_size': 384, 'patch_size': 16,

@@ -65,7 +65,7 @@ class StreamPrior:
         self._session = DepthSession(model, open_now, SessionSettings(output='network'))
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
-        """Yield the depth of every frame of one stream, see ``MonoPrior.estimate``."""
+        """Yield the depth of every frame of one stream, see ``prior.MonoPrior``."""
         self._session.forget()
         for frame in frames:
             depth = self._session.step(frame, with_confidence=False).depth

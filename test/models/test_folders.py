@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from small_priors import frame, small_depth_anything, small_depth_pro
 
 from videodepth_ros.errors import ModelError
-from videodepth_ros.models.catalogue import import_weights, weights_folder, weights_path
+from videodepth_ros.models.catalogue import weights_folder, weights_path
+from videodepth_ros.models.folders import recognised
+from videodepth_ros.models.importing import import_weights
 from videodepth_ros.models.mono import open_mono
-from videodepth_ros.models.pretrained import recognised
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +80,19 @@ def test_a_folder_with_nan_is_refused(tmp_path):
     save_file(weights, file, {'format': 'pt'})
     with pytest.raises(ModelError, match=r'NaN.*head\.layers\.0\.bias'):
         import_weights(file.parent)
+
+
+def test_the_folder_of_rollingdepth(tmp_path):
+    pytest.importorskip('diffusers', reason='diffusers is not installed')
+    source = Path(__file__).parents[2].parent / 'shared/goldens/rollingdepth/tiny_rollingdepth'
+    if not source.exists():
+        pytest.skip('reference data ../shared/goldens/rollingdepth is not beside the tree')
+    card = import_weights(source)
+    assert card.name == 'rollingdepth'
+    stored = {str(path.relative_to(weights_path(card)))
+              for path in weights_path(card).rglob('*') if path.is_file()}
+    assert stored == set(card.components)
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other' / 'model_index.json').write_text('{"_class_name": "FluxPipeline"}')
+    with pytest.raises(ModelError, match=r'a FluxPipeline.*prs-eth/rollingdepth'):
+        import_weights(tmp_path / 'other')
