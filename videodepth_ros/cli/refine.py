@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from videodepth_ros.cli.options import (
     whole_number,
 )
 from videodepth_ros.cli.outcome import Outcome, outcome
+from videodepth_ros.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,8 +83,9 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--image-topic', metavar='T',
-                        help='images (default: the only image topic that is not depth)')
+    parser.add_argument('--image-topic', metavar='T', action='append',
+                        help='images; given several times, each camera has a folder of its own '
+                             'in OUT_BAG (default: the only image topic that is not depth)')
     parser.add_argument('--camera-info-topic', metavar='T',
                         help='calibration (default: camera_info beside the images)')
     parser.add_argument('--depth-topic', metavar='T',
@@ -108,29 +111,57 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
                         help='voxels that thin cloud.ply; 0: by its extent (default: 0)')
 
 
+@dataclass(frozen=True)
+class CamerasFacts:
+    """What became of several cameras of one bag, each in a folder of its own."""
+
+    frames: int
+    seconds: float
+    outputs: tuple[str, ...]
+    cameras: dict[str, RefineFacts]
+
+
 def _run(args: argparse.Namespace) -> Outcome:
+    topics = args.image_topic or [None]
+    if len(topics) == 1:
+        facts = _refine(args, topics[0], Path(args.output))
+        print('\n'.join(_lines(facts)))
+        return outcome(facts)
+    if args.camera_info_topic:
+        raise ConfigError('--camera-info-topic is that of one camera; leave it out, it is found '
+                          'beside each image topic')
+    cameras = {}
+    for topic in topics:
+        name = topic.strip('/').replace('/', '_')
+        cameras[topic] = _refine(args, topic, Path(args.output) / name)
+        print(f'{topic}: ' + '\n'.join(_lines(cameras[topic])))
+    return outcome(CamerasFacts(
+        sum(one.frames for one in cameras.values()), sum(one.seconds for one in cameras.values()),
+        tuple(path for one in cameras.values() for path in one.outputs), cameras))
+
+
+def _refine(args: argparse.Namespace, image_topic: str | None, output: Path) -> RefineFacts:
+    """Refine one camera with a bar of progress."""
     from tqdm import tqdm
 
     from videodepth_ros.offline.job import refine_bag
-    settings = _settings(args)
+    settings = _settings(args, image_topic)
     with Interruption() as interruption, tqdm(
             total=PER_MILLE, disable=None,
             bar_format='{desc:<10} {percentage:3.0f} % |{bar}| {postfix}') as bar:
-        facts = refine_bag(Path(args.input), Path(args.output), settings, _shown(bar),
-                           lambda: interruption.happened,
-                           lambda line: bar.write(line, file=sys.stderr))
-    print('\n'.join(_lines(facts)))
-    return outcome(facts)
+        return refine_bag(Path(args.input), output, settings, _shown(bar),
+                          lambda: interruption.happened,
+                          lambda line: bar.write(line, file=sys.stderr))
 
 
-def _settings(args: argparse.Namespace) -> RefineSettings:
+def _settings(args: argparse.Namespace, image_topic: str | None) -> RefineSettings:
     from videodepth_ros.offline.recording import Selection
     from videodepth_ros.offline.results.bag import DepthEncoding
     from videodepth_ros.offline.settings import Method, Pairs, RefineSettings
     return RefineSettings(
         method=Method(args.method), prior=args.prior,
         pairs=Pairs(args.pairs) if args.pairs else None, engine=args.engine,
-        image_topic=args.image_topic, camera_info_topic=args.camera_info_topic,
+        image_topic=image_topic, camera_info_topic=args.camera_info_topic,
         depth_topic=args.depth_topic,
         selection=Selection(args.start_s, args.end_s, args.stride, args.frames),
         max_pixels=args.max_pixels, clip=args.clip, processes=args.processes,
