@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.errors import InputError
+from videodepth_ros.messages.compressed import write_compressed_depth
 from videodepth_ros.messages.encodings import DECODERS
 from videodepth_ros.messages.image import (
     decode_compressed,
     decode_depth,
     decode_image,
+    raw_image,
     write_depth,
+    write_depth_mm,
     write_image,
 )
 
@@ -230,6 +233,38 @@ def test_compressed_depth_of_floats_is_inverse_depth():
 def test_compressed_depth_of_millimetres():
     got = decode_depth(compressed_depth('16UC1', np.array([[0, 1500]], np.uint16)))
     np.testing.assert_array_equal(got, np.array([[np.nan, 1.5]], np.float32))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 10), st.floats(1.0, 1e4))
+@settings(max_examples=30, deadline=None)
+def test_depth_comes_back_from_compression_to_half_a_step(seed, nearest_m, ratio):
+    random = np.random.default_rng(seed)
+    depth_m = (nearest_m * ratio ** random.uniform(0, 1, (9, 11))).astype(np.float32)
+    depth_m[0, :2] = np.nan, np.inf
+    msg = new_message('sensor_msgs/msg/CompressedImage')
+    write_compressed_depth(depth_m, msg)
+    got = decode_depth(msg)
+    assert np.isnan(got[0, :2]).all()
+    known = np.isfinite(depth_m)
+    step = depth_m[known] ** 2 / depth_m[known].min() / 131068
+    assert (np.abs(got - depth_m)[known] <= 1.1 * step + 2e-5 * depth_m[known]).all()
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, 2.5])
+def test_depth_that_is_the_same_everywhere_is_compressed_too(value):
+    msg = new_message('sensor_msgs/msg/CompressedImage')
+    write_compressed_depth(np.full((4, 5), value, np.float32), msg)
+    expected = np.full((4, 5), value if np.isfinite(value) else np.nan, np.float32)
+    np.testing.assert_allclose(decode_depth(msg), expected, rtol=1e-4)
+
+
+@LIBRARIES
+def test_millimetres_hold_up_to_65_metres_and_zero_is_unknown(library):
+    msg = empty_image(library)
+    metres = np.array([[0.001, 1.2346, 65.535, 65.6, np.inf, np.nan, 0.0002]], np.float32)
+    write_depth_mm(metres, msg)
+    assert msg.encoding == '16UC1'
+    assert raw_image(msg).plane(1, 7, 'u2').ravel().tolist() == [1, 1235, 65535, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(('form', 'data'), [

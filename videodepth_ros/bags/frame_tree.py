@@ -139,25 +139,26 @@ def read_frame_tree(bag: BagReader) -> FrameTree:
     Of several parents of one frame the one with most transforms counts, and a note says so.
     """
     found: dict[str, dict[tuple[str, bool], _Series]] = {}
-    for topic, _, message in bag.messages([TF, TF_STATIC]) if bag.count([TF, TF_STATIC]) else ():
+    for topic, _, message in bag.messages([TF, TF_STATIC]):
         for one in message.transforms:
             key = frame_name(one.header.frame_id), topic == TF_STATIC
             series = found.setdefault(frame_name(one.child_frame_id), {})
             series.setdefault(key, _Series()).add(stamp_ns(one.header.stamp),
                                                   one.transform.translation,
                                                   one.transform.rotation)
-    edges, notes = {}, []
+    edges: dict[str, Edge] = {}
+    notes = []
     for child, by_parent in sorted(found.items()):
         ranked = sorted(by_parent.items(), key=lambda item: (-len(item[1].stamp_ns), item[0]))
         usable = [edge for (parent, is_static), series in ranked
                   if (edge := series.edge(parent, is_static=is_static))]
-        if usable:
-            edges[child] = usable[0]
-        if parents := {edge.parent for edge in usable[1:]} - {usable[0].parent}:
-            notes.append(f'frame {child} has several parents in the recording: '
-                         f'{usable[0].parent} is taken, {", ".join(sorted(parents))} is not')
         if not usable:
             notes.append(f'the transforms of frame {child} hold no rotation')
+            continue
+        edges[child] = usable[0]
+        if others := {edge.parent for edge in usable} - {usable[0].parent}:
+            notes.append(f'frame {child} has several parents in the recording: '
+                         f'{usable[0].parent} is taken, {", ".join(sorted(others))} is not')
     return FrameTree(edges, tuple(notes))
 
 

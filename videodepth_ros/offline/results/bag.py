@@ -17,6 +17,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.recording_clock import recording_clock
 from videodepth_ros.bags.writer import BagWriter
@@ -87,17 +88,17 @@ class RefinedBag:
 
         raises  BagError if it cannot be written
         """
-        k, ns = self._frames, frame.stamp_ns
+        k, ns, frame_id = self._frames, frame.stamp_ns, frame_name(frame.frame_id)
         if k == 0:
             self._carrier.begin(self._recorded_at(ns))
         self._carrier.copy_until(self._recorded_at(ns))
         if self._transforms is not None:
             for one in next(self._transforms):
                 self._writer.write_transform(*one)
-        self._write_depth(frame)
-        self._writer.write_camera_info(CAMERA_INFO, ns, frame.frame_id, frame.camera)
-        self._writer.write_depth(CONFIDENCE, ns, frame.frame_id, frame.confidence)
-        self._writer.write_odometry(ODOMETRY, ns, self._join.map_frame, frame.frame_id,
+        self._write_depth(frame, frame_id)
+        self._writer.write_camera_info(CAMERA_INFO, ns, frame_id, frame.camera)
+        self._writer.write_depth(CONFIDENCE, ns, frame_id, frame.confidence)
+        self._writer.write_odometry(ODOMETRY, ns, self._join.map_frame, frame_id,
                                     frame.T_map_cam, self._twists[k])
         self._frames += 1
 
@@ -108,13 +109,13 @@ class RefinedBag:
         self._writer.write_path(PATH, poses[-1][0], self._join.map_frame, poses)
         self._carrier.copy_until(None)
 
-    def _write_depth(self, frame: RefinedFrame) -> None:
+    def _write_depth(self, frame: RefinedFrame, frame_id: str) -> None:
         write, topic = {
             DepthEncoding.METRES: (self._writer.write_depth, DEPTH),
             DepthEncoding.MILLIMETRES: (self._writer.write_depth_mm, DEPTH),
             DepthEncoding.COMPRESSED: (self._writer.write_compressed_depth, COMPRESSED_DEPTH),
         }[self._encoding]
-        write(topic, frame.stamp_ns, frame.frame_id, frame.depth_m)
+        write(topic, frame.stamp_ns, frame_id, frame.depth_m)
 
 def _twists(trajectory: Trajectory) -> NDArray[np.float64]:
     """Return the motion of each pose (N, 6) in its own frame, from the pose before to that behind.

@@ -49,9 +49,8 @@ class Carrier:
         """Write what is static, at the beginning, for everybody who listens from there on."""
         if self._next is not None:
             start_ns = min(start_ns, self._time(self._next))
-        if self._bag.count([TF_STATIC]):
-            for channel, _, data in self._bag.records([TF_STATIC]):
-                self._copy(channel, start_ns, data)
+        for channel, _, data in self._bag.records([TF_STATIC]):
+            self._copy(channel, start_ns, data)
 
     def copy_until(self, end_ns: int | None) -> None:
         """Write what was recorded no later than that; all that is left if that is None.

@@ -29,6 +29,8 @@ from videodepth_ros.offline.results.top_view import TopView
 from videodepth_ros.offline.results.up import Upright, upright
 from videodepth_ros.pictures import ColourRange, colour_range
 
+UNIT_NOTE = ('nothing measured metres: depth and poses are in a unit of their own, while the '
+             "recording's transforms are in metres")
 TRAJECTORY, CLOUD, PREVIEW, REPORT = 'trajectory.tum', 'cloud.ply', 'preview.mp4', 'report.html'
 VIEW_PX = 720
 
@@ -141,7 +143,7 @@ class _Results:
             duration_s=float(mapped.stamp_ns[-1] - mapped.stamp_ns[0]) / 1e9,
             up_from=made.up_from, map_frame=join.map_frame, frame_chain=join.described,
             cloud_points=len(points), voxel_m=cloud.voxel_m,
-            notes=(*self._settings.notes, *join.notes, *bag_notes))
+            notes=(*self._settings.notes, *self._unit_notes(), *join.notes, *bag_notes))
         picture = view.picture(len(mapped.stamp_ns))
         (folder / REPORT).write_text(page(
             f'{self._source.bag.path.name} refined', self._rows(facts, first), facts.notes,
@@ -151,6 +153,9 @@ class _Results:
     @property
     def _unit(self) -> str:
         return 'm' if self._settings.is_metric else 'unit'
+
+    def _unit_notes(self) -> tuple[str, ...]:
+        return () if self._settings.is_metric else (UNIT_NOTE,)
 
     def _upright(self, join: MapJoin) -> Upright:
         if self._settings.upright is not None:
