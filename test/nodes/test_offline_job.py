@@ -44,12 +44,14 @@ def test_from_a_recording_to_topics(make_offline, bag):
     heard = {name: rig.hear(name, kind) for name, kind in {
         'depth/image': Image, 'depth/confidence': Image, 'depth/points': PointCloud2,
         topic: Image, 'odometry': Odometry}.items()}
+    previews = rig.hear('preview', Image)
     path = rig.hear('path', Path, latched=True)
     transforms = rig.hear('/tf', TFMessage)
     clock = rig.hear('/clock', Clock)
     rig.until(lambda: rig.node.status().playback == OfflineStatus.ENDED, timeout_s=120)
     assert rig.node.status().last_error == ''
     rig.until(lambda: all(len(messages) == FRAMES for messages in heard.values()) and path)
+    assert previews
     for name, messages in heard.items():
         assert stamps(messages) == expected, name
     assert isinstance(path[0].poses[0], PoseStamped)

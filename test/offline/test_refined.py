@@ -6,7 +6,7 @@ import pytest
 
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.offline.refined import refined_frames, whole_depth
+from videodepth_ros.offline.refined import GLIMPSE_HEIGHT_PX, refined_frames, whole_depth
 from videodepth_ros.offline.workfolder import save_arrays
 
 INF, NAN = np.inf, np.nan
@@ -49,8 +49,9 @@ def refined(files, camera=CAMERA, **how):
     prior = np.full((5, 6, 8), 1, np.float32)
     how = {'metres': 2.0, 'max_range_m': 0.0} | how
     ticks = []
-    found = list(refined_frames(frames(camera), files, prior, tick=lambda: ticks.append(1), **how))
+    found = list(refined_frames(frames(camera), files, prior, tick=ticks.append, **how))
     assert len(ticks) == len(found)
+    assert all(picture.shape[0] == GLIMPSE_HEIGHT_PX for picture in ticks)
     return found
 
 

@@ -239,7 +239,7 @@ class _Job:
         T_world_cam = np.concatenate([load_clip(path).T_world_cam for path in files.clips])
         T_world_cam[:, :3, 3] *= unit.metres
         refined = refined_frames(self._frames(), files.clips, depth.open(), unit.metres,
-                                 settings.max_range_m, self._ticks(stages.WRITE))
+                                 settings.max_range_m, partial(self._meter.tick, stages.WRITE))
         return write_results(
             refined, Trajectory(recording.stamps_ns, T_world_cam),
             Source(self._bag, self._topics.image.name), self._output,

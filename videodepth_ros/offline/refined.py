@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,12 +14,15 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.offline.clips import load_clip
 from videodepth_ros.offline.results.frame import RefinedFrame
 from videodepth_ros.offline.results.fullsize import full_size_maps
+from videodepth_ros.pictures import Image, colour_range, colourise, resized
 
 Array = NDArray[np.float32]
 
+GLIMPSE_HEIGHT_PX = 160
+
 
 def refined_frames(frames: Iterable[Frame], clips: Sequence[Path], prior_depth: Array,
-                   metres: float, max_range_m: float, tick: Callable[[], None]
+                   metres: float, max_range_m: float, tick: Callable[[Image], None]
                    ) -> Iterator[RefinedFrame]:
     """Yield every frame with its depth and pose at the camera's size.
 
@@ -27,7 +31,7 @@ def refined_frames(frames: Iterable[Frame], clips: Sequence[Path], prior_depth: 
     prior_depth  (N, h, w) float32: says where nothing was hit, and what no pair knows
     metres       to a unit of the clips
     max_range_m  nothing was hit beyond; 0: no limit
-    tick         called after each frame
+    tick         called after each frame with a small picture of it
     """
     source = iter(frames)
     for path in clips:
@@ -44,7 +48,15 @@ def refined_frames(frames: Iterable[Frame], clips: Sequence[Path], prior_depth: 
             camera = frame.camera or clip.cameras[k].scaled_to(*frame.size)
             yield RefinedFrame(frame.stamp_ns, frame.frame_id, maps.depth_m, maps.confidence,
                                maps.moving, camera, T_world_cam, frame.image)
-            tick()
+            tick(glimpse(frame.image, maps.depth_m))
+
+
+def glimpse(image: Image, depth_m: Array) -> Image:
+    """Return an image (H, W, 3) and its depth (H, W) beside each other, small, for who waits."""
+    height, width = depth_m.shape
+    size = max(1, round(GLIMPSE_HEIGHT_PX * width / height)), GLIMPSE_HEIGHT_PX
+    depth_m = np.asarray(cv2.resize(depth_m, size, interpolation=cv2.INTER_NEAREST), np.float32)
+    return np.hstack([resized(image, *size), colourise(depth_m, colour_range([depth_m]))])
 
 
 def whole_depth(aligned: Array, prior: Array) -> Array:
