@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs without a network: a depth prior, and points followed through the recording.
+
+What frames know of each other is learnt once, for all of them (`learn`): cameras from a bundle
+adjustment of tracks, in which the prior counts as much as it has earned, and for every frame a
+smooth field that bends its prior onto the points. A pair is then the two bent depths unprojected,
+and believed where they agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.errors import InputError
+from videodepth_ros.geometry.camera import Intrinsics, backproject
+from videodepth_ros.offline.adjustment import Adjusted, adjusted
+from videodepth_ros.offline.bundle_start import first_scene
+from videodepth_ros.offline.depth_field import COLUMNS, ROWS, log_field, spread_out
+from videodepth_ros.offline.pairs import Edge, PointMapPair
+from videodepth_ros.offline.reprojection import Noise, Sightings, points_in_view
+from videodepth_ros.offline.threads import one_blas_thread
+from videodepth_ros.offline.tracks import LONGEST, Images, Tracks, follow
+
+Array = NDArray[np.float32]
+Array64 = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+ASSUMED_FOCAL_WIDTHS, FOCAL_DOUBT = 0.8, 0.25
+"""Of a camera that nobody has calibrated: fx / width, and the standard deviation of its log."""
+PIXEL_SHARE = 1 / 640
+"""Of the width: standard deviation of a track, before more is known."""
+PRIOR_DOUBT = 0.2
+"""Standard deviation of the prior's log depth, before more is known."""
+WEAK_MOTION, WEAK_TURN_RAD = 0.5, 0.5
+"""From frame to frame, in median depths and radians: what a camera does that nothing tells of."""
+EDGE_RATIO = 1.1
+"""Around a point whose neighbours' depths differ by more, the prior says nothing of it."""
+MATCH_DOUBT = 0.05
+"""Standard deviation of the log ratio of a point's depth and the prior's on the same pixel."""
+MOST_SPREAD = 0.5
+FEWEST_SIGHTINGS = 3
+HELD_FRAMES = 32
+"""Frames whose bent depth a provider keeps at hand."""
+SURE, UNSURE = 3.0, 0.05
+"""Log confidence of what both frames see alike, and the share of it that all else has."""
+AGREE = 0.1
+"""Log ratio of depths at which the confidence of a pixel falls to half."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is known of a whole recording of N frames.
+
+    T_world_cam  (N, 4, 4) float64, in the unit of the prior
+    field        (N, ROWS, COLUMNS) float32, by which the prior's log depth is too small
+    level        (N,) float32, log depth of frames of which the prior knows nothing; NaN elsewhere
+    camera       intrinsics at the size of the prior
+    """
+
+    T_world_cam: Array64
+    field: Array
+    level: Array
+    camera: Intrinsics
+
+    def save(self, path: Path) -> None:
+        """Write one .npz."""
+        camera = self.camera
+        numbers = [camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]
+        np.savez(path, T_world_cam=self.T_world_cam, field=self.field, level=self.level,
+                 camera=np.array(numbers, np.float64))
+
+    @classmethod
+    def load(cls, path: Path) -> Learnt:
+        """Read what `save` wrote."""
+        with np.load(path) as stored:
+            width, height, *rest = stored['camera'].tolist()
+            return cls(stored['T_world_cam'], stored['field'], stored['level'],
+                       Intrinsics(int(width), int(height), *rest))
+
+
+def assumed_camera(width: int, height: int) -> Intrinsics:
+    """Return a common camera, its principal point where the aligner puts it."""
+    focal = ASSUMED_FOCAL_WIDTHS * width
+    return Intrinsics(width, height, focal, focal, width / 2, height / 2)
+
+
+@one_blas_thread()
+def learn(images: Images, depth: Array, camera: Intrinsics | None,
+          advanced: Callable[[float], None] = lambda _: None) -> Learnt:
+    """Learn what pairs are made of; every run gives the same.
+
+    images    (N, H, W, 3) uint8 RGB, of any size that has the depth's aspect
+    depth     (N, h, w) float32, Z, its unit common to the recording as far as the prior can; NaN
+              unknown, +inf sky
+    camera    intrinsics at (h, w); None: the focal length is sought too
+    advanced  is told the share of the work that is done
+    raises    InputError where images, depth and camera do not fit each other
+    """
+    frames, h, w = depth.shape
+    if len(images) != frames or not frames:
+        raise InputError(f'{len(images)} images and {frames} depth maps; give one of each for '
+                         'every frame')
+    if camera is not None and (camera.width, camera.height) != (w, h):
+        raise InputError(f'the camera is {camera.width}x{camera.height} and the depth {w}x{h}; '
+                         'scale the intrinsics to the depth')
+    known, camera = camera is not None, camera or assumed_camera(w, h)
+    tracks = follow(images, lambda share: advanced(0.5 * share))
+    width, height = images[0].shape[1], images[0].shape[0]
+    large = camera.scaled_to(width, height)
+    seen, far = sightings(tracks, depth, large)
+    levels = _levels(depth)
+    found = _adjusted(seen, far, large, float(np.exp(np.nanmedian(levels))), focal_known=known)
+    focal = float(np.exp(found.scene.log_focal)) * w / width
+    camera = Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
+    advanced(0.9)
+    field = np.stack([_field(found, frame, large) for frame in range(frames)])
+    advanced(1.0)
+    T_world_cam = found.scene.cameras.inverse().rigid
+    return Learnt(T_world_cam, field.astype(np.float32), _filled(levels), camera)
+
+
+def sightings(tracks: Tracks, depth: Array, camera: Intrinsics) -> tuple[Sightings, Mask]:
+    """Look up the prior at every sighting.
+
+    camera   at the size of the images
+    returns  the sightings, and (K,) bool, those of what the prior puts at infinity
+    """
+    frames, h, w = depth.shape
+    place = (tracks.pixel + 0.5) * [w / camera.width, h / camera.height] - 0.5
+    column, row = np.clip(np.rint(place).astype(np.intp), 0, [w - 1, h - 1]).T
+    near, most = np.empty((2, len(place)), np.float32)
+    middle = np.empty(len(place), np.float32)
+    for frame in range(frames):
+        at = np.flatnonzero(tracks.frame == frame)
+        padded = np.pad(depth[frame], 1, mode='edge')
+        around = np.stack([padded[row[at] + down, column[at] + across]
+                           for down in range(3) for across in range(3)])
+        near[at], most[at], middle[at] = around.min(axis=0), around.max(axis=0), around[4]
+    with np.errstate(invalid='ignore', divide='ignore'):
+        smooth = (near > 0) & (most < EDGE_RATIO * near) & np.isfinite(most)
+        log_depth = np.where(smooth, np.log(middle, dtype=np.float64), np.nan)
+    offset = (tracks.pixel - [camera.cx, camera.cy]).astype(np.float64)
+    return (Sightings(tracks.track, tracks.frame, offset, log_depth, tracks.first, frames),
+            np.isinf(near))
+
+
+def _adjusted(seen: Sightings, far: Mask, camera: Intrinsics, middle: float, *,
+              focal_known: bool) -> Adjusted:
+    """Adjust cameras and points; ``camera`` and its sightings are of one size."""
+    noise = Noise(PIXEL_SHARE * camera.width, PRIOR_DOUBT, PRIOR_DOUBT,
+                  0.0 if focal_known else FOCAL_DOUBT, float(np.log(camera.fx)),
+                  WEAK_MOTION * middle, WEAK_TURN_RAD)
+    scene = first_scene(seen, far, camera.fx, camera.fy / camera.fx)
+    return adjusted(seen, scene, noise, LONGEST, np.empty(0, np.intp))
+
+
+def _field(found: Adjusted, frame: int, camera: Intrinsics) -> Array64:
+    """Return what bends the prior of one frame onto the points that it sees."""
+    seen, level = found.seen, float(found.scene.log_scale[frame])
+    spread, length = found.spread[seen.track], np.bincount(seen.track)[seen.track]
+    at = np.flatnonzero((seen.frame == frame) & ~np.isnan(seen.log_depth)
+                        & (spread < MOST_SPREAD) & (length >= FEWEST_SIGHTINGS))
+    if not len(at):
+        return np.full((ROWS, COLUMNS), level)
+    log_ratio = points_in_view(seen, found.scene)[at] - seen.log_depth[at]
+    place = ((seen.offset[at] + [camera.cx + 0.5, camera.cy + 0.5])
+             / [camera.width, camera.height])
+    return log_field(place, log_ratio, np.hypot(spread[at], MATCH_DOUBT), found.noise.depth,
+                     level)
+
+
+def _levels(depth: Array) -> Array64:
+    """Return the median log depth of every frame, (N,), NaN where nothing is known."""
+    levels = np.full(len(depth), np.nan)
+    for frame, one in enumerate(depth):
+        known = one[np.isfinite(one) & (one > 0)]
+        if known.size:
+            levels[frame] = np.log(np.median(known))
+    return levels if np.isfinite(levels).any() else np.zeros(len(depth))
+
+
+def _filled(levels: Array64) -> Array:
+    """Return levels (N,) for frames without any, from the nearest in time; NaN elsewhere."""
+    known = np.flatnonzero(~np.isnan(levels))
+    nearest = known[np.abs(np.arange(len(levels))[:, None] - known).argmin(axis=1)]
+    return np.where(np.isnan(levels), levels[nearest], np.nan).astype(np.float32)
+
+
+class GeometricPairs:
+    """Pairs of a recording whose geometry is learnt."""
+
+    def __init__(self, depth: Array, learnt: Learnt) -> None:
+        """Take the prior (N, h, w), which may lie on disk, and what `learn` made of it."""
+        self._depth, self._learnt = depth, learnt
+        self._bent = lru_cache(HELD_FRAMES)(self._bend)
+
+    @property
+    def camera(self) -> Intrinsics:
+        """The camera of the point maps; its focal length is sought where it was not given."""
+        return self._learnt.camera
+
+    def pairs(self, edges: Iterable[Edge]) -> Iterator[PointMapPair]:
+        """Yield the pair of every edge."""
+        for i, j in edges:
+            T_i_j = np.linalg.inv(self._learnt.T_world_cam[i]) @ self._learnt.T_world_cam[j]
+            points_i, points_j = self._points(i), self._points(j)
+            T_j_i = np.linalg.inv(T_i_j)
+            yield PointMapPair(i, j, points_i, _moved(points_j, T_i_j),
+                               self._confidence(points_i, j, T_j_i),
+                               self._confidence(points_j, i, T_i_j))
+
+    def _bend(self, frame: int) -> Array:
+        """Return the depth (h, w) of a frame, NaN where it is unknown or the sky."""
+        camera, level = self.camera, self._learnt.level[frame]
+        if np.isfinite(level):
+            return np.full((camera.height, camera.width), np.exp(level), np.float32)
+        known = np.array(self._depth[frame], np.float32)
+        known[~(np.isfinite(known) & (known > 0))] = np.nan
+        known *= np.exp(spread_out(self._learnt.field[frame], camera.height, camera.width))
+        return known
+
+    def _points(self, frame: int) -> Array:
+        return backproject(self._bent(frame), self.camera)
+
+    def _confidence(self, points: Array, other: int, T_other_cam: Array64) -> Array:
+        """Return how far a frame's points (h, w, 3) agree with another one's depth, (h, w)."""
+        camera, there = self.camera, _moved(points, T_other_cam)
+        depth, z = self._bent(other), there[..., 2]
+        with np.errstate(invalid='ignore', divide='ignore'):
+            column = np.rint(there[..., 0] / z * camera.fx + camera.cx)
+            row = np.rint(there[..., 1] / z * camera.fy + camera.cy)
+            inside = ((z > 0) & (column >= 0) & (column < camera.width)
+                      & (row >= 0) & (row < camera.height))
+            met = depth[np.where(inside, row, 0).astype(np.intp),
+                        np.where(inside, column, 0).astype(np.intp)]
+            share = 1 / (1 + np.square(np.log(met / z) / AGREE))
+        weight = SURE * np.maximum(np.where(inside & np.isfinite(share), share, 0), UNSURE)
+        blind = np.isfinite(self._learnt.level[other])
+        weight = np.where(np.isfinite(points[..., 2]), SURE * UNSURE if blind else weight, 0)
+        return np.exp(weight).astype(np.float32)
+
+
+def _moved(points: Array, T: Array64) -> Array:
+    moved: Array = points @ T[:3, :3].T.astype(np.float32) + T[:3, 3].astype(np.float32)
+    return moved
