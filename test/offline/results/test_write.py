@@ -8,15 +8,20 @@ from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 
+import bag_makers
 import cv2
 import maker as m
 import numpy as np
 import pytest
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin
 
+from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.errors import BagError, InputError
 from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
 from videodepth_ros.evaluation.tum import read_tum
+from videodepth_ros.messages.image import decode_image
 from videodepth_ros.offline.results.bag import Source
 from videodepth_ros.offline.results.page import STRIPS
 from videodepth_ros.offline.results.write import ResultSettings, write_results
@@ -29,9 +34,9 @@ def recording(tmp_path):
     return m.write_bag(tmp_path / 'in', m.write_static)
 
 
-def write(recording, folder, frames=None, trajectory=None, **settings):
+def write(recording, folder, given=None, trajectory=None, **settings):
     with open_bag(recording) as bag:
-        return write_results(frames or m.refined(), trajectory or m.trajectory(m.odd_world()),
+        return write_results(given or m.refined(), trajectory or m.trajectory(m.odd_world()),
                              Source(bag, m.IMAGE), folder, ResultSettings(**settings))
 
 
@@ -63,6 +68,23 @@ def test_the_same_frames_give_the_same_bytes(recording, tmp_path):
     assert digests(tmp_path / 'one' / 'out') == digests(tmp_path / 'other' / 'out')
 
 
+@pytest.mark.parametrize('plugin', list(StoragePlugin))
+def test_frames_may_come_from_the_recording_that_is_copied_at_the_same_time(tmp_path, plugin):
+    with AnyReader([m.write_bag(tmp_path / 'mcap', m.write_static)]) as reader:
+        everything = [(one.topic, ns, (one.msgtype, bytes(raw)))
+                      for one, ns, raw in reader.messages()]
+    recording = bag_makers.write_rosbag2(tmp_path / 'in', everything, plugin)
+    with open_bag(recording) as bag:
+        seen = (replace(refined, image=frame.image) for frame, refined in zip(
+            frames(bag, m.IMAGE), m.refined(), strict=True))
+        write_results(seen, m.trajectory(), Source(bag, m.IMAGE), tmp_path / 'out',
+                      ResultSettings(copied=('*',)))
+    with open_bag(tmp_path / 'out') as result:
+        for k, (_, _, message) in enumerate(result.messages([m.IMAGE])):
+            np.testing.assert_array_equal(decode_image(message), m.image(k))
+        assert result.count([m.IMAGE]) == m.FRAMES
+
+
 def test_the_remains_of_a_killed_run_are_in_nobodys_way(recording, tmp_path):
     write(recording, tmp_path / 'clean' / 'out')
     remains = tmp_path / '.out.partial' / 'out'
@@ -89,14 +111,14 @@ def test_results_are_not_overwritten(recording, tmp_path):
         write(recording, tmp_path / 'out')
 
 
-@pytest.mark.parametrize(('frames', 'said'), [
+@pytest.mark.parametrize(('given', 'said'), [
     (lambda: m.refined(frames=3), '3 frames came for 8 poses'),
     (lambda: iter(()), 'there is no frame'),
     (lambda: (replace(f, stamp_ns=f.stamp_ns + 1) for f in m.refined()), 'frame 0 has the stamp'),
 ], ids=['too few', 'none', 'other stamps'])
-def test_frames_and_poses_must_belong_together(recording, tmp_path, frames, said):
+def test_frames_and_poses_must_belong_together(recording, tmp_path, given, said):
     with pytest.raises(InputError, match=said):
-        write(recording, tmp_path / 'out', frames())
+        write(recording, tmp_path / 'out', given())
     assert not (tmp_path / 'out').exists()
 
 

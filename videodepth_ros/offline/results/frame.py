@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.camera import Intrinsics, backproject
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,16 @@ class RefinedFrame:
     camera: Intrinsics
     T_map_cam: NDArray[np.float64]
     image: NDArray[np.uint8]
+
+    def points(self, stride: int, counts: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the points of some pixels in the map, (N, 3) float64.
+
+        stride  every stride-th row and column is looked at
+        counts  bool at the size of ``depth_m[::stride, ::stride]``, which pixels: with depth
+        """
+        seen = backproject(self.depth_m[::stride, ::stride], self.camera.strided(stride))[counts]
+        if not len(seen):
+            return np.empty((0, 3))
+        # unlike a product of matrices it gives the same bits on any number of threads
+        moved = cv2.transform(seen.astype(np.float64)[:, None], self.T_map_cam[:3])
+        return np.asarray(moved, np.float64)[:, 0]

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.errors import BagError
-from videodepth_ros.geometry.camera import backproject
 from videodepth_ros.offline.results.frame import RefinedFrame
 
 Array = NDArray[np.float64]
@@ -93,9 +92,7 @@ class VoxelCloud:
         counts &= frame.confidence[grid] >= self.settings.least_confidence
         if frame.moving is not None:
             counts &= ~frame.moving[grid]
-        seen = backproject(depth_m, frame.camera.strided(stride))[counts].astype(np.float64)
-        T = frame.T_map_cam
-        return seen @ T[:3, :3].T + T[:3, 3], frame.image[grid][counts]
+        return frame.points(stride, counts), frame.image[grid][counts]
 
     def _merge(self) -> None:
         """Bring the new sums to the others; make voxels twice as large while they are too many."""

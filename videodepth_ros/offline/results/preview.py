@@ -16,14 +16,14 @@ from videodepth_ros.pictures import ColourRange, Image, Video, colourise, resize
 
 PANEL_HEIGHT_PX = 180
 MOST_FRAMES = 240
-RATES_HZ = (2.0, 30.0)
+SLOWEST_HZ, FASTEST_HZ = 2.0, 10.0
 
 
 class Preview:
     """The video while it is written, to be used in a ``with`` statement.
 
-    Of a long recording every so many-th frame is shown, for the encoder is the slowest part of all
-    that is written: 60 ms a picture.
+    Of a fast or a long recording every so many-th frame is shown, for the encoder is the slowest
+    part of all that is written: 60 ms a picture.
     """
 
     def __init__(self, path: Path, trajectory: Trajectory, view: TopView, colours: ColourRange
@@ -34,10 +34,10 @@ class Preview:
         colours  of the depth, the same for all frames
         """
         count = len(trajectory.stamp_ns)
-        self._every = -(-count // MOST_FRAMES)
         steps_s = np.diff(trajectory.stamp_ns) / 1e9
-        rate_hz = 1 / max(float(np.median(steps_s)) if count > 1 else 1.0, 1e-3) / self._every
-        self._video = Video(path, float(np.clip(rate_hz, *RATES_HZ)))
+        rate_hz = 1 / max(float(np.median(steps_s)) if count > 1 else 1.0, 1e-3)
+        self._every = max(-(-count // MOST_FRAMES), round(rate_hz / FASTEST_HZ), 1)
+        self._video = Video(path, max(rate_hz / self._every, SLOWEST_HZ))
         self._view, self._colours, self._frames = view, colours, 0
         self._start_ns = int(trajectory.stamp_ns[0])
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.evaluation.trajectory import Trajectory
-from videodepth_ros.geometry.camera import backproject
 from videodepth_ros.offline.results.frame import RefinedFrame
 from videodepth_ros.pictures import BACKGROUND, Image
 
@@ -43,15 +42,13 @@ class TopView:
         """Draw the points of a frame; of several at one place the highest is seen."""
         stride = max(1, round((frame.depth_m.size / POINTS_OF_FRAME) ** 0.5))
         grid = (slice(None, None, stride),) * 2
-        seen = backproject(frame.depth_m[grid], frame.camera.strided(stride)).reshape(-1, 3)
-        T = frame.T_map_cam
-        shown = np.isfinite(seen).all(axis=1) & (frame.confidence[grid].reshape(-1) > 0)
-        points = seen[shown].astype(np.float64) @ T[:3, :3].T + T[:3, 3]
+        shown = np.isfinite(frame.depth_m[grid]) & (frame.confidence[grid] > 0)
+        points, colours = frame.points(stride, shown), frame.image[grid][shown]
         column, row = self._pixels(points[:, :2]).T
         inside = (column >= 0) & (column < self._size) & (row >= 0) & (row < self._size)
-        inside &= points[:, 2] < T[2, 3] + HEADROOM * self.extent_m
+        inside &= points[:, 2] < frame.T_map_cam[2, 3] + HEADROOM * self.extent_m
         at, height = (row * self._size + column)[inside], points[inside, 2]
-        colours = frame.image[grid].reshape(-1, 3)[shown][inside]
+        colours = colours[inside]
         order = np.argsort(height, kind='stable')   # the highest is written last
         at, height, colours = at[order], height[order], colours[order]
         higher = height >= self._height.ravel()[at]
