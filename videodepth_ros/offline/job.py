@@ -213,7 +213,7 @@ class _Job:
             tuple(self._work.path(f'clip{n:05d}', key) for n in range(len(layout.clips))))
         align_all(scene, files, self._processes, self._ticks(stages.KEYFRAMES),
                   self._ticks(stages.CLIPS))
-        for stage in (stages.TRACK, stages.KEYFRAMES, stages.CLIPS):
+        for stage in (stages.KEYFRAMES, stages.CLIPS):
             self._meter.finish(stage)
         return files
 
@@ -228,6 +228,8 @@ class _Job:
         motion = motion_file(self._bag, recording, self._work) if settings.odometry else None
         pairs = OpenPairs(settings.chosen_pairs, recording.images, depth, estimates, camera,
                           self._work.path('geometry', estimates.key))
+        camera = pairs.learn(self._meter.shares(stages.TRACK))
+        self._meter.finish(stages.TRACK)
         believed = HierarchySettings(replace(AS_PUBLISHED, camera=camera),
                                      replace(CALMER, camera=camera))
         return SceneFiles(pairs, layout, believed, measured, motion)

@@ -48,7 +48,7 @@ MOST_SPREAD = 0.5
 FEWEST_SIGHTINGS = 3
 HELD_FRAMES = 32
 """Frames whose bent depth a provider keeps at hand."""
-SURE, UNSURE = 3.0, 0.05
+SURE, UNSURE = 3.0, 0.3
 """Log confidence of what both frames see alike, and the share of it that all else has."""
 AGREE = 0.1
 """Log ratio of depths at which the confidence of a pixel falls to half."""
@@ -73,8 +73,9 @@ class Learnt:
         """Write one .npz."""
         camera = self.camera
         numbers = [camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]
-        np.savez(path, T_world_cam=self.T_world_cam, field=self.field, level=self.level,
-                 camera=np.array(numbers, np.float64))
+        with open(path, 'wb') as file:   # a name would get the suffix .npz
+            np.savez(file, T_world_cam=self.T_world_cam, field=self.field, level=self.level,
+                     camera=np.array(numbers, np.float64))
 
     @classmethod
     def load(cls, path: Path) -> Learnt:

@@ -79,6 +79,16 @@ class Meter:
             raise Cancelled(f'stopped in the stage {stage!r}; what is done is kept, the same '
                             'call goes on from there')
 
+    def shares(self, stage: str) -> Callable[[float], None]:
+        """Return what counts the items of a stage by the share of it that is done."""
+        items = next(one.items for one in self.stages if one.name == stage)
+
+        def advanced(share: float) -> None:
+            while self._done.get(stage, 0) < int(share * items):
+                self.tick(stage)
+
+        return advanced
+
     def _done_s(self) -> float:
         return sum(min(self._done.get(one.name, 0), one.items) * one.item_s
                    for one in self.stages)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from videodepth_ros.offline.clips import Scene
 from videodepth_ros.offline.depth_stage import Estimates
 from videodepth_ros.offline.hierarchy import HierarchySettings
 from videodepth_ros.offline.pairs import PairProvider
+from videodepth_ros.offline.pairs_geometric import GeometricPairs, Learnt, learn
 from videodepth_ros.offline.plan import Plan, loop_candidates, plan
 from videodepth_ros.offline.priors import Priors
 from videodepth_ros.offline.sensor_files import load_motion
 from videodepth_ros.offline.settings import Pairs
-from videodepth_ros.offline.workfolder import SpilledArray
+from videodepth_ros.offline.workfolder import SpilledArray, growing
 
 THUMBNAIL = (32, 24)
 
@@ -47,7 +49,21 @@ class OpenPairs:
             from videodepth_ros.offline.pairs_align3r import Align3rPairs  # needs torch
             return Align3rPairs(self.images.open(), self.estimates.values.open(),
                                 self.estimates.kind)
-        raise NotImplementedError
+        return GeometricPairs(self.depth.open(), Learnt.load(self.learnt))
+
+    def learn(self, advanced: Callable[[float], None]) -> Intrinsics | None:
+        """Learn what is learnt of the whole recording, unless that is done.
+
+        advanced  is told the share that is done
+        returns   the camera of the pairs; None where alignment is to find it
+        """
+        if self.kind is not Pairs.GEOMETRIC:
+            return self.camera
+        if not self.learnt.exists():
+            found = learn(self.images.open(), self.depth.open(), self.camera, advanced)
+            with growing(self.learnt) as part:
+                found.save(part)
+        return Learnt.load(self.learnt).camera
 
 
 @dataclass(frozen=True)

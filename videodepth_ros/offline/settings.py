@@ -8,6 +8,7 @@ from enum import Enum
 
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.offline.recording import Selection
+from videodepth_ros.offline.results.bag import DepthEncoding
 
 WHOLE = Selection()
 
@@ -26,14 +27,6 @@ class Pairs(str, Enum):
     GEOMETRIC = 'geometric'  # features, geometry and the depth prior: no weights
     ALIGN3R = 'align3r'      # the network of Align3R
     NONE = 'none'            # no poses, depth only
-
-
-class DepthEncoding(str, Enum):
-    """How depth images are written."""
-
-    METRES = '32FC1'
-    MILLIMETRES = '16UC1'
-    PNG = 'compressed'   # compressedDepth: 16-bit millimetres as PNG
 
 
 @dataclass(frozen=True)
@@ -91,3 +84,6 @@ class RefineSettings:
         if self.pairs is not None:
             return self.pairs
         return Pairs.GEOMETRIC if self.method is Method.ALIGN3R else Pairs.NONE
+
+
+AS_SHIPPED = RefineSettings()
