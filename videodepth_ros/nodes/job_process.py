@@ -21,7 +21,7 @@ from videodepth_ros.errors import Cancelled, VideoDepthError
 from videodepth_ros.offline.progress import Progress
 from videodepth_ros.offline.settings import RefineSettings
 
-REPORT_PERIOD_S, PREVIEW_PERIOD_S = 0.2, 1.0
+REPORT_PERIOD_S, PREVIEW_PERIOD_S = 0.2, 2.0
 """How often at most the process tells how far it is, and shows a picture."""
 
 @dataclass(frozen=True)
