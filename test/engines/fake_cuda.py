@@ -52,6 +52,13 @@ class FakeCuda:
     def cudaGetDeviceCount(self):
         return SUCCESS, self.gpus
 
+    def cudaDriverGetVersion(self):
+        return SUCCESS, 13010
+
+    def cudaGetDeviceProperties(self, device):
+        return SUCCESS, SimpleNamespace(name=b'NVIDIA Fake 9000', major=9, minor=0,
+                                        totalGlobalMem=24 << 30)
+
     # Memory.
 
     def cudaMalloc(self, size):

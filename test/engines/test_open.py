@@ -11,11 +11,11 @@ import pytest
 from safetensors.torch import save_file
 from tiny_networks import random_model
 
-from videodepth_ros.engines import build
-from videodepth_ros.engines import open as door
+from videodepth_ros.engines import artefacts, build
+from videodepth_ros.engines.artefacts import graph_key
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.engine import Engine
-from videodepth_ros.engines.open import ENGINES, export_graph, graph_key, open_engine
+from videodepth_ros.engines.open import export_graph, open_engine
 from videodepth_ros.errors import ConfigError, DeviceError, ModelError
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.nano import NANO
@@ -37,11 +37,15 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def nano(monkeypatch, random_weights, cache):
-    """Random weights in place of the bundled ones, built in this process, which alone has them."""
+    """Random weights in place of the bundled ones, built in this process, which alone has them.
+
+    There is no GPU, for ``auto`` is to be the same on every machine.
+    """
+    monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', ())
     monkeypatch.setattr(catalogue, 'BUNDLED', random_weights)
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
-    monkeypatch.setattr(door, 'export_graph', lambda model, path, width, height:
-                        build.build_graph(catalogue.card(model), path, width, height))
+    monkeypatch.setattr(artefacts, 'export_graph', lambda model, path, width, height, kind:
+                        build.build_graph(catalogue.card(model), path, width, height, kind))
 
 
 def first_depth(engine: Engine) -> np.ndarray:
@@ -51,7 +55,8 @@ def first_depth(engine: Engine) -> np.ndarray:
 
 @pytest.mark.usefixtures('nano')
 def test_every_engine_opens_and_they_agree():
-    engines = {name: open_engine('nano', name, WIDTH, HEIGHT, threads=1) for name in ENGINES}
+    names = ('auto', 'onnx', 'torch')   # those that run on the CPU
+    engines = {name: open_engine('nano', name, WIDTH, HEIGHT, threads=1) for name in names}
     ran = {name: engine.spec.engine for name, engine in engines.items()}
     assert ran == {'auto': 'onnx', 'onnx': 'onnx', 'torch': 'torch'}
     depths = {name: first_depth(engine) for name, engine in engines.items()}
@@ -62,7 +67,7 @@ def test_every_engine_opens_and_they_agree():
 @pytest.mark.usefixtures('nano')
 def test_second_opening_builds_nothing(monkeypatch):
     open_engine('nano', 'onnx', WIDTH, HEIGHT)
-    monkeypatch.setattr(door, 'export_graph', None)
+    monkeypatch.setattr(artefacts, 'export_graph', None)
     assert open_engine('nano', 'onnx', WIDTH, HEIGHT).spec.notes == ()
 
 
@@ -77,11 +82,11 @@ def test_broken_graph_is_built_anew_and_the_spec_tells(monkeypatch, cache):
     path = cached_graph(cache)
     whole = path.read_bytes()
 
-    def export_again(model: str, target: Path, width: int, height: int) -> str:
+    def export_again(model: str, target: Path, width: int, height: int, kind: str) -> str:
         target.write_bytes(whole)
         return 'relmax 1e-06'
 
-    monkeypatch.setattr(door, 'export_graph', export_again)
+    monkeypatch.setattr(artefacts, 'export_graph', export_again)
     path.write_bytes(whole[:-100])
     notes = open_engine('nano', 'onnx', WIDTH, HEIGHT).spec.notes
     assert 'damaged' in notes[0]
@@ -159,7 +164,7 @@ def test_failure_of_that_process_comes_back_as_an_error(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(('model', 'engine', 'size', 'words'), [
     ('giant', 'auto', (320, 240), 'no model .giant.'),
-    ('nano', 'warp', (320, 240), 'no engine .warp.; choose one of auto, onnx, torch'),
+    ('nano', 'warp', (320, 240), 'no engine .warp.; choose one of auto, tensorrt'),
     ('nano', 'auto', (321, 240), 'cannot compute 321x240.*multiples of 16'),
     ('nano', 'torch', (64, 64), 'at least 80')])
 def test_wrong_names_and_sizes_are_named(model, engine, size, words):
@@ -184,6 +189,6 @@ def test_an_engine_that_is_not_installed_is_never_replaced(monkeypatch, engine, 
 
 
 def test_export_without_exporter_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(door, 'exporter_versions', lambda: ())
+    monkeypatch.setattr(artefacts, 'exporter_versions', lambda: ())
     with pytest.raises(DeviceError, match='pip install torch onnx onnxscript'):
         export_graph('nano', tmp_path / 'graph.onnx', 320, 240)

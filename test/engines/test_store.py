@@ -2,13 +2,23 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, cache_folder, sha256_of
+from videodepth_ros.engines.store import (
+    LONGEST_IDLE_S,
+    SHORTEST_IDLE_S,
+    EngineKey,
+    EngineStore,
+    Stored,
+    cache_folder,
+    sha256_of,
+)
 from videodepth_ros.errors import ConfigError, ModelError
 
 KEY = EngineKey(model='nano', kind='onnx', width=320, height=240, precision='fp32', schema=1,
@@ -166,6 +176,51 @@ def test_without_tools_a_broken_artefact_is_not_taken(store):
     flip_a_byte(store.fetch(KEY, Counting()).path)
     with pytest.raises(ModelError, match='no sound onnx'):
         store.fetch(replace(KEY, toolchain=()), None)
+
+
+def idle_for(path: Path, idle_s: float) -> None:
+    opened_s = time.time() - idle_s
+    os.utime(path, (opened_s, opened_s))
+
+
+def numbered(width: int) -> EngineKey:
+    return replace(KEY, width=width)
+
+
+def test_what_nobody_opens_is_removed_when_something_is_built(store):
+    old, young = (store.fetch(numbered(width), Counting()).path for width in (16, 32))
+    idle_for(old, LONGEST_IDLE_S + 60)
+    idle_for(young, LONGEST_IDLE_S - 60)
+    store.fetch(numbered(48), Counting())
+    assert not old.exists()
+    assert not old.with_name(f'{old.name}.json').exists()
+    assert store.fetch(numbered(32), no_builder).path == young
+
+
+def test_the_longest_idle_goes_where_there_is_too_much(store, monkeypatch):
+    monkeypatch.setattr('videodepth_ros.engines.store.MOST_BYTES', 25)   # two of ten bytes
+    paths = [store.fetch(numbered(width), Counting()).path for width in (16, 32)]
+    idle_for(paths[0], 2 * SHORTEST_IDLE_S)
+    idle_for(paths[1], 3 * SHORTEST_IDLE_S)
+    store.fetch(numbered(16), no_builder)       # to open it makes it young
+    idle_for(paths[0], 2 * SHORTEST_IDLE_S)
+    third = store.fetch(numbered(48), Counting()).path
+    assert paths[0].exists()
+    assert third.exists()
+    assert not paths[1].exists()
+
+
+def test_what_was_just_opened_stays_even_where_there_is_too_much(store, monkeypatch):
+    monkeypatch.setattr('videodepth_ros.engines.store.MOST_BYTES', 5)
+    paths = [store.fetch(numbered(width), Counting()).path for width in (16, 32, 48)]
+    assert all(path.exists() for path in paths)
+
+
+def test_opening_counts_as_use(store):
+    path = store.fetch(KEY, Counting()).path
+    idle_for(path, 1e6)
+    store.fetch(KEY, no_builder)
+    assert time.time() - path.stat().st_mtime < 60
 
 
 @pytest.mark.parametrize('place', ['/proc/nowhere', '/dev/null/videodepth', '/tmp/' + 300 * 'x'],

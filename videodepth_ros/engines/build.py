@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Export a model of the catalogue and check the graph: a program of its own, run by open.py.
+"""Make an artefact of a model of the catalogue: a program of its own, run by artefacts.py.
 
 Its own process, so that a node which runs a graph never holds torch (some 400 MB) and goes on
 serving while a graph is built.
@@ -10,38 +10,67 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+import torch
+
+from videodepth_ros.engines.artefacts import PLAIN, REFERENCE
 from videodepth_ros.engines.check import FP32_TOLERANCE, require_agreement, rollout_difference
-from videodepth_ros.engines.export import export_onnx
-from videodepth_ros.engines.graph import Origin
+from videodepth_ros.engines.export import export_fused, export_onnx
+from videodepth_ros.engines.fused import FusedStep
+from videodepth_ros.engines.graph import Layout, Origin, View
+from videodepth_ros.engines.lowering import lowered
 from videodepth_ros.engines.onnx_engine import OnnxEngine
+from videodepth_ros.engines.reference import Answers, reference_frames
 from videodepth_ros.engines.store import sha256_of
 from videodepth_ros.engines.torch_engine import TorchEngine
 from videodepth_ros.errors import VideoDepthError
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
-from videodepth_ros.models.flashdepth import load_flashdepth
+from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.variants import config_of
 
 
-def build_graph(model_card: ModelCard, path: Path, width: int, height: int) -> str:
-    """Write the graph of a model, run it beside the model, and say how far they differ.
+def build_graph(model_card: ModelCard, path: Path, width: int, height: int,
+                kind: str = PLAIN) -> str:
+    """Write an artefact of a model, and say what its self-check found.
 
+    kind    see artefacts.export_graph
     raises  ModelError if the weights are missing or wrong, or the graph computes something else
     """
     weights = weights_path(model_card)
     model = load_flashdepth(config_of(model_card.name), weights)
-    export_onnx(model, path, width, height, Origin(
-        model_card.name, model_card.unit.value, model_card.licence, sha256_of(weights)))
+    layout = Layout(width, height, width, height)
+    if kind == REFERENCE:
+        answers(model, layout).save(path)
+        return 'answers of the network in float32'
+    origin = Origin(model_card.name, model_card.unit.value, model_card.licence,
+                    sha256_of(weights))
+    if kind != PLAIN:
+        export_fused(model, path, layout, kind, origin)
+        return 'to be checked where it is compiled'
+    export_onnx(model, path, width, height, origin)
     difference = rollout_difference(
         OnnxEngine(path), TorchEngine(model, model_card.name, width, height))
     require_agreement(difference, FP32_TOLERANCE, f'the exported graph of {model_card.name}')
     return str(difference)
 
 
+def answers(model: FlashDepth, layout: Layout) -> Answers:
+    """Return what the network in float32 says to the reference frames."""
+    step = FusedStep(lowered(model, layout.width, layout.height), layout)
+    view, state = torch.from_numpy(View(1, 1, 0, 0).values()), model.zero_state()
+    found = []
+    with torch.inference_mode():
+        for image in reference_frames(layout.camera_width, layout.camera_height):
+            inverse_depth, *_, state = step(torch.from_numpy(image), state, view)
+            found.append(inverse_depth.numpy())
+    return Answers(np.stack(found), state.numpy())
+
+
 def main(arguments: list[str]) -> int:
-    """Build from the words MODEL PATH WIDTH HEIGHT; the last line printed is the finding."""
-    name, path, width, height = arguments
+    """Build from the words KIND MODEL PATH WIDTH HEIGHT; the last line is the finding."""
+    kind, name, path, width, height = arguments
     try:
-        print(build_graph(card(name), Path(path), int(width), int(height)))
+        print(build_graph(card(name), Path(path), int(width), int(height), kind))
     except (VideoDepthError, OSError) as error:
         print(error)
         return 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,21 @@ from numpy.typing import NDArray
 from videodepth_ros.errors import DeviceError
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The device that engines run on.
+
+    major, minor    its compute capability
+    cuda_of_driver  the newest CUDA that its driver knows, e.g. 13000
+    """
+
+    name: str
+    major: int
+    minor: int
+    memory_mb: int
+    cuda_of_driver: int
 
 
 class Cuda(Protocol):
@@ -35,6 +51,9 @@ class Cuda(Protocol):
     @property
     def captures(self) -> bool:
         """Whether the work of a stream can be captured as a graph."""
+
+    def gpu(self) -> Gpu:
+        """Return what the device is."""
 
     def allocate(self, size_bytes: int) -> int:
         """Return the address of new device memory."""
@@ -113,6 +132,12 @@ class CudaBindings:
         self.provider = f'cuda-bindings, CUDA {version // 1000}.{version % 1000 // 10}'
         if self._call('cudaGetDeviceCount') == 0:
             raise DeviceError('CUDA finds no GPU; `nvidia-smi` tells whether the driver does')
+
+    def gpu(self) -> Gpu:
+        """Return what the device is."""
+        facts = self._call('cudaGetDeviceProperties', 0)
+        return Gpu(facts.name.decode(), facts.major, facts.minor, facts.totalGlobalMem >> 20,
+                   self._call('cudaDriverGetVersion'))
 
     def allocate(self, size_bytes: int) -> int:
         """Return the address of new device memory."""

@@ -26,16 +26,13 @@ from videodepth_ros.engines.graph import (
     Origin,
     View,
 )
-from videodepth_ros.engines.lowering import lowered
+from videodepth_ros.engines.lowering import PRECISIONS, lowered
 from videodepth_ros.errors import ModelError
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.preprocess import MEAN, STD
 
 OPSET = 20
 """The newest that TensorRT 10.3 takes whole: from 23 on attention is one operator."""
-
-PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
-"""What each precision of a fused step makes its products in."""
 
 UNWELCOME = frozenset({
     'CumSum', 'If', 'Loop', 'Scan',                # missing from engines, or slow in them

@@ -91,13 +91,13 @@ class FusedStep(nn.Module):
     def _depth(self, inverse_depth: Tensor, view: Tensor) -> Tensor:
         """1 / Z = scale v + shift; no surface where the network sees none or that is not > 0."""
         inverse_m = view[4] * inverse_depth + view[5]
-        hit = (inverse_depth > NOTHING_HIT) & (inverse_m > 0)
-        return torch.where(hit, 1 / torch.where(hit, inverse_m, 1.0), math.inf)
+        missed = ~((inverse_depth > NOTHING_HIT) & (inverse_m > 0))
+        return (1 / inverse_m.masked_fill(missed, 1.0)).masked_fill(missed, math.inf)
 
     def _cloud(self, depth: Tensor, pixels: Tensor, view: Tensor) -> Tensor:
         """Lift the depth to points, see ``forward``."""
         height, width = depth.shape
-        z = torch.where(depth <= view[6], depth, math.nan)
+        z = depth.masked_fill(~(depth <= view[6]), math.nan)
         columns = torch.arange(width, dtype=torch.float32, device=depth.device)
         rows = torch.arange(height, dtype=torch.float32, device=depth.device)[:, None]
         x = z * ((columns - view[2]) / view[0])

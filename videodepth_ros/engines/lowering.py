@@ -26,6 +26,9 @@ from videodepth_ros.models.nano import ConvNorm, NanoEncoder
 from videodepth_ros.models.vit import Block, SelfAttention, VisionTransformer
 
 Encoder = VisionTransformer | NanoEncoder
+PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+"""What each precision makes the products in."""
+
 PRODUCTS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 

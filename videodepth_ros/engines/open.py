@@ -2,125 +2,111 @@
 """Open an engine by name: the one door to this floor.
 
 Free of torch and of every runtime until one is asked for. A robot that has a graph in its store
-needs ONNX Runtime alone.
+needs ONNX Runtime alone; one that has a plan, TensorRT alone.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from importlib import metadata
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from videodepth_ros.engines.artefacts import PLAIN, checked_card, export_graph, fetch_artefact
 from videodepth_ros.engines.engine import Engine
-from videodepth_ros.engines.graph import GRAPH_SCHEMA
-from videodepth_ros.engines.store import EngineKey, EngineStore, sha256_of
-from videodepth_ros.errors import ConfigError, DeviceError, ModelError
+from videodepth_ros.engines.plans import gpu_engine, open_tensorrt, silent
+from videodepth_ros.engines.tensorrt_plan import Report
+from videodepth_ros.errors import ConfigError, DeviceError
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
 
-ENGINES = ('auto', 'onnx', 'torch')
+__all__ = ['ENGINES', 'best_engine', 'export_graph', 'open_engine']
+
+ENGINES = ('auto', 'tensorrt', 'torch-cuda', 'onnx', 'torch')
+
+GPU_DEVICES = (Path('/dev/nvidiactl'), Path('/dev/nvhost-gpu'), Path('/dev/nvgpu'),
+               Path('/dev/dxg'))
+"""One of these is there where a driver has found a GPU: of a card, of a Jetson, under WSL."""
 
 
-def open_engine(model: str, engine: str, width: int, height: int, *, threads: int = 0) -> Engine:
-    """Return an engine for images of ``width`` x ``height``; a missing graph is built first.
+def open_engine(model: str, engine: str, width: int, height: int, *, threads: int = 0,
+                report: Report = silent) -> Engine:
+    """Return an engine for images of ``width`` x ``height``; what is missing is built first.
 
     model    name in the catalogue
-    engine   one of ``ENGINES``; ``auto`` is ONNX Runtime, and the spec says so
-    threads  that compute one frame; 0 leaves the choice to the engine
+    engine   one of ``ENGINES``; ``auto`` is TensorRT where it and a GPU are installed, torch on
+             the GPU where that is, else ONNX Runtime on the CPU; the spec says which, and why
+    threads  that compute one frame on the CPU; 0 leaves the choice to the engine
+    report   told how far the building of a plan is
     raises   ConfigError for a name or size that cannot be, ModelError if there are no weights or
-             the graph cannot be built, DeviceError if the engine is not installed; another engine
-             is never taken instead
+             what is to be built cannot be, DeviceError if the engine is not installed; another
+             engine is never taken instead
     """
     if engine not in ENGINES:
         raise ConfigError(f'there is no engine {engine!r}; choose one of {", ".join(ENGINES)}')
     card = checked_card(model, width, height)
+    notes: list[str] = []
+    if engine == 'auto':
+        engine = best_engine(notes)
+    if engine == 'tensorrt':
+        return open_tensorrt(card, width, height, report=report)
+    if engine == 'torch-cuda':
+        return _open_torch_cuda(card, width, height, tuple(notes))
     if engine == 'torch':
         return _open_torch(card, width, height, threads)
-    return _open_onnx(card, width, height, threads)
+    return _open_onnx(card, width, height, threads, tuple(notes))
 
 
-def export_graph(model: str, path: Path, width: int, height: int) -> str:
-    """Write the ONNX graph of a model to ``path`` and return the finding of its self-check.
-
-    It runs in a process of its own, see build.py.
-
-    raises  ConfigError, ModelError as ``open_engine``; DeviceError if there is no exporter here
-    """
-    checked_card(model, width, height)
-    if not exporter_versions():
-        raise DeviceError('to export a graph takes torch, onnx and onnxscript, and not all of '
-                          'them are installed; `pip install torch onnx onnxscript`')
-    search_path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    done = subprocess.run(
-        [sys.executable, '-m', 'videodepth_ros.engines.build', model, str(path), str(width),
-         str(height)], env={**os.environ, 'PYTHONPATH': search_path}, text=True, check=False,
-        stdin=subprocess.DEVNULL, capture_output=True)
-    if done.returncode:
-        reason = done.stdout.strip() or done.stderr.strip()[-2000:]
-        raise ModelError(f'no graph of {model} at {width}x{height} (the exporter ended with '
-                         f'{done.returncode}): {reason}')
-    return done.stdout.splitlines()[-1]
-
-
-def checked_card(model: str, width: int, height: int) -> ModelCard:
-    """Return the card of a model.
-
-    raises  ConfigError if there is no such model, or the model cannot compute this size
-    """
-    card = catalogue.card(model)
-    if width % card.patch or height % card.patch or min(width, height) < card.min_size_px:
-        raise ConfigError(f'{model} cannot compute {width}x{height}: width and height must be '
-                          f'multiples of {card.patch}, and at least {card.min_size_px}')
-    return card
-
-
-def graph_key(card: ModelCard, width: int, height: int) -> EngineKey:
-    """Return the key of a model's graph.
-
-    The code that defines the network counts by its text, not by a version number that somebody
-    must think of: a graph that is built once too often costs seconds, a stale one is wrong.
-
-    raises  ModelError if the weights are missing
-    """
-    package = Path(catalogue.__file__).parents[1]
-    sources = (*sorted((package / 'models').glob('*.py')), package / 'engines' / 'export.py')
-    return EngineKey(
-        model=card.name, kind='onnx', width=width, height=height, precision='fp32',
-        schema=GRAPH_SCHEMA, weights_sha256=sha256_of(catalogue.weights_path(card)),
-        source_sha256=sha256_of(*sources), toolchain=exporter_versions())
-
-
-def exporter_versions() -> tuple[str, ...]:
-    """Return name and version of each tool that makes a graph; empty unless all are installed."""
+def best_engine(notes: list[str]) -> str:
+    """Return the fastest engine that can run here; ``notes`` gets why a GPU stays unused."""
+    if not any(device.exists() for device in GPU_DEVICES):
+        return 'onnx'
+    if gpu_engine(notes.append):
+        return 'tensorrt'
     try:
-        return tuple(f'{tool} {metadata.version(tool)}' for tool in
-                     ('torch', 'onnx', 'onnxscript', 'onnx_ir'))
-    except metadata.PackageNotFoundError:
-        return ()
+        import torch
+    except ImportError as error:
+        notes.append(f'torch is not installed ({error})')
+        return 'onnx'
+    if torch.cuda.is_available():
+        return 'torch-cuda'
+    notes.append(f'torch {torch.__version__} sees no GPU')
+    return 'onnx'
 
 
-def _open_onnx(card: ModelCard, width: int, height: int, threads: int) -> Engine:
+def _open_onnx(card: ModelCard, width: int, height: int, threads: int,
+               notes: tuple[str, ...]) -> Engine:
     try:
         from videodepth_ros.engines.onnx_engine import OnnxEngine
     except ImportError as error:
-        raise DeviceError(f'the engine onnx cannot run here: {error}; `pip install onnxruntime`'
-                          ) from error
-    key = graph_key(card, width, height)
-    can_build = bool(key.toolchain)
-    stored = EngineStore().fetch(
-        key, (lambda path: export_graph(card.name, path, width, height)) if can_build else None)
-    return OnnxEngine(stored.path, threads, stored.notes)
+        raise _absent('onnx', error, 'onnxruntime') from error
+    stored = fetch_artefact(card, width, height, PLAIN)
+    return OnnxEngine(stored.path, threads, notes + stored.notes)
 
 
 def _open_torch(card: ModelCard, width: int, height: int, threads: int) -> Engine:
     try:
         from videodepth_ros.engines.torch_engine import TorchEngine
-        from videodepth_ros.models.flashdepth import load_flashdepth
-        from videodepth_ros.models.variants import config_of
     except ImportError as error:
-        raise DeviceError(f'the engine torch cannot run here: {error}; `pip install torch`, or '
-                          'take the engine onnx') from error
-    model = load_flashdepth(config_of(card.name), catalogue.weights_path(card))
-    return TorchEngine(model, card.name, width, height, threads)
+        raise _absent('torch', error, 'torch') from error
+    return TorchEngine(_network(card), card.name, width, height, threads)
+
+
+def _open_torch_cuda(card: ModelCard, width: int, height: int, notes: tuple[str, ...]) -> Engine:
+    try:
+        from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
+    except ImportError as error:
+        raise _absent('torch-cuda', error, 'torch') from error
+    engine = TorchCudaEngine(_network(card), card.name, width, height)
+    engine.spec = replace(engine.spec, notes=notes)
+    return engine
+
+
+def _network(card: ModelCard) -> Any:
+    from videodepth_ros.models.flashdepth import load_flashdepth
+    from videodepth_ros.models.variants import config_of
+    return load_flashdepth(config_of(card.name), catalogue.weights_path(card))
+
+
+def _absent(engine: str, error: ImportError, package: str) -> DeviceError:
+    return DeviceError(f'the engine {engine} cannot run here: {error}; `pip install {package}`, '
+                       'or take another engine')

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from videodepth_ros.engines.cuda import Array
+from videodepth_ros.engines.cuda import Array, Gpu
 from videodepth_ros.errors import DeviceError
 
 
@@ -32,6 +32,13 @@ class PyCuda:
         self._checked(driver.init)
         self._context = self._checked(lambda: driver.Device(0).retain_primary_context())
         self._checked(self._context.push)
+
+    def gpu(self) -> Gpu:
+        """Return what the device is."""
+        device = self._checked(self._driver.Device, 0)
+        major, minor = device.compute_capability()
+        return Gpu(device.name(), major, minor, device.total_memory() >> 20,
+                   self._driver.get_driver_version())
 
     def allocate(self, size_bytes: int) -> int:
         """Return the address of new device memory."""

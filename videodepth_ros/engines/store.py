@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Built artefacts (exported graphs, later device plans) in the user's cache, under complete keys.
+"""Built artefacts (exported graphs, device plans) in the user's cache, under complete keys.
 
 An artefact and its record (a JSON file with the key in words and the SHA-256) lie side by side.
 The record is renamed into place last, so that what has no record is unfinished. The checksum is
 verified at every opening. The folder is the user's own, mode 0700: to load a device plan is to run
-code, so one that another user could have put there is refused.
+code, so one that another user could have put there is refused. What nobody has opened for long, or
+the room does not suffice for, is removed whenever something is built.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,6 +30,15 @@ Builder = Callable[[Path], str]
 It raises ModelError if the artefact does not compute what it should; nothing is stored then.
 """
 
+LONGEST_IDLE_S = 90 * 86400.0
+"""An artefact that nobody has opened for so long is removed."""
+
+MOST_BYTES = 16 << 30
+"""Room for all artefacts; a plan of the largest network in float32 takes 1.4 GB."""
+
+SHORTEST_IDLE_S = 3600.0
+"""An artefact that was opened so recently is never removed: somebody may be about to load it."""
+
 _ABSENT = 'absent'
 
 
@@ -36,7 +46,7 @@ _ABSENT = 'absent'
 class EngineKey:
     """Everything that an artefact depends on; artefacts with equal keys are interchangeable.
 
-    kind            what the artefact is, and the suffix of its file: ``onnx``
+    kind            what the artefact is, and the suffix of its file: ``onnx``, ``npz``, ``plan``
     precision       ``fp32`` or ``fp16``
     schema          version of the artefact's interface: tensor names, layout, metadata
     weights_sha256  of the checkpoint
@@ -93,6 +103,7 @@ class EngineStore:
         path = self.folder / key.file_name
         try:
             if self._problem(path) is None:
+                _note_use(path)
                 return Stored(path)
             if build is None:
                 return self._of_other_tools(key)
@@ -102,12 +113,28 @@ class EngineStore:
                 if problem is None:
                     return Stored(path)
                 built = self._build(path, key, build)
+            self.prune()
         except OSError as error:
             raise ConfigError(f'the engine cache {self.folder} cannot be used: {error}; set '
                               'XDG_CACHE_HOME to a folder that can, and that has room') from error
         if problem == _ABSENT:
             return Stored(path, (built,))
         return Stored(path, (f'{path} was {problem} and has been replaced', built))
+
+    def prune(self) -> None:
+        """Remove what is idle for long, and the longest idle while there is too much."""
+        now_s, room = time.time(), MOST_BYTES
+        records = {path.with_name(path.name.removesuffix('.json'))
+                   for path in self.folder.glob('*.json')}
+        opened = [(status.st_mtime, status.st_size, path) for path in records
+                  if (status := _status(path)) is not None]
+        for opened_s, size, path in sorted(opened, reverse=True):
+            room -= size
+            idle_s = now_s - opened_s
+            if idle_s > LONGEST_IDLE_S or (room < 0 and idle_s > SHORTEST_IDLE_S):
+                # The record goes first: without one the artefact counts as unfinished.
+                for suffix in ('.json', ''):
+                    _beside(path, suffix).unlink(missing_ok=True)
 
     def _problem(self, path: Path) -> str | None:
         """Say in words why the artefact cannot be used; None if it can."""
@@ -199,6 +226,19 @@ def sha256_of(*paths: Path) -> str:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _note_use(path: Path) -> None:
+    """Set the time of a file to now; that of a store which root has filled stays."""
+    with suppress(PermissionError):
+        os.utime(path)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:   # another process has removed it
+        return None
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -156,6 +156,17 @@ class TensorRtEngine:
         self._current = next(self._numbers)
         return MappingProxyType(found), State(DeviceState(self._current))
 
+    def read_state(self) -> NDArray[np.float32]:
+        """Return a copy of the last state, (layers, 1, heads, P, N) float32; it allocates."""
+        tensor = self._tensors[STATE_IN]
+        array = self._cuda.host_array(tensor.shape, tensor.dtype)
+        try:
+            self._cuda.download(array, self._buffers.device[STATE_IN], self._stream)
+            self._cuda.synchronize(self._stream)
+            return array.copy()
+        finally:
+            self._cuda.free_host(array)
+
     def close(self) -> None:
         """Free everything on the device; the plan stays while other streams use it."""
         self._current = None

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videodepth_ros.errors import InputError
+from videodepth_ros.models.constants import constant
 from videodepth_ros.models.dpt import resize
 from videodepth_ros.models.vit import zero_linear
 
@@ -170,8 +171,7 @@ def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor,
     size = -(-length // count)
     x, dt, B, C = (_chunks(v, count, size) for v in (x, dt, B, C))   # (B, K, size, ...)
 
-    lower = np.tri(size, dtype=np.float32)
-    decay = torch.as_tensor(lower, device=x.device) @ (dt * A)    # its log, up to each token
+    decay = constant(lower_triangle, size, like=x) @ (dt * A)     # its log, up to each token
     total = decay[:, :, -1]                                       # (B, K, H)
     driven = x * dt[..., None]
     left = torch.exp(total[:, :, None] - decay)[..., None] * driven
@@ -180,7 +180,7 @@ def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor,
 
     by_head = decay.transpose(2, 3)                               # (B, K, H, size)
     between = by_head[..., :, None] - by_head[..., None, :]
-    later = torch.as_tensor(lower == 0, device=x.device)
+    later = constant(upper_triangle, size, like=x)
     between = between.masked_fill(later, -torch.inf)              # before exp: it would overflow
     weights = between.exp() * (C @ B.transpose(2, 3))[:, :, None]
     within = (weights @ driven.transpose(2, 3)).transpose(2, 3)
@@ -249,9 +249,21 @@ def pooled_size(size: torch.Size | tuple[int, int], fraction: float) -> tuple[in
 def average_pool(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Adaptive average pooling (B, C, h, w) to (B, C, *size) by two constant matrices."""
     vertical, horizontal = (
-        torch.as_tensor(pooling_matrix(n, m), dtype=maps.dtype, device=maps.device)
+        constant(pooling_matrix, n, m, like=maps, dtype=maps.dtype)
         for n, m in zip(maps.shape[-2:], size, strict=True))
     return vertical @ maps @ horizontal.T
+
+
+@lru_cache(maxsize=32)
+def lower_triangle(size: int) -> NDArray[np.float32]:
+    """Matrix (size, size) float32 that sums each token with those before it."""
+    return np.tri(size, dtype=np.float32)
+
+
+@lru_cache(maxsize=32)
+def upper_triangle(size: int) -> NDArray[np.bool_]:
+    """Mask (size, size) bool of the tokens that come later."""
+    return ~np.tri(size, dtype=np.bool_)
 
 
 @lru_cache(maxsize=32)

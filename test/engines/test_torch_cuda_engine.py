@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The torch engine for GPUs, as far as a CPU tells: its logic, and what a capture would forbid.
+
+What needs the device itself stands in test/gpu.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from fused_networks import NAMES, VIEW, fused_model, variant
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.engine import State
+from videodepth_ros.engines.tensorrt_engine import DeviceState
+from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
+from videodepth_ros.errors import DeviceError, InputError
+from videodepth_ros.models import constants
+from videodepth_ros.models.mamba import pooling_matrix
+from videodepth_ros.models.preprocess import network_input
+
+WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+
+
+def open_on_cpu(name: str = 'tiny-s', precision: str = 'fp32', **options) -> TorchCudaEngine:
+    it = variant(name)
+    return TorchCudaEngine(fused_model(name), name, it.width, it.height, precision=precision,
+                           device='cpu', **options)
+
+
+def pictures(engine: TorchCudaEngine, frames: int) -> list[np.ndarray]:
+    noise = np.random.default_rng(0)
+    return [noise.integers(0, 256, engine.spec.inputs[0].shape, np.uint8) for _ in range(frames)]
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_stream_is_that_of_the_network(name):
+    engine, model = open_on_cpu(name), fused_model(name)
+    state, expected_state = engine.zero_state(), None
+    for image in pictures(engine, 3):
+        inverse_depth, state = engine.step(image, state)
+        planes = network_input(image, engine.spec.width, engine.spec.height)
+        with torch.inference_mode():
+            expected, expected_state = model.step(torch.from_numpy(planes)[None], expected_state)
+        assert relmax(inverse_depth, expected[0]) < 2e-5
+    assert relmax(engine.read_state(), expected_state) < 2e-5
+    engine.close()
+
+
+@pytest.mark.parametrize('precision', ['fp16', 'bf16'])
+def test_precision_is_as_asked(precision):
+    engine, exact = open_on_cpu(precision=precision), open_on_cpu()
+    (image,) = pictures(engine, 1)
+    found, _ = engine.step(image, engine.zero_state())
+    expected, _ = exact.step(image, exact.zero_state())
+    assert engine.spec.precision == precision
+    assert 0 < relmax(found, expected) < 0.03
+
+
+def test_spec_says_what_runs():
+    spec = open_on_cpu().spec
+    assert (spec.model, spec.engine, spec.precision) == ('tiny-s', 'torch-cuda', 'fp32')
+    assert spec.takes_bytes
+    assert spec.inputs[0].shape == (98, 140, 3)
+    assert spec.outputs[0].shape == (98, 140)
+    assert 'CPU, torch' in spec.device
+
+
+def test_overwritten_states_are_refused_and_zero_starts_afresh():
+    engine = open_on_cpu()
+    first, second = pictures(engine, 2)
+    expected, old = engine.step(first, engine.zero_state())
+    engine.step(second, old)
+    for gone in (old, State(np.zeros(3)), State(DeviceState(10**9))):
+        with pytest.raises(InputError, match='overwritten'):
+            engine.step(first, gone)
+    again, _ = engine.step(first, engine.zero_state())
+    np.testing.assert_array_equal(again, expected)
+
+
+def test_an_answer_is_never_written_again():
+    engine = open_on_cpu()
+    first, second = pictures(engine, 2)
+    depth, state = engine.step(first, engine.zero_state())
+    kept = depth.copy()
+    engine.step(second, state)
+    np.testing.assert_array_equal(depth, kept)
+
+
+def test_view_reaches_depth_and_cloud():
+    engine = open_on_cpu()
+    (image,) = pictures(engine, 1)
+    found, _ = engine.run(image, engine.zero_state(), ('inverse_depth', 'depth', 'cloud'), VIEW)
+    hit = found['inverse_depth'] > 1e-3
+    np.testing.assert_allclose(
+        found['depth'][hit], 1 / (VIEW.scale * found['inverse_depth'][hit] + VIEW.shift), 1e-5)
+    assert found['cloud'].shape == (98, 140, 4)
+
+
+def test_a_lost_state_makes_the_whole_answer_nan():
+    engine = open_on_cpu()
+    first, second = pictures(engine, 2)
+    _, state = engine.step(first, engine.zero_state())
+    engine._inputs['state_in'].fill_(math.nan)
+    depth, _ = engine.step(second, state)
+    assert np.isnan(depth).all()
+
+
+def test_camera_may_have_another_size():
+    engine = open_on_cpu(camera=(200, 120))
+    (image,) = pictures(engine, 1)
+    assert image.shape == (120, 200, 3)
+    depth, _ = engine.step(image, engine.zero_state())
+    assert depth.shape == (98, 140)
+    with pytest.raises(InputError, match=r'uint8 image of \(120, 200, 3\)'):
+        engine.step(image[:98, :140], engine.zero_state())
+
+
+@WITHOUT_GPU
+def test_without_a_gpu_it_says_so():
+    with pytest.raises(DeviceError, match='sees no GPU'):
+        TorchCudaEngine(fused_model('nano'), 'nano', 160, 112)
+
+
+class Watch(TorchDispatchMode):
+    """Notes the operators that a capture forbids: those that wait for the device."""
+
+    WAITING = ('_local_scalar_dense', 'item', 'nonzero', 'is_nonzero', 'equal',
+               'lift_fresh', '_to_copy_from_host')
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = function.name().removeprefix('aten::').partition('.')[0]
+        if name in self.WAITING:
+            self.waits.append(name)
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_nothing_in_a_step_waits_for_the_device(name, monkeypatch):
+    """Nor does a constant cross the bus: on a GPU they are kept, as here."""
+    monkeypatch.setattr('videodepth_ros.models.mamba.constant', kept)
+    engine = open_on_cpu(name)
+    engine._compute()
+    with Watch() as watch:
+        engine._compute()
+    assert watch.waits == []
+
+
+def kept(make, *arguments, like, dtype=None):
+    return constants._kept(make, arguments, dtype, like.device)
+
+
+def test_constants_are_kept_once_and_can_be_trained_through():
+    device = torch.device('cpu')
+    with torch.inference_mode():
+        matrix = constants._kept(pooling_matrix, (10, 3), torch.float16, device)
+    assert constants._kept(pooling_matrix, (10, 3), torch.float16, device) is matrix
+    assert not matrix.is_inference()
+    weight = torch.ones(3, requires_grad=True)
+    (weight @ matrix.float()).sum().backward()
+    assert weight.grad is not None

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The torch engine on the device: what it computes, what it allocates, what it waits for."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from fused_networks import NAMES, fused_model, variant
+
+from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
+from videodepth_ros.models.preprocess import network_input
+
+
+def open_on_gpu(name: str, precision: str = 'fp16', **options) -> TorchCudaEngine:
+    it = variant(name)
+    return TorchCudaEngine(fused_model(name), name, it.width, it.height, precision=precision,
+                           **options)
+
+
+def pictures(engine: TorchCudaEngine, frames: int) -> list[np.ndarray]:
+    noise = np.random.default_rng(0)
+    return [noise.integers(0, 256, engine.spec.inputs[0].shape, np.uint8) for _ in range(frames)]
+
+
+def expected_stream(name: str, engine: TorchCudaEngine, frames: int):
+    model, state = fused_model(name), None
+    for image in pictures(engine, frames):
+        planes = network_input(image, engine.spec.width, engine.spec.height)
+        with torch.inference_mode():
+            depth, state = model.step(torch.from_numpy(planes)[None], state)
+        yield image, depth[0].numpy(), state.numpy()
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize(('precision', 'bound'), [('fp32', 2e-3), ('fp16', 5e-3), ('bf16', 5e-2)])
+def test_captured_stream_is_that_of_the_network_on_the_cpu(name, precision, bound):
+    engine = open_on_gpu(name, precision)
+    state = engine.zero_state()
+    for image, depth, after in expected_stream(name, engine, 10):
+        found, state = engine.step(image, state)
+        assert relmax(found, depth) < bound
+        assert relmax(engine.read_state(), after) < bound
+    engine.close()
+
+
+def test_zero_state_starts_the_captured_stream_afresh():
+    engine = open_on_gpu('tiny-full')
+    first, second = pictures(engine, 2)
+    expected, state = engine.step(first, engine.zero_state())
+    engine.step(second, state)
+    again, _ = engine.step(first, engine.zero_state())
+    np.testing.assert_array_equal(again, expected)
+
+
+def test_steady_state_allocates_nothing_on_the_device():
+    engine = open_on_gpu('tiny-full')
+    image, state = pictures(engine, 1)[0], engine.zero_state()
+    _, state = engine.step(image, state)
+    before = torch.cuda.memory_stats()
+    for _ in range(20):
+        _, state = engine.step(image, state)
+    after = torch.cuda.memory_stats()
+    for key in ('allocation.all.allocated', 'segment.all.allocated'):
+        assert after[key] == before[key]
+
+
+def test_the_host_waits_once_a_frame():
+    engine = open_on_gpu('tiny-s')
+    image, state = pictures(engine, 1)[0], engine.zero_state()
+    _, state = engine.step(image, state)
+    torch.cuda.set_sync_debug_mode('error')   # whatever waits but the one on our stream raises
+    try:
+        engine.step(image, state)
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+
+
+def test_cameras_run_beside_each_other():
+    engines = [open_on_gpu('tiny-s') for _ in range(3)]
+    found: dict[int, np.ndarray] = {}
+
+    def run(k: int) -> None:
+        engine, state = engines[k], engines[k].zero_state()
+        for image in pictures(engine, 10 + k):
+            found[k], state = engine.step(image, state)
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    alone, state = open_on_gpu('tiny-s'), open_on_gpu('tiny-s').zero_state()
+    for image in pictures(alone, 12):
+        expected, state = alone.step(image, state)
+    np.testing.assert_array_equal(found[2], expected)
+
+
+def test_half_precision_does_not_drift():
+    """Issue 5: the ratio of scales stays within 0.5 % over a thousand frames."""
+    half, exact = open_on_gpu('tiny-s', 'fp16'), open_on_gpu('tiny-s', 'fp32')
+    state, exact_state = half.zero_state(), exact.zero_state()
+    images = pictures(half, 8)
+    for t in range(1000):
+        found, state = half.step(images[t % 8], state)
+        expected, exact_state = exact.step(images[t % 8], exact_state)
+        assert np.isfinite(found).all()
+    assert abs(np.median(found[expected > 0.1] / expected[expected > 0.1]) - 1) < 5e-3

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the exporter makes of a model: graphs, and reference frames to check plans with.
+
+Free of torch: the exporter runs in a process of its own (build.py), and what it has made is found
+in the store by a key that names everything it depends on.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from videodepth_ros.engines.graph import FUSED_SCHEMA, GRAPH_SCHEMA
+from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
+from videodepth_ros.errors import ConfigError, DeviceError, ModelError
+from videodepth_ros.models import catalogue
+from videodepth_ros.models.catalogue import ModelCard
+
+PLAIN, REFERENCE = 'plain', 'reference'
+"""Kinds of what the exporter makes, beside ``fp16`` and ``fp32``, the fused steps."""
+
+
+def checked_card(model: str, width: int, height: int) -> ModelCard:
+    """Return the card of a model.
+
+    raises  ConfigError if there is no such model, or the model cannot compute this size
+    """
+    card = catalogue.card(model)
+    if width % card.patch or height % card.patch or min(width, height) < card.min_size_px:
+        raise ConfigError(f'{model} cannot compute {width}x{height}: width and height must be '
+                          f'multiples of {card.patch}, and at least {card.min_size_px}')
+    return card
+
+
+def exporter_versions() -> tuple[str, ...]:
+    """Return name and version of each tool that makes a graph; empty unless all are installed."""
+    try:
+        return tuple(f'{tool} {metadata.version(tool)}' for tool in
+                     ('torch', 'onnx', 'onnxscript', 'onnx_ir'))
+    except metadata.PackageNotFoundError:
+        return ()
+
+
+def graph_key(card: ModelCard, width: int, height: int, kind: str = PLAIN) -> EngineKey:
+    """Return the key of what the exporter makes of a model.
+
+    The code that defines the network counts by its text, not by a version number that somebody
+    must think of: a graph that is built once too often costs seconds, a stale one is wrong.
+
+    raises  ModelError if the weights are missing
+    """
+    package = Path(catalogue.__file__).parents[1]
+    sources = [*sorted((package / 'models').glob('*.py')), package / 'engines' / 'export.py']
+    if kind != PLAIN:
+        sources += [package / 'engines' / name
+                    for name in ('fused.py', 'lowering.py', 'reference.py')]
+    return EngineKey(
+        model=card.name, kind='npz' if kind == REFERENCE else 'onnx', width=width, height=height,
+        precision='fp32' if kind in (PLAIN, REFERENCE) else kind,
+        schema=GRAPH_SCHEMA if kind == PLAIN else 100 + FUSED_SCHEMA,
+        weights_sha256=sha256_of(catalogue.weights_path(card)),
+        source_sha256=sha256_of(*sources), toolchain=exporter_versions())
+
+
+def fetch_artefact(card: ModelCard, width: int, height: int, kind: str) -> Stored:
+    """Return what the exporter makes of a model, from the store or made now.
+
+    raises  ModelError if it cannot be made, ConfigError if the store cannot be used
+    """
+    key = graph_key(card, width, height, kind)
+    can_build = bool(key.toolchain)
+    return EngineStore().fetch(key, (
+        lambda path: export_graph(card.name, path, width, height, kind)) if can_build else None)
+
+
+def export_graph(model: str, path: Path, width: int, height: int, kind: str = PLAIN) -> str:
+    """Write what the exporter makes of a model to ``path``; return its self-check's finding.
+
+    kind    ``plain``, the graph for ONNX Runtime; ``fp16`` or ``fp32``, the fused step in that
+            precision; ``reference``, frames and answers to check a plan with
+    raises  ConfigError, ModelError as ``open_engine``; DeviceError if there is no exporter here
+    """
+    checked_card(model, width, height)
+    if not exporter_versions():
+        raise DeviceError('to export a graph takes torch, onnx and onnxscript, and not all of '
+                          'them are installed; `pip install torch onnx onnxscript`')
+    done = subprocess.run(
+        [sys.executable, '-m', 'videodepth_ros.engines.build', kind, model, str(path), str(width),
+         str(height)], env=child_environment(), text=True, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True)
+    if done.returncode:
+        reason = done.stdout.strip() or done.stderr.strip()[-2000:]
+        raise ModelError(f'no graph of {model} at {width}x{height} (the exporter ended with '
+                         f'{done.returncode}): {reason}')
+    return done.stdout.splitlines()[-1]
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment in which a process of ours finds what this one has found."""
+    search_path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    return {**os.environ, 'PYTHONPATH': search_path}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile a fused step for the GPU that is here, and check it: a program of its own.
+
+Its own process, for a builder holds gigabytes and minutes, and whatever it does to the device ends
+with it. Run by plans.py, which holds its standard input: when that closes, nobody waits any more.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.cuda import Cuda, open_cuda
+from videodepth_ros.engines.graph import DEPTH, INVERSE_DEPTH, TOTAL, View
+from videodepth_ros.engines.plans import PROGRESS, WRONG
+from videodepth_ros.engines.reference import Answers, load_answers, reference_frames
+from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
+from videodepth_ros.engines.tensorrt_plan import (
+    BuildOptions,
+    TensorRt,
+    build_plan,
+    find_tensorrt,
+    load_plan,
+)
+from videodepth_ros.errors import VideoDepthError
+
+MEDIAN_BOUND, P99_BOUND, STATE_BOUND = 0.01, 0.1, 0.05
+"""Largest relative errors of a sound plan.
+
+Half precision gives a median of 0.002 and 0.003 of the state; plans that are silently wrong are
+off by a tenth and more, for they scale frames at random or mix up tokens.
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How far a plan is from the network in float32 over the reference frames.
+
+    median, p99  of the relative error of the inverse depth, over the pixels that are not far
+    state        largest error of the last state over its largest value
+    depth        largest relative error of the depth in metres to the plan's own inverse depth
+    """
+
+    median: float
+    p99: float
+    state: float
+    depth: float
+
+    @property
+    def sound(self) -> bool:
+        """Whether the plan may be used; a comparison with NaN is false."""
+        return (self.median <= MEDIAN_BOUND and self.p99 <= P99_BOUND
+                and self.state <= STATE_BOUND and self.depth <= 1e-3)
+
+    def __str__(self) -> str:
+        return (f'relative error {self.median:.1e} in the median and {self.p99:.1e} at p99, '
+                f'state {self.state:.1e}, metres {self.depth:.1e}')
+
+
+def check_plan(engine: TensorRtEngine, answers: Answers) -> Finding:
+    """Run the reference frames beside the answers."""
+    height, width = engine.spec.inputs[0].shape[:2]
+    view = View(1, 1, 0, 0, scale=0.02, shift=0.1)
+    state, medians, p99s, worst_depth = engine.zero_state(), [0.0], [0.0], 0.0
+    for image, expected in zip(reference_frames(width, height), answers.inverse_depth,
+                               strict=True):
+        found, state = engine.run(image, state, (INVERSE_DEPTH, DEPTH, TOTAL), view)
+        near = expected > 0.05 * expected.max()
+        errors = np.abs(found[INVERSE_DEPTH][near] / expected[near] - 1)
+        medians.append(float(np.median(errors)))
+        p99s.append(float(np.percentile(errors, 99)))
+        hit = found[INVERSE_DEPTH] > 0.05 * expected.max()
+        metres = 1 / (view.scale * found[INVERSE_DEPTH][hit] + view.shift)
+        worst_depth = float(np.maximum(worst_depth, relmax(found[DEPTH][hit], metres)))
+    return Finding(float(np.max(medians)), float(np.max(p99s)),
+                   relmax(engine.read_state(), answers.state), worst_depth)
+
+
+def compile_and_check(tensorrt: TensorRt, cuda: Cuda, precision: str, graph: Path,
+                      answers: Path, plan: Path, timing: Path) -> Finding:
+    """Build the plan and return what its check found.
+
+    raises  ModelError, DeviceError if it cannot be built or run
+    """
+    options = BuildOptions(tf32=precision != 'fp32', timing_cache=timing)
+    build_plan(tensorrt, graph, plan, options, tell)
+    tell('Checking', 0.0)
+    engine = TensorRtEngine(load_plan(tensorrt, plan), PlanFacts('', precision, ''), cuda)
+    try:
+        return check_plan(engine, load_answers(answers))
+    finally:
+        engine.close()
+
+
+def tell(phase: str, fraction: float) -> None:
+    """Tell whoever waits how far this is."""
+    print(f'{PROGRESS} {fraction:.3f} {phase}', flush=True)
+
+
+def end_with_parent() -> None:
+    """End this process when its standard input closes."""
+    def wait() -> None:
+        sys.stdin.read()
+        os._exit(1)
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(arguments: list[str]) -> int:
+    """Compile from the words PRECISION GRAPH ANSWERS PLAN TIMING; the last line is the finding."""
+    precision, *paths = arguments
+    end_with_parent()
+    try:
+        finding = compile_and_check(find_tensorrt(), open_cuda(), precision, *map(Path, paths))
+    except (VideoDepthError, OSError) as error:
+        print(' '.join(str(error).split()))
+        return 1
+    print(finding)
+    return 0 if finding.sound else WRONG
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

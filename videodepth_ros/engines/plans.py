@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans that can be trusted: under complete keys, checked after they were built, else not taken.
+
+A plan is built by a process of its own (compile.py), which also runs it beside the network's own
+answers to reference frames: TensorRT 10.3 and 10.7 are known to build transformers that answer
+wrongly without a word. A plan that fails is a verdict, which is stored in its place, so that it is
+found once and not at every start; the next precision of the ladder is tried then.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from videodepth_ros.engines.artefacts import (
+    REFERENCE,
+    child_environment,
+    fetch_artefact,
+    graph_key,
+)
+from videodepth_ros.engines.cuda import Cuda, open_cuda
+from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
+from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
+from videodepth_ros.engines.tensorrt_plan import Report, TensorRt, find_tensorrt, load_plan
+from videodepth_ros.errors import DeviceError, ModelError
+from videodepth_ros.models.catalogue import ModelCard
+
+LADDERS = {'fp16': ('fp16', 'fp32'), 'fp32': ('fp32',)}
+"""What is tried, in this order, when a precision is asked for; after the last one it is refused.
+"""
+
+VERDICT = b'refused: '
+"""How the file of a plan begins that was built and does not compute what the network does."""
+
+PROGRESS, WRONG = 'progress', 3
+"""First word of a line in which compile.py tells its progress; its exit code for a verdict."""
+
+DRIVER_FILES = (Path('/proc/driver/nvidia/version'), Path('/etc/nv_tegra_release'))
+
+
+def silent(phase: str, fraction: float) -> None:
+    """Tell nobody how a build goes on."""
+
+
+def open_tensorrt(card: ModelCard, width: int, height: int, precision: str = 'fp16',
+                  report: Report = silent) -> TensorRtEngine:
+    """Return an engine over the stored plan, which is built first if it is missing.
+
+    raises  DeviceError if there is no TensorRT or no GPU, or it fails; ModelError if no precision
+            of the ladder passes its check
+    """
+    tensorrt, cuda = find_tensorrt(), open_cuda()
+    notes: list[str] = []
+    for rung in LADDERS[precision]:
+        stored = fetch_plan(tensorrt, cuda, card, (width, height), rung, report)
+        notes += stored.notes
+        verdict = verdict_of(stored.path)
+        if verdict is None:
+            facts = PlanFacts(card.name, rung, cuda.gpu().name, tuple(notes))
+            return TensorRtEngine(load_plan(tensorrt, stored.path), facts, cuda)
+        notes.append(f'{tensorrt.flavour} {tensorrt.version} computes {card.name} wrongly in '
+                     f'{rung}: {verdict}')
+    raise ModelError('; '.join(notes) + '; install another version of TensorRT (10.0 to 10.7 are '
+                     'known for this), or use engine onnx or torch-cuda')
+
+
+def fetch_plan(tensorrt: TensorRt, cuda: Cuda, card: ModelCard, size: tuple[int, int],
+               precision: str, report: Report) -> Stored:
+    """Return the plan of one precision, or its verdict, from the store or built now."""
+    store = EngineStore()
+    graph = fetch_artefact(card, *size, precision)
+    key = plan_key(tensorrt, cuda, graph_key(card, *size, precision), graph.path)
+    timing = store.folder / f'{tensorrt.flavour}-{tensorrt.version}.timing'
+
+    def build(path: Path) -> str:
+        answers = fetch_artefact(card, *size, REFERENCE)
+        return compile_plan(precision, graph.path, answers.path, path, timing, report)
+
+    plan = store.fetch(key, build)
+    return Stored(plan.path, graph.notes + plan.notes)
+
+
+def plan_key(tensorrt: TensorRt, cuda: Cuda, graph: EngineKey, path: Path) -> EngineKey:
+    """Return the key of the plan of a graph on this machine."""
+    gpu = cuda.gpu()
+    driver = next((file.read_text().splitlines()[0] for file in DRIVER_FILES if file.exists()),
+                  'unknown driver')
+    return replace(graph, kind='plan', source_sha256=sha256_of(path), toolchain=(
+        f'{tensorrt.flavour} {tensorrt.version}', f'{gpu.name} sm_{gpu.major}{gpu.minor}',
+        f'{gpu.memory_mb} MB', f'CUDA {gpu.cuda_of_driver} of the driver', driver))
+
+
+def verdict_of(path: Path) -> str | None:
+    """Return why there is no plan in a file; None if there is one."""
+    with path.open('rb') as file:
+        if file.read(len(VERDICT)) != VERDICT:
+            return None
+        return file.read(2000).decode(errors='replace')
+
+
+def compile_plan(precision: str, graph: Path, answers: Path, plan: Path, timing: Path,
+                 report: Report) -> str:
+    """Build and check a plan in a process of its own; write it, or the verdict.
+
+    raises  DeviceError if it cannot be built; what ``report`` raises ends the process
+    """
+    command = [sys.executable, '-m', 'videodepth_ros.engines.compile', precision,
+               *map(str, (graph, answers, plan, timing))]
+    # Its end of the pipe closes with this process, however it ends, and then it ends too.
+    with subprocess.Popen(command, env=child_environment(), text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        try:
+            words, complaints = _listen(child, report)
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode == WRONG:
+        plan.write_bytes(VERDICT + words.encode())
+        return VERDICT.decode() + words
+    if child.returncode:
+        raise DeviceError(f'no plan of {graph.name} (its builder ended with {child.returncode}): '
+                          f'{words or complaints[-2000:].strip()}')
+    return words
+
+
+def _listen(child: subprocess.Popen[str], report: Report) -> tuple[str, str]:
+    """Hand progress on; return the last other line of a process, and what it complained of."""
+    assert child.stdout is not None
+    assert child.stderr is not None
+    complaints: list[str] = []
+    listener = threading.Thread(target=lambda: complaints.extend(child.stderr or ()), daemon=True)
+    listener.start()
+    words = ''
+    for phase, line in _lines(child.stdout):
+        if phase is None:
+            words = line
+        else:
+            report(phase, float(line))
+    child.wait()
+    listener.join()
+    return words, ''.join(complaints)
+
+
+def _lines(stream: Iterable[str]) -> Iterator[tuple[str | None, str]]:
+    """Yield phase and fraction of each line of progress, or None and the line."""
+    for line in stream:
+        word, _, rest = line.strip().partition(' ')
+        if word == PROGRESS:
+            fraction, _, phase = rest.partition(' ')
+            yield phase, fraction
+        elif line.strip():
+            yield None, line.strip()
+
+
+def gpu_engine(why_not: Callable[[str], None]) -> bool:
+    """Tell whether TensorRT and a GPU are here; where not, ``why_not`` is told."""
+    try:
+        find_tensorrt()
+        open_cuda()
+    except DeviceError as error:
+        why_not(str(error))
+        return False
+    return True

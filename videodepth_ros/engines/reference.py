@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reference frames: a short stream and the answers of the network in float32, to check plans with.
+
+The frames follow from their size alone, so that only the answers are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.errors import ModelError
+
+FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the network says to ``reference_frames``, in float32.
+
+    inverse_depth  (T, h, w) float32, of each frame
+    state          (layers, 1, heads, P, N) float32, after the last one
+    """
+
+    inverse_depth: NDArray[np.float32]
+    state: NDArray[np.float32]
+
+    def save(self, path: Path) -> None:
+        """Write a file for ``load_answers``."""
+        with path.open('wb') as file:
+            np.savez(file, inverse_depth=self.inverse_depth, state=self.state)
+
+
+def load_answers(path: Path) -> Answers:
+    """Read what ``save`` has written.
+
+    raises  ModelError if the file is not such a one
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Answers(file['inverse_depth'], file['state'])
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f'{path} holds no reference answers ({error}); remove it, and it is '
+                         'made anew') from error
+
+
+def reference_frames(width: int, height: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield ``FRAMES`` images (height, width, 3) uint8: coloured slabs that pass a rough wall.
+
+    They have what images have: smooth areas, texture, sharp edges and motion.
+    """
+    noise = np.random.default_rng(7)
+    rows, columns = np.mgrid[:height, :width]
+    texture = noise.integers(-12, 13, (height, width, 1))
+    for t in range(FRAMES):
+        shade = 90 + 60 * np.sin(columns / 37 + t / 5) * np.cos(rows / 23)
+        image = np.stack([shade, 0.8 * shade + 20, 140 - 0.4 * shade], axis=-1) + texture
+        for k, colour in enumerate(((220, 60, 40), (40, 180, 90), (235, 235, 230))):
+            left = (0.15 + 0.25 * k + 0.03 * t) * width
+            top = (0.2 + 0.18 * k) * height
+            inside = ((abs(columns - left) < width * 0.09) & (abs(rows - top) < height * 0.14))
+            image[inside] = colour
+        yield image.clip(0, 255).astype(np.uint8)

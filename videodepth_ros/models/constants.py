@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Constant matrices where a network needs them, without a copy for every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def constant(make: Callable[..., NDArray[np.generic]], *arguments: int, like: Tensor,
+             dtype: torch.dtype | None = None) -> Tensor:
+    """Return ``make(*arguments)`` as a tensor on the device of ``like``.
+
+    To copy to a GPU is to wait for it, and a captured graph keeps the addresses of what it reads:
+    there a constant is copied once and kept for good. On the CPU it shares the array's memory.
+    """
+    if like.device.type == 'cuda':
+        return _kept(make, arguments, dtype, like.device)
+    return torch.as_tensor(make(*arguments), dtype=dtype, device=like.device)
+
+
+@cache
+def _kept(make: Callable[..., NDArray[np.generic]], arguments: tuple[int, ...],
+          dtype: torch.dtype | None, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):   # a network that is trained may read it too
+        return torch.as_tensor(make(*arguments), dtype=dtype, device=device)
