@@ -20,7 +20,7 @@ from videodepth_ros.nodes.transport import share
 
 PRESETS = ('nav2', 'nvblox', 'rtabmap')
 PARAMETERS = ('model', 'engine', 'max_pixels', 'output', 'image_transport', 'scale.factor',
-              'keep_state_warm', 'autostart')
+              'keep_state_warm', 'autostart', 'build_only')
 """Parameters of the node that have an argument of the same name."""
 
 YES_NO = ['true', 'false']

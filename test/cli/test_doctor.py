@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import importlib.util
+from types import SimpleNamespace
 
 import pytest
 
@@ -80,6 +81,36 @@ def test_an_engine_that_is_not_installed_says_how_to_get_it():
     facts = checks.check_engine('no_such_engine')
     assert not facts.ok
     assert facts.mend == 'pip install no_such_engine'
+
+
+def test_without_a_gpu_its_engines_are_no_gap(run, engines, monkeypatch):
+    monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: ())
+    engines(lambda name: runs(name) if name == 'onnx' else fails(name))
+    facts = run('doctor')[1]
+    assert {engine['name'] for engine in facts['engines']} == {'onnx', 'torch'}
+    assert facts['gpu_needs'] == []
+
+
+def test_with_a_gpu_its_engines_are_tried_and_what_models_take_is_told(run, engines, monkeypatch,
+                                                                      capsys):
+    gpu = checks.GpuFacts('NVIDIA Test 9000', 24564, '580.1')
+    monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: (gpu,))
+    engines(lambda name: runs(name) if name == 'onnx' else fails(name))
+    facts = run('doctor')[1]
+    assert {'tensorrt', 'torch-cuda'} < {engine['name'] for engine in facts['engines']}
+    assert any(gap['what'].startswith('engine tensorrt') for gap in facts['gaps'])
+    needs = {need['model']: need for need in facts['gpu_needs']}
+    assert needs['nano']['memory_mb'] < needs['flashdepth-s']['memory_mb']
+    assert needs['flashdepth-s']['memory_mb'] < needs['flashdepth-l']['memory_mb'] < 4000
+    assert 'flashdepth-l at 924x518: about' in capsys.readouterr().out
+
+
+def test_tensorrt_need_not_come_from_pip(monkeypatch):
+    monkeypatch.setattr('videodepth_ros.engines.tensorrt_plan.find_tensorrt',
+                        lambda: SimpleNamespace(version='10.3.0', flavour='tensorrt'))
+    facts = checks.check_engine('tensorrt')
+    assert facts.version == '10.3.0 (tensorrt)'
+    assert not facts.ok      # for there is no GPU, or no plan of a TensorRT that is no module
 
 
 def test_gpus_are_those_that_the_driver_names(monkeypatch, tmp_path):

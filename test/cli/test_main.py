@@ -8,7 +8,7 @@ import pytest
 
 from videodepth_ros.cli import COMMANDS, main
 
-NAMES = ('doctor', 'sample', 'run-bag', 'eval', 'export', 'weights', 'demo')
+NAMES = ('doctor', 'sample', 'run-bag', 'refine', 'eval', 'export', 'build', 'weights', 'demo')
 
 
 def test_help_answers_without_the_heavy_libraries():

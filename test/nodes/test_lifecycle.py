@@ -237,3 +237,19 @@ def test_a_signal_ends_the_process_while_an_engine_is_being_opened(make_rig, roo
         process.kill()
     assert process.returncode == 0, output
     assert 'Traceback' not in output
+
+
+def test_to_build_only_ends_the_process_once_the_engine_is_there(make_rig, root):
+    rig = make_rig()
+    process = start_process(root, '-p', 'build_only:=true')
+    infos = rig.camera('camera_info', CameraInfo)
+    try:
+        while process.poll() is None:
+            infos.publish(info_message())
+            rig.executor.spin_once(timeout_sec=0.05)
+        output, _ = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert 'build_only is true' in output
+    assert 'Traceback' not in output

@@ -10,11 +10,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from videodepth_ros.cli import demo, doctor, evaluate, export, refine, run_bag, sample, weights
+from videodepth_ros.cli import (
+    build,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    refine,
+    run_bag,
+    sample,
+    weights,
+)
 from videodepth_ros.cli.outcome import FAILED, OK, failure_json, write_json
 from videodepth_ros.errors import VideoDepthError
 
-COMMANDS = (doctor, sample, run_bag, refine, evaluate, export, weights, demo)
+COMMANDS = (doctor, sample, run_bag, refine, evaluate, export, build, weights, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

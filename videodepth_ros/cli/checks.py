@@ -86,6 +86,36 @@ class EngineFacts:
     mend: str
 
 
+@dataclass(frozen=True)
+class GpuNeed:
+    """What a model takes on a GPU, estimated.
+
+    build_minutes  of a TensorRT plan on a desktop card; a Jetson takes some five times as long
+    """
+
+    model: str
+    size: str
+    memory_mb: int
+    build_minutes: float
+
+
+@dataclass(frozen=True)
+class NetworkSizes:
+    """What the estimates need to know of a network; parameters in millions."""
+
+    parameters_m: float
+    decoder_dim: int
+    token_dim: int
+    build_minutes: float
+
+
+NETWORKS = {
+    'nano': NetworkSizes(1.8, 32, 160, 0.5), 'flashdepth-s': NetworkSizes(25.3, 64, 384, 1.5),
+    'flashdepth-l': NetworkSizes(339.6, 256, 1024, 4), 'flashdepth': NetworkSizes(360.8, 64, 1024,
+                                                                                  5)}
+RUNTIME_MB = 400   # CUDA, TensorRT and the kernels themselves
+
+
 def check_ros() -> RosFacts:
     """Look at ROS 2 from a process of its own."""
     try:
@@ -129,11 +159,10 @@ def find_gpus() -> tuple[GpuFacts, ...]:
 
 def check_engine(name: str) -> EngineFacts:
     """Run the bundled model a few steps on the engine ``name``."""
-    package = {'onnx': 'onnxruntime'}.get(name, name)
+    package = {'onnx': 'onnxruntime', 'torch-cuda': 'torch'}.get(name, name)
     mend = f'pip install {package}'
-    try:
-        version = metadata.version(package)
-    except metadata.PackageNotFoundError:
+    version = _version(package)
+    if version is None:
         return EngineFacts(name, None, False, None, None, None, f'{package} is not installed',
                            mend)
     try:
@@ -142,6 +171,21 @@ def check_engine(name: str) -> EngineFacts:
         problem = ' '.join(str(error).split())   # which also says what to do
         return EngineFacts(name, version, False, None, None, None, problem, '')
     return EngineFacts(name, version, True, device, size, step_ms, None, '')
+
+
+def _version(package: str) -> str | None:
+    """Return the version of what an engine needs; JetPack brings TensorRT without pip."""
+    if package == 'tensorrt':
+        from videodepth_ros.engines.tensorrt_plan import find_tensorrt
+        try:
+            found = find_tensorrt()
+        except VideoDepthError:
+            return None
+        return f'{found.version} ({found.flavour})'
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _try_engine(name: str) -> tuple[str, str, float]:
@@ -154,7 +198,10 @@ def _try_engine(name: str) -> tuple[str, str, float]:
     width, height = budget_size(640, 480, nano.max_pixels, nano.patch)
     engine = open_engine(nano.name, name, width, height)
     try:
-        image, state = np.zeros((3, height, width), np.float32), engine.zero_state()
+        image: np.ndarray[Any, Any] = (
+            np.zeros((height, width, 3), np.uint8) if engine.spec.takes_bytes
+            else np.zeros((3, height, width), np.float32))
+        state = engine.zero_state()
         seconds: list[float] = []
         began_s = time.monotonic()
         while len(seconds) < STEPS and time.monotonic() - began_s < TRY_FOR_S:
@@ -164,6 +211,23 @@ def _try_engine(name: str) -> tuple[str, str, float]:
         return engine.spec.device, f'{width}x{height}', 1e3 * statistics.median(seconds)
     finally:
         engine.close()
+
+
+def gpu_need(model: str) -> GpuNeed:
+    """Estimate what a model at its own size takes on a GPU; nothing here is measured.
+
+    Its weights in half precision, the decoder's and the head's largest maps a few times over, the
+    tokens in float32, and the answers.
+    """
+    from videodepth_ros.models.catalogue import card
+    from videodepth_ros.models.preprocess import budget_size
+    known, sizes = card(model), NETWORKS[model]
+    width, height = budget_size(1920, 1080, known.max_pixels, known.patch)
+    pixels = width * height
+    maps = pixels * (4 * 2 * sizes.decoder_dim * (8 / known.patch) ** 2 + 3 * 2 * 32 + 28)
+    tokens = 8 * 4 * sizes.token_dim * pixels / known.patch**2
+    memory_mb = int(2 * sizes.parameters_m + (maps + tokens) / 1e6) + RUNTIME_MB
+    return GpuNeed(model, f'{width}x{height}', memory_mb, sizes.build_minutes)
 
 
 def shared_memory_gap() -> str | None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from videodepth_ros.cli.checks import (
     EngineFacts,
     GpuFacts,
+    GpuNeed,
     RosFacts,
     check_engine,
     check_ros,
     find_gpus,
+    gpu_need,
     shared_memory_gap,
 )
 from videodepth_ros.cli.options import add_command
@@ -22,6 +24,10 @@ from videodepth_ros.cli.weights import ModelFacts, model_facts
 
 if TYPE_CHECKING:
     from videodepth_ros.cli.options import Commands
+
+
+ON_GPU = ('tensorrt', 'torch-cuda')
+"""Engines that nobody misses where there is no GPU."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Diagnosis:
 
     ros: RosFacts
     gpu: tuple[GpuFacts, ...]
+    gpu_needs: tuple[GpuNeed, ...]
     engines: tuple[EngineFacts, ...]
     weights: tuple[ModelFacts, ...]
     gaps: tuple[Gap, ...]
@@ -47,7 +54,8 @@ def add_to(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
         commands, 'doctor', 'say what runs here, with the mend for each gap',
-        'Each engine is tried with the bundled model, so the first run may take some seconds.\n'
+        'Each engine is tried with the bundled model, so the first run may take some seconds,\n'
+        'and with TensorRT minutes. What a model takes on a GPU is estimated.\n'
         'Fails only if no engine runs, for then there is no depth.',
         ('doctor', 'doctor --json doctor.json'))
     parser.set_defaults(run=_run)
@@ -59,8 +67,10 @@ def _run(args: argparse.Namespace) -> Outcome:
     ros = check_ros()
     gpus = find_gpus()
     weights = tuple(model_facts(card.name) for card in cards())
-    engines = tuple(check_engine(name) for name in ENGINES if name != 'auto')
-    diagnosis = Diagnosis(ros, gpus, engines, weights, tuple(_gaps(ros, engines)))
+    engines = tuple(check_engine(name) for name in ENGINES
+                    if name != 'auto' and (gpus or name not in ON_GPU))
+    needs = tuple(gpu_need(card.name) for card in cards()) if gpus else ()
+    diagnosis = Diagnosis(ros, gpus, needs, engines, weights, tuple(_gaps(ros, engines)))
     print('\n'.join(_lines(diagnosis)))
     return outcome(diagnosis, ok=any(engine.ok for engine in engines))
 
@@ -91,6 +101,9 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
              f'Fast DDS profile {ros.profile or "that the live node brings"}']
     lines += [f'GPU      {gpu.name}, {gpu.memory_mb} MB, driver {gpu.driver}'
               for gpu in diagnosis.gpu] or ['GPU      none']
+    lines += [f'         {need.model} at {need.size}: about {need.memory_mb} MB, a plan in about '
+              f'{need.build_minutes:g} min, on a Jetson five times that'
+              for need in diagnosis.gpu_needs]
     lines += [f'engine   {engine.name} {engine.version}: '
               f'{engine.step_ms:.1f} ms a frame at {engine.size}, {engine.device}'
               for engine in diagnosis.engines if engine.ok]

@@ -31,7 +31,8 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', default='nano', choices=[card.name for card in cards()],
                         help='network, by its name in `videodepth weights` (default: nano)')
     parser.add_argument('--engine', default='auto', type=engine_name, metavar='E',
-                        help='what runs it: auto, onnx or torch (default: auto)')
+                        help='what runs it: auto, tensorrt, torch-cuda, onnx or torch (default: '
+                             'auto)')
 
 
 def engine_name(text: str) -> str:

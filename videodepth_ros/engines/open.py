@@ -29,13 +29,14 @@ GPU_DEVICES = (Path('/dev/nvidiactl'), Path('/dev/nvhost-gpu'), Path('/dev/nvgpu
 
 
 def open_engine(model: str, engine: str, width: int, height: int, *, threads: int = 0,
-                report: Report = silent) -> Engine:
+                precision: str = 'fp16', report: Report = silent) -> Engine:
     """Return an engine for images of ``width`` x ``height``; what is missing is built first.
 
     model    name in the catalogue
     engine   one of ``ENGINES``; ``auto`` is TensorRT where it and a GPU are installed, torch on
              the GPU where that is, else ONNX Runtime on the CPU; the spec says which, and why
     threads  that compute one frame on the CPU; 0 leaves the choice to the engine
+    precision  ``fp16`` or ``fp32`` on a GPU; on the CPU it is fp32
     report   told how far the building of a plan is
     raises   ConfigError for a name or size that cannot be, ModelError if there are no weights or
              what is to be built cannot be, DeviceError if the engine is not installed; another
@@ -48,9 +49,9 @@ def open_engine(model: str, engine: str, width: int, height: int, *, threads: in
     if engine == 'auto':
         engine = best_engine(notes)
     if engine == 'tensorrt':
-        return open_tensorrt(card, width, height, report=report)
+        return open_tensorrt(card, width, height, precision, report)
     if engine == 'torch-cuda':
-        return _open_torch_cuda(card, width, height, tuple(notes))
+        return _open_torch_cuda(card, width, height, precision, tuple(notes))
     if engine == 'torch':
         return _open_torch(card, width, height, threads)
     return _open_onnx(card, width, height, threads, tuple(notes))
@@ -91,12 +92,13 @@ def _open_torch(card: ModelCard, width: int, height: int, threads: int) -> Engin
     return TorchEngine(_network(card), card.name, width, height, threads)
 
 
-def _open_torch_cuda(card: ModelCard, width: int, height: int, notes: tuple[str, ...]) -> Engine:
+def _open_torch_cuda(card: ModelCard, width: int, height: int, precision: str,
+                     notes: tuple[str, ...]) -> Engine:
     try:
         from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
     except ImportError as error:
         raise _absent('torch-cuda', error, 'torch') from error
-    engine = TorchCudaEngine(_network(card), card.name, width, height)
+    engine = TorchCudaEngine(_network(card), card.name, width, height, precision=precision)
     engine.spec = replace(engine.spec, notes=notes)
     return engine
 

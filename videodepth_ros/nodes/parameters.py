@@ -17,11 +17,15 @@ class LiveParameters:
 
     autostart: bool = declare(
         'autostart', True, 'Configure and activate the node when it starts.')
+    build_only: bool = declare(
+        'build_only', False, 'End as soon as the engine is built for the size that camera_info '
+        'or the first image tells.')
     model: str = declare(
         'model', 'nano', 'Network that computes the depth, by its name in the catalogue.',
         choices=tuple(card.name for card in cards()))
     engine: str = declare(
-        'engine', 'auto', 'What runs the network; auto is ONNX Runtime.',
+        'engine', 'auto', 'What runs the network; auto is TensorRT or torch on a GPU where they '
+        'are installed, else ONNX Runtime.',
         choices=ENGINES)
     threads: int = declare(
         'threads', 0, 'CPU threads of the network; 0 leaves the number to the engine.',

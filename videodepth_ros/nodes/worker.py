@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+import rclpy.utilities
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
@@ -147,6 +148,9 @@ class Worker:
                     f'{spec.width}x{spec.height}, opened in {time.monotonic() - begin_s:.1f} s')
         for note in spec.notes:
             logger.info(note)
+        if self.parameters.build_only:
+            logger.info('nothing else was asked for: build_only is true')
+            rclpy.utilities.try_shutdown()   # the process ends as after a signal
 
     def _publish(self, arrival: Arrival, frame: Frame, result: StepResult) -> None:
         stream = self.stream
