@@ -122,7 +122,7 @@ class CamerasFacts:
 
 
 def _run(args: argparse.Namespace) -> Outcome:
-    topics = args.image_topic or [None]
+    topics = list(dict.fromkeys(args.image_topic or [None]))
     if len(topics) == 1:
         facts = _refine(args, topics[0], Path(args.output))
         print('\n'.join(_lines(facts)))
