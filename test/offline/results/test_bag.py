@@ -13,6 +13,7 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.bags.scan_mcap import scan_mcap
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.messages.camera_info import intrinsics_from
 from videodepth_ros.messages.image import decode_depth, decode_image
@@ -124,6 +125,17 @@ def test_topics_asked_for_are_copied_byte_by_byte_with_their_times_and_qualities
         times = [ns for _, ns, _ in result.messages()]
     assert times == sorted(times)
     assert len(messages(tmp_path / 'out', '/videodepth/depth/image')) == m.FRAMES
+
+
+def test_messages_lie_in_the_file_in_the_order_of_time_what_is_static_first(tmp_path):
+    def odometry(bag):
+        for ns in m.odometry_stamps():
+            bag.write_transform(ns, 'odom', 'base_link', m.odom_at(ns))
+
+    write(m.write_bag(tmp_path / 'in', m.write_static, odometry), tmp_path / 'out', copied=('*',))
+    lying = [(channel.topic, ns) for channel, ns, _ in scan_mcap(tmp_path / 'out/out.mcap', [])]
+    assert [ns for _, ns in lying] == sorted(ns for _, ns in lying)
+    assert [topic for topic, _ in lying[:3]] == ['/tf_static', '/tf_static', '/tf']
 
 
 def test_what_is_latched_stays_latched(tmp_path):

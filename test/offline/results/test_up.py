@@ -57,6 +57,16 @@ def test_an_imu_that_knows_nothing_is_passed_over(tmp_path, useless):
     np.testing.assert_allclose(up, [0, 0, 1], atol=1e-9)
 
 
+def test_an_imu_knows_gravity_for_a_single_image_too(tmp_path):
+    path = m.write_bag(tmp_path / 'in', m.write_static, write_imu())
+    poses = m.trajectory(m.odd_world()).at(np.array([0]))
+    with open_bag(path) as bag:
+        made = upright(bag, join_map(bag, m.OPTICAL), poses)
+    assert made.up_from == 'imu /imu/data'
+    # the base turns by 24 degrees meanwhile, which one pose does not tell
+    assert np.degrees(np.arccos((made.T_map_world @ m.odd_world())[2, 2])) < 6
+
+
 def test_a_camera_alone_is_held_upright_in_the_mean(tmp_path):
     up_from, up, _ = made_upright(m.write_bag(tmp_path / 'in'))
     assert up_from == 'camera'
