@@ -138,7 +138,7 @@ def of_engine(name: str, engine: Any) -> Runner:
 
 def tensorrt(model: FlashDepth, name: str, width: int, height: int, precision: str) -> Any:
     """Export, build and open a plan, all in a folder that goes away; nothing is checked."""
-    from videodepth_ros.engines.cuda import open_cuda
+    from videodepth_ros.engines.device import open_cuda
     from videodepth_ros.engines.export import export_fused
     from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
     from videodepth_ros.engines.tensorrt_plan import (

@@ -10,7 +10,8 @@ from fake_cuda import FakeCuda, MisuseError
 from fake_tensorrt import VERSIONS, FakeTensorRt
 from toy_plan import HEIGHT, WIDTH, Rig, install
 
-from videodepth_ros.engines.cuda import CudaBindings, open_cuda
+from videodepth_ros.engines.cuda import CudaBindings
+from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
 from videodepth_ros.errors import DeviceError
 

@@ -17,7 +17,7 @@ from videodepth_ros.engines import plans
 from videodepth_ros.engines.artefacts import REFERENCE, child_environment, fetch_artefact
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.compile import Finding, check_plan
-from videodepth_ros.engines.cuda import open_cuda
+from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import GPU_DEVICES, best_engine, open_engine
 from videodepth_ros.engines.plans import compile_plan, open_tensorrt, plan_key, silent

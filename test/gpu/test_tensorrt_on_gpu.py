@@ -8,7 +8,7 @@ import pytest
 from fused_networks import NAMES, fused_model, layout_of
 
 from videodepth_ros.engines.check import relmax
-from videodepth_ros.engines.cuda import open_cuda
+from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.export import export_fused
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine

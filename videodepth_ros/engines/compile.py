@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from videodepth_ros.engines.check import relmax
-from videodepth_ros.engines.cuda import Cuda, open_cuda
+from videodepth_ros.engines.cuda import Cuda
+from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.graph import DEPTH, INVERSE_DEPTH, TOTAL, View
 from videodepth_ros.engines.plans import PROGRESS, WRONG
 from videodepth_ros.engines.reference import Answers, load_answers, reference_frames

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Device memory, streams and captured graphs: the little of CUDA that an engine needs.
 
-Two providers, of which the first that is installed is taken: ``cuda-bindings``, NVIDIA's own
-(CUDA's runtime interface and its primary context), and PyCUDA, which many robots have and which
-cannot capture graphs. Addresses and streams are plain integers, as TensorRT takes them.
+The provider here is ``cuda-bindings``, NVIDIA's own: CUDA's runtime interface and its primary
+context. Addresses and streams are plain integers, as TensorRT takes them.
 """
 
 from __future__ import annotations
@@ -96,23 +95,6 @@ class Cuda(Protocol):
 
     def destroy_graph(self, graph: int) -> None:
         """Free a graph."""
-
-
-def open_cuda() -> Cuda:
-    """Return the provider that is installed.
-
-    raises  DeviceError if there is none, or it finds no GPU
-    """
-    try:
-        return CudaBindings()
-    except ImportError:
-        pass
-    try:
-        from videodepth_ros.engines.pycuda_memory import PyCuda
-        return PyCuda()
-    except ImportError as error:
-        raise DeviceError('neither cuda-bindings nor PyCUDA is installed; `pip install '
-                          'cuda-bindings` in the version of your CUDA') from error
 
 
 class CudaBindings:

@@ -22,7 +22,8 @@ from videodepth_ros.engines.artefacts import (
     fetch_artefact,
     graph_key,
 )
-from videodepth_ros.engines.cuda import Cuda, open_cuda
+from videodepth_ros.engines.cuda import Cuda
+from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
 from videodepth_ros.engines.tensorrt_plan import Report, TensorRt, find_tensorrt, load_plan
