@@ -61,14 +61,13 @@ def predict(model: FlashDepth, images: Tensor, state: Tensor | None = None,
 class Average:
     """Exponential moving average of a network's weights and batch statistics."""
 
-    def __init__(self, model: FlashDepth, decay: float) -> None:
+    def __init__(self, model: FlashDepth) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay = decay
 
     @torch.no_grad()
-    def update(self, model: FlashDepth, step: int) -> None:
+    def update(self, model: FlashDepth, decay: float, step: int) -> None:
         """Take in the network after ``step`` steps; the window grows with them at first."""
-        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        share = 1 - min(decay, (1 + step) / (10 + step))
         pairs = zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
         for kept, new in pairs:
             if kept.is_floating_point():

@@ -21,6 +21,7 @@ class Phase:
     loss               shares of the parts of the loss
     freeze_norms       batch norms keep their statistics: those of a few clips say too little
     muon               matrices are trained by Muon: optimiser.py
+    average_decay      of the average that is shipped: a short phase needs a short one
     """
 
     name: str
@@ -31,6 +32,7 @@ class Phase:
     loss: LossWeights
     freeze_norms: bool = False
     muon: bool = False
+    average_decay: float = 0.999
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,6 @@ class Recipe:
     warm_up_steps: int = 150
     weight_decay: float = 0.05
     clip_norm: float = 1.0
-    average_decay: float = 0.999
 
     @property
     def steps(self) -> int:
@@ -65,6 +66,8 @@ LARGE: Size = (256, 192)
 SCALE_FIRST = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=4)
 SHAPE_FIRST = LossWeights(structure=2.0, gradient=1.0, drift=1.0, scales=6)
 """Once scale is learnt: an error of scale pulls all pixels one way and drowns those of shape."""
+STEADY = LossWeights(structure=2.0, gradient=1.0, drift=3.0, scales=6, flicker=2.0)
+"""For the recurrent part, which alone can make frames agree."""
 
 RECIPE = Recipe(phases=(
     Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, MEDIUM)), 4000, 1e-3, 8e-4, SCALE_FIRST),
@@ -78,8 +81,10 @@ RECIPE = Recipe(phases=(
     Phase('more shapes', BatchPlan(16, 1, (MEDIUM, LARGE)), 1700, 5e-4, 1e-4, SHAPE_FIRST),
     Phase('more clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 700, 2e-4, 5e-6, SHAPE_FIRST,
           freeze_norms=True),
-    Phase('long shapes', BatchPlan(16, 1, (MEDIUM, LARGE)), 3000, 7e-4, 6e-4, SHAPE_FIRST,
+    Phase('long shapes', BatchPlan(16, 1, (MEDIUM, LARGE)), 4860, 7e-4, 6e-4, SHAPE_FIRST,
           muon=True),
+    Phase('steady clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 1200, 5e-4, 1e-5, STEADY,
+          freeze_norms=True, muon=True, average_decay=0.995),
 ))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.losses import Losses, LossWeights, depth_loss
+from training.losses import Losses, depth_loss
 from training.network import Average, keep_memory, new_network, predict
 from training.optimiser import new_optimisers
 from training.recipe import RECIPE, Phase, Recipe, save_recipe
@@ -41,7 +41,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         save_recipe(recipe, folder / 'recipe.json')
         self.model = new_network(recipe.seed)
-        self.average = Average(self.model, recipe.average_decay)
+        self.average = Average(self.model)
         self.step = 0
         self.muon = False
         self.optimisers = self._new_optimisers()
@@ -68,13 +68,15 @@ class Run:
     def _train_phase(self, phase: Phase, done: int, batches: Iterator[Batch]) -> None:
         started, saved = time.monotonic(), time.monotonic()
         sums: dict[str, float] = {}
+        logged = self.step
         for k in range(done, phase.steps):
-            losses = self._take_step(next(batches), phase.loss, self._learning_rate(phase, k))
+            losses = self._take_step(next(batches), phase, self._learning_rate(phase, k))
             for name in ('total', 'absolute', 'structure', 'gradient', 'drift', 'flicker'):
                 sums[name] = sums.get(name, 0.0) + float(getattr(losses, name).detach())
             if self.step % LOG_STEPS == 0:
-                seconds = (time.monotonic() - started) / LOG_STEPS
-                means = {name: round(value / LOG_STEPS, 4) for name, value in sums.items()}
+                steps, logged = self.step - logged, self.step   # fewer where a run was resumed
+                seconds = (time.monotonic() - started) / steps
+                means = {name: round(value / steps, 4) for name, value in sums.items()}
                 self._log(phase=phase.name, **means, s_per_step=round(seconds, 3))
                 started, sums = time.monotonic(), {}
             if self.step % VALIDATE_STEPS == 0:
@@ -83,12 +85,12 @@ class Run:
                 self._save()
                 saved = time.monotonic()
 
-    def _take_step(self, batch: Batch, weights: LossWeights, learning_rate: float) -> Losses:
+    def _take_step(self, batch: Batch, phase: Phase, learning_rate: float) -> Losses:
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group['lr'] = learning_rate
         u, _ = predict(self.model, batch.images)
-        losses = depth_loss(u, batch.inverse_depth, weights)
+        losses = depth_loss(u, batch.inverse_depth, phase.loss)
         losses.total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         for optimiser in self.optimisers:
@@ -96,7 +98,7 @@ class Run:
                 optimiser.step()
             optimiser.zero_grad()
         self.step += 1
-        self.average.update(self.model, self.step)
+        self.average.update(self.model, phase.average_decay, self.step)
         return losses
 
     def _learning_rate(self, phase: Phase, k: int) -> float:

@@ -21,9 +21,10 @@ from videodepth_ros.models.nano import NANO
 
 SIZES = ((96, 80),)
 LOSS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3)
-RECIPE = Recipe(warm_up_steps=5, average_decay=0.8, phases=(
-    Phase('images', BatchPlan(3, 1, SIZES), 40, 2e-3, 1e-3, LOSS),
-    Phase('clips', BatchPlan(1, 3, SIZES), 2, 1e-3, 1e-4, LOSS, freeze_norms=True)))
+RECIPE = Recipe(warm_up_steps=5, phases=(
+    Phase('images', BatchPlan(3, 1, SIZES), 40, 2e-3, 1e-3, LOSS, average_decay=0.8),
+    Phase('clips', BatchPlan(1, 3, SIZES), 2, 1e-3, 1e-4, LOSS, freeze_norms=True, muon=True,
+          average_decay=0.8)))
 
 
 @pytest.fixture(scope='module')
