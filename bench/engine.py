@@ -17,15 +17,17 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
-from videodepth_ros.engines.engine import Engine, State
+from videodepth_ros.engines.artefacts import graph_key
+from videodepth_ros.engines.engine import Engine, EngineSpec, State
 from videodepth_ros.engines.graph import Origin
 from videodepth_ros.engines.onnx_engine import OnnxEngine, session_options
-from videodepth_ros.engines.open import graph_key, open_engine
+from videodepth_ros.engines.open import open_engine
 from videodepth_ros.engines.store import EngineStore
 from videodepth_ros.models.catalogue import card, cards
 
@@ -100,16 +102,22 @@ class RandomMaker(Maker):
         return self.path
 
 
+@lru_cache
+def images_for(spec: EngineSpec) -> list[np.ndarray]:
+    """Return a round of images as the engine takes them: normalised planes, or bytes."""
+    noise = np.random.default_rng(0)
+    if spec.takes_bytes:
+        return [noise.integers(0, 256, spec.inputs[0].shape, np.uint8) for _ in range(ROUND)]
+    return [noise.standard_normal((3, spec.height, spec.width), np.float32)
+            for _ in range(ROUND)]
+
+
 def measure(runs: list[Run], frames: int, rate_hz: float) -> None:
     """Step each run ``frames`` times, in turns of ``ROUND`` frames."""
-    noise = np.random.default_rng(0)
-    spec = runs[0].engine.spec
-    images = [noise.standard_normal((3, spec.height, spec.width), np.float32)
-              for _ in range(ROUND)]
     for _ in range(-(-(frames + WARM_UP) // ROUND)):
         for run in runs:
             due_s = time.perf_counter()
-            for image in images:
+            for image in images_for(run.engine.spec):
                 run.step(image)
                 if rate_hz:
                     due_s += 1 / rate_hz

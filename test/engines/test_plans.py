@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ from videodepth_ros.engines.reference import Answers, load_answers, reference_fr
 from videodepth_ros.engines.store import EngineKey, EngineStore
 from videodepth_ros.engines.tensorrt_plan import find_tensorrt
 from videodepth_ros.errors import DeviceError, ModelError
+from videodepth_ros.frames import Frame
 from videodepth_ros.models.catalogue import card
+from videodepth_ros.stream.session import DepthSession, SessionSettings
 
 WIDTH, HEIGHT = 96, 80
 HERE = Path(__file__).parent
@@ -77,6 +80,25 @@ def test_a_plan_is_built_checked_stored_and_opened_again():
 
 
 @pytest.mark.usefixtures('fake_gpu')
+def test_a_session_hands_the_bytes_over_and_gets_the_depth_of_the_cpu():
+    pictures = [np.ascontiguousarray(np.kron(image, np.ones((2, 2, 1), np.uint8)))
+                for image in reference_frames(WIDTH, HEIGHT)]
+    found = {}
+    for name in ('tensorrt', 'torch'):
+        session = DepthSession(card('nano'), partial(open_engine, 'nano', name),
+                               SessionSettings(max_pixels=WIDTH * HEIGHT, edge_ratio=1.0))
+        depths = [session.step(Frame(k * 10**8, 'camera', picture)).depth.depth_m
+                  for k, picture in enumerate(pictures)]
+        assert session.spec.engine == name
+        assert (session.spec.width, session.spec.height) == (WIDTH, HEIGHT)
+        session.close()
+        found[name] = np.stack(depths)
+    near = np.isfinite(found['torch']) & (found['torch'] < 50)
+    errors = np.abs(found['tensorrt'][near] / found['torch'][near] - 1)
+    assert np.median(errors) < 5e-3
+
+
+@pytest.mark.usefixtures('fake_gpu')
 def test_a_silently_wrong_plan_is_found_once_and_the_next_precision_taken(monkeypatch):
     monkeypatch.setenv('FAKE_TENSORRT_VERSION', '10.16.1.11')
     monkeypatch.setenv('FAKE_TENSORRT_WRONG', 'fp16')
@@ -111,7 +133,7 @@ def test_a_build_that_fails_says_why_and_stores_nothing(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures('fake_gpu')
-def test_a_build_can_be_cancelled(tmp_path, fused):
+def test_a_build_can_be_cancelled(tmp_path):
     class Cancelled(Exception):  # noqa: N818
         pass
 
@@ -119,7 +141,7 @@ def test_a_build_can_be_cancelled(tmp_path, fused):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        compile_plan('fp16', fused('nano').path, tmp_path / 'answers', tmp_path / 'plan',
+        compile_plan('fp16', tmp_path / 'graph.onnx', tmp_path / 'answers', tmp_path / 'plan',
                      tmp_path / 'timing', cancel)
     assert not (tmp_path / 'plan').exists()
 
