@@ -16,10 +16,10 @@ Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 
 COLUMNS, ROWS = 9, 7
-ROUGHNESS = 0.5
+ROUGHNESS = 1.0
 """Change of the field from node to node, and DISTANCE from the frame's scale, against the prior's
 standard deviation."""
-DISTANCE = 2.0
+DISTANCE = 5.0
 CAUCHY = 2.0
 PASSES = 5
 
@@ -57,7 +57,7 @@ def _hats(place: Array64, nodes: int) -> Array64:
 
 def _bilinear(place: Array64) -> Array64:
     across, down = _hats(place[:, 0], COLUMNS), _hats(place[:, 1], ROWS)
-    return (down[:, :, None] * across[:, None, :]).reshape(len(place), -1)
+    return (down[:, :, None] * across[:, None, :]).reshape(-1, ROWS * COLUMNS)
 
 
 def _stiffness() -> Array64:

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from videodepth_ros.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.offline.adjustment import Adjusted, adjusted
+from videodepth_ros.offline.bending import Landmarks, bent_field
 from videodepth_ros.offline.bundle_start import first_scene
-from videodepth_ros.offline.depth_field import COLUMNS, ROWS, log_field, spread_out
+from videodepth_ros.offline.depth_field import spread_out
 from videodepth_ros.offline.pairs import Edge, PointMapPair
-from videodepth_ros.offline.reprojection import Noise, Sightings, points_in_view
+from videodepth_ros.offline.prior_samples import log_depth_at
+from videodepth_ros.offline.reprojection import Noise, Sightings
 from videodepth_ros.offline.threads import one_blas_thread
 from videodepth_ros.offline.tracks import LONGEST, Images, Tracks, follow
 
@@ -40,12 +42,6 @@ PRIOR_DOUBT = 0.2
 """Standard deviation of the prior's log depth, before more is known."""
 WEAK_MOTION, WEAK_TURN_RAD = 0.5, 0.5
 """From frame to frame, in median depths and radians: what a camera does that nothing tells of."""
-EDGE_RATIO = 1.1
-"""Around a point whose neighbours' depths differ by more, the prior says nothing of it."""
-MATCH_DOUBT = 0.05
-"""Standard deviation of the log ratio of a point's depth and the prior's on the same pixel."""
-MOST_SPREAD = 0.5
-FEWEST_SIGHTINGS = 3
 HELD_FRAMES = 32
 """Frames whose bent depth a provider keeps at hand."""
 SURE, UNSURE = 3.0, 0.3
@@ -102,7 +98,7 @@ def learn(images: Images, depth: Array, camera: Intrinsics | None,
               unknown, +inf sky
     camera    intrinsics at (h, w); None: the focal length is sought too
     advanced  is told the share of the work that is done
-    raises    InputError where images, depth and camera do not fit each other
+    raises    InputError where images, depth and camera do not fit each other, or there is no depth
     """
     frames, h, w = depth.shape
     if len(images) != frames or not frames:
@@ -112,16 +108,18 @@ def learn(images: Images, depth: Array, camera: Intrinsics | None,
         raise InputError(f'the camera is {camera.width}x{camera.height} and the depth {w}x{h}; '
                          'scale the intrinsics to the depth')
     known, camera = camera is not None, camera or assumed_camera(w, h)
+    levels = _levels(depth)
     tracks = follow(images, lambda share: advanced(0.5 * share))
     width, height = images[0].shape[1], images[0].shape[0]
     large = camera.scaled_to(width, height)
     seen, far = sightings(tracks, depth, large)
-    levels = _levels(depth)
     found = _adjusted(seen, far, large, float(np.exp(np.nanmedian(levels))), focal_known=known)
     focal = float(np.exp(found.scene.log_focal)) * w / width
     camera = Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
     advanced(0.9)
-    field = np.stack([_field(found, frame, large) for frame in range(frames)])
+    landmarks = Landmarks.of(found)
+    field = np.stack([bent_field(found, landmarks, frame, depth[frame], camera)
+                      for frame in range(frames)])
     advanced(1.0)
     T_world_cam = found.scene.cameras.inverse().rigid
     return Learnt(T_world_cam, field.astype(np.float32), _filled(levels), camera)
@@ -135,21 +133,12 @@ def sightings(tracks: Tracks, depth: Array, camera: Intrinsics) -> tuple[Sightin
     """
     frames, h, w = depth.shape
     place = (tracks.pixel + 0.5) * [w / camera.width, h / camera.height] - 0.5
-    column, row = np.clip(np.rint(place).astype(np.intp), 0, [w - 1, h - 1]).T
-    near, most = np.empty((2, len(place)), np.float32)
-    middle = np.empty(len(place), np.float32)
+    log_depth, far = np.full(len(place), np.nan), np.zeros(len(place), np.bool_)
     for frame in range(frames):
         at = np.flatnonzero(tracks.frame == frame)
-        padded = np.pad(depth[frame], 1, mode='edge')
-        around = np.stack([padded[row[at] + down, column[at] + across]
-                           for down in range(3) for across in range(3)])
-        near[at], most[at], middle[at] = around.min(axis=0), around.max(axis=0), around[4]
-    with np.errstate(invalid='ignore', divide='ignore'):
-        smooth = (near > 0) & (most < EDGE_RATIO * near) & np.isfinite(most)
-        log_depth = np.where(smooth, np.log(middle, dtype=np.float64), np.nan)
+        log_depth[at], far[at] = log_depth_at(depth[frame], place[at])
     offset = (tracks.pixel - [camera.cx, camera.cy]).astype(np.float64)
-    return (Sightings(tracks.track, tracks.frame, offset, log_depth, tracks.first, frames),
-            np.isinf(near))
+    return Sightings(tracks.track, tracks.frame, offset, log_depth, tracks.first, frames), far
 
 
 def _adjusted(seen: Sightings, far: Mask, camera: Intrinsics, middle: float, *,
@@ -162,29 +151,20 @@ def _adjusted(seen: Sightings, far: Mask, camera: Intrinsics, middle: float, *,
     return adjusted(seen, scene, noise, LONGEST, np.empty(0, np.intp))
 
 
-def _field(found: Adjusted, frame: int, camera: Intrinsics) -> Array64:
-    """Return what bends the prior of one frame onto the points that it sees."""
-    seen, level = found.seen, float(found.scene.log_scale[frame])
-    spread, length = found.spread[seen.track], np.bincount(seen.track)[seen.track]
-    at = np.flatnonzero((seen.frame == frame) & ~np.isnan(seen.log_depth)
-                        & (spread < MOST_SPREAD) & (length >= FEWEST_SIGHTINGS))
-    if not len(at):
-        return np.full((ROWS, COLUMNS), level)
-    log_ratio = points_in_view(seen, found.scene)[at] - seen.log_depth[at]
-    place = ((seen.offset[at] + [camera.cx + 0.5, camera.cy + 0.5])
-             / [camera.width, camera.height])
-    return log_field(place, log_ratio, np.hypot(spread[at], MATCH_DOUBT), found.noise.depth,
-                     level)
-
-
 def _levels(depth: Array) -> Array64:
-    """Return the median log depth of every frame, (N,), NaN where nothing is known."""
+    """Return the median log depth of every frame, (N,), NaN where nothing is known.
+
+    raises  InputError where no frame has any
+    """
     levels = np.full(len(depth), np.nan)
     for frame, one in enumerate(depth):
         known = one[np.isfinite(one) & (one > 0)]
         if known.size:
             levels[frame] = np.log(np.median(known))
-    return levels if np.isfinite(levels).any() else np.zeros(len(depth))
+    if np.isnan(levels).all():
+        raise InputError(f'the prior knows no depth in any of {len(depth)} frames; choose another '
+                         'prior')
+    return levels
 
 
 def _filled(levels: Array64) -> Array:
