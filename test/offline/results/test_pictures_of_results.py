@@ -12,7 +12,7 @@ import pytest
 
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.offline.results.frame import RefinedFrame
-from videodepth_ros.offline.results.page import PageFigures, page
+from videodepth_ros.offline.results.page import PageFigures, Place, page
 from videodepth_ros.offline.results.preview import MOST_FRAMES, Preview
 from videodepth_ros.offline.results.top_view import PATH, TopView
 from videodepth_ros.pictures import BACKGROUND, ColourRange
@@ -92,7 +92,8 @@ def test_a_view_of_nothing(tmp_path):
     (2 * MOST_FRAMES + 1, 100_000_000, MOST_FRAMES * 2 // 3 + 1, 10 / 3)])
 def test_the_video_keeps_time_and_stays_short(tmp_path, count, period_ns, shown, rate_hz):
     track = straight(count, period_ns=period_ns)
-    with Preview(tmp_path / 'a.mp4', track, TopView(track, ahead(), 64), COLOURS) as preview:
+    view = TopView(track, ahead(), 64)
+    with Preview(tmp_path / 'a.mp4', track.stamp_ns, view, COLOURS) as preview:
         for ns in track.stamp_ns.tolist():
             preview.add(replace(ahead(), stamp_ns=ns))
     video = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
@@ -105,8 +106,8 @@ def test_the_video_keeps_time_and_stays_short(tmp_path, count, period_ns, shown,
 def test_a_page_of_one_frame_and_of_nothing_known(depth_m):
     figures = PageFigures(1, COLOURS)
     figures.add(ahead(depth_m=depth_m))
-    text = page('<name>', [('a & b', '1 < 2')], [], straight(1), np.zeros((9, 9, 3), np.uint8),
-                figures, 'm')
+    place = Place(np.zeros((9, 9, 3), np.uint8), np.zeros(1))
+    text = page('<name>', [('a & b', '1 < 2')], [], straight(1).stamp_ns, place, figures, 'm')
     assert '&lt;name&gt;' in text
     assert 'a &amp; b' in text
     assert 'nan' not in text.partition('base64')[2].lower().split('</svg>')[-2]

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.offline.results.frame import RefinedFrame
 from videodepth_ros.pictures import ColourRange, Image, colourise, resized
 
@@ -69,31 +68,40 @@ class PageFigures:
         self.confidence.append(float(confidence.mean()) if confidence.size else 0.0)
 
 
+@dataclass(frozen=True)
+class Place:
+    """What the page shows of the poses: the map from above, and the camera's height (N,)."""
+
+    view: Image
+    height: NDArray[np.float64]
+
+
 def page(title: str, facts: Sequence[tuple[str, str]], notes: Sequence[str],
-         trajectory: Trajectory, view: Image, figures: PageFigures, unit: str) -> str:
+         stamps_ns: NDArray[np.int64], place: Place | None, figures: PageFigures, unit: str
+         ) -> str:
     """Return the page, HTML.
 
-    facts  names and values, for a table
-    notes  what the reader must know
-    view   the map from above
-    unit   of lengths: ``m``, or ``unit`` where nothing measured metres
+    facts      names and values, for a table
+    notes      what the reader must know
+    stamps_ns  (N,) of the frames
+    place      None where there are no poses
+    unit       of lengths: ``m``, or ``unit`` where nothing measured metres
     """
-    seconds = (trajectory.stamp_ns - trajectory.stamp_ns[0]) / 1e9
-    height = trajectory.positions_m[:, 2]
+    seconds = (stamps_ns - stamps_ns[0]) / 1e9
     charts = [
         (f'median depth [{unit}]', figures.median_m, None),
-        (f'height of the camera [{unit}]', height, None),
+        *([(f'height of the camera [{unit}]', place.height, None)] if place else []),
         ('share of pixels with depth', figures.known, (0.0, 1.0)),
         ('mean confidence', figures.confidence, (0.0, 1.0))]
     return '\n'.join([
         '<!DOCTYPE html>', '<html lang="en"><head><meta charset="utf-8">',
         f'<title>{escape(title)}</title><style>{STYLE}</style></head><body>',
         f'<h1>{escape(title)}</h1>', _table(facts), *_notes(notes),
-        '<h2>Map from above</h2>', _img(view),
+        *(['<h2>Map from above</h2>', _img(place.view)] if place else []),
         '<h2>Frames and their depth</h2>',
         f'<p>Depth from {figures.colours.near_m:.3g} (red) to {figures.colours.far_m:.3g} {unit} '
         '(blue), grey where unknown.</p>',
-        '<div class="strip">', *(_strip(*each, int(trajectory.stamp_ns[0]))
+        '<div class="strip">', *(_strip(*each, int(stamps_ns[0]))
                                  for each in figures.strips), '</div>',
         '<h2>Over time</h2>', *(
             _chart(name, seconds, np.asarray(values, float), ends)

@@ -8,8 +8,8 @@ from types import TracebackType
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.offline.results.frame import RefinedFrame
 from videodepth_ros.offline.results.top_view import TopView
 from videodepth_ros.pictures import ColourRange, Image, Video, colourise, resized, side_by_side
@@ -26,20 +26,22 @@ class Preview:
     part of all that is written: 60 ms a picture.
     """
 
-    def __init__(self, path: Path, trajectory: Trajectory, view: TopView, colours: ColourRange
-                 ) -> None:
+    def __init__(self, path: Path, stamps_ns: NDArray[np.int64], view: TopView | None,
+                 colours: ColourRange) -> None:
         """Choose frames and rate.
 
-        view     filled with each frame by the caller, before the frame is added here
-        colours  of the depth, the same for all frames
+        stamps_ns  (N,) of all frames
+        view       filled with each frame by the caller, before the frame is added here; None
+                   where there are no poses
+        colours    of the depth, the same for all frames
         """
-        count = len(trajectory.stamp_ns)
-        steps_s = np.diff(trajectory.stamp_ns) / 1e9
+        count = len(stamps_ns)
+        steps_s = np.diff(stamps_ns) / 1e9
         rate_hz = 1 / max(float(np.median(steps_s)) if count > 1 else 1.0, 1e-3)
         self._every = max(-(-count // MOST_FRAMES), round(rate_hz / FASTEST_HZ), 1)
         self._video = Video(path, max(rate_hz / self._every, SLOWEST_HZ))
         self._view, self._colours, self._frames = view, colours, 0
-        self._start_ns = int(trajectory.stamp_ns[0])
+        self._start_ns = int(stamps_ns[0])
 
     def __enter__(self) -> Preview:
         self._video.__enter__()
@@ -63,11 +65,13 @@ class Preview:
         width_px = 2 * max(1, round(PANEL_HEIGHT_PX * width / height / 2))
         depth_m = cv2.resize(frame.depth_m, (width_px, PANEL_HEIGHT_PX),
                              interpolation=cv2.INTER_NEAREST)
-        above = self._view.picture(self._frames + 1, frame.T_map_cam)
-        return side_by_side([
+        panels = [
             (f'{(frame.stamp_ns - self._start_ns) / 1e9:.2f} s',
              resized(frame.image, width_px, PANEL_HEIGHT_PX)),
             (f'depth {self._colours.near_m:.2g} to {self._colours.far_m:.2g}',
-             colourise(np.asarray(depth_m, np.float32), self._colours)),
-            (f'map, grid {self._view.grid_m:g}',
-             resized(above, PANEL_HEIGHT_PX, PANEL_HEIGHT_PX))])
+             colourise(np.asarray(depth_m, np.float32), self._colours))]
+        if self._view is not None:
+            above = self._view.picture(self._frames + 1, frame.T_map_cam)
+            panels.append((f'map, grid {self._view.grid_m:g}',
+                           resized(above, PANEL_HEIGHT_PX, PANEL_HEIGHT_PX)))
+        return side_by_side(panels)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -19,9 +19,10 @@ import numpy as np
 from videodepth_ros.errors import BagError, InputError
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.evaluation.tum import write_tum
+from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.offline.results.bag import DepthEncoding, RefinedBag, Source
 from videodepth_ros.offline.results.frame import RefinedFrame
-from videodepth_ros.offline.results.page import PageFigures, page
+from videodepth_ros.offline.results.page import PageFigures, Place, page
 from videodepth_ros.offline.results.ply import CloudSettings, VoxelCloud, write_ply
 from videodepth_ros.offline.results.preview import Preview
 from videodepth_ros.offline.results.tf import MapJoin, join_map
@@ -61,6 +62,16 @@ class ResultSettings:
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """How lengths are named."""
+        return 'm' if self.is_metric else 'unit'
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes, and what is to be said of the unit."""
+        return self.notes if self.is_metric else (*self.notes, UNIT_NOTE)
+
 
 @dataclass(frozen=True)
 class ResultFacts:
@@ -97,20 +108,30 @@ def write_results(frames: Iterable[RefinedFrame], trajectory: Trajectory, source
     raises      BagError if the folder exists or cannot be written; InputError if frames and
                 poses do not belong together; what the iterable raises. Nothing is left then
     """
+    with whole_or_not(folder) as growing:
+        facts = _Results(trajectory, source, settings).write(frames, growing)
+    names = (TRAJECTORY, CLOUD, PREVIEW, REPORT)
+    return replace(facts, outputs=(str(folder), *(str(folder / name) for name in names)))
+
+
+@contextmanager
+def whole_or_not(folder: Path) -> Iterator[Path]:
+    """Yield a folder to make, which becomes ``folder`` at the end of the block.
+
+    raises  BagError if that exists or cannot be written; where the block fails nothing is left
+    """
     if folder.exists():
         raise BagError(f'{folder} exists and is not overwritten; remove it, or give another name')
     unfinished = folder.parent / f'.{folder.name}.partial'
     shutil.rmtree(unfinished, ignore_errors=True)   # of a run that was killed
     try:
         unfinished.mkdir(parents=True)
-        facts = _Results(trajectory, source, settings).write(frames, unfinished / folder.name)
+        yield unfinished / folder.name
         (unfinished / folder.name).rename(folder)
     except OSError as error:
         raise BagError(f'{folder} cannot be written: {error}') from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    names = (TRAJECTORY, CLOUD, PREVIEW, REPORT)
-    return replace(facts, outputs=(str(folder), *(str(folder / name) for name in names)))
 
 
 class _Results:
@@ -133,7 +154,7 @@ class _Results:
         first = replace(first, T_map_cam=mapped.T_map_cam[0])
         cloud = VoxelCloud(self._settings.cloud)
         view = TopView(mapped, first, VIEW_PX)
-        figures = PageFigures(len(mapped.stamp_ns), self._settings.colours or _colours(first))
+        figures = PageFigures(len(mapped.stamp_ns), self._settings.colours or first_colours(first))
         bag_notes = self._write_frames(in_map, folder, join, mapped, cloud, view, figures)
         write_tum(folder / TRAJECTORY, mapped)
         points = cloud.points()
@@ -143,19 +164,13 @@ class _Results:
             duration_s=float(mapped.stamp_ns[-1] - mapped.stamp_ns[0]) / 1e9,
             up_from=made.up_from, map_frame=join.map_frame, frame_chain=join.described,
             cloud_points=len(points), voxel_m=cloud.voxel_m,
-            notes=(*self._settings.notes, *self._unit_notes(), *join.notes, *bag_notes))
+            notes=(*self._settings.all_notes, *join.notes, *bag_notes))
         picture = view.picture(len(mapped.stamp_ns))
         (folder / REPORT).write_text(page(
             f'{self._source.bag.path.name} refined', self._rows(facts, first), facts.notes,
-            mapped, picture, figures, self._unit), encoding='utf-8')
+            mapped.stamp_ns, Place(picture, mapped.positions_m[:, 2]), figures,
+            self._settings.unit), encoding='utf-8')
         return facts
-
-    @property
-    def _unit(self) -> str:
-        return 'm' if self._settings.is_metric else 'unit'
-
-    def _unit_notes(self) -> tuple[str, ...]:
-        return () if self._settings.is_metric else (UNIT_NOTE,)
 
     def _upright(self, join: MapJoin) -> Upright:
         if self._settings.upright is not None:
@@ -168,7 +183,7 @@ class _Results:
         with ExitStack() as stack:
             bag = stack.enter_context(RefinedBag(folder, self._source, join, mapped,
                                                  self._settings.depth, self._settings.copied))
-            preview = stack.enter_context(Preview(folder / PREVIEW, mapped, view,
+            preview = stack.enter_context(Preview(folder / PREVIEW, mapped.stamp_ns, view,
                                                   figures.colours))
             for frame in frames:
                 bag.add(frame)
@@ -180,7 +195,7 @@ class _Results:
         return bag.notes
 
     def _rows(self, facts: ResultFacts, first: RefinedFrame) -> list[tuple[str, str]]:
-        unit, camera = self._unit, first.camera
+        unit, camera = self._settings.unit, first.camera
         return [
             ('frames', f'{facts.frames} in {facts.duration_s:.2f} s'),
             ('path', f'{facts.path_length_m:.3f} {unit}'),
@@ -188,11 +203,16 @@ class _Results:
             ('up from', facts.up_from),
             ('frames of reference', facts.frame_chain),
             ('image topic', self._source.image_topic),
-            ('camera', f'{camera.width}x{camera.height}, fx {camera.fx:.2f}, fy {camera.fy:.2f}, '
-                       f'cx {camera.cx:.2f}, cy {camera.cy:.2f}'),
+            ('camera', str_of_camera(camera)),
             ('depth', self._settings.depth.value),
             ('cloud', f'{facts.cloud_points} points, one for each {facts.voxel_m:g} {unit}'),
             *self._settings.facts]
+
+
+def str_of_camera(camera: Intrinsics) -> str:
+    """Say the intrinsics of a camera in a line."""
+    return (f'{camera.width}x{camera.height}, fx {camera.fx:.2f}, fy {camera.fy:.2f}, '
+            f'cx {camera.cx:.2f}, cy {camera.cy:.2f}')
 
 
 def _in_map(frames: Iterable[RefinedFrame], mapped: Trajectory) -> Iterator[RefinedFrame]:
@@ -215,6 +235,7 @@ def _length(trajectory: Trajectory) -> float:
     return float(np.linalg.norm(np.diff(trajectory.positions_m, axis=0), axis=1).sum())
 
 
-def _colours(frame: RefinedFrame) -> ColourRange:
+def first_colours(frame: RefinedFrame) -> ColourRange:
+    """Return colours for a recording by its first frame, with room for the others."""
     found = colour_range([frame.depth_m])
     return ColourRange(0.8 * found.near_m, 1.25 * found.far_m)
