@@ -64,7 +64,9 @@ class Delta:
     seconds: float | None = None
 
     def __str__(self) -> str:
-        return f'{self.frames} frames' if self.seconds is None else f'{self.seconds:g} s'
+        if self.seconds is not None:
+            return f'{self.seconds:g} s'
+        return f'{self.frames} frames' if self.frames > 1 else '1 frame'
 
 
 EACH_FRAME = Delta()
