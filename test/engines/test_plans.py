@@ -76,6 +76,9 @@ def test_a_plan_is_built_checked_stored_and_opened_again():
     again = open_engine('nano', 'tensorrt', WIDTH, HEIGHT,
                         report=lambda phase, fraction: pytest.fail('there was a plan'))
     assert again.spec.notes == ()
+    beside = open_engine('nano', 'tensorrt', WIDTH, HEIGHT)
+    assert beside._plan is again._plan         # its weights are on the device once
+    beside.close()
     again.close()
 
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from videodepth_ros.engines.artefacts import (
     REFERENCE,
@@ -26,7 +27,13 @@ from videodepth_ros.engines.cuda import Cuda
 from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
-from videodepth_ros.engines.tensorrt_plan import Report, TensorRt, find_tensorrt, load_plan
+from videodepth_ros.engines.tensorrt_plan import (
+    Plan,
+    Report,
+    TensorRt,
+    find_tensorrt,
+    load_plan,
+)
 from videodepth_ros.errors import DeviceError, ModelError
 from videodepth_ros.models.catalogue import ModelCard
 
@@ -41,6 +48,10 @@ PROGRESS, WRONG = 'progress', 3
 """First word of a line in which compile.py tells its progress; its exit code for a verdict."""
 
 DRIVER_FILES = (Path('/proc/driver/nvidia/version'), Path('/etc/nv_tegra_release'))
+
+
+_loading = threading.Lock()
+_loaded: WeakValueDictionary[Path, Plan] = WeakValueDictionary()
 
 
 def silent(phase: str, fraction: float) -> None:
@@ -62,11 +73,20 @@ def open_tensorrt(card: ModelCard, width: int, height: int, precision: str = 'fp
         verdict = verdict_of(stored.path)
         if verdict is None:
             facts = PlanFacts(card.name, rung, cuda.gpu().name, tuple(notes))
-            return TensorRtEngine(load_plan(tensorrt, stored.path), facts, cuda)
+            return TensorRtEngine(_loaded_once(tensorrt, stored.path), facts, cuda)
         notes.append(f'{tensorrt.flavour} {tensorrt.version} computes {card.name} wrongly in '
                      f'{rung}: {verdict}')
     raise ModelError('; '.join(notes) + '; install another version of TensorRT (10.0 to 10.7 are '
                      'known for this), or use engine onnx or torch-cuda')
+
+
+def _loaded_once(tensorrt: TensorRt, path: Path) -> Plan:
+    """Load a plan, or return the one that another camera of this process runs."""
+    with _loading:
+        plan = _loaded.get(path)
+        if plan is None:
+            _loaded[path] = plan = load_plan(tensorrt, path)
+        return plan
 
 
 def fetch_plan(tensorrt: TensorRt, cuda: Cuda, card: ModelCard, size: tuple[int, int],

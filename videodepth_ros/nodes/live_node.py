@@ -9,24 +9,18 @@ or else from the first image.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-import rclpy
-import rclpy.utilities
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, JumpHandle, JumpThreshold
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn as Result
-from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 from videodepth.msg import Status
@@ -36,6 +30,7 @@ from videodepth_ros.engines.open import open_engine
 from videodepth_ros.errors import ConfigError, VideoDepthError
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
 from videodepth_ros.models.mono import MonoPrior, open_mono
+from videodepth_ros.nodes import process
 from videodepth_ros.nodes.diagnostics import (
     Watchman,
     diagnostic,
@@ -46,7 +41,6 @@ from videodepth_ros.nodes.inputs import Arrival, CameraInput
 from videodepth_ros.nodes.parameters import DECLARATIONS, LiveParameters, live_parameters
 from videodepth_ros.nodes.publishers import Outputs
 from videodepth_ros.nodes.record import Record
-from videodepth_ros.nodes.transport import prepare_process
 from videodepth_ros.nodes.worker import Stream, Worker
 from videodepth_ros.stream.anchor import MetricAnchor
 from videodepth_ros.stream.mailbox import Mailbox
@@ -316,31 +310,8 @@ def session_settings(parameters: LiveParameters) -> SessionSettings:
 
 
 def run(make_node: Callable[[], LiveNode], arguments: list[str] | None = None) -> int:
-    """Run a node until SIGINT or SIGTERM; return the exit code."""
-    prepare_process()
-    rclpy.init(args=arguments)
-    try:
-        node = make_node()
-    except (ParameterException, ConfigError) as error:
-        get_logger('videodepth').fatal(str(error))
-        rclpy.utilities.try_shutdown()
-        return 1
-    if node.parameters.autostart and node.trigger_configure() == Result.SUCCESS:
-        node.trigger_activate()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        has_ended = node.close()
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.utilities.try_shutdown()
-    if not has_ended:   # an engine is being built, which only the end of the process stops
-        os._exit(0)
-    return 0
+    """Run one node until SIGINT or SIGTERM; return the exit code."""
+    return process.run(lambda: [make_node()], arguments)
 
 
 def main() -> int:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live depth of several cameras in one process.
+
+    ros2 launch videodepth multi_camera.launch.py \
+        cameras:="front=/front/image_raw rear=/rear/image_raw"
+
+Each camera's depth is published in a namespace of its own: front/depth/image, rear/depth/image. On
+a GPU cameras of one size share one engine. What an argument leaves empty stays as params_file has
+it.
+"""
+
+from __future__ import annotations
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+from videodepth_ros.nodes.parameters import DECLARATIONS
+from videodepth_ros.nodes.transport import share
+
+PARAMETERS = ('model', 'engine', 'max_pixels')
+"""Parameters of all nodes that have an argument of the same name."""
+
+
+def generate_launch_description() -> LaunchDescription:
+    sentences = {declaration.name: declaration.sentence for declaration in DECLARATIONS}
+    arguments = [
+        DeclareLaunchArgument('cameras', description='NAME=TOPIC of the images of each camera, '
+                              'separated by blanks; its calibration is camera_info beside them'),
+        DeclareLaunchArgument('params_file', default_value=str(share('config/live.yaml')),
+                              description='values of all parameters'),
+        DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
+                              description='take the time from /clock, as when a bag is played'),
+        *(DeclareLaunchArgument(name, default_value='', description=sentences[name])
+          for name in PARAMETERS)]
+    return LaunchDescription([*arguments, OpaqueFunction(function=actions)])
+
+
+def actions(context: LaunchContext) -> list[Node]:
+    """Return the process, now that the arguments have values."""
+    def value(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    cameras = dict(camera.split('=', 1) for camera in value('cameras').split())
+    remappings = []
+    for name, image in cameras.items():
+        beside = image.rpartition('/')[0]
+        remappings += [(f'/{name}/image', image), (f'/{name}/camera_info', f'{beside}/camera_info')]
+    given = {name: value(name) for name in PARAMETERS if value(name)}
+    if 'max_pixels' in given:
+        given = {**given, 'max_pixels': int(given['max_pixels'])}
+    return [Node(
+        package='videodepth', executable='cameras_node', output='screen', remappings=remappings,
+        parameters=[value('params_file'), given, {
+            'streams': list(cameras), 'use_sim_time': value('use_sim_time') == 'true'}])]

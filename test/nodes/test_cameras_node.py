@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several cameras in one process, each with a stream of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from rig import InstantNode, image_message
+from sensor_msgs.msg import Image
+
+from videodepth_ros.errors import ConfigError
+from videodepth_ros.nodes import cameras_node
+
+
+@pytest.fixture
+def cameras(make_rig, monkeypatch):
+    """Return nodes for front and rear, active, beside a rig whose own node stays idle."""
+    rig = make_rig()
+    monkeypatch.setattr(cameras_node, 'streams', lambda: ['front', 'rear'])
+    nodes = cameras_node.live_nodes(InstantNode)
+    for node in nodes:
+        rig.executor.add_node(node)
+        node.trigger_configure()
+        node.trigger_activate()
+    yield rig, nodes
+    for node in nodes:
+        assert node.close()
+        rig.executor.remove_node(node)
+        node.destroy_node()
+
+
+def test_each_camera_has_its_own_stream(cameras):
+    rig, (front, rear) = cameras
+    sources = {name: rig.peer.create_publisher(Image, f'/{name}/image', 5)
+               for name in ('front', 'rear')}
+    depths = {name: rig.consume(f'/{name}/depth/image', Image) for name in sources}
+    for images in sources.values():
+        rig.until(images.get_subscription_count)
+    for k in range(3):
+        sources['front'].publish(image_message(k))
+        rig.until(lambda k=k: len(depths['front']) == k + 1)
+    sources['rear'].publish(image_message(7))
+    rig.until(lambda: depths['rear'])
+    assert (len(depths['front']), len(depths['rear'])) == (3, 1)
+    assert front.engines[0].seen == [0, 1, 2]     # a state of its own
+    assert rear.engines[0].seen == [0]
+    assert depths['rear'][0].header == image_message(7).header
+
+
+@pytest.mark.parametrize('given', ['[]', "['front', 'front']", "['front/left']", "['9']"])
+def test_names_that_cannot_be_are_refused(given):
+    done = subprocess.run(
+        [sys.executable, '-c', 'import sys; from videodepth_ros.nodes.cameras_node import main; '
+         'sys.exit(main())', '--ros-args', '-p', f'streams:={given}'],
+        capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    assert 'streams' in done.stdout + done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_without_streams_it_is_said():
+    with pytest.raises(ConfigError, match='streams is'):
+        cameras_node.streams()
