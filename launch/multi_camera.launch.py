@@ -45,8 +45,8 @@ def actions(context: LaunchContext) -> list[Node]:
     cameras = dict(camera.split('=', 1) for camera in value('cameras').split())
     remappings = []
     for name, image in cameras.items():
-        beside = image.rpartition('/')[0]
-        remappings += [(f'/{name}/image', image), (f'/{name}/camera_info', f'{beside}/camera_info')]
+        info = f'{image.rpartition("/")[0]}/camera_info'
+        remappings += [(f'/{name}/image', image), (f'/{name}/camera_info', info)]
     given = {name: value(name) for name in PARAMETERS if value(name)}
     if 'max_pixels' in given:
         given = {**given, 'max_pixels': int(given['max_pixels'])}
