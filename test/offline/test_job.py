@@ -17,7 +17,7 @@ from videodepth_ros.offline import scene_files
 from videodepth_ros.offline.job import refine_bag, work_folder
 from videodepth_ros.offline.outline import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
 from videodepth_ros.offline.recording import Selection
-from videodepth_ros.offline.settings import RefineSettings
+from videodepth_ros.offline.settings import Pairs, RefineSettings
 
 FRAMES = 13
 QUICK = RefineSettings(prior='bag', processes=1, clip=4)
@@ -153,3 +153,11 @@ def test_what_cannot_be_done_is_said_and_leaves_no_output(bag, tmp_path, wrong):
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError):
         RefineSettings(**wrong)
+
+
+def test_depth_without_poses(bag, tmp_path):
+    facts = refine_bag(bag, tmp_path / 'refined', replace(QUICK, pairs=Pairs.NONE))
+    assert (facts.path_length_m, facts.up_from) == (None, None)
+    assert facts.scale_source == 'depth'
+    assert {path.name for path in (tmp_path / 'refined').iterdir()} == {
+        'metadata.yaml', 'refined.mcap', 'preview.mp4', 'report.html'}

@@ -6,7 +6,13 @@ import pytest
 
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.offline.refined import GLIMPSE_HEIGHT_PX, refined_frames, whole_depth
+from videodepth_ros.offline.refined import (
+    GLIMPSE_HEIGHT_PX,
+    aligned_frames,
+    frames_without_pose,
+    refined_frames,
+    whole_depth,
+)
 from videodepth_ros.offline.workfolder import save_arrays
 
 INF, NAN = np.inf, np.nan
@@ -45,11 +51,11 @@ def files(tmp_path):
     return [clip_file(tmp_path / 'a.npz', 0, 3), clip_file(tmp_path / 'b.npz', 3, 2)]
 
 
-def refined(files, camera=CAMERA, **how):
+def refined(files, camera=CAMERA, max_range_m=0.0):
     prior = np.full((5, 6, 8), 1, np.float32)
-    how = {'metres': 2.0, 'max_range_m': 0.0} | how
     ticks = []
-    found = list(refined_frames(frames(camera), files, prior, tick=ticks.append, **how))
+    working = aligned_frames(files, prior, 2.0)
+    found = list(refined_frames(frames(camera), working, max_range_m, ticks.append))
     assert len(ticks) == len(found)
     assert all(picture.shape[0] == GLIMPSE_HEIGHT_PX for picture in ticks)
     return found
@@ -74,3 +80,10 @@ def test_a_camera_that_nobody_calibrated_has_the_intrinsics_that_were_found(file
 
 def test_nothing_is_hit_beyond_the_range(files):
     assert np.isposinf(refined(files, max_range_m=5.0)[0].depth_m).all()
+
+
+def test_depth_alone_is_trusted_where_it_is_known():
+    depth = np.array([[[1, NAN], [INF, 2]]], np.float32)
+    one, = frames_without_pose(depth, CAMERA)
+    np.testing.assert_array_equal(one.depth_m, depth[0])
+    np.testing.assert_array_equal(one.confidence, [[1, 0], [1, 1]])

@@ -189,4 +189,5 @@ def _lines(facts: RefineFacts) -> list[str]:
                      'did not grow')
     if facts.lost:
         lines.append(f'lost: {facts.lost}')
+    lines += [f'note: {note}' for note in facts.notes]
     return [*lines, *(f'  {output}' for output in facts.outputs)]

@@ -7,6 +7,7 @@ end of the node, for the pipe is closed then. A job may be killed at any time, f
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -72,8 +73,9 @@ def refine(request: Request, report: Callable[[Progress], None], cancelled: Call
     from videodepth_ros.offline.job import refine_bag
     facts = refine_bag(request.bag, request.output, request.settings, report, cancelled, announce)
     lost = (f'lost: {facts.lost}',) if facts.lost else ()
-    return Done(facts.frames, facts.seconds, facts.scale_source, facts.path_length_m,
-                facts.outputs, (*lost, *facts.notes))
+    length_m = math.nan if facts.path_length_m is None else facts.path_length_m
+    return Done(facts.frames, facts.seconds, facts.scale_source, length_m, facts.outputs,
+                (*lost, *facts.notes))
 
 
 class JobProcess:

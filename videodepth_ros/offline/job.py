@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +33,7 @@ from videodepth_ros.offline.depth_priors import NETWORKS, open_prior
 from videodepth_ros.offline.depth_stage import Estimates, estimate, make_room
 from videodepth_ros.offline.hierarchy import CALMER, HierarchySettings
 from videodepth_ros.offline.outline import Outline
+from videodepth_ros.offline.pairs_geometric import assumed_camera
 from videodepth_ros.offline.plan import Plan
 from videodepth_ros.offline.progress import Meter, Progress, Stage
 from videodepth_ros.offline.recording import (
@@ -44,14 +45,21 @@ from videodepth_ros.offline.recording import (
     read_recording,
     size_within,
 )
-from videodepth_ros.offline.refined import refined_frames
+from videodepth_ros.offline.refined import (
+    WorkingFrame,
+    aligned_frames,
+    frames_without_pose,
+    refined_frames,
+)
 from videodepth_ros.offline.results.bag import Source
+from videodepth_ros.offline.results.depth_only import write_depth
+from videodepth_ros.offline.results.frame import RefinedFrame
 from videodepth_ros.offline.results.ply import CloudSettings
-from videodepth_ros.offline.results.write import ResultFacts, ResultSettings, write_results
+from videodepth_ros.offline.results.write import ResultSettings, write_results
 from videodepth_ros.offline.scene_files import OpenPairs, SceneFiles, lay_out
 from videodepth_ros.offline.sensor_files import lidar_file, motion_file
-from videodepth_ros.offline.settings import AS_SHIPPED, RefineSettings
-from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit
+from videodepth_ros.offline.settings import AS_SHIPPED, Pairs, RefineSettings
+from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit, unit_of
 from videodepth_ros.offline.workfolder import SpilledArray, WorkFolder, digest
 
 REST = 20.0
@@ -68,8 +76,8 @@ class RefineFacts:
     frames, left_out  refined; and left out because they could not stand in one trajectory
     seconds           wall time of this call
     scale_source      where the metres come from; ``none`` where the unit is arbitrary
-    path_length_m     of the camera, in metres as far as ``scale_source`` gives them
-    up_from           what knew the map's z axis
+    path_length_m     of the camera, in metres as far as ``scale_source`` says; None: no poses
+    up_from           what knew the map's z axis; None: no poses
     lost              what could not be read of the recording, in words
     notes             what a reader of the results should know
     outputs           files and folders that were written
@@ -82,8 +90,8 @@ class RefineFacts:
     prior: str
     pairs: str
     scale_source: str
-    path_length_m: float
-    up_from: str
+    path_length_m: float | None
+    up_from: str | None
     lost: str | None
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -138,19 +146,17 @@ class _Job:
         """Go through all stages."""
         began_s = time.monotonic()
         recording = self._read()
-        layout = lay_out(recording.images, self._settings.clip)
+        poses = self._settings.chosen_pairs is not Pairs.NONE
+        layout = lay_out(recording.images, self._settings.clip) if poses else None
         self._tell(recording, layout)
         estimates = self._estimate(recording)
         depth = estimates.depth(self._work.path('depth', estimates.key))
-        files = self._align(recording, estimates, depth, layout)
-        unit = find_unit(map(load_clip, files.clips), depth.open(), estimates.scale_source,
-                         self._settings.path_length_m)
-        results = self._write(recording, depth, files, unit)
-        return RefineFacts(
-            len(recording), recording.left_out, round(time.monotonic() - began_s, 3),
-            self._settings.method.value, self._settings.prior, self._settings.chosen_pairs.value,
-            unit.source.value, results.path_length_m, results.up_from, self._bag.lost,
-            results.notes, results.outputs)
+        if layout is None:
+            written = self._write_depth(recording, estimates, depth)
+        else:
+            files = self._align(recording, estimates, depth, layout)
+            written = self._write(recording, estimates, depth, files)
+        return replace(written, seconds=round(time.monotonic() - began_s, 3))
 
     def _read(self) -> Recording:
         """Read and reduce the chosen frames."""
@@ -234,19 +240,47 @@ class _Job:
                                      replace(CALMER, camera=camera))
         return SceneFiles(pairs, layout, believed, measured, motion)
 
-    def _write(self, recording: Recording, depth: SpilledArray, files: ClipFiles, unit: Unit
-               ) -> ResultFacts:
-        """Write everything, at the camera's size."""
-        settings = self._settings
+    def _write(self, recording: Recording, estimates: Estimates, depth: SpilledArray,
+               files: ClipFiles) -> RefineFacts:
+        """Write depth and poses, at the camera's size."""
+        unit = find_unit(map(load_clip, files.clips), depth.open(), estimates.scale_source,
+                         self._settings.path_length_m)
         T_world_cam = np.concatenate([load_clip(path).T_world_cam for path in files.clips])
         T_world_cam[:, :3, 3] *= unit.metres
-        refined = refined_frames(self._frames(), files.clips, depth.open(), unit.metres,
-                                 settings.max_range_m, partial(self._meter.tick, stages.WRITE))
-        return write_results(
-            refined, Trajectory(recording.stamps_ns, T_world_cam),
-            Source(self._bag, self._topics.image.name), self._output,
-            ResultSettings(
-                depth=settings.depth_encoding, copied=('*',) if settings.copy_topics else (),
-                cloud=CloudSettings(voxel_m=settings.voxel_m),
-                is_metric=unit.source not in (UnitFrom.NONE, UnitFrom.MODEL),
-                scale_source=unit.source.value))
+        working = aligned_frames(files.clips, depth.open(), unit.metres)
+        found = write_results(
+            self._refined(working), Trajectory(recording.stamps_ns, T_world_cam),
+            Source(self._bag, self._topics.image.name), self._output, self._results(unit))
+        return replace(self._facts(recording, unit, found.notes, found.outputs),
+                       path_length_m=found.path_length_m, up_from=found.up_from)
+
+    def _write_depth(self, recording: Recording, estimates: Estimates, depth: SpilledArray
+                     ) -> RefineFacts:
+        """Write depth alone, at the camera's size."""
+        unit = Unit(1.0, unit_of(estimates.scale_source))
+        width, height = self._working_size(recording)
+        camera = recording.camera_at(width, height) or assumed_camera(width, height)
+        found = write_depth(
+            self._refined(frames_without_pose(depth.open(), camera)), recording.stamps_ns,
+            Source(self._bag, self._topics.image.name), self._output, self._results(unit))
+        return self._facts(recording, unit, found.notes, found.outputs)
+
+    def _refined(self, working: Iterable[WorkingFrame]) -> Iterator[RefinedFrame]:
+        return refined_frames(self._frames(), working, self._settings.max_range_m,
+                              partial(self._meter.tick, stages.WRITE))
+
+    def _results(self, unit: Unit) -> ResultSettings:
+        settings = self._settings
+        return ResultSettings(
+            depth=settings.depth_encoding, copied=('*',) if settings.copy_topics else (),
+            cloud=CloudSettings(voxel_m=settings.voxel_m),
+            is_metric=unit.source not in (UnitFrom.NONE, UnitFrom.MODEL),
+            scale_source=unit.source.value)
+
+    def _facts(self, recording: Recording, unit: Unit, notes: tuple[str, ...],
+               outputs: tuple[str, ...]) -> RefineFacts:
+        settings = self._settings
+        return RefineFacts(
+            len(recording), recording.left_out, 0.0, settings.method.value, settings.prior,
+            settings.chosen_pairs.value, unit.source.value, None, None, self._bag.lost, notes,
+            outputs)

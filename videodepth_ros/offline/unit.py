@@ -42,6 +42,13 @@ class Unit:
     source: UnitFrom
 
 
+def unit_of(source: ScaleSource | None) -> UnitFrom:
+    """Return who says how long a metre of a prior is."""
+    if source is None:
+        return UnitFrom.NONE
+    return UnitFrom.DEPTH if source is ScaleSource.SENSOR else UnitFrom(source.value)
+
+
 def path_length(T_world_cam: Array64) -> float:
     """Return the length of the way of a camera, poses (N, 4, 4), in their unit."""
     return float(np.linalg.norm(np.diff(T_world_cam[:, :3, 3], axis=0), axis=1).sum())
@@ -71,5 +78,4 @@ def find_unit(clips: Iterable[RefinedClip], prior_depth: Array, source: ScaleSou
         return Unit(1.0, UnitFrom(scale_from.value))
     if source is None or np.isnan(logs).all():
         return Unit(1.0, UnitFrom.NONE)
-    metres = float(np.exp(np.nanmedian(logs)))
-    return Unit(metres, UnitFrom.DEPTH if source is ScaleSource.SENSOR else UnitFrom(source.value))
+    return Unit(float(np.exp(np.nanmedian(logs))), unit_of(source))
