@@ -21,7 +21,7 @@ def variant(name: str) -> Variant:
     whole = VARIANTS[name]
     config = replace(whole.config, mamba=replace(whole.config.mamba, layers=2))
     if config.hybrid is not None:
-        config = replace(config, hybrid=replace(config.hybrid, layers=2))
+        config = replace(config, hybrid=replace(config.hybrid, layers=1))
     return replace(whole, config=config)
 
 

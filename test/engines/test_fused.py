@@ -82,8 +82,8 @@ def with_outliers(model: FlashDepth) -> FlashDepth:
     return model
 
 
-@pytest.mark.parametrize('name', ['tiny-s', 'tiny-full'])
-def test_outliers_of_real_networks_neither_overflow_nor_drown_the_rest(name, tmp_path):
+def test_outliers_of_real_networks_neither_overflow_nor_drown_the_rest(tmp_path):
+    name = 'tiny-full'   # in the encoders of both
     model, layout = with_outliers(fused_model(name)), layout_of(name)
     export_fused(model, tmp_path / 'graph.onnx', layout, 'fp16')
     largest = []

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from tiny_networks import random_model
 
 from videodepth_ros.engines import artefacts, build
-from videodepth_ros.engines.artefacts import graph_key
+from videodepth_ros.engines.artefacts import export_graph, graph_key
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.engine import Engine
-from videodepth_ros.engines.open import export_graph, open_engine
+from videodepth_ros.engines.open import open_engine
 from videodepth_ros.errors import ConfigError, DeviceError, ModelError
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.nano import NANO

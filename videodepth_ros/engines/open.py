@@ -11,15 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from videodepth_ros.engines.artefacts import PLAIN, checked_card, export_graph, fetch_artefact
+from videodepth_ros.engines.artefacts import PLAIN, checked_card, fetch_artefact
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.plans import gpu_engine, open_tensorrt, silent
 from videodepth_ros.engines.tensorrt_plan import Report
 from videodepth_ros.errors import ConfigError, DeviceError
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
-
-__all__ = ['ENGINES', 'best_engine', 'export_graph', 'open_engine']
 
 ENGINES = ('auto', 'tensorrt', 'torch-cuda', 'onnx', 'torch')
 
