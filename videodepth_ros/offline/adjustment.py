@@ -32,6 +32,10 @@ NORMAL = 1.4826
 OUTLIER = 4.0
 LEAST_PIXEL, LEAST_DEPTH, LEAST_SCALE = 0.15, 0.005, 0.003
 MOST_DEPTH = 0.5
+MEASURED = 0.08
+"""A prior whose log depths err by less is a measurement: it is not bent, frames have one scale,
+and every depth counts for itself. Networks err by more, and together."""
+NETWORK_SHARE = 0.05
 PLACED = 0.1
 """Standard deviation of a log depth below which parallax has placed a point."""
 FEWEST = 50
@@ -75,7 +79,10 @@ def _learned(seen: Sightings, scene: Scene, noise: Noise) -> Noise:
         own_share = float(np.median(spread[seen.track[placed]]))
         depth = np.sqrt(max(wide**2 - own_share**2, 0.0))
     depth = float(np.clip(depth, LEAST_DEPTH, MOST_DEPTH))
-    return replace(noise, pixel=max(pixel, LEAST_PIXEL), depth=depth, scale=depth)
+    measured = depth < MEASURED
+    return replace(noise, pixel=max(pixel, LEAST_PIXEL), depth=depth,
+                   scale=LEAST_SCALE if measured else depth,
+                   share=1.0 if measured else NETWORK_SHARE)
 
 
 def _without_outliers(seen: Sightings, scene: Scene, noise: Noise) -> tuple[Sightings, Scene]:

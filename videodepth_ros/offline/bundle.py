@@ -103,7 +103,7 @@ class Bundle:
 
     def cost(self, scene: Scene, noise: Noise) -> float:
         """Return the sum of all robust squares."""
-        data = sum(robust_cost(residuals(part, self._part(scene, n), noise))
+        data = sum(robust_cost(residuals(part, self._part(scene, n), noise), noise)
                    for n, part in enumerate(self.parts))
         steps = _motions(scene.cameras)
         motion = np.square(steps / _motion_sigmas(noise)).sum()

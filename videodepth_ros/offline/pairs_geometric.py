@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics, backproject
-from videodepth_ros.offline.adjustment import Adjusted, adjusted
+from videodepth_ros.offline.adjustment import NETWORK_SHARE, Adjusted, adjusted
 from videodepth_ros.offline.bending import Landmarks, bent_field
 from videodepth_ros.offline.bundle_start import first_scene
 from videodepth_ros.offline.depth_field import spread_out
@@ -100,6 +100,21 @@ def learn(images: Images, depth: Array, camera: Intrinsics | None,
     advanced  is told the share of the work that is done
     raises    InputError where images, depth and camera do not fit each other, or there is no depth
     """
+    found, camera = located(images, depth, camera, lambda share: advanced(0.9 * share))
+    landmarks = Landmarks.of(found)
+    field = np.stack([bent_field(found, landmarks, frame, depth[frame], camera)
+                      for frame in range(len(depth))])
+    advanced(1.0)
+    T_world_cam = found.scene.cameras.inverse().rigid
+    return Learnt(T_world_cam, field.astype(np.float32), _filled(_levels(depth)), camera)
+
+
+def located(images: Images, depth: Array, camera: Intrinsics | None,
+            advanced: Callable[[float], None] = lambda _: None) -> tuple[Adjusted, Intrinsics]:
+    """Locate cameras and points of a recording; as for `learn`.
+
+    returns  them, and the camera at the size of the depth, its focal length as it was found
+    """
     frames, h, w = depth.shape
     if len(images) != frames or not frames:
         raise InputError(f'{len(images)} images and {frames} depth maps; give one of each for '
@@ -108,21 +123,15 @@ def learn(images: Images, depth: Array, camera: Intrinsics | None,
         raise InputError(f'the camera is {camera.width}x{camera.height} and the depth {w}x{h}; '
                          'scale the intrinsics to the depth')
     known, camera = camera is not None, camera or assumed_camera(w, h)
-    levels = _levels(depth)
-    tracks = follow(images, lambda share: advanced(0.5 * share))
+    tracks = follow(images, lambda share: advanced(0.6 * share))
     width, height = images[0].shape[1], images[0].shape[0]
     large = camera.scaled_to(width, height)
     seen, far = sightings(tracks, depth, large)
-    found = _adjusted(seen, far, large, float(np.exp(np.nanmedian(levels))), focal_known=known)
+    middle = float(np.exp(np.nanmedian(_levels(depth))))
+    found = _adjusted(seen, far, large, middle, focal_known=known)
     focal = float(np.exp(found.scene.log_focal)) * w / width
-    camera = Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
-    advanced(0.9)
-    landmarks = Landmarks.of(found)
-    field = np.stack([bent_field(found, landmarks, frame, depth[frame], camera)
-                      for frame in range(frames)])
     advanced(1.0)
-    T_world_cam = found.scene.cameras.inverse().rigid
-    return Learnt(T_world_cam, field.astype(np.float32), _filled(levels), camera)
+    return found, Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
 
 
 def sightings(tracks: Tracks, depth: Array, camera: Intrinsics) -> tuple[Sightings, Mask]:
@@ -144,7 +153,7 @@ def sightings(tracks: Tracks, depth: Array, camera: Intrinsics) -> tuple[Sightin
 def _adjusted(seen: Sightings, far: Mask, camera: Intrinsics, middle: float, *,
               focal_known: bool) -> Adjusted:
     """Adjust cameras and points; ``camera`` and its sightings are of one size."""
-    noise = Noise(PIXEL_SHARE * camera.width, PRIOR_DOUBT, PRIOR_DOUBT,
+    noise = Noise(PIXEL_SHARE * camera.width, PRIOR_DOUBT, PRIOR_DOUBT, NETWORK_SHARE,
                   0.0 if focal_known else FOCAL_DOUBT, float(np.log(camera.fx)),
                   WEAK_MOTION * middle, WEAK_TURN_RAD)
     scene = first_scene(seen, far, camera.fx, camera.fy / camera.fx)

@@ -25,9 +25,6 @@ ROWS = 3
 NEAR = 1e-3
 CAUCHY = 2.0
 """Errors beyond so many sigma lose weight."""
-DEPTH_SHARE = 0.05
-"""Of the weight of a prior's depth: its errors go together over a surface and over time, and some
-hundred sightings of a frame are as good as a few."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +78,8 @@ class Scene:
 class Noise:
     """Standard deviations: of pixels; of a log depth of the prior, and of its frames' scales.
 
+    share  of its weight that a log depth has: errors of a network go together over surfaces
+           and over time, and some hundred sightings of a frame are as good as a few
     focal  of the logarithm of the focal length about ``log_focal``; 0 where it is known
     moved, turned   of the motion from frame to frame: unit of depth, radians; weak
     """
@@ -88,6 +87,7 @@ class Noise:
     pixel: float
     depth: float
     scale: float
+    share: float
     focal: float
     log_focal: float
     moved: float
@@ -170,10 +170,10 @@ def errors_of(seen: Sightings, scene: Scene, noise: Noise, rays: Rays) -> Residu
     return Residuals(pixel, np.where(np.isnan(depth), 0.0, depth), q)
 
 
-def robust_cost(errors: Residuals) -> float:
+def robust_cost(errors: Residuals, noise: Noise) -> float:
     """Return what errors cost under Cauchy's norm."""
     square = np.square(errors.pixel).sum(axis=1)
-    return float(CAUCHY**2 * (np.log1p(square / CAUCHY**2).sum() + DEPTH_SHARE
+    return float(CAUCHY**2 * (np.log1p(square / CAUCHY**2).sum() + noise.share
                               * np.log1p(np.square(errors.depth) / CAUCHY**2).sum()))
 
 
@@ -200,5 +200,5 @@ def jacobian(seen: Sightings, scene: Scene, noise: Noise, rays: Rays, errors: Re
     J[:, :2, ERROR], J[:, 2, ERROR] = errors.pixel, errors.depth
     square = np.square(errors.pixel).sum(axis=1)
     J[:, :2] *= (1 / np.sqrt(1 + square / CAUCHY**2))[:, None, None]
-    J[:, 2] *= np.sqrt(DEPTH_SHARE / (1 + np.square(errors.depth) / CAUCHY**2))[:, None]
+    J[:, 2] *= np.sqrt(noise.share / (1 + np.square(errors.depth) / CAUCHY**2))[:, None]
     return J

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trajectories and depth of `pairs: geometric`, through the whole of the hierarchy.
+
+    python -m bench.trajectory [CASE ...] [--prior nano|bag] [--data FOLDER] [--seed N]
+
+A case is a folder of the reference data, whose sensor depth is the prior by default, or a held-
+out family of synthetic scenes, whose prior is always nano's stream. Each prints one line of JSON:
+errors before and after, processor seconds, and the bars. The exit status is 1 where one fails.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from videodepth_ros.engines.open import open_engine
+from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
+from videodepth_ros.evaluation.sums import Alignment
+from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
+from videodepth_ros.frames import Frame
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.models.catalogue import card
+from videodepth_ros.offline.alignment import AS_PUBLISHED
+from videodepth_ros.offline.hierarchy import CALMER, HierarchySettings, refine
+from videodepth_ros.offline.pairs_geometric import GeometricPairs, learn
+from videodepth_ros.offline.plan import plan
+from videodepth_ros.offline.priors import Priors
+from videodepth_ros.stream.session import DepthSession, SessionSettings
+from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, render_scene
+
+DATA = Path(__file__).parents[2] / 'shared/data'
+RECORDED = ('real_kitchen', 'rendered_livingroom', 'rendered_house', 'rendered_drive')
+FRAMES, WIDTH, HEIGHT, FPS = 60, 320, 240, 10.0
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Images (N, H, W, 3) uint8, truth (N, h, w) float32 (0 unknown) and poses (N, 4, 4)."""
+
+    images: np.ndarray
+    depth_m: np.ndarray
+    T_map_cam: np.ndarray
+    camera: Intrinsics
+
+
+@dataclass(frozen=True)
+class DepthFigures:
+    """AbsRel after scale and shift in inverse depth, and the spread of the frames' scales."""
+
+    abs_rel: float
+    drift: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one case gave; ``holds`` says whether it meets all bars."""
+
+    case: str
+    prior: str
+    frames: int
+    path_length_m: float
+    ate_m: float
+    ate_share: float
+    ate_bar_m: float
+    before: DepthFigures
+    after: DepthFigures
+    prior_s: float
+    learn_s: float
+    refine_s: float
+    holds: bool
+
+
+def recorded(folder: Path) -> Sequence:
+    """Read a sequence of the reference data, its depth at half the size."""
+    about = json.loads((folder / 'intrinsics.json').read_text())
+    images = np.stack([cv2.imread(str(path))[..., ::-1] for path in sorted(folder.glob('rgb/*'))])
+    depth = np.stack([cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[::2, ::2]
+                      for path in sorted(folder.glob('depth/*'))])
+    rows = np.loadtxt(folder / 'poses.txt')
+    camera = Intrinsics(about['width'], about['height'],
+                        *(float(about[key]) for key in ('fx', 'fy', 'cx', 'cy')))
+    return Sequence(images, depth * np.float32(about['depth_png_scale_m']),
+                    np.stack([_pose(row) for row in rows]), camera.strided(2))
+
+
+def _pose(row: np.ndarray) -> np.ndarray:
+    """Return T_map_cam of a line of time, position and quaternion x y z w."""
+    T, (x, y, z, w) = np.eye(4), row[4:8]
+    T[:3, :3] = [[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                 [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                 [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]
+    T[:3, 3] = row[1:4]
+    return T
+
+
+def rendered(family: str, seed: int) -> Sequence:
+    """Render a held-out scene."""
+    shot = list(render_scene(family, seed, FRAMES, WIDTH, HEIGHT, FPS))
+    depth = np.stack([frame.depth_m for frame in shot])
+    return Sequence(np.stack([frame.image for frame in shot]),
+                    np.where(np.isfinite(depth), depth, 0).astype(np.float32),
+                    np.stack([frame.T_map_cam for frame in shot]), shot[0].camera)
+
+
+def streamed(sequence: Sequence) -> np.ndarray:
+    """Return nano's depth of every frame, (N, h, w) float32, as the live wing gives it."""
+    session = DepthSession(card('nano'), lambda w, h: open_engine('nano', 'onnx', w, h, threads=1),
+                           SessionSettings())
+    camera, depth = sequence.camera, []
+    for n, image in enumerate(sequence.images):
+        full = camera.scaled_to(image.shape[1], image.shape[0])
+        found = session.step(Frame((n + 1) * 10**8, 'camera', image, full)).depth.depth_m
+        depth.append(found if found.shape == sequence.depth_m.shape[1:] else found[::2, ::2])
+    session.close()
+    return np.stack(depth)
+
+
+def depth_figures(predicted: np.ndarray, truth: np.ndarray) -> DepthFigures:
+    """Judge the depth of a sequence, (N, h, w)."""
+    pairs = [DepthPair(n, *both) for n, both in enumerate(zip(predicted, truth, strict=True))]
+    return DepthFigures(evaluate_depth(pairs, Alignment.SCALE_SHIFT).errors.abs_rel,
+                        evaluate_depth(pairs, Alignment.SCALE).scale_drift)
+
+
+def measure(case: str, sequence: Sequence, prior: str) -> Figures:
+    """Refine one sequence from one prior."""
+    start_s = time.process_time()
+    measured = np.where(sequence.depth_m > 0, sequence.depth_m, np.nan)
+    depth = measured if prior == 'bag' else streamed(sequence)
+    streamed_s = time.process_time()
+    learnt = learn(sequence.images, depth, sequence.camera)
+    learnt_s = time.process_time()
+    settings = HierarchySettings(replace(AS_PUBLISHED, camera=learnt.camera),
+                                 replace(CALMER, camera=learnt.camera))
+    known = Priors(depth_m=measured) if prior == 'bag' else Priors()
+    clips = list(refine(GeometricPairs(depth, learnt), plan(len(depth)), settings, known))
+    done_s = time.process_time()
+    refined = np.concatenate([clip.depth for clip in clips])
+    stamps = np.arange(len(depth)) * 10**8
+    report = evaluate_trajectory(
+        Trajectory(stamps, np.concatenate([clip.T_world_cam for clip in clips])),
+        Trajectory(stamps, sequence.T_map_cam), PoseFit.SE3 if prior == 'bag' else PoseFit.SIM3)
+    ate, path = report.ate_rmse_m, report.path_length_m
+    bar = max(0.015 * path, 0.03) if prior == 'bag' else 0.05 * path
+    before, after = (depth_figures(one, sequence.depth_m) for one in (depth, refined))
+    holds = ate <= bar and (prior == 'bag' or (after.abs_rel <= before.abs_rel
+                                               and after.drift <= before.drift / 2))
+    return Figures(case, prior, len(depth), path, ate, ate / path, bar, before, after,
+                   streamed_s - start_s, learnt_s - streamed_s, done_s - learnt_s, holds)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('cases', nargs='*', help=f'of {", ".join((*RECORDED, *HELD_OUT_FAMILIES))}'
+                                                 '; all by default')
+    parser.add_argument('--prior', choices=('nano', 'bag'), default='bag',
+                        help='of the reference data')
+    parser.add_argument('--data', type=Path, default=DATA, help='folder of the reference data')
+    parser.add_argument('--seed', type=int, default=100, help='of the synthetic scenes')
+    arguments = parser.parse_args()
+    fails = 0
+    for case in arguments.cases or (*RECORDED, *HELD_OUT_FAMILIES):
+        synthetic = case in HELD_OUT_FAMILIES
+        sequence = (rendered(case, arguments.seed) if synthetic
+                    else recorded(arguments.data / case))
+        found = measure(case, sequence, 'nano' if synthetic else arguments.prior)
+        print(json.dumps(asdict(found)), flush=True)
+        fails += not found.holds
+    return int(fails > 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
