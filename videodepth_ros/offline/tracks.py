@@ -20,7 +20,7 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Images = Sequence[Image] | Image
 
-WINDOW_PX = 17
+WINDOW_PX = 13
 LEVELS = 4
 CONTRAST = 3.0
 BACK_SHARE = 1 / 800
