@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 METHODS = ('align3r', 'rollingdepth', 'coalign')
 PAIRS = ('geometric', 'align3r', 'none')
 ENCODINGS = ('32FC1', '16UC1', 'compressed')
+PRESETS = ('fast', 'fast1024', 'full', 'paper')
 PER_MILLE = 1000
 
 
@@ -68,6 +69,8 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
                         help='what makes the point maps of pairs, and so the poses: geometry and '
                              'the prior, the network of Align3R, or nothing (default: geometric '
                              'with --method align3r, else none)')
+    parser.add_argument('--preset', default='fast', choices=PRESETS,
+                        help='of RollingDepth, as in its release (default: fast)')
     parser.add_argument('--engine', default='auto', type=engine_name, metavar='E',
                         help='what runs a streaming prior: auto, onnx or torch (default: auto)')
     parser.add_argument('--path-length-m', type=float_from_zero, default=0.0, metavar='M',
@@ -159,7 +162,7 @@ def _settings(args: argparse.Namespace, image_topic: str | None) -> RefineSettin
     from videodepth_ros.offline.results.bag import DepthEncoding
     from videodepth_ros.offline.settings import Method, Pairs, RefineSettings
     return RefineSettings(
-        method=Method(args.method), prior=args.prior,
+        method=Method(args.method), prior=args.prior, preset=args.preset,
         pairs=Pairs(args.pairs) if args.pairs else None, engine=args.engine,
         image_topic=image_topic, camera_info_topic=args.camera_info_topic,
         depth_topic=args.depth_topic,

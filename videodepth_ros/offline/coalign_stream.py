@@ -24,6 +24,7 @@ from videodepth_ros.offline.coalign_law import Law, fit_law
 from videodepth_ros.offline.depth_field import COLUMNS, ROWS, log_field, spread_out
 from videodepth_ros.offline.pairs_geometric import located
 from videodepth_ros.offline.threads import one_blas_thread
+from videodepth_ros.offline.tracks import Images
 from videodepth_ros.offline.workfolder import save_arrays
 
 Array = NDArray[np.float32]
@@ -81,7 +82,7 @@ class Coalignment:
 
 
 @one_blas_thread()
-def coalign_stream(images: Sequence[NDArray[np.uint8]], depth: Array, camera: Intrinsics | None,
+def coalign_stream(images: Images, depth: Array, camera: Intrinsics | None,
                    advanced: Callable[[float], None] = lambda _: None) -> Coalignment:
     """Find what makes the depths of a recording agree; every run finds the same.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -124,11 +125,21 @@ def resized(told: MonoEstimate, width: int, height: int) -> Array:
     if np.isnan(values).any() or values.shape[0] > height:
         return np.asarray(nearest(values, width, height), np.float32)
     if told.kind is not PriorKind.METRIC:
-        return upsample(values, relief(values, EDGE_RATIO), width, height)
+        return relative_to_size(values, width, height)
     with np.errstate(divide='ignore'):   # 1 / 0 is nothing hit
         inverse = np.divide(1, values, dtype=np.float32)
         return np.divide(1, upsample(inverse, relief(inverse, EDGE_RATIO), width, height),
                          dtype=np.float32)
+
+
+def relative_to_size(inverse_depth: Array, width: int, height: int) -> Array:
+    """Return relative inverse depth (h, w) at another size, (height, width).
+
+    Where jumps are cannot be told without its shift, so that it is interpolated as it is.
+    """
+    if inverse_depth.shape[0] > height or np.isnan(inverse_depth).any():
+        return np.asarray(nearest(inverse_depth, width, height), np.float32)
+    return np.asarray(cv2.resize(inverse_depth, (width, height)), np.float32)
 
 
 def _relative_depth(inverse_depth: Array) -> Array:

@@ -32,6 +32,7 @@ from videodepth_ros.offline.clips import ClipFiles, align_all, load_clip
 from videodepth_ros.offline.depth_priors import NETWORKS, open_prior
 from videodepth_ros.offline.depth_stage import Estimates, estimate, make_room
 from videodepth_ros.offline.hierarchy import CALMER, HierarchySettings
+from videodepth_ros.offline.methods import RecordingDepth, coaligned, rolled
 from videodepth_ros.offline.outline import Outline
 from videodepth_ros.offline.pairs_geometric import assumed_camera
 from videodepth_ros.offline.plan import Plan
@@ -58,9 +59,9 @@ from videodepth_ros.offline.results.ply import CloudSettings
 from videodepth_ros.offline.results.write import ResultSettings, write_results
 from videodepth_ros.offline.scene_files import OpenPairs, SceneFiles, lay_out
 from videodepth_ros.offline.sensor_files import lidar_file, motion_file
-from videodepth_ros.offline.settings import AS_SHIPPED, Pairs, RefineSettings
+from videodepth_ros.offline.settings import AS_SHIPPED, Method, Pairs, RefineSettings
 from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit, unit_of
-from videodepth_ros.offline.workfolder import SpilledArray, WorkFolder, digest
+from videodepth_ros.offline.workfolder import WorkFolder, digest
 
 REST = 20.0
 """What is left after reading, in times of it, before more is known."""
@@ -150,12 +151,12 @@ class _Job:
         layout = lay_out(recording.images, self._settings.clip) if poses else None
         self._tell(recording, layout)
         estimates = self._estimate(recording)
-        depth = estimates.depth(self._work.path('depth', estimates.key))
+        depth = self._depth(recording, estimates)
         if layout is None:
-            written = self._write_depth(recording, estimates, depth)
+            written = self._write_depth(recording, depth)
         else:
             files = self._align(recording, estimates, depth, layout)
-            written = self._write(recording, estimates, depth, files)
+            written = self._write(recording, depth, files)
         return replace(written, seconds=round(time.monotonic() - began_s, 3))
 
     def _read(self) -> Recording:
@@ -184,7 +185,8 @@ class _Job:
         """Say what will be done, and how long it may take."""
         seconds_of_data = float(recording.stamps_ns[-1] - recording.stamps_ns[0]) / NS
         outline = Outline(len(recording), recording.size, self._working_size(recording),
-                          seconds_of_data, self._settings.prior, layout, self._processes)
+                          seconds_of_data, self._settings.method, self._settings.prior, layout,
+                          self._processes)
         self._meter.expect(outline.stages())
         self._meter.finish(stages.READ)
         self._announce(str(outline))
@@ -209,7 +211,22 @@ class _Job:
         self._meter.finish(stages.DEPTH)
         return estimates
 
-    def _align(self, recording: Recording, estimates: Estimates, depth: SpilledArray,
+    def _depth(self, recording: Recording, estimates: Estimates) -> RecordingDepth:
+        """Return the depth that the estimates make, by the method that was chosen."""
+        settings = self._settings
+        prior = RecordingDepth(estimates.depth(self._work.path('depth', estimates.key)),
+                               estimates.scale_source)
+        if settings.method is Method.ALIGN3R:
+            return prior
+        advanced = self._meter.shares(stages.AGREE)
+        if settings.method is Method.COALIGN:
+            depth = coaligned(recording, prior, self._work, advanced)
+        else:
+            depth = rolled(recording, prior, settings.preset, self._work, self._announce, advanced)
+        self._meter.finish(stages.AGREE)
+        return depth
+
+    def _align(self, recording: Recording, estimates: Estimates, depth: RecordingDepth,
                layout: Plan) -> ClipFiles:
         """Align keyframes and clips; return where the results are."""
         scene = self._scene(recording, estimates, depth, layout)
@@ -223,45 +240,45 @@ class _Job:
             self._meter.finish(stage)
         return files
 
-    def _scene(self, recording: Recording, estimates: Estimates, depth: SpilledArray,
+    def _scene(self, recording: Recording, estimates: Estimates, depth: RecordingDepth,
                layout: Plan) -> SceneFiles:
         """Gather what is aligned: pairs, and what sensors know."""
         settings = self._settings
         width, height = self._working_size(recording)
         camera = recording.camera_at(width, height)
-        measured = depth if estimates.scale_source is ScaleSource.SENSOR else lidar_file(
+        measured = depth.array if depth.scale_source is ScaleSource.SENSOR else lidar_file(
             self._bag, recording, camera, self._work)
         motion = motion_file(self._bag, recording, self._work) if settings.odometry else None
-        pairs = OpenPairs(settings.chosen_pairs, recording.images, depth, estimates, camera,
-                          self._work.path('geometry', estimates.key))
+        pairs = OpenPairs(settings.chosen_pairs, recording.images, depth.array, estimates,
+                          camera,
+                          self._work.path('geometry', digest(depth)))
         camera = pairs.learn(self._meter.shares(stages.TRACK))
         self._meter.finish(stages.TRACK)
         believed = HierarchySettings(replace(AS_PUBLISHED, camera=camera),
                                      replace(CALMER, camera=camera))
         return SceneFiles(pairs, layout, believed, measured, motion)
 
-    def _write(self, recording: Recording, estimates: Estimates, depth: SpilledArray,
-               files: ClipFiles) -> RefineFacts:
+    def _write(self, recording: Recording, depth: RecordingDepth, files: ClipFiles
+               ) -> RefineFacts:
         """Write depth and poses, at the camera's size."""
-        unit = find_unit(map(load_clip, files.clips), depth.open(), estimates.scale_source,
+        unit = find_unit(map(load_clip, files.clips), depth.array.open(), depth.scale_source,
                          self._settings.path_length_m)
         T_world_cam = np.concatenate([load_clip(path).T_world_cam for path in files.clips])
         T_world_cam[:, :3, 3] *= unit.metres
-        working = aligned_frames(files.clips, depth.open(), unit.metres)
+        working = aligned_frames(files.clips, depth.array.open(), unit.metres)
         found = write_results(
             self._refined(working), Trajectory(recording.stamps_ns, T_world_cam),
             Source(self._bag, self._topics.image.name), self._output, self._results(unit))
         return replace(self._facts(recording, unit, found.notes, found.outputs),
                        path_length_m=found.path_length_m, up_from=found.up_from)
 
-    def _write_depth(self, recording: Recording, estimates: Estimates, depth: SpilledArray
-                     ) -> RefineFacts:
+    def _write_depth(self, recording: Recording, depth: RecordingDepth) -> RefineFacts:
         """Write depth alone, at the camera's size."""
-        unit = Unit(1.0, unit_of(estimates.scale_source))
+        unit = Unit(1.0, unit_of(depth.scale_source))
         width, height = self._working_size(recording)
         camera = recording.camera_at(width, height) or assumed_camera(width, height)
         found = write_depth(
-            self._refined(frames_without_pose(depth.open(), camera)), recording.stamps_ns,
+            self._refined(frames_without_pose(depth.array.open(), camera)), recording.stamps_ns,
             Source(self._bag, self._topics.image.name), self._output, self._results(unit))
         return self._facts(recording, unit, found.notes, found.outputs)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from videodepth_ros.offline.plan import Plan
 from videodepth_ros.offline.progress import Stage
 from videodepth_ros.offline.recording import Size
+from videodepth_ros.offline.settings import Method
 
-READ, DEPTH, TRACK, KEYFRAMES, CLIPS, WRITE = (
-    'read', 'depth', 'track', 'keyframes', 'clips', 'write')
+READ, DEPTH, AGREE, TRACK, KEYFRAMES, CLIPS, WRITE = (
+    'read', 'depth', 'agree', 'track', 'keyframes', 'clips', 'write')
 
 READ_S = 0.010
 ESTIMATE_S = {'bag': 0.012, 'nano': 0.02, 'depth-pro': 25.0}
@@ -19,6 +20,7 @@ ESTIMATE_S = {'bag': 0.012, 'nano': 0.02, 'depth-pro': 25.0}
 
 NETWORK_S = 2.0
 TRACK_S = 0.06
+ROLLING_S = 60.0
 PAIR_S_PER_PIXEL = 3e-7
 WRITE_S_PER_PIXEL = 6e-7
 BYTES_PER_POINT = 60
@@ -38,6 +40,7 @@ class Outline:
     camera: Size
     working: Size
     seconds_of_data: float
+    method: Method
     prior: str
     layout: Plan | None
     processes: int
@@ -46,6 +49,9 @@ class Outline:
         """Yield all stages, with the time that they are expected to take."""
         yield Stage(READ, self.frames, READ_S)
         yield Stage(DEPTH, self.frames, ESTIMATE_S.get(self.prior, NETWORK_S))
+        if self.method is not Method.ALIGN3R:
+            yield Stage(AGREE, self.frames,
+                        TRACK_S if self.method is Method.COALIGN else ROLLING_S)
         pair_s = PAIR_S_PER_PIXEL * self.working[0] * self.working[1]
         if self.layout:
             yield Stage(TRACK, self.frames, TRACK_S)
@@ -81,6 +87,6 @@ class Outline:
             f'{len(self.layout.key_edges) + sum(len(c.edges) for c in self.layout.clips)} pairs '
             f'of {self.working[0]}x{self.working[1]}')
         return (f'plan: {self.frames} frames of {self.camera[0]}x{self.camera[1]} over '
-                f'{self.seconds_of_data:.1f} s; prior {self.prior}; {pairs}; about '
-                f'{self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB on disk, '
+                f'{self.seconds_of_data:.1f} s; {self.method.value} with {self.prior}; {pairs}; '
+                f'about {self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB on disk, '
                 f'{self.seconds:.0f} s')

@@ -43,7 +43,7 @@ class Scaling:
 
     def of_image(self, image: NDArray[np.uint8]) -> Floats:
         """Return an image (H, W, 3) uint8 RGB as (3, h, w) in -1 to 1, scaled and filled up."""
-        planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+        planes = torch.from_numpy(np.array(image, order='C')).permute(2, 0, 1)[None].float()
         if tuple(planes.shape[2:]) != (self.height, self.width):
             planes = torch.nn.functional.interpolate(
                 planes, (self.height, self.width), mode='bilinear', antialias=True)

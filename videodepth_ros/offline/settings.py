@@ -35,6 +35,7 @@ class RefineSettings:
 
     method         what makes depth consistent
     prior          whose depth it begins with: a name of `depth_priors.PRIORS`
+    preset         of RollingDepth, a name of `rolling_settings.PRESETS`
     pairs          None: geometric with Method.ALIGN3R, none with the others
     engine         what runs a streaming prior, as for `open_engine`
     image_topic, camera_info_topic, depth_topic   None: found; depth_topic for the prior ``bag``
@@ -51,6 +52,7 @@ class RefineSettings:
 
     method: Method = Method.ALIGN3R
     prior: str = 'nano'
+    preset: str = 'fast'
     pairs: Pairs | None = None
     engine: str = 'auto'
     image_topic: str | None = None
