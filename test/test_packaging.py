@@ -67,6 +67,7 @@ def test_tf2_msgs_is_the_interface_that_ros_knows():
 
 
 @pytest.mark.parametrize('program', ['bin/videodepth', 'lib/videodepth/live_node',
+                                     'lib/videodepth/cameras_node',
                                      'lib/videodepth/offline_node'])
 def test_programs_are_installed_and_start(program):
     path = os.path.join(package_prefix(), program)

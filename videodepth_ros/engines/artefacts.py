@@ -60,7 +60,7 @@ def graph_key(card: ModelCard, width: int, height: int, kind: str = PLAIN) -> En
     return EngineKey(
         model=card.name, kind='npz' if kind == REFERENCE else 'onnx', width=width, height=height,
         precision='fp32' if kind in (PLAIN, REFERENCE) else kind,
-        schema=GRAPH_SCHEMA if kind == PLAIN else 100 + FUSED_SCHEMA,
+        schema=GRAPH_SCHEMA if kind == PLAIN else FUSED_SCHEMA,
         weights_sha256=sha256_of(catalogue.weights_path(card)),
         source_sha256=sha256_of(*sources), toolchain=exporter_versions())
 

@@ -39,6 +39,11 @@ off by a tenth and more, for they scale frames at random or mix up tokens.
 """
 
 
+SMALL_MB = 8192
+"""A GPU with so much memory or less shares it, as a Jetson does: a builder that tries kernels with
+all of it gets the whole machine out of memory."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """How far a plan is from the network in float32 over the reference frames.
@@ -89,7 +94,9 @@ def compile_and_check(tensorrt: TensorRt, cuda: Cuda, precision: str, graph: Pat
 
     raises  ModelError, DeviceError if it cannot be built or run
     """
-    options = BuildOptions(tf32=precision != 'fp32', timing_cache=timing)
+    memory_mb = cuda.gpu().memory_mb
+    options = BuildOptions(tf32=precision != 'fp32', timing_cache=timing,
+                           workspace_mb=memory_mb // 4 if memory_mb <= SMALL_MB else 0)
     build_plan(tensorrt, graph, plan, options, tell)
     tell('Checking', 0.0)
     engine = TensorRtEngine(load_plan(tensorrt, plan), PlanFacts('', precision, ''), cuda)

@@ -18,8 +18,8 @@ from videodepth_ros.errors import ModelError
 GRAPH_SCHEMA = 1
 """Version of what stands below; a graph of another one is exported anew."""
 
-FUSED_SCHEMA = 1
-"""Version of a fused step: tensors, their meaning, metadata."""
+FUSED_SCHEMA = 101
+"""Version of a fused step: tensors, their meaning, metadata; never one of ``GRAPH_SCHEMA``."""
 
 IMAGE, STATE_IN = 'image', 'state_in'
 INVERSE_DEPTH, STATE_OUT = 'inverse_depth', 'state_out'
@@ -128,7 +128,7 @@ class FusedFacts:
     def to_metadata(self) -> dict[str, str]:
         """Return the entries for the file's metadata."""
         entries = {**asdict(self.origin), **asdict(self.layout), 'precision': self.precision,
-                   'schema': f'fused {FUSED_SCHEMA}'}
+                   'schema': str(FUSED_SCHEMA)}
         return {_PREFIX + name: str(value) for name, value in entries.items()}
 
 
