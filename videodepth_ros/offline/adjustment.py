@@ -23,7 +23,6 @@ from videodepth_ros.offline.reprojection import (
 )
 
 Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 ITERATIONS = (12, 12, 20)
@@ -55,10 +54,13 @@ class Adjusted:
     spread: Array
 
 
-def adjusted(seen: Sightings, scene: Scene, noise: Noise, group: int, loose: Indices) -> Adjusted:
-    """Adjust in rounds from a first ``scene``; ``noise`` is what is believed at first."""
+def adjusted(seen: Sightings, scene: Scene, noise: Noise, group: int) -> Adjusted:
+    """Adjust in rounds from a first ``scene``.
+
+    noise  what is believed at first; group: frames that a track spans at most
+    """
     for iterations in ITERATIONS:
-        scene = Bundle(seen, group, loose).adjusted(scene, noise, iterations)
+        scene = Bundle(seen, group).adjusted(scene, noise, iterations)
         noise = _learned(seen, scene, noise)
         seen, scene = _without_outliers(seen, scene, noise)
     return Adjusted(seen, scene, noise, 1 / np.sqrt(pixel_curvature(seen, scene, noise) + 1e-9))

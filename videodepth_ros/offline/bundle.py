@@ -68,15 +68,10 @@ class _Points:
 class Bundle:
     """The adjustment of one recording, part by part along time."""
 
-    def __init__(self, seen: Sightings, group: int, loose: Indices) -> None:
-        """Sort the sightings.
-
-        group  frames that lie together: no track may be longer, ``loose`` frames apart
-        loose  frames (L,) that far tracks see too
-        """
-        self.frames, self.focal = seen.frames, CAMERA * seen.frames
+    def __init__(self, seen: Sightings, group: int) -> None:
+        """Sort the sightings; no track may span more than ``group`` frames."""
+        self.focal = CAMERA * seen.frames
         of_frame = np.arange(seen.frames) // group
-        of_frame[loose] = BORDER
         self._group_of = np.append(np.repeat(of_frame, CAMERA), BORDER)
         self._group_of[:6] = HELD
         part = seen.frame[seen.first] // group

@@ -31,7 +31,6 @@ from videodepth_ros.offline.tracks import LONGEST, Images, Tracks, follow
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
-Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 ASSUMED_FOCAL_WIDTHS, FOCAL_DOUBT = 0.8, 0.25
@@ -157,7 +156,7 @@ def _adjusted(seen: Sightings, far: Mask, camera: Intrinsics, middle: float, *,
                   0.0 if focal_known else FOCAL_DOUBT, float(np.log(camera.fx)),
                   WEAK_MOTION * middle, WEAK_TURN_RAD)
     scene = first_scene(seen, far, camera.fx, camera.fy / camera.fx)
-    return adjusted(seen, scene, noise, LONGEST, np.empty(0, np.intp))
+    return adjusted(seen, scene, noise, LONGEST)
 
 
 def _levels(depth: Array) -> Array64:

@@ -23,8 +23,8 @@ Images = Sequence[Image] | Image
 WINDOW_PX = 13
 LEVELS = 4
 CONTRAST = 3.0
-BACK_SHARE = 1 / 800
-"""Of the width: how far from its start a point may come out on the way back."""
+BACK_PX, BACK_SHARE = 0.4, 1 / 800
+"""How far from its start a point may come out on the way back: pixels, or of the width if more."""
 SPACING_SHARE = 1 / 36
 """Of the width: how far apart corners are sought."""
 CORNERS = 600
@@ -105,7 +105,7 @@ def _followed(last: Image, now: Image, pixel: Array) -> tuple[Array, Mask]:
     error = np.linalg.norm(back - pixel, axis=1)
     inside = ((there >= 1) & (there <= [width - 2, height - 2])).all(axis=1)
     good = found & found_back & inside
-    return there, good & (error < max(BACK_SHARE * width, 0.4))
+    return there, good & (error < max(BACK_SHARE * width, BACK_PX))
 
 
 def _one_way(last: Image, now: Image, pixel: Array) -> tuple[Array, Mask]:
