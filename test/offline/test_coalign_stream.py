@@ -65,8 +65,12 @@ def test_frames_agree_better_and_their_shape_is_better(recording, found):
 
 
 def test_the_unit_stays_that_of_the_model(recording, found):
-    change = log_ratio(aligned(found, recording.depth), recording.depth)
-    assert abs(np.nanmedian(change)) < 0.02
+    change = log_ratio(aligned(found, recording.depth), recording.depth).ravel()
+    known = np.isfinite(change)
+    order = np.argsort(change[known])
+    near = np.cumsum(1 / recording.depth.ravel()[known][order])
+    middle = change[known][order][np.searchsorted(near, near[-1] / 2)]
+    assert abs(middle) < 0.02
 
 
 def test_unknown_and_infinite_depth_stays(recording, found):
@@ -114,7 +118,14 @@ def test_scale_is_not_carried_over_a_cut(recording):
     depth = np.concatenate([recording.depth[:9], 3 * recording.depth[9:, ::-1, ::-1]])
     after = aligned(coalign_stream(images, depth, recording.camera), depth)
     change = np.nanmedian(log_ratio(after, depth), axis=(1, 2))
-    assert np.median(change[9:]) - np.median(change[:9]) == pytest.approx(0, abs=0.15)
+    # Were it carried, the two halves would differ by ln 3 = 1.1; the law of both moves each a bit.
+    assert np.median(change[9:]) - np.median(change[:9]) == pytest.approx(0, abs=0.3)
+
+
+def test_depth_that_is_as_good_as_measured_is_left_alone(recording):
+    found = coalign_stream(recording.images, recording.truth, recording.camera)
+    assert not found.tied.any()
+    np.testing.assert_allclose(aligned(found, recording.truth), recording.truth, rtol=1e-6)
 
 
 def test_depth_of_another_count_is_refused(recording):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.offline.adjustment import Adjusted
+from videodepth_ros.offline.adjustment import MEASURED, Adjusted
 from videodepth_ros.offline.bending import Landmarks, View, view_of
 from videodepth_ros.offline.coalign_law import Law, fit_law
 from videodepth_ros.offline.depth_field import COLUMNS, ROWS, log_field, spread_out
@@ -93,7 +93,7 @@ def coalign_stream(images: Images, depth: Array, camera: Intrinsics | None,
     advanced  is told the share of the work that is done
     raises    InputError where images, depth and camera do not fit each other
 
-    The unit stays that of the depth: the median factor over all pixels is 1.
+    The unit stays that of the depth: the median factor over all pixels, by 1 / Z, is 1.
     """
     found, camera = located(images, depth, camera, lambda share: advanced(0.9 * share))
     landmarks = Landmarks.of(found)
@@ -118,8 +118,13 @@ def coalign_stream(images: Images, depth: Array, camera: Intrinsics | None,
 
 
 def _pieces(found: Adjusted, views: Sequence[View]) -> Indices:
-    """Return which frames are tied together: a number for each, (N,); -1 where a frame is not."""
+    """Return which frames are tied together: a number for each, (N,); -1 where a frame is not.
+
+    None is where depth errs no more than a measurement, which is better left as it is.
+    """
     seen = found.seen
+    if found.noise.depth < MEASURED:
+        return np.full(seen.frames, -1, np.intp)
     length = np.bincount(seen.track, minlength=len(seen.first))
     long = length >= 3
     first = seen.frame[seen.first]
@@ -192,13 +197,18 @@ def _believed(level: Array64, views: Sequence[View], errors: Sequence[Array64], 
 
 
 def _in_unit(found: Coalignment, depth: Array) -> Coalignment:
-    """Move the law so that the median factor of all pixels is 1."""
-    factors = []
+    """Move the law so that the median factor of all pixels is 1, each counting by 1 / Z.
+
+    Near things are what networks are least wrong about, and robots most concerned with.
+    """
+    factors, weights = [np.zeros(0)], [np.zeros(0)]
     for frame in range(len(depth)):
         thin = np.ascontiguousarray(depth[frame][THIN // 2::THIN, THIN // 2::THIN])
         with np.errstate(invalid='ignore', divide='ignore'):
             factor = np.log(found.aligned(frame, thin) / thin)
-        factors.append(factor[np.isfinite(factor)])
+        known = np.isfinite(factor)
+        factors.append(factor[known])
+        weights.append(1 / thin[known])
     every = np.concatenate(factors)
-    middle = float(np.median(every)) if every.size else 0.0
+    middle = _median(every, np.concatenate(weights)) if every.size else 0.0
     return Coalignment(found.law.moved(-middle), found.level, found.field, found.tied)
