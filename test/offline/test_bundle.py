@@ -8,7 +8,7 @@ import pytest
 
 from bench.room import walk
 from videodepth_ros.geometry.sim3 import Sim3
-from videodepth_ros.offline.adjustment import NETWORK_SHARE, adjusted
+from videodepth_ros.offline.adjustment import adjusted
 from videodepth_ros.offline.bundle import Bundle
 from videodepth_ros.offline.bundle_start import first_scene
 from videodepth_ros.offline.reprojection import (
@@ -25,7 +25,7 @@ from videodepth_ros.offline.reprojection import (
 )
 
 FOCAL_PX, GROUP = 300.0, 12
-NOISE = Noise(0.5, 0.2, 0.2, NETWORK_SHARE, 0.0, np.log(FOCAL_PX), 2.0, 0.5)
+NOISE = Noise(0.5, 0.2, 0.2, False, 0.0, np.log(FOCAL_PX), 2.0, 0.5)
 
 
 def seen_exactly(frames=12, points=120, seed=0):
@@ -74,7 +74,7 @@ def test_the_truth_has_no_errors():
 def test_derivatives_are_those_of_finite_differences(column):
     seen, truth = seen_exactly(frames=6, points=30)
     scene, noise = disturbed(truth), replace(NOISE, pixel=1e6, depth=1e6)   # weights of 1
-    noise = replace(noise, share=1.0)
+    noise = replace(noise, measured=True)
     frame, step = 3, 1e-6
     at = (seen.frame == frame) & (seen.host != frame)
 
@@ -124,6 +124,7 @@ def test_a_wrong_prior_gives_way_to_parallax():
     ratio = np.linalg.norm(positions(found.scene)[-1]) / np.linalg.norm(positions(truth)[-1])
     assert np.abs(positions(found.scene) / ratio - positions(truth)).max() < 0.02
     assert 0.05 < found.noise.depth < 0.4
+    assert not found.noise.measured
     assert found.spread.shape == found.scene.log_inverse.shape
 
 
@@ -133,7 +134,7 @@ def test_a_measurement_is_recognised():
                     + 0.01 * np.random.default_rng(5).standard_normal(seen.log_depth.shape))
     found = adjusted(noisy, disturbed(truth), NOISE, GROUP)
     assert found.noise.depth < 0.03
-    assert found.noise.share == 1.0
+    assert found.noise.measured
     assert np.abs(positions(found.scene) - positions(truth)).max() < 0.01
 
 

@@ -18,11 +18,12 @@ from videodepth_ros.offline.reprojection import (
     Noise,
     Scene,
     Sightings,
-    pixel_curvature,
+    by_pixels_alone,
     residuals,
 )
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 ITERATIONS = (12, 12, 20)
@@ -31,10 +32,14 @@ NORMAL = 1.4826
 OUTLIER = 4.0
 LEAST_PIXEL, LEAST_DEPTH, LEAST_SCALE = 0.15, 0.005, 0.003
 MOST_DEPTH = 0.5
-MEASURED = 0.08
-"""A prior whose log depths err by less is a measurement: it is not bent, frames have one scale,
-and every depth counts for itself. Networks err by more, and together."""
-NETWORK_SHARE = 0.05
+MEASURED_DEPTH = 0.03
+"""Error of a log depth that was measured, before more is known."""
+TOGETHER, MOST_TOGETHER = 0.8, 0.06
+"""A prior is a measurement if its log depths are wrong by less than this in that share of the
+parts of frames, each by the median of its points. It is not bent then, and frames have one scale.
+On the reference sequences depth cameras have 0.01 to 0.04, the bundled network 0.09 to 0.25."""
+PARTS = (4, 3)
+FEWEST_IN_PART, FEWEST_PARTS = 6, 12
 PLACED = 0.1
 """Standard deviation of a log depth below which parallax has placed a point."""
 FEWEST = 50
@@ -57,13 +62,18 @@ class Adjusted:
 def adjusted(seen: Sightings, scene: Scene, noise: Noise, group: int) -> Adjusted:
     """Adjust in rounds from a first ``scene``.
 
-    noise  what is believed at first; group: frames that a track spans at most
+    noise  what is believed of pixels and, if it is not found to be a measurement, of the prior;
+           group: frames that a track spans at most
     """
+    first = replace(noise, depth=MEASURED_DEPTH, scale=LEAST_SCALE, measured=True)
+    tried = Bundle(seen, group).adjusted(scene, first, ITERATIONS[0])
+    if _learned(seen, tried, first).measured:
+        noise, scene = first, tried
     for iterations in ITERATIONS:
         scene = Bundle(seen, group).adjusted(scene, noise, iterations)
         noise = _learned(seen, scene, noise)
         seen, scene = _without_outliers(seen, scene, noise)
-    return Adjusted(seen, scene, noise, 1 / np.sqrt(pixel_curvature(seen, scene, noise) + 1e-9))
+    return Adjusted(seen, scene, noise, by_pixels_alone(seen, scene, noise)[1])
 
 
 def _learned(seen: Sightings, scene: Scene, noise: Noise) -> Noise:
@@ -72,19 +82,30 @@ def _learned(seen: Sightings, scene: Scene, noise: Noise) -> Noise:
     pixel = noise.pixel
     if np.count_nonzero(~own) >= FEWEST:
         pixel *= NORMAL * float(np.median(np.abs(errors.pixel[~own])))
-    spread = 1 / np.sqrt(pixel_curvature(seen, scene, noise) + 1e-9)
-    placed = (spread < PLACED)[seen.track] & ~np.isnan(seen.log_depth)
-    depth = noise.depth
+    step, spread = (values[seen.track] for values in by_pixels_alone(seen, scene, noise))
+    placed = (spread < PLACED) & ~np.isnan(seen.log_depth)
+    depth, measured = noise.depth, False
     if np.count_nonzero(placed) >= FEWEST:
-        error = noise.depth * errors.depth[placed]
+        error = noise.depth * errors.depth[placed] - step[placed]
         wide = NORMAL * float(np.median(np.abs(error)))
-        own_share = float(np.median(spread[seen.track[placed]]))
-        depth = np.sqrt(max(wide**2 - own_share**2, 0.0))
-    depth = float(np.clip(depth, LEAST_DEPTH, MOST_DEPTH))
-    measured = depth < MEASURED
-    return replace(noise, pixel=max(pixel, LEAST_PIXEL), depth=depth,
-                   scale=LEAST_SCALE if measured else depth,
-                   share=1.0 if measured else NETWORK_SHARE)
+        depth = float(np.sqrt(max(wide**2 - np.median(spread[placed])**2, 0.0)))
+        depth = float(np.clip(depth, LEAST_DEPTH, MOST_DEPTH))
+        measured = _together(seen.frame[placed], seen.offset[placed], error) < MOST_TOGETHER
+    return replace(noise, pixel=max(pixel, LEAST_PIXEL), depth=depth, measured=measured,
+                   scale=LEAST_SCALE if measured else depth)
+
+
+def _together(frame: Indices, offset: Array, error: Array) -> float:
+    """Return how far errors (K,) go together in parts of frames; infinite where there are few."""
+    reach = np.abs(offset).max(axis=0) + 1e-9
+    column, row = np.minimum((offset / reach + 1) / 2 * PARTS, np.array(PARTS) - 1).astype(int).T
+    part = (frame * PARTS[1] + row) * PARTS[0] + column
+    order = np.argsort(part, kind='stable')
+    parts = np.split(error[order], np.flatnonzero(np.diff(part[order])) + 1)
+    medians = [np.median(one) for one in parts if len(one) >= FEWEST_IN_PART]
+    if len(medians) < FEWEST_PARTS:
+        return np.inf
+    return float(np.quantile(np.abs(medians), TOGETHER))
 
 
 def _without_outliers(seen: Sightings, scene: Scene, noise: Noise) -> tuple[Sightings, Scene]:

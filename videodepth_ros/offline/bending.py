@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.offline.adjustment import MEASURED, Adjusted
+from videodepth_ros.offline.adjustment import Adjusted
 from videodepth_ros.offline.depth_field import COLUMNS, ROWS, log_field
 from videodepth_ros.offline.prior_samples import log_depth_at
 from videodepth_ros.offline.reprojection import focal_lengths
@@ -104,7 +104,7 @@ def bent_field(found: Adjusted, landmarks: Landmarks, frame: int, depth: Array,
     depth   (h, w) float32, the prior; camera of the same size
     """
     level = float(found.scene.log_scale[frame])
-    if found.noise.depth < MEASURED:
+    if found.noise.measured:
         return np.full((ROWS, COLUMNS), level)
     view = view_of(found, landmarks, frame, depth, camera)
     return log_field(view.place, view.log_ratio, view.doubt, found.noise.depth, level)

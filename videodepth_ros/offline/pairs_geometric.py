@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics, backproject
-from videodepth_ros.offline.adjustment import NETWORK_SHARE, Adjusted, adjusted
+from videodepth_ros.offline.adjustment import Adjusted, adjusted
 from videodepth_ros.offline.bending import Landmarks, bent_field
 from videodepth_ros.offline.bundle_start import first_scene
 from videodepth_ros.offline.depth_field import spread_out
@@ -152,7 +152,7 @@ def sightings(tracks: Tracks, depth: Array, camera: Intrinsics) -> tuple[Sightin
 def _adjusted(seen: Sightings, far: Mask, camera: Intrinsics, middle: float, *,
               focal_known: bool) -> Adjusted:
     """Adjust cameras and points; ``camera`` and its sightings are of one size."""
-    noise = Noise(PIXEL_SHARE * camera.width, PRIOR_DOUBT, PRIOR_DOUBT, NETWORK_SHARE,
+    noise = Noise(PIXEL_SHARE * camera.width, PRIOR_DOUBT, PRIOR_DOUBT, False,
                   0.0 if focal_known else FOCAL_DOUBT, float(np.log(camera.fx)),
                   WEAK_MOTION * middle, WEAK_TURN_RAD)
     scene = first_scene(seen, far, camera.fx, camera.fy / camera.fx)

@@ -23,6 +23,10 @@ FOCAL, POINT, ERROR = 7, 8, 9
 """Columns of a linearised sighting after those of its camera: a twist of 6, and its log scale."""
 ROWS = 3
 NEAR = 1e-3
+FLAT = 1e-9
+NETWORK_SHARE = 0.05
+"""A network's errors go together over surfaces and over time, and some hundred sightings of a
+frame are as good as a few."""
 CAUCHY = 2.0
 """Errors beyond so many sigma lose weight."""
 
@@ -78,8 +82,7 @@ class Scene:
 class Noise:
     """Standard deviations: of pixels; of a log depth of the prior, and of its frames' scales.
 
-    share  of its weight that a log depth has: errors of a network go together over surfaces
-           and over time, and some hundred sightings of a frame are as good as a few
+    measured  whether the prior is a measurement, whose errors do not go together
     focal  of the logarithm of the focal length about ``log_focal``; 0 where it is known
     moved, turned   of the motion from frame to frame: unit of depth, radians; weak
     """
@@ -87,11 +90,16 @@ class Noise:
     pixel: float
     depth: float
     scale: float
-    share: float
+    measured: bool
     focal: float
     log_focal: float
     moved: float
     turned: float
+
+    @property
+    def share(self) -> float:
+        """Of its weight, what a log depth of the prior has."""
+        return 1.0 if self.measured else NETWORK_SHARE
 
 
 @dataclass(frozen=True)
@@ -115,12 +123,16 @@ def points_in_view(seen: Sightings, scene: Scene) -> Array:
     return np.log(z) - scene.log_inverse[seen.track]
 
 
-def pixel_curvature(seen: Sightings, scene: Scene, noise: Noise) -> Array:
-    """Return how sharply pixels alone tell the log depth of each point, (M,): 1 / sigma^2."""
+def by_pixels_alone(seen: Sightings, scene: Scene, noise: Noise) -> tuple[Array, Array]:
+    """Return what pixels say of the points (M,) without the prior.
+
+    returns  the step to each log inverse depth that the pixels want, and its standard deviation
+    """
     rays = Rays.of(seen, scene)
-    J = jacobian(seen, scene, noise, rays, errors_of(seen, scene, noise, rays))
-    curvature: Array = np.add.reduceat(np.square(J[:, :2, POINT]).sum(axis=1), seen.first)
-    return curvature
+    J = jacobian(seen, scene, noise, rays, errors_of(seen, scene, noise, rays))[:, :2]
+    curvature = np.add.reduceat(np.square(J[..., POINT]).sum(axis=1), seen.first) + FLAT
+    gradient = np.add.reduceat((J[..., POINT] * J[..., ERROR]).sum(axis=1), seen.first)
+    return -gradient / curvature, 1 / np.sqrt(curvature)
 
 
 @dataclass(frozen=True)
