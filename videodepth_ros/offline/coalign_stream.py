@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.offline.adjustment import MEASURED, Adjusted
+from videodepth_ros.offline.adjustment import Adjusted
 from videodepth_ros.offline.bending import Landmarks, View, view_of
 from videodepth_ros.offline.coalign_law import Law, fit_law
 from videodepth_ros.offline.depth_field import COLUMNS, ROWS, log_field, spread_out
@@ -123,7 +123,7 @@ def _pieces(found: Adjusted, views: Sequence[View]) -> Indices:
     None is where depth errs no more than a measurement, which is better left as it is.
     """
     seen = found.seen
-    if found.noise.depth < MEASURED:
+    if found.noise.measured:
         return np.full(seen.frames, -1, np.intp)
     length = np.bincount(seen.track, minlength=len(seen.first))
     long = length >= 3
