@@ -111,12 +111,14 @@ def memory_of(frames: int) -> dict[str, object]:
     """Run a small random network on a clip and read what memory this process took."""
     import resource
 
+    import torch
     from small_rollingdepth import write_rollingdepth
 
     from videodepth_ros.models.rollingdepth import open_rollingdepth
     from videodepth_ros.offline.rolling_depth import rolling_recording
     from videodepth_ros.offline.rolling_settings import RollingPreset, RollingSettings
     width, height = MEMORY_SIZE
+    torch.set_num_threads(1)   # more of them only wait for each other on so small a network
     preset = RollingPreset('small', 0, (1, 25), True, 'fp32', 1)
     with tempfile.TemporaryDirectory() as folder:
         images = np.memmap(Path(folder) / 'images', np.uint8, 'w+',
