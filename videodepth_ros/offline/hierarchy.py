@@ -57,6 +57,12 @@ class HierarchySettings:
     keys: Settings = AS_PUBLISHED
     clips: Settings = CALMER
 
+    @property
+    def unsmoothed(self) -> HierarchySettings:
+        """The same, with nothing that holds cameras back."""
+        return HierarchySettings(*(replace(one, smoothing=0.0, translation_smoothing=0.0)
+                                   for one in (self.keys, self.clips)))
+
 
 @dataclass(frozen=True)
 class Keyframes:

@@ -256,6 +256,8 @@ class _Job:
         self._meter.finish(stages.TRACK)
         believed = HierarchySettings(replace(AS_PUBLISHED, camera=camera),
                                      replace(CALMER, camera=camera))
+        if settings.chosen_pairs is Pairs.GEOMETRIC:   # its bundle adjustment has smoothed enough
+            believed = believed.unsmoothed
         return SceneFiles(pairs, layout, believed, measured, motion)
 
     def _write(self, recording: Recording, depth: RecordingDepth, files: ClipFiles
