@@ -3,8 +3,9 @@
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) turns the momentum of a matrix
 into the nearest one whose singular values are all equal, so that rare directions are learnt as
-fast as common ones. A step of it costs 0.04 s of a core more here, a tenth of a step of training,
-and from the same weights on the same batches it learns far more than AdamW does in as many steps.
+fast as common ones. A step of it costs 0.04 s of a core more here, a tenth of a step of training;
+from the same weights, on the same 300 batches and at the same learning rate the loss was 5 % below
+that of AdamW (one pair of runs).
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ RECIPE = Recipe(phases=(
           freeze_norms=True),
     Phase('long shapes', BatchPlan(16, 1, (MEDIUM, LARGE)), 4860, 7e-4, 6e-4, SHAPE_FIRST,
           muon=True),
-    Phase('steady clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 1200, 5e-4, 1e-5, STEADY,
+    Phase('steady clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 2000, 5e-4, 1e-5, STEADY,
           freeze_norms=True, muon=True, average_decay=0.995),
 ))
 

@@ -84,11 +84,11 @@ class Ablation:
             _signed(1 - kept.abs_rel / reset.abs_rel))
 
 
-def page(measured: list[Measured]) -> str:
+def page(measured: list[Measured], thanks: str = '') -> str:
     """Return the report, Markdown, of figures that come in pairs: kept, reset."""
     pairs = [Ablation(*both) for both in zip(measured[::2], measured[1::2], strict=True)]
     return '\n'.join((
-        INTRODUCTION, '', '## Against what was aimed at, and what the state is worth', '',
+        INTRODUCTION, thanks, '', '## Against what was aimed at, and what the state is worth', '',
         table_head(HEADS), *(table_line(*bar) for bar in BARS), *(pair.line() for pair in pairs),
         '', _means(pairs), '', '## All figures', '', table_head(MEASURED_HEADS),
         *(row.line() for row in measured), ''))
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument('--stride', type=int, default=1, help='of recorded frames')
     parser.add_argument('--unseen', nargs='*', default=[],
                         help='names of recordings that may be measured but not be shown')
+    parser.add_argument('--thanks', default='', help='what is owed to those that are shown')
     parser.add_argument('--out', type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -153,7 +154,7 @@ def main() -> None:
             for sequence, kept in zip(sequences, measured[::2], strict=True)
             if sequence.name not in arguments.unseen]
     write_picture(arguments.out / 'nano.jpg', contact_sheet(rows))
-    (arguments.out / 'nano.md').write_text(page(measured))
+    (arguments.out / 'nano.md').write_text(page(measured, arguments.thanks))
 
 
 if __name__ == '__main__':
