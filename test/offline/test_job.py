@@ -9,7 +9,7 @@ from known_pairs import KnownPairs
 
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.cli.sample import make_sample
-from videodepth_ros.errors import BagError, Cancelled, ConfigError
+from videodepth_ros.errors import BagError, Cancelled, ConfigError, ModelError
 from videodepth_ros.evaluation.trajectory import Trajectory, evaluate_trajectory
 from videodepth_ros.evaluation.tum import read_tum
 from videodepth_ros.messages.transforms import matrix_from_pose
@@ -17,7 +17,7 @@ from videodepth_ros.offline import scene_files
 from videodepth_ros.offline.job import refine_bag, work_folder
 from videodepth_ros.offline.outline import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
 from videodepth_ros.offline.recording import Selection
-from videodepth_ros.offline.settings import Pairs, RefineSettings
+from videodepth_ros.offline.settings import Method, Pairs, RefineSettings
 
 FRAMES = 13
 QUICK = RefineSettings(prior='bag', processes=1, clip=4)
@@ -146,6 +146,25 @@ def test_what_cannot_be_done_is_said_and_leaves_no_output(bag, tmp_path, wrong):
     with pytest.raises((ConfigError, BagError)):
         refine_bag(bag, tmp_path / 'refined', replace(QUICK, **wrong))
     assert not (tmp_path / 'refined').exists()
+
+
+@pytest.mark.parametrize(('lacking', 'error', 'said'), [
+    ({'prior': 'guess'}, ConfigError, 'there is no prior'),
+    ({'depth_topic': '/none'}, ConfigError, 'topic /none is not in the recording'),
+    ({'prior': 'depth-pro'}, ModelError, 'hf download'),
+    ({'prior': 'flashdepth-s'}, ModelError, 'weights of flashdepth-s'),
+    ({'pairs': Pairs.ALIGN3R}, ModelError, 'weights of align3r'),
+    ({'method': Method.ROLLINGDEPTH}, ModelError, 'hf download'),
+    ({'method': Method.ROLLINGDEPTH, 'preset': 'slow'}, ConfigError, 'slow'),
+])
+def test_what_is_lacking_is_said_before_any_work(bag, tmp_path, monkeypatch, lacking, error, said):
+    for name in ('VIDEODEPTH_WEIGHTS', 'HF_HOME', 'HF_HUB_CACHE'):
+        monkeypatch.setenv(name, str(tmp_path / 'none'))
+    told = []
+    with pytest.raises(error, match=said):
+        refine_bag(bag, tmp_path / 'refined', replace(QUICK, **lacking), announce=told.append)
+    assert not told
+    assert not work_folder(tmp_path / 'refined').exists()
 
 
 @pytest.mark.parametrize('wrong', [{'clip': 1}, {'processes': -1}, {'path_length_m': -2.0},

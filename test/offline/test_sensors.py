@@ -135,5 +135,38 @@ def test_the_nearest_point_of_a_pixel_counts():
 def test_a_cloud_without_float_coordinates_is_refused():
     message = cloud(0, np.ones((1, 3)))
     message.fields = message.fields[:2]
-    with pytest.raises(InputError, match='no float32 x, y and z'):
+    with pytest.raises(InputError, match='no float32 or float64 x, y and z'):
         cloud_points(message)
+
+
+def test_a_cloud_of_doubles_is_read():
+    message, points = cloud(0, np.zeros((2, 3))), np.arange(6.0).reshape(2, 3) / 7
+    for number, field in enumerate(message.fields):
+        field.offset, field.datatype = 8 * number, 8
+    message.point_step, message.row_step, message.data = 24, 48, points.view(np.uint8).ravel()
+    np.testing.assert_array_equal(cloud_points(message), points)
+
+
+@pytest.mark.parametrize('wrong', [{'point_step': 8}, {'width': 5}, {'height': 2}])
+def test_a_cloud_of_another_size_than_it_says_is_refused(wrong):
+    message = cloud(0, np.ones((3, 3)))
+    for name, value in wrong.items():
+        setattr(message, name, value)
+    with pytest.raises(InputError, match='do not fit'):
+        cloud_points(message)
+
+
+def test_a_cloud_that_cannot_be_used_ends_nothing_and_is_said(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        writer.write_transform(FIRST_NS, 'base', 'lidar', T_BASE_LIDAR, static=True)
+        writer.write_transform(FIRST_NS, 'base', 'cam', T_BASE_CAM, static=True)
+        whole, broken = (cloud(LIDAR_NS, np.ones((3, 3))) for _ in range(2))
+        broken.height = 7
+        for topic, messages in (('/good', [whole, broken]), ('/bad', [broken])):
+            for message in messages:
+                writer.write(topic, LIDAR_NS, message)
+    with open_bag(tmp_path / 'bag') as bag:
+        tree = read_frame_tree(bag)
+        assert lidar_topics(bag, tree, 'cam') == ['/good']
+        assert '/bad was not used: cloud in' in bag.lost
+        assert len(list(lidar_depths(bag, ['/good'], tree, 'cam', CAMERA, STAMPS))) == 1

@@ -57,8 +57,7 @@ class BagDepth:
         self._reader = open_bag(bag)
         try:
             topics = self._reader.topics
-            self._topic = (find_topic(topics, depth_topic, (IMAGE, COMPRESSED)) if depth_topic
-                           else find_depth_topic(topics)).name
+            self._topic = choose_depth_topic(topics, depth_topic).name
             self._info = self._camera_info(topics)
         except BaseException:
             self._reader.close()
@@ -125,6 +124,11 @@ class BagDepth:
                 'choose a depth topic that is registered to it, or make one with '
                 'depth_image_proc/register')
         return seen_by(depth_m, camera, frame.camera)
+
+
+def choose_depth_topic(topics: Sequence[Topic], name: str | None) -> Topic:
+    """Return the depth topic of that name, or the only one; raises ConfigError without it."""
+    return find_topic(topics, name, (IMAGE, COMPRESSED)) if name else find_depth_topic(topics)
 
 
 def find_depth_topic(topics: Sequence[Topic]) -> Topic:

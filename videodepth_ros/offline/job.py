@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from videodepth_ros.offline.depth_priors import NETWORKS, open_prior
 from videodepth_ros.offline.depth_stage import Estimates, estimate, make_room
 from videodepth_ros.offline.hierarchy import CALMER, HierarchySettings
 from videodepth_ros.offline.methods import RecordingDepth, coaligned, rolled
+from videodepth_ros.offline.needs import check_needs
 from videodepth_ros.offline.outline import Outline
 from videodepth_ros.offline.pairs_geometric import assumed_camera
 from videodepth_ros.offline.plan import Plan
@@ -122,7 +123,10 @@ def refine_bag(input_bag: Path, output_bag: Path, settings: RefineSettings = AS_
     if output_bag.exists():
         raise BagError(f'{output_bag} exists and is not overwritten; remove it, or give another '
                        'name')
-    with open_bag(input_bag) as bag, WorkFolder(work_folder(output_bag)) as work:
+    with ExitStack() as stack:
+        bag = stack.enter_context(open_bag(input_bag))
+        check_needs(bag, settings)
+        work = stack.enter_context(WorkFolder(work_folder(output_bag)))
         facts = _Job(bag, output_bag, settings, work, Meter(report, cancelled), announce).run()
         work.remove()
     return facts

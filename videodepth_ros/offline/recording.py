@@ -158,7 +158,8 @@ def _read(frames: Iterable[Frame], selection: Selection, max_pixels: int, images
     chosen = chooser.frames(frames)
     first = next(chosen, None)
     if first is None:
-        raise BagError(f'no frame of the recording is chosen by {selection}; it may be shorter')
+        raise BagError('no frame of the recording is chosen: none is '
+                       f'{selection.start_s:g} s or more after its first one')
     width, height = size_within(first.size, max_pixels)
     stamps = [first.stamp_ns]
     with SpilledArray(images, (height, width, 3), 'uint8').growing() as growth:

@@ -35,8 +35,8 @@ Stamps = NDArray[np.int64]
 
 CLOUD = 'sensor_msgs/msg/PointCloud2'
 OWN = '/videodepth/'
-FLOAT32 = 7
-"""datatype of a sensor_msgs/PointField"""
+FLOATS = {7: 'f4', 8: 'f8'}
+"""By the datatype of a sensor_msgs/PointField."""
 NEAREST_M = 0.1
 
 
@@ -101,9 +101,18 @@ def lidar_topics(bag: BagReader, tree: FrameTree, camera_frame: str) -> list[str
         _, _, first = next(bag.messages([topic.name]), (None, None, None))
         frame = frame_name(first.header.frame_id) if first else ''
         if frame and frame != frame_name(camera_frame) and tree.root(frame) == tree.root(
-                frame_name(camera_frame)):
+                frame_name(camera_frame)) and _usable(bag, topic.name, first) is not None:
             found.append(topic.name)
     return found
+
+
+def _usable(bag: BagReader, topic: str, message: Any) -> Array64 | None:
+    """Return the points of a cloud; None, with a note in ``bag.lost``, where it has none."""
+    try:
+        return cloud_points(message)
+    except InputError as error:
+        bag.note(topic, f'{topic} was not used: {error}')
+        return None
 
 
 def lidar_depths(bag: BagReader, topics: Sequence[str], tree: FrameTree, camera_frame: str,
@@ -115,15 +124,16 @@ def lidar_depths(bag: BagReader, topics: Sequence[str], tree: FrameTree, camera_
                than the frames are apart
     """
     apart_ns = int(np.median(np.diff(stamps_ns))) if len(stamps_ns) > 1 else 10**8
-    for _, _, message in bag.messages(topics):
+    for topic, _, message in bag.messages(topics):
         cloud_ns = stamp_ns(message.header.stamp)
         n = int(np.abs(stamps_ns - cloud_ns).argmin())
         if abs(int(stamps_ns[n]) - cloud_ns) > apart_ns:
             continue
         T_cam_lidar = _between_times(tree, frame_name(camera_frame), int(stamps_ns[n]),
                                      frame_name(message.header.frame_id), cloud_ns)
-        points = cloud_points(message) @ T_cam_lidar[:3, :3].T + T_cam_lidar[:3, 3]
-        yield n, depth_of_points(points, camera)
+        points = _usable(bag, topic, message)
+        if points is not None:
+            yield n, depth_of_points(points @ T_cam_lidar[:3, :3].T + T_cam_lidar[:3, 3], camera)
 
 
 def _between_times(tree: FrameTree, target: str, target_ns: int, source: str, source_ns: int
@@ -138,16 +148,22 @@ def _between_times(tree: FrameTree, target: str, target_ns: int, source: str, so
 def cloud_points(message: Any) -> Array64:
     """Return the finite points (P, 3) float64 of a sensor_msgs/PointCloud2.
 
-    raises  InputError where x, y and z are not float32
+    raises  InputError where x, y and z are no floats, or the data of another size than stated
     """
-    offsets = {field.name: field.offset for field in message.fields if field.datatype == FLOAT32}
-    if not {'x', 'y', 'z'} <= set(offsets):
-        raise InputError(f'cloud in {message.header.frame_id!r} has no float32 x, y and z; it '
-                         'cannot give depth')
-    order = '>' if message.is_bigendian else '<'
-    kind = np.dtype({'names': ['x', 'y', 'z'], 'formats': [f'{order}f4'] * 3,
-                     'offsets': [offsets[axis] for axis in 'xyz'],
-                     'itemsize': message.point_step})
+    fields = {field.name: field for field in message.fields if field.datatype in FLOATS}
+    if not {'x', 'y', 'z'} <= set(fields):
+        raise InputError(f'cloud in {message.header.frame_id!r} has no float32 or float64 x, y '
+                         'and z; it cannot give depth')
+    axes = [fields[axis] for axis in 'xyz']
+    kinds = [('>' if message.is_bigendian else '<') + FLOATS[axis.datatype] for axis in axes]
+    ends = [axis.offset + np.dtype(kind).itemsize for axis, kind in zip(axes, kinds, strict=True)]
+    if (max(ends) > message.point_step or message.width * message.point_step > message.row_step
+            or message.height * message.row_step != len(message.data)):
+        raise InputError(f'cloud in {message.header.frame_id!r} of {message.width} x '
+                         f'{message.height} points has {len(message.data)} bytes, which its steps '
+                         f'{message.point_step} and {message.row_step} do not fit')
+    kind = np.dtype({'names': ['x', 'y', 'z'], 'formats': kinds,
+                     'offsets': [axis.offset for axis in axes], 'itemsize': message.point_step})
     rows = np.frombuffer(bytes(message.data), np.uint8).reshape(message.height, message.row_step)
     packed = np.ascontiguousarray(rows[:, :message.width * message.point_step]).view(kind)
     points = np.stack([packed[axis].ravel() for axis in 'xyz'], axis=1).astype(np.float64)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job needs, looked for before it begins: an hour of work should not end for want of it."""
+
+from __future__ import annotations
+
+from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.errors import ConfigError
+from videodepth_ros.models.catalogue import (
+    ALIGN3R_CARD,
+    PRIOR_CARDS,
+    ROLLINGDEPTH_CARD,
+    cards,
+    weights_path,
+)
+from videodepth_ros.offline.bag_depth import choose_depth_topic
+from videodepth_ros.offline.depth_priors import PRIORS
+from videodepth_ros.offline.rolling_settings import rolling_preset
+from videodepth_ros.offline.settings import Method, Pairs, RefineSettings
+
+
+def check_needs(bag: BagReader, settings: RefineSettings) -> None:
+    """Raise what the job would end with later.
+
+    raises  ConfigError for a prior, preset or depth topic that is not there, or several of the
+            latter; ModelError, which tells how to get them, where weights are missing
+    """
+    if settings.prior not in PRIORS:
+        raise ConfigError(f'there is no prior {settings.prior!r}: choose one of '
+                          f'{", ".join(PRIORS)}')
+    if settings.prior == 'bag':
+        choose_depth_topic(bag.topics, settings.depth_topic)
+    for model in (*cards(), *PRIOR_CARDS):
+        if model.name == settings.prior:
+            weights_path(model)
+    if settings.method is Method.ROLLINGDEPTH:
+        rolling_preset(settings.preset)
+        weights_path(ROLLINGDEPTH_CARD)
+    if settings.chosen_pairs is Pairs.ALIGN3R:
+        weights_path(ALIGN3R_CARD)
