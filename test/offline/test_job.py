@@ -14,10 +14,11 @@ from videodepth_ros.evaluation.trajectory import Trajectory, evaluate_trajectory
 from videodepth_ros.evaluation.tum import read_tum
 from videodepth_ros.messages.transforms import matrix_from_pose
 from videodepth_ros.offline import scene_files
-from videodepth_ros.offline.job import refine_bag, work_folder
+from videodepth_ros.offline.job import cuts, refine_bag, work_folder
 from videodepth_ros.offline.outline import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
-from videodepth_ros.offline.recording import Selection
+from videodepth_ros.offline.recording import Recording, Selection
 from videodepth_ros.offline.settings import Method, Pairs, RefineSettings
+from videodepth_ros.offline.workfolder import SpilledArray
 
 FRAMES = 13
 QUICK = RefineSettings(prior='bag', processes=1, clip=4)
@@ -180,3 +181,17 @@ def test_depth_without_poses(bag, tmp_path):
     assert facts.scale_source == 'depth'
     assert {path.name for path in (tmp_path / 'refined').iterdir()} == {
         'metadata.yaml', 'refined.mcap', 'preview.mp4', 'report.html'}
+
+
+def test_a_cut_is_said(tmp_path):
+    rng = np.random.default_rng(0)
+    looks = [rng.integers(0, 256, (24, 32, 3), np.uint8) // (1 + 3 * n) for n in range(2)]
+    images = SpilledArray(tmp_path / 'images', (24, 32, 3), 'uint8')
+    with images.growing() as growth:
+        for n in (0, 0, 0, 0, 1, 1, 1, 1):
+            growth.append(looks[n])
+    recording = Recording(np.arange(8), 'cam', (32, 24), None, images, 0, 'key')
+    note, = cuts(recording)
+    assert 'at frame 4 (' in note
+    images.path.write_bytes(images.path.read_bytes()[:4 * images.record_bytes])
+    assert cuts(recording) == ()

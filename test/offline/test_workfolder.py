@@ -39,6 +39,14 @@ def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path):
         WorkFolder(tmp_path / 'file' / 'work')
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'work' / 'holiday.jpg').touch()
+    with pytest.raises(ConfigError, match='holds other files'):
+        WorkFolder(tmp_path / 'work')
+    assert (tmp_path / 'work' / 'holiday.jpg').exists()
+
+
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
     with pytest.raises(FileNotFoundError), growing(tmp_path / 'result') as part:
         part.write_bytes((tmp_path / 'missing').read_bytes())

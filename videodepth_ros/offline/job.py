@@ -61,6 +61,7 @@ from videodepth_ros.offline.results.write import ResultSettings, write_results
 from videodepth_ros.offline.scene_files import OpenPairs, SceneFiles, lay_out
 from videodepth_ros.offline.sensor_files import lidar_file, motion_file
 from videodepth_ros.offline.settings import AS_SHIPPED, Method, Pairs, RefineSettings
+from videodepth_ros.offline.shots import find_shots
 from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit, unit_of
 from videodepth_ros.offline.workfolder import WorkFolder, digest
 
@@ -130,6 +131,14 @@ def refine_bag(input_bag: Path, output_bag: Path, settings: RefineSettings = AS_
         facts = _Job(bag, output_bag, settings, work, Meter(report, cancelled), announce).run()
         work.remove()
     return facts
+
+
+def cuts(recording: Recording) -> tuple[str, ...]:
+    """Return a note on cuts, over which no camera can be followed; none where there is none."""
+    starts = [str(shot.start) for shot in find_shots(list(recording.images.open()))[1:]]
+    return (f'the picture changes at once at frame {", ".join(starts)} (the first one is 0): how '
+            'the cameras before and after lie to each other is not known; refine them apart with '
+            '--start-s and --end-s',) if starts else ()
 
 
 def work_folder(output_bag: Path) -> Path:
@@ -275,7 +284,7 @@ class _Job:
         found = write_results(
             self._refined(working), Trajectory(recording.stamps_ns, T_world_cam),
             Source(self._bag, self._topics.image.name), self._output, self._results(unit))
-        return replace(self._facts(recording, unit, found.notes, found.outputs),
+        return replace(self._facts(recording, unit, found.notes + cuts(recording), found.outputs),
                        path_length_m=found.path_length_m, up_from=found.up_from)
 
     def _write_depth(self, recording: Recording, depth: RecordingDepth) -> RefineFacts:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from videodepth_ros.errors import ConfigError
 
 PART = '.part'
+LOCK = 'lock'
 
 
 def digest(*made_from: object) -> str:
@@ -35,11 +36,19 @@ class WorkFolder:
     """The folder of one job; held against a second job by a lock while it is open."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder unless it is there; raises ConfigError if that fails or it is in use."""
+        """Make the folder unless it is there.
+
+        raises  ConfigError if that fails, it is in use, or holds what no job has put there, which
+                `remove` would take along
+        """
         self.folder = folder
+        lock = folder / LOCK
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(folder / 'lock', 'w')   # noqa: SIM115 (held until `close`)
+            if not lock.exists() and any(folder.iterdir()):
+                raise ConfigError(f'{folder} is where intermediate results go, but holds other '
+                                  'files; move it away, or choose another output')
+            self._lock = open(lock, 'w')   # noqa: SIM115 (held until `close`)
         except OSError as error:
             raise ConfigError(f'{folder} cannot be used for intermediate results: {error}; give '
                               'an output in a folder that can be written') from error
