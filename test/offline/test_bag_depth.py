@@ -114,7 +114,16 @@ def test_another_lens_at_the_same_place_is_reprojected(tmp_path):
 def test_another_camera_elsewhere_is_refused(tmp_path):
     narrow = Intrinsics(32, 24, 60.0, 60.0, 15.5, 11.5)
     with pytest.raises(ConfigError, match=r"'camera'.*'other'.*depth_image_proc/register"):
-        estimated(recorded(tmp_path / 'bag'), [frame(1000, narrow, 'other')])
+        estimated(recorded(tmp_path / 'bag'), [frame(1000, narrow, 'other')],
+                  '/camera/depth/image')
+
+
+def test_depth_of_another_frame_is_taken_only_where_it_is_named(tmp_path):
+    bag, ours = recorded(tmp_path / 'bag'), [frame(1000, CAMERA, 'rear')]
+    with pytest.raises(ConfigError, match=r"frame 'camera'.*of 'rear'.*--depth-topic"):
+        estimated(bag, ours)
+    found, = estimated(bag, ours, '/camera/depth/image')
+    np.testing.assert_array_equal(found.values, depth_of(0))
 
 
 def test_what_the_depth_camera_does_not_see_is_unknown():

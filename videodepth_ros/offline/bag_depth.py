@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, IMAGE, Topic, find_topic
+from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.errors import BagError, ConfigError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
@@ -55,6 +56,7 @@ class BagDepth:
                      no such topic or more than one
         """
         self._reader = open_bag(bag)
+        self._named = depth_topic is not None
         try:
             topics = self._reader.topics
             self._topic = choose_depth_topic(topics, depth_topic).name
@@ -108,6 +110,7 @@ class BagDepth:
         except InputError as error:
             self._reader.note(self._topic, f'depth of {self._topic} could not be used: {error}')
             return None
+        self._refuse_another_camera(message, frame)
         height, width = depth_m.shape
         camera = None
         if self._info is not None:
@@ -124,6 +127,19 @@ class BagDepth:
                 'choose a depth topic that is registered to it, or make one with '
                 'depth_image_proc/register')
         return seen_by(depth_m, camera, frame.camera)
+
+
+    def _refuse_another_camera(self, message: Any, frame: Frame) -> None:
+        """Refuse depth that was found, not named, and is of another frame.
+
+        A robot has several cameras, and depth_image_proc gives registered depth the image's frame.
+        """
+        theirs, ours = (frame_name(name) for name in (message.header.frame_id, frame.frame_id))
+        if not self._named and theirs and ours and theirs != ours:
+            raise ConfigError(
+                f'{self._topic} is depth of the frame {theirs!r}, and the images are of {ours!r}: '
+                'it may be that of another camera; if it is registered to the images, name it '
+                f'with --depth-topic {self._topic}')
 
 
 def choose_depth_topic(topics: Sequence[Topic], name: str | None) -> Topic:
@@ -145,8 +161,9 @@ def find_depth_topic(topics: Sequence[Topic]) -> Topic:
     found = [topic for topic in found if _REGISTERED.search(topic.name)] or found
     if len(found) != 1:
         names = ' '.join(topic.name for topic in found)
-        raise ConfigError(f'the recording has several depth topics; choose one of: {names}'
-                          if found else 'the recording has no depth topic; choose another prior')
+        raise ConfigError(f'the recording has several depth topics; name one with --depth-topic: '
+                          f'{names}' if found else
+                          'the recording has no depth topic; choose another prior')
     return found[0]
 
 
