@@ -10,7 +10,7 @@ from videodepth_ros.frames import ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.offline.hierarchy import RefinedClip
 from videodepth_ros.offline.priors import ScaleFrom
-from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit, path_length
+from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit, path_length, stands
 
 CAMERA = Intrinsics(8, 8, 8, 8, 4, 4)
 POSES = np.tile(np.eye(4), (3, 1, 1))
@@ -55,3 +55,12 @@ def test_a_camera_that_stands_cannot_use_the_length_of_its_path():
     still = clips()
     still[0] = replace(still[0], T_world_cam=np.tile(np.eye(4), (3, 1, 1)))
     assert find_unit(still, PRIOR_M, None, 5.0).source is UnitFrom.NONE
+
+
+def test_a_camera_that_stands_gets_a_note():
+    depth = np.full((8, 8), 2, np.float32)
+    still = np.tile(np.eye(4), (3, 1, 1))
+    assert 'no motion' in stands(still, depth)[0]
+    assert stands(POSES, depth) == ()
+    assert stands(still[:1], depth) == ()
+    assert stands(still, np.full((8, 8), np.nan, np.float32)) != ()

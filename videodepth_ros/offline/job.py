@@ -62,7 +62,7 @@ from videodepth_ros.offline.scene_files import OpenPairs, SceneFiles, lay_out
 from videodepth_ros.offline.sensor_files import lidar_file, motion_file
 from videodepth_ros.offline.settings import AS_SHIPPED, Method, Pairs, RefineSettings
 from videodepth_ros.offline.shots import find_shots
-from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit, unit_of
+from videodepth_ros.offline.unit import Unit, UnitFrom, find_unit, stands, unit_of
 from videodepth_ros.offline.workfolder import WorkFolder, digest
 
 REST = 20.0
@@ -283,8 +283,9 @@ class _Job:
         working = aligned_frames(files.clips, depth.array.open(), unit.metres)
         found = write_results(
             self._refined(working), Trajectory(recording.stamps_ns, T_world_cam),
-            Source(self._bag, self._topics.image.name), self._output, self._results(unit))
-        return replace(self._facts(recording, unit, found.notes + cuts(recording), found.outputs),
+            Source(self._bag, self._topics.image.name), self._output,
+            self._results(unit, (*cuts(recording), *stands(T_world_cam, depth.array.open()[0]))))
+        return replace(self._facts(recording, unit, found.notes, found.outputs),
                        path_length_m=found.path_length_m, up_from=found.up_from)
 
     def _write_depth(self, recording: Recording, depth: RecordingDepth) -> RefineFacts:
@@ -301,13 +302,13 @@ class _Job:
         return refined_frames(self._frames(), working, self._settings.max_range_m,
                               partial(self._meter.tick, stages.WRITE))
 
-    def _results(self, unit: Unit) -> ResultSettings:
+    def _results(self, unit: Unit, notes: tuple[str, ...] = ()) -> ResultSettings:
         settings = self._settings
         return ResultSettings(
             depth=settings.depth_encoding, copied=('*',) if settings.copy_topics else (),
             cloud=CloudSettings(voxel_m=settings.voxel_m),
             is_metric=unit.source not in (UnitFrom.NONE, UnitFrom.MODEL),
-            scale_source=unit.source.value)
+            scale_source=unit.source.value, notes=notes)
 
     def _facts(self, recording: Recording, unit: Unit, notes: tuple[str, ...],
                outputs: tuple[str, ...]) -> RefineFacts:

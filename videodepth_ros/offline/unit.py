@@ -17,6 +17,9 @@ from videodepth_ros.offline.priors import ScaleFrom
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 
+STANDING = 1e-3
+"""Length of a path that is none, in median depths."""
+
 STRIDE = 4
 """Rows and columns between the pixels that are compared."""
 
@@ -52,6 +55,15 @@ def unit_of(source: ScaleSource | None) -> UnitFrom:
 def path_length(T_world_cam: Array64) -> float:
     """Return the length of the way of a camera, poses (N, 4, 4), in their unit."""
     return float(np.linalg.norm(np.diff(T_world_cam[:, :3, 3], axis=0), axis=1).sum())
+
+
+def stands(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
+    """Return a note where a camera, poses (N, 4, 4), has hardly moved against a depth (h, w)."""
+    known = depth[np.isfinite(depth)]
+    far = float(np.median(known)) if known.size else 1.0
+    if len(T_world_cam) < 2 or path_length(T_world_cam) > STANDING * far:
+        return ()
+    return ('no motion of the camera was seen: it stood, or the images show too little',)
 
 
 def find_unit(clips: Iterable[RefinedClip], prior_depth: Array, source: ScaleSource | None,
