@@ -27,6 +27,7 @@ from videodepth_ros.offline.hierarchy import (
     align_clip,
     align_keys,
 )
+from videodepth_ros.offline.motion import moving_masks
 from videodepth_ros.offline.pairs import PairProvider
 from videodepth_ros.offline.plan import Plan
 from videodepth_ros.offline.priors import Priors, ScaleFrom
@@ -37,12 +38,16 @@ Camera64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scene:
-    """What is aligned, opened."""
+    """What is aligned, opened.
+
+    images  (N, H, W, 3) uint8 RGB, in which to look for what moves; None: nobody looks
+    """
 
     provider: PairProvider
     plan: Plan
     settings: HierarchySettings
     priors: Priors
+    images: NDArray[np.uint8] | None = None
 
 
 OpenScene = Callable[[], Scene]
@@ -106,7 +111,8 @@ def align_clips(open_scene: OpenScene, files: ClipFiles, missing: Sequence[int],
                 yield future.result()
     except BrokenProcessPool as error:
         raise DeviceError('a process that aligned clips was ended, perhaps because memory ran '
-                          'out; run again with fewer processes, what is done is kept') from error
+                          'out, or because a script without `if __name__ == "__main__":` started '
+                          'it; run again with fewer processes, what is done is kept') from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -124,7 +130,11 @@ class _Worker:
         clip = scene.plan.clips[number]
         found = align_clip(scene.provider.pairs(clip.edges), clip, self._keys,
                            scene.settings.clips, scene.priors)
-        moving = np.empty(0, np.bool_) if found.moving is None else found.moving
+        moving = found.moving
+        if moving is None and scene.images is not None:
+            moving = moving_masks(scene.images[found.frames.start:found.frames.stop], found.depth,
+                                  found.T_world_cam, found.cameras)
+        moving = np.empty(0, np.bool_) if moving is None else moving
         save_arrays(self._files.clips[number],
                     frames=np.array([found.frames.start, found.frames.stop]),
                     T_world_cam=found.T_world_cam, depth=found.depth,

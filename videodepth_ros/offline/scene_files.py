@@ -85,7 +85,7 @@ class SceneFiles:
         """Open everything."""
         priors = Priors(depth_m=self.measured.open() if self.measured else None,
                         odometry=load_motion(self.motion) if self.motion else ())
-        return Scene(self.pairs(), self.plan, self.settings, priors)
+        return Scene(self.pairs(), self.plan, self.settings, priors, self.pairs.images.open())
 
 
 def lay_out(images: SpilledArray, clip: int) -> Plan:
