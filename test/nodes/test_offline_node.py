@@ -5,6 +5,7 @@ import math
 import os
 
 import fake_jobs
+import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -58,12 +59,14 @@ def test_a_recording_is_refined(make_offline, bag):
 def test_progress_never_falls(make_offline, bag):
     rig = make_offline(fake_jobs.quick)
     rig.refine(bag=bag, play=False)
-    rig.until(lambda: len(rig.feedback) == 4)
-    assert [told.fraction for told in rig.feedback] == [0, 0.5, 0.5, 1]
-    assert [told.stage for told in rig.feedback] == [f'stage {k}' for k in range(4)]
-    assert math.isnan(rig.feedback[0].seconds_left)
-    assert [told.seconds_left for told in rig.feedback[1:]] == [2, 1, 0]
-    assert [told.preview.width for told in rig.feedback] == [0, 6, 0, 0]
+    rig.until(lambda: rig.feedback and rig.feedback[-1].fraction == 1)
+    # A client hears nothing of a goal before it hears that the goal was accepted.
+    heard = len(rig.feedback)
+    assert [told.fraction for told in rig.feedback] == [0, 0.5, 0.5, 1][-heard:]
+    assert [told.stage for told in rig.feedback] == [f'stage {k}' for k in range(4)][-heard:]
+    np.testing.assert_array_equal([told.seconds_left for told in rig.feedback],
+                                  [math.nan, 2, 1, 0][-heard:])
+    assert [told.preview.width for told in rig.feedback] == [0, 6, 0, 0][-heard:]
 
 
 def test_a_goal_can_be_cancelled_and_its_work_stays(make_offline, bag):
