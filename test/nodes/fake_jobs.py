@@ -36,6 +36,19 @@ def quick(request, report, cancelled, announce):
     return Done(FRAMES, 1.5, 'prior', 2.5, (str(request.output),), ('lost: its last bytes',))
 
 
+def until_heard(request, report, cancelled, announce):
+    """Do as ``quick`` does, but wait before the end until the test has heard enough."""
+    done = quick(request, report, cancelled, announce)
+    while not heard(request.bag).exists():
+        time.sleep(0.01)
+    return done
+
+
+def heard(bag):
+    """Return the file by which a test lets ``until_heard`` end."""
+    return bag.with_name('heard')
+
+
 def true(request, report, cancelled, announce):
     """Do the real job, with pairs as a perfect provider would make them."""
     sys.path.insert(0, str(Path(__file__).parents[1] / 'offline'))

@@ -57,10 +57,12 @@ def test_a_recording_is_refined(make_offline, bag):
 
 
 def test_progress_never_falls(make_offline, bag):
-    rig = make_offline(fake_jobs.quick)
-    rig.refine(bag=bag, play=False)
+    rig = make_offline(fake_jobs.until_heard)
+    handle = rig.send(bag=bag, play=False)
+    # A client hears nothing of a goal before it was accepted, and nothing after its end.
     rig.until(lambda: rig.feedback and rig.feedback[-1].fraction == 1)
-    # A client hears nothing of a goal before it hears that the goal was accepted.
+    fake_jobs.heard(bag).touch()
+    assert rig.result(handle).result.success
     heard = len(rig.feedback)
     assert [told.fraction for told in rig.feedback] == [0, 0.5, 0.5, 1][-heard:]
     assert [told.stage for told in rig.feedback] == [f'stage {k}' for k in range(4)][-heard:]
