@@ -2,7 +2,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -193,11 +192,9 @@ def test_interruption_leaves_a_readable_bag(tmp_path, number):
     with child, child.stdout:
         for _ in range(4):
             assert child.stdout.readline() == 'step\n'
-        interrupted_s = time.monotonic()
         child.send_signal(number)
         output = child.stdout.read()
     assert child.returncode == 1
-    assert time.monotonic() - interrupted_s < 10
     assert 'interrupted' in output
     written = len(messages(tmp_path / 'out', '/videodepth/depth/image'))
     assert 4 <= written < 200

@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip('rclpy', reason='these tests need ROS 2')
 sys.path.insert(0, str(Path(__file__).parents[1]))   # instant_engine
-os.environ['ROS_DOMAIN_ID'] = '77'                    # nobody else may hear us, nor we them
+# Nobody else may hear us, nor we them: also not another run of these tests on this machine.
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)   # above 101 ports may be taken
 
 import rclpy
 from offline_rig import OfflineRig

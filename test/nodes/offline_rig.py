@@ -79,7 +79,7 @@ class OfflineRig:
              ) -> list[Any]:
         heard: list[Any] = []
         self.peer.create_subscription(kind, topic, heard.append, QoSProfile(
-            depth=100,
+            depth=5000,   # whoever is late hears everything nevertheless
             reliability=ReliabilityPolicy.BEST_EFFORT if best_effort
             else ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL if latched

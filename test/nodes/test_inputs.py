@@ -53,7 +53,7 @@ def test_reliability_can_be_asked_for(make_rig):
     rig.consume('depth/image', Image)
     images = rig.camera(reliable=True)
     rig.until(images.get_subscription_count)
-    assert listens(rig, '/image', ReliabilityPolicy.BEST_EFFORT)
+    rig.until(lambda: listens(rig, '/image', ReliabilityPolicy.BEST_EFFORT))
     rig.send(images)
 
 
@@ -63,7 +63,8 @@ def test_a_latched_calibration_is_heard_late(make_rig):
     infos.publish(info_message())
     rig.start()
     rig.until(lambda: rig.stream.camera.info)
-    assert qos_of(rig, '/camera_info').durability == DurabilityPolicy.TRANSIENT_LOCAL
+    qos = rig.until(lambda: qos_of(rig, '/camera_info'))
+    assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
 
 def compressed(k: int) -> CompressedImage:

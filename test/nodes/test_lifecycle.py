@@ -18,6 +18,9 @@ from videodepth.msg import Status
 
 from videodepth_ros.errors import DeviceError, ModelError
 
+PATIENCE_S = 60.0
+"""With processes, on a busy machine; none of them needs it."""
+
 
 def state(rig) -> str:
     return rig.node.status().state
@@ -196,13 +199,14 @@ def test_a_signal_ends_the_process_cleanly_while_it_works(make_rig, root, how):
     images, infos = rig.camera(), rig.camera('camera_info', CameraInfo)
     depths = rig.consume('depth/image', Image)
     try:
-        rig.until(images.get_subscription_count, timeout_s=60)
+        rig.until(images.get_subscription_count, timeout_s=PATIENCE_S)
         while not depths:
+            assert process.poll() is None
             images.publish(image_message(rig.k))
             rig.k += 1
             rig.executor.spin_once(timeout_sec=0.02)
         process.send_signal(how)
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert process.returncode == 0, output
@@ -215,7 +219,7 @@ def test_a_signal_ends_the_process_cleanly_while_it_works(make_rig, root, how):
     ('max_gap_s:=2', 'max_gap_s')])
 def test_a_wrong_parameter_ends_the_process_with_its_name(root, setting, says):
     process = start_process(root, '-p', setting)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, output
     assert says in output
     assert 'Traceback' not in output
@@ -223,16 +227,17 @@ def test_a_wrong_parameter_ends_the_process_with_its_name(root, setting, says):
 
 def test_a_signal_ends_the_process_while_an_engine_is_being_opened(make_rig, root):
     rig = make_rig()
-    process = start_process(root, hold_s=60)
+    process = start_process(root, hold_s=10 * PATIENCE_S)
     infos = rig.camera('camera_info', CameraInfo)
     statuses = rig.consume('/videodepth/status', Status)
     try:
-        rig.until(infos.get_subscription_count, timeout_s=60)
+        rig.until(infos.get_subscription_count, timeout_s=PATIENCE_S)
         while not (statuses and statuses[-1].state == 'opening'):
+            assert process.poll() is None
             infos.publish(info_message())
             rig.executor.spin_once(timeout_sec=0.05)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert process.returncode == 0, output
@@ -247,7 +252,7 @@ def test_to_build_only_ends_the_process_once_the_engine_is_there(make_rig, root)
         while process.poll() is None:
             infos.publish(info_message())
             rig.executor.spin_once(timeout_sec=0.05)
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert process.returncode == 0, output

@@ -77,7 +77,7 @@ def test_the_cloud_has_a_rate_of_its_own(make_rig):
     images = rig.connect()
     for _ in range(12):   # 0.36 s of data at 30 Hz
         rig.send(images)
-    rig.until(lambda: len(rig.received['depth/image']) == 12)
+    rig.until(lambda: len(rig.received['depth/image']) == 12 and len(clouds) >= 4)
     assert len(clouds) == 4   # of every third image, 99 ms after the one before
 
 
@@ -180,11 +180,11 @@ def test_overload_displaces_and_every_counter_adds_up(rig):
 def test_the_quality_of_service_of_each_output_can_be_overridden(make_rig):
     name = 'qos_overrides./depth/image.publisher.reliability'
     rig = make_rig(**{name: 'best_effort'})
+    topics, offers = ('/depth/image', '/depth/points'), rig.peer.get_publishers_info_by_topic
     for _ in range(2):   # the parameter is declared once, the publisher made twice
         rig.start()
-        rig.until(lambda: rig.peer.get_publishers_info_by_topic('/depth/image'))
-        quality = {topic: rig.peer.get_publishers_info_by_topic(topic)[0].qos_profile.reliability
-                   for topic in ('/depth/image', '/depth/points')}
+        rig.until(lambda: all(map(offers, topics)))
+        quality = {topic: offers(topic)[0].qos_profile.reliability for topic in topics}
         assert quality == {'/depth/image': ReliabilityPolicy.BEST_EFFORT,
                            '/depth/points': ReliabilityPolicy.RELIABLE}
         rig.node.trigger_deactivate()

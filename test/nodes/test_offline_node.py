@@ -77,7 +77,7 @@ def test_a_goal_can_be_cancelled_and_its_work_stays(make_offline, bag):
     rig.until(lambda: rig.feedback)
     cancelling = handle.cancel_goal_async()
     answer = rig.result(handle)
-    assert cancelling.done()
+    rig.until(cancelling.done)
     assert answer.status == GoalStatus.STATUS_CANCELED
     assert not answer.result.success
     assert 'goes on' in answer.result.message
