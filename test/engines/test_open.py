@@ -44,7 +44,7 @@ def nano(monkeypatch, random_weights, cache):
     monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', ())
     monkeypatch.setattr(catalogue, 'BUNDLED', random_weights)
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
-    monkeypatch.setattr(artefacts, 'export_graph', lambda model, path, width, height, kind:
+    monkeypatch.setattr(artefacts, 'export_graph', lambda model, path, width, height, kind, report:
                         build.build_graph(catalogue.card(model), path, width, height, kind))
 
 
@@ -82,7 +82,7 @@ def test_broken_graph_is_built_anew_and_the_spec_tells(monkeypatch, cache):
     path = cached_graph(cache)
     whole = path.read_bytes()
 
-    def export_again(model: str, target: Path, width: int, height: int, kind: str) -> str:
+    def export_again(model, target, width, height, kind, report) -> str:
         target.write_bytes(whole)
         return 'relmax 1e-06'
 

@@ -19,7 +19,7 @@ from videodepth_ros.engines.store import (
     cache_folder,
     sha256_of,
 )
-from videodepth_ros.errors import ConfigError, ModelError
+from videodepth_ros.errors import Cancelled, ConfigError, ModelError
 
 KEY = EngineKey(model='nano', kind='onnx', width=320, height=240, precision='fp32', schema=1,
                 weights_sha256='a' * 64, source_sha256='b' * 64, toolchain=('torch 2.13.0',))
@@ -158,6 +158,37 @@ def test_only_one_builds_and_the_other_waits_for_it(store):
     thread.join(10)
     assert results[0].path.read_text() == 'of the first'
     assert not second_built.is_set()
+
+
+def test_whoever_waits_for_another_builder_is_told_and_may_leave(store):
+    told = []
+
+    def leave(phase: str, fraction: float) -> None:
+        told.append(phase)
+        raise Cancelled('enough')
+
+    def build(path: Path) -> str:
+        with pytest.raises(Cancelled):
+            store.fetch(KEY, no_builder, leave)
+        path.write_text('whole')
+        return ''
+
+    assert store.fetch(KEY, build).path.read_text() == 'whole'
+    assert told == [f'Waiting for who builds {KEY.file_name}']
+
+
+def test_an_artefact_of_another_key_is_not_taken_for_this_one(store):
+    """Somebody has copied a plan over that of this machine, with its record."""
+    other = replace(KEY, toolchain=('torch 1.0.0',))
+    for suffix in ('', '.json'):
+        source = store.fetch(other, Counting()).path
+        target = store.folder / KEY.file_name
+        target.with_name(target.name + suffix).write_bytes(
+            source.with_name(source.name + suffix).read_bytes())
+    stored = store.fetch(KEY, Counting())
+    assert stored.notes[0].endswith(f'was foreign (its record is that of {other.file_name}) and '
+                                    'has been replaced')
+    assert store.fetch(KEY, no_builder).notes == ()
 
 
 def test_without_tools_an_artefact_of_other_tools_will_do(store):

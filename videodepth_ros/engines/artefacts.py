@@ -7,12 +7,10 @@ in the store by a key that names everything it depends on.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 
+from videodepth_ros.engines.child import Report, run_module, silent
 from videodepth_ros.engines.graph import FUSED_SCHEMA, GRAPH_SCHEMA
 from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
 from videodepth_ros.errors import ConfigError, DeviceError, ModelError
@@ -65,40 +63,39 @@ def graph_key(card: ModelCard, width: int, height: int, kind: str = PLAIN) -> En
         source_sha256=sha256_of(*sources), toolchain=exporter_versions())
 
 
-def fetch_artefact(card: ModelCard, width: int, height: int, kind: str) -> Stored:
+def fetch_artefact(card: ModelCard, width: int, height: int, kind: str,
+                   report: Report = silent) -> Stored:
     """Return what the exporter makes of a model, from the store or made now.
 
+    report  told how far this is; what it raises cancels it
     raises  ModelError if it cannot be made, ConfigError if the store cannot be used
     """
     key = graph_key(card, width, height, kind)
+
+    def build(path: Path) -> str:
+        return export_graph(card.name, path, width, height, kind, report)
+
     can_build = bool(key.toolchain)
-    return EngineStore().fetch(key, (
-        lambda path: export_graph(card.name, path, width, height, kind)) if can_build else None)
+    return EngineStore().fetch(key, build if can_build else None, report)
 
 
-def export_graph(model: str, path: Path, width: int, height: int, kind: str = PLAIN) -> str:
+def export_graph(model: str, path: Path, width: int, height: int, kind: str = PLAIN,
+                 report: Report = silent) -> str:
     """Write what the exporter makes of a model to ``path``; return its self-check's finding.
 
     kind    ``plain``, the graph for ONNX Runtime; ``fp16`` or ``fp32``, the fused step in that
             precision; ``reference``, frames and answers to check a plan with
+    report  told how far this is; what it raises cancels it
     raises  ConfigError, ModelError as ``open_engine``; DeviceError if there is no exporter here
     """
     checked_card(model, width, height)
     if not exporter_versions():
         raise DeviceError('to export a graph takes torch, onnx and onnxscript, and not all of '
                           'them are installed; `pip install torch onnx onnxscript`')
-    done = subprocess.run(
-        [sys.executable, '-m', 'videodepth_ros.engines.build', kind, model, str(path), str(width),
-         str(height)], env=child_environment(), text=True, check=False,
-        stdin=subprocess.DEVNULL, capture_output=True)
-    if done.returncode:
-        reason = done.stdout.strip() or done.stderr.strip()[-2000:]
+    ended = run_module('videodepth_ros.engines.build', (kind, model, path, width, height),
+                       f'Exporting {model}', report)
+    if ended.code:
+        reason = ended.words or ended.complaints.strip()[-2000:]
         raise ModelError(f'no graph of {model} at {width}x{height} (the exporter ended with '
-                         f'{done.returncode}): {reason}')
-    return done.stdout.splitlines()[-1]
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment in which a process of ours finds what this one has found."""
-    search_path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    return {**os.environ, 'PYTHONPATH': search_path}
+                         f'{ended.code}): {reason}')
+    return ended.words

@@ -15,6 +15,7 @@ import torch
 
 from videodepth_ros.engines.artefacts import PLAIN, REFERENCE
 from videodepth_ros.engines.check import FP32_TOLERANCE, require_agreement, rollout_difference
+from videodepth_ros.engines.child import end_with_parent
 from videodepth_ros.engines.export import export_fused, export_onnx
 from videodepth_ros.engines.fused import FusedStep
 from videodepth_ros.engines.graph import Layout, Origin, View
@@ -69,10 +70,11 @@ def answers(model: FlashDepth, layout: Layout) -> Answers:
 def main(arguments: list[str]) -> int:
     """Build from the words KIND MODEL PATH WIDTH HEIGHT; the last line is the finding."""
     kind, name, path, width, height = arguments
+    end_with_parent()
     try:
         print(build_graph(card(name), Path(path), int(width), int(height), kind))
     except (VideoDepthError, OSError) as error:
-        print(error)
+        print(' '.join(str(error).split()))
         return 1
     return 0
 

@@ -2,29 +2,28 @@
 """Compile a fused step for the GPU that is here, and check it: a program of its own.
 
 Its own process, for a builder holds gigabytes and minutes, and whatever it does to the device ends
-with it. Run by plans.py, which holds its standard input: when that closes, nobody waits any more.
+with it. Run by plans.py.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.child import end_with_parent, tell
 from videodepth_ros.engines.cuda import Cuda
 from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.graph import DEPTH, INVERSE_DEPTH, TOTAL, View
-from videodepth_ros.engines.plans import PROGRESS, WRONG
+from videodepth_ros.engines.plans import WRONG
 from videodepth_ros.engines.reference import Answers, load_answers, reference_frames
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
 from videodepth_ros.engines.tensorrt_plan import (
-    BuildOptions,
     TensorRt,
+    build_options,
     build_plan,
     find_tensorrt,
     load_plan,
@@ -37,11 +36,6 @@ MEDIAN_BOUND, P99_BOUND, STATE_BOUND = 0.01, 0.1, 0.05
 Half precision gives a median of 0.002 and 0.003 of the state; plans that are silently wrong are
 off by a tenth and more, for they scale frames at random or mix up tokens.
 """
-
-
-SMALL_MB = 8192
-"""A GPU with so much memory or less shares it, as a Jetson does: a builder that tries kernels with
-all of it gets the whole machine out of memory."""
 
 
 @dataclass(frozen=True)
@@ -94,29 +88,14 @@ def compile_and_check(tensorrt: TensorRt, cuda: Cuda, precision: str, graph: Pat
 
     raises  ModelError, DeviceError if it cannot be built or run
     """
-    memory_mb = cuda.gpu().memory_mb
-    options = BuildOptions(tf32=precision != 'fp32', timing_cache=timing,
-                           workspace_mb=memory_mb // 4 if memory_mb <= SMALL_MB else 0)
-    build_plan(tensorrt, graph, plan, options, tell)
+    options = build_options(precision, cuda.gpu().memory_mb)
+    build_plan(tensorrt, graph, plan, replace(options, timing_cache=timing), tell)
     tell('Checking', 0.0)
     engine = TensorRtEngine(load_plan(tensorrt, plan), PlanFacts('', precision, ''), cuda)
     try:
         return check_plan(engine, load_answers(answers))
     finally:
         engine.close()
-
-
-def tell(phase: str, fraction: float) -> None:
-    """Tell whoever waits how far this is."""
-    print(f'{PROGRESS} {fraction:.3f} {phase}', flush=True)
-
-
-def end_with_parent() -> None:
-    """End this process when its standard input closes."""
-    def wait() -> None:
-        sys.stdin.read()
-        os._exit(1)
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def main(arguments: list[str]) -> int:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from videodepth_ros.engines.artefacts import PLAIN, checked_card, fetch_artefact
+from videodepth_ros.engines.child import Report, silent
 from videodepth_ros.engines.engine import Engine
-from videodepth_ros.engines.plans import gpu_engine, open_tensorrt, silent
-from videodepth_ros.engines.tensorrt_plan import Report
+from videodepth_ros.engines.plans import gpu_engine, open_tensorrt
 from videodepth_ros.errors import ConfigError, DeviceError
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
@@ -35,7 +35,7 @@ def open_engine(model: str, engine: str, width: int, height: int, *, threads: in
              the GPU where that is, else ONNX Runtime on the CPU; the spec says which, and why
     threads  that compute one frame on the CPU; 0 leaves the choice to the engine
     precision  ``fp16`` or ``fp32`` on a GPU; on the CPU it is fp32
-    report   told how far the building of a plan is
+    report   told how far a build is; what it raises cancels the build
     raises   ConfigError for a name or size that cannot be, ModelError if there are no weights or
              what is to be built cannot be, DeviceError if the engine is not installed; another
              engine is never taken instead
@@ -52,7 +52,7 @@ def open_engine(model: str, engine: str, width: int, height: int, *, threads: in
         return _open_torch_cuda(card, width, height, precision, tuple(notes))
     if engine == 'torch':
         return _open_torch(card, width, height, threads)
-    return _open_onnx(card, width, height, threads, tuple(notes))
+    return _open_onnx(card, width, height, threads, tuple(notes), report)
 
 
 def best_engine(notes: list[str]) -> str:
@@ -73,12 +73,12 @@ def best_engine(notes: list[str]) -> str:
 
 
 def _open_onnx(card: ModelCard, width: int, height: int, threads: int,
-               notes: tuple[str, ...]) -> Engine:
+               notes: tuple[str, ...], report: Report) -> Engine:
     try:
         from videodepth_ros.engines.onnx_engine import OnnxEngine
     except ImportError as error:
         raise _absent('onnx', error, 'onnxruntime') from error
-    stored = fetch_artefact(card, width, height, PLAIN)
+    stored = fetch_artefact(card, width, height, PLAIN, report)
     return OnnxEngine(stored.path, threads, notes + stored.notes)
 
 

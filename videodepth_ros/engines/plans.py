@@ -9,28 +9,26 @@ found once and not at every start; the next precision of the ladder is tried the
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from videodepth_ros.engines.artefacts import (
     REFERENCE,
-    child_environment,
     fetch_artefact,
     graph_key,
 )
+from videodepth_ros.engines.child import Report, run_module, silent
 from videodepth_ros.engines.cuda import Cuda
 from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
 from videodepth_ros.engines.tensorrt_plan import (
     Plan,
-    Report,
     TensorRt,
+    build_options,
     find_tensorrt,
     load_plan,
 )
@@ -44,18 +42,14 @@ LADDERS = {'fp16': ('fp16', 'fp32'), 'fp32': ('fp32',)}
 VERDICT = b'refused: '
 """How the file of a plan begins that was built and does not compute what the network does."""
 
-PROGRESS, WRONG = 'progress', 3
-"""First word of a line in which compile.py tells its progress; its exit code for a verdict."""
+WRONG = 3
+"""Exit code of compile.py for a verdict."""
 
 DRIVER_FILES = (Path('/proc/driver/nvidia/version'), Path('/etc/nv_tegra_release'))
 
 
 _loading = threading.Lock()
 _loaded: WeakValueDictionary[Path, Plan] = WeakValueDictionary()
-
-
-def silent(phase: str, fraction: float) -> None:
-    """Tell nobody how a build goes on."""
 
 
 def open_tensorrt(card: ModelCard, width: int, height: int, precision: str = 'fp16',
@@ -93,15 +87,15 @@ def fetch_plan(tensorrt: TensorRt, cuda: Cuda, card: ModelCard, size: tuple[int,
                precision: str, report: Report) -> Stored:
     """Return the plan of one precision, or its verdict, from the store or built now."""
     store = EngineStore()
-    graph = fetch_artefact(card, *size, precision)
+    graph = fetch_artefact(card, *size, precision, report)
     key = plan_key(tensorrt, cuda, graph_key(card, *size, precision), graph.path)
     timing = store.folder / f'{tensorrt.flavour}-{tensorrt.version}.timing'
 
     def build(path: Path) -> str:
-        answers = fetch_artefact(card, *size, REFERENCE)
+        answers = fetch_artefact(card, *size, REFERENCE, report)
         return compile_plan(precision, graph.path, answers.path, path, timing, report)
 
-    plan = store.fetch(key, build)
+    plan = store.fetch(key, build, report)
     return Stored(plan.path, graph.notes + plan.notes)
 
 
@@ -112,7 +106,8 @@ def plan_key(tensorrt: TensorRt, cuda: Cuda, graph: EngineKey, path: Path) -> En
                   'unknown driver')
     return replace(graph, kind='plan', source_sha256=sha256_of(path), toolchain=(
         f'{tensorrt.flavour} {tensorrt.version}', f'{gpu.name} sm_{gpu.major}{gpu.minor}',
-        f'{gpu.memory_mb} MB', f'CUDA {gpu.cuda_of_driver} of the driver', driver))
+        f'{gpu.memory_mb} MB', f'CUDA {gpu.cuda_of_driver} of the driver', driver,
+        build_options(graph.precision, gpu.memory_mb).flags))
 
 
 def verdict_of(path: Path) -> str | None:
@@ -129,52 +124,15 @@ def compile_plan(precision: str, graph: Path, answers: Path, plan: Path, timing:
 
     raises  DeviceError if it cannot be built; what ``report`` raises ends the process
     """
-    command = [sys.executable, '-m', 'videodepth_ros.engines.compile', precision,
-               *map(str, (graph, answers, plan, timing))]
-    # Its end of the pipe closes with this process, however it ends, and then it ends too.
-    with subprocess.Popen(command, env=child_environment(), text=True, stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        try:
-            words, complaints = _listen(child, report)
-        except BaseException:
-            child.kill()
-            raise
-    if child.returncode == WRONG:
-        plan.write_bytes(VERDICT + words.encode())
-        return VERDICT.decode() + words
-    if child.returncode:
-        raise DeviceError(f'no plan of {graph.name} (its builder ended with {child.returncode}): '
-                          f'{words or complaints[-2000:].strip()}')
-    return words
-
-
-def _listen(child: subprocess.Popen[str], report: Report) -> tuple[str, str]:
-    """Hand progress on; return the last other line of a process, and what it complained of."""
-    assert child.stdout is not None
-    assert child.stderr is not None
-    complaints: list[str] = []
-    listener = threading.Thread(target=lambda: complaints.extend(child.stderr or ()), daemon=True)
-    listener.start()
-    words = ''
-    for phase, line in _lines(child.stdout):
-        if phase is None:
-            words = line
-        else:
-            report(phase, float(line))
-    child.wait()
-    listener.join()
-    return words, ''.join(complaints)
-
-
-def _lines(stream: Iterable[str]) -> Iterator[tuple[str | None, str]]:
-    """Yield phase and fraction of each line of progress, or None and the line."""
-    for line in stream:
-        word, _, rest = line.strip().partition(' ')
-        if word == PROGRESS:
-            fraction, _, phase = rest.partition(' ')
-            yield phase, fraction
-        elif line.strip():
-            yield None, line.strip()
+    ended = run_module('videodepth_ros.engines.compile',
+                       (precision, graph, answers, plan, timing), 'Starting the builder', report)
+    if ended.code == WRONG:
+        plan.write_bytes(VERDICT + ended.words.encode())
+        return VERDICT.decode() + ended.words
+    if ended.code:
+        raise DeviceError(f'no plan of {graph.name} (its builder ended with {ended.code}): '
+                          f'{ended.words or ended.complaints[-2000:].strip()}')
+    return ended.words
 
 
 def gpu_engine(why_not: Callable[[str], None]) -> bool:

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from videodepth_ros.engines.child import ASK_PERIOD_S, Report, silent
 from videodepth_ros.errors import ConfigError, ModelError
 
 Builder = Callable[[Path], str]
@@ -92,11 +93,12 @@ class EngineStore:
         """Use ``folder``, or that of ``cache_folder``; it is made when something is built."""
         self.folder = cache_folder() if folder is None else folder
 
-    def fetch(self, key: EngineKey, build: Builder | None) -> Stored:
+    def fetch(self, key: EngineKey, build: Builder | None, report: Report = silent) -> Stored:
         """Return the artefact of ``key``, built first if it is missing or broken.
 
         build   how to make it; None where the tools are absent, and then an artefact that other
                 versions of the tools have made is as good, for it was checked when it was built
+        report  told while another process builds it; what it raises ends the waiting
         raises  ConfigError if the folder cannot be used, ModelError if there is no artefact and
                 ``build`` is None, and what ``build`` raises
         """
@@ -108,7 +110,7 @@ class EngineStore:
             if build is None:
                 return self._of_other_tools(key)
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._locked(path):
+            with self._locked(path, report):
                 problem = self._problem(path)  # another process may have built it meanwhile
                 if problem is None:
                     return Stored(path)
@@ -142,9 +144,12 @@ class EngineStore:
             return _ABSENT
         self._refuse_if_others_can_write()
         try:
-            expected = json.loads(_beside(path, '.json').read_text())['sha256']
+            record = json.loads(_beside(path, '.json').read_text())
+            expected, name = record['sha256'], EngineKey(**record['key']).file_name
         except (OSError, ValueError, KeyError, TypeError):
             return 'without a readable record'
+        if name != path.name:
+            return f'foreign (its record is that of {name})'
         actual = sha256_of(path)
         if actual != expected:
             return f'damaged (sha256 {actual[:12]} instead of {str(expected)[:12]})'
@@ -181,12 +186,14 @@ class EngineStore:
         return f'{path.name} was built in {time.monotonic() - began_s:.1f} s ({finding})'
 
     @contextmanager
-    def _locked(self, path: Path) -> Iterator[None]:
+    def _locked(self, path: Path, report: Report) -> Iterator[None]:
         """Hold the lock of one artefact; the system frees it when its holder dies."""
         self._refuse_if_others_can_write()
         lock = os.open(_beside(path, '.lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _holds(lock):
+                report(f'Waiting for who builds {path.name}', 0.0)
+                time.sleep(ASK_PERIOD_S)
             yield
         finally:
             os.close(lock)
@@ -226,6 +233,15 @@ def sha256_of(*paths: Path) -> str:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _holds(lock: int) -> bool:
+    """Take the lock of an open file, unless another one holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _note_use(path: Path) -> None:

@@ -9,20 +9,25 @@ a test compares every attribute with the bindings' own lists.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videodepth_ros.engines.child import Report
 from videodepth_ros.errors import DeviceError, ModelError
-
-Report = Callable[[str, float], None]
-"""Told the phase of a build, and which fraction of it is done; it may raise to cancel."""
 
 _MODULES = {'tensorrt': 'tensorrt', 'tensorrt_rtx': 'tensorrt-rtx',
             'tensorrt_rtx_bindings': 'tensorrt-rtx'}
 _DTYPES = {'FLOAT': 'float32', 'HALF': 'float16', 'UINT8': 'uint8', 'INT32': 'int32'}
 LEAST_VERSION = (10, 3)
+
+SMALL_MB = 8192
+"""A GPU with so much memory or less shares it, as a Jetson does: a builder that tries kernels with
+all of it gets the whole machine out of memory."""
+
+
+AUX_STREAMS = 0
+"""A step is one line of work, and captures as one."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,12 @@ class BuildOptions:
     workspace_mb: int = 0
     timing_cache: Path | None = None
 
+    @property
+    def flags(self) -> str:
+        """What another plan would come of, in words for the plan's key."""
+        return (f'tf32 {self.tf32}, workspace {self.workspace_mb} MB, {AUX_STREAMS} auxiliary '
+                'streams')
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -103,6 +114,12 @@ def find_tensorrt() -> TensorRt:
                       'GeForce or RTX card')
 
 
+def build_options(precision: str, gpu_memory_mb: int) -> BuildOptions:
+    """Return how a plan of a precision is built for a GPU with so much memory."""
+    return BuildOptions(tf32=precision != 'fp32',
+                        workspace_mb=gpu_memory_mb // 4 if gpu_memory_mb <= SMALL_MB else 0)
+
+
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split('.')[:2])
 
@@ -130,7 +147,7 @@ def build_plan(tensorrt: TensorRt, graph: Path, plan: Path, options: BuildOption
         config.clear_flag(trt.BuilderFlag.TF32)
     if options.workspace_mb:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
-    config.max_aux_streams = 0     # a step is one line of work, and captures as one
+    config.max_aux_streams = AUX_STREAMS
     config.progress_monitor = _monitor(trt, report)
     cache = _timing_cache(tensorrt, config, options.timing_cache)
     serialized = builder.build_serialized_network(network, config)
