@@ -13,6 +13,7 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.errors import BagError, ConfigError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.messages.image import write_depth
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.models.mono import PriorKind
 from videodepth_ros.offline.bag_depth import BagDepth, find_depth_topic, seen_by
@@ -71,8 +72,19 @@ def test_a_frame_without_depth_near_it_is_unknown(tmp_path):
 
 
 def test_no_depth_near_any_frame_is_an_error(tmp_path):
-    with pytest.raises(BagError, match=r'within 50 ms of any of the 2 frames.*one clock'):
+    with pytest.raises(BagError, match=r'none of the 2 frames has depth.*none is near in time'):
         estimated(recorded(tmp_path / 'bag'), [frame(50_000), frame(50_100)])
+
+
+def test_stamps_that_leap_or_fall_back_do_not_hide_the_depth_after_them(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        for k, at_ms in enumerate((1000, 1100, 99_000, 1200, 500, 1200, 1300)):
+            message = new_message('sensor_msgs/msg/Image')
+            write_depth(depth_of(k), message)
+            set_stamp(message.header.stamp, at_ms * MS)
+            writer.write(TOPIC, 0, message, recorded_ns=(2000 + k) * MS)
+    found = estimated(tmp_path / 'bag', [frame(at) for at in (1000, 1100, 1200, 1300)])
+    assert [float(each.values[5, 3]) for each in found] == [1, 2, 4, 7]
 
 
 def test_a_frame_is_asked_for_when_it_is_needed(tmp_path):

@@ -4,13 +4,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from videodepth_ros.bags.stamps import Stamps
 from videodepth_ros.errors import BagError, ConfigError
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.offline.recording import (
-    Chooser,
+    OneCamera,
     Selection,
     bag_key,
+    choose,
     read_recording,
     size_within,
 )
@@ -25,9 +27,14 @@ def frame(number, camera=CAMERA, size=(64, 48), frame_id='camera'):
     return Frame(5 + number * TENTH_NS, frame_id, image, camera)
 
 
-def chosen(selection, frames=None):
-    frames = [frame(n) for n in range(20)] if frames is None else frames
-    return [int(one.image[0, 0, 0]) for one in Chooser(selection).frames(frames)]
+def stamped(*numbers):
+    stamps_ns = np.array([5 + number * TENTH_NS for number in numbers], np.int64)
+    return Stamps(stamps_ns, stamps_ns)
+
+
+def chosen(selection, numbers=range(20)):
+    found = choose(stamped(*numbers), selection).stamps.stamp_ns
+    return [int(ns - 5) // TENTH_NS for ns in found]
 
 
 @pytest.mark.parametrize(('selection', 'expected'), [
@@ -48,12 +55,24 @@ def test_a_selection_that_holds_nothing_is_refused(wrong):
         Selection(**wrong)
 
 
-def test_what_cannot_stand_in_one_trajectory_is_left_out_and_counted():
-    chooser = Chooser(Selection())
+def test_a_stamp_out_of_order_is_left_out_and_said():
+    numbers = [0, 1, 2, 9000, 3, 3, 1, 4, 5]
+    assert chosen(Selection(), numbers) == [0, 1, 2, 3, 4, 5]
+    assert chosen(Selection(end_s=0.4, stride=2), numbers) == [0, 2, 4]
+    found = choose(stamped(*numbers), Selection())
+    assert found.left_out == 3
+    note, = found.notes
+    assert '3 images are left out' in note
+    assert 'image 3 (' in note
+    assert not choose(stamped(0, 1), Selection()).notes
+
+
+def test_what_another_camera_saw_is_left_out_and_counted():
+    camera = OneCamera()
     odd = [frame(0), frame(1, size=(32, 48)), frame(2, frame_id='rear'), frame(3), frame(3),
-           frame(1), frame(4)]
-    assert [f.stamp_ns for f in chooser.frames(odd)] == [5 + n * TENTH_NS for n in (0, 3, 4)]
-    assert chooser.left_out == 4
+           frame(4)]
+    assert [f.stamp_ns for f in camera.frames(odd)] == [5 + n * TENTH_NS for n in (0, 3, 4)]
+    assert camera.left_out == 2
 
 
 @pytest.mark.parametrize(('size', 'pixels', 'expected'), [
@@ -66,13 +85,13 @@ def test_a_size_keeps_its_aspect_and_its_budget(size, pixels, expected):
 
 def read(tmp_path, frames, ticks=None):
     with WorkFolder(tmp_path / 'work') as work:
-        return read_recording(frames, Selection(stride=2), 'bag', 32 * 24, work,
+        return read_recording(frames, 'bag', 32 * 24, work,
                               lambda: ticks.append(1) if ticks is not None else None)
 
 
 def test_a_recording_is_read_once(tmp_path):
     ticks = []
-    first = read(tmp_path, [frame(n) for n in range(5)], ticks)
+    first = read(tmp_path, [frame(n) for n in (0, 2, 4)], ticks)
     assert len(ticks) == len(first) == 3
     again = read(tmp_path, iter(()))
     np.testing.assert_array_equal(again.stamps_ns, [5, 5 + 2 * TENTH_NS, 5 + 4 * TENTH_NS])
@@ -87,8 +106,17 @@ def test_a_camera_that_nobody_calibrated_stays_unknown(tmp_path):
 
 
 def test_a_selection_beyond_the_end_is_an_error(tmp_path):
-    with pytest.raises(BagError, match='no frame of the recording is chosen'):
-        read(tmp_path, [])
+    with pytest.raises(BagError, match=r'its 20 images take 1\.9 s, and none is 3 s or more'):
+        chosen(Selection(start_s=3.0))
+    with pytest.raises(BagError, match='it has no image'):
+        chosen(Selection(), ())
+
+
+def test_what_was_left_out_is_said(tmp_path):
+    read_twice = read(tmp_path, [frame(0), frame(1, size=(32, 48)), frame(2)])
+    assert read_twice.left_out == 1
+    assert '1 images are left out' in read_twice.notes[0]
+    assert '64x48' in read_twice.notes[0]
 
 
 def test_the_key_of_a_bag_follows_its_files(tmp_path):

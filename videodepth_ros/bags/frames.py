@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,25 +14,32 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.messages.frame import frame_from, is_rectified
 from videodepth_ros.messages.transforms import stamp_ns
 
+Wanted = Callable[[int, int], bool]
+"""Tells by time of recording and stamp, in nanoseconds, whether an image is wanted."""
+
 
 def frames(reader: BagReader, image_topic: str | None = None,
-           camera_info_topic: str | None = None) -> Iterator[Frame]:
+           camera_info_topic: str | None = None, wanted: Wanted = lambda *_: True
+           ) -> Iterator[Frame]:
     """Yield the rectified frames of a camera, each with its intrinsics.
 
     A frame has the stamp of its header (the time of recording where that is zero). Its camera_info
     is the one with the same stamp, else the latest, before the first one the first. Images that
     cannot be used are left out and counted in ``reader.lost``.
     image_topic, camera_info_topic  found where they are None: see camera_topics.find_camera
+    wanted  others are not decoded
     raises  ConfigError naming the candidates if a topic is missing or there are several; BagError
             at the end if not one image could be used
     """
-    return _frames(reader, find_camera(reader.topics, image_topic, camera_info_topic))
+    return _frames(reader, find_camera(reader.topics, image_topic, camera_info_topic), wanted)
 
 
-def _frames(reader: BagReader, topics: CameraTopics) -> Iterator[Frame]:
+def _frames(reader: BagReader, topics: CameraTopics, wanted: Wanted) -> Iterator[Frame]:
     name, used, rejected = topics.image.name, 0, 0
     first_error: InputError | None = None
     for recorded_ns, image, info in _with_info(reader, topics):
+        if not wanted(recorded_ns, stamp_ns(image.header.stamp)):
+            continue
         try:
             frame = frame_from(image, info, rectify=not is_rectified(name))
         except InputError as error:

@@ -187,9 +187,6 @@ def _lines(facts: RefineFacts) -> list[str]:
     path = '' if facts.path_length_m is None else f', path {facts.path_length_m:.2f} m'
     lines = [f'{facts.frames} frames in {facts.seconds:.1f} s; {facts.method} with '
              f'{facts.prior}, pairs {facts.pairs}; scale from {facts.scale_source}{path}']
-    if facts.left_out:
-        lines.append(f'{facts.left_out} frames left out: another size or camera, or a stamp that '
-                     'did not grow')
     if facts.lost:
         lines.append(f'lost: {facts.lost}')
     lines += [f'note: {note}' for note in facts.notes]

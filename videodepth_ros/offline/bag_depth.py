@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, IMAGE, Topic, find_topic
 from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.bags.stamps import Stamps, one_course, read_stamps
 from videodepth_ros.errors import BagError, ConfigError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
@@ -24,16 +23,11 @@ from videodepth_ros.messages.frame import is_rectified
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
+from videodepth_ros.offline.depth_match import most_offset_ns, nearest
 
 Array = NDArray[np.float32]
 
 TRANSPORT = '/compressedDepth'
-AHEAD = 8
-"""Messages that are read ahead: their stamps tell the rate of the depth camera."""
-
-LONGEST_OFFSET_NS = 50_000_000
-"""A camera that turns by a radian a second sees something else after more."""
-
 LEAST_MISFIT = 0.01
 """Two cameras whose focal lengths and centres agree within 1 % of the width see the same."""
 
@@ -48,10 +42,12 @@ class BagDepth:
     name = 'bag'
     notice: str | None = None
 
-    def __init__(self, bag: Path, depth_topic: str | None = None) -> None:
+    def __init__(self, bag: Path, depth_topic: str | None = None,
+                 stamps: Stamps | None = None) -> None:
         """Open a recording a second time, for its depth.
 
         depth_topic  found where it is None
+        stamps       of its messages, growing; read where it is None
         raises       BagError if it cannot be read, ConfigError naming the candidates if there is
                      no such topic or more than one
         """
@@ -61,6 +57,8 @@ class BagDepth:
             topics = self._reader.topics
             self._topic = choose_depth_topic(topics, depth_topic).name
             self._info = self._camera_info(topics)
+            self._stamps = stamps if stamps is not None else one_course(
+                read_stamps(self._reader, self._topic))
         except BaseException:
             self._reader.close()
             raise
@@ -70,12 +68,12 @@ class BagDepth:
 
         frames  of one camera, in the order of their stamps
         raises  ConfigError where the two cameras differ and nothing tells how; BagError at the
-                end where no frame had depth
+                end where no frame had depth that can be used
         """
-        nearest, count, found, last = _Nearest(self._messages()), 0, 0, (1, 1)
+        messages, count, found, last = _Messages(self._messages(), self._stamps), 0, 0, (1, 1)
         for frame in frames:
             count += 1
-            message = nearest.at(frame.stamp_ns)
+            message = messages.near(frame.stamp_ns)
             depth_m = None if message is None else self._decoded(message, frame)
             if depth_m is None:
                 depth_m = np.full(last, np.nan, np.float32)
@@ -83,9 +81,8 @@ class BagDepth:
                 found, last = found + 1, (depth_m.shape[0], depth_m.shape[1])
             yield MonoEstimate(depth_m, PriorKind.METRIC, scale_source=ScaleSource.SENSOR)
         if count and not found:
-            raise BagError(f'no depth of {self._topic} is within '
-                           f'{nearest.most_offset_ns * 1e-6:.0f} ms of any of the {count} frames: '
-                           'are the stamps of both cameras of one clock?')
+            raise BagError(f'none of the {count} frames has depth of {self._topic} that can be '
+                           f'used: {self._reader.lost or "none is near in time"}')
 
     def close(self) -> None:
         """Close the recording."""
@@ -100,8 +97,11 @@ class BagDepth:
         return first[2] if first else None
 
     def _messages(self) -> Iterator[tuple[int, Any]]:
+        """Yield stamps and messages, those that are in one course of time."""
         for _, recorded_ns, message in self._reader.messages([self._topic]):
-            yield stamp_ns(message.header.stamp) or recorded_ns, message
+            stamp = stamp_ns(message.header.stamp)
+            if self._stamps.hold(recorded_ns, stamp):
+                yield stamp or recorded_ns, message
 
     def _decoded(self, message: Any, frame: Frame) -> Array | None:
         """Return depth (h, w) float32 in the view of a frame; None where it is damaged."""
@@ -127,7 +127,6 @@ class BagDepth:
                 'choose a depth topic that is registered to it, or make one with '
                 'depth_image_proc/register')
         return seen_by(depth_m, camera, frame.camera)
-
 
     def _refuse_another_camera(self, message: Any, frame: Frame) -> None:
         """Refuse depth that was found, not named, and is of another frame.
@@ -197,24 +196,21 @@ def seen_by(depth_m: Array, camera: Intrinsics, other: Intrinsics) -> Array:
     return seen
 
 
-class _Nearest:
-    """Finds, for stamps that only grow, the message nearest in time.
+class _Messages:
+    """Finds, for stamps that only grow, the message nearest in time."""
 
-    most_offset_ns  half the time between two messages; farther ones are not found
-    """
+    def __init__(self, stamped: Iterator[tuple[int, Any]], stamps: Stamps) -> None:
+        self._stamped, self._stamps_ns = stamped, stamps.stamp_ns
+        self._within_ns = most_offset_ns(stamps.stamp_ns)
+        self._now: tuple[int, Any] = -1, None
 
-    def __init__(self, stamped: Iterator[tuple[int, Any]]) -> None:
-        self._ahead, self._rest = deque(islice(stamped, AHEAD)), stamped
-        gaps_ns = np.diff([stamp for stamp, _ in self._ahead])
-        half_ns = int(np.median(gaps_ns[gaps_ns > 0]) / 2) if (gaps_ns > 0).any() else 10**18
-        self.most_offset_ns = min(half_ns, LONGEST_OFFSET_NS)
-
-    def at(self, now_ns: int) -> Any | None:
-        """Return the nearest message; None where it is too far away."""
-        while len(self._ahead) > 1 and (
-                abs(self._ahead[1][0] - now_ns) <= abs(self._ahead[0][0] - now_ns)):
-            self._ahead.popleft()
-            self._ahead.extend(islice(self._rest, 1))
-        if not self._ahead or abs(self._ahead[0][0] - now_ns) > self.most_offset_ns:
+    def near(self, frame_ns: int) -> Any | None:
+        """Return the message nearest to a frame; None where it is too far away, or damaged."""
+        if not len(self._stamps_ns):
             return None
-        return self._ahead[0][1]
+        wanted_ns = int(self._stamps_ns[nearest(self._stamps_ns, np.array([frame_ns]))[0]])
+        if abs(wanted_ns - frame_ns) > self._within_ns:
+            return None
+        while self._now[0] < wanted_ns and (following := next(self._stamped, None)):
+            self._now = following
+        return self._now[1] if self._now[0] == wanted_ns else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from videodepth_ros.bags.stamps import Stamps
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.errors import ConfigError
@@ -27,10 +28,12 @@ PRIORS = (*STREAMING, 'bag', *NETWORKS)
 
 
 def open_prior(name: str, *, bag: Path | None = None, depth_topic: str | None = None,
-               engine: str = 'auto', device: str = 'auto', batch: int = 0) -> MonoPrior:
+               depth_stamps: Stamps | None = None, engine: str = 'auto', device: str = 'auto',
+               batch: int = 0) -> MonoPrior:
     """Open a prior by its name, one of ``PRIORS``; nothing is downloaded.
 
     bag, depth_topic  for the prior ``bag``: the recording, and its topic where it has several
+    depth_stamps      of that topic, growing; read where it is None
     engine            what runs a streaming model, see ``engines.open.open_engine``
     device, batch     where and how the networks run, see ``models.mono.open_mono``
     raises            ConfigError for a name or topic that is not there, ModelError where weights
@@ -45,7 +48,7 @@ def open_prior(name: str, *, bag: Path | None = None, depth_topic: str | None = 
         raise ConfigError(f'there is no prior {name!r}: choose one of {", ".join(PRIORS)}')
     if bag is None:
         raise ConfigError('the prior bag is the depth of a recording: name the recording')
-    return BagDepth(bag, depth_topic)
+    return BagDepth(bag, depth_topic, depth_stamps)
 
 
 class StreamPrior:

@@ -22,13 +22,16 @@ import numpy as np
 from videodepth_ros.bags.camera_topics import find_camera
 from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import BagReader, open_bag
+from videodepth_ros.bags.stamps import Stamps, one_course
 from videodepth_ros.engines.store import cache_folder
 from videodepth_ros.errors import BagError
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.offline import outline as stages
 from videodepth_ros.offline.alignment import AS_PUBLISHED
+from videodepth_ros.offline.bag_depth import choose_depth_topic
 from videodepth_ros.offline.clips import ClipFiles, align_all, load_clip
+from videodepth_ros.offline.depth_match import match_depth
 from videodepth_ros.offline.depth_priors import NETWORKS, open_prior
 from videodepth_ros.offline.depth_stage import Estimates, estimate, make_room
 from videodepth_ros.offline.hierarchy import CALMER, HierarchySettings
@@ -40,11 +43,13 @@ from videodepth_ros.offline.plan import Plan
 from videodepth_ros.offline.progress import Meter, Progress, Stage
 from videodepth_ros.offline.recording import (
     NS,
-    Chooser,
+    OneCamera,
     Recording,
     Size,
     bag_key,
+    choose,
     read_recording,
+    read_stamps_once,
     size_within,
 )
 from videodepth_ros.offline.refined import (
@@ -154,12 +159,15 @@ class _Job:
         self._bag, self._output, self._settings = bag, output, settings
         self._work, self._meter, self._announce = work, meter, announce
         self._topics = find_camera(bag.topics, settings.image_topic, settings.camera_info_topic)
+        self._key = bag_key(bag.path)
+        self._depth_stamps: Stamps | None = None   # for the prior that is in the recording
         self._processes = settings.processes or os.cpu_count() or 1
 
     def run(self) -> RefineFacts:
         """Go through all stages."""
         began_s = time.monotonic()
         recording = self._read()
+        self._notes = self._amiss(recording)
         poses = self._settings.chosen_pairs is not Pairs.NONE
         layout = lay_out(recording.images, self._settings.clip) if poses else None
         self._tell(recording, layout)
@@ -174,19 +182,33 @@ class _Job:
 
     def _read(self) -> Recording:
         """Read and reduce the chosen frames."""
-        topics = self._topics
-        reading = Stage(stages.READ, topics.image.count, stages.READ_S)
+        topics, tick = self._topics, self._ticks(stages.READ)
+        reading = Stage(stages.READ, 2 * topics.image.count, stages.READ_S / 2)
         self._meter.expect([reading, Stage('rest', 1, REST * reading.seconds)])
-        return read_recording(self._every_frame(), self._settings.selection,
-                              digest(bag_key(self._bag.path), topics), TRACKING_PIXELS, self._work,
-                              self._ticks(stages.READ))
+        self._images = read_stamps_once(self._bag, topics.image.name, self._key, self._work, tick)
+        self._choice = choose(self._images, self._settings.selection)
+        return read_recording(self._chosen(), digest(self._key, topics, self._settings.selection),
+                              TRACKING_PIXELS, self._work, tick)
 
-    def _every_frame(self) -> Iterator[Frame]:
-        return frames(self._bag, self._topics.image.name, self._settings.camera_info_topic)
+    def _chosen(self) -> Iterator[Frame]:
+        return frames(self._bag, self._topics.image.name, self._settings.camera_info_topic,
+                      self._choice.stamps.hold)
 
     def _frames(self) -> Iterator[Frame]:
-        """Yield the chosen frames, in full size."""
-        return Chooser(self._settings.selection).frames(self._every_frame())
+        """Yield the frames of the job, in full size."""
+        return OneCamera().frames(self._chosen())
+
+    def _amiss(self, recording: Recording) -> tuple[str, ...]:
+        """Return what is amiss with the stamps; raises BagError where depth does not fit them."""
+        depth_notes: tuple[str, ...] = ()
+        if self._settings.prior == 'bag':
+            topic = choose_depth_topic(self._bag.topics, self._settings.depth_topic).name
+            self._depth_stamps = one_course(read_stamps_once(
+                self._bag, topic, self._key, self._work, self._ticks(stages.READ)))
+            match = match_depth(recording.stamps_ns, self._images, self._depth_stamps, topic)
+            match.check()
+            depth_notes = match.notes
+        return (*self._choice.notes, *recording.notes, *depth_notes)
 
     def _ticks(self, stage: str) -> Callable[[], None]:
         return partial(self._meter.tick, stage)
@@ -202,7 +224,8 @@ class _Job:
                           self._processes)
         self._meter.expect(outline.stages())
         self._meter.finish(stages.READ)
-        self._announce(str(outline))
+        for line in (str(outline), *(f'note: {note}' for note in self._notes)):
+            self._announce(line)
 
     def _estimate(self, recording: Recording) -> Estimates:
         """Ask the prior for the depth of every frame; kept in the user's cache if it is slow."""
@@ -215,7 +238,8 @@ class _Job:
         if not estimates.exist():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(open_prior(settings.prior, bag=self._bag.path, engine=settings.engine,
-                                    depth_topic=settings.depth_topic)) as prior:
+                                    depth_topic=settings.depth_topic,
+                                    depth_stamps=self._depth_stamps)) as prior:
                 if prior.notice:
                     self._announce(prior.notice)
                 estimate(self._frames(), prior, estimates, self._ticks(stages.DEPTH), go_on=slow)
@@ -308,12 +332,12 @@ class _Job:
             depth=settings.depth_encoding, copied=('*',) if settings.copy_topics else (),
             cloud=CloudSettings(voxel_m=settings.voxel_m),
             is_metric=unit.source not in (UnitFrom.NONE, UnitFrom.MODEL),
-            scale_source=unit.source.value, notes=notes)
+            scale_source=unit.source.value, notes=(*self._notes, *notes))
 
     def _facts(self, recording: Recording, unit: Unit, notes: tuple[str, ...],
                outputs: tuple[str, ...]) -> RefineFacts:
         settings = self._settings
         return RefineFacts(
-            len(recording), recording.left_out, 0.0, settings.method.value, settings.prior,
-            settings.chosen_pairs.value, unit.source.value, None, None, self._bag.lost, notes,
-            outputs)
+            len(recording), recording.left_out + self._choice.left_out, 0.0,
+            settings.method.value, settings.prior, settings.chosen_pairs.value,
+            unit.source.value, None, None, self._bag.lost, notes, outputs)

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.bags.stamps import Stamps, in_one_course, read_stamps
 from videodepth_ros.errors import BagError, ConfigError
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
@@ -40,45 +42,67 @@ class Selection:
                               'more, the end is after the start or 0, the stride 1 or more')
 
 
-class Chooser:
-    """Picks frames one by one, in the order of the recording.
+@dataclass(frozen=True)
+class Choice:
+    """Which images of a camera are the frames of a job.
 
-    What cannot stand in one trajectory is left out and counted in ``left_out``: images of another
-    size or camera than the first one, and stamps that do not grow.
+    stamps     theirs, growing
+    left_out   images whose stamps are in no order with the others'; first_out: the first of them
     """
 
-    def __init__(self, selection: Selection) -> None:
+    stamps: Stamps
+    left_out: int
+    first_out: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the operator should know."""
+        return (f'{self.left_out} images are left out, for their stamps are not in one order with '
+                f'those of the others: they repeat, fall back or leap; the first is image '
+                f'{self.first_out} (from 0)',) if self.left_out else ()
+
+
+def choose(stamps: Stamps, selection: Selection) -> Choice:
+    """Choose among the images of a camera, in the order of their recording.
+
+    raises  BagError where none is chosen
+    """
+    course = in_one_course(stamps.stamp_ns)
+    out = np.setdiff1d(np.arange(len(stamps)), course)
+    growing = stamps.at(course)
+    elapsed_s = (growing.stamp_ns - growing.stamp_ns[:1]) / NS
+    wanted = np.flatnonzero((elapsed_s >= selection.start_s)
+                            & (elapsed_s <= (selection.end_s or np.inf)))[::selection.stride]
+    wanted = wanted[:selection.frames or None]
+    if not len(stamps):
+        raise BagError('no frame of the recording is chosen: it has no image')
+    if not len(wanted):
+        raise BagError(f'no frame of the recording is chosen: its {len(stamps)} images take '
+                       f'{elapsed_s[-1]:g} s, and none is {selection.start_s:g} s or more after '
+                       'the first one')
+    return Choice(growing.at(wanted), len(out), int(out[0]) if len(out) else -1)
+
+
+class OneCamera:
+    """Passes on the frames that can stand in one trajectory.
+
+    Others have another size or camera than the first one; ``left_out`` counts them.
+    """
+
+    def __init__(self) -> None:
         self.left_out = 0
-        self._selection = selection
-        self._first: Frame | None = None
-        self._last_ns = -1
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Yield the frames that are chosen."""
-        wanted, seen, chosen = self._selection, 0, 0
+        """Yield the frames that fit to the first one."""
+        first: Frame | None = None
+        last_ns = -1
         for frame in frames:
-            if not self._fits(frame):
+            first = first or frame
+            if (frame.size, frame.frame_id) != (first.size, first.frame_id):
                 self.left_out += 1
-                continue
-            assert self._first is not None
-            elapsed_s = (frame.stamp_ns - self._first.stamp_ns) / NS
-            if elapsed_s < wanted.start_s:
-                continue
-            if (wanted.end_s and elapsed_s > wanted.end_s) or (
-                    wanted.frames and chosen == wanted.frames):
-                return
-            if seen % wanted.stride == 0:
-                chosen += 1
+            elif frame.stamp_ns > last_ns:   # else it was recorded twice
+                last_ns = frame.stamp_ns
                 yield frame
-            seen += 1
-
-    def _fits(self, frame: Frame) -> bool:
-        first = self._first = self._first or frame
-        fits = (frame.size == first.size and frame.frame_id == first.frame_id
-                and frame.stamp_ns > self._last_ns)
-        if fits:
-            self._last_ns = frame.stamp_ns
-        return fits
 
 
 @dataclass(frozen=True)
@@ -89,7 +113,7 @@ class Recording:
     size       width and height of the camera's images
     camera     intrinsics at that size; None where the recording has none
     images     (N, h, w, 3) uint8 RGB, reduced
-    left_out   frames that could not stand in one trajectory
+    left_out   images of another size or frame than the first one
     key        digest of all that this was made from
     """
 
@@ -103,6 +127,13 @@ class Recording:
 
     def __len__(self) -> int:
         return len(self.stamps_ns)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the operator should know."""
+        return (f'{self.left_out} images are left out, for they are not of '
+                f'{self.size[0]}x{self.size[1]} and {self.frame_id!r} as the first one is',
+                ) if self.left_out else ()
 
     def camera_at(self, width: int, height: int) -> Intrinsics | None:
         """Return the intrinsics of the images resized to that size; None where not known."""
@@ -128,19 +159,34 @@ def bag_key(path: Path) -> str:
     return digest(path.name, *facts)
 
 
-def read_recording(frames: Iterable[Frame], selection: Selection, key: str, max_pixels: int,
-                   work: WorkFolder, tick: Callable[[], None]) -> Recording:
+def read_stamps_once(bag: BagReader, topic: str, key: str, work: WorkFolder,
+                     tick: Callable[[], None]) -> Stamps:
+    """Read the stamps of a topic once, and keep them in the work folder.
+
+    key   of the recording
+    tick  called after each message
+    """
+    path = work.path('stamps', digest(key, topic)).with_suffix('.npz')
+    if not path.exists():
+        stamps = read_stamps(bag, topic, tick)
+        save_arrays(path, stamp_ns=stamps.stamp_ns, recorded_ns=stamps.recorded_ns)
+    with np.load(path) as stored:
+        return Stamps(stored['stamp_ns'], stored['recorded_ns'])
+
+
+def read_recording(frames: Iterable[Frame], key: str, max_pixels: int, work: WorkFolder,
+                   tick: Callable[[], None]) -> Recording:
     """Read the chosen frames once and keep them, reduced, in the work folder.
 
-    frames   of the recording, in its order; not read where the work folder has the result
+    frames   chosen, in their order; not read where the work folder has the result
     key      of the recording and of what chose its images
     tick     called after each frame
-    raises   BagError where no frame is chosen
+    raises   BagError where there is no frame
     """
-    key = digest('recording', key, selection, max_pixels)
+    key = digest('recording', key, max_pixels)
     index = work.path('recording', key).with_suffix('.npz')
     if not index.exists():
-        _read(frames, selection, max_pixels, work.path('images', key), index, tick)
+        _read(frames, max_pixels, work.path('images', key), index, tick)
     with np.load(index) as stored:
         size = (int(stored['size'][0]), int(stored['size'][1]))
         known = stored['camera'].tolist()
@@ -152,28 +198,26 @@ def read_recording(frames: Iterable[Frame], selection: Selection, key: str, max_
             int(stored['left_out']), key)
 
 
-def _read(frames: Iterable[Frame], selection: Selection, max_pixels: int, images: Path,
-          index: Path, tick: Callable[[], None]) -> None:
-    chooser = Chooser(selection)
-    chosen = chooser.frames(frames)
-    first = next(chosen, None)
+def _read(frames: Iterable[Frame], max_pixels: int, images: Path, index: Path,
+          tick: Callable[[], None]) -> None:
+    camera = OneCamera()
+    fitting = camera.frames(frames)
+    first = next(fitting, None)
     if first is None:
-        raise BagError('no frame of the recording is chosen: none is '
-                       f'{selection.start_s:g} s or more after its first one')
+        raise BagError('no frame of the recording can be read; choose others')
     width, height = size_within(first.size, max_pixels)
     stamps = [first.stamp_ns]
     with SpilledArray(images, (height, width, 3), 'uint8').growing() as growth:
         growth.append(reduced(first.image, width, height))
         tick()
-        for frame in chosen:
+        for frame in fitting:
             growth.append(reduced(frame.image, width, height))
             stamps.append(frame.stamp_ns)
             tick()
-    camera = first.camera
-    known = (camera.fx, camera.fy, camera.cx, camera.cy) if camera else ()
+    known = astuple(first.camera)[2:] if first.camera else ()   # focal lengths and centre
     save_arrays(index, stamps_ns=np.array(stamps, np.int64), frame_id=np.array(first.frame_id),
                 size=np.array(first.size), camera=np.array(known, np.float64),
-                left_out=np.array(chooser.left_out))
+                left_out=np.array(camera.left_out))
 
 
 def reduced(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
