@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from videodepth.msg import Status
 
 from videodepth_ros.errors import DeviceError, ModelError
+from videodepth_ros.stream.mailbox import Counts
 
 PATIENCE_S = 60.0
 """With processes, on a busy machine; none of them needs it."""
@@ -177,17 +178,20 @@ NODE = """
 import sys, time
 sys.path[:0] = [{test!r}, {nodes!r}]
 from rig import InstantNode
+from videodepth_ros.errors import InputError, ModelError
 from videodepth_ros.nodes.live_node import run
+def hold(node):
+    {opening}
 def make_node():
     node = InstantNode()
-    node.hold = lambda: time.sleep({hold_s})
+    node.hold = lambda: hold(node)
     return node
 sys.exit(run(make_node, sys.argv))
 """
 
 
-def start_process(root, *arguments: str, hold_s: float = 0) -> subprocess.Popen[str]:
-    code = NODE.format(test=str(root / 'test'), nodes=str(root / 'test/nodes'), hold_s=hold_s)
+def start_process(root, *arguments: str, opening: str = 'pass') -> subprocess.Popen[str]:
+    code = NODE.format(test=str(root / 'test'), nodes=str(root / 'test/nodes'), opening=opening)
     return subprocess.Popen([sys.executable, '-c', code, '--ros-args', *arguments], text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=root)
 
@@ -227,7 +231,7 @@ def test_a_wrong_parameter_ends_the_process_with_its_name(root, setting, says):
 
 def test_a_signal_ends_the_process_while_an_engine_is_being_opened(make_rig, root):
     rig = make_rig()
-    process = start_process(root, hold_s=10 * PATIENCE_S)
+    process = start_process(root, opening='time.sleep(600)')
     infos = rig.camera('camera_info', CameraInfo)
     statuses = rig.consume('/videodepth/status', Status)
     try:
@@ -244,9 +248,9 @@ def test_a_signal_ends_the_process_while_an_engine_is_being_opened(make_rig, roo
     assert 'Traceback' not in output
 
 
-def test_to_build_only_ends_the_process_once_the_engine_is_there(make_rig, root):
-    rig = make_rig()
-    process = start_process(root, '-p', 'build_only:=true')
+def run_build_only(rig, root, opening: str = 'pass') -> tuple[int, str]:
+    """Return the exit code and the output of a node that only builds."""
+    process = start_process(root, '-p', 'build_only:=true', opening=opening)
     infos = rig.camera('camera_info', CameraInfo)
     try:
         while process.poll() is None:
@@ -255,6 +259,76 @@ def test_to_build_only_ends_the_process_once_the_engine_is_there(make_rig, root)
         output, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
-    assert process.returncode == 0, output
+    assert 'Traceback' not in output
+    return process.returncode, output
+
+
+def test_to_build_only_ends_the_process_once_the_engine_is_there(make_rig, root):
+    code, output = run_build_only(make_rig(), root)
+    assert code == 0, output
     assert 'build_only is true' in output
+
+
+@pytest.mark.parametrize('error', ['ModelError', 'InputError'])
+def test_to_build_only_fails_when_there_is_nothing_to_build(make_rig, root, error):
+    """No other image is waited for, for none would make a difference."""
+    code, output = run_build_only(make_rig(), root, f'raise {error}("too small: take a larger")')
+    assert code == 1, output
+    assert 'too small: take a larger' in output
+
+
+def test_to_build_only_and_not_to_begin_is_a_failure(root):
+    process = start_process(root, '-p', 'build_only:=true', '-p', 'scale.prior:=depth-pro')
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1, output
+    assert 'depth-pro' in output
+
+
+def building(rig) -> None:
+    """Stand in for a builder that tells its progress and never ends."""
+    while True:
+        rig.node.note_build('Building Engine', 0.42)
+        time.sleep(0.01)
+
+
+def test_a_build_is_seen_in_diagnostics_and_ends_with_cleanup(make_rig):
+    rig = make_rig(status_period_s=0.05)
+    rig.node.hold = lambda: building(rig)
+    reports = rig.consume('/diagnostics', DiagnosticArray)
+    rig.start()
+    images = rig.camera()
+    rig.consume('depth/image', Image)
+    rig.until(images.get_subscription_count)
+    images.publish(image_message(0))
+    rig.until(lambda: reports and 'Building Engine, 42%' in reports[-1].status[0].message)
+    assert reports[-1].status[0].message == 'opening: Building Engine, 42%'
+    counts = rig.stream.mailbox
+    assert rig.node.trigger_deactivate().name == 'SUCCESS'
+    assert rig.node.trigger_cleanup().name == 'SUCCESS'
+    assert not depth_threads()
+    assert counts.counts == Counts(received=1, displaced=1)
+    rig.node.hold = lambda: None      # and the node works as before
+    rig.start()
+    rig.until(images.get_subscription_count)
+    rig.send(images)
+
+
+def test_ctrl_c_cancels_a_build(make_rig, root):
+    rig = make_rig()
+    process = start_process(root, '-p', 'build_only:=true', opening=(
+        'while True: node.note_build("Building Engine", 0.1); time.sleep(0.01)'))
+    infos = rig.camera('camera_info', CameraInfo)
+    statuses = rig.consume('/videodepth/status', Status)
+    try:
+        rig.until(infos.get_subscription_count, timeout_s=PATIENCE_S)
+        while not (statuses and statuses[-1].state == 'opening'):
+            assert process.poll() is None
+            infos.publish(info_message())
+            rig.executor.spin_once(timeout_sec=0.05)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    assert process.returncode == 1, output      # for nothing was built
+    assert 'Building Engine, 10%' in output
     assert 'Traceback' not in output

@@ -126,15 +126,22 @@ def resident_memory_mb() -> float:
         return float('nan')
 
 
-def diagnostic(name: str, status: Status, warnings: list[str]) -> DiagnosticStatus:
-    """Tell a status to people; ``warnings`` are what is wrong but does not stop the stream."""
-    level, message = DiagnosticStatus.OK, status.state
+def diagnostic(name: str, status: Status, warnings: list[str], opening: str
+               ) -> DiagnosticStatus:
+    """Tell a status to people.
+
+    warnings  what is wrong but does not stop the stream
+    opening   how far the opening or building of an engine is; empty where there is none
+    """
+    level = DiagnosticStatus.OK
+    message = f'{status.state}: {opening}' if opening else status.state
     if warnings:
         level, message = DiagnosticStatus.WARN, '; '.join(warnings)
     if status.state == Status.FAILED:
         level, message = DiagnosticStatus.ERROR, status.last_error
     values = [KeyValue(key=field, value=_shown(getattr(status, field)))
               for field in status.get_fields_and_field_types() if field != 'header']
+    values.append(KeyValue(key='opening', value=opening))
     return DiagnosticStatus(name=name, level=level, message=message, values=values,
                             hardware_id=f'{status.model} on {status.device}'.strip())
 

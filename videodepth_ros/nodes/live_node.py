@@ -72,6 +72,7 @@ class LiveNode(LifecycleNode):
         self._wanted = False            # whether somebody would use a depth
         self._wanted_since_s = 0.0
         self._refusal = ''              # why the last configure failed
+        self.built: bool | None = None  # whether what build_only asks for is there; None: not yet
         self._watchman = Watchman(self.get_logger())
         for declaration in DECLARATIONS:
             self.declare_parameter(declaration.name, declaration.default,
@@ -101,7 +102,16 @@ class LiveNode(LifecycleNode):
     def open_engine(self, width: int, height: int) -> Engine:
         """Open the engine that the parameters name, for a network input of that size."""
         wanted = self.parameters
-        return open_engine(wanted.model, wanted.engine, width, height, threads=wanted.threads)
+        return open_engine(wanted.model, wanted.engine, width, height, threads=wanted.threads,
+                           report=self.note_build)
+
+    def note_build(self, phase: str, fraction: float) -> None:
+        """Be told by the worker's thread how far the building of an engine is.
+
+        raises  Cancelled if the engine is not wanted any more
+        """
+        if self._worker is not None:
+            self._worker.note_build(phase, fraction)
 
     def open_prior(self) -> MonoPrior | None:
         """Open what the parameters name as the prior that tells metres; None if they name none.
@@ -122,8 +132,9 @@ class LiveNode(LifecycleNode):
         except VideoDepthError as error:
             self._refusal = str(error)
             self.get_logger().error(self._refusal)
+            self.built = False
             return Result.FAILURE
-        self._refusal = ''
+        self._refusal, self.built = '', None
         for notice in filter(None, (model.notice, prior and prior.notice)):
             self.get_logger().warning(notice)
         self._anchor = MetricAnchor(prior) if prior else None
@@ -158,9 +169,9 @@ class LiveNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> Result:
-        """Free the engine; fails while one is being built, which cannot be interrupted."""
+        """Cancel a build and free the engine; fails while one is loaded, which nothing stops."""
         if not self.close():
-            self.get_logger().error('the engine is still being opened; clean up when it is done')
+            self.get_logger().error('the engine is still being loaded; clean up when it is done')
             return Result.FAILURE
         return Result.SUCCESS
 
@@ -174,7 +185,7 @@ class LiveNode(LifecycleNode):
         return Result.SUCCESS if self.close() else Result.FAILURE
 
     def close(self) -> bool:
-        """Stop the stream and free the engine; False if the engine is still being opened."""
+        """Stop the stream and free the engine; False if the engine is still being loaded."""
         self._stop_listening()
         if self._worker is None:
             return True
@@ -255,7 +266,12 @@ class LiveNode(LifecycleNode):
             self.get_logger().error(f'deactivated: {stream.record.last_error}')
             self.trigger_deactivate()   # the operator mends it and activates again
             self._report()
+            self.built = False
             return
+        if self._worker.has_built and not self.built:
+            self.built = True
+            if self.parameters.build_only:
+                self.get_logger().info('the engine is there; build_only is true')
         wanted = self.parameters.keep_state_warm or bool(stream.outputs.demand)
         if wanted and not self._wanted:
             self._wanted_since_s = time.monotonic()
@@ -295,8 +311,9 @@ class LiveNode(LifecycleNode):
         stream = self._worker.stream if self._worker is not None else None
         warnings = self._watchman.look(status, stream, self._is_silent())
         self._status_publisher.publish(status)
+        opening = self._worker.opening if self._worker is not None else ''
         report = DiagnosticArray(status=[diagnostic(self.get_fully_qualified_name(), status,
-                                                    warnings)])
+                                                    warnings, opening)])
         report.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(report)
 

@@ -23,6 +23,8 @@ class StreamNode(Protocol):
     """What the process asks of a live node."""
 
     parameters: LiveParameters
+    built: bool | None
+    """Whether the engine that ``build_only`` asks for is there; None while that is open."""
 
     def trigger_configure(self) -> Any:
         """Go from unconfigured to inactive."""
@@ -31,7 +33,7 @@ class StreamNode(Protocol):
         """Go from inactive to active."""
 
     def close(self) -> bool:
-        """Free what the node holds; False if an engine is still being opened."""
+        """Free what the node holds; False if an engine is still being loaded."""
 
     def destroy_node(self) -> None:
         """Leave the graph."""
@@ -40,6 +42,7 @@ class StreamNode(Protocol):
 def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | None) -> int:
     """Run nodes in one process until SIGINT or SIGTERM; return the exit code.
 
+    With ``build_only`` it is until each engine is built or has failed, and 0 if all are there.
     One executor serves them all, for its callbacks only receive and tell; each computes in a
     thread of its own.
     """
@@ -57,7 +60,8 @@ def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | N
             node.trigger_activate()
         executor.add_node(node)   # type: ignore[arg-type,unused-ignore]
     try:
-        executor.spin()
+        while rclpy.utilities.ok() and not _are_done(nodes):
+            executor.spin_once()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
@@ -66,6 +70,12 @@ def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | N
         for node in nodes:
             node.destroy_node()
         rclpy.utilities.try_shutdown()
-    if not all(have_ended):   # an engine is being built, which only the end of the process stops
-        os._exit(0)
-    return 0
+    code = 0 if all(node.built or not node.parameters.build_only for node in nodes) else 1
+    if not all(have_ended):   # an engine is being loaded, and only the end of the process stops it
+        os._exit(code)
+    return code
+
+
+def _are_done(nodes: Sequence[StreamNode]) -> bool:
+    """Tell whether building was all that was asked for, and there is nothing left to build."""
+    return all(node.parameters.build_only and node.built is not None for node in nodes)

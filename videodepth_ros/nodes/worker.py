@@ -7,11 +7,10 @@ import threading
 import time
 from dataclasses import dataclass
 
-import rclpy.utilities
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from videodepth_ros.errors import InputError, VideoDepthError
+from videodepth_ros.errors import Cancelled, ConfigError, InputError, VideoDepthError
 from videodepth_ros.frames import Frame
 from videodepth_ros.nodes.inputs import Arrival, CameraInput
 from videodepth_ros.nodes.parameters import LiveParameters
@@ -22,6 +21,10 @@ from videodepth_ros.stream.session import DepthSession, StepResult
 
 LOOK_UP_S = 0.1
 """How often an idle worker looks whether it should end or open an engine ahead of time."""
+
+
+BUILD_LOG_PERIOD_S = 15.0
+"""The log tells so often how far a build is; /diagnostics tells it with every status."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,19 @@ class Worker:
     """Takes images from the mailbox, computes and publishes; lives from configure to cleanup.
 
     ``failure`` is what stopped it: the node deactivates then, and ``resume`` lets it try again.
+    ``opening`` says how far the opening of an engine is; empty while none is being opened.
+    ``has_built`` is whether an engine was opened, for those who want nothing else.
     """
 
     def __init__(self, stream: Stream, parameters: LiveParameters) -> None:
         self.parameters = parameters
         self.failure: Exception | None = None
-        self.opening = False
+        self.opening = ''
+        self.has_built = False
         self.stream = stream
         self._unfit: tuple[int, int] | None = None
         self._stopping = threading.Event()
-        # A daemon, for nothing can interrupt the building of an engine when the process ends.
+        # A daemon, for nothing can interrupt the loading of an engine when the process ends.
         self._thread = threading.Thread(target=self._run, name='depth', daemon=True)
         self._thread.start()
 
@@ -75,6 +81,16 @@ class Worker:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def note_build(self, phase: str, fraction: float) -> None:
+        """Be told how far the building of an engine is.
+
+        raises  Cancelled to end the building when the thread should end
+        """
+        if self._stopping.is_set():
+            raise Cancelled('the node is being cleaned up')
+        self.opening = f'{phase}, {fraction:.0%}' if fraction else phase
+        self.stream.logger.info(self.opening, throttle_duration_sec=BUILD_LOG_PERIOD_S)
+
     def _run(self) -> None:
         mailbox = self.stream.mailbox
         while not self._stopping.is_set():
@@ -86,6 +102,8 @@ class Worker:
                     self._stopping.wait(LOOK_UP_S)   # a closed mailbox answers at once
                 else:
                     self._open_ahead()
+            except Cancelled:
+                break
             except Exception as error:  # the border of the thread: whatever it is, the node tells
                 self._fail(error)
         self.stream.session.close()
@@ -112,6 +130,9 @@ class Worker:
             self.stream.record.last_error = str(error)
             self.stream.logger.warning(f'image rejected: {error}', throttle_duration_sec=5.0)
             return
+        except Cancelled:
+            mailbox.displace()
+            raise
         except Exception:
             mailbox.reject()
             raise
@@ -139,18 +160,20 @@ class Worker:
     def _open(self, width: int, height: int) -> None:
         logger, begin_s = self.stream.logger, time.monotonic()
         logger.info(f'opening {self.parameters.model} for images of {width}x{height}')
-        self.opening = True
+        self.opening = f'{self.parameters.model} at {width}x{height}'
         try:
             spec = self.stream.session.open(width, height).spec
+        except InputError as error:
+            if self.parameters.build_only:   # no image of another size is waited for
+                raise ConfigError(str(error)) from error
+            raise
         finally:
-            self.opening = False
+            self.opening = ''
         logger.info(f'{spec.model} runs as {spec.engine} {spec.precision} on {spec.device} at '
                     f'{spec.width}x{spec.height}, opened in {time.monotonic() - begin_s:.1f} s')
         for note in spec.notes:
             logger.info(note)
-        if self.parameters.build_only:
-            logger.info('nothing else was asked for: build_only is true')
-            rclpy.utilities.try_shutdown()   # the process ends as after a signal
+        self.has_built = True
 
     def _publish(self, arrival: Arrival, frame: Frame, result: StepResult) -> None:
         stream = self.stream
