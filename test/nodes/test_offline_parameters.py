@@ -31,6 +31,20 @@ def test_the_defaults_are_those_of_the_job(tmp_path):
     assert request.settings == RefineSettings()
 
 
+def test_what_a_goal_says_is_what_the_job_is_told(tmp_path):
+    said = {'preset': 'full', 'engine': 'torch', 'depth_topic': '/depth', 'clip': 7,
+            'max_pixels': 50_000, 'processes': 2, 'odometry': False, 'max_range_m': 20.0,
+            'voxel_m': 0.25, 'path_length_m': 3.0, 'copy_topics': True}
+    request = request_from(Refine.Goal(bag=str(tmp_path), **said), OfflineParameters())
+    assert request.settings == RefineSettings(**said)
+
+
+def test_odometry_is_left_out_where_goal_or_parameters_say_so(tmp_path):
+    goal = Refine.Goal(bag=str(tmp_path))
+    assert not request_from(goal, OfflineParameters(odometry=False)).settings.odometry
+    assert request_from(goal, OfflineParameters()).settings.odometry
+
+
 def test_every_field_of_a_goal_is_a_parameter():
     assert set(Refine.Goal.get_fields_and_field_types()) <= {d.name for d in DECLARATIONS}
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from videodepth_ros.bags.recording import SCANS
+from videodepth_ros.engines.open import ENGINES
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.nodes.declaration import checked, declarations_of, declare
 from videodepth_ros.nodes.job_process import Request
 from videodepth_ros.nodes.playlist import Sources
 from videodepth_ros.offline.recording import Selection
 from videodepth_ros.offline.results.bag import DepthEncoding
-from videodepth_ros.offline.settings import Method, Pairs, RefineSettings
+from videodepth_ros.offline.rolling_settings import PRESETS
+from videodepth_ros.offline.settings import AS_SHIPPED, Method, Pairs, RefineSettings
 
 AUTO = 'auto'
 FAR_S = 1e6   # eleven days
@@ -57,10 +59,38 @@ class OfflineParameters:
         'path_length_m', 0.0, 'Known length of the way of the camera, which then sets the scale; '
         '0: not known.', unit='m', least=0.0, greatest=1e7)
     depth_encoding: str = declare(
-        'depth_encoding', DepthEncoding.METRES.value, 'How depth images are written.',
+        'depth_encoding', DepthEncoding.METRES.value, 'How depth images are written: metres, '
+        'millimetres (up to 65.5 m), or compressed; the last two cannot say that nothing was hit, '
+        'which is unknown in them.',
         choices=tuple(encoding.value for encoding in DepthEncoding))
     copy_topics: bool = declare(
         'copy_topics', False, "Whether to write the recording's own topics too.")
+    preset: str = declare(
+        'preset', AS_SHIPPED.preset, 'Of rollingdepth, as in its release.',
+        choices=tuple(known.name for known in PRESETS))
+    engine: str = declare(
+        'engine', AS_SHIPPED.engine, 'What runs a streaming prior.', choices=ENGINES)
+    depth_topic: str = declare(
+        'depth_topic', '', 'Depth for the prior bag; empty: found where the recording has but '
+        'one.')
+    clip: int = declare(
+        'clip', AS_SHIPPED.clip, 'Frames from one keyframe to the next.', least=2,
+        greatest=1000)
+    max_pixels: int = declare(
+        'max_pixels', AS_SHIPPED.max_pixels, 'Budget of the depth maps that are aligned.',
+        unit='px', least=64 * 48, greatest=4096 * 4096)
+    processes: int = declare(
+        'processes', AS_SHIPPED.processes, 'Processes that align clips; 0: one for each core.',
+        least=0, greatest=1000)
+    odometry: bool = declare(
+        'odometry', AS_SHIPPED.odometry, "Whether the recording's odometry may set scale and "
+        'shape of the trajectory: a nav_msgs/Odometry topic, or the frame odom above the camera.')
+    max_range_m: float = declare(
+        'max_range_m', AS_SHIPPED.max_range_m, 'Depth beyond which nothing counts as hit (+inf); '
+        '0: no limit.', unit='m', least=0.0, greatest=1e5)
+    voxel_m: float = declare(
+        'voxel_m', AS_SHIPPED.voxel_m, 'Edge of the voxels that thin cloud.ply; 0: by its '
+        'extent.', unit='m', least=0.0, greatest=1000.0)
     play: bool = declare(
         'play', True, 'Whether to play the results when they are written.')
     play_topics: str = declare(
@@ -120,7 +150,11 @@ def request_from(goal: Any, parameters: OfflineParameters) -> Request:
         selection=Selection(value('start_s'), value('end_s'), value('stride'), value('frames')),
         path_length_m=value('path_length_m'),
         depth_encoding=DepthEncoding(value('depth_encoding')),
-        copy_topics=value('copy_topics')))
+        copy_topics=value('copy_topics'), preset=value('preset'), engine=value('engine'),
+        depth_topic=value('depth_topic') or None, clip=value('clip'),
+        max_pixels=value('max_pixels'), processes=value('processes'),
+        odometry=goal.odometry and parameters.odometry,   # either can leave it out
+        max_range_m=value('max_range_m'), voxel_m=value('voxel_m')))
 
 
 def sources_from(parameters: OfflineParameters) -> Sources:
