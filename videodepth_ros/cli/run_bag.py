@@ -88,6 +88,9 @@ def add_to(commands: Commands) -> None:
                         help='a longer step between stamps starts afresh (default: 2)')
     parser.add_argument('--scale-factor', type=positive_float, default=1.0, metavar='F',
                         help='multiplies every depth (default: 1)')
+    parser.add_argument('--steady', choices=('auto', 'always', 'never'), default='auto',
+                        help='keep the scale steady from frame to frame by corners that are '
+                             'followed (default: auto, for models whose scale drifts)')
     parser.add_argument('--points', action='store_true', help='also write videodepth/depth/points')
     parser.add_argument('--stride', type=positive_int, default=4, metavar='N',
                         help='one point for so many rows and columns (default: 4)')
@@ -134,6 +137,7 @@ def _session(args: argparse.Namespace) -> DepthSession:
     from videodepth_ros.engines.open import open_engine
     from videodepth_ros.models.catalogue import card, weights_path
     from videodepth_ros.stream.session import DepthSession, SessionSettings
+    from videodepth_ros.stream.steady import is_steadied
     model = card(args.model)
     weights_path(model)   # raises now, rather than at the first image, where there are none
     if model.notice:
@@ -148,7 +152,8 @@ def _session(args: argparse.Namespace) -> DepthSession:
         model, open_now,
         SessionSettings(max_gap_s=args.max_gap_s, max_pixels=args.max_pixels,
                         output=args.depth_size, max_range_m=args.max_range_m,
-                        edge_ratio=args.edge_ratio, scale_factor=args.scale_factor))
+                        edge_ratio=args.edge_ratio, scale_factor=args.scale_factor,
+                        steady=is_steadied(args.steady, model)))
 
 
 def _cloud(args: argparse.Namespace) -> CloudSettings | None:

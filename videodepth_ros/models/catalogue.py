@@ -83,6 +83,7 @@ class ModelCard(WeightsCard):
     patch         width and height of the network's input are multiples of this
     min_size_px   shortest side of the network's input
     max_pixels    default budget: the network's input has at most so many pixels
+    drifts        whether its scale changes with the view, so that a stream of it is to be steadied
     """
 
     mamba_stage: int
@@ -90,6 +91,7 @@ class ModelCard(WeightsCard):
     patch: int
     min_size_px: int
     max_pixels: int
+    drifts: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ _CARDS = (
     ModelCard(
         'nano', 'small network of this package, trained on its synthetic scenes',
         'nano.safetensors', 'Apache-2.0', True, 'it comes with the package', mamba_stage=3,
-        unit=InverseDepthUnit.CANONICAL, patch=16, min_size_px=80, max_pixels=256 * 192),
+        unit=InverseDepthUnit.CANONICAL, patch=16, min_size_px=80, max_pixels=256 * 192,
+        drifts=True),
     _flashdepth('flashdepth-s', 'FlashDepth-S: ViT-S, fast', 'Apache-2.0', 3, 70,
                 'flashdepth-s/iter_14001.pth'),
     # Both hold a ViT-L, and that began as Depth Anything V2 Large.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from videodepth_ros.engines.open import ENGINES
 from videodepth_ros.models.catalogue import METRIC_PRIORS, cards
 from videodepth_ros.nodes.declaration import checked, declarations_of, declare
+from videodepth_ros.stream import steady
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ class LiveParameters:
         'somebody gets is already steady.', dynamic=True)
     scale_factor: float = declare(
         'scale.factor', 1.0, 'Multiplies every depth.', least=1e-6, greatest=1e6, dynamic=True)
+    scale_steady: str = declare(
+        'scale.steady', 'auto', 'Whether the scale is kept steady from frame to frame by corners '
+        'that are followed; auto does for models whose scale drifts (nano).',
+        choices=steady.WANTED, dynamic=True)
     scale_prior: str = declare(
         'scale.prior', 'none', 'Network that tells the metres of the stream: it looks at a frame '
         'now and then, beside the stream. It wants a GPU.', choices=('none', *METRIC_PRIORS))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.preprocess import budget_size, network_input, sized_image
 from videodepth_ros.stream.scale import Anchor, Scale, scale_of
+from videodepth_ros.stream.steady import SteadyScale
 from videodepth_ros.stream.upsample import confidence, relief, upsample
 
 
@@ -48,6 +49,8 @@ class SessionSettings:
     max_range_m  beyond this nothing was hit (+inf); 0: no limit
     edge_ratio   neighbouring depths of a greater ratio are two surfaces; 1: there are none
     scale_factor multiplies every depth
+    steady       whether the scale is kept steady from frame to frame (stream/steady.py), unless an
+                 anchor tells it
     """
 
     max_gap_s: float = 2.0
@@ -56,6 +59,7 @@ class SessionSettings:
     max_range_m: float = 0.0
     edge_ratio: float = 1.25
     scale_factor: float = 1.0
+    steady: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class DepthSession:
         """Prepare a stream; ``anchor`` is what tells its metres, if anything does."""
         self.settings = settings
         self._anchor = anchor
+        self._steady = SteadyScale()
         self._card = card
         self._open_engine = open_engine
         self._engine: Engine | None = None
@@ -129,6 +134,8 @@ class DepthSession:
         reset = self._reset_before(frame)
         if reset and self._anchor:
             self._anchor.restart()
+        if reset or self._state is None:
+            self._steady.restart()
         state = engine.zero_state() if reset or self._state is None else self._state
         self._state = None
         start_s = time.perf_counter()
@@ -208,6 +215,11 @@ class DepthSession:
         """Return the scale of a frame: that of the anchor, once it knows one."""
         factor = self.settings.scale_factor
         metres = self._anchor.metres(frame, inverse_depth) if self._anchor else None
-        if metres is None:
-            return scale_of(self._card.unit, frame.camera, factor)
-        return Scale(factor * metres, ScaleSource.PRIOR)
+        if metres is not None:
+            return Scale(factor * metres, ScaleSource.PRIOR)
+        scale = scale_of(self._card.unit, frame.camera, factor)
+        if not self.settings.steady or self._anchor:
+            self._steady.restart()
+            return scale
+        steadied = self._steady.factor(frame, scale.depth_m(inverse_depth))
+        return replace(scale, metres=scale.metres * steadied)
