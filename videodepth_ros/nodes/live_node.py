@@ -45,6 +45,7 @@ from videodepth_ros.nodes.worker import Stream, Worker
 from videodepth_ros.stream.anchor import MetricAnchor
 from videodepth_ros.stream.mailbox import Mailbox
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
+from videodepth_ros.stream.steady import is_steadied
 
 WATCH_PERIOD_S = 0.1
 """How often the node looks who publishes, who subscribes, and whether the worker failed."""
@@ -323,7 +324,8 @@ def session_settings(parameters: LiveParameters) -> SessionSettings:
     return SessionSettings(
         max_gap_s=parameters.max_gap_s, max_pixels=parameters.max_pixels,
         output=parameters.output, max_range_m=parameters.max_range_m,
-        edge_ratio=parameters.edge_ratio, scale_factor=parameters.scale_factor)
+        edge_ratio=parameters.edge_ratio, scale_factor=parameters.scale_factor,
+        steady=is_steadied(parameters.scale_steady, card(parameters.model)))
 
 
 def run(make_node: Callable[[], LiveNode], arguments: list[str] | None = None) -> int:
