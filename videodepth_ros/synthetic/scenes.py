@@ -22,6 +22,7 @@ from videodepth_ros.synthetic.optics import random_optics
 from videodepth_ros.synthetic.raycast import cast_image, look
 from videodepth_ros.synthetic.render import Shot, SyntheticFrame, film
 from videodepth_ros.synthetic.scene import Scene, SceneBuilder
+from videodepth_ros.synthetic.style import RICH, Style, StyledBuilder, random_style
 
 Family = Callable[[SceneBuilder], tuple[Scene, Zone]]
 
@@ -38,6 +39,7 @@ HELD_OUT_FAMILIES = tuple(_HELD_OUT)
 SEEDS_PER_POOL = 128  # seeds that share one pool of textures
 _TRIES = 24    # paths drawn for a clip ...
 _CHOICES = 3   # ... until so many are usable, of which the richest is taken
+_CLOSE_SHARE = 0.15  # of the clips of training scenes, which may see little but one surface
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,14 @@ def render_scene(name: str, seed: int = 0, frames: int = 30, width: int = 640, h
     raises  ConfigError for an unknown name
     """
     named = SCENES.get(name)
-    stage = _stage(named.family if named else name, named.layout_seed if named else seed)
+    if named:
+        stage = _stage(named.family, named.layout_seed, RICH)
+    else:
+        stage = _stage(name, seed, _style(name, seed))
     rng = np.random.default_rng([13, seed])
+    close = name in _TRAINING and np.random.default_rng([17, seed]).random() < _CLOSE_SHARE
     carrier = named.carrier if named else None
-    yield from _clip(stage, rng, frames, width, height, fps, carrier)
+    yield from _clip(stage, rng, frames, width, height, fps, carrier, close)
 
 
 def render_views(family: str, seed: int, views: int, width: int = 256, height: int = 192
@@ -92,13 +98,18 @@ def render_clips(family: str, seed: int, clips: int, frames: int, width: int = 2
 
     raises  ConfigError for an unknown family
     """
-    stage = _stage(family, seed)
+    stage = _stage(family, seed, _style(family, seed))
     for k in range(clips):
         rng = np.random.default_rng([29, seed, k])
         yield tuple(_clip(stage, rng, frames, width, height, fps, None))
 
 
-def _stage(family: str, seed: int) -> tuple[Scene, Zone, Illumination]:
+def _style(family: str, seed: int) -> Style:
+    """Styles vary what is trained on; held-out scenes stay a fixed measure."""
+    return random_style(np.random.default_rng([11, seed])) if family in _TRAINING else RICH
+
+
+def _stage(family: str, seed: int, style: Style) -> tuple[Scene, Zone, Illumination]:
     maker = _TRAINING.get(family) or _HELD_OUT.get(family)
     if maker is None:
         raise ConfigError(f"no scene or family is called '{family}'; choose one of "
@@ -106,16 +117,18 @@ def _stage(family: str, seed: int) -> tuple[Scene, Zone, Illumination]:
     held = family in _HELD_OUT
     atlas = load_atlas(2 * (seed // SEEDS_PER_POOL) + held)
     number = (*_TRAINING, *_HELD_OUT).index(family)
-    scene, zone = maker(SceneBuilder(atlas, np.random.default_rng([7, number, seed])))
+    rng = np.random.default_rng([7, number, seed])
+    scene, zone = maker(StyledBuilder(atlas, rng, style=style,
+                                      style_rng=np.random.default_rng([19, number, seed])))
     return scene, zone, illuminate(scene)
 
 
 def _clip(stage: tuple[Scene, Zone, Illumination], rng: np.random.Generator, frames: int,
-          width: int, height: int, fps: float, carrier: Carrier | None
+          width: int, height: int, fps: float, carrier: Carrier | None, close: bool = False
           ) -> Iterator[SyntheticFrame]:
     scene, zone, light = stage
     camera = _camera(zone, rng, width, height)
-    path = _free_path(scene, zone, camera, frames / fps, rng, carrier)
+    path = _free_path(scene, zone, camera, frames / fps, rng, carrier, close)
     exposure_s = 0.0 if rng.random() < 0.5 else rng.uniform(0.002, 0.03)
     shot = Shot(scene, light, path, camera, random_optics(rng), exposure_s)
     yield from film(shot, frames, fps, rng)
@@ -130,8 +143,11 @@ def _camera(zone: Zone, rng: np.random.Generator, width: int, height: int) -> In
 
 
 def _free_path(scene: Scene, zone: Zone, camera: Intrinsics, seconds: float,
-               rng: np.random.Generator, carrier: Carrier | None) -> CameraPath:
-    """Draw paths until one keeps its distance and sees more than one bare surface."""
+               rng: np.random.Generator, carrier: Carrier | None, close: bool) -> CameraPath:
+    """Draw paths until one keeps its distance and sees more than one bare surface.
+
+    ``close`` takes the first that keeps a short distance, whatever it sees.
+    """
     small = camera.scaled_to(24, 18)
     times = np.linspace(0, seconds, 1 + min(6, int(np.ceil(seconds * 2))))
     best, best_score, good = random_path(zone, rng, carrier), -np.inf, 0
@@ -139,23 +155,26 @@ def _free_path(scene: Scene, zone: Zone, camera: Intrinsics, seconds: float,
         path = random_path(zone, rng, carrier)
         score = np.inf
         for time_s in times:
-            score = min(score, _clearance(scene, path, small, float(time_s)))
+            score = min(score, _clearance(scene, path, small, float(time_s), close))
             if score < min(best_score, 1.0):
                 break
         if score > best_score:
             best, best_score = path, score
         good += score > 1
-        if good == _CHOICES:
+        if good == (1 if close else _CHOICES):
             break
     return best
 
 
-def _clearance(scene: Scene, path: CameraPath, small: Intrinsics, time_s: float) -> float:
+def _clearance(scene: Scene, path: CameraPath, small: Intrinsics, time_s: float, close: bool
+               ) -> float:
     """Return a score of a pose that is above 1 where the view is usable."""
     hits = cast_image(look(scene, path.pose(time_s), time_s), small)
     inverse = np.sort(1 / hits.depth_m.ravel())
     nearest_m = 1 / max(float(inverse[-1]), 1e-6)
     middle_m = 1 / max(float(np.median(inverse)), 1e-6)
+    if close:
+        return min(nearest_m / 0.15, middle_m / 0.3, 1.01)
     low, high = inverse[int(0.05 * inverse.size)], inverse[int(0.95 * inverse.size)]
     spread = float(high - low) * middle_m
     usable = min(nearest_m / 0.3, middle_m / 0.7, spread / 0.25, 1.0)
