@@ -111,7 +111,7 @@ def test_types():
 
 LIGHT = ['frames', 'geometry.camera', 'messages.image', 'messages.cloud', 'bags.reader',
          'bags.writer', 'stream.session', 'evaluation.depth', 'models.catalogue',
-         'models.preprocess', 'engines.open', 'cli']
+         'models.preprocess', 'engines.open', 'offline.job', 'offline.clips', 'cli']
 
 
 def test_imports_without_ros_and_without_torch():

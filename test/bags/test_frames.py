@@ -197,6 +197,7 @@ def test_camera_info_is_beside_the_image_or_the_only_one_or_to_be_chosen():
         find_camera(several)
     assert find_camera(several, camera_info_topic='/b/camera_info').info.name == '/b/camera_info'
     assert find_camera(images('/cam/image_raw')).info is None
+    assert find_camera(beside, camera_info_topic='none').info is None
 
 
 def test_a_topic_that_is_not_there_or_of_another_type_is_named():
@@ -205,8 +206,10 @@ def test_a_topic_that_is_not_there_or_of_another_type_is_named():
         find_camera(topics, '/cam/image')
     with pytest.raises(ConfigError, match=r'/cam/camera_info has the type sensor_msgs/msg/Camera'):
         find_camera(topics, '/cam/camera_info')
-    with pytest.raises(ConfigError, match=r'no topic with camera images; .*: none$'):
+    with pytest.raises(ConfigError, match=r'no topic with camera images; .*: /cam/camera_info$'):
         find_camera(infos('/cam/camera_info'))
+    with pytest.raises(ConfigError, match=r'no topic with camera images; .*: none$'):
+        find_camera(())
     with pytest.raises(ConfigError, match=r'/d/depth/image$'):
         find_camera(images('/d/depth/image'))
 

@@ -33,15 +33,15 @@ def test_some_frames_without_depth_are_counted_and_said():
     assert match.lacking == 10
     note, = match.notes
     assert '10 of 30 frames have no depth of /depth within 50 ms' in note
-    assert 'begins 1 s after them' in note
+    assert 'begins 1.00 s after them' in note
 
 
 def test_most_frames_without_depth_are_an_error_with_its_mend():
-    with pytest.raises(BagError, match=r'20 of 30 frames.*begins 2 s after them.*one clock'):
+    with pytest.raises(BagError, match=r'20 of 30 frames.*begins 2\.00 s after them.*one clock'):
         matched(stamps(IMAGES_MS + 2000)).check()
-    with pytest.raises(BagError, match=r'30 of 30.*40 s before them.*--depth-topic'):
+    with pytest.raises(BagError, match=r'30 of 30.*40\.00 s before them.*--depth-topic'):
         matched(stamps(IMAGES_MS - 40_000)).check()
-    with pytest.raises(BagError, match=r'0\.2 s away from the frames in the median.*--stride'):
+    with pytest.raises(BagError, match=r'0\.20 s away from the frames in the median.*--stride'):
         matched(stamps(np.arange(0, 3000, 900))).check()
     with pytest.raises(BagError, match='has no depth image'):
         matched(stamps([])).check()

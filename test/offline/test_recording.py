@@ -9,6 +9,7 @@ from videodepth_ros.errors import BagError, ConfigError
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.offline.recording import (
+    Kind,
     OneCamera,
     Selection,
     bag_key,
@@ -69,10 +70,13 @@ def test_a_stamp_out_of_order_is_left_out_and_said():
 
 def test_what_another_camera_saw_is_left_out_and_counted():
     camera = OneCamera()
+    assert not camera.seen
     odd = [frame(0), frame(1, size=(32, 48)), frame(2, frame_id='rear'), frame(3), frame(3),
            frame(4)]
     assert [f.stamp_ns for f in camera.frames(odd)] == [5 + n * TENTH_NS for n in (0, 3, 4)]
-    assert camera.left_out == 2
+    assert camera.seen[camera.kind] == 4
+    assert camera.seen.total() == 6
+    assert [f.frame_id for f in OneCamera(Kind((64, 48), 'rear')).frames(odd)] == ['rear']
 
 
 @pytest.mark.parametrize(('size', 'pixels', 'expected'), [
@@ -85,7 +89,7 @@ def test_a_size_keeps_its_aspect_and_its_budget(size, pixels, expected):
 
 def read(tmp_path, frames, ticks=None):
     with WorkFolder(tmp_path / 'work') as work:
-        return read_recording(frames, 'bag', 32 * 24, work,
+        return read_recording(lambda: frames, 'bag', 32 * 24, work,
                               lambda: ticks.append(1) if ticks is not None else None)
 
 
@@ -113,10 +117,12 @@ def test_a_selection_beyond_the_end_is_an_error(tmp_path):
 
 
 def test_what_was_left_out_is_said(tmp_path):
-    read_twice = read(tmp_path, [frame(0), frame(1, size=(32, 48)), frame(2)])
-    assert read_twice.left_out == 1
-    assert '1 images are left out' in read_twice.notes[0]
-    assert '64x48' in read_twice.notes[0]
+    found = read(tmp_path, [frame(0, size=(32, 48)), frame(1), frame(2)])
+    np.testing.assert_array_equal(found.stamps_ns, [5 + TENTH_NS, 5 + 2 * TENTH_NS])
+    assert (found.size, len(found.images.open()), found.left_out) == ((64, 48), 2, 1)
+    note, = found.notes
+    assert '1 images are left out' in note
+    assert '64x48' in note
 
 
 def test_the_key_of_a_bag_follows_its_files(tmp_path):

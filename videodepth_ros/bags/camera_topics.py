@@ -13,6 +13,9 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
+NO_INFO = 'none'
+"""Instead of a camera_info topic: the one that is there does not fit, and is left out."""
+
 _NOT_A_CAMERA = re.compile(r'(^|[/_])(depth|disparity|confidence|mask|debug)([/_]|$)')
 _TRANSPORT = '/compressed'
 
@@ -38,10 +41,13 @@ def find_camera(topics: Sequence[Topic], image_topic: str | None = None,
                 camera_info_topic: str | None = None) -> CameraTopics:
     """Return the topics that are named, and find those that are not.
 
+    camera_info_topic  ``none`` for no calibration
     raises  ConfigError naming the candidates if there is none, or more than one
     """
     image = find_topic(topics, image_topic, (IMAGE, COMPRESSED)) if image_topic \
         else find_image_topic(topics)
+    if camera_info_topic == NO_INFO:
+        return CameraTopics(image, None)
     info = find_topic(topics, camera_info_topic, (CAMERA_INFO,)) if camera_info_topic \
         else find_camera_info_topic(topics, image.name)
     return CameraTopics(image, info)
@@ -73,10 +79,16 @@ def find_image_topic(topics: Sequence[Topic]) -> Topic:
     images = [topic for topic in images if topic.name.removesuffix(_TRANSPORT) not in raw
               or topic.type == IMAGE]
     if len(images) != 1:
-        listed = ' '.join(topic.name for topic in images) or _names(topics, (IMAGE, COMPRESSED))
-        problem = 'several topics with camera images' if images else 'no topic with camera images'
-        raise ConfigError(f'the recording has {problem}; choose an image topic of: {listed}')
+        raise ConfigError(f'the recording has {"several topics" if images else "no topic"} with '
+                          f'camera images; {_instead(images, topics)}')
     return images[0]
+
+
+def _instead(cameras: Sequence[Topic], topics: Sequence[Topic]) -> str:
+    """Return what can be chosen where no camera, or more than one, was found."""
+    if images := cameras or [topic for topic in topics if topic.type in (IMAGE, COMPRESSED)]:
+        return 'choose an image topic of: ' + ' '.join(topic.name for topic in images)
+    return 'its topics are: ' + (' '.join(topic.name for topic in topics) or 'none')
 
 
 def find_camera_info_topic(topics: Sequence[Topic], image_topic: str) -> Topic | None:

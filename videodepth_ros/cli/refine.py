@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videodepth_ros.bags.camera_topics import NO_INFO
 from videodepth_ros.cli.interruption import Interruption
 from videodepth_ros.cli.options import (
     add_command,
@@ -76,7 +77,8 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--path-length-m', type=float_from_zero, default=0.0, metavar='M',
                         help="known length of the camera's path; it then sets the scale")
     parser.add_argument('--no-odometry', dest='odometry', action='store_false',
-                        help="leave the bag's odometry out of it")
+                        help='leave out what odometry says (a nav_msgs/Odometry topic, or the '
+                             'frame odom above the camera in /tf)')
     parser.add_argument('--clip', type=positive_int, default=10, metavar='N',
                         help='frames from one keyframe to the next (default: 10)')
     parser.add_argument('--max-pixels', type=positive_int, default=320 * 240, metavar='N',
@@ -90,7 +92,8 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
                         help='images; given several times, each camera has a folder of its own '
                              'in OUT_BAG (default: the only image topic that is not depth)')
     parser.add_argument('--camera-info-topic', metavar='T',
-                        help='calibration (default: camera_info beside the images)')
+                        help='calibration; none to do without, where it does not fit (default: '
+                             'camera_info beside the images)')
     parser.add_argument('--depth-topic', metavar='T',
                         help='depth for --prior bag (default: the only depth topic)')
     parser.add_argument('--start-s', '--start', type=float_from_zero, default=0.0, metavar='S',
@@ -107,7 +110,8 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--max-range-m', type=float_from_zero, default=0.0, metavar='M',
                         help='nothing was hit beyond this; 0: no limit (default: 0)')
     parser.add_argument('--depth-encoding', choices=ENCODINGS, default='32FC1',
-                        help='metres, millimetres, or those compressed (default: 32FC1)')
+                        help='metres, millimetres up to 65.5 m, or compressed metres; the last '
+                             'two have no sky, which is unknown in them (default: 32FC1)')
     parser.add_argument('--copy-topics', action='store_true',
                         help='also copy the topics of IN_BAG')
     parser.add_argument('--voxel-m', type=float_from_zero, default=0.0, metavar='M',
@@ -130,7 +134,7 @@ def _run(args: argparse.Namespace) -> Outcome:
         facts = _refine(args, topics[0], Path(args.output))
         print('\n'.join(_lines(facts)))
         return outcome(facts)
-    if args.camera_info_topic:
+    if args.camera_info_topic not in (None, NO_INFO):
         raise ConfigError('--camera-info-topic is that of one camera; leave it out, it is found '
                           'beside each image topic')
     cameras = {}

@@ -74,7 +74,8 @@ def add_to(commands: Commands) -> None:
     parser.add_argument('--image-topic', metavar='T',
                         help='images (default: the only image topic that is not depth)')
     parser.add_argument('--camera-info-topic', metavar='T',
-                        help='calibration (default: camera_info beside the images)')
+                        help='calibration; none to do without, where it does not fit (default: '
+                             'camera_info beside the images)')
     parser.add_argument('--output', dest='depth_size', choices=('camera', 'network'),
                         default='camera', help='size of the depth (default: camera)')
     parser.add_argument('--max-pixels', type=positive_int, default=0, metavar='N',

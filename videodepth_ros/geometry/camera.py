@@ -68,8 +68,9 @@ def backproject(depth_m: Array, camera: Intrinsics) -> Array:
     points = np.empty((*depth_m.shape, 3), np.float32)
     column_slope = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
     row_slope = (np.arange(camera.height, dtype=np.float32) - camera.cy) / camera.fy
-    np.multiply(depth_m, column_slope[None, :], out=points[..., 0], casting='same_kind')
-    np.multiply(depth_m, row_slope[:, None], out=points[..., 1], casting='same_kind')
+    with np.errstate(invalid='ignore'):   # +inf straight ahead: 0 times inf is nan
+        np.multiply(depth_m, column_slope[None, :], out=points[..., 0], casting='same_kind')
+        np.multiply(depth_m, row_slope[:, None], out=points[..., 1], casting='same_kind')
     points[..., 2] = depth_m
     return points
 

@@ -193,7 +193,7 @@ def _check_size(msg: Any, width: int, height: int) -> None:
     said = (int(roi.width or msg.width) // bin_x, int(roi.height or msg.height) // bin_y)
     if said != (width, height):
         raise InputError(f'image is {width}x{height} but camera_info says {said[0]}x{said[1]}; '
-                         'remap camera_info to the topic that belongs to this image')
+                         'choose the camera_info topic that belongs to this image, or none')
 
 
 def _windowed(K: Matrix, msg: Any) -> Matrix:

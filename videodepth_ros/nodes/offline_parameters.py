@@ -44,7 +44,8 @@ class OfflineParameters:
     image_topic: str = declare(
         'image_topic', '', 'Images of the camera; empty: found where the recording has but one.')
     camera_info_topic: str = declare(
-        'camera_info_topic', '', 'Its calibration; empty: found beside the images.')
+        'camera_info_topic', '', 'Its calibration; empty: found beside the images; '
+        'none: left out, where it does not fit.')
     start_s: float = declare(
         'start_s', 0.0, 'Time of the recording to leave out at its beginning.',
         unit='s', least=0.0, greatest=FAR_S)

@@ -63,16 +63,17 @@ class DepthMatch:
             return
         away_s = float(np.median(np.abs(self.offset_ns))) / 1e9
         raise BagError(
-            f'{self._lack}: it is {away_s:.3g} s away from the frames in the median. Give both '
+            f'{self._lack}: it is {away_s:.2f} s away from the frames in the median. Give both '
             'cameras one clock, or correct the stamps; --depth-topic names another topic; where '
             'depth is rare, --stride takes fewer frames')
 
     @property
     def _lack(self) -> str:
         when = 'after' if self.begins_s > 0 else 'before'
+        begins = '' if abs(self.begins_s) <= self.within_ns / 1e9 else (
+            f', which begins {abs(self.begins_s):.2f} s {when} them')
         return (f'{self.lacking} of {len(self.offset_ns)} frames have no depth of {self.topic} '
-                f'within {self.within_ns / 1e6:.0f} ms, which begins {abs(self.begins_s):.3g} s '
-                f'{when} them')
+                f'within {self.within_ns / 1e6:.0f} ms{begins}')
 
 
 def match_depth(frames_ns: Stamps64, images: Stamps, depth: Stamps, topic: str) -> DepthMatch:

@@ -43,6 +43,7 @@ from videodepth_ros.offline.plan import Plan
 from videodepth_ros.offline.progress import Meter, Progress, Stage
 from videodepth_ros.offline.recording import (
     NS,
+    Kind,
     OneCamera,
     Recording,
     Size,
@@ -167,6 +168,7 @@ class _Job:
         """Go through all stages."""
         began_s = time.monotonic()
         recording = self._read()
+        self._kind = Kind(recording.size, recording.frame_id)
         self._notes = self._amiss(recording)
         poses = self._settings.chosen_pairs is not Pairs.NONE
         layout = lay_out(recording.images, self._settings.clip) if poses else None
@@ -187,7 +189,7 @@ class _Job:
         self._meter.expect([reading, Stage('rest', 1, REST * reading.seconds)])
         self._images = read_stamps_once(self._bag, topics.image.name, self._key, self._work, tick)
         self._choice = choose(self._images, self._settings.selection)
-        return read_recording(self._chosen(), digest(self._key, topics, self._settings.selection),
+        return read_recording(self._chosen, digest(self._key, topics, self._settings.selection),
                               TRACKING_PIXELS, self._work, tick)
 
     def _chosen(self) -> Iterator[Frame]:
@@ -196,7 +198,7 @@ class _Job:
 
     def _frames(self) -> Iterator[Frame]:
         """Yield the frames of the job, in full size."""
-        return OneCamera().frames(self._chosen())
+        return OneCamera(self._kind).frames(self._chosen())
 
     def _amiss(self, recording: Recording) -> tuple[str, ...]:
         """Return what is amiss with the stamps; raises BagError where depth does not fit them."""

@@ -13,7 +13,6 @@ from videodepth_ros.offline.anchor import anchor_shot
 from videodepth_ros.offline.coalign_stream import coalign_stream
 from videodepth_ros.offline.depth_stage import relative_to_size
 from videodepth_ros.offline.recording import Recording
-from videodepth_ros.offline.rolling_depth import rolling_recording
 from videodepth_ros.offline.rolling_settings import RollingSettings, rolling_preset
 from videodepth_ros.offline.shots import find_shots
 from videodepth_ros.offline.workfolder import SpilledArray, WorkFolder, digest
@@ -68,6 +67,7 @@ def _roll(recording: Recording, preset: str, work: WorkFolder, key: str, into: S
           announce: Callable[[str], None], advanced: Callable[[float], None]) -> None:
     """Compute relative inverse depth (N, h, w); larger is nearer."""
     from videodepth_ros.models.rollingdepth import open_rollingdepth  # needs diffusers
+    from videodepth_ros.offline.rolling_depth import rolling_recording  # and torch
     chosen = rolling_preset(preset)
     network = open_rollingdepth(precision='fp32' if chosen.precision == 'fp32' else 'auto')
     if network.notice:

@@ -23,8 +23,18 @@ TRACK_S = 0.06
 ROLLING_S = 60.0
 PAIR_S_PER_PIXEL = 3e-7
 WRITE_S_PER_PIXEL = 6e-7
+PROCESS_MB = 50
 BYTES_PER_POINT = 60
 """Of a pair in memory: two point maps and confidences, and what the solver makes of them."""
+
+WRITE_BYTES_PER_PIXEL = 120
+"""Of the camera's image: it, its depth, and what guides one by the other."""
+
+CLOUD_BYTES, NEW_VOXELS, MOST_VOXELS = 320, 40_000, 1_000_000
+"""Of a voxel while new ones are merged; how many a frame brings; see `results.ply`."""
+
+PLAIN_PRIORS = 'bag', 'nano'
+"""Priors that take less than the other stages."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +77,13 @@ class Outline:
 
     @property
     def memory_mb(self) -> float:
-        """Expected peak, all processes together."""
+        """Expected peak, all processes together, without networks."""
         at_once = BYTES_PER_POINT * self.working[0] * self.working[1] * self._pairs_of_a_clip
-        return 150 + self.processes * (100 + 1e-6 * at_once)
+        at_work = min(self.processes, len(self.layout.clips)) if self.layout else 0
+        aligned = at_work * (PROCESS_MB + 1e-6 * at_once)
+        written = 1e-6 * (WRITE_BYTES_PER_PIXEL * self.camera[0] * self.camera[1]
+                          + CLOUD_BYTES * min(MOST_VOXELS, NEW_VOXELS * self.frames))
+        return PROCESS_MB + max(aligned, written)
 
     @property
     def disk_mb(self) -> float:
@@ -83,10 +97,18 @@ class Outline:
 
     def __str__(self) -> str:
         pairs = 'no poses' if self.layout is None else (
-            f'{len(self.layout.keys)} keyframes, {len(self.layout.clips)} clips, '
+            f'{_counted(len(self.layout.keys), "keyframe")}, '
+            f'{_counted(len(self.layout.clips), "clip")}, '
             f'{len(self.layout.key_edges) + sum(len(c.edges) for c in self.layout.clips)} pairs '
             f'of {self.working[0]}x{self.working[1]}')
+        networks = '' if self.prior in PLAIN_PRIORS and self.method is not Method.ROLLINGDEPTH \
+            else ' beside the networks'
         return (f'plan: {self.frames} frames of {self.camera[0]}x{self.camera[1]} over '
                 f'{self.seconds_of_data:.1f} s; {self.method.value} with {self.prior}; {pairs}; '
-                f'about {self.memory_mb:.0f} MB of memory, {self.disk_mb:.0f} MB on disk, '
+                f'about {self.memory_mb:.0f} MB of memory{networks}, {self.disk_mb:.0f} MB on '
+                f'disk, '
                 f'{self.seconds:.0f} s')
+
+
+def _counted(number: int, what: str) -> str:
+    return f'{number} {what}' + ('' if number == 1 else 's')

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -83,24 +86,32 @@ def choose(stamps: Stamps, selection: Selection) -> Choice:
     return Choice(growing.at(wanted), len(out), int(out[0]) if len(out) else -1)
 
 
-class OneCamera:
-    """Passes on the frames that can stand in one trajectory.
+class Kind(NamedTuple):
+    """What the images of one camera share."""
 
-    Others have another size or camera than the first one; ``left_out`` counts them.
+    size: Size
+    frame_id: str
+
+
+class OneCamera:
+    """Passes on the frames that can stand in one trajectory: of one size and one camera.
+
+    kind  of these; that of the first frame where it is None
+    seen  how many frames there were of each kind
     """
 
-    def __init__(self) -> None:
-        self.left_out = 0
+    def __init__(self, kind: Kind | None = None) -> None:
+        self.kind = kind
+        self.seen: Counter[Kind] = Counter()
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Yield the frames that fit to the first one."""
-        first: Frame | None = None
+        """Yield the frames of that kind."""
         last_ns = -1
         for frame in frames:
-            first = first or frame
-            if (frame.size, frame.frame_id) != (first.size, first.frame_id):
-                self.left_out += 1
-            elif frame.stamp_ns > last_ns:   # else it was recorded twice
+            kind = Kind(frame.size, frame.frame_id)
+            self.kind = self.kind or kind
+            self.seen[kind] += 1
+            if kind == self.kind and frame.stamp_ns > last_ns:   # else it was recorded twice
                 last_ns = frame.stamp_ns
                 yield frame
 
@@ -113,7 +124,7 @@ class Recording:
     size       width and height of the camera's images
     camera     intrinsics at that size; None where the recording has none
     images     (N, h, w, 3) uint8 RGB, reduced
-    left_out   images of another size or frame than the first one
+    left_out   images of another size or frame than most
     key        digest of all that this was made from
     """
 
@@ -132,7 +143,7 @@ class Recording:
     def notes(self) -> tuple[str, ...]:
         """What the operator should know."""
         return (f'{self.left_out} images are left out, for they are not of '
-                f'{self.size[0]}x{self.size[1]} and {self.frame_id!r} as the first one is',
+                f'{self.size[0]}x{self.size[1]} and {self.frame_id!r} as most are',
                 ) if self.left_out else ()
 
     def camera_at(self, width: int, height: int) -> Intrinsics | None:
@@ -174,11 +185,11 @@ def read_stamps_once(bag: BagReader, topic: str, key: str, work: WorkFolder,
         return Stamps(stored['stamp_ns'], stored['recorded_ns'])
 
 
-def read_recording(frames: Iterable[Frame], key: str, max_pixels: int, work: WorkFolder,
-                   tick: Callable[[], None]) -> Recording:
+def read_recording(frames: Callable[[], Iterable[Frame]], key: str, max_pixels: int,
+                   work: WorkFolder, tick: Callable[[], None]) -> Recording:
     """Read the chosen frames once and keep them, reduced, in the work folder.
 
-    frames   chosen, in their order; not read where the work folder has the result
+    frames   chosen, in their order; not asked for where the work folder has the result
     key      of the recording and of what chose its images
     tick     called after each frame
     raises   BagError where there is no frame
@@ -198,26 +209,33 @@ def read_recording(frames: Iterable[Frame], key: str, max_pixels: int, work: Wor
             int(stored['left_out']), key)
 
 
-def _read(frames: Iterable[Frame], max_pixels: int, images: Path, index: Path,
+def _read(frames: Callable[[], Iterable[Frame]], max_pixels: int, images: Path, index: Path,
           tick: Callable[[], None]) -> None:
     camera = OneCamera()
-    fitting = camera.frames(frames)
-    first = next(fitting, None)
+    read = _spill(camera.frames(frames()), max_pixels, images, tick)
+    commonest = camera.seen.most_common(1)[0][0]
+    if camera.kind != commonest:   # the first one is the odd one
+        camera = OneCamera(commonest)
+        read = _spill(camera.frames(frames()), max_pixels, images, tick)
+    save_arrays(index, **read, left_out=np.array(camera.seen.total() - camera.seen[commonest]))
+
+
+def _spill(frames: Iterator[Frame], max_pixels: int, images: Path, tick: Callable[[], None]
+           ) -> dict[str, NDArray[Any]]:
+    """Keep the images of frames; return what else is to be kept, by its names."""
+    first = next(frames, None)
     if first is None:
         raise BagError('no frame of the recording can be read; choose others')
     width, height = size_within(first.size, max_pixels)
-    stamps = [first.stamp_ns]
+    stamps = []
     with SpilledArray(images, (height, width, 3), 'uint8').growing() as growth:
-        growth.append(reduced(first.image, width, height))
-        tick()
-        for frame in fitting:
+        for frame in chain([first], frames):
             growth.append(reduced(frame.image, width, height))
             stamps.append(frame.stamp_ns)
             tick()
     known = astuple(first.camera)[2:] if first.camera else ()   # focal lengths and centre
-    save_arrays(index, stamps_ns=np.array(stamps, np.int64), frame_id=np.array(first.frame_id),
-                size=np.array(first.size), camera=np.array(known, np.float64),
-                left_out=np.array(camera.left_out))
+    return {'stamps_ns': np.array(stamps, np.int64), 'frame_id': np.array(first.frame_id),
+            'size': np.array(first.size), 'camera': np.array(known, np.float64)}
 
 
 def reduced(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
