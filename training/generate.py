@@ -7,12 +7,15 @@ Clip i is of the scene with seed + i. What is there already is kept.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from training.shards import canonical_inverse_depth, clip_path, write_clip
+from videodepth_ros.synthetic.render import SyntheticFrame
 from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, TRAINING_FAMILIES, render_scene
 
 FRAME_RATES = (2.0, 4.0, 8.0, 15.0)
@@ -23,18 +26,39 @@ SIZES = ((256, 192), (320, 240))
 """Width and height of the clips, in turn: small ones are cheap, large ones show fine things."""
 
 
-def write_scene(folder: Path, index: int, seed: int, families: tuple[str, ...],
-                frames: int) -> None:
-    """Render and store clip ``index`` unless it is there."""
-    family = families[index % len(families)]
-    width, height = SIZES[index // len(families) % len(SIZES)]
-    if clip_path(folder, family, index).exists():
-        return
-    fps = float(np.random.default_rng((seed, index)).choice(FRAME_RATES))
-    shot = list(render_scene(family, seed + index, frames, width, height, fps))
-    depth_m = np.stack([frame.depth_m for frame in shot])
-    write_clip(folder, family, index, np.stack([frame.image for frame in shot]),
-               canonical_inverse_depth(depth_m, shot[0].camera.fx))
+@dataclass(frozen=True)
+class Take:
+    """Clip ``index`` of those that begin with scene ``seed``, of one of the ``families``."""
+
+    index: int
+    seed: int
+    families: tuple[str, ...]
+    frames: int
+
+    @property
+    def family(self) -> str:
+        """Families take turns."""
+        return self.families[self.index % len(self.families)]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return float(np.random.default_rng((self.seed, self.index)).choice(FRAME_RATES))
+
+    def shoot(self) -> Iterator[SyntheticFrame]:
+        """Render the clip."""
+        width, height = SIZES[self.index // len(self.families) % len(SIZES)]
+        return render_scene(self.family, self.seed + self.index, self.frames, width, height,
+                            self.fps)
+
+    def store(self, folder: Path) -> None:
+        """Render and write the clip unless it is there."""
+        if clip_path(folder, self.family, self.index).exists():
+            return
+        shot = list(self.shoot())
+        depth_m = np.stack([frame.depth_m for frame in shot])
+        write_clip(folder, self.family, self.index, np.stack([frame.image for frame in shot]),
+                   canonical_inverse_depth(depth_m, shot[0].camera.fx))
 
 
 def main() -> None:
@@ -46,12 +70,12 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of scene 0')
     parser.add_argument('--held-out', action='store_true',
                         help='render the families that are never trained on')
-    parser.add_argument('--frames', type=int, default=6, help='of each clip')
+    parser.add_argument('--frames', type=int, default=4, help='of each clip')
     arguments = parser.parse_args()
     families = HELD_OUT_FAMILIES if arguments.held_out else TRAINING_FAMILIES
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for index in tqdm(range(arguments.first, arguments.clips), unit='clip'):
-        write_scene(arguments.folder, index, arguments.seed, families, arguments.frames)
+        Take(index, arguments.seed, families, arguments.frames).store(arguments.folder)
 
 
 if __name__ == '__main__':

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure weights: `python -m training.measure WEIGHTS --clips FOLDER --sequences FOLDER ...`.
+"""Measure weights: `python -m training.measure WEIGHTS --held-out 6 --sequences FOLDER ...`.
 
-Prints a Markdown table; every sequence once with the state kept and once with it reset at each
-frame. A sequence is a clip of training.generate, or a folder with `rgb/`, `depth/` (16-bit PNG)
-and `intrinsics.json` (width, fx, depth_png_scale_m).
+Prints a Markdown table; every sequence as it is streamed by default (its scale steadied too), with
+the network's state alone, and with that reset at each frame. A sequence is rendered from a scene
+family that is held out, or is a folder with `rgb/`, `depth/` (16-bit PNG) and `intrinsics.json`
+(width, fx, fps, depth_png_scale_m).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import cv2
@@ -19,18 +21,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.shards import CANONICAL_UNIT, Clip, find_clips
+from training.generate import Take
+from training.shards import CANONICAL_UNIT
 from training.validate import baseline
 from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
 from videodepth_ros.evaluation.sums import Alignment
+from videodepth_ros.frames import Frame
+from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 from videodepth_ros.models.preprocess import budget_size, network_input
+from videodepth_ros.stream.steady import SteadyScale
+from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES
 
 CARD = card('nano')
 NOISE_LEVELS = 4.0
 STATIC_FRAMES, SETTLED_FRAMES = 40, 10
+FARTHEST_M = 1000.0
+HELD_OUT_SEED, HELD_OUT_FRAMES = 2_000_000, 50
 
 
 @dataclass(frozen=True)
@@ -41,22 +50,36 @@ class TrueFrame:
     depth_m: NDArray[np.float32]
 
 
+class Memory(str, Enum):
+    """What a stream remembers from frame to frame."""
+
+    STEADIED = 'steadied'   # its state, and the scale: stream/steady.py
+    KEPT = 'kept'           # its state
+    RESET = 'reset'         # nothing
+
+
 @dataclass(frozen=True)
 class Sequence:
     """A sequence with truth that can be read again and again; focal is fx / width."""
 
     name: str
     focal: float
+    fps: float
     frames: Callable[[], Iterator[TrueFrame]]
 
 
-def of_clip(clip: Clip) -> Sequence:
-    """A clip, in a camera of fx = width: only the product of depth and fx was stored."""
-    def frames() -> Iterator[TrueFrame]:
-        with np.errstate(divide='ignore'):
-            for image, inverse_depth in zip(clip.image, clip.inverse_depth, strict=True):
-                yield TrueFrame(image, CANONICAL_UNIT / np.asarray(inverse_depth, np.float32))
-    return Sequence(clip.image_path.name.split('.')[0], 1.0, frames)
+def held_out(count: int) -> list[Sequence]:
+    """The first ``count`` clips of the held-out families that are measured by, by their names."""
+    return [of_take(Take(k, HELD_OUT_SEED, HELD_OUT_FAMILIES, HELD_OUT_FRAMES))
+            for k in range(count)]
+
+
+def of_take(take: Take) -> Sequence:
+    """A rendered clip; it is kept in memory."""
+    shot = list(take.shoot())
+    camera = shot[0].camera
+    return Sequence(f'{take.family}-{take.index}', camera.fx / camera.width, take.fps,
+                    lambda: (TrueFrame(frame.image, frame.depth_m) for frame in shot))
 
 
 def of_folder(folder: Path, stride: int) -> Sequence:
@@ -70,59 +93,68 @@ def of_folder(folder: Path, stride: int) -> Sequence:
             stored = cv2.imread(str(depth), cv2.IMREAD_UNCHANGED)
             yield TrueFrame(cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB),
                             stored.astype(np.float32) * np.float32(scale_m))
-    return Sequence(folder.name, about['fx'] / about['width'], frames)
+    return Sequence(folder.name, about['fx'] / about['width'], about['fps'] / stride, frames)
 
 
 class Stream:
-    """A network that sees one frame after the other, with its state kept or reset each time."""
+    """A network that sees one frame of a sequence after the other."""
 
-    def __init__(self, model: FlashDepth, keep_state: bool) -> None:
-        self.model, self.keep_state = model, keep_state
+    def __init__(self, model: FlashDepth, sequence: Sequence, memory: Memory) -> None:
+        self.model, self.sequence, self.memory = model, sequence, memory
         self.state: torch.Tensor | None = None
+        self.steady = SteadyScale()
+        self.seen = 0
 
     @torch.no_grad()
-    def inverse_depth(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Canonical inverse depth (h, w) float32 of an image (H, W, 3) uint8."""
+    def depth_m(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Z in metres (h, w) float32 of the next image (H, W, 3) uint8."""
         size = budget_size(image.shape[1], image.shape[0], CARD.max_pixels, CARD.patch)
         network_image = torch.from_numpy(network_input(image, *size))[None]
         inverse_depth, state = self.model.step(network_image, self.state)
-        if self.keep_state:
-            self.state = state
-        return inverse_depth[0].numpy()
-
-
-def predicted_pairs(stream: Stream, sequence: Sequence) -> list[DepthPair]:
-    """Predict a sequence in metres, its intrinsics known."""
-    pairs = []
-    for k, frame in enumerate(sequence.frames()):
+        self.state = None if self.memory is Memory.RESET else state
         with np.errstate(divide='ignore'):
-            depth_m = CANONICAL_UNIT * sequence.focal / stream.inverse_depth(frame.image)
-        pairs.append(DepthPair(k, depth_m, frame.depth_m))
-    return pairs
+            depth_m = np.float32(CANONICAL_UNIT * self.sequence.focal) / inverse_depth[0].numpy()
+        if self.memory is Memory.STEADIED:
+            depth_m *= np.float32(self.steady.factor(self._frame(image), depth_m))
+        return np.asarray(depth_m, np.float32)
+
+    def _frame(self, image: NDArray[np.uint8]) -> Frame:
+        height, width = image.shape[:2]
+        fx = self.sequence.focal * width
+        self.seen += 1
+        return Frame(round(self.seen * 1e9 / self.sequence.fps), 'camera', image,
+                     Intrinsics(width, height, fx, fx, (width - 1) / 2, (height - 1) / 2))
 
 
-def flicker(stream: Stream, sequence: Sequence) -> float:
+def predicted_pairs(model: FlashDepth, sequence: Sequence, memory: Memory) -> list[DepthPair]:
+    """Predict a sequence in metres, its intrinsics known."""
+    stream = Stream(model, sequence, memory)
+    return [DepthPair(k, stream.depth_m(frame.image), frame.depth_m)
+            for k, frame in enumerate(sequence.frames())]
+
+
+def flicker(model: FlashDepth, sequence: Sequence, memory: Memory) -> float:
     """Median over pixels of std / median of depth, camera still, noise of a few grey levels."""
     rng = np.random.default_rng(0)
     image = next(iter(sequence.frames())).image
-    seen = []
+    stream, seen = Stream(model, sequence, memory), []
     for _ in range(STATIC_FRAMES):
         noisy = image + rng.normal(0, NOISE_LEVELS, image.shape)
-        seen.append(stream.inverse_depth(noisy.clip(0, 255).astype(np.uint8)))
-    depth = 1 / np.maximum(np.stack(seen[SETTLED_FRAMES:]), 1e-3)
-    return float(np.median(depth.std(0) / np.median(depth, axis=0)))
+        seen.append(stream.depth_m(noisy.clip(0, 255).astype(np.uint8)))
+    depth_m = np.minimum(np.stack(seen[SETTLED_FRAMES:]), FARTHEST_M)
+    return float(np.median(depth_m.std(0) / np.median(depth_m, axis=0)))
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of one sequence with the state kept, or reset at each frame.
+    """Figures of one sequence.
 
     metric, scaled, aligned  errors with nothing fitted, with a scale, with scale and shift
     flicker                  of ``flicker``, a share of depth
     """
 
     name: str
-    keep_state: bool
+    memory: Memory
     metric: DepthReport
     scaled: DepthReport
     aligned: DepthReport
@@ -141,7 +173,7 @@ class Measured:
     def line(self) -> str:
         """One line of the table."""
         return table_line(
-            self.name, 'kept' if self.keep_state else 'reset', str(self.aligned.frames),
+            self.name, self.memory.value, str(self.aligned.frames),
             *(f'{report.errors.abs_rel:.3f}'
               for report in (self.metric, self.scaled, self.aligned)),
             f'{self.baseline:.3f}', f'{self.aligned.errors.delta_1_25:.3f}',
@@ -149,13 +181,12 @@ class Measured:
             percent(self.flicker))
 
 
-def measure(model: FlashDepth, sequence: Sequence, keep_state: bool) -> Measured:
+def measure(model: FlashDepth, sequence: Sequence, memory: Memory) -> Measured:
     """Predict a sequence and compare it with its truth."""
-    pairs = predicted_pairs(Stream(model, keep_state), sequence)
+    pairs = predicted_pairs(model, sequence, memory)
     reports = (evaluate_depth(pairs, alignment) for alignment in (
         Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT))
-    return Measured(sequence.name, keep_state, *reports,
-                    flicker(Stream(model, keep_state), sequence))
+    return Measured(sequence.name, memory, *reports, flicker(model, sequence, memory))
 
 
 def table_line(*cells: str) -> str:
@@ -179,30 +210,34 @@ MEASURED_HEADS = (
 
 
 def measure_all(model: FlashDepth, sequences: list[Sequence]) -> Iterator[Measured]:
-    """Yield the figures of each sequence, first with its state kept and then reset."""
+    """Yield the figures of each sequence, one after the other with each memory."""
     for sequence in sequences:
-        for keep_state in (True, False):
-            yield measure(model, sequence, keep_state)
+        for memory in Memory:
+            yield measure(model, sequence, memory)
 
 
-def find_sequences(folders: list[Path], clips: Path | None, stride: int = 1) -> list[Sequence]:
-    """Return recordings, every ``stride``-th frame of each, and the clips of a folder."""
-    sequences = [of_folder(folder, stride) for folder in folders]
-    if clips:
-        sequences += [of_clip(clip) for clip in find_clips(clips)]
-    return sequences
+def add_sequences(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose what is measured."""
+    parser.add_argument('--held-out', type=int, default=6, metavar='N',
+                        help='sequences of held-out scene families (default: 6)')
+    parser.add_argument('--sequences', type=Path, nargs='*', default=[], help='recorded folders')
+    parser.add_argument('--stride', type=int, default=1, help='of recorded frames')
+
+
+def chosen_sequences(arguments: argparse.Namespace) -> list[Sequence]:
+    """Return the recordings and held-out scenes that the options choose."""
+    return [*(of_folder(folder, arguments.stride) for folder in arguments.sequences),
+            *held_out(arguments.held_out)]
 
 
 def main() -> None:
     """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(prog='python -m training.measure', description=__doc__)
     parser.add_argument('weights', type=Path)
-    parser.add_argument('--clips', type=Path, help='folder of clips of training.generate')
-    parser.add_argument('--sequences', type=Path, nargs='*', default=[], help='recorded folders')
-    parser.add_argument('--stride', type=int, default=1, help='of recorded frames')
+    add_sequences(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sequences = find_sequences(arguments.sequences, arguments.clips, arguments.stride)
+    sequences = chosen_sequences(arguments)
     print(table_head(MEASURED_HEADS))
     for measured in measure_all(load_flashdepth(NANO, arguments.weights), sequences):
         print(measured.line(), flush=True)

@@ -85,9 +85,9 @@ RECIPE = Recipe(phases=(
           muon=True),
     Phase('steady clips', BatchPlan(4, 5, (MEDIUM, LARGE)), 2000, 5e-4, 1e-5, STEADY,
           freeze_norms=True, muon=True, average_decay=0.995),
-    Phase('new scenes', BatchPlan(16, 1, (MEDIUM, LARGE)), 9000, 7e-4, 4e-5, SHAPE_FIRST,
+    Phase('new scenes', BatchPlan(16, 1, (MEDIUM, LARGE)), 10500, 7e-4, 4e-5, SHAPE_FIRST,
           muon=True),
-    Phase('last clips', BatchPlan(4, 6, (MEDIUM, LARGE)), 1500, 4e-4, 1e-5, STEADY,
+    Phase('last clips', BatchPlan(3, 8, (MEDIUM, LARGE)), 1400, 4e-4, 1e-5, STEADY,
           freeze_norms=True, muon=True, average_decay=0.995),
 ))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quality report: `python -m training.report WEIGHTS --clips FOLDER --out docs`.
+"""The quality report: `python -m training.report WEIGHTS --out docs`.
 
 Writes `OUT/nano.md`, tables of what `training.measure` measures with what was aimed at beside it,
 and `OUT/nano.jpg`, one frame of every sequence: image, truth, prediction.
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from training.measure import (
     MEASURED_HEADS,
     Measured,
+    Memory,
     Sequence,
-    Stream,
-    find_sequences,
+    add_sequences,
+    chosen_sequences,
     measure_all,
     percent,
     predicted_pairs,
@@ -47,61 +48,67 @@ programs and of a camera.
 ![image, truth and prediction of one frame of each sequence](nano.jpg)
 
 Image, truth, prediction, each depth in the colours of the truth's range; scale and shift are
-fitted once to the whole sequence."""
+fitted once to the whole sequence. "Drift saved" is what the stream's memory takes away from what
+frames by themselves drift: the network's state and the steadied scale (`stream/steady.py`), and
+the network's state alone."""
 
 HEADS = ('sequence', 'AbsRel below the best without image', 'delta 1.25', 'metric AbsRel',
-         'static flicker', 'drift saved by the state', 'flicker saved', 'AbsRel saved')
+         'static flicker', 'drift saved', 'by the network', 'flicker saved', 'AbsRel saved')
 BARS = (
-    ('*aimed at: held out*', '35 %', '0.85', '0.20', '1 %', '30 %', 'any', 'no loss'),
-    ('*aimed at: rendered*', '15 %', '0.70', '', '1 %', '30 %', 'any', 'no loss'),
-    ('*aimed at: real*', '10 %', '', '', '1 %', '30 %', 'any', 'no loss'))
+    ('*aimed at: held out*', '35 %', '0.85', '0.20', '1 %', '30 %', '', 'any', 'no loss'),
+    ('*aimed at: rendered*', '15 %', '0.70', '', '1 %', '30 %', '', 'any', 'no loss'),
+    ('*aimed at: real*', '10 %', '', '', '1 %', '30 %', '', 'any', 'no loss'))
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """One sequence with its state kept, and with it reset at each frame."""
+    """One sequence: all that is remembered, the network's state alone, nothing remembered."""
 
+    steadied: Measured
     kept: Measured
     reset: Measured
 
-    @property
-    def drift_saved(self) -> float:
-        """Share of the drift that the state takes away."""
-        return 1 - self.kept.scaled.scale_drift / self.reset.scaled.scale_drift
+    def drift_saved(self, measured: Measured) -> float:
+        """Share of the drift that a memory takes away."""
+        return 1 - measured.scaled.scale_drift / self.reset.scaled.scale_drift
 
     @property
     def margin(self) -> float:
         """Share by which AbsRel is below that of the best predictor without an image."""
-        return 1 - self.kept.abs_rel / self.kept.baseline
+        return 1 - self.steadied.abs_rel / self.steadied.baseline
 
     def line(self) -> str:
         """One line of the table of bars."""
-        kept, reset = self.kept, self.reset
+        shown, reset = self.steadied, self.reset
         return table_line(
-            kept.name, _signed(self.margin), f'{kept.aligned.errors.delta_1_25:.2f}',
-            f'{kept.metric.errors.abs_rel:.2f}', percent(kept.flicker),
-            _signed(self.drift_saved), _signed(1 - kept.flicker / reset.flicker),
-            _signed(1 - kept.abs_rel / reset.abs_rel))
+            shown.name, _signed(self.margin), f'{shown.aligned.errors.delta_1_25:.2f}',
+            f'{shown.metric.errors.abs_rel:.2f}', percent(shown.flicker),
+            _signed(self.drift_saved(shown)), _signed(self.drift_saved(self.kept)),
+            _signed(1 - shown.flicker / reset.flicker),
+            _signed(1 - shown.abs_rel / reset.abs_rel))
 
 
 def page(measured: list[Measured], thanks: str = '') -> str:
-    """Return the report, Markdown, of figures that come in pairs: kept, reset."""
-    pairs = [Ablation(*both) for both in zip(measured[::2], measured[1::2], strict=True)]
+    """Return the report, Markdown, of figures that come in threes, one for each memory."""
+    count = len(Memory)
+    ablations = [Ablation(*measured[k:k + count]) for k in range(0, len(measured), count)]
     return '\n'.join((
-        INTRODUCTION, thanks, '', '## Against what was aimed at, and what the state is worth', '',
-        table_head(HEADS), *(table_line(*bar) for bar in BARS), *(pair.line() for pair in pairs),
-        '', _means(pairs), '', '## All figures', '', table_head(MEASURED_HEADS),
-        *(row.line() for row in measured), ''))
+        INTRODUCTION, thanks, '', '## Against what was aimed at, and what memory is worth', '',
+        table_head(HEADS), *(table_line(*bar) for bar in BARS),
+        *(ablation.line() for ablation in ablations), '', _means(ablations), '',
+        '## All figures', '', table_head(MEASURED_HEADS), *(row.line() for row in measured), ''))
 
 
-def _means(pairs: list[Ablation]) -> str:
+def _means(ablations: list[Ablation]) -> str:
     """Means over the sequences, in a sentence."""
-    margin, delta, metric, drift, flicker = np.mean([
-        (pair.margin, pair.kept.aligned.errors.delta_1_25, pair.kept.metric.errors.abs_rel,
-         pair.drift_saved, pair.kept.flicker) for pair in pairs], axis=0)
-    return (f'Means over the {len(pairs)} sequences: AbsRel {_signed(margin)} below the best '
+    margin, delta, metric, drift, network, flicker = np.mean([
+        (each.margin, each.steadied.aligned.errors.delta_1_25,
+         each.steadied.metric.errors.abs_rel, each.drift_saved(each.steadied),
+         each.drift_saved(each.kept), each.steadied.flicker) for each in ablations], axis=0)
+    return (f'Means over the {len(ablations)} sequences: AbsRel {_signed(margin)} below the best '
             f'without image, delta\n{delta:.2f}, metric AbsRel {metric:.2f}, static flicker '
-            f'{percent(flicker)}, drift saved {_signed(drift)}.')
+            f'{percent(flicker)}, drift saved {_signed(drift)}, of it\n{_signed(network)} by the '
+            "network's state.")
 
 
 def _signed(share: float) -> str:
@@ -110,7 +117,7 @@ def _signed(share: float) -> str:
 
 def panels(model: FlashDepth, sequence: Sequence, measured: Measured) -> NDArray[np.uint8]:
     """Image, truth and aligned prediction of the middle frame, beside each other."""
-    pairs = predicted_pairs(Stream(model, keep_state=True), sequence)
+    pairs = predicted_pairs(model, sequence, measured.memory)
     image = [frame.image for frame in sequence.frames()][len(pairs) // 2]
     pair = pairs[len(pairs) // 2]
     report = measured.aligned
@@ -137,9 +144,7 @@ def main() -> None:
     """Parse the command line and write the report."""
     parser = argparse.ArgumentParser(prog='python -m training.report', description=__doc__)
     parser.add_argument('weights', type=Path)
-    parser.add_argument('--clips', type=Path, help='folder of clips of training.generate')
-    parser.add_argument('--sequences', type=Path, nargs='*', default=[], help='recorded folders')
-    parser.add_argument('--stride', type=int, default=1, help='of recorded frames')
+    add_sequences(parser)
     parser.add_argument('--unseen', nargs='*', default=[],
                         help='names of recordings that may be measured but not be shown')
     parser.add_argument('--thanks', default='', help='what is owed to those that are shown')
@@ -148,10 +153,10 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     model = load_flashdepth(NANO, arguments.weights)
-    sequences = find_sequences(arguments.sequences, arguments.clips, arguments.stride)
+    sequences = chosen_sequences(arguments)
     measured = list(measure_all(model, sequences))
-    rows = [panels(model, sequence, kept)
-            for sequence, kept in zip(sequences, measured[::2], strict=True)
+    rows = [panels(model, sequence, shown)
+            for sequence, shown in zip(sequences, measured[::len(Memory)], strict=True)
             if sequence.name not in arguments.unseen]
     write_picture(arguments.out / 'nano.jpg', contact_sheet(rows))
     (arguments.out / 'nano.md').write_text(page(measured, arguments.thanks))

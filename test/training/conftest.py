@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training.shards import canonical_inverse_depth, write_clip
+from training.measure import Sequence, TrueFrame
+from training.shards import CANONICAL_UNIT, canonical_inverse_depth, find_clips, write_clip
 
 WIDTH, HEIGHT, FRAMES, FX = 128, 96, 6, 90.0
 
@@ -38,3 +40,15 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image, depth_m = floor_and_sky(rng)
         write_clip(folder, family, seed, image, canonical_inverse_depth(depth_m, FX))
     return folder
+
+
+@pytest.fixture
+def sequences(clips: Path) -> list[Sequence]:
+    """The clips as sequences to measure by."""
+    def frames(clip):
+        with np.errstate(divide='ignore'):
+            for image, inverse_depth in zip(clip.image, clip.inverse_depth, strict=True):
+                yield TrueFrame(image, CANONICAL_UNIT * FX / WIDTH
+                                / np.asarray(inverse_depth, np.float32))
+    return [Sequence(clip.image_path.name.split('.')[0], FX / WIDTH, 10.0, partial(frames, clip))
+            for clip in find_clips(clips)]

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from training.measure import measure_all, of_clip
+from training.measure import Memory, measure_all
 from training.report import contact_sheet, page, panels
-from training.shards import find_clips
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.nano import NANO
 
@@ -23,15 +20,14 @@ class Ramp(FlashDepth):
         return ramp[None] * (1.0 if state is None else 0.9), torch.zeros(1)
 
 
-def test_the_report_has_a_line_of_bars_and_two_of_figures_for_each_sequence(clips: Path) -> None:
-    sequences = [of_clip(clip) for clip in find_clips(clips)]
+def test_the_report_has_a_line_of_bars_and_three_of_figures_for_each_sequence(sequences) -> None:
     model = Ramp(NANO)
     measured = list(measure_all(model, sequences))
     text = page(measured)
     for sequence in sequences:
-        assert sum(line.startswith(f'| {sequence.name} |') for line in text.splitlines()) == 3
+        assert sum(line.startswith(f'| {sequence.name} |') for line in text.splitlines()) == 4
     assert 'Means over the 3 sequences' in text
-    rows = [panels(model, *both) for both in zip(sequences, measured[::2], strict=True)]
+    rows = [panels(model, *both) for both in zip(sequences, measured[::len(Memory)], strict=True)]
     height, width = rows[0].shape[:2]
     sheet = contact_sheet(rows)
     assert sheet.shape == (2 * height, 2 * width, 3)
