@@ -6,8 +6,8 @@ frame in which they were first seen (the keyframe); so the camera's motion follo
 are in the image (perspective-n-point), and from the motion how far they are now. What the depth
 of this frame must be multiplied with to agree, in the median, is its correction. Corners that the
 camera's motion explains better at another depth are moved there, for a depth that is wrong in
-shape would bend the motion too. Over MEMORY_S the corrections fade to a mean of none: this makes
-the network's scale steady and knows none of its own.
+shape would bend the motion too. Over MEMORY_S, and with each keyframe, corrections fade to a mean
+of none: this makes the network's scale steady and knows none of its own.
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ INLIER_PX = 2.0
 CORNER_PX = 0.5
 """How exactly a corner is followed."""
 
-DEPTH_SIGMA = 0.4
+DEPTH_SIGMA = 0.25
 """How far, in logarithms, the network's depth of a corner is from its true one."""
 
 MOST_SIGHTINGS = 10
 MEMORY_S = 10.0
+KEYFRAME_SHARE = 0.15
+"""At a keyframe, which hands errors on, the network's word counts for at least so much."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,11 @@ class SteadyScale:
             self._last = _begin(grey, frame.stamp_ns, depth_m, 1.0, camera, None)
             return 1.0
         corners, pose, agree, factor = located
-        fading = factor ** -self._share_of((frame.stamp_ns - last.at_ns) * 1e-9)
+        is_keyframe = np.count_nonzero(agree) < KEPT_SHARE * last.begun
+        share = self._share_of((frame.stamp_ns - last.at_ns) * 1e-9)
+        fading = factor ** -max(share, KEYFRAME_SHARE if is_keyframe else 0.0)
         factor, corners, pose = factor * fading, corners.scaled(fading), pose.scaled(fading)
-        if np.count_nonzero(agree) < KEPT_SHARE * last.begun:
+        if is_keyframe:
             seen = _seen_from(corners.among(agree), pose, depth_m * np.float32(factor), grey.shape)
             self._last = _begin(grey, frame.stamp_ns, depth_m, factor, camera, seen)
         else:
