@@ -29,7 +29,7 @@ from videodepth_ros.engines.graph import (
 from videodepth_ros.engines.lowering import PRECISIONS, lowered
 from videodepth_ros.errors import ModelError
 from videodepth_ros.models.flashdepth import FlashDepth
-from videodepth_ros.models.preprocess import MEAN, STD
+from videodepth_ros.models.imagenet import MEAN, STD
 
 OPSET = 20
 """The newest that TensorRT 10.3 takes whole: from 23 on attention is one operator."""

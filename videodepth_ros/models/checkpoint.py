@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from videodepth_ros.errors import ModelError
@@ -45,14 +43,13 @@ def read_weights(path: Path) -> Weights:
 
     raises  ModelError where the file cannot be read or holds something else
     """
+    if path.suffix == '.safetensors':
+        return _safe_weights(path)
     try:
-        if path.suffix == '.safetensors':
-            return load_file(path)
         # Trainers keep their arguments beside the weights; a Namespace only holds values.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError,
-            SafetensorError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
     if isinstance(content, dict) and isinstance(content.get('model'), dict):
         content = content['model']
@@ -60,6 +57,16 @@ def read_weights(path: Path) -> Weights:
         raise ModelError(f'{path} is not a state dict: it must map names to tensors, '
                          "at the top or under 'model'")
     return dict(content)
+
+
+def _safe_weights(path: Path) -> Weights:
+    # Imported here, for a machine on which networks are only timed has torch alone.
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    try:
+        return load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
 
 
 def completed(weights: Weights, model: nn.Module) -> Weights:

@@ -16,14 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.errors import ConfigError, InputError
+from videodepth_ros.models.imagenet import MEAN, STD
 
 Number = TypeVar('Number', np.uint8, np.float64)
-
-MEAN = (0.485, 0.456, 0.406)
-"""Mean of red, green and blue over ImageNet, as a fraction of full scale."""
-
-STD = (0.229, 0.224, 0.225)
-"""Standard deviation of red, green and blue over ImageNet."""
 
 OFFICIAL_MAX_SIDE_PX = 2044
 """The official path first makes larger images this long."""
