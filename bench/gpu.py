@@ -10,7 +10,12 @@ bfloat16 autocast, operator by operator, a float32 image uploaded from pageable 
 is the engine torch-cuda, ``compiled`` the same with kernels of torch.compile (minutes to make),
 ``tensorrt`` the engine tensorrt. All run in one process and take turns in rounds. ``step_ms`` is
 the whole step from the bytes in host memory to the depth in host memory; ``device_ms`` is the
-device's own time. ``drift`` compares the engine with float32 over a long stream.
+device's own time. ``drift`` compares the engine with float32 over a long stream. ``cameras`` is
+what a frame of several cameras costs in one batch, and one camera after the other. ``steady``
+tells what is allocated on the device after the warm-up, and what crosses the bus for each frame.
+
+``--cpu`` is a rehearsal: everything with a small size on a machine without a GPU, where the
+figures mean nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,13 +42,25 @@ from videodepth_ros.engines.graph import Layout, View
 from videodepth_ros.engines.lowering import lowered
 from videodepth_ros.engines.reference import reference_frames
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
-from videodepth_ros.models.flashdepth import FlashDepth
-from videodepth_ros.models.variants import config_of
+from videodepth_ros.engines.torch_plan import TorchPlan, TorchRequest
+from videodepth_ros.models.flashdepth import (
+    FLASHDEPTH_FULL,
+    FLASHDEPTH_L,
+    FLASHDEPTH_S,
+    FlashDepth,
+)
+from videodepth_ros.models.nano import NANO
 
+NETWORKS = {'nano': NANO, 'flashdepth-s': FLASHDEPTH_S, 'flashdepth-l': FLASHDEPTH_L,
+            'flashdepth': FLASHDEPTH_FULL}
 CASES = ('flashdepth@2044x1148', 'flashdepth-l@924x518', 'flashdepth-s@924x518', 'nano@640x480')
 BARS_FPS = {'flashdepth@2044x1148': 60.0, 'flashdepth-l@924x518': 120.0,
             'flashdepth-s@924x518': 400.0}
+REHEARSAL = ('nano@96x80',)
+DRIFT_SIZES = {'cuda': {'flashdepth-s': (644, 490), 'nano': (320, 240)},
+               'cpu': {'flashdepth-s': (154, 112), 'nano': (96, 80)}}
 ROUND = 20
+STREAMS = 4
 
 
 @dataclass
@@ -77,7 +94,7 @@ class Runner:
 def random_network(name: str) -> FlashDepth:
     """Return a network whose every layer does something."""
     torch.manual_seed(0)
-    model = FlashDepth(config_of(name)).eval()
+    model = FlashDepth(NETWORKS[name]).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
@@ -86,25 +103,32 @@ def random_network(name: str) -> FlashDepth:
     return model
 
 
-def eager(model: FlashDepth, width: int, height: int) -> Runner:
+def open_graph(model: FlashDepth, name: str, width: int, height: int, precision: str,
+               device: str, *, fuse: bool = False) -> TorchCudaEngine:
+    """Open the engine torch-cuda."""
+    return TorchCudaEngine(TorchPlan(model, name, Layout(width, height, width, height),
+                                     precision=precision, device=device, fuse=fuse))
+
+
+def eager(model: FlashDepth, width: int, height: int, device: str) -> Runner:
     """Run the network as the release does."""
-    network = model.cuda()
+    network = model.to(device)
     state: list[Any] = [None]
 
     def compute(planes: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode(), torch.autocast('cuda', torch.bfloat16):
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
             depth, state[0] = network.step(planes, state[0])
         return depth
 
     def step(image: np.ndarray) -> np.ndarray:
         planes = image.transpose(2, 0, 1)[None].astype(np.float32) / 255
-        return compute(torch.from_numpy(planes).cuda()).float().cpu().numpy()
+        return compute(torch.from_numpy(planes).to(device)).float().cpu().numpy()
 
     def device_ms() -> float:
-        planes = torch.zeros(1, 3, height, width).cuda()
+        planes = torch.zeros(1, 3, height, width, device=device)
         return time_device(lambda: compute(planes))
 
-    return Runner('eager', step, device_ms)
+    return Runner('eager', step, device_ms if device == 'cuda' else None)
 
 
 def time_device(once: Callable[[], Any], rounds: int = 30) -> float:
@@ -129,10 +153,11 @@ def of_engine(name: str, engine: Any) -> Runner:
         return found['inverse_depth']
 
     device_ms = None
-    if isinstance(engine, TorchCudaEngine):
+    if isinstance(engine, TorchCudaEngine) and engine._plan._room._graphs:
         def device_ms() -> float:
-            with torch.cuda.stream(engine._stream):
-                return time_device(engine._graph.replay)
+            room = engine._plan._room
+            with torch.cuda.stream(room._stream):
+                return time_device(room._graphs[0].replay)
     return Runner(name, step, device_ms)
 
 
@@ -156,22 +181,67 @@ def tensorrt(model: FlashDepth, name: str, width: int, height: int, precision: s
         return TensorRtEngine(load_plan(found, plan), facts, cuda)
 
 
-def drift(name: str, precision: str, frames: int) -> dict[str, float]:
-    """Compare half precision with float32 over a long stream of moving noise, both on the GPU."""
+def cameras(case: str, precision: str, device: str) -> dict[str, Any]:
+    """Time frames of several cameras: as one batch, and one camera after the other."""
+    name, width, height = parts_of(case)
+    engines = [open_graph(random_network(name), name, width, height, precision, device)]
+    engines += [engines[0].another() for _ in range(STREAMS - 1)]
+    requests = [TorchRequest(engine._slot, engine._tensors, False, ('inverse_depth', 'total'))
+                for engine in engines]
+    room = engines[0]._plan._room
+    batches = {f'batch_of_{n}': [requests[:n]] for n in (1, 2, STREAMS)}
+    batches['in_turn'] = [[request] for request in requests]
+    times: dict[str, list[float]] = {key: [] for key in batches}
+    for _ in range(ROUND):
+        for key, steps in batches.items():
+            began_s = time.perf_counter()
+            for step in steps:
+                room.advance(step)
+            frames = sum(map(len, steps))
+            times[key].append(1e3 * (time.perf_counter() - began_s) / frames)
+    return {'case': case, 'streams': STREAMS,
+            'ms_per_frame': {key: round(statistics.median(ms), 3) for key, ms in times.items()}}
+
+
+def steady(case: str, precision: str, device: str) -> dict[str, Any]:
+    """Say what a frame allocates on the device and takes across the bus, after the warm-up."""
+    name, width, height = parts_of(case)
+    engine = open_graph(random_network(name), name, width, height, precision, device)
+    image, state = next(reference_frames(width, height)), engine.zero_state()
+    _, state = engine.step(image, state)
+
+    def allocations() -> int:
+        stats = torch.cuda.memory_stats() if device == 'cuda' else {}
+        return sum(stats.get(key, 0) for key in ('allocation.all.allocated',
+                                                 'segment.all.allocated'))
+    before, up, down = allocations(), engine.traffic.up_bytes, engine.traffic.down_bytes
+    for _ in range(ROUND):
+        _, state = engine.step(image, state)
+    found = {'device_allocations': allocations() - before,
+             'up_bytes': (engine.traffic.up_bytes - up) // ROUND,
+             'down_bytes': (engine.traffic.down_bytes - down) // ROUND}
+    wanted = {'device_allocations': 0, 'up_bytes': 3 * width * height + 7 * 4,
+              'down_bytes': 4 * width * height + 4}
+    return {'case': case, **found, 'passed': found == wanted}
+
+
+def drift(name: str, precision: str, frames: int, device: str) -> dict[str, Any]:
+    """Compare half precision with float32 over a long stream of moving noise, on the device."""
     model = random_network(name)
-    width, height = (644, 490) if name != 'nano' else (320, 240)
+    width, height = DRIFT_SIZES[device][name]
     layout = Layout(width, height, width, height)
-    half = TorchCudaEngine(model, name, width, height, precision=precision)
-    exact = FusedStep(lowered(model, width, height), layout).eval().cuda()
-    view = torch.from_numpy(View(1, 1, 0, 0).values()).cuda()
-    state, exact_state = half.zero_state(), model.zero_state().cuda()
+    half = open_graph(model, name, width, height, precision, device)
+    exact = FusedStep(lowered(model, width, height), layout).eval().to(device)
+    view = torch.from_numpy(View(1, 1, 0, 0).values()).to(device)
+    state, exact_state = half.zero_state(), model.zero_state().to(device)
     still = list(reference_frames(width, height))
     ratios = []
     for t in range(frames):
         image = np.roll(still[t // 7 % len(still)], 3 * t, axis=1)
         found, state = half.run(image, state, ('inverse_depth',))
         with torch.inference_mode():
-            expected, *_, exact_state = exact(torch.from_numpy(image).cuda(), exact_state, view)
+            expected, *_, exact_state = exact(torch.from_numpy(image).to(device), exact_state,
+                                              view)
         ratios.append(float(np.median(found['inverse_depth']) / expected.median().item()))
     tail = ratios[-100:]
     return {'model': name, 'frames': frames, 'scale_ratio': round(statistics.median(tail), 5),
@@ -179,22 +249,29 @@ def drift(name: str, precision: str, frames: int) -> dict[str, float]:
             'finite': bool(np.isfinite(ratios).all())}
 
 
-def measure(case: str, engines: list[str], precision: str, seconds: float) -> dict[str, Any]:
-    """Measure one case; an engine that cannot run is told, the others go on."""
+def parts_of(case: str) -> tuple[str, int, int]:
+    """Return model, width and height of a case."""
     name, _, size = case.partition('@')
     width, height = map(int, size.split('x'))
+    return name, width, height
+
+
+def measure(case: str, engines: list[str], precision: str, seconds: float, device: str
+            ) -> dict[str, Any]:
+    """Measure one case; an engine that cannot run is told, the others go on."""
+    name, width, height = parts_of(case)
     images = list(reference_frames(width, height)) * (ROUND // 4)
     runners, failures = [], {}
     for engine in engines:
         model = random_network(name)
         try:
             if engine == 'eager':
-                runner = eager(model, width, height)
+                runner = eager(model, width, height, device)
             elif engine == 'tensorrt':
                 runner = of_engine(engine, tensorrt(model, name, width, height, precision))
             else:
-                runner = of_engine(engine, TorchCudaEngine(
-                    model, name, width, height, precision=precision, fuse=engine == 'compiled'))
+                runner = of_engine(engine, open_graph(model, name, width, height, precision,
+                                                      device, fuse=engine == 'compiled'))
             runner.round(images)     # warm-up
             runner.step_ms.clear()
             runners.append(runner)
@@ -206,8 +283,9 @@ def measure(case: str, engines: list[str], precision: str, seconds: float) -> di
         for runner in runners:
             runner.round(images)
     found: dict[str, Any] = {runner.name: runner.report() for runner in runners}
-    result = {'case': case, 'precision': precision, 'engines': found, 'failed': failures,
-              'memory_mb': torch.cuda.max_memory_allocated() >> 20}
+    result = {'case': case, 'precision': precision, 'engines': found, 'failed': failures}
+    if device == 'cuda':
+        result['memory_mb'] = torch.cuda.max_memory_allocated() >> 20
     best = max((entry['fps'] for key, entry in found.items() if key != 'eager'), default=0.0)
     if case in BARS_FPS:
         result |= {'bar_fps': BARS_FPS[case], 'passed': best >= BARS_FPS[case]}
@@ -216,29 +294,52 @@ def measure(case: str, engines: list[str], precision: str, seconds: float) -> di
     return result
 
 
+def attempt(what: str, function: Callable[..., dict[str, Any]], *arguments: Any
+            ) -> dict[str, Any]:
+    """Measure one thing; if it cannot be, tell why, and the others go on."""
+    try:
+        return {what: function(*arguments)}
+    except Exception as error:
+        traceback.print_exc()
+        return {what: f'{type(error).__name__}: {str(error)[:500]}'}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
-    parser.add_argument('--case', nargs='+', default=list(CASES), metavar='MODEL@WxH')
+    parser.add_argument('--case', nargs='+', metavar='MODEL@WxH',
+                        help=f'default: {" ".join(CASES)}')
     parser.add_argument('--engine', nargs='+', default=['eager', 'graph'],
                         choices=['eager', 'graph', 'compiled', 'tensorrt'])
     parser.add_argument('--precision', default='fp16', choices=['fp16', 'bf16', 'fp32'])
     parser.add_argument('--seconds', type=float, default=10.0, help='for each case')
     parser.add_argument('--drift-frames', type=int, default=1000, help='0: no drift')
+    parser.add_argument('--cpu', action='store_true', help='rehearse without a GPU')
     args = parser.parse_args()
-    if not torch.cuda.is_available():
+    device = 'cpu' if args.cpu else 'cuda'
+    if device == 'cuda' and not torch.cuda.is_available():
         print(json.dumps({'skipped': f'torch {torch.__version__} sees no GPU'}))
         return 0
-    for case in args.case:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        print(json.dumps(measure(case, args.engine, args.precision, args.seconds)), flush=True)
-    if args.drift_frames:
-        for name in ('flashdepth-s', 'nano'):
-            print(json.dumps({'drift': drift(name, args.precision, args.drift_frames)}),
-                  flush=True)
-    print(json.dumps({'gpu': torch.cuda.get_device_name(), 'torch': torch.__version__,
-                      'cuda': torch.version.cuda}))
+    for result in results(args, device):
+        print(json.dumps(result), flush=True)
     return 0
+
+
+def results(args: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
+    """Measure one thing after the other."""
+    cases = args.case or (CASES if device == 'cuda' else REHEARSAL)
+    for case in cases:
+        if device == 'cuda':
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        yield measure(case, args.engine, args.precision, args.seconds, device)
+    yield attempt('steady', steady, cases[-1], args.precision, device)
+    for case in cases[-2:]:
+        yield attempt('cameras', cameras, case, args.precision, device)
+    if args.drift_frames:
+        for name in DRIFT_SIZES[device]:
+            yield attempt('drift', drift, name, args.precision, args.drift_frames, device)
+    yield {'device': torch.cuda.get_device_name() if device == 'cuda' else 'CPU',
+           'torch': torch.__version__, 'cuda': torch.version.cuda}
 
 
 if __name__ == '__main__':

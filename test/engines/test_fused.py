@@ -159,7 +159,7 @@ def test_images_are_resized_as_on_the_cpu(camera, network):
     smooth = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8)
     image = np.kron(smooth, np.ones((camera[1] // 8 + 1, camera[0] // 10 + 1, 1), np.uint8))
     image = np.ascontiguousarray(image[:camera[1], :camera[0]])
-    planes = step._pixels(torch.from_numpy(image)) * step.gain - step.offset
+    planes = step._pixels(torch.from_numpy(image)[None]) * step.gain - step.offset
     levels = np.abs(planes[0].numpy() - network_input(image, *network)) * 255 * 0.226
     assert levels.max() <= 1.1
 
@@ -173,7 +173,7 @@ def test_resize_matrices_keep_what_is_constant():
 def test_blue_may_come_first():
     network = lowered(fused_model('nano'), 160, 112)
     rgb, bgr = (FusedStep(network, Layout(160, 112, 160, 112, order)) for order in ('rgb', 'bgr'))
-    image = torch.from_numpy(next(images(rgb.layout, 1)))
+    image = torch.from_numpy(next(images(rgb.layout, 1)))[None]
     torch.testing.assert_close(rgb._pixels(image), bgr._pixels(image.flip(-1)))
 
 
@@ -210,7 +210,7 @@ def test_cloud_is_that_of_the_messages(fused):
 def test_every_colour_survives_its_packing():
     levels = torch.tensor([0., 1, 2, 63, 127, 128, 129, 200, 254, 255])
     pixels = torch.stack(torch.meshgrid(levels, levels, levels, indexing='ij')).flatten(2)
-    bits = packed_rgb(pixels).numpy().view(np.uint32)
+    bits = packed_rgb(pixels[None])[0].numpy().view(np.uint32)
     red, green, blue = pixels.numpy().astype(np.uint32)
     np.testing.assert_array_equal(bits, 0x3f000000 | red << 16 | green << 8 | blue)
 
@@ -229,3 +229,20 @@ def test_view_is_seven_finite_numbers():
     assert values.shape == (7,)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
+
+
+def test_streams_step_together_as_each_does_alone():
+    """They share kernels, which sum in another order; far away that is a thousandth."""
+    model, layout = fused_model('tiny-full'), layout_of('tiny-full')
+    step = FusedStep(lowered(model, layout.width, layout.height), layout)
+    views = torch.from_numpy(np.stack([replace(VIEW, scale=k).values() for k in (1, 2, 3)]))
+    pictures = torch.from_numpy(np.stack(list(images(layout, 3))))
+    states = torch.randn(model.zero_state(3).shape) * 0.1
+    with torch.inference_mode():
+        together = step.streams(pictures, states, views)
+        for k in range(3):
+            alone = step(pictures[k], states[:, k:k + 1], views[k])
+            for name, one, all_three in zip(FUSED_OUTPUTS, alone, together, strict=True):
+                mine = all_three[:, k:k + 1] if name == 'state_out' else all_three[k]
+                torch.testing.assert_close(mine, one, rtol=2e-3, atol=2e-4, equal_nan=True,
+                                           msg=lambda text, name=name: f'{name}: {text}')

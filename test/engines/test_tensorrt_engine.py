@@ -12,7 +12,8 @@ from toy_plan import HEIGHT, STATE, WIDTH, Rig
 
 from videodepth_ros.engines.engine import State
 from videodepth_ros.engines.graph import View
-from videodepth_ros.engines.tensorrt_engine import DeviceState, PlanFacts, TensorRtEngine
+from videodepth_ros.engines.resident import DeviceState
+from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
 from videodepth_ros.errors import DeviceError, InputError, ModelError
 
 FACTS = PlanFacts('nano', 'fp16', 'NVIDIA Fake 9000', ('was built',))

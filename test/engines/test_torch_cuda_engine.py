@@ -7,17 +7,22 @@ What needs the device itself stands in test/gpu.
 from __future__ import annotations
 
 import math
+import threading
+from functools import partialmethod
 
 import numpy as np
 import pytest
 import torch
-from fused_networks import NAMES, VIEW, fused_model, variant
+from fused_networks import NAMES, VIEW, fused_model, layout_of, variant
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.engine import State
-from videodepth_ros.engines.tensorrt_engine import DeviceState
+from videodepth_ros.engines.graph import Layout
+from videodepth_ros.engines.open import open_engine
+from videodepth_ros.engines.resident import DeviceState
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
+from videodepth_ros.engines.torch_plan import TorchPlan
 from videodepth_ros.errors import DeviceError, InputError
 from videodepth_ros.models import constants
 from videodepth_ros.models.mamba import pooling_matrix
@@ -26,10 +31,12 @@ from videodepth_ros.models.preprocess import network_input
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 
 
-def open_on_cpu(name: str = 'tiny-s', precision: str = 'fp32', **options) -> TorchCudaEngine:
+def open_on_cpu(name: str = 'tiny-s', precision: str = 'fp32',
+                camera: tuple[int, int] | None = None) -> TorchCudaEngine:
     it = variant(name)
-    return TorchCudaEngine(fused_model(name), name, it.width, it.height, precision=precision,
-                           device='cpu', **options)
+    layout = Layout(*(camera or (it.width, it.height)), it.width, it.height)
+    return TorchCudaEngine(TorchPlan(fused_model(name), name, layout, precision=precision,
+                                     device='cpu'))
 
 
 def pictures(engine: TorchCudaEngine, frames: int) -> list[np.ndarray]:
@@ -105,7 +112,7 @@ def test_a_lost_state_makes_the_whole_answer_nan():
     engine = open_on_cpu()
     first, second = pictures(engine, 2)
     _, state = engine.step(first, engine.zero_state())
-    engine._inputs['state_in'].fill_(math.nan)
+    engine._plan._room.states.fill_(math.nan)
     depth, _ = engine.step(second, state)
     assert np.isnan(depth).all()
 
@@ -123,7 +130,7 @@ def test_camera_may_have_another_size():
 @WITHOUT_GPU
 def test_without_a_gpu_it_says_so():
     with pytest.raises(DeviceError, match='sees no GPU'):
-        TorchCudaEngine(fused_model('nano'), 'nano', 160, 112)
+        TorchPlan(fused_model('nano'), 'nano', layout_of('nano'))
 
 
 class Watch(TorchDispatchMode):
@@ -148,9 +155,10 @@ def test_nothing_in_a_step_waits_for_the_device(name, monkeypatch):
     """Nor does a constant cross the bus: on a GPU they are kept, as here."""
     monkeypatch.setattr('videodepth_ros.models.mamba.constant', kept)
     engine = open_on_cpu(name)
-    engine._compute()
+    room = engine._plan._room
+    room.compute(1)
     with Watch() as watch:
-        engine._compute()
+        room.compute(1)
     assert watch.waits == []
 
 
@@ -167,3 +175,116 @@ def test_constants_are_kept_once_and_can_be_trained_through():
     weight = torch.ones(3, requires_grad=True)
     (weight @ matrix.float()).sum().backward()
     assert weight.grad is not None
+
+
+# Several cameras over one plan.
+
+def test_cameras_that_wait_together_are_one_batch_and_get_what_they_get_alone():
+    """They share kernels, which sum in another order."""
+    engines = [open_on_cpu('tiny-full')]
+    engines += [engines[0].another() for _ in range(2)]
+    alone = open_on_cpu('tiny-full')
+    batches, states = noted_batches(engines[0]), [engine.zero_state() for engine in engines]
+    expected = [stream(alone, k, 3) for k in range(3)]
+    for t in range(3):
+        found = together(engines, states, t)
+        for k in range(3):
+            assert relmax(found[k], expected[k][t]) < 5e-4
+    assert batches == [[0, 1, 2]] * 3
+    one_answer = engines[0].spec.width * engines[0].spec.height * 4 + 4
+    assert [engine.traffic.down_bytes for engine in engines] == [3 * one_answer] * 3
+
+
+def test_a_camera_without_a_frame_keeps_its_state_and_holds_nobody_up():
+    front = open_on_cpu()
+    rear = front.another()
+    first, second = pictures(front, 2)
+    _, rear_state = rear.step(first, rear.zero_state())
+    kept = rear.read_state()
+    _, state = front.step(second, front.zero_state())
+    front.step(second, state)
+    np.testing.assert_array_equal(rear.read_state(), kept)
+    depth, _ = rear.step(second, rear_state)
+    alone = open_on_cpu()
+    _, state = alone.step(first, alone.zero_state())
+    np.testing.assert_array_equal(depth, alone.step(second, state)[0])
+
+
+def test_a_camera_that_comes_later_harms_no_stream_and_one_that_leaves_gives_its_place():
+    front, alone = open_on_cpu(), open_on_cpu()
+    image, state, expected = pictures(front, 1)[0], front.zero_state(), alone.zero_state()
+    for t in range(4):
+        if t in (1, 2):
+            rear = front.another()
+            rear.step(image, rear.zero_state())
+            rear.close()
+        found, state = front.step(image, state)
+        depth, expected = alone.step(image, expected)
+        np.testing.assert_array_equal(found, depth)
+    assert front._plan._room.streams == 2
+    rear.close()      # once more is no harm
+
+
+def test_cameras_of_one_size_share_the_weights(monkeypatch):
+    """As open_engine opens them; they are read once."""
+    read = []
+
+    def network(card):
+        read.append(card.name)
+        return fused_model('nano')
+
+    monkeypatch.setattr('videodepth_ros.engines.open._network', network)
+    monkeypatch.setattr('videodepth_ros.engines.torch_plan.TorchPlan.__init__', partialmethod(
+        TorchPlan.__init__, device='cpu'))
+    engines = [open_engine('nano', 'torch-cuda', *size, precision='fp32')
+               for size in ((160, 112), (160, 112), (128, 96))]
+    assert engines[0]._plan is engines[1]._plan
+    assert engines[0]._plan is not engines[2]._plan
+    assert read == ['nano'] * 2
+    for engine in engines:
+        engine.close()
+
+
+def stream(engine: TorchCudaEngine, camera: int, frames: int) -> list[np.ndarray]:
+    """Return the depths of one of several cameras, computed alone."""
+    state, depths = engine.zero_state(), []
+    for t in range(frames):
+        depth, state = engine.step(picture(engine, camera, t), state)
+        depths.append(depth)
+    return depths
+
+
+def picture(engine: TorchCudaEngine, camera: int, t: int) -> np.ndarray:
+    return np.roll(pictures(engine, 3)[camera], 5 * t, axis=1)
+
+
+def noted_batches(engine: TorchCudaEngine) -> list[list[int]]:
+    """Return where the slots of each batch are noted."""
+    turns, batches = engine._plan.turns, []
+    serve = turns._serve
+
+    def noting(requests) -> None:
+        batches.append([request.slot for request in requests])
+        serve(requests)
+    turns._serve = noting
+    return batches
+
+
+def together(engines: list[TorchCudaEngine], states: list[State], t: int
+             ) -> dict[int, np.ndarray]:
+    """Step all cameras, in threads of their own, once all of them wait; put the next states."""
+    turns, found = engines[0]._plan.turns, {}
+
+    def run(k: int) -> None:
+        found[k], states[k] = engines[k].step(picture(engines[k], k, t), states[k])
+
+    def start_all() -> None:
+        for k, thread in enumerate(threads):
+            thread.start()
+            while len(turns._waiting) <= k:
+                assert thread.is_alive()
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(len(engines))]
+    turns.alone(start_all)
+    for thread in threads:
+        thread.join()
+    return found

@@ -19,6 +19,7 @@ from videodepth_ros.engines.tensorrt_plan import (
     load_plan,
 )
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
+from videodepth_ros.engines.torch_plan import TorchPlan
 from videodepth_ros.errors import DeviceError
 
 
@@ -53,11 +54,25 @@ def stream(engine: Engine, frames: int = 5) -> np.ndarray:
 @pytest.mark.parametrize('precision', ['fp16', 'fp32'])
 def test_plan_computes_what_torch_computes(here, tmp_path, name, precision):
     engine = open_plan(here, name, precision, tmp_path)
-    layout = layout_of(name)
-    exact = TorchCudaEngine(fused_model(name), name, layout.width, layout.height,
-                            precision='fp32')
+    exact = TorchCudaEngine(TorchPlan(fused_model(name), name, layout_of(name),
+                                      precision='fp32'))
     assert relmax(stream(engine), stream(exact)) < 2e-2
     assert relmax(engine.read_state(), exact.read_state()) < 2e-2
+    engine.close()
+
+
+def test_steady_state_allocates_nothing_on_the_device(here, tmp_path):
+    """As the driver counts its free memory, for the plan's own allocations too."""
+    from cuda.bindings import runtime
+    engine = open_plan(here, 'tiny-s', 'fp16', tmp_path)
+    stream(engine)
+    _, free, _ = runtime.cudaMemGetInfo()
+    traffic = engine.traffic.up_bytes, engine.traffic.down_bytes
+    stream(engine, 20)
+    assert runtime.cudaMemGetInfo()[1] == free
+    height, width, _ = engine.spec.inputs[0].shape
+    assert engine.traffic.up_bytes - traffic[0] == 20 * (3 * height * width + 28)
+    assert engine.traffic.down_bytes - traffic[1] == 20 * (4 * height * width + 4)
     engine.close()
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from videodepth_ros.engines.graph import Layout
 from videodepth_ros.models.flashdepth import FlashDepth
-from videodepth_ros.models.preprocess import MEAN, STD
+from videodepth_ros.models.imagenet import MEAN, STD
 from videodepth_ros.models.vit import keys_kernel
 
 NOTHING_HIT = 1e-3
@@ -65,21 +65,30 @@ class FusedStep(nn.Module):
                  total (1) float32, a sum over depth and state: finite if everything is
                  state (layers, 1, heads, P, N) float32 after this frame
         """
-        pixels = self._pixels(image)
-        normalised = pixels * self.gain - self.offset
-        inverse_depth, state = self.network.step(normalised.to(self.dtype), state)
-        inverse_depth = inverse_depth[0]
-        depth = self._depth(inverse_depth, view)
-        cloud = self._cloud(depth, pixels[0], view)
-        total = (inverse_depth.sum() + state.sum())[None]
-        return inverse_depth, depth, cloud, total, state
+        # The cast comes first, for nothing else takes bytes in every engine.
+        *answers, state = self.streams(image.float()[None], state, view[None])
+        return (*(answer[0] for answer in answers), state)
 
-    def _pixels(self, image: Tensor) -> Tensor:
-        """Return (1, 3, h, w) float32 in 0..255, red green blue, at the network's size.
+    def streams(self, images: Tensor, states: Tensor, views: Tensor) -> tuple[Tensor, ...]:
+        """Compute one frame of each of B streams, see ``forward``.
 
-        The cast comes first, for nothing else takes bytes in every engine.
+        images   (B, camera_height, camera_width, 3) uint8, or float32 of the same values
+        states   (layers, B, heads, P, N) float32
+        views    (B, 7) float32
+        returns  what ``forward`` does, (B, ...) each, and the states as they came in
         """
-        planes = image.float().permute(2, 0, 1)[None]
+        pixels = self._pixels(images)
+        normalised = pixels * self.gain - self.offset
+        inverse_depth, states = self.network.step(normalised.to(self.dtype), states)
+        view = views[:, :, None, None]
+        depth = self._depth(inverse_depth, view)
+        cloud = self._cloud(depth, pixels, view)
+        total = (inverse_depth.sum(dim=(1, 2)) + states.sum(dim=(0, 2, 3, 4)))[:, None]
+        return inverse_depth, depth, cloud, total, states
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        """Return (B, 3, h, w) float32 in 0..255, red green blue, at the network's size."""
+        planes = images.float().permute(0, 3, 1, 2)
         if self.layout.channels == 'bgr':
             planes = torch.cat(planes.split(1, dim=1)[::-1], dim=1)
         if self.rows is not None:
@@ -90,30 +99,30 @@ class FusedStep(nn.Module):
 
     def _depth(self, inverse_depth: Tensor, view: Tensor) -> Tensor:
         """1 / Z = scale v + shift; no surface where the network sees none or that is not > 0."""
-        inverse_m = view[4] * inverse_depth + view[5]
+        inverse_m = view[:, 4] * inverse_depth + view[:, 5]
         missed = ~((inverse_depth > NOTHING_HIT) & (inverse_m > 0))
         return (1 / inverse_m.masked_fill(missed, 1.0)).masked_fill(missed, math.inf)
 
     def _cloud(self, depth: Tensor, pixels: Tensor, view: Tensor) -> Tensor:
         """Lift the depth to points, see ``forward``."""
-        height, width = depth.shape
-        z = depth.masked_fill(~(depth <= view[6]), math.nan)
+        height, width = depth.shape[1:]
+        z = depth.masked_fill(~(depth <= view[:, 6]), math.nan)
         columns = torch.arange(width, dtype=torch.float32, device=depth.device)
         rows = torch.arange(height, dtype=torch.float32, device=depth.device)[:, None]
-        x = z * ((columns - view[2]) / view[0])
-        y = z * ((rows - view[3]) / view[1])
+        x = z * ((columns - view[:, 2]) / view[:, 0])
+        y = z * ((rows - view[:, 3]) / view[:, 1])
         return torch.stack((x, y, z, packed_rgb(pixels.round())), dim=-1)
 
 
 def packed_rgb(pixels: Tensor) -> Tensor:
-    """Return the float32 (h, w) whose bits are 0x3f, red, green, blue, of (3, h, w) in 0..255.
+    """Return (B, h, w) float32 with the bits 0x3f, red, green, blue, of (B, 3, h, w) in 0..255.
 
     Graphs have no operator that reads an integer's bits as a float's, but arithmetic makes them: a
     sign and seven bits of exponent in the first byte, and the last bit of the exponent is red's
     highest. With a first byte of zero, which readers ignore, red below 128 would be a denormal
     number, which some engines flush to zero.
     """
-    red, green, blue = pixels
+    red, green, blue = pixels.unbind(1)
     bright = (red > 127).float()
     fraction = ((red - 128 * bright) * 65536 + green * 256 + blue) * 2.0**-23   # exact, in [0, 1)
     return (1 + fraction) * (0.5 + 0.5 * bright)

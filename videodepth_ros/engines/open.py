@@ -7,13 +7,16 @@ needs ONNX Runtime alone; one that has a plan, TensorRT alone.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from videodepth_ros.engines.artefacts import PLAIN, checked_card, fetch_artefact
 from videodepth_ros.engines.child import Report, silent
 from videodepth_ros.engines.engine import Engine
+from videodepth_ros.engines.graph import Layout
 from videodepth_ros.engines.plans import gpu_engine, open_tensorrt
 from videodepth_ros.errors import ConfigError, DeviceError
 from videodepth_ros.models import catalogue
@@ -24,6 +27,9 @@ ENGINES = ('auto', 'tensorrt', 'torch-cuda', 'onnx', 'torch')
 GPU_DEVICES = (Path('/dev/nvidiactl'), Path('/dev/nvhost-gpu'), Path('/dev/nvgpu'),
                Path('/dev/dxg'))
 """One of these is there where a driver has found a GPU: of a card, of a Jetson, under WSL."""
+
+_loading = threading.Lock()
+_torch_plans: WeakValueDictionary[tuple[str, int, int, str], Any] = WeakValueDictionary()
 
 
 def open_engine(model: str, engine: str, width: int, height: int, *, threads: int = 0,
@@ -94,9 +100,17 @@ def _open_torch_cuda(card: ModelCard, width: int, height: int, precision: str,
                      notes: tuple[str, ...]) -> Engine:
     try:
         from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
+        from videodepth_ros.engines.torch_plan import TorchPlan
     except ImportError as error:
         raise _absent('torch-cuda', error, 'torch') from error
-    engine = TorchCudaEngine(_network(card), card.name, width, height, precision=precision)
+    with _loading:
+        wanted = card.name, width, height, precision
+        plan = _torch_plans.get(wanted)   # of another camera of this process
+        if plan is None:
+            plan = TorchPlan(_network(card), card.name, Layout(width, height, width, height),
+                             precision=precision)
+            _torch_plans[wanted] = plan
+    engine = TorchCudaEngine(plan)
     engine.spec = replace(engine.spec, notes=notes)
     return engine
 
