@@ -33,6 +33,7 @@ def test_some_frames_without_depth_are_counted_and_said():
     assert match.lacking == 10
     note, = match.notes
     assert '10 of 30 frames have no depth of /depth within 50 ms' in note
+    assert match.has_depth.tolist() == 10 * [False] + 20 * [True]
     assert 'begins 1.00 s after them' in note
 
 

@@ -8,11 +8,13 @@ import pytest
 from known_pairs import KnownPairs
 
 from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.errors import BagError, Cancelled, ConfigError, ModelError
 from videodepth_ros.evaluation.trajectory import Trajectory, evaluate_trajectory
 from videodepth_ros.evaluation.tum import read_tum
-from videodepth_ros.messages.transforms import matrix_from_pose
+from videodepth_ros.messages.image import decode_depth
+from videodepth_ros.messages.transforms import matrix_from_pose, set_stamp, stamp_ns
 from videodepth_ros.offline import scene_files
 from videodepth_ros.offline.job import cuts, refine_bag, work_folder
 from videodepth_ros.offline.outline import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
@@ -181,6 +183,23 @@ def test_depth_without_poses(bag, tmp_path):
     assert facts.scale_source == 'depth'
     assert {path.name for path in (tmp_path / 'refined').iterdir()} == {
         'metadata.yaml', 'refined.mcap', 'preview.mp4', 'report.html'}
+
+
+def test_frames_without_depth_of_their_own_are_left_out_and_said(bag, tmp_path):
+    with open_bag(bag) as reader, BagWriter(tmp_path / 'late') as late:
+        for topic, recorded_ns, message in reader.messages():
+            if topic == '/ground_truth/depth/image':
+                set_stamp(message.header.stamp, stamp_ns(message.header.stamp) + 400_000_000)
+            late.write(topic, recorded_ns, message)
+    facts = refine_bag(tmp_path / 'late', tmp_path / 'refined', replace(QUICK, pairs=Pairs.NONE))
+    assert (facts.frames, facts.left_out) == (FRAMES - 4, 4)
+    assert '4 of 13 frames have no depth' in facts.notes[0]
+    with open_bag(bag) as before, open_bag(tmp_path / 'refined') as after:
+        topic, = (one.name for one in after.topics if one.name.endswith('depth/image'))
+        found = [decode_depth(message) for _, _, message in after.messages([topic])]
+        truth = [decode_depth(message) for _, _, message in before.messages(
+            ['/ground_truth/depth/image'])]
+    np.testing.assert_allclose(np.nanmedian(found[0]), np.nanmedian(truth[0]), rtol=1e-3)
 
 
 def test_a_cut_is_said(tmp_path):

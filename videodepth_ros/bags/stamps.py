@@ -7,6 +7,7 @@ clock was set. So the stamps of a whole topic are read first, without decoding w
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from bisect import bisect_left
 from collections.abc import Callable
@@ -44,6 +45,11 @@ class Stamps:
 
     def __len__(self) -> int:
         return len(self.stamp_ns)
+
+    @property
+    def key(self) -> str:
+        """A name for these stamps."""
+        return hashlib.sha256(self.stamp_ns.tobytes() + self.recorded_ns.tobytes()).hexdigest()
 
     def at(self, places: NDArray[np.intp]) -> Stamps:
         """Return those at some places (M,)."""

@@ -40,16 +40,21 @@ class DepthMatch:
     late_s: float
 
     @property
+    def has_depth(self) -> NDArray[np.bool_]:
+        """Which frames (N,) have depth of their own."""
+        return np.asarray(np.abs(self.offset_ns) <= self.within_ns)
+
+    @property
     def lacking(self) -> int:
-        """Frames without depth of their own."""
-        return int((np.abs(self.offset_ns) > self.within_ns).sum())
+        """Frames without it."""
+        return int((~self.has_depth).sum())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the operator should know."""
         notes = []
         if self.lacking:
-            notes.append(f'{self._lack}; what they see is known from other frames only')
+            notes.append(f'{self._lack}: they are left out')
         if abs(self.late_s) > LONGEST_LATENCY_S:
             notes.append(f'the stamps of {self.topic} are {abs(self.late_s):.2f} s '
                          f'{"ahead of" if self.late_s > 0 else "behind"} those of the images, '

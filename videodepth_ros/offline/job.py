@@ -43,6 +43,7 @@ from videodepth_ros.offline.plan import Plan
 from videodepth_ros.offline.progress import Meter, Progress, Stage
 from videodepth_ros.offline.recording import (
     NS,
+    Choice,
     Kind,
     OneCamera,
     Recording,
@@ -82,7 +83,7 @@ TRACKING_PIXELS = 640 * 480
 class RefineFacts:
     """What became of a recording.
 
-    frames, left_out  refined; and left out because they could not stand in one trajectory
+    frames, left_out  refined; and left out for what ``notes`` say
     seconds           wall time of this call
     scale_source      where the metres come from; ``none`` where the unit is arbitrary
     path_length_m     of the camera, in metres as far as ``scale_source`` says; None: no poses
@@ -169,7 +170,7 @@ class _Job:
         began_s = time.monotonic()
         recording = self._read()
         self._kind = Kind(recording.size, recording.frame_id)
-        self._notes = self._amiss(recording)
+        self._notes = (*self._choice.notes, *recording.notes)
         poses = self._settings.chosen_pairs is not Pairs.NONE
         layout = lay_out(recording.images, self._settings.clip) if poses else None
         self._tell(recording, layout)
@@ -187,10 +188,21 @@ class _Job:
         topics, tick = self._topics, self._ticks(stages.READ)
         reading = Stage(stages.READ, 2 * topics.image.count, stages.READ_S / 2)
         self._meter.expect([reading, Stage('rest', 1, REST * reading.seconds)])
-        self._images = read_stamps_once(self._bag, topics.image.name, self._key, self._work, tick)
-        self._choice = choose(self._images, self._settings.selection)
-        return read_recording(self._chosen, digest(self._key, topics, self._settings.selection),
+        images = read_stamps_once(self._bag, topics.image.name, self._key, self._work, tick)
+        self._choice = choose(images, self._settings.selection)
+        if self._settings.prior == 'bag':
+            self._choice = self._with_depth(images)
+        return read_recording(self._chosen, digest(self._key, topics, self._choice.stamps.key),
                               TRACKING_PIXELS, self._work, tick)
+
+    def _with_depth(self, images: Stamps) -> Choice:
+        """Return the chosen images that have depth; raises BagError where most have none."""
+        topic = choose_depth_topic(self._bag.topics, self._settings.depth_topic).name
+        self._depth_stamps = one_course(read_stamps_once(
+            self._bag, topic, self._key, self._work, self._ticks(stages.READ)))
+        match = match_depth(self._choice.stamps.stamp_ns, images, self._depth_stamps, topic)
+        match.check()
+        return self._choice.at(np.flatnonzero(match.has_depth), match.notes)
 
     def _chosen(self) -> Iterator[Frame]:
         return frames(self._bag, self._topics.image.name, self._settings.camera_info_topic,
@@ -199,18 +211,6 @@ class _Job:
     def _frames(self) -> Iterator[Frame]:
         """Yield the frames of the job, in full size."""
         return OneCamera(self._kind).frames(self._chosen())
-
-    def _amiss(self, recording: Recording) -> tuple[str, ...]:
-        """Return what is amiss with the stamps; raises BagError where depth does not fit them."""
-        depth_notes: tuple[str, ...] = ()
-        if self._settings.prior == 'bag':
-            topic = choose_depth_topic(self._bag.topics, self._settings.depth_topic).name
-            self._depth_stamps = one_course(read_stamps_once(
-                self._bag, topic, self._key, self._work, self._ticks(stages.READ)))
-            match = match_depth(recording.stamps_ns, self._images, self._depth_stamps, topic)
-            match.check()
-            depth_notes = match.notes
-        return (*self._choice.notes, *recording.notes, *depth_notes)
 
     def _ticks(self, stage: str) -> Callable[[], None]:
         return partial(self._meter.tick, stage)

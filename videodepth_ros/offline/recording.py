@@ -49,20 +49,18 @@ class Selection:
 class Choice:
     """Which images of a camera are the frames of a job.
 
-    stamps     theirs, growing
-    left_out   images whose stamps are in no order with the others'; first_out: the first of them
+    stamps    theirs, growing
+    left_out  images that could have been chosen but for what ``notes`` tell
     """
 
     stamps: Stamps
     left_out: int
-    first_out: int
+    notes: tuple[str, ...]
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the operator should know."""
-        return (f'{self.left_out} images are left out, for their stamps are not in one order with '
-                f'those of the others: they repeat, fall back or leap; the first is image '
-                f'{self.first_out} (from 0)',) if self.left_out else ()
+    def at(self, places: NDArray[np.intp], notes: tuple[str, ...]) -> Choice:
+        """Return what is left of it at some places (M,), with ``notes`` on the others."""
+        out = len(self.stamps) - len(places)
+        return Choice(self.stamps.at(places), self.left_out + out, (*self.notes, *notes))
 
 
 def choose(stamps: Stamps, selection: Selection) -> Choice:
@@ -83,7 +81,10 @@ def choose(stamps: Stamps, selection: Selection) -> Choice:
         raise BagError(f'no frame of the recording is chosen: its {len(stamps)} images take '
                        f'{elapsed_s[-1]:g} s, and none is {selection.start_s:g} s or more after '
                        'the first one')
-    return Choice(growing.at(wanted), len(out), int(out[0]) if len(out) else -1)
+    notes = (f'{len(out)} images are left out, for their stamps are not in one order with those '
+             f'of the others: they repeat, fall back or leap; the first is image {out[0]} (from '
+             '0)',) if len(out) else ()
+    return Choice(growing.at(wanted), len(out), notes)
 
 
 class Kind(NamedTuple):

@@ -102,6 +102,19 @@ def test_the_video_keeps_time_and_stays_short(tmp_path, count, period_ns, shown,
     video.release()
 
 
+@pytest.mark.parametrize(('width', 'height', 'panel'), [
+    (32, 24, (240, 180)), (24, 40, (180, 300)), (8, 80, (36, 360))])
+def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width, height, panel):
+    frame = replace(ahead(), depth_m=np.full((height, width), 2, np.float32),
+                    image=np.zeros((height, width, 3), np.uint8))
+    with Preview(tmp_path / 'a.mp4', np.array([1]), None, COLOURS) as preview:
+        preview.add(frame)
+    video = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 2 * panel[0]
+    assert panel[1] <= video.get(cv2.CAP_PROP_FRAME_HEIGHT) < panel[1] + 40
+    video.release()
+
+
 @pytest.mark.parametrize('depth_m', [2.0, np.nan, np.inf])
 def test_a_page_of_one_frame_and_of_nothing_known(depth_m):
     figures = PageFigures(1, COLOURS)

@@ -14,7 +14,9 @@ from videodepth_ros.offline.results.frame import RefinedFrame
 from videodepth_ros.offline.results.top_view import TopView
 from videodepth_ros.pictures import ColourRange, Image, Video, colourise, resized, side_by_side
 
-PANEL_HEIGHT_PX = 180
+PANEL_PX = 180
+"""Shorter side of a panel, which its caption has room on; a high one is twice as high at most."""
+
 MOST_FRAMES = 240
 SLOWEST_HZ, FASTEST_HZ = 2.0, 10.0
 
@@ -62,16 +64,17 @@ class Preview:
 
     def _picture(self, frame: RefinedFrame) -> Image:
         height, width = frame.depth_m.shape
-        width_px = 2 * max(1, round(PANEL_HEIGHT_PX * width / height / 2))
-        depth_m = cv2.resize(frame.depth_m, (width_px, PANEL_HEIGHT_PX),
+        height_px = 2 * round(PANEL_PX * min(max(1.0, height / width), 2.0) / 2)
+        width_px = 2 * max(1, round(height_px * width / height / 2))
+        depth_m = cv2.resize(frame.depth_m, (width_px, height_px),
                              interpolation=cv2.INTER_NEAREST)
         panels = [
             (f'{(frame.stamp_ns - self._start_ns) / 1e9:.2f} s',
-             resized(frame.image, width_px, PANEL_HEIGHT_PX)),
+             resized(frame.image, width_px, height_px)),
             (f'depth {self._colours.near_m:.2g} to {self._colours.far_m:.2g}',
              colourise(np.asarray(depth_m, np.float32), self._colours))]
         if self._view is not None:
             above = self._view.picture(self._frames + 1, frame.T_map_cam)
             panels.append((f'map, grid {self._view.grid_m:g}',
-                           resized(above, PANEL_HEIGHT_PX, PANEL_HEIGHT_PX)))
+                           resized(above, height_px, height_px)))
         return side_by_side(panels)
