@@ -81,8 +81,9 @@ class Outline:
         at_once = BYTES_PER_POINT * self.working[0] * self.working[1] * self._pairs_of_a_clip
         at_work = min(self.processes, len(self.layout.clips)) if self.layout else 0
         aligned = at_work * (PROCESS_MB + 1e-6 * at_once)
-        written = 1e-6 * (WRITE_BYTES_PER_PIXEL * self.camera[0] * self.camera[1]
-                          + CLOUD_BYTES * min(MOST_VOXELS, NEW_VOXELS * self.frames))
+        pixels = self.camera[0] * self.camera[1]
+        voxels = min(MOST_VOXELS, self.frames * min(NEW_VOXELS, pixels))
+        written = 1e-6 * (WRITE_BYTES_PER_PIXEL * pixels + CLOUD_BYTES * voxels)
         return PROCESS_MB + max(aligned, written)
 
     @property
