@@ -39,7 +39,7 @@ class OfflineRig:
             self.executor.remove_node(node)
             node.destroy_node()
 
-    def until(self, condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+    def until(self, condition: Callable[[], Any], timeout_s: float = 120.0) -> Any:
         """Spin until a condition holds and return what it gives."""
         deadline = time.monotonic() + timeout_s
         while not (value := condition()):

@@ -174,11 +174,11 @@ def test_time_leaps_back_once_a_round(make_player):
 
 
 def test_the_rate_changes_at_once(make_player):
-    rig = make_player(rate=0.01)   # by which it would take longer than `until` has patience
+    rig = make_player(rate=0.01)   # by which it would take 95 s
     depth = rig.hear('depth/image', Image)
     rig.until(lambda: depth)
     rig.node.set_parameters([Parameter('rate', value=20.0)])
-    rig.until(lambda: len(depth) == FRAMES)
+    rig.until(lambda: len(depth) == FRAMES, timeout_s=60)
 
 
 def test_it_plays_again_on_request(make_player):
