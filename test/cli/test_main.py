@@ -26,6 +26,13 @@ def test_help_answers_without_the_heavy_libraries():
     assert all(name in result.stdout for name in NAMES)
 
 
+def test_a_reader_that_has_enough_is_no_error():
+    command = [sys.executable, '-m', 'videodepth_ros.cli', 'weights', 'list']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b''
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_every_command_has_help_with_examples(name, capsys):
     with pytest.raises(SystemExit) as exit_info:

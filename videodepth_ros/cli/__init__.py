@@ -7,6 +7,7 @@ A command imports what it needs when it runs, so that ``videodepth --help`` answ
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -32,9 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         outcome = args.run(args)
+        sys.stdout.flush()
         if args.json:
             write_json(args.json, outcome.json)
         return OK if outcome.ok else FAILED
+    except BrokenPipeError:   # whoever reads what we print, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         return _fail('interrupted', args.json)
     except (VideoDepthError, OSError) as error:
