@@ -6,7 +6,7 @@
 
 Each camera's depth is published in a namespace of its own: front/depth/image, rear/depth/image. On
 a GPU cameras of one size share one engine. What an argument leaves empty stays as params_file has
-it.
+it. With build_only:=true the process ends when the engines of all cameras are built.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
+from videodepth_ros.errors import ConfigError
 from videodepth_ros.nodes.parameters import DECLARATIONS
 from videodepth_ros.nodes.transport import share
 
-PARAMETERS = ('model', 'engine', 'max_pixels')
+PARAMETERS = ('model', 'engine', 'max_pixels', 'build_only')
 """Parameters of all nodes that have an argument of the same name."""
 
 
@@ -42,14 +43,18 @@ def actions(context: LaunchContext) -> list[Node]:
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    cameras = dict(camera.split('=', 1) for camera in value('cameras').split())
+    pairs = [camera.split('=', 1) for camera in value('cameras').split()]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise ConfigError(f'cameras is {value("cameras")!r}: give each camera as NAME=TOPIC, '
+                          'separated by blanks')
+    cameras = dict(pairs)
     remappings = []
     for name, image in cameras.items():
         info = f'{image.rpartition("/")[0]}/camera_info'
         remappings += [(f'/{name}/image', image), (f'/{name}/camera_info', info)]
-    given = {name: value(name) for name in PARAMETERS if value(name)}
-    if 'max_pixels' in given:
-        given = {**given, 'max_pixels': int(given['max_pixels'])}
+    given = {d.name: value(d.name) == 'true' if isinstance(d.default, bool)
+             else type(d.default)(value(d.name))
+             for d in DECLARATIONS if d.name in PARAMETERS and value(d.name)}
     return [Node(
         package='videodepth', executable='cameras_node', output='screen', remappings=remappings,
         parameters=[value('params_file'), given, {

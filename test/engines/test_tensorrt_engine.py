@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -209,4 +210,26 @@ def test_a_foreign_plan_is_refused(rig, monkeypatch):
 
 
 def test_to_close_twice_does_no_harm(engine):
+    engine.close()
+
+
+def test_after_the_first_frames_nothing_more_is_held_on_the_host(rig, monkeypatch):
+    """What a frame leaves behind in the package's own lines, apart from the answer it returns."""
+    engine = TensorRtEngine(rig.plan(), FACTS, rig.cuda(monkeypatch))
+    image, state = picture(0), engine.zero_state()
+    package = [tracemalloc.Filter(True, f'*/videodepth_ros/engines/{name}.py')
+               for name in ('resident', 'tensorrt_engine', 'cuda')]
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            answer, state = engine.step(image, state)
+        before = tracemalloc.take_snapshot().filter_traces(package)
+        for _ in range(50):
+            answer, state = engine.step(image, state)
+        after = tracemalloc.take_snapshot().filter_traces(package)
+    finally:
+        tracemalloc.stop()
+    kept = sum(it.size_diff for it in after.compare_to(before, 'lineno'))
+    assert kept < 50 * 8     # not a number for each frame, let alone an image
+    assert answer.base is None
     engine.close()

@@ -14,19 +14,45 @@ pytest.importorskip('launch_ros', reason='launch and launch_ros are not on PyPI;
 from launch.actions import DeclareLaunchArgument
 from launch.launch_context import LaunchContext
 from launch.utilities import perform_substitutions
+from launch_ros.utilities import evaluate_parameters
+
+from videodepth_ros.errors import ConfigError
 
 
-def test_each_camera_is_remapped_into_its_namespace(root):
+def load(root):
     spec = importlib.util.spec_from_file_location('multi', root / 'launch/multi_camera.launch.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def launched(module, **arguments):
+    """Return the node that the launch file starts, and the context it was made in."""
     context = LaunchContext()
-    context.launch_configurations['cameras'] = 'front=/front/image_raw rear=/back/image_raw'
+    context.launch_configurations.update(arguments)
     for entity in module.generate_launch_description().entities:
         if isinstance(entity, DeclareLaunchArgument):
             assert entity.description
             entity.execute(context)
     (node,) = module.actions(context)
+    return node, context
+
+
+def test_arguments_have_the_types_of_their_parameters(root):
+    node, context = launched(load(root), cameras='front=/front/image_raw', max_pixels='76800',
+                             build_only='true')
+    given = evaluate_parameters(context, node._Node__parameters)
+    assert {'max_pixels': 76800, 'build_only': True} in given
+
+
+def test_a_camera_without_a_topic_is_refused_in_words(root):
+    with pytest.raises(ConfigError, match='NAME=TOPIC'):
+        launched(load(root), cameras='front')
+
+
+def test_each_camera_is_remapped_into_its_namespace(root):
+    node, context = launched(load(root),
+                             cameras='front=/front/image_raw rear=/back/image_raw')
     found = {perform_substitutions(context, list(name)):
              perform_substitutions(context, list(target))
              for name, target in node._Node__remappings}

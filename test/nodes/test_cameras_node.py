@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from rig import InstantNode, image_message
 from sensor_msgs.msg import Image
 
 from videodepth_ros.errors import ConfigError
-from videodepth_ros.nodes import cameras_node
+from videodepth_ros.nodes import cameras_node, process
+from videodepth_ros.nodes.parameters import LiveParameters
 
 
 @pytest.fixture
@@ -63,3 +65,12 @@ def test_names_that_cannot_be_are_refused(given):
 def test_without_streams_it_is_said():
     with pytest.raises(ConfigError, match='streams is'):
         cameras_node.streams()
+
+
+@pytest.mark.parametrize(('built', 'done'), [
+    ([True, True], True), ([True, None], False), ([False, True], True), ([None], False)])
+def test_to_build_only_ends_when_the_engines_of_all_cameras_are_decided(built, done):
+    nodes = [SimpleNamespace(parameters=LiveParameters(build_only=True), built=it) for it in built]
+    assert process._are_done(nodes) is done
+    assert not process._are_done([*nodes, SimpleNamespace(parameters=LiveParameters(),
+                                                          built=True)])
