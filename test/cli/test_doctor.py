@@ -102,7 +102,30 @@ def test_with_a_gpu_its_engines_are_tried_and_what_models_take_is_told(run, engi
     needs = {need['model']: need for need in facts['gpu_needs']}
     assert needs['nano']['memory_mb'] < needs['flashdepth-s']['memory_mb']
     assert needs['flashdepth-s']['memory_mb'] < needs['flashdepth-l']['memory_mb'] < 4000
-    assert 'flashdepth-l at 924x518: about' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert 'flashdepth-l at 924x518: about' in printed
+    assert '`videodepth build flashdepth-l`' in printed
+    assert not any('GPU memory' in gap['what'] for gap in facts['gaps'])
+
+
+def test_a_model_that_does_not_fit_into_the_gpu_is_a_gap(run, engines, monkeypatch, tmp_path):
+    monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
+    gpu = checks.GpuFacts('NVIDIA Tiny', 256, '580.1')
+    monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: (gpu,))
+    engines(runs)
+    (gap,) = (gap for gap in run('doctor')[1]['gaps'] if 'GPU memory' in gap['what'])
+    assert gap['what'].startswith('nano at ')      # the others' weights are not here
+    assert 'there are 256' in gap['what']
+    assert 'max_pixels' in gap['mend']
+
+
+def test_a_gpu_whose_tool_is_missing_is_found_by_its_device(monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', (tmp_path / 'nothing',))
+    assert checks.find_gpus() == ()
+    monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', (tmp_path / 'no', tmp_path))
+    (gpu,) = checks.find_gpus()
+    assert (gpu.name, gpu.memory_mb) == (f'{tmp_path}, which nothing here can name', 0)
 
 
 def test_tensorrt_need_not_come_from_pip(monkeypatch):

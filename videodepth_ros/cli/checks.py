@@ -142,9 +142,14 @@ def _distro() -> str | None:
 
 
 def find_gpus() -> tuple[GpuFacts, ...]:
-    """Ask the driver for its GPUs; none where there is no driver."""
+    """Ask the driver for its GPUs; none where there is no driver.
+
+    A container on a Jetson may have the device and lack the tool.
+    """
     if shutil.which('nvidia-smi') is None:
-        return ()
+        from videodepth_ros.engines.open import GPU_DEVICES
+        return tuple(GpuFacts(f'{device}, which nothing here can name', 0, 'unknown')
+                     for device in GPU_DEVICES if device.exists())[:1]
     query = subprocess.run(
         ['nvidia-smi', '--query-gpu=name,memory.total,driver_version',
          '--format=csv,noheader,nounits'],

@@ -70,7 +70,8 @@ def _run(args: argparse.Namespace) -> Outcome:
     engines = tuple(check_engine(name) for name in ENGINES
                     if name != 'auto' and (gpus or name not in ON_GPU))
     needs = tuple(gpu_need(card.name) for card in cards()) if gpus else ()
-    diagnosis = Diagnosis(ros, gpus, needs, engines, weights, tuple(_gaps(ros, engines)))
+    gaps = (*_gaps(ros, engines), *_memory_gaps(gpus, needs, weights))
+    diagnosis = Diagnosis(ros, gpus, needs, engines, weights, gaps)
     print('\n'.join(_lines(diagnosis)))
     return outcome(diagnosis, ok=any(engine.ok for engine in engines))
 
@@ -94,6 +95,16 @@ def _gaps(ros: RosFacts, engines: tuple[EngineFacts, ...]) -> list[Gap]:
     return gaps
 
 
+def _memory_gaps(gpus: tuple[GpuFacts, ...], needs: tuple[GpuNeed, ...],
+                 weights: tuple[ModelFacts, ...]) -> list[Gap]:
+    """Tell which models that are here do not fit into the largest GPU; 0 MB are unknown."""
+    largest_mb = max((gpu.memory_mb for gpu in gpus), default=0)
+    here = {model.name for model in weights if model.path}
+    return [Gap(f'{need.model} at {need.size} needs about {need.memory_mb} MB of GPU memory, and '
+                f'there are {largest_mb}', 'set max_pixels to fewer, or take a smaller model')
+            for need in needs if need.model in here and 0 < largest_mb < need.memory_mb]
+
+
 def _lines(diagnosis: Diagnosis) -> list[str]:
     ros = diagnosis.ros
     lines = [f'ROS      {ros.distro or "none"}, {ros.rmw or "no middleware"}, messages of this '
@@ -102,7 +113,8 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
     lines += [f'GPU      {gpu.name}, {gpu.memory_mb} MB, driver {gpu.driver}'
               for gpu in diagnosis.gpu] or ['GPU      none']
     lines += [f'         {need.model} at {need.size}: about {need.memory_mb} MB, a plan in about '
-              f'{need.build_minutes:g} min, on a Jetson five times that'
+              f'{need.build_minutes:g} min, on a Jetson five times that: '
+              f'`videodepth build {need.model}`'
               for need in diagnosis.gpu_needs]
     lines += [f'engine   {engine.name} {engine.version}: '
               f'{engine.step_ms:.1f} ms a frame at {engine.size}, {engine.device}'
