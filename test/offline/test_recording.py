@@ -63,7 +63,7 @@ def test_a_stamp_out_of_order_is_left_out_and_said():
     found = choose(stamped(*numbers), Selection())
     assert found.left_out == 3
     note, = found.notes
-    assert '3 images are left out' in note
+    assert 'left out: 3 of 9 images' in note
     assert 'image 3 (' in note
     assert not choose(stamped(0, 1), Selection()).notes
 
@@ -121,7 +121,7 @@ def test_what_was_left_out_is_said(tmp_path):
     np.testing.assert_array_equal(found.stamps_ns, [5 + TENTH_NS, 5 + 2 * TENTH_NS])
     assert (found.size, len(found.images.open()), found.left_out) == ((64, 48), 2, 1)
     note, = found.notes
-    assert '1 images are left out' in note
+    assert 'left out: 1 of 3 images' in note
     assert '64x48' in note
 
 

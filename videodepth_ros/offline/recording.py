@@ -81,9 +81,9 @@ def choose(stamps: Stamps, selection: Selection) -> Choice:
         raise BagError(f'no frame of the recording is chosen: its {len(stamps)} images take '
                        f'{elapsed_s[-1]:g} s, and none is {selection.start_s:g} s or more after '
                        'the first one')
-    notes = (f'{len(out)} images are left out, for their stamps are not in one order with those '
-             f'of the others: they repeat, fall back or leap; the first is image {out[0]} (from '
-             '0)',) if len(out) else ()
+    notes = (f'left out: {len(out)} of {len(stamps)} images, whose stamps are not in one order '
+             f'with those of the others: they repeat, fall back or leap; the first is image '
+             f'{out[0]} (from 0)',) if len(out) else ()
     return Choice(growing.at(wanted), len(out), notes)
 
 
@@ -143,8 +143,8 @@ class Recording:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the operator should know."""
-        return (f'{self.left_out} images are left out, for they are not of '
-                f'{self.size[0]}x{self.size[1]} and {self.frame_id!r} as most are',
+        return (f'left out: {self.left_out} of {len(self) + self.left_out} images, which are not '
+                f'of {self.size[0]}x{self.size[1]} and {self.frame_id!r} as most are',
                 ) if self.left_out else ()
 
     def camera_at(self, width: int, height: int) -> Intrinsics | None:
