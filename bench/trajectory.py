@@ -3,9 +3,10 @@
 
     python -m bench.trajectory [CASE ...] [--prior nano|bag] [--data FOLDER] [--seed N]
 
-A case is a folder of the reference data, whose sensor depth is the prior by default, or a held-
-out family of synthetic scenes, whose prior is always nano's stream. Each prints one line of JSON:
-errors before and after, processor seconds, and the bars. The exit status is 1 where one fails.
+A case is a folder of the reference data, whose sensor depth is the prior by default, a held-out
+family of synthetic scenes, whose prior is always nano's stream, or `round-` and a family: a walk
+that comes back to where it was, and goes on. Each prints one line of JSON: errors before and
+after, processor seconds, and the bars. The exit status is 1 where one fails.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bench.rounds import filmed_round
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
 from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
 from videodepth_ros.frames import Frame
+from videodepth_ros.geometry import sim3
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.offline.alignment import AS_PUBLISHED
@@ -42,16 +45,22 @@ from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, render_scene
 DATA = Path(__file__).parents[2] / 'shared/data'
 RECORDED = ('real_kitchen', 'rendered_livingroom', 'rendered_house', 'rendered_drive')
 FRAMES, WIDTH, HEIGHT, FPS = 60, 320, 240, 10.0
+ROUND = 'round-'
+ROUND_FRAMES, LAP = 280, 240
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """Images (N, H, W, 3) uint8, truth (N, h, w) float32 (0 unknown) and poses (N, 4, 4)."""
+    """Images (N, H, W, 3) uint8, truth (N, h, w) float32 (0 unknown) and poses (N, 4, 4).
+
+    lap  after so many frames the camera is where it was
+    """
 
     images: np.ndarray
     depth_m: np.ndarray
     T_map_cam: np.ndarray
     camera: Intrinsics
+    lap: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,10 @@ class DepthFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one case gave; ``holds`` says whether it meets all bars."""
+    """What one case gave; ``holds`` says whether it meets all bars.
+
+    gap_m  by how much frames a lap apart lie wrong to each other, on average
+    """
 
     case: str
     prior: str
@@ -73,6 +85,7 @@ class Figures:
     ate_m: float
     ate_share: float
     ate_bar_m: float
+    gap_m: float | None
     before: DepthFigures
     after: DepthFigures
     prior_s: float
@@ -105,12 +118,16 @@ def _pose(row: np.ndarray) -> np.ndarray:
 
 
 def rendered(family: str, seed: int) -> Sequence:
-    """Render a held-out scene."""
-    shot = list(render_scene(family, seed, FRAMES, WIDTH, HEIGHT, FPS))
+    """Render a held-out scene, or a round in one."""
+    rounds = family.startswith(ROUND)
+    shot = list(filmed_round(family.removeprefix(ROUND), seed, ROUND_FRAMES, LAP, WIDTH, HEIGHT,
+                             FPS) if rounds
+                else render_scene(family, seed, FRAMES, WIDTH, HEIGHT, FPS))
     depth = np.stack([frame.depth_m for frame in shot])
     return Sequence(np.stack([frame.image for frame in shot]),
                     np.where(np.isfinite(depth), depth, 0).astype(np.float32),
-                    np.stack([frame.T_map_cam for frame in shot]), shot[0].camera)
+                    np.stack([frame.T_map_cam for frame in shot]), shot[0].camera,
+                    LAP if rounds else None)
 
 
 def streamed(sequence: Sequence) -> np.ndarray:
@@ -124,6 +141,13 @@ def streamed(sequence: Sequence) -> np.ndarray:
         depth.append(found if found.shape == sequence.depth_m.shape[1:] else found[::2, ::2])
     session.close()
     return np.stack(depth)
+
+
+def gap_m(found: np.ndarray, truth: np.ndarray, lap: int, metric: bool) -> float:
+    """Return by how much frames a lap apart lie wrong to each other, of poses (N, 4, 4)."""
+    scale = sim3.fit(found[:, :3, 3].T, truth[:, :3, 3].T, with_scale=not metric).scale
+    way = [(np.linalg.inv(T[:-lap]) @ T[lap:])[:, :3, 3] for T in (found, truth)]
+    return float(np.linalg.norm(scale * way[0] - way[1], axis=1).mean())
 
 
 def depth_figures(predicted: np.ndarray, truth: np.ndarray) -> DepthFigures:
@@ -148,33 +172,36 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     done_s = time.process_time()
     refined = np.concatenate([clip.depth for clip in clips])
     stamps = np.arange(len(depth)) * 10**8
+    T_world_cam = np.concatenate([clip.T_world_cam for clip in clips])
     report = evaluate_trajectory(
-        Trajectory(stamps, np.concatenate([clip.T_world_cam for clip in clips])),
-        Trajectory(stamps, sequence.T_map_cam), PoseFit.SE3 if prior == 'bag' else PoseFit.SIM3)
+        Trajectory(stamps, T_world_cam), Trajectory(stamps, sequence.T_map_cam),
+        PoseFit.SE3 if prior == 'bag' else PoseFit.SIM3)
     ate, path = report.ate_rmse_m, report.path_length_m
     bar = max(0.015 * path, 0.03) if prior == 'bag' else 0.05 * path
+    gap = sequence.lap and gap_m(T_world_cam, sequence.T_map_cam, sequence.lap, prior == 'bag')
     before, after = (depth_figures(one, sequence.depth_m) for one in (depth, refined))
     holds = ate <= bar and (prior == 'bag' or (after.abs_rel <= before.abs_rel
                                                and after.drift <= before.drift / 2))
-    return Figures(case, prior, len(depth), path, ate, ate / path, bar, before, after,
+    return Figures(case, prior, len(depth), path, ate, ate / path, bar, gap, before, after,
                    streamed_s - start_s, learnt_s - streamed_s, done_s - learnt_s, holds)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('cases', nargs='*', help=f'of {", ".join((*RECORDED, *HELD_OUT_FAMILIES))}'
-                                                 '; all by default')
+                                                 '; all of them by default; or round-FAMILY')
     parser.add_argument('--prior', choices=('nano', 'bag'), default='bag',
-                        help='of the reference data')
+                        help='of the reference data and of rounds')
     parser.add_argument('--data', type=Path, default=DATA, help='folder of the reference data')
     parser.add_argument('--seed', type=int, default=100, help='of the synthetic scenes')
     arguments = parser.parse_args()
     fails = 0
     for case in arguments.cases or (*RECORDED, *HELD_OUT_FAMILIES):
-        synthetic = case in HELD_OUT_FAMILIES
+        synthetic = case.removeprefix(ROUND) in HELD_OUT_FAMILIES
         sequence = (rendered(case, arguments.seed) if synthetic
                     else recorded(arguments.data / case))
-        found = measure(case, sequence, 'nano' if synthetic else arguments.prior)
+        found = measure(case, sequence,
+                        'nano' if case in HELD_OUT_FAMILIES else arguments.prior)
         print(json.dumps(asdict(found)), flush=True)
         fails += not found.holds
     return int(fails > 0)

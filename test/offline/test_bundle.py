@@ -45,7 +45,8 @@ def seen_exactly(frames=12, points=120, seed=0):
             offset.append([FOCAL_PX * x / z, FOCAL_PX * y / z])
             log_depth.append(np.log(z))
     track, first = np.array(track), np.searchsorted(track, np.arange(points))
-    seen = Sightings(track, np.array(frame), np.array(offset), np.array(log_depth), first, frames)
+    seen = Sightings(track, np.array(frame), np.array(offset), np.array(log_depth), first, frames,
+                     np.zeros(len(track), np.bool_))
     truth = Scene(T_cam_world, np.zeros(frames), -seen.log_depth[first], np.log(FOCAL_PX), 1.0)
     return seen, truth
 

@@ -8,6 +8,7 @@ scenes loses it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,7 +70,13 @@ def adjusted(seen: Sightings, scene: Scene, noise: Noise, group: int) -> Adjuste
     tried = Bundle(seen, group).adjusted(scene, first, ITERATIONS[0])
     if _learned(seen, tried, first).measured:
         noise, scene = first, tried
-    for iterations in ITERATIONS:
+    return in_rounds(seen, scene, noise, group, ITERATIONS)
+
+
+def in_rounds(seen: Sightings, scene: Scene, noise: Noise, group: int, rounds: Sequence[int]
+              ) -> Adjusted:
+    """Adjust so many times, with as many iterations each; as for `adjusted`."""
+    for iterations in rounds:
         scene = Bundle(seen, group).adjusted(scene, noise, iterations)
         noise = _learned(seen, scene, noise)
         seen, scene = _without_outliers(seen, scene, noise)

@@ -3,7 +3,7 @@
 
 The points leave the equations by the Schur complement (Triggs et al., "Bundle adjustment - a
 modern synthesis", section 6.1); cameras stay along time, as `solver.py` wants them, for a track is
-short. Errors have Cauchy's weight.
+short; a few that see again what was seen long before are the border. Errors have Cauchy's weight.
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ class Bundle:
     """The adjustment of one recording, part by part along time."""
 
     def __init__(self, seen: Sightings, group: int) -> None:
-        """Sort the sightings; no track may span more than ``group`` frames."""
+        """Sort the sightings; no track may span more than ``group`` frames, but where joined."""
         self.focal = CAMERA * seen.frames
         of_frame = np.arange(seen.frames) // group
+        of_frame[seen.frame[seen.joined]] = BORDER
         self._group_of = np.append(np.repeat(of_frame, CAMERA), BORDER)
         self._group_of[:6] = HELD
         part = seen.frame[seen.first] // group

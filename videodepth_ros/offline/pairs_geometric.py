@@ -2,9 +2,9 @@
 """Pairs without a network: a depth prior, and points followed through the recording.
 
 What frames know of each other is learnt once, for all of them (`learn`): cameras from a bundle
-adjustment of tracks, in which the prior counts as much as it has earned, and for every frame a
-smooth field that bends its prior onto the points. A pair is then the two bent depths unprojected,
-and believed where they agree.
+adjustment of tracks, in which the prior counts as much as it has earned and places that are seen
+again are joined, and for every frame a smooth field that bends its prior onto the points. A pair
+is then the two bent depths unprojected, and believed where they agree.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from videodepth_ros.offline.adjustment import Adjusted, adjusted
 from videodepth_ros.offline.bending import Landmarks, bent_field
 from videodepth_ros.offline.bundle_start import first_scene
 from videodepth_ros.offline.depth_field import spread_out
+from videodepth_ros.offline.joining import joined
+from videodepth_ros.offline.loops import find_loops
 from videodepth_ros.offline.pairs import Edge, PointMapPair
 from videodepth_ros.offline.prior_samples import log_depth_at
 from videodepth_ros.offline.reprojection import Noise, Sightings
@@ -128,6 +130,9 @@ def located(images: Images, depth: Array, camera: Intrinsics | None,
     seen, far = sightings(tracks, depth, large)
     middle = float(np.exp(np.nanmedian(_levels(depth))))
     found = _adjusted(seen, far, large, middle, focal_known=known)
+    advanced(0.8)
+    loops = find_loops(images, found, large, lambda share: advanced(0.8 + 0.1 * share))
+    found = joined(found, loops, LONGEST)
     focal = float(np.exp(found.scene.log_focal)) * w / width
     advanced(1.0)
     return found, Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
@@ -146,7 +151,8 @@ def sightings(tracks: Tracks, depth: Array, camera: Intrinsics) -> tuple[Sightin
         at = np.flatnonzero(tracks.frame == frame)
         log_depth[at], far[at] = log_depth_at(depth[frame], place[at])
     offset = (tracks.pixel - [camera.cx, camera.cy]).astype(np.float64)
-    return Sightings(tracks.track, tracks.frame, offset, log_depth, tracks.first, frames), far
+    return Sightings(tracks.track, tracks.frame, offset, log_depth, tracks.first, frames,
+                     np.zeros(len(tracks.track), np.bool_)), far
 
 
 def _adjusted(seen: Sightings, far: Mask, camera: Intrinsics, middle: float, *,

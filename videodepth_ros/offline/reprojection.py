@@ -27,6 +27,8 @@ FLAT = 1e-9
 NETWORK_SHARE = 0.05
 """A network's errors go together over surfaces and over time, and some hundred sightings of a
 frame are as good as a few."""
+JOINED_DOUBT = 3.0
+"""Standard deviation of a pixel found again, from another side, against that of a followed one."""
 CAUCHY = 2.0
 """Errors beyond so many sigma lose weight."""
 
@@ -38,6 +40,7 @@ class Sightings:
     track, frame  (K,) intp; offset (K, 2) float64, pixels from the principal point
     log_depth     (K,) float64, logarithm of the prior's Z there; NaN unknown
     first         (M,) intp, where each track begins
+    joined        (K,) bool, what was not followed there but found again, long after
     """
 
     track: Indices
@@ -46,6 +49,7 @@ class Sightings:
     log_depth: Array
     first: Indices
     frames: int
+    joined: Mask
 
     @property
     def host(self) -> Indices:
@@ -58,7 +62,7 @@ class Sightings:
         track = track.astype(np.intp)
         first = np.searchsorted(track, np.arange(track[-1] + 1 if len(track) else 0))
         return Sightings(track, self.frame[kept], self.offset[kept], self.log_depth[kept],
-                         first, self.frames)
+                         first, self.frames, self.joined[kept])
 
 
 @dataclass(frozen=True)
@@ -171,11 +175,17 @@ def focal_lengths(scene: Scene) -> Array:
     return np.exp(scene.log_focal) * np.array([1.0, scene.aspect])
 
 
+def pixel_sigmas(seen: Sightings, noise: Noise) -> Array:
+    """Return the standard deviation of each sighting's pixel, (K, 1)."""
+    sigmas: Array = noise.pixel * np.where(seen.joined, JOINED_DOUBT, 1.0)[:, None]
+    return sigmas
+
+
 def errors_of(seen: Sightings, scene: Scene, noise: Noise, rays: Rays) -> Residuals:
     """Return the errors of all sightings from the geometry that they have in a scene."""
     q = rays.turned + rays.way
     z = np.maximum(q[:, 2:], NEAR)
-    pixel = (focal_lengths(scene) * q[:, :2] / z - seen.offset) / noise.pixel
+    pixel = (focal_lengths(scene) * q[:, :2] / z - seen.offset) / pixel_sigmas(seen, noise)
     pixel[rays.own] = 0.0
     depth = (np.log(z[:, 0]) - scene.log_inverse[seen.track] - seen.log_depth
              - scene.log_scale[seen.frame]) / noise.depth
@@ -195,7 +205,7 @@ def jacobian(seen: Sightings, scene: Scene, noise: Noise, rays: Rays, errors: Re
     q, known = errors.direction, (~np.isnan(seen.log_depth)).astype(np.float64)
     z = np.maximum(q[:, 2], NEAR)
     slope = np.zeros((len(q), ROWS, 3))   # of the errors with q
-    scale = focal_lengths(scene) / z[:, None] / noise.pixel
+    scale = focal_lengths(scene) / z[:, None] / pixel_sigmas(seen, noise)
     slope[:, 0, 0], slope[:, 1, 1] = scale.T
     slope[:, :2, 2] = -scale * q[:, :2] / z[:, None]
     slope[:, 2, 2] = known / z / noise.depth

@@ -76,7 +76,7 @@ def follow(images: Images, advanced: Callable[[float], None] = lambda _: None) -
     total = 0
     last: Image | None = None
     for n in range(len(images)):
-        grey = _evened(images[n])
+        grey = evened(images[n])
         if last is not None and len(pixel):
             moved, good = _followed(last, grey, pixel)
             good &= age < LONGEST - 1
@@ -91,7 +91,7 @@ def follow(images: Images, advanced: Callable[[float], None] = lambda _: None) -
     return _sorted(seen)
 
 
-def _evened(image: Image) -> Image:
+def evened(image: Image) -> Image:
     """Return the grey image (H, W) with the contrast of dim and bright places evened out."""
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.createCLAHE(CONTRAST, (8, 8)).apply(grey), np.uint8)
