@@ -31,6 +31,9 @@ Indices = NDArray[np.intp]
 
 LOOK = 6
 """Frames from one that is described to the next."""
+GAP = 2 * LONGEST
+"""Frames between the ends of a loop, at least: over fewer, tracks that follow one another hold the
+cameras as well."""
 RADIUS_SHARE, TRIALS = 1 / 160, 300
 """Of the width: how far a point may lie from where the camera of a loop sees it."""
 FEWEST, LEAST_SHARE = 24, 0.5
@@ -105,7 +108,7 @@ def find_loops(images: Images, found: Adjusted, camera: Intrinsics,
 
     advanced  is told the share that is done
     """
-    if len(images) <= LONGEST:
+    if len(images) <= GAP:
         return []
     keys = range(0, len(images), LOOK)
     features = [features_of(evened(images[key])) for key in keys]
@@ -113,7 +116,7 @@ def find_loops(images: Images, found: Adjusted, camera: Intrinsics,
     fx, fy = focal_lengths(found.scene)
     K = np.array([[fx, 0, camera.cx], [0, fy, camera.cy], [0, 0, 1.0]])
     log_depth, loops = points_in_view(found.seen, found.scene), []
-    for i, j in candidates(keys, features, LONGEST):
+    for i, j in candidates(keys, features, GAP):
         matches = matched(features[i // LOOK], features[j // LOOK], K)
         if matches is None:
             continue
