@@ -166,7 +166,7 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     learnt = learn(sequence.images, depth, sequence.camera)
     learnt_s = time.process_time()
     settings = HierarchySettings(replace(AS_PUBLISHED, camera=learnt.camera),
-                                 replace(CALMER, camera=learnt.camera))
+                                 replace(CALMER, camera=learnt.camera)).unsmoothed
     known = Priors(depth_m=measured) if prior == 'bag' else Priors()
     clips = list(refine(GeometricPairs(depth, learnt), plan(len(depth)), settings, known))
     done_s = time.process_time()
