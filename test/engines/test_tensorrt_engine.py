@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import tracemalloc
 
 import numpy as np
@@ -224,15 +223,13 @@ def test_after_the_first_frames_nothing_more_is_held_on_the_host(rig, monkeypatc
     try:
         for _ in range(5):
             answer, state = engine.step(image, state)
-        gc.collect()
         before = tracemalloc.take_snapshot().filter_traces(package)
-        for _ in range(50):
+        for _ in range(1000):
             answer, state = engine.step(image, state)
-        gc.collect()
         after = tracemalloc.take_snapshot().filter_traces(package)
     finally:
         tracemalloc.stop()
     kept = sum(it.size_diff for it in after.compare_to(before, 'lineno'))
-    assert kept < 50 * 28     # not the smallest tensor, the view, for each frame
+    assert kept < 1000 * 8     # not a number for each frame; the interpreter keeps some hundreds
     assert answer.base is None
     engine.close()
