@@ -7,6 +7,8 @@ folder=$1
 python=${PYTHON:-.venv/bin/python}
 export OMP_NUM_THREADS="${THREADS:-1}"
 "$python" -m training.generate "$folder/held_out" --clips 24 --seed 1000000 --held-out
-"$python" -m training.generate "$folder/train" --clips "${CLIPS:-3000}"
+clips=${CLIPS:-8000}
+"$python" -m training.generate "$folder/train" --clips "$clips"
+"$python" -m training.generate "$folder/train" --first "$clips" --clips $((clips + clips / 10)) --frames 10
 "$python" -m training.train --data "$folder/train" --held-out "$folder/held_out" --run "$folder/run" --threads "$OMP_NUM_THREADS"
 "$python" -m training.export "$folder/run" "$folder/nano.safetensors"
