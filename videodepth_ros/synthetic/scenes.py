@@ -14,7 +14,16 @@ import numpy as np
 
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.synthetic import held_out, homes, indoor, outdoor, roads
+from videodepth_ros.synthetic import (
+    held_out,
+    homes,
+    indoor,
+    jumbles,
+    outdoor,
+    roads,
+    stairs,
+    warehouses,
+)
 from videodepth_ros.synthetic.atlas import load_atlas
 from videodepth_ros.synthetic.camera_path import CameraPath, Carrier, Zone, random_path
 from videodepth_ros.synthetic.lighting import Illumination, illuminate
@@ -26,15 +35,17 @@ from videodepth_ros.synthetic.style import RICH, Style, StyledBuilder, random_st
 
 Family = Callable[[SceneBuilder], tuple[Scene, Zone]]
 
-_TRAINING: dict[str, Family] = {
+# The place of a family here seeds its scenes: new ones go to the end, and none moves or goes.
+_FAMILIES: dict[str, Family] = {
     'rooms': indoor.living, 'kitchens': indoor.kitchen, 'corridors': indoor.corridor,
     'offices': indoor.office, 'halls': indoor.hall,
     'desks': homes.desks, 'homes': homes.homes, 'roads': roads.road, 'streets': outdoor.street,
-    'courtyards': outdoor.courtyard, 'wilds': outdoor.terrain, 'aerials': outdoor.aerial}
-_HELD_OUT: dict[str, Family] = {
-    'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley}
-TRAINING_FAMILIES = tuple(_TRAINING)
-HELD_OUT_FAMILIES = tuple(_HELD_OUT)
+    'courtyards': outdoor.courtyard, 'wilds': outdoor.terrain, 'aerials': outdoor.aerial,
+    'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley,
+    'jumbles': jumbles.jumble, 'warehouses': warehouses.warehouse,
+    'stairs': stairs.stairs}
+HELD_OUT_FAMILIES = ('studios', 'car_parks', 'alleys')
+TRAINING_FAMILIES = tuple(name for name in _FAMILIES if name not in HELD_OUT_FAMILIES)
 
 SEEDS_PER_POOL = 128  # seeds that share one pool of textures
 _TRIES = 24    # paths drawn for a clip ...
@@ -77,7 +88,7 @@ def render_scene(name: str, seed: int = 0, frames: int = 30, width: int = 640, h
     else:
         stage = _stage(name, seed, _style(name, seed))
     rng = np.random.default_rng([13, seed])
-    close = name in _TRAINING and np.random.default_rng([17, seed]).random() < _CLOSE_SHARE
+    close = name in TRAINING_FAMILIES and np.random.default_rng([17, seed]).random() < _CLOSE_SHARE
     carrier = named.carrier if named else None
     yield from _clip(stage, rng, frames, width, height, fps, carrier, close)
 
@@ -106,19 +117,18 @@ def render_clips(family: str, seed: int, clips: int, frames: int, width: int = 2
 
 def _style(family: str, seed: int) -> Style:
     """Styles vary what is trained on; held-out scenes stay a fixed measure."""
-    return random_style(np.random.default_rng([11, seed])) if family in _TRAINING else RICH
+    return random_style(np.random.default_rng([11, seed])) if family in TRAINING_FAMILIES else RICH
 
 
 def _stage(family: str, seed: int, style: Style) -> tuple[Scene, Zone, Illumination]:
-    maker = _TRAINING.get(family) or _HELD_OUT.get(family)
-    if maker is None:
+    if family not in _FAMILIES:
         raise ConfigError(f"no scene or family is called '{family}'; choose one of "
-                          f"{', '.join((*SCENES, *_TRAINING, *_HELD_OUT))}")
-    held = family in _HELD_OUT
+                          f"{', '.join((*SCENES, *_FAMILIES))}")
+    held = family in HELD_OUT_FAMILIES
     atlas = load_atlas(2 * (seed // SEEDS_PER_POOL) + held)
-    number = (*_TRAINING, *_HELD_OUT).index(family)
+    number = tuple(_FAMILIES).index(family)
     rng = np.random.default_rng([7, number, seed])
-    scene, zone = maker(StyledBuilder(atlas, rng, style=style,
+    scene, zone = _FAMILIES[family](StyledBuilder(atlas, rng, style=style,
                                       style_rng=np.random.default_rng([19, number, seed])))
     return scene, zone, illuminate(scene)
 
