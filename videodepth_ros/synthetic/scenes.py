@@ -15,13 +15,16 @@ import numpy as np
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.synthetic import (
+    gardens,
     held_out,
     homes,
     indoor,
     jumbles,
     outdoor,
     roads,
+    shops,
     stairs,
+    tunnels,
     warehouses,
 )
 from videodepth_ros.synthetic.atlas import load_atlas
@@ -43,7 +46,8 @@ _FAMILIES: dict[str, Family] = {
     'courtyards': outdoor.courtyard, 'wilds': outdoor.terrain, 'aerials': outdoor.aerial,
     'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley,
     'jumbles': jumbles.jumble, 'warehouses': warehouses.warehouse,
-    'stairs': stairs.stairs}
+    'stairs': stairs.stairs, 'gardens': gardens.garden, 'tunnels': tunnels.tunnel,
+    'shops': shops.shop}
 HELD_OUT_FAMILIES = ('studios', 'car_parks', 'alleys')
 TRAINING_FAMILIES = tuple(name for name in _FAMILIES if name not in HELD_OUT_FAMILIES)
 
