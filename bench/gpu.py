@@ -38,7 +38,7 @@ import numpy as np
 import torch
 
 from videodepth_ros.engines.fused import FusedStep
-from videodepth_ros.engines.graph import Layout, View
+from videodepth_ros.engines.graph import VIEW_SIZE, Layout, View
 from videodepth_ros.engines.lowering import lowered
 from videodepth_ros.engines.reference import reference_frames
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
@@ -220,9 +220,27 @@ def steady(case: str, precision: str, device: str) -> dict[str, Any]:
     found = {'device_allocations': allocations() - before,
              'up_bytes': (engine.traffic.up_bytes - up) // ROUND,
              'down_bytes': (engine.traffic.down_bytes - down) // ROUND}
-    wanted = {'device_allocations': 0, 'up_bytes': 3 * width * height + 7 * 4,
+    wanted = {'device_allocations': 0, 'up_bytes': 3 * width * height + 4 * VIEW_SIZE,
               'down_bytes': 4 * width * height + 4}
     return {'case': case, **found, 'passed': found == wanted}
+
+
+def payloads(case: str, precision: str, device: str) -> dict[str, Any]:
+    """Time the step by what comes back of it: depth in metres, its confidence, the whole cloud."""
+    name, width, height = parts_of(case)
+    engine = open_graph(random_network(name), name, width, height, precision, device)
+    image, state = next(reference_frames(width, height)), engine.zero_state()
+    wanted = {'inverse_depth': ('inverse_depth', 'total'), 'depth': ('depth', 'total'),
+              'depth and confidence': ('depth', 'confidence', 'total'),
+              'depth and cloud': ('depth', 'cloud', 'total')}
+    times: dict[str, list[float]] = {key: [] for key in wanted}
+    for _ in range(ROUND):
+        for key, names in wanted.items():
+            began_s = time.perf_counter()
+            _, state = engine.run(image, state, names)
+            times[key].append(1e3 * (time.perf_counter() - began_s))
+    return {'case': case,
+            'step_ms': {key: round(statistics.median(ms), 3) for key, ms in times.items()}}
 
 
 def drift(name: str, precision: str, frames: int, device: str) -> dict[str, Any]:
@@ -333,6 +351,7 @@ def results(args: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
             torch.cuda.reset_peak_memory_stats()
         yield measure(case, args.engine, args.precision, args.seconds, device)
     yield attempt('steady', steady, cases[-1], args.precision, device)
+    yield attempt('payloads', payloads, cases[0], args.precision, device)
     for case in cases[-2:]:
         yield attempt('cameras', cameras, case, args.precision, device)
     if args.drift_frames:

@@ -13,7 +13,7 @@ from videodepth_ros.engines.graph import Layout, View
 from videodepth_ros.models.flashdepth import FlashDepth
 
 NAMES = ('tiny-s', 'tiny-l', 'tiny-full', 'nano')
-VIEW = View(200.0, 210.0, 69.5, 48.5, scale=0.3, shift=0.01, max_range_m=20.0)
+VIEW = View(200.0, 210.0, 69.5, 48.5, scale=0.3, shift=0.01, cloud_range_m=20.0)
 
 
 def variant(name: str) -> Variant:
@@ -74,5 +74,5 @@ class FusedSession:
         self.session = ort.InferenceSession(str(path), options)
 
     def step(self, image, state, view=VIEW):
-        """Return inverse depth, depth, cloud, total and state after one frame."""
+        """Return inverse depth, depth, confidence, cloud, total and state after one frame."""
         return self.session.run(None, {'image': image, 'state_in': state, 'view': view.values()})

@@ -15,12 +15,16 @@ from fused_networks import NAMES, VIEW, FusedSession, fused_model, layout_of
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.export import OPSET, UNWELCOME, export_fused
 from videodepth_ros.engines.fused import FusedStep, area, cubic, packed_rgb
-from videodepth_ros.engines.graph import FUSED_INPUTS, FUSED_OUTPUTS, Layout, View
+from videodepth_ros.engines.graph import FUSED_INPUTS, FUSED_OUTPUTS, VIEW_SIZE, Layout, View
 from videodepth_ros.engines.lowering import lowered
+from videodepth_ros.frames import ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.cloud import plain_cloud
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.preprocess import network_input
+from videodepth_ros.stream.scale import Scale
+from videodepth_ros.stream.upsample import confidence as host_confidence
+from videodepth_ros.stream.upsample import relief, upsample
 
 EVERY = pytest.mark.parametrize('name', NAMES)
 FP32_BAR = 5e-4     # issue 5; sums in another order give 1e-5
@@ -48,7 +52,7 @@ def test_graph_computes_what_torch_computes_over_thirty_frames(fused, name):
     it = fused(name)
     session, state = FusedSession(it.path), it.model.zero_state().numpy()
     for image, expected, expected_state in reference(it.model, it.layout, 30):
-        inverse_depth, _, _, total, state = session.step(image, state)
+        inverse_depth, *_, total, state = session.step(image, state)
         assert relmax(inverse_depth, expected) <= FP32_BAR
         assert relmax(state, expected_state) <= FP32_BAR
         assert math.isfinite(total[0])
@@ -59,7 +63,7 @@ def test_half_precision_graph_keeps_the_depth(fused, name):
     it = fused(name, 'fp16')
     session, state = FusedSession(it.path), it.model.zero_state().numpy()
     for image, expected, expected_state in reference(it.model, it.layout, 10):
-        inverse_depth, _, _, _, state = session.step(image, state)
+        inverse_depth, *_, state = session.step(image, state)
         seen = expected > 1e-3 * expected.max()
         error = np.median(np.abs(inverse_depth[seen] / expected[seen] - 1))
         assert 0 < error <= FP16_BAR
@@ -91,7 +95,7 @@ def test_outliers_of_real_networks_neither_overflow_nor_drown_the_rest(tmp_path)
         lambda _, inputs, __: largest.append(inputs[0].abs().max().item()))
     session, state = FusedSession(tmp_path / 'graph.onnx'), model.zero_state().numpy()
     for image, expected, _ in reference(model, layout, 5):
-        inverse_depth, _, _, total, state = session.step(image, state)
+        inverse_depth, *_, total, state = session.step(image, state)
         assert math.isfinite(total[0])
         seen = expected > 1e-3 * expected.max()
         assert np.median(np.abs(inverse_depth[seen] / expected[seen] - 1)) <= FP16_BAR
@@ -146,7 +150,7 @@ def test_file_describes_itself(fused):
     entries = {entry.key: entry.value for entry in onnx.load(fused('nano').path).metadata_props}
     assert entries['videodepth.model'] == 'nano'
     assert entries['videodepth.precision'] == 'fp32'
-    assert entries['videodepth.schema'] == '101'
+    assert entries['videodepth.schema'] == '102'
     assert (entries['videodepth.camera_width'], entries['videodepth.channels']) == ('160', 'rgb')
 
 
@@ -191,13 +195,31 @@ def test_depth_is_the_inverse_of_scale_and_shift(fused):
     assert np.isposinf(depth).all()
 
 
+@pytest.mark.parametrize(('range_m', 'edge_ratio'), [(0, 1.25), (0, 1.0), (4.0, 1.02)])
+def test_depth_and_confidence_are_finished_as_on_the_host(fused, range_m, edge_ratio):
+    it = fused('tiny-s')
+    metres = 5.0
+    view = replace(VIEW, scale=1 / metres, shift=0.0, max_range_m=range_m or math.inf,
+                   edge_ratio=edge_ratio)
+    inverse_depth, depth, confidence, *_ = FusedSession(it.path).step(
+        next(images(it.layout, 1)), it.model.zero_state().numpy(), view)
+    scale = Scale(metres, ScaleSource.MODEL)
+    seen = scale.without_far(inverse_depth, range_m)
+    jumps = relief(seen, edge_ratio)
+    known = upsample(seen, jumps, it.layout.width, it.layout.height)
+    assert jumps.between.any() == (edge_ratio > 1)
+    np.testing.assert_allclose(depth, scale.depth_m(known), rtol=1e-6)
+    np.testing.assert_allclose(confidence, host_confidence(jumps, known), rtol=1e-6)
+    assert np.isposinf(depth).any()
+
+
 def test_cloud_is_that_of_the_messages(fused):
     """The first byte of the colour differs, see packed_rgb; readers ignore it."""
     it = fused('tiny-s')
     width, height = it.layout.width, it.layout.height
     image = next(images(it.layout, 1))
-    view = replace(VIEW, max_range_m=3.0)
-    _, depth, cloud, *_ = FusedSession(it.path).step(image, it.model.zero_state().numpy(), view)
+    view = replace(VIEW, cloud_range_m=3.0)
+    _, depth, _, cloud, *_ = FusedSession(it.path).step(image, it.model.zero_state().numpy(), view)
     camera = Intrinsics(width, height, view.fx, view.fy, view.cx, view.cy)
     expected = plain_cloud(depth, image, camera, 1, 3.0)
     assert 0 < np.isnan(cloud[..., 2]).sum() < depth.size
@@ -224,9 +246,9 @@ def test_total_tells_when_the_state_is_lost(fused):
     assert not math.isfinite(total[0])
 
 
-def test_view_is_seven_finite_numbers():
+def test_view_is_finite_numbers():
     values = View(1, 2, 3, 4).values()
-    assert values.shape == (7,)
+    assert values.shape == (VIEW_SIZE,)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
 

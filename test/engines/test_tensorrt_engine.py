@@ -12,7 +12,7 @@ from fake_tensorrt import VERSIONS
 from toy_plan import HEIGHT, STATE, WIDTH, Rig
 
 from videodepth_ros.engines.engine import State
-from videodepth_ros.engines.graph import View
+from videodepth_ros.engines.graph import VIEW_SIZE, View
 from videodepth_ros.engines.resident import DeviceState
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
 from videodepth_ros.errors import DeviceError, InputError, ModelError
@@ -95,7 +95,7 @@ def test_only_image_view_and_what_is_asked_for_cross_the_bus(engine, rig):
     copied = rig.fake_cuda.copied
     copied.clear()
     _, state = engine.step(picture(0), engine.zero_state())
-    assert copied['up'] == engine.traffic.up_bytes == HEIGHT * WIDTH * 3 + 7 * 4
+    assert copied['up'] == engine.traffic.up_bytes == HEIGHT * WIDTH * 3 + VIEW_SIZE * 4
     assert copied['down'] == engine.traffic.down_bytes == HEIGHT * WIDTH * 4 + 4
     assert copied['on'] == np.prod(STATE) * 4
     engine.run(picture(0), state, ('cloud',))

@@ -8,15 +8,16 @@ from fake_cuda import FakeCuda
 from fake_tensorrt import FakeTensorRt, Network
 
 from videodepth_ros.engines.cuda import CudaBindings
+from videodepth_ros.engines.graph import VIEW_SIZE
 from videodepth_ros.engines.tensorrt_plan import TensorRt, load_plan
 
 WIDTH, HEIGHT = 8, 6
 STATE = (2, 1, 1, HEIGHT, WIDTH)
 INPUTS = [('image', (HEIGHT, WIDTH, 3), 'uint8'), ('state_in', STATE, 'float32'),
-          ('view', (7,), 'float32')]
+          ('view', (VIEW_SIZE,), 'float32')]
 OUTPUTS = [('inverse_depth', (HEIGHT, WIDTH), 'float32'), ('depth', (HEIGHT, WIDTH), 'float32'),
-           ('cloud', (HEIGHT, WIDTH, 4), 'float32'), ('total', (1,), 'float32'),
-           ('state_out', STATE, 'float32')]
+           ('confidence', (HEIGHT, WIDTH), 'float32'), ('cloud', (HEIGHT, WIDTH, 4), 'float32'),
+           ('total', (1,), 'float32'), ('state_out', STATE, 'float32')]
 
 
 def step(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -24,7 +25,7 @@ def step(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     state = 0.5 * inputs['state_in'] + inputs['image'].mean(axis=-1, dtype=np.float32)
     inverse_depth = state[0, 0, 0]
     depth = 1 / (inputs['view'][4] * inverse_depth + 1)
-    return {'inverse_depth': inverse_depth, 'depth': depth,
+    return {'inverse_depth': inverse_depth, 'depth': depth, 'confidence': np.ones_like(depth),
             'cloud': np.stack([depth] * 4, axis=-1), 'state_out': state,
             'total': np.array([state.sum() + inverse_depth.sum()], np.float32)}
 

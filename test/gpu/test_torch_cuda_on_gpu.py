@@ -88,7 +88,7 @@ def test_steady_state_keeps_nothing_on_the_host():
 
 
 def test_only_the_image_and_what_is_asked_for_cross_the_bus(tmp_path):
-    """As the driver counts it; a view is 28 bytes, the number of the stream 8."""
+    """As the driver counts it; a view is 36 bytes, the number of the stream 8."""
     engine = open_on_gpu('tiny-full')
     image, state = pictures(engine, 1)[0], engine.zero_state()
     _, state = engine.step(image, state)
@@ -101,7 +101,7 @@ def test_only_the_image_and_what_is_asked_for_cross_the_bus(tmp_path):
             if event.get('cat') == 'gpu_memcpy' and way in event['name']:
                 copied[way] += event['args']['bytes']
     height, width, _ = image.shape
-    assert copied == {'HtoD': image.nbytes + 28 + 8, 'DtoH': height * width * 4 + 4}
+    assert copied == {'HtoD': image.nbytes + 36 + 8, 'DtoH': height * width * 4 + 4}
 
 
 def test_the_host_waits_once_a_frame():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.cloud import POINT, plain_cloud, write_cloud
+from videodepth_ros.messages.cloud import POINT, plain_cloud, write_cloud, write_points
 
 
 def empty_cloud(library):
@@ -107,6 +107,19 @@ def test_a_strided_point_is_the_point_of_its_pixel():
     for name in ('x', 'y', 'z'):   # slopes are rounded at another magnitude
         np.testing.assert_allclose(points_of(part)[name], sampled[name], rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(points_of(part)['rgb'], sampled['rgb'])
+
+
+@pytest.mark.parametrize('library', ['rosbags', 'rclpy'])
+def test_points_that_are_made_already_become_the_same_message(library):
+    depth_m, image, camera = scene(8, 16, 12)
+    made, taken = empty_cloud(library), empty_cloud(library)
+    write_cloud(depth_m, image, camera, 1, 30.0, made)
+    points = np.frombuffer(made.data, np.float32).reshape(12, 16, 4).copy()
+    write_points(points, taken)
+    assert bytes(taken.data) == bytes(made.data)
+    for name in ('height', 'width', 'point_step', 'row_step', 'is_bigendian', 'is_dense'):
+        assert getattr(taken, name) == getattr(made, name)
+    assert [field.name for field in taken.fields] == ['x', 'y', 'z', 'rgb']
 
 
 def test_an_image_of_another_size_is_brought_to_the_size_of_the_depth():

@@ -10,6 +10,13 @@ from rclpy.qos import ReliabilityPolicy
 from rig import HEIGHT, WIDTH, image_message, info_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from videodepth_ros.engines.graph import Layout
+from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
+from videodepth_ros.engines.torch_plan import TorchPlan
+from videodepth_ros.models.catalogue import card, weights_path
+from videodepth_ros.models.flashdepth import load_flashdepth
+from videodepth_ros.models.variants import config_of
+
 
 def depth_of(message: Image) -> np.ndarray:
     assert message.encoding == '32FC1'
@@ -42,6 +49,34 @@ def test_camera_info_and_cloud_belong_to_the_depth(make_rig):
     assert (cloud.width, cloud.height) == (-(-depth.width // 2), -(-depth.height // 2))
     points = np.frombuffer(cloud.data, np.float32).reshape(cloud.height, cloud.width, 4)
     np.testing.assert_allclose(points[..., 2], depth_of(depth)[::2, ::2], rtol=1e-6)
+
+
+def test_a_cloud_that_the_engine_made_is_published_as_it_is(make_rig):
+    """The engine for GPUs on the CPU, with the bundled network."""
+    rig = make_rig(output='network', cloud__stride=1, scale__steady='never')
+    network = load_flashdepth(config_of('nano'), weights_path(card('nano')))
+    fetched = []
+
+    class Watched(TorchCudaEngine):
+        def run(self, image, state, wanted, view=None):
+            fetched.append(wanted)
+            return super().run(image, state, wanted, view)
+
+    rig.node.open_engine = lambda width, height: Watched(TorchPlan(
+        network, 'nano', Layout(width, height, width, height), precision='fp32', device='cpu'))
+    rig.start()
+    clouds = rig.consume('depth/points', PointCloud2)
+    images = rig.connect()
+    rig.until(lambda: rig.stream.outputs.demand.points)
+    sent = rig.send(images)
+    rig.until(lambda: clouds and rig.received['depth/image'])
+    depth, cloud = rig.received['depth/image'][0], clouds[0]
+    assert set(fetched[-1]) == {'depth', 'total', 'cloud'}
+    assert cloud.header == sent.header
+    assert (cloud.width, cloud.height) == (depth.width, depth.height)
+    z = np.frombuffer(cloud.data, np.float32).reshape(cloud.height, cloud.width, 4)[..., 2]
+    expected = depth_of(depth)
+    np.testing.assert_array_equal(z, np.where(np.isfinite(expected), expected, np.nan))
 
 
 def test_confidence_has_the_size_of_the_depth(rig):

@@ -75,11 +75,18 @@ def frame(k: int) -> Frame:
     return Frame(round(k * PERIOD_S * 1e9), 'camera', np.zeros((48, 64, 3), np.uint8))
 
 
+def show(anchor, k, value):
+    """Let frame k of one constant inverse depth pass, and return its metres."""
+    metres = anchor.metres(frame(k).stamp_ns)
+    anchor.offer(frame(k), np.full((12, 16), value, np.float32))
+    return metres
+
+
 def stream(anchor, values, first=0):
     """Let frames of constant inverse depth pass; each waits until the prior has nothing to do."""
     found = []
     for k, value in enumerate(values, first):
-        found.append(anchor.metres(frame(k), np.full((12, 16), value, np.float32)))
+        found.append(show(anchor, k, value))
         until(lambda: not anchor._mailbox.counts.in_flight)
     return found
 
@@ -95,16 +102,16 @@ def test_a_late_answer_belongs_to_its_own_frame(anchor, oracle):
     """The scene comes twice as near while the prior looks at the first frame."""
     oracle.let.clear()
     for k, value in enumerate([20.0, 40.0, 40.0]):
-        assert anchor.metres(frame(k), np.full((12, 16), value, np.float32)) is None
+        assert show(anchor, k, value) is None
     oracle.let.set()
     until(lambda: not anchor._mailbox.counts.in_flight)
-    assert anchor.metres(frame(3), np.full((12, 16), 40, np.float32)) == pytest.approx(120)
+    assert show(anchor, 3, 40) == pytest.approx(120)
 
 
 def test_a_stream_never_waits_and_only_the_newest_keyframe_does(anchor, oracle):
     oracle.let.clear()
     for k in range(21):
-        anchor.metres(frame(k), np.full((12, 16), 20, np.float32))
+        show(anchor, k, 20)
         until(lambda: oracle.asked)
     oracle.let.set()
     until(lambda: not anchor._mailbox.counts.in_flight)
@@ -132,13 +139,13 @@ def test_another_stream_owes_nothing_to_the_last(anchor, oracle):
     oracle.true_m = 12.0
     oracle.let.clear()
     anchor.restart()
-    assert anchor.metres(frame(7), np.full((12, 16), 20, np.float32)) == pytest.approx(120)
+    assert show(anchor, 7, 20) == pytest.approx(120)
     anchor.restart()   # what the prior is at is of a stream that has ended
     oracle.let.set()
     until(lambda: not anchor._mailbox.counts.in_flight)
-    assert anchor.metres(frame(8), np.full((12, 16), 20, np.float32)) == pytest.approx(120)
+    assert show(anchor, 8, 20) == pytest.approx(120)
     until(lambda: not anchor._mailbox.counts.in_flight)
-    assert anchor.metres(frame(9), np.full((12, 16), 20, np.float32)) == pytest.approx(240)
+    assert show(anchor, 9, 20) == pytest.approx(240)
 
 
 def test_a_keyframe_that_cannot_be_used_is_counted(anchor, oracle):
@@ -154,10 +161,10 @@ def test_a_prior_that_failed_or_tells_no_metres_is_told(oracle):
                           ({'kind': PriorKind.RELATIVE_INVERSE, 'error': None}, ConfigError)):
         vars(oracle).update(change)
         anchor = MetricAnchor(oracle)
-        anchor.metres(frame(0), np.full((12, 16), 20, np.float32))
+        show(anchor, 0, 20)
         until(lambda made=anchor: made._failure is not None)
         with pytest.raises(error):
-            anchor.metres(frame(1), np.full((12, 16), 20, np.float32))
+            show(anchor, 1, 20)
         anchor.close()
 
 

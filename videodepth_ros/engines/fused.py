@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -57,9 +58,11 @@ class FusedStep(nn.Module):
 
         image    (camera_height, camera_width, 3) uint8
         state    (layers, 1, heads, P, N) float32, zero before the first frame
-        view     (7) float32, see graph.View
+        view     (VIEW_SIZE) float32, see graph.View
         returns  inverse_depth (h, w) float32, >= 0, in the network's own unit
-                 depth (h, w) float32, Z in metres, +inf where nothing was hit
+                 depth (h, w) float32, Z in metres, +inf where nothing was hit, NaN between two
+                 surfaces; and confidence (h, w) float32 in [0, 1], both as stream/upsample.py
+                 has them at the network's size
                  cloud (h, w, 4) float32: x, y, z in metres, NaN where there is no point, and a
                  float whose lower three bytes are red, green and blue
                  total (1) float32, a sum over depth and state: finite if everything is
@@ -74,17 +77,19 @@ class FusedStep(nn.Module):
 
         images   (B, camera_height, camera_width, 3) uint8, or float32 of the same values
         states   (layers, B, heads, P, N) float32
-        views    (B, 7) float32
+        views    (B, VIEW_SIZE) float32
         returns  what ``forward`` does, (B, ...) each, and the states as they came in
         """
         pixels = self._pixels(images)
         normalised = pixels * self.gain - self.offset
         inverse_depth, states = self.network.step(normalised.to(self.dtype), states)
-        view = views[:, :, None, None]
-        depth = self._depth(inverse_depth, view)
-        cloud = self._cloud(depth, pixels, view)
+        fx, fy, cx, cy, scale, shift, range_m, cloud_range_m, edge_ratio = (
+            views[:, :, None, None].unbind(1))
+        depth, confidence = finished(inverse_depth, scale, shift, range_m, edge_ratio)
+        lifted = points(depth, fx, fy, cx, cy, cloud_range_m)
+        cloud = torch.stack((*lifted, packed_rgb(pixels.round())), dim=-1)
         total = (inverse_depth.sum(dim=(1, 2)) + states.sum(dim=(0, 2, 3, 4)))[:, None]
-        return inverse_depth, depth, cloud, total, states
+        return inverse_depth, depth, confidence, cloud, total, states
 
     def _pixels(self, images: Tensor) -> Tensor:
         """Return (B, 3, h, w) float32 in 0..255, red green blue, at the network's size."""
@@ -97,21 +102,34 @@ class FusedStep(nn.Module):
             planes = planes @ self.columns.T
         return planes.clamp(0, 255)   # a cubic overshoots
 
-    def _depth(self, inverse_depth: Tensor, view: Tensor) -> Tensor:
-        """1 / Z = scale v + shift; no surface where the network sees none or that is not > 0."""
-        inverse_m = view[:, 4] * inverse_depth + view[:, 5]
-        missed = ~((inverse_depth > NOTHING_HIT) & (inverse_m > 0))
-        return (1 / inverse_m.masked_fill(missed, 1.0)).masked_fill(missed, math.inf)
 
-    def _cloud(self, depth: Tensor, pixels: Tensor, view: Tensor) -> Tensor:
-        """Lift the depth to points, see ``forward``."""
-        height, width = depth.shape[1:]
-        z = depth.masked_fill(~(depth <= view[:, 6]), math.nan)
-        columns = torch.arange(width, dtype=torch.float32, device=depth.device)
-        rows = torch.arange(height, dtype=torch.float32, device=depth.device)[:, None]
-        x = z * ((columns - view[:, 2]) / view[:, 0])
-        y = z * ((rows - view[:, 3]) / view[:, 1])
-        return torch.stack((x, y, z, packed_rgb(pixels.round())), dim=-1)
+def finished(inverse_depth: Tensor, scale: Tensor, shift: Tensor, range_m: Tensor,
+             edge_ratio: Tensor) -> tuple[Tensor, Tensor]:
+    """Return depth and confidence (B, h, w) float32 of an inverse depth, see ``forward``.
+
+    What scale.py and upsample.py of stream/ do on the host, in operators that engines have;
+    the other tensors (B, 1, 1) are fields of graph.View.
+    """
+    inverse_m = scale * inverse_depth + shift
+    hit = (inverse_depth >= NOTHING_HIT) & (inverse_m > 0) & (inverse_m * range_m >= 1)
+    surface = inverse_depth.masked_fill(~hit, 0.0)
+    greatest = F.max_pool2d(surface[:, None], 3, 1, 1)[:, 0]
+    least = -F.max_pool2d(-surface[:, None], 3, 1, 1)[:, 0]
+    between = ((greatest > edge_ratio * surface) & (surface > edge_ratio * least)
+               & (edge_ratio > 1))
+    depth = (1 / inverse_m.masked_fill(~hit, 1.0)).masked_fill(~hit, math.inf)
+    smoothness = (least + NOTHING_HIT) / (greatest + NOTHING_HIT)
+    return depth.masked_fill(between, math.nan), smoothness.masked_fill(between, 0.0)
+
+
+def points(depth: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor, range_m: Tensor
+           ) -> tuple[Tensor, Tensor, Tensor]:
+    """Lift depth (B, h, w) to x, y, z likewise, NaN beyond a range and where there is none."""
+    height, width = depth.shape[1:]
+    z = depth.masked_fill(~(depth <= range_m), math.nan)
+    columns = torch.arange(width, dtype=torch.float32, device=depth.device)
+    rows = torch.arange(height, dtype=torch.float32, device=depth.device)[:, None]
+    return z * ((columns - cx) / fx), z * ((rows - cy) / fy), z
 
 
 def packed_rgb(pixels: Tensor) -> Tensor:

@@ -18,16 +18,16 @@ from videodepth_ros.errors import ModelError
 GRAPH_SCHEMA = 1
 """Version of what stands below; a graph of another one is exported anew."""
 
-FUSED_SCHEMA = 101
+FUSED_SCHEMA = 102
 """Version of a fused step: tensors, their meaning, metadata; never one of ``GRAPH_SCHEMA``."""
 
 IMAGE, STATE_IN = 'image', 'state_in'
 INVERSE_DEPTH, STATE_OUT = 'inverse_depth', 'state_out'
 
 VIEW = 'view'
-DEPTH, CLOUD, TOTAL = 'depth', 'cloud', 'total'
+DEPTH, CONFIDENCE, CLOUD, TOTAL = 'depth', 'confidence', 'cloud', 'total'
 FUSED_INPUTS = (IMAGE, STATE_IN, VIEW)
-FUSED_OUTPUTS = (INVERSE_DEPTH, DEPTH, CLOUD, TOTAL, STATE_OUT)
+FUSED_OUTPUTS = (INVERSE_DEPTH, DEPTH, CONFIDENCE, CLOUD, TOTAL, STATE_OUT)
 """Tensors of a fused step, in the order of ``FusedStep.forward``, which describes them."""
 
 _PREFIX = 'videodepth.'
@@ -58,7 +58,9 @@ class View:
 
     fx, fy, cx, cy  intrinsics in pixels at the network's size, for the cloud
     scale, shift    1 / Z in 1/m is ``scale * inverse_depth + shift``
-    max_range_m     points with a greater Z are left out of the cloud
+    max_range_m     beyond this Z nothing was hit
+    cloud_range_m   points with a greater Z are left out of the cloud
+    edge_ratio      neighbouring inverse depths of a greater ratio are two surfaces; 1: none are
     """
 
     fx: float
@@ -68,11 +70,15 @@ class View:
     scale: float = 0.01
     shift: float = 0.0
     max_range_m: float = math.inf
+    cloud_range_m: float = math.inf
+    edge_ratio: float = 1.0
 
     def values(self) -> NDArray[np.float32]:
-        """Return the tensor ``view``, (7) float32, in the order of the fields."""
-        farthest = min(self.max_range_m, float(np.finfo(np.float32).max))
-        return np.array([*astuple(self)[:-1], farthest], np.float32)
+        """Return the tensor ``view``, (VIEW_SIZE) float32, finite, in the order of the fields."""
+        return np.minimum(np.array(astuple(self)), np.finfo(np.float32).max).astype(np.float32)
+
+
+VIEW_SIZE = len(fields(View))
 
 
 @dataclass(frozen=True)

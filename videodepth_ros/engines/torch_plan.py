@@ -23,6 +23,7 @@ from torch import Tensor
 from videodepth_ros.engines.fused import FusedStep
 from videodepth_ros.engines.graph import (
     CLOUD,
+    CONFIDENCE,
     DEPTH,
     FUSED_OUTPUTS,
     IMAGE,
@@ -30,6 +31,7 @@ from videodepth_ros.engines.graph import (
     STATE_OUT,
     TOTAL,
     VIEW,
+    VIEW_SIZE,
     Layout,
 )
 from videodepth_ros.engines.lowering import PRECISIONS, lowered
@@ -229,8 +231,8 @@ def tensors_of(layout: Layout) -> dict[str, tuple[tuple[int, ...], torch.dtype]]
     """Return shape and type of what a stream sends up and gets back, by name."""
     size, real = (layout.height, layout.width), torch.float32
     return {IMAGE: ((layout.camera_height, layout.camera_width, 3), torch.uint8),
-            VIEW: ((7,), real), INVERSE_DEPTH: (size, real), DEPTH: (size, real),
-            CLOUD: ((*size, 4), real), TOTAL: ((1,), real)}
+            VIEW: ((VIEW_SIZE,), real), INVERSE_DEPTH: (size, real), DEPTH: (size, real),
+            CONFIDENCE: (size, real), CLOUD: ((*size, 4), real), TOTAL: ((1,), real)}
 
 
 def _channels_last(step: FusedStep) -> FusedStep:

@@ -62,6 +62,14 @@ def write_cloud(depth_m: Depth, image: Image, camera: Intrinsics, stride: int, m
     _fill(points.reshape(height, width, 4), z, colours, camera.strided(stride), max_range_m)
 
 
+def write_points(points: NDArray[np.float32], out: Any) -> None:
+    """Write points that are made already, (H, W, 4) float32 as POINT, into a PointCloud2."""
+    height, width, _ = points.shape
+    _describe(out, height, width)
+    data = resized_data(out, points.nbytes).view(np.float32)
+    np.copyto(data.reshape(points.shape), points)
+
+
 def plain_cloud(depth_m: Depth, image: Image, camera: Intrinsics, stride: int,
                 max_range_m: float) -> NDArray[np.void]:
     """Return what write_cloud writes, (H', W') of POINT, in the plainest way: its reference."""

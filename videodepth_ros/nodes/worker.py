@@ -118,8 +118,10 @@ class Worker:
         mailbox = self.stream.mailbox
         try:
             arrival, frame = self._ready(arrival)
-            wants_confidence = self.stream.outputs.demand.confidence
-            result = self.stream.session.step(frame, with_confidence=wants_confidence)
+            outputs = self.stream.outputs
+            result = self.stream.session.step(
+                frame, with_confidence=outputs.demand.confidence,
+                cloud_range_m=outputs.cloud_range_m(frame.stamp_ns, self.parameters))
             self._tell(result)
             if mailbox.closed:
                 mailbox.displace()
@@ -177,7 +179,7 @@ class Worker:
 
     def _publish(self, arrival: Arrival, frame: Frame, result: StepResult) -> None:
         stream = self.stream
-        stream.outputs.publish(result.depth, frame, self.parameters)
+        stream.outputs.publish(result, frame, self.parameters)
         now_s = time.monotonic()
         age_s = (stream.clock.now().nanoseconds - frame.stamp_ns) * 1e-9
         stream.record.frame_went(Output(

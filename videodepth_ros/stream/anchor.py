@@ -80,25 +80,28 @@ class MetricAnchor:
         self._thread = threading.Thread(target=self._run, name='metric anchor', daemon=True)
         self._thread.start()
 
-    def metres(self, frame: Frame, inverse_depth: Array) -> float | None:
-        """Return what is to be divided by the inverse depth of a frame; None while not known.
+    def metres(self, stamp_ns: int) -> float | None:
+        """Return what is to be divided by the inverse depth of the next frame; None while not
+        known.
 
-        inverse_depth  (h, w) float32, in the network's unit
-        raises         what the prior has failed with; ConfigError where it tells no metres
+        raises  what the prior has failed with; ConfigError where it tells no metres
         """
         if self._failure is not None:
             raise self._failure
-        if self._seen % self._every == 0:
-            self._mailbox.put(Keyframe(frame, inverse_depth.copy(), self._stream))
-        self._seen += 1
         with self._lock:
             wanted = median(self._fits) if self._fits else None
-        elapsed_s, self._last_ns = (frame.stamp_ns - self._last_ns) * 1e-9, frame.stamp_ns
+        elapsed_s, self._last_ns = (stamp_ns - self._last_ns) * 1e-9, stamp_ns
         if wanted is not None:
             now = wanted if self._is_new or self._log_metres is None else self._log_metres
             self._log_metres = wanted + (now - wanted) * math.exp(-max(elapsed_s, 0) / SETTLE_S)
             self._is_new = False
         return None if self._log_metres is None else math.exp(self._log_metres)
+
+    def offer(self, frame: Frame, inverse_depth: Array) -> None:
+        """Show every so many frames one to the prior, with the network's inverse depth (h, w)."""
+        if self._seen % self._every == 0:
+            self._mailbox.put(Keyframe(frame, inverse_depth.copy(), self._stream))
+        self._seen += 1
 
     def restart(self) -> None:
         """Begin another stream; the old scale holds until the prior has told a new one."""

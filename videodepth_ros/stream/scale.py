@@ -50,8 +50,13 @@ class Scale:
 class Anchor(Protocol):
     """Knows more of the metres of a stream than the network does."""
 
-    def metres(self, frame: Frame, inverse_depth: Array) -> float | None:
-        """Return what is to be divided by a frame's inverse depth (h, w); None while not known."""
+    def metres(self, stamp_ns: int) -> float | None:
+        """Return what is to be divided by the inverse depth of the next frame, which has this
+        stamp; None while not known.
+        """
+
+    def offer(self, frame: Frame, inverse_depth: Array) -> None:
+        """Be shown a frame and the network's inverse depth of it (h, w)."""
 
     def restart(self) -> None:
         """Begin another stream."""

@@ -7,24 +7,27 @@ follow from the last one, and every such reset is told with its reason.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.engines.engine import Engine, EngineSpec, State
+from videodepth_ros.engines.graph import CLOUD, INVERSE_DEPTH, TOTAL
+from videodepth_ros.engines.resident import ResidentEngine
 from videodepth_ros.errors import InputError
 from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.preprocess import budget_size, network_input, sized_image
+from videodepth_ros.stream.finish import Finish
 from videodepth_ros.stream.scale import Anchor, Scale, scale_of
 from videodepth_ros.stream.steady import SteadyScale
-from videodepth_ros.stream.upsample import confidence, relief, upsample
 
 
 class ResetReason(str, Enum):
@@ -64,11 +67,18 @@ class SessionSettings:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one frame became; ``reset`` is why the state was zero before it, if it had to be."""
+    """What one frame became.
+
+    reset  why the state was zero before it, if it had to be
+    cloud  (h, w, 4) float32, x, y, z in metres and packed colours, where it was asked for and the
+           engine has made it at the depth's size, see messages/cloud.py; it holds until the next
+           step. None: the reader makes it of the depth
+    """
 
     depth: DepthMap
     reset: ResetReason | None
     engine_s: float
+    cloud: NDArray[np.float32] | None = None
 
 
 class _Seen(NamedTuple):
@@ -120,10 +130,12 @@ class DepthSession:
             self._engine = self._open_engine(*size)
         return self._engine
 
-    def step(self, frame: Frame, *, with_confidence: bool = True) -> StepResult:
+    def step(self, frame: Frame, *, with_confidence: bool = True,
+             cloud_range_m: float | None = None) -> StepResult:
         """Compute the depth of the next frame.
 
         with_confidence  False saves its time where nobody reads it
+        cloud_range_m    points up to this Z are wanted, if the engine makes them; None: none are
         raises  InputError if this frame cannot be used; the next one may. DeviceError or
                 ModelError if the engine failed
         """
@@ -134,21 +146,14 @@ class DepthSession:
         reset = self._reset_before(frame)
         if reset and self._anchor:
             self._anchor.restart()
-        if reset or self._state is None:
+        if reset or self._state is None or not self._is_steadied:
             self._steady.restart()
+        finish = self._finish(frame, engine.spec, with_confidence, cloud_range_m)
         state = engine.zero_state() if reset or self._state is None else self._state
         self._state = None
-        start_s = time.perf_counter()
-        inverse_depth, next_state = engine.step(image, state)
-        engine_s = time.perf_counter() - start_s
-        self._last = _Seen(frame.stamp_ns, frame.frame_id, frame.size)
-        if not np.isfinite(inverse_depth.sum()):
-            self.request_reset(ResetReason.NOT_FINITE)
-            raise InputError(f'{engine.spec.model} answered with NaN or infinity on '
-                             f'{engine.spec.device} ({engine.spec.precision}); the state is '
-                             'reset; use fp32 if this happens again')
-        self._state = next_state
-        return StepResult(self._depth_map(frame, inverse_depth, with_confidence), reset, engine_s)
+        on = self._on_device if self._finishes(engine, finish) else self._on_host
+        result, self._state = on(engine, frame, image, state, finish)
+        return replace(result, reset=reset)
 
     def forget(self) -> None:
         """Forget the stream, so that the next frame starts another one; the engine stays open."""
@@ -196,30 +201,65 @@ class DepthSession:
                   ResetReason.GAP: step_s > self.settings.max_gap_s}
         return next((reason for reason, holds in broken.items() if holds), None)
 
-    def _depth_map(self, frame: Frame, inverse_depth: NDArray[np.float32],
-                   with_confidence: bool) -> DepthMap:
-        settings, camera = self.settings, frame.camera
-        scale = self._scale(frame, inverse_depth)
-        inverse_depth = scale.without_far(inverse_depth, settings.max_range_m)
-        jumps = relief(inverse_depth, settings.edge_ratio)
-        height, width = inverse_depth.shape
-        if settings.output == 'camera':
-            width, height = frame.size
-        full = upsample(inverse_depth, jumps, width, height)
-        return DepthMap(
-            frame.stamp_ns, frame.frame_id, scale.depth_m(full),
-            confidence(jumps, full) if with_confidence else None,
-            camera.scaled_to(width, height) if camera else None, scale.source)
+    def _finish(self, frame: Frame, spec: EngineSpec, with_confidence: bool,
+                cloud_range_m: float | None) -> Finish:
+        settings = self.settings
+        size = frame.size if settings.output == 'camera' else (spec.width, spec.height)
+        return Finish(self._scale(frame), *size, settings.max_range_m, settings.edge_ratio,
+                      with_confidence, cloud_range_m if frame.camera else None)
 
-    def _scale(self, frame: Frame, inverse_depth: NDArray[np.float32]) -> Scale:
+    def _scale(self, frame: Frame) -> Scale:
         """Return the scale of a frame: that of the anchor, once it knows one."""
         factor = self.settings.scale_factor
-        metres = self._anchor.metres(frame, inverse_depth) if self._anchor else None
+        metres = self._anchor.metres(frame.stamp_ns) if self._anchor else None
         if metres is not None:
             return Scale(factor * metres, ScaleSource.PRIOR)
-        scale = scale_of(self._card.unit, frame.camera, factor)
-        if not self.settings.steady or self._anchor:
-            self._steady.restart()
-            return scale
-        steadied = self._steady.factor(frame, scale.depth_m(inverse_depth))
-        return replace(scale, metres=scale.metres * steadied)
+        return scale_of(self._card.unit, frame.camera, factor)
+
+    @property
+    def _is_steadied(self) -> bool:
+        return self.settings.steady and not self._anchor
+
+    def _finishes(self, engine: Engine, finish: Finish) -> bool:
+        """Tell whether the engine can finish the depth itself: its size, its scale beforehand."""
+        size = engine.spec.width, engine.spec.height
+        return (isinstance(engine, ResidentEngine) and not self._is_steadied
+                and (finish.width, finish.height) == size)
+
+    def _on_device(self, engine: Engine, frame: Frame, image: NDArray[Any], state: State,
+                   finish: Finish) -> tuple[StepResult, State]:
+        assert isinstance(engine, ResidentEngine)
+        wanted, start_s = finish.wanted(self._anchor is not None), time.perf_counter()
+        found, after = engine.run(image, state, wanted, finish.view(frame))
+        engine_s = time.perf_counter() - start_s
+        self._accept(frame, engine.spec, math.isfinite(found[TOTAL][0]))
+        if self._anchor:
+            self._anchor.offer(frame, found[INVERSE_DEPTH])
+        depth = finish.on_device(frame, found)
+        return StepResult(depth, None, engine_s, found.get(CLOUD)), after
+
+    def _on_host(self, engine: Engine, frame: Frame, image: NDArray[Any], state: State,
+                 finish: Finish) -> tuple[StepResult, State]:
+        start_s = time.perf_counter()
+        inverse_depth, after = engine.step(image, state)
+        engine_s = time.perf_counter() - start_s
+        self._accept(frame, engine.spec, bool(np.isfinite(inverse_depth.sum())))
+        if self._anchor:
+            self._anchor.offer(frame, inverse_depth)
+        if self._is_steadied:
+            scale = finish.scale
+            factor = self._steady.factor(frame, scale.depth_m(inverse_depth))
+            finish = replace(finish, scale=replace(scale, metres=scale.metres * factor))
+        return StepResult(finish.on_host(frame, inverse_depth), None, engine_s), after
+
+    def _accept(self, frame: Frame, spec: EngineSpec, is_finite: bool) -> None:
+        """Note that a frame has been computed.
+
+        raises  InputError if not to a finite answer
+        """
+        self._last = _Seen(frame.stamp_ns, frame.frame_id, frame.size)
+        if not is_finite:
+            self.request_reset(ResetReason.NOT_FINITE)
+            raise InputError(f'{spec.model} answered with NaN or infinity on {spec.device} '
+                             f'({spec.precision}); the state is reset; use fp32 if this happens '
+                             'again')
