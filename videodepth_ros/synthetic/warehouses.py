@@ -20,7 +20,7 @@ def warehouse(b: SceneBuilder) -> Stage:
     """Parallel aisles between racks or shelves, seen by a robot near the floor or by a person."""
     r = b.rng
     tall = r.random() < 0.6
-    room = Box(r.uniform(11, 24), r.uniform(6, 14),
+    room = Box(r.uniform(10, 22 if tall else 14), r.uniform(6, 14 if tall else 9),
                r.uniform(5, 10) if tall else r.uniform(2.8, 5))
     _shed(b, room)
     deep, aisle = (1.1, r.uniform(2.2, 4.2)) if tall else (r.uniform(0.35, 0.7),
