@@ -8,7 +8,8 @@ import pytest
 
 from videodepth_ros.cli import COMMANDS, main
 
-NAMES = ('doctor', 'sample', 'run-bag', 'refine', 'eval', 'export', 'build', 'weights', 'demo')
+NAMES = ('doctor', 'sample', 'import', 'run-bag', 'refine', 'eval', 'export', 'build', 'weights',
+         'demo')
 
 
 def test_help_answers_without_the_heavy_libraries():

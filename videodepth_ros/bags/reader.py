@@ -140,7 +140,8 @@ class BagReader:
             self.note('files', f'{", ".join(missing)} of {self.path.name} is missing')
         if not present:
             raise BagError(f'{self.path} has no file that ends in {", ".join(SCANS)}; '
-                           'give the folder or file of a recording')
+                           'give the folder or file of a recording; `videodepth import` makes one '
+                           'of a folder of images')
         return [self.path / name for name in listed if name not in missing] or \
             sorted(present, key=_by_number)
 

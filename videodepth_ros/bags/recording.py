@@ -42,7 +42,8 @@ class BagFile:
         """Open a file; raises BagError if it is no recording, OSError if it cannot be opened."""
         if path.suffix not in SCANS:
             raise BagError(f'{path} is not a recording; give a folder with metadata.yaml, or a '
-                           f'file that ends in {", ".join(SCANS)}')
+                           f'file that ends in {", ".join(SCANS)}; `videodepth import` makes one '
+                           'of a video')
         self.path = path
         self.notes: list[str] = []
         self._scan = SCANS[path.suffix]

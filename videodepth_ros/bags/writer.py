@@ -128,6 +128,13 @@ class BagWriter:
         image.write_image(pixels, message, 'rgb8')
         self.write(topic, stamp_ns, message)
 
+    def write_compressed_image(self, topic: str, stamp_ns: int, frame_id: str, data: bytes,
+                               encoding: str) -> None:
+        """Write an image that is a JPEG or PNG file already; ``encoding``: ``jpeg``, ``png``."""
+        message = _stamped('sensor_msgs/msg/CompressedImage', stamp_ns, frame_id)
+        message.format, message.data = encoding, np.frombuffer(data, np.uint8)
+        self.write(topic, stamp_ns, message)
+
     def write_depth(self, topic: str, stamp_ns: int, frame_id: str,
                     depth_m: NDArray[np.float32]) -> None:
         """Write a depth map (or confidence), (H, W) float32, as 32FC1."""

@@ -17,6 +17,7 @@ from videodepth_ros.cli import (
     doctor,
     evaluate,
     export,
+    import_footage,
     refine,
     run_bag,
     sample,
@@ -25,7 +26,8 @@ from videodepth_ros.cli import (
 from videodepth_ros.cli.outcome import FAILED, OK, failure_json, write_json
 from videodepth_ros.errors import VideoDepthError
 
-COMMANDS = (doctor, sample, run_bag, refine, evaluate, export, build, weights, demo)
+COMMANDS = (doctor, sample, import_footage, run_bag, refine, evaluate, export, build, weights,
+            demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

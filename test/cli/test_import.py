@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.messages.transforms import stamp_ns
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / 'frames'
+    path.mkdir()
+    noise = np.random.default_rng(0)
+    for k in range(3):
+        cv2.imwrite(str(path / f'{k}.jpg'), noise.integers(0, 256, (96, 128, 3), np.uint8))
+    return path
+
+
+def test_a_folder_becomes_a_bag_that_depth_comes_of(run, folder, tmp_path):
+    code, facts = run('import', folder, tmp_path / 'bag', '--rate-hz', 10, '--hfov-deg', 90)
+    assert (code, facts['frames'], facts['calibrated']) == (0, 3, True)
+    with open_bag(tmp_path / 'bag') as bag:
+        messages = [(topic, message) for topic, _, message in bag.messages()]
+    images = [message for topic, message in messages if topic.endswith('compressed')]
+    assert [stamp_ns(message.header.stamp) for message in images] == [
+        10**9, 11 * 10**8, 12 * 10**8]
+    assert bytes(images[0].data) == (folder / '0.jpg').read_bytes()
+    info = next(message for topic, message in messages if topic == '/camera/camera_info')
+    assert (info.width, info.height, info.k[0]) == (128, 96, pytest.approx(64))
+    code, facts = run('run-bag', tmp_path / 'bag', tmp_path / 'depth')
+    assert (code, facts['frames'], facts['scale_source']) == (0, 3, 'intrinsics')
+
+
+def test_without_a_lens_there_is_no_camera_info(run, folder, tmp_path):
+    code, facts = run('import', folder, tmp_path / 'bag')
+    assert (code, facts['calibrated']) == (0, False)
+    with open_bag(tmp_path / 'bag') as bag:
+        assert [topic.name for topic in bag.topics] == ['/camera/image_raw/compressed']
+
+
+def test_a_lens_that_cannot_be_is_refused(run, folder, tmp_path):
+    code, facts = run('import', folder, tmp_path / 'bag', '--hfov-deg', 190)
+    assert code == 1
+    assert 'not below 180' in facts['error']
+    assert not (tmp_path / 'bag').exists()
+
+
+def test_an_image_that_is_none_ends_it_and_leaves_what_was_read(run, folder, tmp_path):
+    (folder / '1.jpg').write_bytes(b'no image')
+    code, facts = run('import', folder, tmp_path / 'bag')
+    assert code == 1
+    assert '1.jpg cannot be read' in facts['error']
+    with open_bag(tmp_path / 'bag') as bag:
+        assert bag.count() == 1
+
+
+def test_a_video_is_told_how_it_becomes_a_recording(run, tmp_path):
+    (tmp_path / 'clip.mp4').write_bytes(b'video')
+    code, facts = run('run-bag', tmp_path / 'clip.mp4', tmp_path / 'depth')
+    assert code == 1
+    assert 'videodepth import' in facts['error']
