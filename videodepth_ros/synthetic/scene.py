@@ -92,11 +92,29 @@ class Lamp:
 
 
 @dataclass(frozen=True)
+class Clouds:
+    """Clouds over a sky.
+
+    cover  share of the sky, 0 to 1; edge  softness, from 0.02 to 1; scale of the puffs;
+    roughness  0 to 1, of small puffs on large ones; depth  how much darker they are where thick;
+    colour  linear rgb; offset (2,) shifts them about
+    """
+
+    cover: float
+    edge: float
+    scale: float
+    roughness: float
+    depth: float
+    colour: tuple[float, float, float]
+    offset: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Lights:
     """Lighting of a scene, linear rgb; the sun's direction points from the scene to the sun.
 
     haze_m is the distance at which haze leaves 37 %; occlusion 0 to 1 is the strength of ambient
-    occlusion.
+    occlusion. clouds, where given, are drawn instead of those of cloudiness.
     """
 
     ambient: tuple[float, float, float]
@@ -108,6 +126,7 @@ class Lights:
     cloudiness: float = 0.5
     haze_m: float = 1e9
     occlusion: float = 1.0
+    clouds: Clouds | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from videodepth_ros.synthetic import (
     homes,
     indoor,
     jumbles,
+    lattices,
     outdoor,
     roads,
     shops,
@@ -47,7 +48,7 @@ _FAMILIES: dict[str, Family] = {
     'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley,
     'jumbles': jumbles.jumble, 'warehouses': warehouses.warehouse,
     'stairs': stairs.stairs, 'gardens': gardens.garden, 'tunnels': tunnels.tunnel,
-    'shops': shops.shop}
+    'shops': shops.shop, 'lattices': lattices.lattice}
 HELD_OUT_FAMILIES = ('studios', 'car_parks', 'alleys')
 TRAINING_FAMILIES = tuple(name for name in _FAMILIES if name not in HELD_OUT_FAMILIES)
 

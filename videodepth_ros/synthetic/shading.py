@@ -12,6 +12,7 @@ from videodepth_ros.synthetic.lighting import Illumination, ambient_access, lamp
 from videodepth_ros.synthetic.noise import SIZE, Array
 from videodepth_ros.synthetic.raycast import Hits, View
 from videodepth_ros.synthetic.scene import Scene, Shape
+from videodepth_ros.synthetic.skies import clouded
 
 _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
@@ -170,6 +171,8 @@ def sky(scene: Scene, direction: Array) -> Array:
     horizon, zenith = (np.array(c, np.float32) for c in (lights.sky_horizon, lights.sky_zenith))
     blend = (up ** np.float32(0.4))[:, None]
     colour = horizon * (1 - blend) + zenith * blend
+    if lights.clouds is not None:
+        return clouded(lights.clouds, direction, colour)
     plane = direction[:, :2] / (up[:, None] + np.float32(0.12)) * np.float32(0.35)
     tile = np.full(len(up), scene.atlas.pick('clouds', np.random.default_rng(
         int(1e6 * lights.cloudiness))), np.int32)
