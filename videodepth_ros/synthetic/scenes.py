@@ -15,6 +15,7 @@ import numpy as np
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.synthetic import (
+    crowds,
     gardens,
     held_out,
     homes,
@@ -48,7 +49,8 @@ _FAMILIES: dict[str, Family] = {
     'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley,
     'jumbles': jumbles.jumble, 'warehouses': warehouses.warehouse,
     'stairs': stairs.stairs, 'gardens': gardens.garden, 'tunnels': tunnels.tunnel,
-    'shops': shops.shop, 'lattices': lattices.lattice}
+    'shops': shops.shop, 'lattices': lattices.lattice,
+    'crowds': crowds.crowd}
 HELD_OUT_FAMILIES = ('studios', 'car_parks', 'alleys')
 TRAINING_FAMILIES = tuple(name for name in _FAMILIES if name not in HELD_OUT_FAMILIES)
 
