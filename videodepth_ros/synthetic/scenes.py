@@ -24,6 +24,7 @@ from videodepth_ros.synthetic import (
     lattices,
     outdoor,
     roads,
+    rocks,
     shops,
     stairs,
     tunnels,
@@ -50,7 +51,7 @@ _FAMILIES: dict[str, Family] = {
     'jumbles': jumbles.jumble, 'warehouses': warehouses.warehouse,
     'stairs': stairs.stairs, 'gardens': gardens.garden, 'tunnels': tunnels.tunnel,
     'shops': shops.shop, 'lattices': lattices.lattice,
-    'crowds': crowds.crowd}
+    'crowds': crowds.crowd, 'rocks': rocks.rocks}
 HELD_OUT_FAMILIES = ('studios', 'car_parks', 'alleys')
 TRAINING_FAMILIES = tuple(name for name in _FAMILIES if name not in HELD_OUT_FAMILIES)
 
