@@ -71,15 +71,16 @@ def animal(b: SceneBuilder, beast: Beast, position_m: tuple[float, float, float]
         with b.moving(motion) if speed else b.at(*position_m, heading):
             yield
 
-    with part(0, 0, 0):
-        _trunk(b, beast, half)
-        with b.at(half * 1.15, 0, z + 0.28 * beast.stout * tall, r.normal(0, 0.35)):
-            _neck_and_head(b, beast)
-    wide = 0.27 * beast.stout * tall
-    for k, (x, y) in enumerate(((half, wide), (half, -wide), (-half, wide), (-half, -wide))):
-        with part(x, 0.4, np.pi * (k in (1, 2))):
-            step = 0.0 if speed else r.normal(0, 0.1) * tall
-            _limb(b, beast, np.array([x, y, z + 0.1 * tall]), step, x > 0)
+    with b.matched():
+        with part(0, 0, 0):
+            _trunk(b, beast, half)
+            with b.at(half * 1.15, 0, z + 0.28 * beast.stout * tall, r.normal(0, 0.35)):
+                _neck_and_head(b, beast)
+        wide = 0.27 * beast.stout * tall
+        for k, (x, y) in enumerate(((half, wide), (half, -wide), (-half, wide), (-half, -wide))):
+            with part(x, 0.4, np.pi * (k in (1, 2))):
+                step = 0.0 if speed else r.normal(0, 0.1) * tall
+                _limb(b, beast, np.array([x, y, z + 0.1 * tall]), step, x > 0)
 
 
 def _trunk(b: SceneBuilder, beast: Beast, half: float) -> None:

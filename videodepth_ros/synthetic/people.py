@@ -142,27 +142,29 @@ def random_body(b: SceneBuilder) -> Body:
 def standing_person(b: SceneBuilder, body: Body) -> None:
     """A person who stands at the origin of the current frame and looks along +x."""
     r, tall = b.rng, body.tall_m
-    hip = np.array([0.0, 0.0, 0.51 * tall])
-    shoulders = _trunk(b, body, hip, r.normal(0, 0.06) + 0.02)
-    wide = r.uniform(0.045, 0.1)
-    for side in (-1, 1):
-        ankle = np.array([r.normal(0, 0.04), side * wide * tall, 0.04 * tall])
-        _leg(b, body, hip + _xyz(0, side * 0.05 * tall, 0), (hip + ankle) / 2 + _xyz(0.02, 0, 0),
-             ankle)
-        _arm(b, body, shoulders, side, pick(b, 'down', 'down', 'down', 'front', 'up'))
+    with b.matched():
+        hip = np.array([0.0, 0.0, 0.51 * tall])
+        shoulders = _trunk(b, body, hip, r.normal(0, 0.06) + 0.02)
+        wide = r.uniform(0.045, 0.1)
+        for side in (-1, 1):
+            ankle = np.array([r.normal(0, 0.04), side * wide * tall, 0.04 * tall])
+            _leg(b, body, hip + _xyz(0, side * 0.05 * tall, 0),
+                 (hip + ankle) / 2 + _xyz(0.02, 0, 0), ankle)
+            _arm(b, body, shoulders, side, pick(b, 'down', 'down', 'down', 'front', 'up'))
 
 
 def seated_person(b: SceneBuilder, body: Body, seat_m: float = 0.45) -> None:
     """A person who sits at the origin of the current frame, on a seat, and looks along +x."""
     r, tall = b.rng, body.tall_m
-    hip = np.array([-0.06, 0.0, seat_m + 0.06 * tall])
-    shoulders = _trunk(b, body, hip, r.normal(0.1, 0.14))
-    wide, stretch = r.uniform(0.05, 0.11), r.uniform(-0.06, 0.14)
-    for side in (-1, 1):
-        knee = np.array([0.23 * tall, side * wide * tall, seat_m + 0.06 * tall])
-        ankle = np.array([(0.23 + stretch) * tall, side * wide * tall, 0.045 * tall])
-        _leg(b, body, hip + _xyz(0, side * 0.05 * tall, 0), knee, ankle)
-        _arm(b, body, shoulders, side, pick(b, 'front', 'front', 'front', 'up', 'lap'))
+    with b.matched():
+        hip = np.array([-0.06, 0.0, seat_m + 0.06 * tall])
+        shoulders = _trunk(b, body, hip, r.normal(0.1, 0.14))
+        wide, stretch = r.uniform(0.05, 0.11), r.uniform(-0.06, 0.14)
+        for side in (-1, 1):
+            knee = np.array([0.23 * tall, side * wide * tall, seat_m + 0.06 * tall])
+            ankle = np.array([(0.23 + stretch) * tall, side * wide * tall, 0.045 * tall])
+            _leg(b, body, hip + _xyz(0, side * 0.05 * tall, 0), knee, ankle)
+            _arm(b, body, shoulders, side, pick(b, 'front', 'front', 'front', 'up', 'lap'))
 
 
 def striding_person(b: SceneBuilder, body: Body, position: tuple[float, float], heading: float,
@@ -175,17 +177,18 @@ def striding_person(b: SceneBuilder, body: Body, position: tuple[float, float], 
         return Motion(start, heading, speed, turn, (0, 0, pivot * tall), swing, 0.9 * speed,
                       phase + shift)
 
-    hip = np.array([0.0, 0.0, 0.51 * tall])
-    with b.moving(part(0, 0, 0)):
-        shoulders = _trunk(b, body, hip, r.normal(0.05, 0.03))
-    carries = r.random() < 0.2
-    for side in (-1, 1):
-        with b.moving(part(0.51, 0.45, side * np.pi / 2)):
-            ankle = np.array([0, side * 0.05 * tall, 0.04 * tall])
-            _leg(b, body, hip + _xyz(0, side * 0.05 * tall, 0),
-                 (hip + ankle) / 2 + _xyz(0.02, 0, 0), ankle)
-        with b.moving(part(0.8, 0.0 if carries else 0.35, -side * np.pi / 2)):
-            _arm(b, body, shoulders, side, 'front' if carries else 'down')
+    with b.matched():
+        hip = np.array([0.0, 0.0, 0.51 * tall])
+        with b.moving(part(0, 0, 0)):
+            shoulders = _trunk(b, body, hip, r.normal(0.05, 0.03))
+        carries = r.random() < 0.2
+        for side in (-1, 1):
+            with b.moving(part(0.51, 0.45, side * np.pi / 2)):
+                ankle = np.array([0, side * 0.05 * tall, 0.04 * tall])
+                _leg(b, body, hip + _xyz(0, side * 0.05 * tall, 0),
+                     (hip + ankle) / 2 + _xyz(0.02, 0, 0), ankle)
+            with b.moving(part(0.8, 0.0 if carries else 0.35, -side * np.pi / 2)):
+                _arm(b, body, shoulders, side, 'front' if carries else 'down')
 
 
 def _xyz(x: float, y: float, z: float) -> Matrix:

@@ -102,7 +102,7 @@ def _strewn(b: SceneBuilder, site: Site) -> None:
         size = 0.2 * (largest / 0.2) ** (r.random() ** r.uniform(1.2, 2.5))
         x, y = r.uniform(-1, 1, 2) * site.side_m * r.uniform(0.5, 1)
         if site.free(x, y, size):
-            with b.at(x, y, site.ground.height_m(x) - 0.1 * size, r.uniform(0, 6.3)):
+            with b.at(x, y, site.ground.height_m(x) - 0.1 * size, r.uniform(0, 6.3)), b.matched():
                 boulder(b, size, site.stones[int(r.integers(0, len(site.stones)))],
                         kind if r.random() < 0.8 else 'round')
     for _ in range(int(r.integers(0, 60))):

@@ -193,6 +193,7 @@ class SceneBuilder:
     motions: list[Motion] = field(default_factory=list)
     rows: list[tuple[Shape, Matrix, float, Material, int, int, Matrix]] = field(
         default_factory=list)
+    shared: dict[Material, int] | None = None
 
     @contextmanager
     def at(self, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Iterator[None]:
@@ -211,9 +212,20 @@ class SceneBuilder:
         yield
         self.frame, self.group = outer
 
+    @contextmanager
+    def matched(self) -> Iterator[None]:
+        """Let what follows share one texture a material, as the parts of one body do."""
+        outer, self.shared = self.shared, {}
+        yield
+        self.shared = outer
+
     def solid(self, shape: Shape, pose: Matrix, material: Material, taper: float = 1.0,
               tile: int | None = None) -> None:
         """Add a unit shape under ``pose`` (4, 4), given in the current frame."""
+        if tile is None and self.shared is not None:
+            if material not in self.shared:
+                self.shared[material] = self.atlas.pick(material.texture, self.rng)
+            tile = self.shared[material]
         number = self.atlas.pick(material.texture, self.rng) if tile is None else tile
         size = np.linalg.norm(pose[:3, :3], axis=0)
         self.rows.append((shape, self.frame @ pose, taper, material, number, self.group, size))
