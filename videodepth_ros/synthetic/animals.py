@@ -51,11 +51,13 @@ _BUILDS = {
 def random_beast(b: SceneBuilder) -> Beast:
     """Draw an animal, a bear more often than others."""
     r = b.rng
-    numbers = r.uniform(*_BUILDS[pick(b, 'bear', 'bear', 'bear', 'dog', 'goat', 'horse', 'any')])
+    low, high = _BUILDS[pick(b, 'bear', 'bear', 'bear', 'dog', 'goat', 'horse', 'any')]
+    tall, leg, long, stout, neck, lift, head, limb = (float(n) for n in r.uniform(low, high))
     brown = hsv(r.uniform(0.02, 0.12), r.uniform(0, 0.65), r.uniform(0.06, 1.0) ** 1.4)
     fur = Material(pick(b, 'carpet', 'carpet', 'plain', 'bark', 'marble', 'grain'),
                    r.uniform(0.2, 0.8), wear=r.uniform(0.2, 1)).painted(brown)
-    return Beast(*(float(n) for n in numbers), fur, fur.painted(brown * r.uniform(0.3, 1.1)))
+    return Beast(tall, leg, long, stout, neck, lift, head, limb, fur,
+                 fur.painted(brown * r.uniform(0.3, 1.1)))
 
 
 def animal(b: SceneBuilder, beast: Beast, position_m: tuple[float, float, float], heading: float,

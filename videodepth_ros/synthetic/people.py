@@ -212,7 +212,7 @@ def _trunk(b: SceneBuilder, body: Body, hip: Matrix, lean: float) -> Matrix:
     b.rod(neck, neck + 0.07 * tall * up, 0.031 * tall, body.skin)
     head = neck + 0.118 * tall * up + _xyz(0.012 * tall, 0, 0)
     yaw = r.normal(0, 0.5)
-    with b.at(*head, yaw):
+    with b.at(head[0], head[1], head[2], yaw):
         _head(b, body)
     if r.random() < 0.15:
         b.ellipsoid(hip + 0.2 * tall * up - _xyz(0.13 * tall, 0, 0),

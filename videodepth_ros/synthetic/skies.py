@@ -45,7 +45,8 @@ def clouded(clouds: Clouds, direction: Array, clear: Array) -> Array:
     opacity = np.clip(above / edge + np.float32(0.5), 0, 1)
     opacity = (opacity * opacity * (3 - 2 * opacity))[:, None]
     dim = np.exp(-np.float32(clouds.depth) * np.maximum(above, 0))[:, None]
-    return clear * (1 - opacity) + opacity * dim * np.array(clouds.colour, np.float32)
+    white = opacity * dim * np.array(clouds.colour, np.float32)
+    return np.asarray(clear * (1 - opacity) + white, np.float32)
 
 
 def open_sky(b: SceneBuilder, haze_m: float = 3000.0) -> Lights:
