@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure weights: `python -m training.measure WEIGHTS --held-out 6 --sequences FOLDER ...`.
 
-Prints a Markdown table; every sequence as it is streamed by default (its scale steadied too), with
+Prints a Markdown table; every sequence as it is streamed by default (its depth steadied), with
 the network's state alone, and with that reset at each frame. A sequence is rendered from a scene
 family that is held out, or is a folder with `rgb/`, `depth/` (16-bit PNG) and `intrinsics.json`
 (width, fx, fps, depth_png_scale_m).
@@ -32,7 +32,7 @@ from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 from videodepth_ros.models.preprocess import budget_size, network_input
-from videodepth_ros.stream.steady import SteadyScale
+from videodepth_ros.stream.steady import SteadyDepth
 from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES
 
 CARD = card('nano')
@@ -53,7 +53,7 @@ class TrueFrame:
 class Memory(str, Enum):
     """What a stream remembers from frame to frame."""
 
-    STEADIED = 'steadied'   # its state, and the scale: stream/steady.py
+    STEADIED = 'steadied'   # its state, and what stream/steady.py does
     KEPT = 'kept'           # its state
     RESET = 'reset'         # nothing
 
@@ -102,7 +102,7 @@ class Stream:
     def __init__(self, model: FlashDepth, sequence: Sequence, memory: Memory) -> None:
         self.model, self.sequence, self.memory = model, sequence, memory
         self.state: torch.Tensor | None = None
-        self.steady = SteadyScale()
+        self.steady = SteadyDepth()
         self.seen = 0
 
     @torch.no_grad()
@@ -115,7 +115,7 @@ class Stream:
         with np.errstate(divide='ignore'):
             depth_m = np.float32(CANONICAL_UNIT * self.sequence.focal) / inverse_depth[0].numpy()
         if self.memory is Memory.STEADIED:
-            depth_m *= np.float32(self.steady.factor(self._frame(image), depth_m))
+            depth_m *= self.steady.correction(self._frame(image), depth_m)
         return np.asarray(depth_m, np.float32)
 
     def _frame(self, image: NDArray[np.uint8]) -> Frame:

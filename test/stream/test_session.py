@@ -166,3 +166,40 @@ def test_close_frees_the_engine_and_ends_the_stream(bench):
     assert bench.session.spec is None
     assert bench.step(1).reset is None
     assert bench.states == [0]
+
+
+class Correcting:
+    """Doubles the right half, and says how often it was asked to begin anew."""
+
+    def __init__(self) -> None:
+        self.restarts = 0
+
+    def correction(self, frame, depth_m):
+        told = np.ones_like(depth_m)
+        told[:, depth_m.shape[1] // 2:] = 2
+        return told
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+
+@pytest.mark.parametrize('wanted', [True, False])
+def test_depth_is_steadied_where_it_is_wanted(wanted):
+    plain, bench = Bench(), Bench(SessionSettings(steady=wanted))
+    bench.session._steady = Correcting()
+    before, after = plain.step(0).depth.depth_m, bench.step(0).depth.depth_m
+    known = np.isfinite(before) & np.isfinite(after)
+    known[:, 150:170] = False   # between both halves it is interpolated
+    ratio = np.where(known, after / before, np.nan)
+    np.testing.assert_allclose(np.nanmean(ratio[:, :150]), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.nanmean(ratio[:, 170:]), 2 if wanted else 1, rtol=1e-5)
+
+
+def test_a_break_in_the_stream_begins_its_steadying_anew():
+    bench = Bench(SessionSettings(steady=True))
+    bench.session._steady = Correcting()
+    counted = []
+    for k in (0, 1, 2, 100):
+        bench.step(k)
+        counted.append(bench.session._steady.restarts)
+    assert counted == [1, 1, 1, 2]

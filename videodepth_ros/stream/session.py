@@ -27,7 +27,7 @@ from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.preprocess import budget_size, network_input, sized_image
 from videodepth_ros.stream.finish import Finish
 from videodepth_ros.stream.scale import Anchor, Scale, scale_of
-from videodepth_ros.stream.steady import SteadyScale
+from videodepth_ros.stream.steady import SteadyDepth
 
 
 class ResetReason(str, Enum):
@@ -52,8 +52,8 @@ class SessionSettings:
     max_range_m  beyond this nothing was hit (+inf); 0: no limit
     edge_ratio   neighbouring depths of a greater ratio are two surfaces; 1: there are none
     scale_factor multiplies every depth
-    steady       whether the scale is kept steady from frame to frame (stream/steady.py), unless an
-                 anchor tells it
+    steady       whether depth is kept steady from frame to frame (stream/steady.py), unless an
+                 anchor tells its scale
     """
 
     max_gap_s: float = 2.0
@@ -97,7 +97,7 @@ class DepthSession:
         """Prepare a stream; ``anchor`` is what tells its metres, if anything does."""
         self.settings = settings
         self._anchor = anchor
-        self._steady = SteadyScale()
+        self._steady = SteadyDepth()
         self._card = card
         self._open_engine = open_engine
         self._engine: Engine | None = None
@@ -247,9 +247,8 @@ class DepthSession:
         if self._anchor:
             self._anchor.offer(frame, inverse_depth)
         if self._is_steadied:
-            scale = finish.scale
-            factor = self._steady.factor(frame, scale.depth_m(inverse_depth))
-            finish = replace(finish, scale=replace(scale, metres=scale.metres * factor))
+            depth_m = finish.scale.depth_m(inverse_depth)
+            inverse_depth = inverse_depth / self._steady.correction(frame, depth_m)
         return StepResult(finish.on_host(frame, inverse_depth), None, engine_s), after
 
     def _accept(self, frame: Frame, spec: EngineSpec, is_finite: bool) -> None:
