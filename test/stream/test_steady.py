@@ -9,7 +9,8 @@ import pytest
 
 from videodepth_ros.frames import Frame
 from videodepth_ros.models.catalogue import card
-from videodepth_ros.stream.steady import SteadyDepth, is_steadied
+from videodepth_ros.stream.corners import AT_START, Corners, Located
+from videodepth_ros.stream.steady import SteadyDepth, _field, is_steadied
 from videodepth_ros.synthetic.scenes import render_scene
 
 FRAMES = 24
@@ -80,6 +81,18 @@ def test_regions_that_are_seen_too_near_or_too_far_are_put_right():
     assert error(seen, steadied_m) < 0.7 * error(seen, wrong_m)
 
 
+@pytest.mark.parametrize(('share', 'told'), [(0.3, 0.0), (0.55, 0.5), (0.8, 1.0)])
+def test_regions_are_put_right_as_far_as_corners_agree(share, told):
+    def field(agreeing):
+        agree = np.arange(200) < 200 * agreeing
+        corners = Corners(np.tile(np.float32([[160, 120]]), (200, 1)), *np.zeros((2, 200, 3)),
+                          np.zeros(200))
+        located = Located(corners, AT_START, agree, np.ones(200), np.full(200, 1e-4))
+        return _field(located, np.full(200, 0.1), (240, 320), (48, 64))
+    assert field(1.0)[24, 32] > 0.08
+    assert field(share)[24, 32] == pytest.approx(told * field(1.0)[24, 32], abs=0.01)
+
+
 def test_a_camera_that_stands_still_is_told_nothing_of_regions():
     steady, seen = SteadyDepth(), scene()[0]
     for k in range(8):
@@ -138,6 +151,15 @@ def test_what_moves_by_itself_does_not_count():
 
 def test_the_mean_over_the_stream_is_that_of_the_network():
     assert factors(np.full(FRAMES, 1.3)) == pytest.approx(np.ones(FRAMES), abs=0.03)
+
+
+def test_a_network_that_changes_its_mind_for_good_is_followed():
+    steady, seen, told = SteadyDepth(), scene()[0], []
+    for k in range(60):
+        scale = 1.5 if k >= 20 else 1.0
+        told.append(np.median(steady.correction(frame(seen, 10 * k), scale * seen.depth_m)))
+    assert told[20] < 0.75
+    assert told[-1] == pytest.approx(1, abs=0.02)
 
 
 def test_a_first_frame_that_is_wrong_is_outvoted():

@@ -68,8 +68,8 @@ class LiveParameters:
     scale_factor: float = declare(
         'scale.factor', 1.0, 'Multiplies every depth.', least=1e-6, greatest=1e6, dynamic=True)
     scale_steady: str = declare(
-        'scale.steady', 'auto', 'Whether the scale is kept steady from frame to frame by corners '
-        'that are followed; auto does for models whose scale drifts (nano).',
+        'scale.steady', 'auto', 'Whether the scale, of the whole and of regions, is kept steady '
+        'by corners that are followed; auto does for models whose scale drifts (nano).',
         choices=steady.WANTED, dynamic=True)
     scale_prior: str = declare(
         'scale.prior', 'none', 'Network that tells the metres of the stream: it looks at a frame '

@@ -48,6 +48,10 @@ NEW_SHARE = 0.15
 MEMORY_S = 10.0
 WORD_S = 5.0
 
+TRUSTED_SHARES = 0.5, 0.6
+"""Corners of which less than the first agree tell nothing of regions, and from the second on all:
+along what repeats, such as a road, many slide together, and others are bent to them."""
+
 LOCAL_SIGMA = 0.1
 """How far, in logarithms, the depth at a corner is from that of its region."""
 
@@ -133,7 +137,7 @@ def _field(located: Located, left: Array, seen: tuple[int, ...], shape: tuple[in
     agree = located.agree
     places = (located.corners.pixels[agree] + 0.5) / seen[::-1]
     knots = fit_field(places, left[agree], located.variance[agree] + LOCAL_SIGMA**2)
-    return spread_field(knots, shape)
+    return spread_field(np.interp(agree.mean(), TRUSTED_SHARES, (0, 1)) * knots, shape)
 
 
 def _believed(located: Located, network: Array, step_s: float) -> Corners:
