@@ -37,9 +37,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the weights, beside the data."""
+    """Everything that decides the weights, beside the data.
+
+    shipped  the phases whose averages are shipped, as their mean: a phase of clips steadies what
+             an earlier one saw in more scenes, and forgets some of it (Wortsman et al. 2022,
+             arXiv 2203.05482)
+    """
 
     phases: tuple[Phase, ...]
+    shipped: tuple[str, ...]
     seed: int = 0
     warm_up_steps: int = 150
     weight_decay: float = 0.05
@@ -69,7 +75,7 @@ SHAPE_FIRST = LossWeights(structure=2.0, gradient=1.0, drift=1.0, scales=6)
 STEADY = LossWeights(structure=2.0, gradient=1.0, drift=3.0, scales=6, flicker=2.0)
 """For the recurrent part, which alone can make frames agree."""
 
-RECIPE = Recipe(phases=(
+RECIPE = Recipe(shipped=('more scenes', 'final clips'), phases=(
     Phase('small images', BatchPlan(16, 1, (SMALL, SMALL, MEDIUM)), 4000, 1e-3, 8e-4, SCALE_FIRST),
     Phase('large images', BatchPlan(16, 1, (LARGE,)), 1800, 7e-4, 6e-4, SCALE_FIRST),
     Phase('images', BatchPlan(16, 1, (SMALL, MEDIUM, MEDIUM, LARGE)), 3000, 6e-4, 2.2e-4,
@@ -88,6 +94,10 @@ RECIPE = Recipe(phases=(
     Phase('new scenes', BatchPlan(16, 1, (MEDIUM, LARGE)), 10500, 7e-4, 4e-5, SHAPE_FIRST,
           muon=True),
     Phase('last clips', BatchPlan(3, 8, (MEDIUM, LARGE)), 1400, 4e-4, 1e-5, STEADY,
+          freeze_norms=True, muon=True, average_decay=0.995),
+    Phase('more scenes', BatchPlan(16, 1, (MEDIUM, LARGE)), 16700, 7e-4, 3e-5, SHAPE_FIRST,
+          muon=True),
+    Phase('final clips', BatchPlan(3, 8, (MEDIUM, LARGE)), 900, 4e-4, 1e-5, STEADY,
           freeze_norms=True, muon=True, average_decay=0.995),
 ))
 

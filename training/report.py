@@ -49,8 +49,8 @@ programs and of a camera.
 
 Image, truth, prediction, each depth in the colours of the truth's range; scale and shift are
 fitted once to the whole sequence. "Drift saved" is what the stream's memory takes away from what
-frames by themselves drift: the network's state and the steadied scale (`stream/steady.py`), and
-the network's state alone."""
+frames by themselves drift: the network's state and the corners that are followed to steady depth
+(`stream/steady.py`), and the network's state alone."""
 
 HEADS = ('sequence', 'AbsRel below the best without image', 'delta 1.25', 'metric AbsRel',
          'static flicker', 'drift saved', 'by the network', 'flicker saved', 'AbsRel saved')

@@ -2,7 +2,8 @@
 """Train `nano`: `python -m training.train --data CLIPS --held-out CLIPS --run FOLDER`.
 
 Resumes what FOLDER holds. `FOLDER/log.jsonl` has one line for each stretch of steps and for each
-validation, `FOLDER/checkpoint.pt` everything to go on from.
+validation, `FOLDER/checkpoint.pt` everything to go on from, `FOLDER/PHASE.pt` the average at the
+end of a phase.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ from videodepth_ros.models.flashdepth import FlashDepth
 LOG_STEPS = 50
 CHECKPOINT_S = 180.0
 VALIDATE_STEPS = 500
+
+
+def average_path(run: Path, phase: str) -> Path:
+    """Return where a run keeps the average that it had at the end of a phase."""
+    return run / f'{phase}.pt'
 
 
 class Run:
@@ -62,6 +68,7 @@ class Run:
                 _freeze_norms(self.model)
             batches = open_batches(self.data, phase.batch, self.recipe.seed, self.step)
             self._train_phase(phase, done, batches)
+            torch.save(self.average.model.state_dict(), average_path(self.folder, phase.name))
         self._save()
         self._validate()
 

@@ -8,20 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from training.export import export_weights
 from training.losses import LossWeights
 from training.network import network_input, new_network
 from training.recipe import Phase, Recipe
 from training.samples import BatchPlan
-from training.train import Run
+from training.train import Run, average_path
 from training.validate import predict_clip
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 
 SIZES = ((96, 80),)
 LOSS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3)
-RECIPE = Recipe(warm_up_steps=5, phases=(
+RECIPE = Recipe(warm_up_steps=5, shipped=('images', 'clips'), phases=(
     Phase('images', BatchPlan(3, 1, SIZES), 40, 2e-3, 1e-3, LOSS, average_decay=0.8),
     Phase('clips', BatchPlan(1, 3, SIZES), 2, 1e-3, 1e-4, LOSS, freeze_norms=True, muon=True,
           average_decay=0.8)))
@@ -66,6 +67,17 @@ def test_the_same_seed_and_clips_give_the_same_weights(clips: Path, tmp_path: Pa
         Run(short, clips, tmp_path / 'none', tmp_path / name).train()
     assert (export_weights(tmp_path / 'once', tmp_path / 'once.safetensors')
             == export_weights(tmp_path / 'again', tmp_path / 'again.safetensors'))
+
+
+def test_the_mean_of_the_averages_is_shipped(run_folder: Path, tmp_path: Path) -> None:
+    export_weights(run_folder, tmp_path / 'nano.safetensors')
+    shipped = load_file(tmp_path / 'nano.safetensors')
+    images, clips = (torch.load(average_path(run_folder, phase), weights_only=True)
+                     for phase in ('images', 'clips'))
+    name = 'pretrained.blocks.0.qkv.weight'
+    assert not torch.equal(images[name], clips[name])
+    torch.testing.assert_close(shipped[name].float(), (images[name] + clips[name]) / 2,
+                               atol=1e-4, rtol=1e-3)
 
 
 def test_what_is_trained_has_the_names_of_what_is_shipped() -> None:

@@ -90,7 +90,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument('--scale-factor', type=positive_float, default=1.0, metavar='F',
                         help='multiplies every depth (default: 1)')
     parser.add_argument('--steady', choices=('auto', 'always', 'never'), default='auto',
-                        help='keep the scale steady from frame to frame by corners that are '
+                        help='keep depth steady from frame to frame by corners that are '
                              'followed (default: auto, for models whose scale drifts)')
     parser.add_argument('--points', action='store_true', help='also write videodepth/depth/points')
     parser.add_argument('--stride', type=positive_int, default=4, metavar='N',
