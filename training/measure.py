@@ -120,10 +120,9 @@ class Stream:
 
     def _frame(self, image: NDArray[np.uint8]) -> Frame:
         height, width = image.shape[:2]
-        fx = self.sequence.focal * width
         self.seen += 1
         return Frame(round(self.seen * 1e9 / self.sequence.fps), 'camera', image,
-                     Intrinsics(width, height, fx, fx, (width - 1) / 2, (height - 1) / 2))
+                     Intrinsics.centred(width, height, self.sequence.focal * width))
 
 
 def predicted_pairs(model: FlashDepth, sequence: Sequence, memory: Memory) -> list[DepthPair]:

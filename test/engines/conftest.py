@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from fused_networks import Fused, fused_model, layout_of
-from tiny_networks import VARIANTS, Exported, random_model
+from random_network import random_model
+from tiny_networks import VARIANTS, Exported
 
 from videodepth_ros.engines.export import export_fused, export_onnx
 from videodepth_ros.engines.graph import Origin

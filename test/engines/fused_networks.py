@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from tiny_networks import VARIANTS, Variant, random_model
+from random_network import random_model
+from tiny_networks import VARIANTS, Variant
 
 from videodepth_ros.engines.graph import Layout, View
 from videodepth_ros.models.flashdepth import FlashDepth

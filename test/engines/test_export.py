@@ -7,7 +7,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from tiny_networks import VARIANTS, random_model
+from random_network import random_model
+from tiny_networks import VARIANTS
 
 from videodepth_ros.engines.check import FP32_TOLERANCE, rollout_difference
 from videodepth_ros.engines.export import OPSET, UNWELCOME, export_onnx, graph_flaws

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from random_network import random_model
 from safetensors.torch import save_file
-from tiny_networks import random_model
 
 from videodepth_ros.engines import artefacts, build
 from videodepth_ros.engines.artefacts import export_graph, graph_key

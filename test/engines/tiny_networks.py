@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small networks of every variant with random weights."""
+"""Small networks of every variant."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from videodepth_ros.models.dpt import DPTConfig
 from videodepth_ros.models.flashdepth import FlashDepth, FlashDepthConfig
@@ -44,18 +42,6 @@ VARIANTS = {
         _VIT, _DPT, _MAMBA, mamba_stage=3, hybrid=_TEACHER), 196, 154),
     'nano': Variant(NANO, 160, 112),
 }
-
-
-def random_model(config: FlashDepthConfig, seed: int = 2) -> FlashDepth:
-    """Return a network whose every layer does something, also those that start at zero."""
-    torch.manual_seed(seed)
-    model = FlashDepth(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=parameter[0].numel() ** -0.5)
-        model.depth_head.scratch['output_conv2'][2].bias.fill_(2.0)  # above the last ReLU
-    return model
 
 
 @dataclass(frozen=True)

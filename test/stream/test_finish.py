@@ -7,22 +7,19 @@ import math
 
 import numpy as np
 import pytest
+from random_network import random_model
 
+from videodepth_ros.engines.graph import Layout
+from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
+from videodepth_ros.engines.torch_engine import TorchEngine
+from videodepth_ros.engines.torch_plan import TorchPlan
 from videodepth_ros.errors import InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.cloud import POINT, plain_cloud
 from videodepth_ros.models.catalogue import card
+from videodepth_ros.models.nano import NANO
 from videodepth_ros.stream.session import DepthSession, SessionSettings
-
-torch = pytest.importorskip('torch')
-
-from videodepth_ros.engines.graph import Layout  # noqa: E402
-from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine  # noqa: E402
-from videodepth_ros.engines.torch_engine import TorchEngine  # noqa: E402
-from videodepth_ros.engines.torch_plan import TorchPlan  # noqa: E402
-from videodepth_ros.models.flashdepth import FlashDepth  # noqa: E402
-from videodepth_ros.models.nano import NANO  # noqa: E402
 
 CAMERA = Intrinsics(200, 150, 170.0, 172.0, 101.0, 70.0)
 CARD = card('nano')
@@ -39,14 +36,7 @@ class Watched(TorchCudaEngine):
 @pytest.fixture(scope='module')
 def network():
     """Nano with random weights: rough answers, whatever weights are bundled."""
-    torch.manual_seed(2)
-    model = FlashDepth(NANO).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=parameter[0].numel() ** -0.5)
-        model.depth_head.scratch['output_conv2'][2].bias.fill_(2.0)   # above the last rectifier
-    return model
+    return random_model(NANO)
 
 
 def on_device(network, settings, anchor=None) -> tuple[DepthSession, list[Watched]]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.bags.reader import by_number
 from videodepth_ros.errors import InputError
 
 AS_THEY_LIE = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
@@ -88,11 +88,8 @@ def open_footage(path: Path, rate_hz: float | None = None) -> Footage:
 
 def _files(folder: Path) -> list[Path]:
     """Return the images of a folder; a number in a name counts as a number."""
-    def order(path: Path) -> list[tuple[int, str]]:
-        return [(int(part), '') if part.isdecimal() else (0, part)
-                for part in re.split(r'(\d+)', path.name)]
     return sorted((path for path in folder.iterdir()
-                   if path.suffix.lower() in (*AS_THEY_LIE, *TO_BE_DECODED)), key=order)
+                   if path.suffix.lower() in (*AS_THEY_LIE, *TO_BE_DECODED)), key=by_number)
 
 
 def _shots_of_folder(footage: Footage) -> Iterator[Shot]:

@@ -143,7 +143,7 @@ class BagReader:
                            'give the folder or file of a recording; `videodepth import` makes one '
                            'of a folder of images')
         return [self.path / name for name in listed if name not in missing] or \
-            sorted(present, key=_by_number)
+            sorted(present, key=by_number)
 
     def _listed_files(self) -> list[str]:
         """Return the names in metadata.yaml; none where it is damaged or, by a crash, missing."""
@@ -159,6 +159,6 @@ class BagReader:
             return []
 
 
-def _by_number(path: Path) -> list[tuple[int, str]]:
+def by_number(path: Path) -> list[tuple[str, int]]:
     """Order names by the numbers in them: part_2 before part_10."""
-    return [(int(digits or 0), text) for text, digits in re.findall(r'(\D*)(\d*)', path.name)]
+    return [(text, int(digits or 0)) for text, digits in re.findall(r'(\D*)(\d*)', path.name)]

@@ -101,11 +101,8 @@ def _write(writer: BagWriter, shot: Shot, camera: Intrinsics | None) -> None:
 
 
 def _camera(shot: Shot, fx: float | None, hfov_deg: float | None) -> Intrinsics | None:
-    """Return a lens with square pixels whose axis meets the middle of the image."""
+    """Return the lens of which one figure is known; None if none is."""
     from videodepth_ros.geometry.camera import Intrinsics
     if hfov_deg:
         fx = shot.width / 2 / math.tan(math.radians(hfov_deg) / 2)
-    if not fx:
-        return None
-    return Intrinsics(shot.width, shot.height, fx, fx, (shot.width - 1) / 2,
-                      (shot.height - 1) / 2)
+    return Intrinsics.centred(shot.width, shot.height, fx) if fx else None

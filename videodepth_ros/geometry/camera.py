@@ -35,6 +35,11 @@ class Intrinsics:
             raise InputError(f'focal lengths fx={self.fx}, fy={self.fy} must be positive; '
                              'a camera_info with K[0] == 0 is uncalibrated (REP-104)')
 
+    @classmethod
+    def centred(cls, width: int, height: int, focal_px: float) -> Intrinsics:
+        """Return a lens with square pixels whose axis meets the middle of the image."""
+        return cls(width, height, focal_px, focal_px, (width - 1) / 2, (height - 1) / 2)
+
     def scaled_to(self, width: int, height: int) -> Intrinsics:
         """Return the intrinsics of the same view resized to ``width`` x ``height``.
 

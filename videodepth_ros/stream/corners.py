@@ -136,8 +136,7 @@ def small_grey(frame: Frame) -> tuple[Grey, Intrinsics]:
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
     if frame.camera:
         return grey, frame.camera.scaled_to(*size)
-    focal = ASSUMED_FOCAL_WIDTHS * size[0]
-    return grey, Intrinsics(*size, focal, focal, (size[0] - 1) / 2, (size[1] - 1) / 2)
+    return grey, Intrinsics.centred(*size, ASSUMED_FOCAL_WIDTHS * size[0])
 
 
 def depth_at(depth_m: Depth, pixels: NDArray[np.float32], shape: tuple[int, ...]) -> Array:

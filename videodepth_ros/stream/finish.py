@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.engines.graph import CLOUD, CONFIDENCE, DEPTH, INVERSE_DEPTH, TOTAL, View
 from videodepth_ros.frames import DepthMap, Frame
+from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.stream.scale import Scale
 from videodepth_ros.stream.upsample import confidence, relief, upsample
 
@@ -64,11 +65,14 @@ class Finish:
 
     def view(self, frame: Frame) -> View:
         """Return what a fused step is told with this frame."""
-        camera = frame.camera.scaled_to(self.width, self.height) if frame.camera else None
+        camera = self._camera(frame)
         lens = (camera.fx, camera.fy, camera.cx, camera.cy) if camera else (1.0, 1.0, 0.0, 0.0)
         return View(*lens, scale=1 / self.scale.metres, max_range_m=self.max_range_m or math.inf,
                     cloud_range_m=self.cloud_range_m or math.inf, edge_ratio=self.edge_ratio)
 
     def _depth_map(self, frame: Frame, depth_m: Array, trust: Array | None) -> DepthMap:
-        camera = frame.camera.scaled_to(self.width, self.height) if frame.camera else None
-        return DepthMap(frame.stamp_ns, frame.frame_id, depth_m, trust, camera, self.scale.source)
+        return DepthMap(frame.stamp_ns, frame.frame_id, depth_m, trust, self._camera(frame),
+                        self.scale.source)
+
+    def _camera(self, frame: Frame) -> Intrinsics | None:
+        return frame.camera.scaled_to(self.width, self.height) if frame.camera else None
