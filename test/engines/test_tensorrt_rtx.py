@@ -2,7 +2,7 @@
 """TensorRT-RTX compiles every graph ahead of time, which it does without a GPU.
 
 It shares parser and compiler with TensorRT, so a graph that it refuses would not build on a robot.
-The wheel has 91 MB, hence it is not among what the tests need: requirements/gpu.txt.
+The wheels (91 MB) are in requirements/gpu.txt; `make test` installs them where they can be had.
 """
 
 from __future__ import annotations
