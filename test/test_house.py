@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'videodepth_ros'
 
 STOREYS = [
-    ('errors',), ('geometry',), ('frames',), ('models', 'messages', 'synthetic', 'pictures'),
-    ('engines', 'bags'), ('stream',), ('offline', 'evaluation'), ('nodes', 'cli', 'demo'),
+    ('errors', 'interruption'), ('geometry',), ('frames',),
+    ('models', 'messages', 'synthetic', 'pictures'), ('engines', 'bags'), ('stream',),
+    ('offline', 'evaluation'), ('nodes', 'cli', 'demo'),
 ]
 FLOORS = {name: height for height, names in enumerate(STOREYS) for name in names}
 

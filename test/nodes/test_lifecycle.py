@@ -175,7 +175,7 @@ def test_status_waits_and_says_why(make_rig):
 
 
 NODE = """
-import sys, time
+import os, signal, sys, time
 sys.path[:0] = [{test!r}, {nodes!r}]
 from rig import InstantNode
 from videodepth_ros.errors import InputError, ModelError
@@ -183,6 +183,7 @@ from videodepth_ros.nodes.live_node import run
 def hold(node):
     {opening}
 def make_node():
+    {starting}
     node = InstantNode()
     node.hold = lambda: hold(node)
     return node
@@ -190,8 +191,10 @@ sys.exit(run(make_node, sys.argv))
 """
 
 
-def start_process(root, *arguments: str, opening: str = 'pass') -> subprocess.Popen[str]:
-    code = NODE.format(test=str(root / 'test'), nodes=str(root / 'test/nodes'), opening=opening)
+def start_process(root, *arguments: str, opening: str = 'pass', starting: str = 'pass',
+                  ) -> subprocess.Popen[str]:
+    code = NODE.format(test=str(root / 'test'), nodes=str(root / 'test/nodes'), opening=opening,
+                       starting=starting)
     return subprocess.Popen([sys.executable, '-c', code, '--ros-args', *arguments], text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=root)
 
@@ -216,6 +219,13 @@ def test_a_signal_ends_the_process_cleanly_while_it_works(make_rig, root, how):
     assert process.returncode == 0, output
     assert 'Traceback' not in output
     assert infos is not None
+
+
+def test_a_signal_ends_the_process_cleanly_while_it_starts(root):
+    process = start_process(root, starting='os.kill(os.getpid(), signal.SIGINT); time.sleep(0.3)')
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output
+    assert 'Traceback' not in output
 
 
 @pytest.mark.parametrize(('setting', 'says'), [

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.interruption import Interruption
 from videodepth_ros.cli.options import add_command, positive_float
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.errors import InputError
+from videodepth_ros.interruption import Interruption
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.footage import Footage, Shot

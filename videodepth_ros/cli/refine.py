@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videodepth_ros.bags.camera_topics import NO_INFO
-from videodepth_ros.cli.interruption import Interruption
 from videodepth_ros.cli.options import (
     add_command,
     engine_name,
@@ -20,6 +19,7 @@ from videodepth_ros.cli.options import (
 )
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.errors import ConfigError
+from videodepth_ros.interruption import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable

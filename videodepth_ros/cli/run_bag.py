@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.interruption import Interruption
 from videodepth_ros.cli.options import (
     add_command,
     add_network,
@@ -20,6 +19,7 @@ from videodepth_ros.cli.options import (
 )
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.errors import BagError
+from videodepth_ros.interruption import Interruption
 
 if TYPE_CHECKING:
     from videodepth_ros.cli.options import Commands

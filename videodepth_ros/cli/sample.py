@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.interruption import Interruption
 from videodepth_ros.cli.options import add_command, positive_float, size, whole_number
 from videodepth_ros.cli.outcome import Outcome, outcome
+from videodepth_ros.interruption import Interruption
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.writer import BagWriter

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import rclpy
-import rclpy.utilities
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.action.client import ActionClient
@@ -23,7 +21,7 @@ from rclpy.action.server import ActionServer, CancelResponse, GoalResponse, Serv
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -46,7 +44,7 @@ from videodepth_ros.nodes.offline_parameters import (
 )
 from videodepth_ros.nodes.playback import Playback
 from videodepth_ros.nodes.playlist import Sources
-from videodepth_ros.nodes.transport import prepare_process
+from videodepth_ros.nodes.process import ros, spin
 from videodepth_ros.offline.progress import Progress
 
 WATCH_PERIOD_S = 0.1
@@ -308,24 +306,19 @@ class OfflineNode(Node):
 
 def run(make_node: Callable[[], OfflineNode], arguments: list[str] | None = None) -> int:
     """Run a node until SIGINT or SIGTERM; return the exit code."""
-    prepare_process()
-    rclpy.init(args=arguments)
-    try:
-        node = make_node()
-    except (ParameterException, ConfigError) as error:
-        get_logger('videodepth_offline').fatal(str(error))
-        rclpy.utilities.try_shutdown()
-        return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.utilities.try_shutdown()
+    with ros(arguments) as interruption:
+        try:
+            node = make_node()
+        except (ParameterException, ConfigError) as error:
+            get_logger('videodepth_offline').fatal(str(error))
+            return 1
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            spin(executor, lambda: interruption.happened)
+        finally:
+            executor.shutdown()
+            node.destroy_node()
     return 0
 
 

@@ -18,13 +18,13 @@ from typing import Any
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.utilities import try_shutdown
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from videodepth_ros.bags.cdr import header_stamp_ns, restamped
 from videodepth_ros.errors import BagError
-from videodepth_ros.nodes.transport import prepare_process
+from videodepth_ros.interruption import Interruption
+from videodepth_ros.nodes.process import ros
 
 TYPES = {f'sensor_msgs/msg/{kind.__name__}': kind for kind in (Image, CompressedImage, CameraInfo)}
 WARM_UP_PERIOD_S = 0.1
@@ -49,10 +49,12 @@ class Played:
 
 
 class Player:
-    """Publishes the camera topics of one bag."""
+    """Publishes the camera topics of one bag, until it ends or a signal comes."""
 
-    def __init__(self, node: Node, bag: AnyReader, namespace: str) -> None:
+    def __init__(self, node: Node, bag: AnyReader, namespace: str, interruption: Interruption,
+                 ) -> None:
         self._node = node
+        self._interruption = interruption
         self._bag = bag
         self._connections = [each for each in bag.connections
                              if each.msgtype in TYPES and each.topic.strip('/').startswith(
@@ -75,7 +77,7 @@ class Player:
         first = {topic: raw for topic, _, raw in reversed(self._head())}
         deadline_s = time.monotonic() + timeout_s
         sent = 0
-        while not answered():
+        while not (answered() or self._interruption.happened):
             if time.monotonic() > deadline_s:
                 raise BagError(f'nobody answered {sent} images within {timeout_s:g} s; '
                                'look at the log of the node')
@@ -91,7 +93,7 @@ class Player:
     def play(self, warm_up: int) -> Played:
         """Send every message at its time."""
         started_ns = offset_ns = frames = late_ns = 0
-        for connection, _, raw in self._bag.messages(self._connections):
+        for connection, _, raw in self._interruption.until(self._bag.messages(self._connections)):
             stamp_ns, now_ns = header_stamp_ns(raw), self._node.get_clock().now().nanoseconds
             if not started_ns:
                 started_ns, offset_ns = now_ns, now_ns - stamp_ns
@@ -125,21 +127,20 @@ def main(arguments: list[str] | None = None) -> int:
                         help='topic that somebody must subscribe to before the bag starts')
     parser.add_argument('--timeout-s', type=float, default=120.0)
     args = parser.parse_args(arguments)
-    prepare_process()
-    rclpy.init(args=[])
-    node = rclpy.create_node('player')
-    answers: list[Any] = []
-    node.create_subscription(CameraInfo, args.answer, answers.append, qos_profile_sensor_data)
-    try:
-        with AnyReader([args.bag]) as bag:
-            player = Player(node, bag, args.namespace)
-            sent = player.warm_up(
-                lambda: bool(answers) and node.count_subscribers(args.listened) > 0,
-                args.timeout_s)
-            print(json.dumps(asdict(player.play(sent))), flush=True)
-    finally:
-        node.destroy_node()
-        try_shutdown()
+    with ros([]) as interruption:
+        node = rclpy.create_node('player')
+        answers: list[Any] = []
+        node.create_subscription(CameraInfo, args.answer, answers.append, qos_profile_sensor_data)
+
+        def is_answered() -> bool:
+            return bool(answers) and node.count_subscribers(args.listened) > 0
+        try:
+            with AnyReader([args.bag]) as bag:
+                player = Player(node, bag, args.namespace, interruption)
+                sent = player.warm_up(is_answered, args.timeout_s)
+                print(json.dumps(asdict(player.play(sent))), flush=True)
+        finally:
+            node.destroy_node()
     return 0
 
 

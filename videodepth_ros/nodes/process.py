@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process around live nodes: from the command line to the exit code."""
+"""The process around nodes: from the command line to the exit code."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import rclpy
 import rclpy.utilities
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn as Result
 from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
 
 from videodepth_ros.errors import ConfigError
+from videodepth_ros.interruption import Interruption
 from videodepth_ros.nodes.parameters import LiveParameters
 from videodepth_ros.nodes.transport import prepare_process
+
+LOOK_UP_S = 0.1
+"""How often an idle process looks whether a signal came: waiting for messages hides it."""
 
 
 class StreamNode(Protocol):
@@ -46,34 +52,50 @@ def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | N
     One executor serves them all, for its callbacks only receive and tell; each computes in a
     thread of its own.
     """
-    prepare_process()
-    rclpy.init(args=arguments)
-    try:
-        nodes = make_nodes()
-    except (ParameterException, ConfigError) as error:
-        get_logger('videodepth').fatal(str(error))
-        rclpy.utilities.try_shutdown()
-        return 1
-    executor = SingleThreadedExecutor()
-    for node in nodes:
-        if node.parameters.autostart and node.trigger_configure() == Result.SUCCESS:
-            node.trigger_activate()
-        executor.add_node(node)   # type: ignore[arg-type,unused-ignore]
-    try:
-        while rclpy.utilities.ok() and not _are_done(nodes):
-            executor.spin_once()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        have_ended = [node.close() for node in nodes]
-        executor.shutdown()
+    with ros(arguments) as interruption:
+        try:
+            nodes = make_nodes()
+        except (ParameterException, ConfigError) as error:
+            get_logger('videodepth').fatal(str(error))
+            return 1
+        executor = SingleThreadedExecutor()
         for node in nodes:
-            node.destroy_node()
-        rclpy.utilities.try_shutdown()
+            if node.parameters.autostart and node.trigger_configure() == Result.SUCCESS:
+                node.trigger_activate()
+            executor.add_node(node)   # type: ignore[arg-type,unused-ignore]
+        try:
+            spin(executor, lambda: interruption.happened or _are_done(nodes))
+        finally:
+            have_ended = [node.close() for node in nodes]
+            executor.shutdown()
+            for node in nodes:
+                node.destroy_node()
     code = 0 if all(node.built or not node.parameters.build_only for node in nodes) else 1
     if not all(have_ended):   # an engine is being loaded, and only the end of the process stops it
         os._exit(code)
     return code
+
+
+@contextmanager
+def ros(arguments: list[str] | None) -> Iterator[Interruption]:
+    """Within the ``with`` block this process talks ROS, and signals only leave a note.
+
+    The handlers of rclpy shut it down under whoever creates, spins or publishes at that moment,
+    and each of these then fails in a way of its own.
+    """
+    prepare_process()
+    with Interruption() as interruption:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            yield interruption
+        finally:
+            rclpy.utilities.try_shutdown()
+
+
+def spin(executor: SingleThreadedExecutor, is_over: Callable[[], bool]) -> None:
+    """Serve callbacks until ``is_over``, which is asked after each and every ``LOOK_UP_S``."""
+    while not is_over():
+        executor.spin_once(timeout_sec=LOOK_UP_S)
 
 
 def _are_done(nodes: Sequence[StreamNode]) -> bool:

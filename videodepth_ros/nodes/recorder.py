@@ -16,17 +16,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.utilities import try_shutdown
 from rosbags.rosbag2 import StoragePlugin, Writer
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from videodepth.msg import Status
 
 from videodepth_ros.bags.cdr import header_stamp_ns
 from videodepth_ros.bags.types import STORE
-from videodepth_ros.nodes.transport import prepare_process
+from videodepth_ros.nodes.process import ros, spin
 
 OUTPUTS = {'depth/image': Image, 'depth/camera_info': CameraInfo, 'depth/points': PointCloud2}
 
@@ -91,21 +90,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--namespace', default='/videodepth')
     parser.add_argument('--quiet-s', type=float, default=3.0, help='silence that ends it')
     args = parser.parse_args(arguments)
-    prepare_process()
-    rclpy.init(args=[])
-    node = rclpy.create_node('recorder')
-    with Writer(args.bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        recorder = Recorder(node, args.namespace, writer)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            while recorder.quiet_s() < args.quiet_s:
-                executor.spin_once(timeout_sec=0.2)
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
+    with ros([]) as interruption:
+        node = rclpy.create_node('recorder')
+        with Writer(args.bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            recorder = Recorder(node, args.namespace, writer)
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            spin(executor, lambda: interruption.happened or recorder.quiet_s() >= args.quiet_s)
+        node.destroy_node()
     args.facts.write_text(recorder.facts())
-    node.destroy_node()
-    try_shutdown()
     return 0
 
 
