@@ -242,8 +242,7 @@ def whole_files(tmp_path_factory):
 
 
 @each_kind
-@settings(max_examples=25, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 255)), max_size=10),
        kept=st.sampled_from([1.0, 1.0, 0.9, 0.5]))
 def test_whatever_a_file_holds_it_is_read_in_part_or_refused(kind, places, kept, tmp_path,

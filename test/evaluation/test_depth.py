@@ -43,7 +43,7 @@ def test_nothing_hit_counts_as_the_farthest_depth():
     assert report.coverage == 1.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0.2, 5.0), st.floats(0.0, 0.05))
 def test_alignment_undoes_what_it_may_undo(seed, scale, shift):
     truths = random_truth(seed)

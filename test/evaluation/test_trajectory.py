@@ -14,7 +14,7 @@ from videodepth_ros.evaluation.trajectory import (
 )
 
 SEEDS = st.integers(0, 2 ** 32 - 1)
-FAST = settings(max_examples=50, deadline=None)
+FAST = settings(max_examples=50)
 
 
 def rotation(axis_angle: np.ndarray) -> np.ndarray:

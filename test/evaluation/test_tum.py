@@ -20,7 +20,7 @@ def trajectory(stamps, seed=0):
     return Trajectory(np.array(stamps, np.int64), T)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 2**31 * 10**9 - 1), min_size=1, max_size=9, unique=True))
 def test_what_is_written_is_read_with_stamps_exact_to_the_nanosecond(tmp_path_factory, stamps):
     path = tmp_path_factory.mktemp('tum') / 'a.tum'

@@ -11,7 +11,7 @@ from videodepth_ros.geometry.sim3 import rotation_from_vector
 from videodepth_ros.messages.transforms import quaternion_from_rotation, rotation_from_quaternion
 
 SEEDS = st.integers(0, 2 ** 32 - 1)
-FAST = settings(max_examples=40, deadline=None)
+FAST = settings(max_examples=40)
 
 
 def poses(seed, count=6):

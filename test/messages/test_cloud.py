@@ -36,7 +36,7 @@ def points_of(msg):
 
 
 @pytest.mark.parametrize('library', ['rosbags', 'rclpy'])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 70), height=st.integers(1, 50),
        stride=st.integers(1, 9), max_range_m=st.sampled_from([5.0, 20.1, 100.0, np.inf]))
 def test_the_fast_cloud_equals_the_plain_one(library, seed, width, height, stride, max_range_m):

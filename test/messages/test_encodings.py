@@ -80,7 +80,7 @@ layout = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1,
 
 
 @pytest.mark.parametrize('encoding', sorted(PACKED))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn=layout)
 def test_packed_round_trip(encoding, drawn):
     seed, width, height, padding, is_bigendian = drawn
@@ -95,7 +95,7 @@ def test_packed_round_trip(encoding, drawn):
 
 
 @pytest.mark.parametrize('encoding', sorted(YUV))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn=layout)
 def test_yuv_round_trip(encoding, drawn):
     seed, width, height, padding, _ = drawn
@@ -122,7 +122,7 @@ def test_nv24_with_padding_has_a_colour_step_of_twice_the_luma_step():
 
 
 @pytest.mark.parametrize('encoding', sorted(BAYER))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(drawn=layout)
 def test_bayer_of_one_colour(encoding, drawn):
     seed, width, height, padding, is_bigendian = drawn

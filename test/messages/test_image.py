@@ -95,7 +95,7 @@ def test_an_image_without_pixels_is_refused(width, height, data):
         decode_image(msg)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(encoding=st.sampled_from([*DECODERS, 'what']), width=sizes, height=sizes, step=sizes,
        is_bigendian=st.booleans(), size=st.integers(0, 4000))
 def test_whatever_the_fields_say_it_is_an_image_or_refused(encoding, width, height, step,
@@ -111,7 +111,7 @@ def test_whatever_the_fields_say_it_is_an_image_or_refused(encoding, width, heig
     assert decoded.flags.c_contiguous
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(extension=st.sampled_from(['.jpg', '.png']), at=st.floats(0, 1), value=st.integers(0, 255),
        cut=st.floats(0, 1))
 def test_whatever_a_file_holds_it_is_an_image_or_refused(extension, at, value, cut):
@@ -137,7 +137,7 @@ def depth_message(encoding, dtype, values, padding=0):
 @pytest.mark.parametrize(('encoding', 'dtype', 'unit'), [
     ('32FC1', '<f4', 1.0), ('32FC1', '>f4', 1.0), ('64FC1', '<f8', 1.0), ('16UC1', '<u2', 1000.0),
     ('16UC1', '>u2', 1000.0), ('mono16', '<u2', 1000.0)])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(millimetres=st.lists(st.integers(1, 65535), min_size=4, max_size=4),
        padding=st.integers(0, 5))
 def test_depth_of_every_encoding_is_metres(encoding, dtype, unit, millimetres, padding):
@@ -236,7 +236,7 @@ def test_compressed_depth_of_millimetres():
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 10), st.floats(1.0, 1e4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_depth_comes_back_from_compression_to_half_a_step(seed, nearest_m, ratio):
     random = np.random.default_rng(seed)
     depth_m = (nearest_m * ratio ** random.uniform(0, 1, (9, 11))).astype(np.float32)

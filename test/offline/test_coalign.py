@@ -288,7 +288,7 @@ def test_the_clip_is_nearer_to_the_truth_than_that_of_the_release(name, stride_p
 
 
 @given(st.integers(0, 2 ** 32 - 1), st.floats(0, 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_is_unknown_the_objective_never_rises_and_scales_are_finite(seed, share):
     snippets = make_snippets(moving_clip(9, 10, 12), dilations=(1, 2), noise=0.1, seed=seed)
     random = np.random.default_rng(seed)

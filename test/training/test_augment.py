@@ -12,7 +12,7 @@ from training.shards import canonical_inverse_depth
 WIDTH, HEIGHT, FX = 80, 60, 70.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_a_view_is_metric_with_its_own_intrinsics(seed: int) -> None:
     """Depth from the view's canonical inverse depth and the view's own fx is the scene's."""
@@ -27,7 +27,7 @@ def test_a_view_is_metric_with_its_own_intrinsics(seed: int) -> None:
     assert np.abs(seen_m[..., None] / crop_m.ravel() - 1).min(axis=-1).max() < 2e-3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_views_stay_inside_and_keep_the_aspect(seed: int) -> None:
     view = random_view(np.random.default_rng(seed), WIDTH, HEIGHT, (48, 32))
