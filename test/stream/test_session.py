@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from instant_engine import FAR_M, NEAR_M, InstantEngine
@@ -11,6 +12,7 @@ from videodepth_ros.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit, card
+from videodepth_ros.stream.scale import ASSUMED_FOCAL_WIDTHS
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
 
 CARD = replace(card('nano'), unit=InverseDepthUnit.NOMINAL, patch=16, min_size_px=16,
@@ -203,3 +205,22 @@ def test_a_break_in_the_stream_begins_its_steadying_anew():
         bench.step(k)
         counted.append(bench.session._steady.restarts)
     assert counted == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize('steady', [True, False])
+def test_a_new_factor_and_a_calibration_that_comes_late_hold_at_once(steady):
+    """The corners that keep a stream steady keep no scale that was the operator's or a guess."""
+    card = replace(CARD, unit=InverseDepthUnit.CANONICAL)
+    session = DepthSession(card, InstantEngine, SessionSettings(steady=steady))
+    noise = np.random.default_rng(0).integers(0, 255, (64, 80, 3), np.uint8)
+    image = cv2.resize(noise, (320, 256))
+
+    def farthest_m(k: int, camera: Intrinsics | None) -> float:
+        return float(session.step(Frame(k * PERIOD_NS, '', image, camera)).depth.depth_m.max())
+
+    guessed_m = [farthest_m(k, None) for k in range(3)]
+    assert guessed_m == pytest.approx([FAR_M * ASSUMED_FOCAL_WIDTHS] * 3, rel=0.01)
+    known_m = [farthest_m(k, CAMERA) for k in range(3, 6)]
+    assert known_m == pytest.approx([FAR_M * CAMERA.fx / CAMERA.width] * 3, rel=0.01)
+    session.settings = replace(session.settings, scale_factor=3.0)
+    assert farthest_m(6, CAMERA) == pytest.approx(3 * known_m[-1], rel=0.01)

@@ -98,6 +98,7 @@ class DepthSession:
         self.settings = settings
         self._anchor = anchor
         self._steady = SteadyDepth()
+        self._metres_by: tuple[float, bool] | None = None   # factor, and whether calibrated
         self._card = card
         self._open_engine = open_engine
         self._engine: Engine | None = None
@@ -146,8 +147,10 @@ class DepthSession:
         reset = self._reset_before(frame)
         if reset and self._anchor:
             self._anchor.restart()
-        if reset or self._state is None or not self._is_steadied:
-            self._steady.restart()
+        metres_by = self.settings.scale_factor, frame.camera is not None
+        if reset or self._state is None or not self._is_steadied or metres_by != self._metres_by:
+            self._steady.restart()   # it would keep the scale that was before
+        self._metres_by = metres_by
         finish = self._finish(frame, engine.spec, with_confidence, cloud_range_m)
         state = engine.zero_state() if reset or self._state is None else self._state
         self._state = None
