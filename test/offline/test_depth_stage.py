@@ -92,8 +92,15 @@ def test_resizing_makes_no_depth_between_two_surfaces(size):
 
 
 def test_what_was_used_least_lately_makes_room(tmp_path):
-    for age, name in enumerate(('new', 'middle', 'old')):
+    for age_s, name in enumerate(('new', 'middle', 'old')):
         (tmp_path / name).write_bytes(bytes(10))
-        os.utime(tmp_path / name, ns=(10**18 - age, 10**18 - age))
+        os.utime(tmp_path / name, (10**9 - age_s, 10**9 - age_s))
     make_room(tmp_path, 20)
     assert {file.name for file in tmp_path.iterdir()} == {'new', 'middle'}
+
+
+def test_what_was_just_made_stays_however_large(tmp_path):
+    for name in ('mine.values', 'mine.notes', 'of_another_job.values.part'):
+        (tmp_path / name).write_bytes(bytes(10))
+    make_room(tmp_path, 5)
+    assert len(list(tmp_path.iterdir())) == 3

@@ -7,7 +7,7 @@ where the next job on the same recording finds them; a killed job goes on after 
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ EDGE_RATIO = 1.25
 """As of the live wing: neighbours of a greater ratio of depths are two surfaces."""
 
 MOST_CACHED_BYTES = 4 * 2**30
+SHORTEST_IDLE_S = 86400.0
 KINDS, SOURCES = tuple(PriorKind), tuple(ScaleSource)
 
 
@@ -150,11 +151,14 @@ def _relative_depth(inverse_depth: Array) -> Array:
 
 
 def make_room(folder: Path, most_bytes: int = MOST_CACHED_BYTES) -> None:
-    """Remove what was used least lately until no more than so many bytes are left."""
-    files = sorted((file for file in folder.glob('*') if file.is_file()),
-                   key=lambda file: -file.stat().st_atime_ns)
-    total = 0
-    for file in files:
-        total += file.stat().st_size
-        if total > most_bytes:
-            os.unlink(file)
+    """Remove what was used least lately until no more than so many bytes are left.
+
+    What was used within ``SHORTEST_IDLE_S`` stays, whatever it takes: a job may be at work on it.
+    """
+    found = [(max(status.st_atime, status.st_mtime), status.st_size, file)
+             for file in folder.glob('*') if file.is_file() and (status := file.stat())]
+    total, now_s = 0, time.time()
+    for used_s, size, file in sorted(found, reverse=True):
+        total += size
+        if total > most_bytes and now_s - used_s > SHORTEST_IDLE_S:
+            file.unlink(missing_ok=True)
