@@ -89,6 +89,15 @@ def test_a_spill_that_does_not_go_on_starts_afresh(tmp_path):
     np.testing.assert_array_equal(array.open(), RECORDS[3:])
 
 
+def test_two_jobs_do_not_write_one_array(tmp_path):
+    array = spilled(tmp_path)
+    with array.growing() as growth:
+        growth.append(RECORDS[0])
+        with pytest.raises(ConfigError, match='another job'), array.growing(go_on=True):
+            pytest.fail('both write')
+    np.testing.assert_array_equal(array.open(), RECORDS[:1])
+
+
 def test_a_record_of_another_shape_is_refused(tmp_path):
     with pytest.raises(ValueError, match='a record of'), spilled(tmp_path).growing() as growth:
         growth.append(RECORDS[0].T)

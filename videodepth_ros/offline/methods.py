@@ -15,7 +15,7 @@ from videodepth_ros.offline.depth_stage import relative_to_size
 from videodepth_ros.offline.recording import Recording
 from videodepth_ros.offline.rolling_settings import RollingSettings, rolling_preset
 from videodepth_ros.offline.shots import find_shots
-from videodepth_ros.offline.workfolder import SpilledArray, WorkFolder, digest
+from videodepth_ros.offline.workfolder import SpilledArray, WorkFolder, digest, growing
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def rolled(recording: Recording, prior: RecordingDepth, preset: str, work: WorkF
     depth = SpilledArray(work.path('rolled', digest(key, prior)), prior.array.shape, 'float32')
     metric = work.path('metric', digest(key, prior))
     if not (depth.exists() and metric.exists()):
-        metric.write_text(repr(_anchored(recording, relative, prior, depth)))
+        with growing(metric) as part:
+            part.write_text(repr(_anchored(recording, relative, prior, depth)))
     return RecordingDepth(depth, prior.scale_source if metric.read_text() == 'True' else None)
 
 

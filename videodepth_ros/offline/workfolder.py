@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +53,11 @@ class WorkFolder:
             raise ConfigError(f'{folder} cannot be used for intermediate results: {error}; give '
                               'an output in a folder that can be written') from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            _hold(self._lock, f'another job is at work in {folder}; wait for it, or choose '
+                  'another output')
+        except ConfigError:
             self._lock.close()
-            raise ConfigError(f'another job is at work in {folder}; wait for it, or choose '
-                              'another output') from error
+            raise
 
     def __enter__(self) -> WorkFolder:
         return self
@@ -74,12 +74,24 @@ class WorkFolder:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _hold(file: IO[Any], otherwise: str) -> None:
+    """Lock an open file until it is closed; raises ConfigError where another process has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ConfigError(otherwise) from error
+
+
 @contextmanager
 def growing(path: Path) -> Iterator[Path]:
     """Yield another name to write ``path`` under, and give it its own at the end of the block."""
-    part = path.with_name(path.name + PART)
+    part = _part(path)
     yield part
     os.replace(part, path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + PART)
 
 
 def save_arrays(path: Path, **arrays: NDArray[Any]) -> None:
@@ -117,13 +129,17 @@ class SpilledArray:
     def growing(self, *, go_on: bool = False) -> Iterator[Growth]:
         """Append records; the array has its final name after the block.
 
-        go_on  keep the whole records that a killed job has left
+        go_on   keep the whole records that a killed job has left
+        raises  ConfigError where another job writes it: in the user's cache two may want the same
         """
-        with growing(self.path) as part:
-            with open(part, 'ab') as file:
-                growth = Growth(self, file, file.tell() // self.record_bytes)
-                growth.keep(growth.count if go_on else 0)
-                yield growth
+        part = _part(self.path)
+        with open(part, 'ab') as file:
+            _hold(file, f'another job is writing {self.path}; wait for it')
+            growth = Growth(self, file, file.tell() // self.record_bytes)
+            growth.keep(growth.count if go_on else 0)
+            yield growth
+            file.flush()
+            os.replace(part, self.path)   # before another job may have the lock
 
 
 @dataclass
