@@ -2,7 +2,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +29,7 @@ from videodepth_ros.offline.hierarchy import HierarchySettings, refine
 from videodepth_ros.offline.plan import plan
 from videodepth_ros.offline.priors import Priors
 
+PATIENCE_S = 120.0
 QUICK = Settings(camera=CAMERA, pixels=400, smoothing=0, translation_smoothing=0)
 SETTINGS = HierarchySettings(QUICK, QUICK)
 POSES = walk(13)
@@ -99,3 +107,59 @@ def test_a_process_that_dies_is_a_clear_error(files):
     scene = partial(Scene, Deadly(POSES, 0.0), LAYOUT, SETTINGS, Priors())
     with pytest.raises(DeviceError, match='fewer processes'):
         list(align_clips(scene, files, everything(files), 2))
+
+
+class Endless(Room):
+    """A provider that leaves a note of its process, and never ends."""
+
+    folder: Path
+
+    def pairs(self, edges):
+        (self.folder / str(os.getpid())).touch()
+        threading.Event().wait()
+
+
+def endless_scene(folder):
+    provider = Endless(POSES, 0.0)
+    provider.folder = folder
+    return Scene(provider, LAYOUT, SETTINGS, Priors())
+
+
+JOB = """
+import sys
+from functools import partial
+from pathlib import Path
+sys.path[:0] = [{root!r}, {test!r}]
+from test_clips import ClipFiles, align_clips, endless_scene
+folder = Path({folder!r})
+files = ClipFiles(None, tuple(folder / f'clip{{n}}.npz' for n in range(2)))
+list(align_clips(partial(endless_scene, folder), files, [0, 1], 2))
+"""
+
+
+def test_processes_end_with_a_job_that_is_killed(tmp_path, root):
+    code = JOB.format(root=str(root), test=str(Path(__file__).parent), folder=str(tmp_path))
+    job = subprocess.Popen([sys.executable, '-c', code], start_new_session=True)
+    try:
+        until(lambda: len(list(tmp_path.iterdir())) == 2)
+        job.kill()
+        job.wait()
+        until(lambda: not any(lives(path.name) for path in tmp_path.iterdir()))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def lives(pid):
+    """Tell whether there is such a process; one that has ended has no command line."""
+    try:
+        return bool(Path('/proc', pid, 'cmdline').read_bytes())
+    except OSError:
+        return False
+
+
+def until(condition):
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s, 'what was waited for did not come'
+        time.sleep(0.01)

@@ -8,6 +8,8 @@ clip's result is the same wherever and whenever it is computed.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -149,8 +151,17 @@ _worker: _Worker | None = None
 def _enter(open_scene: OpenScene, files: ClipFiles) -> None:
     """Prepare a process of the pool."""
     global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)   # the cores are taken by the other processes
     _worker = _Worker(open_scene(), files)
+
+
+def _end_with_parent() -> None:
+    """End this process when the job's is gone; one of a pool would wait for work for ever."""
+    job = multiprocessing.parent_process()
+    assert job is not None
+    job.join()
+    os._exit(1)
 
 
 def _align_in_worker(number: int) -> int:
