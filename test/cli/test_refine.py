@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,8 +14,20 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.evaluation.tum import read_tum
 
-STAGES = ('recording-', 'estimates-', 'geometry-', 'keyframes-', 'clip00000-', 'clip00001-')
-PATIENCE_S = 120.0
+STAGES = ('recording-', 'estimates-', 'geometry-', 'keyframes-', 'clip', 'clip')
+"""Whose results a job is killed after; two processes store two of the three clips at once."""
+STOPPER = """
+import os
+replace = os.replace
+
+def stop(part, path):
+    replace(part, path)
+    if os.path.basename(path).startswith({name!r}):
+        os.killpg(0, {signal:d})
+
+os.replace = stop
+"""
+"""What Python runs first in every process of a command."""
 
 
 @pytest.fixture(scope='module')
@@ -46,20 +57,23 @@ def test_the_command_says_what_it_does_and_did(run, bag, tmp_path, capfd):
     assert len(read_tum(tmp_path / 'refined' / 'trajectory.tum').stamp_ns) == 16
 
 
+def stopped_after(command, name, how, folder):
+    """Run a command until it has stored a result of that name, which sends it a signal."""
+    (folder / 'sitecustomize.py').write_text(STOPPER.format(name=name, signal=how))
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get('PYTHONPATH')])])
+    return subprocess.run(command, capture_output=True, text=True, check=False,
+                          start_new_session=True, env={**os.environ, 'PYTHONPATH': path})
+
+
 def test_killed_at_every_stage_it_ends_with_the_same_bytes(bag, tmp_path):
     whole, killed = tmp_path / 'whole' / 'refined', tmp_path / 'killed' / 'refined'
     options = ('--prior', 'bag', '--clip', 5, '--processes', 2)
     for folder in (whole.parent, killed.parent):
         folder.mkdir()
     subprocess.run(command(bag, whole, *options), check=True, capture_output=True)
-    work = killed.with_name('refined.work')
     for name in STAGES:
-        process = subprocess.Popen(command(bag, killed, *options), start_new_session=True,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda name=name: any(path.name.startswith(name) and path.suffix != '.part'
-                                       for path in work.glob('*')))
-        os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        ended = stopped_after(command(bag, killed, *options), name, signal.SIGKILL, tmp_path)
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
         assert not killed.exists()
     subprocess.run(command(bag, killed, *options), check=True, capture_output=True)
     expected, found = contents(whole), contents(killed)
@@ -68,23 +82,12 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(bag, tmp_path):
     assert [path.name for path in killed.parent.iterdir()] == ['refined']
 
 
-def wait_for(condition):
-    end_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end_s, 'what was waited for did not come'
-        time.sleep(0.005)
-
-
 def test_ctrl_c_keeps_what_is_done(bag, tmp_path):
-    process = subprocess.Popen(command(bag, tmp_path / 'refined', '--prior', 'bag'),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    work = tmp_path / 'refined.work'
-    wait_for(lambda: any(path.name.startswith('recording-') for path in work.glob('*.npz')))
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1
-    assert 'the same call goes on from there' in said
-    assert work.exists()
+    ended = stopped_after(command(bag, tmp_path / 'refined', '--prior', 'bag'), 'recording-',
+                          signal.SIGINT, tmp_path)
+    assert ended.returncode == 1
+    assert 'the same call goes on from there' in ended.stderr
+    assert (tmp_path / 'refined.work').exists()
     assert not (tmp_path / 'refined').exists()
 
 
