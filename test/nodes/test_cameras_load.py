@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from instant_engine import InstantEngine
+from rclpy.qos import ReliabilityPolicy
 from rig import PERIOD_NS, START_NS, InstantNode, image_message
 from sensor_msgs.msg import Image
 
@@ -16,8 +17,11 @@ from videodepth_ros.engines.turns import Turns
 from videodepth_ros.errors import DeviceError
 from videodepth_ros.nodes import cameras_node
 
-STEP_S = 0.02
-"""What a step of the device takes: longer than all else that happens to an image."""
+STEP_ROUNDS = 20
+"""Rounds of images that come while the device is at a step, however slow the machine is."""
+
+PATIENCE_S = 60.0
+"""With a step whose rounds do not come, when a test has failed."""
 
 NAMES = ('fast', 'half', 'slow')
 
@@ -26,8 +30,26 @@ class BusyDevice:
     """What all engines of a test share, as those of a GPU do; it serves what waits."""
 
     def __init__(self) -> None:
-        self.turns: Turns[object] = Turns(lambda batch: self.may_end.wait(STEP_S))
-        self.may_end = threading.Event()    # never set: a wait that nothing ends is a long step
+        self.turns: Turns[object] = Turns(self._step)
+        self._round = threading.Condition()
+        self._rounds, self._is_idle = 0, False
+
+    def count_round(self) -> None:
+        """Let time pass for the device, by one round of images."""
+        with self._round:
+            self._rounds, self._is_idle = self._rounds + 1, False
+            self._round.notify_all()
+
+    def let_end(self) -> None:
+        """Let steps end at once until the next round, for nothing more comes."""
+        with self._round:
+            self._is_idle = True
+            self._round.notify_all()
+
+    def _step(self, batch: Sequence[object]) -> None:
+        with self._round:
+            end = self._rounds + STEP_ROUNDS
+            self._round.wait_for(lambda: self._is_idle or self._rounds >= end, PATIENCE_S)
 
 
 class SharedEngine(InstantEngine):
@@ -45,14 +67,20 @@ class SharedEngine(InstantEngine):
 class Cameras:
     """Nodes for three cameras, what publishes their images, and their depths."""
 
-    def __init__(self, rig: Any, nodes: list[InstantNode]) -> None:
-        self.rig, self.nodes = rig, dict(zip(NAMES, nodes, strict=True))
+    def __init__(self, rig: Any, device: BusyDevice, nodes: list[InstantNode]) -> None:
+        self.rig, self.device = rig, device
+        self.nodes = dict(zip(NAMES, nodes, strict=True))
         self.images = {name: rig.peer.create_publisher(Image, f'/{name}/image', 5)
                        for name in NAMES}
         self.depths = {name: rig.consume(f'/{name}/depth/image', Image) for name in NAMES}
         self.sent = dict.fromkeys(NAMES, 0)
         for images in self.images.values():
-            rig.until(images.get_subscription_count)
+            rig.until(lambda images=images: self.is_heard(images))
+
+    def is_heard(self, images: Any) -> bool:
+        """Tell whether a node listens as it will go on to: an image between two plans is lost."""
+        return [it.qos_profile.reliability for it in self.rig.peer.get_subscriptions_info_by_topic(
+            images.topic_name)] == [ReliabilityPolicy.RELIABLE]
 
     def send(self, name: str) -> None:
         self.images[name].publish(image_message(self.sent[name]))
@@ -74,12 +102,14 @@ class Cameras:
             if self.published('slow') == self.sent['slow']:
                 self.send('slow')
             self.rig.executor.spin_once(timeout_sec=0.001)
+            self.device.count_round()
 
     def flood_until(self, condition: Any) -> None:
         self.rig.until(lambda: self.flood(5) or condition())
 
     def settle(self) -> None:
         """Return when the newest image of each camera has become depth, and nothing is left."""
+        self.device.let_end()
         for name in NAMES:
             newest = START_NS + (self.sent[name] - 1) * PERIOD_NS
             self.rig.until(lambda name=name, newest=newest: stamps(self.depths[name])[-1] == newest
@@ -106,7 +136,8 @@ def cameras(make_rig, monkeypatch) -> Iterator[Cameras]:
         rig.executor.add_node(node)
         node.trigger_configure()
         node.trigger_activate()
-    yield Cameras(rig, list(nodes))
+    yield Cameras(rig, device, list(nodes))
+    device.let_end()
     for node in nodes:
         assert node.close()
         rig.executor.remove_node(node)
@@ -126,7 +157,7 @@ def test_under_load_no_camera_starves_and_the_newest_image_wins(cameras):
     assert counts['fast'].displaced > counts['fast'].published      # the device was overloaded
     assert counts['slow'].displaced == 0                 # who asks for less than a share gets it
     # The others share alike, whatever they ask for, but for threads that a busy machine delays.
-    assert min(shares['fast'], shares['half']) >= 0.4 * max(shares['fast'], shares['half'])
+    assert min(shares['fast'], shares['half']) >= 0.3 * max(shares['fast'], shares['half'])
     for name in NAMES:
         seen = stamps(cameras.depths[name])
         assert seen == sorted(set(seen))
@@ -151,6 +182,7 @@ def test_a_camera_that_fails_stops_nobody_and_may_come_back(cameras):
 
 
 def test_a_camera_that_is_absent_holds_nobody_up(cameras):
+    cameras.device.let_end()
     cameras.rig.until(lambda: cameras.send('fast') or cameras.published('fast') >= 5)
     assert cameras.published('half') == cameras.published('slow') == 0
     assert [node.status().state for node in cameras.nodes.values()] == [

@@ -19,8 +19,8 @@ from videodepth.msg import Status
 from videodepth_ros.errors import DeviceError, ModelError
 from videodepth_ros.stream.mailbox import Counts
 
-PATIENCE_S = 60.0
-"""With processes, on a busy machine; none of them needs it."""
+PATIENCE_S = 120.0
+"""With processes and threads, on a busy machine; none of them needs it."""
 
 
 def state(rig) -> str:
@@ -128,7 +128,7 @@ def test_a_defect_of_the_code_deactivates_too(rig):
 def test_the_engine_is_opened_before_the_first_image_and_blocks_nobody(make_rig):
     rig = make_rig()
     may_go_on = threading.Event()
-    rig.node.hold = lambda: may_go_on.wait(20)
+    rig.node.hold = lambda: may_go_on.wait(PATIENCE_S)
     try:
         rig.start()
         images = rig.connect()
@@ -147,7 +147,7 @@ def test_a_frame_in_flight_is_not_published_after_deactivate(make_rig):
     rig = make_rig()
     rig.start()
     may_go_on = threading.Event()
-    rig.node.hold = lambda: may_go_on.wait(20)
+    rig.node.hold = lambda: may_go_on.wait(PATIENCE_S)
     images = rig.camera()
     depths = rig.consume('depth/image', Image)
     rig.until(images.get_subscription_count)

@@ -41,7 +41,7 @@ def test_depth_has_the_metres_of_the_prior(make_rig, monkeypatch):
     np.testing.assert_allclose(np.nanmedian(depth), 7, rtol=1e-5)
     rig.node.trigger_deactivate()
     rig.node.trigger_cleanup()
-    assert prior.closed
+    rig.until(lambda: prior.closed)
 
 
 def test_a_prior_that_is_not_here_refuses_to_be_configured(make_rig, monkeypatch):

@@ -22,7 +22,7 @@ from videodepth_ros.stream.session import DepthSession, SessionSettings
 CARD = replace(card('nano'), unit=InverseDepthUnit.NOMINAL, patch=16, min_size_px=16,
                max_pixels=160 * 128)
 PERIOD_S = 0.1
-TIMEOUT_S = 10.0
+TIMEOUT_S = 120.0
 
 
 class Oracle:
@@ -60,7 +60,7 @@ def anchor(oracle):
     made = MetricAnchor(oracle, every=5)
     yield made
     oracle.let.set()
-    made.close()
+    made.close(TIMEOUT_S)
     assert oracle.closed
 
 

@@ -45,10 +45,10 @@ def test_take_waits_no_longer_than_told():
 def test_close_wakes_the_taker_and_displaces_what_waits():
     mailbox: Mailbox[int] = Mailbox()
     taken = []
-    taker = threading.Thread(target=lambda: taken.append(mailbox.take(30)))
+    taker = threading.Thread(target=lambda: taken.append(mailbox.take(120)), daemon=True)
     taker.start()
     mailbox.close()
-    taker.join(5)
+    taker.join(60)
     assert taken == [None]
     mailbox.put(1)
     assert mailbox.counts == Counts(received=1, displaced=1)
