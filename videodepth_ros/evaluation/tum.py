@@ -51,10 +51,11 @@ def read_tum(path: Path) -> Trajectory:
         if not words:
             continue
         try:
-            stamps.append(int((Decimal(words[0]) * 10**9).to_integral_value()))
+            stamps.append(np.int64(int((Decimal(words[0]) * 10**9).to_integral_value())))
             rows.append([float(word) for word in words[1:]])
         except (ValueError, InvalidOperation, OverflowError) as error:
-            raise InputError(f'{path} line {number} is no pose: {line.strip()!r}') from error
+            raise InputError(f'{path} line {number} is no pose with its time in seconds: '
+                             f'{line.strip()!r}') from error
         if len(rows[-1]) != 7:
             raise InputError(f'{path} line {number} has {len(words)} numbers; a pose has 8: '
                              'timestamp tx ty tz qx qy qz qw')
