@@ -93,7 +93,3 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the device's memory; the engine cannot be used afterwards."""
-
-
-Named = dict[str, NDArray[Any]]
-"""Tensors by name, inside an engine; never across its border."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -244,9 +244,3 @@ def reduced(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def reduced_frame(frame: Frame, width: int, height: int) -> Frame:
-    """Return a frame with its image and intrinsics at another size."""
-    return replace(frame, image=reduced(frame.image, width, height),
-                   camera=frame.camera.scaled_to(width, height) if frame.camera else None)

@@ -84,7 +84,7 @@ class Unknowns:
         window      pairs further apart than this close loops, and lie in the border; None puts
                     all in one group, which is quicker for a hundred pairs or fewer
         """
-        self.frames, self.focal_model = frames, focal
+        self.frames = frames
         self._own_focal = focal is FocalModel.PER_FRAME
         self._first_pair = TWIST * frames
         self._shared_focal = self._first_pair + TWIST * len(edges)
