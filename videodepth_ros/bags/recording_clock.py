@@ -16,6 +16,7 @@ from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.messages.transforms import stamp_ns
 
 ONE_CLOCK_NS = 10_000_000_000
+"""Stamps that are no further from the time of recording are of the same clock."""
 
 
 def recording_clock(bag: BagReader, topic: str) -> Callable[[int], int]:

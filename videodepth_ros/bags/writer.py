@@ -28,6 +28,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys.store import Typestore
 
 from videodepth_ros.bags.decoding import typestore_of
+from videodepth_ros.bags.frame_tree import TF, TF_STATIC
 from videodepth_ros.bags.scan import DAMAGE, Channel, message_bytes
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.errors import BagError
@@ -39,7 +40,6 @@ from videodepth_ros.messages.transforms import fill_pose, fill_transform, set_st
 Pose = NDArray[np.float64]
 
 _RMW_FOREVER = QosTime(9223372036, 854775807)   # RMW_DURATION_INFINITE
-TF, TF_STATIC = '/tf', '/tf_static'
 
 
 def offered_qos(topic: str) -> Qos:

@@ -18,7 +18,7 @@ from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
 from videodepth.msg import OfflineStatus
 
-from videodepth_ros.bags.writer import TF_STATIC
+from videodepth_ros.bags.frame_tree import TF_STATIC
 from videodepth_ros.errors import InputError, VideoDepthError
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.coloured import CloudMaker

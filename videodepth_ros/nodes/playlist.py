@@ -17,10 +17,11 @@ from types import TracebackType
 
 from videodepth_ros.bags.camera_topics import CameraTopics, Topic, find_camera
 from videodepth_ros.bags.cdr import header_stamp_ns
+from videodepth_ros.bags.frame_tree import TF, TF_STATIC
 from videodepth_ros.bags.reader import BagReader, open_bag
+from videodepth_ros.bags.recording_clock import ONE_CLOCK_NS
 from videodepth_ros.bags.scan import Record, message_bytes
 from videodepth_ros.bags.types import STORE, new_message
-from videodepth_ros.bags.writer import TF, TF_STATIC
 from videodepth_ros.errors import BagError, ConfigError
 from videodepth_ros.messages.transforms import stamp_ns
 
@@ -29,9 +30,6 @@ RESULTS = '/videodepth/'
 
 PATH, DEPTH_INFO = f'{RESULTS}path', f'{RESULTS}depth/camera_info'
 CLOCK, TF_MESSAGE = '/clock', 'tf2_msgs/msg/TFMessage'
-SAME_CLOCK_NS = 10 * 10**9
-"""Stamps that are no further from the time of recording are of the same clock."""
-
 LATENCY_NS = 10**9
 """An image that was recorded so long after its stamp is still played at its stamp; and so much
 of the transforms before the first image is played with it, for nothing else lies between."""
@@ -163,7 +161,7 @@ class Playlist:
                       and not track.latched), None)
         for record in part.reader.records([clock]) if clock else ():
             shift_ns = header_stamp_ns(cdr_of(record)) - record[1]
-            return shift_ns if abs(shift_ns) > SAME_CLOCK_NS else 0
+            return shift_ns if abs(shift_ns) > ONE_CLOCK_NS else 0
         return 0
 
 
