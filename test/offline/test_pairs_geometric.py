@@ -84,6 +84,26 @@ def test_every_run_gives_the_same_and_survives_its_file(shot, tmp_path):
         assert np.array_equal(first.field, other.field)
         assert np.array_equal(first.level, other.level, equal_nan=True)
         assert first.camera == other.camera
+        assert np.array_equal(first.followed, other.followed)
+        assert first.misfit == other.misfit
+
+
+def test_poses_that_points_tell_are_not_doubted(shot):
+    assert learn(shot.images, shot.depth, CAMERA).doubts() == ()
+
+
+def test_poses_from_noise_are_called_a_guess(shot):
+    noise = np.random.default_rng(0).integers(0, 256, shot.images.shape).astype(np.uint8)
+    doubts = learn(noise, shot.depth, CAMERA).doubts()
+    assert doubts
+    assert all('guess' in doubt for doubt in doubts)
+
+
+def test_frames_into_which_nothing_is_followed_are_named(shot):
+    images = shot.images.copy()
+    images[5:8] = 0
+    doubt, = learn(images, shot.depth, CAMERA).doubts()
+    assert f'4 of {FRAMES} frames, the first of them 5' in doubt
 
 
 def test_it_tells_how_far_it_is(shot):

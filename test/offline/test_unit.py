@@ -60,7 +60,15 @@ def test_a_camera_that_stands_cannot_use_the_length_of_its_path():
 def test_a_camera_that_stands_gets_a_note():
     depth = np.full((8, 8), 2, np.float32)
     still = np.tile(np.eye(4), (3, 1, 1))
-    assert 'no motion' in stands(still, depth)[0]
+    assert '0.0% of the depth' in stands(still, depth)[0]
     assert stands(POSES, depth) == ()
     assert stands(still[:1], depth) == ()
     assert stands(still, np.full((8, 8), np.nan, np.float32)) != ()
+
+
+def test_noise_of_a_camera_that_stands_does_not_add_up_to_a_way():
+    depth = np.full((8, 8), 2, np.float32)
+    shaking = np.tile(np.eye(4), (300, 1, 1))
+    shaking[:, :3, 3] = np.random.default_rng(0).normal(0, 0.002, (300, 3))
+    assert path_length(shaking) > 0.5
+    assert 'hardly any motion' in stands(shaking, depth)[0]

@@ -290,8 +290,11 @@ class _Job:
         motion = motion_file(self._bag, recording, self._work) if settings.odometry else None
         pairs = OpenPairs(settings.chosen_pairs, recording.images, depth.array, estimates,
                           camera,
-                          self._work.path('geometry', digest(depth)))
-        camera = pairs.learn(self._meter.shares(stages.TRACK))
+                          self._work.path('learnt', digest(depth)))
+        learnt = pairs.learn(self._meter.shares(stages.TRACK))
+        if learnt:
+            camera = learnt.camera
+            self._notes = (*self._notes, *learnt.doubts())
         self._meter.finish(stages.TRACK)
         believed = HierarchySettings(replace(AS_PUBLISHED, camera=camera),
                                      replace(CALMER, camera=camera))

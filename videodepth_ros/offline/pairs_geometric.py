@@ -21,7 +21,7 @@ from videodepth_ros.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.offline.adjustment import Adjusted, adjusted
 from videodepth_ros.offline.bending import Landmarks, bent_field
-from videodepth_ros.offline.bundle_start import first_scene
+from videodepth_ros.offline.bundle_start import FEWEST, first_scene
 from videodepth_ros.offline.depth_field import spread_out
 from videodepth_ros.offline.joining import joined
 from videodepth_ros.offline.loops import find_loops
@@ -34,6 +34,7 @@ from videodepth_ros.offline.tracks import LONGEST, Images, Tracks, follow
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 
 ASSUMED_FOCAL_WIDTHS, FOCAL_DOUBT = 0.8, 0.25
 """Of a camera that nobody has calibrated: fx / width, and the standard deviation of its log."""
@@ -49,6 +50,8 @@ SURE, UNSURE = 3.0, 0.3
 """Log confidence of what both frames see alike, and the share of it that all else has."""
 AGREE = 0.1
 """Log ratio of depths at which the confidence of a pixel falls to half."""
+MISFIT = 1 / 160
+"""Of the width: points of one still scene fit four times as well in the noise of a dim room."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,16 @@ class Learnt:
     field        (N, ROWS, COLUMNS) float32, by which the prior's log depth is too small
     level        (N,) float32, log depth of frames of which the prior knows nothing; NaN elsewhere
     camera       intrinsics at the size of the prior
+    followed     (N,) intp, points of earlier frames that each frame sees where they should be
+    misfit       standard deviation of where it sees them, in image widths
     """
 
     T_world_cam: Array64
     field: Array
     level: Array
     camera: Intrinsics
+    followed: Indices
+    misfit: float
 
     def save(self, path: Path) -> None:
         """Write one .npz."""
@@ -72,7 +79,8 @@ class Learnt:
         numbers = [camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]
         with open(path, 'wb') as file:   # a name would get the suffix .npz
             np.savez(file, T_world_cam=self.T_world_cam, field=self.field, level=self.level,
-                     camera=np.array(numbers, np.float64))
+                     camera=np.array(numbers, np.float64), followed=self.followed,
+                     misfit=self.misfit)
 
     @classmethod
     def load(cls, path: Path) -> Learnt:
@@ -80,7 +88,20 @@ class Learnt:
         with np.load(path) as stored:
             width, height, *rest = stored['camera'].tolist()
             return cls(stored['T_world_cam'], stored['field'], stored['level'],
-                       Intrinsics(int(width), int(height), *rest))
+                       Intrinsics(int(width), int(height), *rest), stored['followed'],
+                       float(stored['misfit']))
+
+    def doubts(self) -> tuple[str, ...]:
+        """Return notes on cameras that the points do not tell."""
+        blind = 1 + np.flatnonzero(self.followed[1:] < FEWEST)
+        notes = [f'points that were followed miss one still scene by {self.misfit:.1%} of the '
+                 "image's width: the images show little but noise or what moves by itself, and "
+                 'poses are a guess'] if self.misfit > MISFIT else []
+        if len(blind):
+            notes.append(f'fewer than {FEWEST} points could be followed into {len(blind)} of '
+                         f'{len(self.followed)} frames, the first of them {blind[0]} (from 0): '
+                         'how the camera moved there is a guess')
+        return tuple(notes)
 
 
 def assumed_camera(width: int, height: int) -> Intrinsics:
@@ -107,7 +128,10 @@ def learn(images: Images, depth: Array, camera: Intrinsics | None,
                       for frame in range(len(depth))])
     advanced(1.0)
     T_world_cam = found.scene.cameras.inverse().rigid
-    return Learnt(T_world_cam, field.astype(np.float32), _filled(_levels(depth)), camera)
+    later = found.seen.frame[found.seen.frame != found.seen.host]
+    return Learnt(T_world_cam, field.astype(np.float32), _filled(_levels(depth)), camera,
+                  np.bincount(later, minlength=len(depth)),
+                  found.noise.pixel / images[0].shape[1])
 
 
 def located(images: Images, depth: Array, camera: Intrinsics | None,

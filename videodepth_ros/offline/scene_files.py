@@ -51,19 +51,19 @@ class OpenPairs:
                                 self.estimates.kind)
         return GeometricPairs(self.depth.open(), Learnt.load(self.learnt))
 
-    def learn(self, advanced: Callable[[float], None]) -> Intrinsics | None:
+    def learn(self, advanced: Callable[[float], None]) -> Learnt | None:
         """Learn what is learnt of the whole recording, unless that is done.
 
         advanced  is told the share that is done
-        returns   the camera of the pairs; None where alignment is to find it
+        returns   it; None where nothing is learnt before the alignment
         """
         if self.kind is not Pairs.GEOMETRIC:
-            return self.camera
+            return None
         if not self.learnt.exists():
             found = learn(self.images.open(), self.depth.open(), self.camera, advanced)
             with growing(self.learnt) as part:
                 found.save(part)
-        return Learnt.load(self.learnt).camera
+        return Learnt.load(self.learnt)
 
 
 @dataclass(frozen=True)

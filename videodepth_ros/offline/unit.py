@@ -17,8 +17,8 @@ from videodepth_ros.offline.priors import ScaleFrom
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
 
-STANDING = 1e-3
-"""Length of a path that is none, in median depths."""
+STANDING = 0.02
+"""Reach of a path, in median depths, that a camera which only turns may seem to have."""
 
 STRIDE = 4
 """Rows and columns between the pixels that are compared."""
@@ -58,12 +58,18 @@ def path_length(T_world_cam: Array64) -> float:
 
 
 def stands(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
-    """Return a note where a camera, poses (N, 4, 4), has hardly moved against a depth (h, w)."""
+    """Return a note where a camera, poses (N, 4, 4), has hardly moved against a depth (h, w).
+
+    Not the path's length but its reach is judged, for noise lengthens a path with every frame.
+    """
     known = depth[np.isfinite(depth)]
     far = float(np.median(known)) if known.size else 1.0
-    if len(T_world_cam) < 2 or path_length(T_world_cam) > STANDING * far:
+    reach = float(np.linalg.norm(np.ptp(T_world_cam[:, :3, 3], axis=0)))
+    if len(T_world_cam) < 2 or reach > STANDING * far:
         return ()
-    return ('no motion of the camera was seen: it stood, or the images show too little',)
+    return (f'hardly any motion of the camera was seen, {reach / far:.1%} of the depth before it: '
+            'it stood, only turned, or the images show too little; depth is what the prior says, '
+            'and positions mean little',)
 
 
 def find_unit(clips: Iterable[RefinedClip], prior_depth: Array, source: ScaleSource | None,
