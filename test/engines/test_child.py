@@ -70,6 +70,11 @@ def test_much_output_does_not_stop_a_builder(builder):
     assert run_module('toy_builder', (pid,), 'Starting', silent).words == 'done'
 
 
+def test_a_builder_may_say_what_is_no_text(builder):
+    pid = builder("sys.stdout.buffer.write(b'\\xff\\n'); print('y' * 300_000); print('done')")
+    assert run_module('toy_builder', (pid,), 'Starting', silent).words == 'done'
+
+
 def test_a_builder_ends_when_nobody_waits_for_it(builder):
     """Its standard input closes with whoever has started it."""
     pid = builder('print("runs", flush=True); time.sleep(600)')

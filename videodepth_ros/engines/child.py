@@ -48,8 +48,8 @@ def run_module(module: str, arguments: Sequence[object], phase: str, report: Rep
     # A session of its own, for Ctrl-C in a terminal is the parent's to answer.
     with subprocess.Popen(
             [sys.executable, '-m', module, *map(str, arguments)], env=child_environment(),
-            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True) as child:
+            text=True, errors='replace', stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True) as child:
         try:
             return _follow(child, phase, report)
         except BaseException:
