@@ -146,3 +146,6 @@ def test_gpus_are_those_that_the_driver_names(monkeypatch, tmp_path):
         ('NVIDIA Test 9000', 24564), ('Orin', 0)]
     tool.write_text('#!/bin/sh\nexit 9\n')
     assert checks.find_gpus() == ()
+    monkeypatch.setattr(checks, 'PROBE_TIMEOUT_S', 0.1)
+    tool.write_text('#!/bin/sh\nexec sleep 600\n')
+    assert [gpu.name for gpu in checks.find_gpus()] == ['a GPU whose driver does not answer']

@@ -50,7 +50,7 @@ def test_the_commands_are_those_of_the_contract():
 
 @pytest.mark.parametrize('arguments', [
     [], ['nothing'], ['sample'], ['sample', 'out', '--size', '640'],
-    ['sample', 'out', '--size', '0x480'], ['sample', 'out', '--seconds', '-1'],
+    ['sample', 'out', '--size', '00x480'], ['sample', 'out', '--seconds', '-1'],
     ['sample', 'out', '--seconds', 'nan'], ['sample', 'out', '--seed', '-3'],
     ['run-bag', 'in'], ['run-bag', 'in', 'out', '--model', 'nothing'],
     ['run-bag', 'in', 'out', '--engine', 'steam'], ['run-bag', 'in', 'out', '--max-range-m', 'x'],

@@ -14,6 +14,7 @@ from videodepth_ros.errors import ConfigError, ModelError
 from videodepth_ros.models import variants
 from videodepth_ros.models.catalogue import (
     ALIGN3R_CARD,
+    INSTALL_PRIORS,
     PRIOR_CARDS,
     InverseDepthUnit,
     card,
@@ -94,6 +95,11 @@ def test_only_the_small_ones_of_the_priors_are_free():
     assert {known.repository for known in PRIOR_CARDS} >= {
         'apple/DepthPro-hf', 'depth-anything/Depth-Anything-V2-Large-hf',
         'depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf'}
+
+
+def test_who_lacks_the_libraries_of_the_priors_is_told_their_names(root):
+    wanted = (root / 'requirements/priors.txt').read_text().splitlines()[1:]
+    assert all(f"'{line.partition('#')[0].strip()}'" in INSTALL_PRIORS for line in wanted)
 
 
 def test_units():

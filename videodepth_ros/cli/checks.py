@@ -150,10 +150,13 @@ def find_gpus() -> tuple[GpuFacts, ...]:
         from videodepth_ros.engines.open import GPU_DEVICES
         return tuple(GpuFacts(f'{device}, which nothing here can name', 0, 'unknown')
                      for device in GPU_DEVICES if device.exists())[:1]
-    query = subprocess.run(
-        ['nvidia-smi', '--query-gpu=name,memory.total,driver_version',
-         '--format=csv,noheader,nounits'],
-        capture_output=True, text=True, check=False, timeout=PROBE_TIMEOUT_S)
+    try:
+        query = subprocess.run(
+            ['nvidia-smi', '--query-gpu=name,memory.total,driver_version',
+             '--format=csv,noheader,nounits'],
+            capture_output=True, text=True, check=False, timeout=PROBE_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return (GpuFacts('a GPU whose driver does not answer', 0, 'unknown'),)
     if query.returncode:
         return ()
     rows = [[cell.strip() for cell in line.split(',')] for line in query.stdout.splitlines()]

@@ -54,7 +54,7 @@ def new_file(text: str) -> str:
 def size(text: str) -> tuple[int, int]:
     """Parse ``WxH`` in pixels."""
     match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
-    if not match or '0' in match.groups():
+    if not match or 0 in map(int, match.groups()):
         raise argparse.ArgumentTypeError(f'{text!r} is no size; write it as 640x480')
     return int(match[1]), int(match[2])
 

@@ -83,6 +83,7 @@ class ModelCard(WeightsCard):
     patch         width and height of the network's input are multiples of this
     min_size_px   shortest side of the network's input
     max_pixels    default budget: the network's input has at most so many pixels
+    soft          whether its edges are softer than the image's, which then guides them
     drifts        whether its scale changes with the view, so that a stream of it is to be steadied
     """
 
@@ -92,6 +93,7 @@ class ModelCard(WeightsCard):
     min_size_px: int
     max_pixels: int
     drifts: bool = field(default=False, kw_only=True)
+    soft: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ _CARDS = (
         'nano', 'small network of this package, trained on its synthetic scenes',
         'nano.safetensors', 'Apache-2.0', True, 'it comes with the package', mamba_stage=3,
         unit=InverseDepthUnit.CANONICAL, patch=16, min_size_px=80, max_pixels=256 * 192,
-        drifts=True),
+        drifts=True, soft=True),
     _flashdepth('flashdepth-s', 'FlashDepth-S: ViT-S, fast', 'Apache-2.0', 3, 70,
                 'flashdepth-s/iter_14001.pth'),
     # Both hold a ViT-L, and that began as Depth Anything V2 Large.
@@ -184,7 +186,7 @@ ROLLINGDEPTH_CARD = FolderCard(
                'the uses in its Attachment A are not, and whoever you pass them or a service made '
                'with them on to must be bound by the same')
 
-INSTALL_PRIORS = "pip install torch, and `pip install 'videodepth[priors]'` or what it names"
+INSTALL_PRIORS = "`pip install torch 'diffusers>=0.30' 'pillow>=10' 'transformers>=5.4'`"
 """What brings the libraries that compute the networks of others."""
 
 
