@@ -56,7 +56,7 @@ def test_names_that_cannot_be_are_refused(given):
     done = subprocess.run(
         [sys.executable, '-c', 'import sys; from videodepth_ros.nodes.cameras_node import main; '
          'sys.exit(main())', '--ros-args', '-p', f'streams:={given}'],
-        capture_output=True, text=True, timeout=60, check=False)
+        capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1, done.stderr
     assert 'streams' in done.stdout + done.stderr
     assert 'Traceback' not in done.stderr
