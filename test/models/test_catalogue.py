@@ -222,6 +222,23 @@ def test_a_refused_import_leaves_the_store_as_it_was(tmp_path):
 
 
 @pytest.mark.usefixtures('_small')
+def test_a_checkpoint_of_an_old_torch_is_read(tmp_path):
+    file = tmp_path / 'old.pth'
+    torch.save(small_model(SMALL['flashdepth-s']).state_dict(), file,
+               _use_new_zipfile_serialization=False)
+    assert import_weights(file).name == 'flashdepth-s'
+
+
+def test_what_is_no_checkpoint_or_not_there_is_called_that(tmp_path):
+    with pytest.raises(ModelError, match=r'none\.pth does not exist'):
+        import_weights(tmp_path / 'none.pth')
+    (tmp_path / 'notes.txt').write_text('1 2 3')
+    with pytest.raises(ModelError, match=r'notes\.txt cannot be read as a checkpoint') as caught:
+        import_weights(tmp_path / 'notes.txt')
+    assert 'mmap' not in str(caught.value)
+
+
+@pytest.mark.usefixtures('_small')
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / 'weights').write_text('in the way')
     file = tmp_path / 'file.pth'

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,8 @@ def read_weights(path: Path) -> Weights:
     try:
         # Trainers keep their arguments beside the weights; a Namespace only holds values.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+            content = torch.load(path, map_location='cpu', weights_only=True,
+                                 mmap=is_zipfile(path))   # torch before 1.6 wrote none
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
     if isinstance(content, dict) and isinstance(content.get('model'), dict):

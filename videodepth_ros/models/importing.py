@@ -28,6 +28,8 @@ def import_weights(source: Path | str) -> WeightsCard:
     No code can hide in what is stored, and nothing but the weights is kept. A file in the store
     is replaced in one step, so that a reader sees the old one or the new one.
     """
+    if not Path(source).exists():
+        raise ModelError(f'{source} does not exist; give a checkpoint, or a folder of the hub')
     folder = weights_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
