@@ -35,8 +35,7 @@ def cameras(make_rig, monkeypatch):
 
 def test_each_camera_has_its_own_stream(cameras):
     rig, (front, rear) = cameras
-    sources = {name: rig.peer.create_publisher(Image, f'/{name}/image', 5)
-               for name in ('front', 'rear')}
+    sources = {name: rig.camera(f'/{name}/image') for name in ('front', 'rear')}
     depths = {name: rig.consume(f'/{name}/depth/image', Image) for name in sources}
     for images in sources.values():
         rig.until(images.get_subscription_count)
