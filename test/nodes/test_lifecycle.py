@@ -12,6 +12,8 @@ import time
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rig import InstantNode, image_message, info_message
 from sensor_msgs.msg import CameraInfo, Image
 from videodepth.msg import Status
@@ -95,6 +97,31 @@ def test_weights_that_are_missing_stop_configure(make_rig, monkeypatch):
     assert 'no weights' in reports[-1].status[0].message
     monkeypatch.undo()
     assert rig.node.trigger_configure().name == 'SUCCESS'
+    assert state(rig) == 'inactive'
+
+
+def test_a_defect_of_the_code_in_a_transition_is_told(make_rig, monkeypatch):
+    def broken(node):
+        raise ZeroDivisionError('oh')
+
+    monkeypatch.setattr(InstantNode, 'model_card', broken)
+    rig = make_rig()
+    assert rig.node.trigger_configure().name == 'ERROR'
+    assert (state(rig), rig.node.status().last_error) == ('failed', 'ZeroDivisionError: oh')
+    monkeypatch.undo()
+    rig.start()
+    assert (state(rig), rig.node.status().last_error) == ('idle', '')
+
+
+def test_a_transition_that_the_state_has_not_is_refused(rig):
+    client = rig.peer.create_client(ChangeState, '/videodepth/change_state')
+    rig.until(client.service_is_ready)
+    for name, success in (('CONFIGURE', False), ('CLEANUP', False), ('DEACTIVATE', True)):
+        request = ChangeState.Request()
+        request.transition.id = getattr(Transition, f'TRANSITION_{name}')
+        answer = client.call_async(request)
+        rig.until(answer.done)
+        assert answer.result().success == success
     assert state(rig) == 'inactive'
 
 

@@ -19,7 +19,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, JumpHandle, JumpThreshold
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, LifecycleState
+from rclpy.lifecycle import LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn as Result
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
@@ -38,6 +38,7 @@ from videodepth_ros.nodes.diagnostics import (
     write_stream,
 )
 from videodepth_ros.nodes.inputs import Arrival, CameraInput
+from videodepth_ros.nodes.lifecycle import ToldNode, described, told
 from videodepth_ros.nodes.parameters import DECLARATIONS, LiveParameters, live_parameters
 from videodepth_ros.nodes.publishers import Outputs
 from videodepth_ros.nodes.record import Record
@@ -54,7 +55,7 @@ PATIENCE_S = 2.0
 """How long a transition waits for the frame in flight."""
 
 
-class LiveNode(LifecycleNode):
+class LiveNode(ToldNode):
     """One camera's depth, as a lifecycle node.
 
     configure   checks parameters and weights, makes the outputs, starts the worker
@@ -72,7 +73,7 @@ class LiveNode(LifecycleNode):
         self._active = False
         self._wanted = False            # whether somebody would use a depth
         self._wanted_since_s = 0.0
-        self._refusal = ''              # why the last configure failed
+        self._refusal = ''              # why the last configure, or what came later, failed
         self.built: bool | None = None  # whether what build_only asks for is there; None: not yet
         self._watchman = Watchman(self.get_logger())
         for declaration in DECLARATIONS:
@@ -124,6 +125,7 @@ class LiveNode(LifecycleNode):
 
     # Transitions.
 
+    @told
     def on_configure(self, state: LifecycleState) -> Result:
         """Check everything that can be checked before an image comes."""
         try:
@@ -131,9 +133,7 @@ class LiveNode(LifecycleNode):
             model = self.model_card()
             prior = self.open_prior()
         except VideoDepthError as error:
-            self._refusal = str(error)
-            self.get_logger().error(self._refusal)
-            self.built = False
+            self.tell_failure(error)
             return Result.FAILURE
         self._refusal, self.built = '', None
         for notice in filter(None, (model.notice, prior and prior.notice)):
@@ -150,6 +150,7 @@ class LiveNode(LifecycleNode):
         self._status_timer.timer_period_ns = int(self.parameters.status_period_s * 1e9)
         return Result.SUCCESS
 
+    @told
     def on_activate(self, state: LifecycleState) -> Result:
         """Listen to the camera."""
         assert self._worker is not None
@@ -164,11 +165,13 @@ class LiveNode(LifecycleNode):
         self._watch()
         return super().on_activate(state)
 
+    @told
     def on_deactivate(self, state: LifecycleState) -> Result:
         """Stop listening; nothing is published afterwards."""
         self._stop_listening()
         return super().on_deactivate(state)
 
+    @told
     def on_cleanup(self, state: LifecycleState) -> Result:
         """Cancel a build and free the engine; fails while one is loaded, which nothing stops."""
         if not self.close():
@@ -184,6 +187,11 @@ class LiveNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> Result:
         """Go back to unconfigured after a transition that failed with an exception."""
         return Result.SUCCESS if self.close() else Result.FAILURE
+
+    def tell_failure(self, error: Exception) -> None:
+        """Say why a transition failed, in the log and in every status until one succeeds."""
+        self._refusal, self.built = described(error), False
+        self.get_logger().error(self._refusal)
 
     def close(self) -> bool:
         """Stop the stream and free the engine; False if the engine is still being loaded."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from videodepth_ros.errors import Cancelled, ConfigError, InputError, VideoDepthError
+from videodepth_ros.errors import Cancelled, ConfigError, InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.nodes.inputs import Arrival, CameraInput
+from videodepth_ros.nodes.lifecycle import described
 from videodepth_ros.nodes.parameters import LiveParameters
 from videodepth_ros.nodes.publishers import Outputs
 from videodepth_ros.nodes.record import Output, Record
@@ -109,8 +110,7 @@ class Worker:
         self.stream.session.close()
 
     def _fail(self, error: Exception) -> None:
-        name = '' if isinstance(error, VideoDepthError) else f'{type(error).__name__}: '
-        self.stream.record.last_error = f'{name}{error}'
+        self.stream.record.last_error = described(error)
         self.stream.mailbox.close()
         self.failure = error
 
