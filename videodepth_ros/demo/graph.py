@@ -135,7 +135,8 @@ def play_live(sample: Path, recording: Path, logs: Path, seconds: float, model: 
     with ExitStack() as stack:
         node = start('live_node', '-c', LIVE_NODE, *remap)
         recorder = start('recorder', '-m', 'videodepth_ros.nodes.recorder', str(recording),
-                         str(facts), '--namespace', NAMESPACE)
+                         str(facts), '--namespace', NAMESPACE,
+                         '--camera-info', f'{CAMERA}/camera_info')
         player = start('player', '-m', 'videodepth_ros.nodes.player', str(sample),
                        '--namespace', CAMERA, '--timeout-s', str(ANSWER_TIMEOUT_S))
         player.wait(ANSWER_TIMEOUT_S + 3 * seconds + 30, node, recorder)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record what the live node publishes into a bag, and how old each message was when it came.
 
-Messages are written as they came, byte for byte. Once nothing has come for a while the bag is
-finished, and the facts are written as JSON; SIGINT and SIGTERM end it too.
+Messages are written as they came, byte for byte. Once the camera is gone and nothing has come for
+a while the bag is finished, and the facts are written as JSON; SIGINT and SIGTERM end it too.
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('bag', type=Path)
     parser.add_argument('facts', type=Path, help='JSON file')
     parser.add_argument('--namespace', default='/videodepth')
-    parser.add_argument('--quiet-s', type=float, default=3.0, help='silence that ends it')
+    parser.add_argument('--camera-info', default='/camera/camera_info',
+                        help='topic that is there as long as the camera is')
+    parser.add_argument('--quiet-s', type=float, default=2.0,
+                        help='silence that ends it, once the camera is gone')
     args = parser.parse_args(arguments)
     with ros([]) as interruption:
         node = rclpy.create_node('recorder')
@@ -96,7 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
             recorder = Recorder(node, args.namespace, writer)
             executor = SingleThreadedExecutor()
             executor.add_node(node)
-            spin(executor, lambda: interruption.happened or recorder.quiet_s() >= args.quiet_s)
+            spin(executor, lambda: interruption.happened or (
+                not node.count_publishers(args.camera_info)
+                and recorder.quiet_s() >= args.quiet_s))
         node.destroy_node()
     args.facts.write_text(recorder.facts())
     return 0
