@@ -57,6 +57,24 @@ def test_an_image_that_is_none_ends_it_and_leaves_what_was_read(run, folder, tmp
         assert bag.count() == 1
 
 
+def test_a_video_that_is_cut_off_gives_what_is_left_and_says_so(run, tmp_path, capsys):
+    video = cv2.VideoWriter(str(tmp_path / 'a.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10,
+                            (128, 96))
+    noise = np.random.default_rng(0)
+    for _ in range(8):
+        video.write(noise.integers(0, 256, (96, 128, 3), np.uint8))
+    video.release()
+    whole = (tmp_path / 'a.avi').read_bytes()
+    code, facts = run('import', tmp_path / 'a.avi', tmp_path / 'whole')
+    assert (code, facts['frames'], facts['lost']) == (0, 8, None)
+    (tmp_path / 'a.avi').write_bytes(whole[:len(whole) // 2])
+    code, facts = run('import', tmp_path / 'a.avi', tmp_path / 'part')
+    assert code == 0
+    assert 0 < facts['frames'] < 8
+    assert f'{8 - facts["frames"]} of 8 frames' in facts['lost']
+    assert 'lost:' in capsys.readouterr().out
+
+
 def test_a_video_is_told_how_it_becomes_a_recording(run, tmp_path):
     (tmp_path / 'clip.mp4').write_bytes(b'video')
     code, facts = run('run-bag', tmp_path / 'clip.mp4', tmp_path / 'depth')

@@ -24,6 +24,9 @@ TO_BE_DECODED = ('.bmp', '.ppm', '.pgm', '.tif', '.tiff', '.webp')
 
 FOLDER_RATE_HZ = 30.0
 JPEG_QUALITY = 95
+EXIF = b'Exif\0\0'
+"""Of a JPEG in which a camera may have noted how it was held."""
+EXIF_WITHIN = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def _shots_of_folder(footage: Footage) -> Iterator[Shot]:
         pixels = _decoded(data, path)
         if kind is None:
             data, kind = _encoded('.png', pixels), 'png'
+        elif kind == 'jpeg' and EXIF in data[:EXIF_WITHIN]:
+            data, pixels = _upright(data, pixels)
         yield Shot(k / footage.rate_hz, data, kind, pixels.shape[1], pixels.shape[0])
 
 
@@ -106,6 +111,13 @@ def _decoded(data: bytes, path: Path) -> NDArray[Any]:
     if pixels is None:
         raise InputError(f'{path} cannot be read as an image; mend it or take it away')
     return np.asarray(pixels)
+
+
+def _upright(data: bytes, pixels: NDArray[Any]) -> tuple[bytes, NDArray[Any]]:
+    """Return a JPEG and its pixels turned as it notes: of readers of messages only some do so."""
+    turned = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
+    same = np.array_equal(turned, pixels)
+    return (data, pixels) if same else (_encoded('.jpg', turned), np.asarray(turned))
 
 
 def _open(path: Path) -> cv2.VideoCapture:

@@ -28,12 +28,13 @@ FIRST_STAMP_NS = 10**9
 
 @dataclass(frozen=True)
 class ImportFacts:
-    """What was written."""
+    """What was written; ``lost`` says what could not be read, in words."""
 
     frames: int
     seconds: float
     calibrated: bool
     interrupted: bool
+    lost: str | None
     outputs: tuple[str, ...]
 
 
@@ -42,8 +43,8 @@ def add_to(commands: Commands) -> None:
     parser = add_command(
         commands, 'import', 'make a bag of a video or of a folder of images',
         f'Writes /{IMAGE}, and /{CAMERA_INFO} where a lens is given. A video is\n'
-        'stored as JPEG of high quality, JPEG and PNG files as they are, in the order of the\n'
-        'numbers in their names.',
+        'stored as JPEG of high quality, JPEG and PNG files as they are but upright, in the\n'
+        'order of the numbers in their names.',
         ('import clip.mp4 clip && videodepth run-bag clip depth',
          'import frames/ drive --rate-hz 10 --hfov-deg 90'))
     parser.add_argument('input', metavar='VIDEO|FOLDER')
@@ -68,6 +69,8 @@ def _run(args: argparse.Namespace) -> Outcome:
     print(f'{args.output}: {facts.frames} frames, {facts.seconds:.1f} s, '
           + ('with camera_info' if facts.calibrated else 'no camera_info')
           + (', interrupted' if facts.interrupted else ''))
+    if facts.lost:
+        print(f'lost: {facts.lost}')
     return outcome(facts, ok=not facts.interrupted)
 
 
@@ -89,7 +92,10 @@ def import_footage(footage: Footage, path: str, fx: float | None, hfov_deg: floa
             count, last_s = count + 1, shot.time_s
         if not count:
             raise InputError(f'{footage.path} holds no frame that can be read')
-    return ImportFacts(count, round(last_s, 3), bool(fx or hfov_deg), interruption.happened,
+    lost = None if interruption.happened or count >= footage.count else (
+        f'{footage.count - count} of {footage.count} frames that {footage.path} tells of: it is '
+        f'damaged or cut off {last_s:.2f} s after its beginning')
+    return ImportFacts(count, round(last_s, 3), bool(fx or hfov_deg), interruption.happened, lost,
                        (path,))
 
 
