@@ -16,7 +16,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from videodepth_ros.nodes.parameters import DECLARATIONS
-from videodepth_ros.nodes.transport import share
+from videodepth_ros.nodes.transport import camera_info_beside, share
 
 PRESETS = ('nav2', 'nvblox', 'rtabmap')
 PARAMETERS = ('model', 'engine', 'max_pixels', 'output', 'image_transport', 'scale.factor',
@@ -69,9 +69,7 @@ def actions(context: LaunchContext) -> list[Node]:
         return LaunchConfiguration(name).perform(context)
 
     image = value('image_topic')
-    info = value('camera_info_topic') or f'{image.rpartition("/")[0]}/camera_info'.lstrip('/')
-    if image.startswith('/') and not info.startswith('/'):
-        info = f'/{info}'
+    info = value('camera_info_topic') or camera_info_beside(image)
     preset = [str(share(f'config/presets/{value("preset")}.yaml'))] if value('preset') else []
     sim_time = {'use_sim_time': value('use_sim_time') == 'true'}
     live = Node(
@@ -89,6 +87,5 @@ def actions(context: LaunchContext) -> list[Node]:
 
 def overrides(value: Any) -> dict[str, Any]:
     """Return the parameters whose argument is not empty, in the parameter's own type."""
-    given = [d for d in DECLARATIONS if d.name in PARAMETERS and value(d.name)]
-    return {d.name: value(d.name) == 'true' if isinstance(d.default, bool)
-            else type(d.default)(value(d.name)) for d in given}
+    return {d.name: d.parse(value(d.name))
+            for d in DECLARATIONS if d.name in PARAMETERS and value(d.name)}

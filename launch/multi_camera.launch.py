@@ -17,8 +17,9 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from videodepth_ros.errors import ConfigError
+from videodepth_ros.nodes.cameras_node import checked_names
 from videodepth_ros.nodes.parameters import DECLARATIONS
-from videodepth_ros.nodes.transport import share
+from videodepth_ros.nodes.transport import camera_info_beside, share
 
 PARAMETERS = ('model', 'engine', 'max_pixels', 'build_only')
 """Parameters of all nodes that have an argument of the same name."""
@@ -47,15 +48,14 @@ def actions(context: LaunchContext) -> list[Node]:
     if not all(len(pair) == 2 for pair in pairs):
         raise ConfigError(f'cameras is {value("cameras")!r}: give each camera as NAME=TOPIC, '
                           'separated by blanks')
-    cameras = dict(pairs)
+    names = checked_names([name for name, _ in pairs])
     remappings = []
-    for name, image in cameras.items():
-        info = f'{image.rpartition("/")[0]}/camera_info'
-        remappings += [(f'/{name}/image', image), (f'/{name}/camera_info', info)]
-    given = {d.name: value(d.name) == 'true' if isinstance(d.default, bool)
-             else type(d.default)(value(d.name))
+    for name, image in pairs:
+        remappings += [(f'/{name}/image', image),
+                       (f'/{name}/camera_info', camera_info_beside(image))]
+    given = {d.name: d.parse(value(d.name))
              for d in DECLARATIONS if d.name in PARAMETERS and value(d.name)}
     return [Node(
         package='videodepth', executable='cameras_node', output='screen', remappings=remappings,
         parameters=[value('params_file'), given, {
-            'streams': list(cameras), 'use_sim_time': value('use_sim_time') == 'true'}])]
+            'streams': names, 'use_sim_time': value('use_sim_time') == 'true'}])]

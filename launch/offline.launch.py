@@ -80,8 +80,6 @@ def overrides(value: Any) -> dict[str, Any]:
 
 def typed(declaration: Any, text: str) -> Any:
     """Return the value of a parameter that somebody has written on the command line."""
-    if isinstance(declaration.default, bool):
-        return text == 'true'
     if declaration.name in PATHS:   # the node need not start in the same folder
         return str(Path(text).expanduser().absolute())
-    return type(declaration.default)(text)
+    return declaration.parse(text)

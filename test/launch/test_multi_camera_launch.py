@@ -50,12 +50,27 @@ def test_a_camera_without_a_topic_is_refused_in_words(root):
         launched(load(root), cameras='front')
 
 
+@pytest.mark.parametrize('cameras', ['front=/a front=/b', 'front-left=/a', ''])
+def test_names_that_make_no_namespaces_are_refused_in_words(root, cameras):
+    with pytest.raises(ConfigError, match='different names'):
+        launched(load(root), cameras=cameras)
+
+
+def test_a_value_of_another_type_is_refused_with_its_name(root):
+    with pytest.raises(ConfigError, match="max_pixels is 'many'; give a value of type integer"):
+        launched(load(root), cameras='front=/a', max_pixels='many')
+    with pytest.raises(ConfigError, match="build_only is 'yes'"):
+        launched(load(root), cameras='front=/a', build_only='yes')
+
+
 def test_each_camera_is_remapped_into_its_namespace(root):
-    node, context = launched(load(root),
-                             cameras='front=/front/image_raw rear=/back/image_raw')
+    node, context = launched(load(root), cameras='front=/front/image_raw rear=/back/image_raw '
+                             'left=image_raw right=raw/image')
     found = {perform_substitutions(context, list(name)):
              perform_substitutions(context, list(target))
              for name, target in node._Node__remappings}
     assert found == {
         '/front/image': '/front/image_raw', '/front/camera_info': '/front/camera_info',
-        '/rear/image': '/back/image_raw', '/rear/camera_info': '/back/camera_info'}
+        '/rear/image': '/back/image_raw', '/rear/camera_info': '/back/camera_info',
+        '/left/image': 'image_raw', '/left/camera_info': 'camera_info',
+        '/right/image': 'raw/image', '/right/camera_info': 'raw/camera_info'}

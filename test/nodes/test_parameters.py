@@ -43,6 +43,22 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name, value, says):
     assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(('name', 'text', 'value'), [
+    ('max_pixels', '50000', 50000), ('scale.factor', '2', 2.0), ('autostart', 'false', False),
+    ('model', 'nano', 'nano')])
+def test_what_is_written_on_a_command_line_is_read(name, text, value):
+    parsed = next(d for d in DECLARATIONS if d.name == name).parse(text)
+    assert (parsed, type(parsed)) == (value, type(value))
+
+
+@pytest.mark.parametrize(('name', 'text'), [
+    ('max_pixels', 'many'), ('max_pixels', '-5'), ('max_pixels', '2.0'), ('scale.factor', 'nan'),
+    ('scale.factor', 'two'), ('autostart', 'yes'), ('model', 'nanoo')])
+def test_what_is_written_wrongly_is_named(name, text):
+    with pytest.raises(ConfigError, match=f'{name} is .*{text}.*; give '):
+        next(d for d in DECLARATIONS if d.name == name).parse(text)
+
+
 def test_a_dynamic_parameter_takes_effect_at_once(rig):
     images = rig.connect()
     rig.send(images)

@@ -11,6 +11,7 @@ from videodepth_ros.errors import ConfigError
 from videodepth_ros.nodes.transport import (
     PROFILES_VARIABLES,
     Plan,
+    camera_info_beside,
     plan_for,
     prepare_process,
     share,
@@ -22,6 +23,13 @@ def offer(*, reliable: bool = False, latched: bool = False) -> TopicEndpointInfo
         depth=1,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE))
+
+
+@pytest.mark.parametrize(('images', 'info'), [
+    ('/a/b/image_raw', '/a/b/camera_info'), ('/image', '/camera_info'), ('image', 'camera_info'),
+    ('a/image', 'a/camera_info')])
+def test_the_calibration_is_beside_the_images(images, info):
+    assert camera_info_beside(images) == info
 
 
 @pytest.mark.parametrize(('offers', 'reliability', 'plan'), [

@@ -27,7 +27,7 @@ NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 def streams() -> list[str]:
     """Return the names that the parameter ``streams`` holds.
 
-    raises  ConfigError if there is none, or one cannot be a namespace or is there twice
+    raises  ConfigError as ``checked_names``
     """
     asker = rclpy.create_node('videodepth_cameras', start_parameter_services=False)
     try:
@@ -36,6 +36,14 @@ def streams() -> list[str]:
         names = list(asker.get_parameter_or('streams', Parameter('streams', value=[])).value or ())
     finally:
         asker.destroy_node()
+    return checked_names(names)
+
+
+def checked_names(names: list[str]) -> list[str]:
+    """Return the names of cameras.
+
+    raises  ConfigError if there is none, or one cannot be a namespace or is there twice
+    """
     if not names or len(set(names)) < len(names) or not all(map(NAME.fullmatch, names)):
         raise ConfigError(f'streams is {names}; give the cameras different names of letters, '
                           'digits and _, as streams:="[front, rear]"')

@@ -60,7 +60,8 @@ class Declaration:
             value = float(value)
         if type(value) is not wanted:
             hint = ' (write 2.0 for 2)' if wanted is float else ''
-            raise ConfigError(f'{self.name} is {value!r}; give a {ROS_TYPES[wanted]}{hint}')
+            raise ConfigError(f'{self.name} is {value!r}; give a value of type '
+                              f'{ROS_TYPES[wanted]}{hint}')
         outside = (isinstance(value, int | float)
                    and not self.least <= value <= self.greatest)
         if outside or (self.choices and value not in self.choices):
@@ -68,6 +69,18 @@ class Declaration:
                               + (f' {self.unit}' if self.unit else ''))
         assert isinstance(value, bool | int | float | str)
         return value
+
+    def parse(self, text: str) -> Value:
+        """Return the value that somebody has written on a command line.
+
+        raises  ConfigError if it is none of the values that are allowed
+        """
+        wanted = type(self.default)
+        try:
+            return self.check({'true': True, 'false': False}[text] if wanted is bool
+                              else wanted(text))
+        except (KeyError, ValueError):
+            return self.check(text)   # which says what to give
 
     def descriptor(self, otherwise: str) -> ParameterDescriptor:
         """Return what ``ros2 param describe`` shows.

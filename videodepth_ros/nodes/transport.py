@@ -55,6 +55,12 @@ def share(relative: str) -> Path:
     return installed
 
 
+def camera_info_beside(image_topic: str) -> str:
+    """Return where image_transport has the calibration of a topic: in the same namespace."""
+    namespace, slash, _ = image_topic.rpartition('/')
+    return f'{namespace}{slash}camera_info'
+
+
 @dataclass(frozen=True)
 class Plan:
     """How to subscribe to one topic."""
