@@ -255,6 +255,17 @@ def test_a_signal_ends_the_process_cleanly_while_it_starts(root):
     assert 'Traceback' not in output
 
 
+@pytest.mark.parametrize(('arguments', 'says'), [
+    (('--params-file', 'LICENSE'), 'LICENSE'), (('-r', 'image:=/my camera'), '/my camera'),
+    (('--abacus',), '--abacus')])
+def test_arguments_that_ros_cannot_read_end_the_process_with_them(root, arguments, says):
+    process = start_process(root, *arguments)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1, output
+    assert says in output
+    assert 'Traceback' not in output
+
+
 @pytest.mark.parametrize(('setting', 'says'), [
     ('max_gap_s:=-1.0', 'max_gap_s'), ('engine:=abacus', 'one of auto'), ('model:=7', 'model'),
     ('max_gap_s:=2', 'max_gap_s')])

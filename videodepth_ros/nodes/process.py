@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import rclpy
 import rclpy.utilities
+from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn as Result
@@ -82,10 +83,15 @@ def ros(arguments: list[str] | None) -> Iterator[Interruption]:
 
     The handlers of rclpy shut it down under whoever creates, spins or publishes at that moment,
     and each of these then fails in a way of its own.
+    raises  SystemExit if the arguments are not such as ROS reads
     """
     prepare_process()
     with Interruption() as interruption:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        except (RCLError, UnknownROSArgsError) as error:   # a file of parameters that is no YAML
+            get_logger('videodepth').fatal(str(error))
+            raise SystemExit(1) from error
         try:
             yield interruption
         finally:
