@@ -14,7 +14,7 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.evaluation.tum import read_tum
 
-STAGES = ('recording-', 'estimates-', 'geometry-', 'keyframes-', 'clip', 'clip')
+STAGES = ('recording-', 'estimates-', 'learnt-', 'keyframes-', 'clip', 'clip')
 """Whose results a job is killed after; two processes store two of the three clips at once."""
 STOPPER = """
 import os
