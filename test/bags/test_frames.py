@@ -200,6 +200,15 @@ def test_camera_info_is_beside_the_image_or_the_only_one_or_to_be_chosen():
     assert find_camera(beside, camera_info_topic='none').info is None
 
 
+def test_camera_info_of_another_camera_is_not_taken_unasked():
+    topics = images('/front/image', '/rear/image') + infos('/front/camera_info')
+    with pytest.raises(ConfigError, match=r'beside /front/image and not beside /rear/image'):
+        find_camera(topics, '/rear/image')
+    asked = find_camera(topics, '/rear/image', '/front/camera_info')
+    assert asked.info.name == '/front/camera_info'
+    assert find_camera(topics, '/rear/image', 'none').info is None
+
+
 def test_a_topic_that_is_not_there_or_of_another_type_is_named():
     topics = images('/cam/image_raw') + infos('/cam/camera_info')
     with pytest.raises(ConfigError, match=r'/cam/image is not in the recording.*: /cam/image_raw'):

@@ -94,17 +94,28 @@ def _instead(cameras: Sequence[Topic], topics: Sequence[Topic]) -> str:
 def find_camera_info_topic(topics: Sequence[Topic], image_topic: str) -> Topic | None:
     """Return camera_info beside the image topic, else the only one there is, else None.
 
-    raises  ConfigError naming the candidates if none is beside it and there are several
+    raises  ConfigError naming the candidates if none is beside it and there are several, or the
+            only one is beside the images of another camera
     """
     infos = [topic for topic in topics if topic.type == CAMERA_INFO and topic.count]
-    beside = image_topic.removesuffix(_TRANSPORT).rpartition('/')[0] + '/camera_info'
+    beside = _beside(image_topic)
     if of_this_camera := [topic for topic in infos if topic.name == beside]:
         return of_this_camera[0]
     infos = [topic for topic in infos if not _NOT_A_CAMERA.search(topic.name)]
     if len(infos) > 1:
         raise ConfigError(f'several topics have camera_info and none is {beside}; '
                           f'choose one of: {_names(infos, (CAMERA_INFO,))}')
+    for other in topics if infos else ():
+        if other.type in (IMAGE, COMPRESSED) and _beside(other.name) == infos[0].name:
+            raise ConfigError(f'the only camera_info, {infos[0].name}, is beside {other.name} and '
+                              f'not beside {image_topic}; choose it if it belongs to both, or '
+                              f'{NO_INFO}')
     return infos[0] if infos else None
+
+
+def _beside(image_topic: str) -> str:
+    """Return the name that camera_info has beside images."""
+    return image_topic.removesuffix(_TRANSPORT).rpartition('/')[0] + '/camera_info'
 
 
 def _names(topics: Sequence[Topic], types: Sequence[str]) -> str:
