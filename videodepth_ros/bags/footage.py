@@ -115,9 +115,8 @@ def _decoded(data: bytes, path: Path) -> NDArray[Any]:
 
 def _upright(data: bytes, pixels: NDArray[Any]) -> tuple[bytes, NDArray[Any]]:
     """Return a JPEG and its pixels turned as it notes: of readers of messages only some do so."""
-    turned = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    same = np.array_equal(turned, pixels)
-    return (data, pixels) if same else (_encoded('.jpg', turned), np.asarray(turned))
+    turned = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR))
+    return (data, pixels) if np.array_equal(turned, pixels) else (_encoded('.jpg', turned), turned)
 
 
 def _open(path: Path) -> cv2.VideoCapture:
