@@ -51,7 +51,7 @@ def read_weights(path: Path) -> Weights:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location='cpu', weights_only=True,
                                  mmap=is_zipfile(path))   # torch before 1.6 wrote none
-    except (EOFError, pickle.UnpicklingError) as error:
+    except (AttributeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
         raise ModelError(f'{path} cannot be read as a checkpoint: torch.save has not written it, '
                          'or with objects that are no tensors') from error
     except (OSError, RuntimeError, ValueError) as error:
