@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ else:
     settings.register_profile('patient', deadline=None, derandomize=True,
                               suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile('patient')
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Let what a test draws with torch not depend on the tests that ran before it."""
+    if 'torch' in sys.modules:
+        sys.modules['torch'].manual_seed(0)
 
 
 @pytest.fixture
