@@ -154,5 +154,5 @@ def test_without_the_library_the_mend_is_told(networks, monkeypatch):
     for module in ('depth_anything', 'depth_pro', 'pretrained'):
         monkeypatch.delitem(sys.modules, f'videodepth_ros.models.{module}', raising=False)
     monkeypatch.setitem(sys.modules, 'transformers', None)
-    with pytest.raises(DeviceError, match="pip install torch .*'transformers"):
+    with pytest.raises(DeviceError, match=r"pip install torch .*'transformers>="):
         open_mono('depth-pro')
