@@ -65,6 +65,7 @@ def stopped_after(command, name, how, folder):
                           start_new_session=True, env={**os.environ, 'PYTHONPATH': path})
 
 
+@pytest.mark.timeout(1200)   # eight whole jobs, on a machine that may be busy
 def test_killed_at_every_stage_it_ends_with_the_same_bytes(bag, tmp_path):
     whole, killed = tmp_path / 'whole' / 'refined', tmp_path / 'killed' / 'refined'
     options = ('--prior', 'bag', '--clip', 5, '--processes', 2)
@@ -82,10 +83,13 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(bag, tmp_path):
     assert [path.name for path in killed.parent.iterdir()] == ['refined']
 
 
-def test_ctrl_c_keeps_what_is_done(bag, tmp_path):
-    ended = stopped_after(command(bag, tmp_path / 'refined', '--prior', 'bag'), 'recording-',
-                          signal.SIGINT, tmp_path)
+@pytest.mark.parametrize('name', ['recording-', 'clip00000-'])
+def test_ctrl_c_keeps_what_is_done(bag, tmp_path, name):
+    options = ('--prior', 'bag', '--clip', 5, '--processes', 2)
+    ended = stopped_after(command(bag, tmp_path / 'refined', *options), name, signal.SIGINT,
+                          tmp_path)
     assert ended.returncode == 1
+    assert 'Traceback' not in ended.stderr
     assert 'the same call goes on from there' in ended.stderr
     assert (tmp_path / 'refined.work').exists()
     assert not (tmp_path / 'refined').exists()

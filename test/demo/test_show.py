@@ -44,6 +44,7 @@ def demo(folder: Path, *options: str) -> int:
                  *options])
 
 
+@pytest.mark.timeout(1200)   # two demos, of four processes each
 def test_the_demo_leaves_video_picture_bag_and_page(instant, tmp_path, capsys):
     folder = tmp_path / 'demo'
     assert demo(folder, '--json', str(tmp_path / 'facts.json')) == 0
