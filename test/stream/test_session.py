@@ -185,6 +185,16 @@ class Correcting:
         self.restarts += 1
 
 
+def test_the_image_guides_edges_at_its_own_size_alone():
+    image = np.random.default_rng(0).integers(0, 256, (256, 320, 3)).astype(np.uint8)
+    frame = Frame(10**18, 'camera', image, CAMERA)
+    at_camera, at_network = (
+        [Bench(SessionSettings(output=output, guided=guided)).session.step(frame).depth.depth_m
+         for guided in (False, True)] for output in ('camera', 'network'))
+    assert not np.array_equal(*at_camera, equal_nan=True)
+    np.testing.assert_array_equal(*at_network)
+
+
 @pytest.mark.parametrize('wanted', [True, False])
 def test_depth_is_steadied_where_it_is_wanted(wanted):
     plain, bench = Bench(), Bench(SessionSettings(steady=wanted))

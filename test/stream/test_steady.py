@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from videodepth_ros.frames import Frame
-from videodepth_ros.models.catalogue import card
 from videodepth_ros.stream.corners import AT_START, Corners, Located
-from videodepth_ros.stream.steady import SteadyDepth, _field, is_steadied
+from videodepth_ros.stream.steady import SteadyDepth, _field
 from videodepth_ros.synthetic.scenes import render_scene
 
 FRAMES = 24
@@ -225,11 +224,3 @@ def test_an_unknown_camera_will_do():
 def test_the_same_stream_gets_the_same_factors():
     scales = wandering()
     np.testing.assert_array_equal(factors(scales), factors(scales))
-
-
-def test_auto_steadies_what_drifts():
-    nano, flashdepth = card('nano'), card('flashdepth')
-    assert [is_steadied(wanted, nano) for wanted in ('auto', 'always', 'never')] == [
-        True, True, False]
-    assert [is_steadied(wanted, flashdepth) for wanted in ('auto', 'always', 'never')] == [
-        False, True, False]

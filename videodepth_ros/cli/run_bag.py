@@ -20,6 +20,7 @@ from videodepth_ros.cli.options import (
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.errors import BagError
 from videodepth_ros.interruption import Interruption
+from videodepth_ros.stream.wanted import WANTED, is_wanted
 
 if TYPE_CHECKING:
     from videodepth_ros.cli.options import Commands
@@ -89,7 +90,10 @@ def add_to(commands: Commands) -> None:
                         help='a longer step between stamps starts afresh (default: 2)')
     parser.add_argument('--scale-factor', type=positive_float, default=1.0, metavar='F',
                         help='multiplies every depth (default: 1)')
-    parser.add_argument('--steady', choices=('auto', 'always', 'never'), default='auto',
+    parser.add_argument('--guided-edges', choices=WANTED, default='auto',
+                        help='lay the edges of depth that is brought to the size of the image on '
+                             'those of the image (default: auto, for models whose own are soft)')
+    parser.add_argument('--steady', choices=WANTED, default='auto',
                         help='keep depth steady from frame to frame by corners that are '
                              'followed (default: auto, for models whose scale drifts)')
     parser.add_argument('--points', action='store_true', help='also write videodepth/depth/points')
@@ -138,7 +142,6 @@ def _session(args: argparse.Namespace) -> DepthSession:
     from videodepth_ros.engines.open import open_engine
     from videodepth_ros.models.catalogue import card, weights_path
     from videodepth_ros.stream.session import DepthSession, SessionSettings
-    from videodepth_ros.stream.steady import is_steadied
     model = card(args.model)
     weights_path(model)   # raises now, rather than at the first image, where there are none
     if model.notice:
@@ -154,7 +157,8 @@ def _session(args: argparse.Namespace) -> DepthSession:
         SessionSettings(max_gap_s=args.max_gap_s, max_pixels=args.max_pixels,
                         output=args.depth_size, max_range_m=args.max_range_m,
                         edge_ratio=args.edge_ratio, scale_factor=args.scale_factor,
-                        steady=is_steadied(args.steady, model)))
+                        guided=is_wanted(args.guided_edges, model.soft),
+                        steady=is_wanted(args.steady, model.drifts)))
 
 
 def _cloud(args: argparse.Namespace) -> CloudSettings | None:

@@ -46,7 +46,7 @@ from videodepth_ros.nodes.worker import Stream, Worker
 from videodepth_ros.stream.anchor import MetricAnchor
 from videodepth_ros.stream.mailbox import Mailbox
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
-from videodepth_ros.stream.steady import is_steadied
+from videodepth_ros.stream.wanted import is_wanted
 
 WATCH_PERIOD_S = 0.1
 """How often the node looks who publishes, who subscribes, and whether the worker failed."""
@@ -329,11 +329,13 @@ class LiveNode(ToldNode):
 
 def session_settings(parameters: LiveParameters) -> SessionSettings:
     """Return what the session needs to know of the parameters."""
+    model = card(parameters.model)
     return SessionSettings(
         max_gap_s=parameters.max_gap_s, max_pixels=parameters.max_pixels,
         output=parameters.output, max_range_m=parameters.max_range_m,
         edge_ratio=parameters.edge_ratio, scale_factor=parameters.scale_factor,
-        steady=is_steadied(parameters.scale_steady, card(parameters.model)))
+        guided=is_wanted(parameters.guided_edges, model.soft),
+        steady=is_wanted(parameters.scale_steady, model.drifts))
 
 
 def run(make_node: Callable[[], LiveNode], arguments: list[str] | None = None) -> int:

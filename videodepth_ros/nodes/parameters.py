@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from videodepth_ros.engines.open import ENGINES
 from videodepth_ros.models.catalogue import METRIC_PRIORS, cards
 from videodepth_ros.nodes.declaration import checked, declarations_of, declare
-from videodepth_ros.stream import steady
+from videodepth_ros.stream.wanted import WANTED
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class LiveParameters:
         'edge_ratio', 1.25, 'Ratio of neighbouring depths that makes them two surfaces: what '
         'hangs in between is unknown (NaN); 1 keeps every pixel.',
         least=1.0, greatest=100.0, dynamic=True)
+    guided_edges: str = declare(
+        'guided_edges', 'auto', 'Whether the edges of depth that is brought to the size of the '
+        'image are laid on those of the image; auto does for models whose own are soft (nano).',
+        choices=WANTED, dynamic=True)
     max_gap_s: float = declare(
         'max_gap_s', 2.0, 'Step between two stamps above which the stream starts afresh.',
         unit='s', least=0.01, greatest=3600.0, dynamic=True)
@@ -70,7 +74,7 @@ class LiveParameters:
     scale_steady: str = declare(
         'scale.steady', 'auto', 'Whether the scale, of the whole and of regions, is kept steady '
         'by corners that are followed; auto does for models whose scale drifts (nano).',
-        choices=steady.WANTED, dynamic=True)
+        choices=WANTED, dynamic=True)
     scale_prior: str = declare(
         'scale.prior', 'none', 'Network that tells the metres of the stream: it looks at a frame '
         'now and then, beside the stream. It wants a GPU.', choices=('none', *METRIC_PRIORS))

@@ -52,6 +52,7 @@ class SessionSettings:
     max_range_m  beyond this nothing was hit (+inf); 0: no limit
     edge_ratio   neighbouring depths of a greater ratio are two surfaces; 1: there are none
     scale_factor multiplies every depth
+    guided       whether the image guides the edges of depth that is brought to its size
     steady       whether depth is kept steady from frame to frame (stream/steady.py), unless an
                  anchor tells its scale
     """
@@ -62,6 +63,7 @@ class SessionSettings:
     max_range_m: float = 0.0
     edge_ratio: float = 1.25
     scale_factor: float = 1.0
+    guided: bool = False
     steady: bool = False
 
 
@@ -208,8 +210,10 @@ class DepthSession:
                 cloud_range_m: float | None) -> Finish:
         settings = self.settings
         size = frame.size if settings.output == 'camera' else (spec.width, spec.height)
-        return Finish(self._scale(frame), *size, settings.max_range_m, settings.edge_ratio,
-                      with_confidence, cloud_range_m if frame.camera else None)
+        return Finish(self._scale(frame), *size, guided=settings.guided,
+                      max_range_m=settings.max_range_m, edge_ratio=settings.edge_ratio,
+                      with_confidence=with_confidence,
+                      cloud_range_m=cloud_range_m if frame.camera else None)
 
     def _scale(self, frame: Frame) -> Scale:
         """Return the scale of a frame: that of the anchor, once it knows one."""

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.stream.corners import (
     AT_START,
     LEAST_CORNERS,
@@ -36,7 +35,6 @@ from videodepth_ros.stream.corners import (
 )
 from videodepth_ros.stream.field import fit_field, spread_field
 
-WANTED = 'auto', 'always', 'never'
 """What an operator may ask for; auto steadies the models that their cards say drift."""
 
 KEPT_SHARE = 0.6
@@ -115,11 +113,6 @@ class SteadyDepth:
         """Return the weight of a new frame in the mean that the stream's scale is."""
         self._age_s += step_s
         return min(1.0, step_s / min(self._age_s + step_s, MEMORY_S))
-
-
-def is_steadied(wanted: str, card: ModelCard) -> bool:
-    """Tell whether a stream of a model is steadied, by a word of WANTED."""
-    return wanted == 'always' or (wanted == 'auto' and card.drifts)
 
 
 def _where_known(located: Located, depth_m: Depth, grey: Grey) -> Located | None:
