@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -106,7 +107,7 @@ def align_clips(open_scene: OpenScene, files: ClipFiles, missing: Sequence[int],
     pool = ProcessPoolExecutor(min(processes, len(missing)), multiprocessing.get_context('spawn'),
                                _enter, (open_scene, files))
     try:
-        waiting: set[Future[int]] = {pool.submit(_align_in_worker, number) for number in missing}
+        waiting = _submitted(pool, missing)
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -117,6 +118,15 @@ def align_clips(open_scene: OpenScene, files: ClipFiles, missing: Sequence[int],
                           'it; run again with fewer processes, what is done is kept') from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, missing: Sequence[int]) -> set[Future[int]]:
+    """Submit clips to processes that Ctrl-C, which a terminal sends to all, does not end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})   # processes inherit it
+    try:
+        return {pool.submit(_align_in_worker, number) for number in missing}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Worker:
