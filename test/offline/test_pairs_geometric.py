@@ -130,6 +130,15 @@ def test_a_camera_that_only_turns_stays_in_its_place():
     assert np.linalg.norm(sim3.vector_from_rotation(turn)) == pytest.approx(0.22, abs=0.01)
 
 
+def test_noise_of_a_camera_that_stands_does_not_bend_the_prior(shot):
+    noise = np.random.default_rng(2).normal(0, 4, (FRAMES, *shot.images.shape[1:]))
+    images = (shot.images[:1] + noise).clip(0, 255).astype(np.uint8)
+    prior = np.repeat(bent(shot.depth)[:1], FRAMES, axis=0)
+    learnt = learn(images, prior, CAMERA)
+    assert np.ptp(learnt.field, axis=(1, 2)).max() == 0
+    assert np.abs(learnt.field).max() < 0.05
+
+
 def test_what_moves_by_itself_does_not_move_the_camera(shot):
     images, depth = shot.images.copy(), shot.depth.copy()
     card = np.random.default_rng(5).integers(0, 255, (8, 8, 1)).astype(np.uint8)

@@ -30,6 +30,7 @@ from videodepth_ros.offline.prior_samples import log_depth_at
 from videodepth_ros.offline.reprojection import Noise, Sightings
 from videodepth_ros.offline.threads import one_blas_thread
 from videodepth_ros.offline.tracks import LONGEST, Images, Tracks, follow
+from videodepth_ros.offline.unit import STANDING, reach
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -127,9 +128,12 @@ def learn(images: Images, depth: Array, camera: Intrinsics | None,
     field = np.stack([bent_field(found, landmarks, frame, depth[frame], camera)
                       for frame in range(len(depth))])
     advanced(1.0)
-    T_world_cam = found.scene.cameras.inverse().rigid
+    T_world_cam, levels = found.scene.cameras.inverse().rigid, _levels(depth)
+    if reach(T_world_cam) <= STANDING * np.exp(np.nanmedian(levels)):
+        # What parallax there is, is noise: frames get the scale that they share, and no more.
+        field = np.broadcast_to(found.scene.log_scale[:, None, None], field.shape)
     later = found.seen.frame[found.seen.frame != found.seen.host]
-    return Learnt(T_world_cam, field.astype(np.float32), _filled(_levels(depth)), camera,
+    return Learnt(T_world_cam, field.astype(np.float32), _filled(levels), camera,
                   np.bincount(later, minlength=len(depth)),
                   found.noise.pixel / images[0].shape[1])
 

@@ -57,6 +57,11 @@ def path_length(T_world_cam: Array64) -> float:
     return float(np.linalg.norm(np.diff(T_world_cam[:, :3, 3], axis=0), axis=1).sum())
 
 
+def reach(T_world_cam: Array64) -> float:
+    """Return how far apart poses (N, 4, 4) are at most, by the box around them, in their unit."""
+    return float(np.linalg.norm(np.ptp(T_world_cam[:, :3, 3], axis=0)))
+
+
 def stands(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
     """Return a note where a camera, poses (N, 4, 4), has hardly moved against a depth (h, w).
 
@@ -64,10 +69,10 @@ def stands(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
     """
     known = depth[np.isfinite(depth)]
     far = float(np.median(known)) if known.size else 1.0
-    reach = float(np.linalg.norm(np.ptp(T_world_cam[:, :3, 3], axis=0)))
-    if len(T_world_cam) < 2 or reach > STANDING * far:
+    share = reach(T_world_cam) / far
+    if len(T_world_cam) < 2 or share > STANDING:
         return ()
-    return (f'hardly any motion of the camera was seen, {reach / far:.1%} of the depth before it: '
+    return (f'hardly any motion of the camera was seen, {share:.1%} of the depth before it: '
             'it stood, only turned, or the images show too little; depth is what the prior says, '
             'and positions mean little',)
 
