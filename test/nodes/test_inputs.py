@@ -103,6 +103,15 @@ def test_a_remapped_image_takes_its_compressed_twin_along(make_rig):
     rig.until(images.get_subscription_count)
 
 
+def test_a_topic_of_another_type_is_told(rig):
+    camera = rig.camera('image', CompressedImage)   # image_topic was given with /compressed
+    rig.until(lambda: rig.stream.camera.other_types)
+    warnings = rig.node._watchman.look(rig.node.status(), rig.stream, True)
+    assert any('0 publishers of images, but of sensor_msgs/msg/CompressedImage' in text
+               for text in warnings), warnings
+    assert camera is not None
+
+
 def test_two_cameras_on_one_topic_are_told(rig):
     rig.consume('depth/image', Image)
     first, second = rig.camera(), rig.camera()

@@ -63,17 +63,28 @@ def warnings_of(status: Status, stream: Stream, is_silent: bool) -> list[Warned]
     found = []
     if is_silent:
         found.append(Warned('image', f'no image on {camera.topic}, which has '
-                            f'{camera.image_publishers} publishers'))
+                            f'{camera.image_publishers} publishers{_others(camera.other_types)}'))
     if camera.image_publishers > 1:
         found.append(Warned('publishers', f'{camera.image_publishers} publishers share '
                             f'{camera.topic}: one stream needs one camera'))
     if status.state == Status.RUNNING:
         found += _calibration_warnings(stream)
     if not (np.isnan(status.age_p50_s) or -0.1 <= status.age_p50_s <= DIFFERENT_CLOCK_S):
-        found.append(Warned('clock', f'the stamps of the images are {status.age_p50_s:.3g} s '
-                            'behind the clock of this node: synchronise the clocks, or set '
-                            'use_sim_time where a bag is played'))
+        found.append(Warned('clock', _clock_warning(stream, status.age_p50_s)))
     return found
+
+
+def _others(types: str) -> str:
+    return types and (f' of images, but of {types}: give the topic of the images, without '
+                      '/compressed')
+
+
+def _clock_warning(stream: Stream, age_s: float) -> str:
+    if stream.clock.now().nanoseconds == 0:   # the real one never is
+        return ('use_sim_time is true but /clock has not told the time: play the bag with '
+                '--clock, or leave use_sim_time false')
+    return (f'the stamps of the images are {age_s:.3g} s behind the clock of this node: '
+            'synchronise the clocks, or set use_sim_time where a bag is played')
 
 
 def _calibration_warnings(stream: Stream) -> list[Warned]:

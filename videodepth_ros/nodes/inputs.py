@@ -78,6 +78,13 @@ class CameraInput:
         return plan.topic if plan else self._topics['raw']
 
     @property
+    def other_types(self) -> str:
+        """The types of what is published on that topic but cannot be listened to."""
+        wanted = Image if self.topic == self._topics['raw'] else CompressedImage
+        offers = self._node.get_publishers_info_by_topic(self.topic)
+        return ', '.join(sorted({offer.topic_type for offer in offers} - {type_name(wanted)}))
+
+    @property
     def info_topic(self) -> str:
         """The topic of the calibration."""
         return self._info_topic
@@ -129,12 +136,16 @@ class CameraInput:
         return present if present and not offers and present.topic == plan.topic else plan
 
     def _offers(self, topic: str, message_type: type) -> list[TopicEndpointInfo]:
-        name = f'sensor_msgs/msg/{message_type.__name__}'
         return [offer for offer in self._node.get_publishers_info_by_topic(topic)
-                if offer.topic_type == name]
+                if offer.topic_type == type_name(message_type)]
 
     def _receive(self, message: Any) -> None:
         self._on_image(Arrival(message, time.monotonic()))
 
     def _receive_info(self, message: CameraInfo) -> None:
         self.info = message
+
+
+def type_name(message_type: type) -> str:
+    """Return how the graph calls a type of sensor_msgs."""
+    return f'sensor_msgs/msg/{message_type.__name__}'
