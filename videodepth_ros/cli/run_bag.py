@@ -91,8 +91,8 @@ def add_to(commands: Commands) -> None:
     parser.add_argument('--scale-factor', type=positive_float, default=1.0, metavar='F',
                         help='multiplies every depth (default: 1)')
     parser.add_argument('--guided-edges', choices=WANTED, default='auto',
-                        help='lay the edges of depth that is brought to the size of the image on '
-                             'those of the image (default: auto, for models whose own are soft)')
+                        help='lay the edges of depth on those of the image, where it is finer '
+                             'than the network (default: auto, for models whose own are soft)')
     parser.add_argument('--steady', choices=WANTED, default='auto',
                         help='keep depth steady from frame to frame by corners that are '
                              'followed (default: auto, for models whose scale drifts)')

@@ -60,8 +60,8 @@ class LiveParameters:
         'hangs in between is unknown (NaN); 1 keeps every pixel.',
         least=1.0, greatest=100.0, dynamic=True)
     guided_edges: str = declare(
-        'guided_edges', 'auto', 'Whether the edges of depth that is brought to the size of the '
-        'image are laid on those of the image; auto does for models whose own are soft (nano).',
+        'guided_edges', 'auto', 'Whether the edges of depth are laid on those of the image, where '
+        'it is finer than the network; auto does for models whose own are soft (nano).',
         choices=WANTED, dynamic=True)
     max_gap_s: float = declare(
         'max_gap_s', 2.0, 'Step between two stamps above which the stream starts afresh.',

@@ -65,7 +65,8 @@ class StreamPrior:
         def open_now(width: int, height: int) -> Engine:
             return open_engine(model.name, engine, width, height)
 
-        self._session = DepthSession(model, open_now, SessionSettings(output='network'))
+        self._session = DepthSession(model, open_now,
+                                     SessionSettings(output='network', guided=model.soft))
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
         """Yield the depth of every frame of one stream, see ``prior.MonoPrior``."""

@@ -31,7 +31,7 @@ class Finish:
 
     scale            of the stream, as of this frame
     width, height    of the depth
-    guided           whether the image guides edges where the depth is larger than the network's
+    guided           whether the image guides the edges: guided.py
     max_range_m      beyond this nothing was hit (+inf); 0: no limit
     edge_ratio       neighbouring depths of a greater ratio are two surfaces; 1: there are none
     with_confidence  whether somebody reads it
@@ -49,8 +49,8 @@ class Finish:
 
     def on_host(self, frame: Frame, inverse_depth: Array) -> DepthMap:
         """Turn the network's inverse depth (h, w) float32, finite and >= 0, into depth."""
-        if self.guided and inverse_depth.shape != (self.height, self.width):
-            inverse_depth = guided(inverse_depth, frame.image)
+        if self.guided:
+            inverse_depth = guided(inverse_depth, frame.image, (self.height, self.width))
         inverse_depth = self.scale.without_far(inverse_depth, self.max_range_m)
         jumps = relief(inverse_depth, self.edge_ratio)
         full = upsample(inverse_depth, jumps, self.width, self.height)

@@ -26,17 +26,20 @@ FINER = 2         # times finer than the network's map: of finer edges its fits 
 FAINT = (0.03 * 255) ** 2   # variance of grey: what varies less is noise rather than an edge
 
 
-def guided(inverse_depth: Array, image: NDArray[np.uint8]) -> Array:
-    """Return inverse depth (h, w) float32 at the size of ``image`` (H, W, 3) uint8 RGB.
+def guided(inverse_depth: Array, image: NDArray[np.uint8], size: tuple[int, int]) -> Array:
+    """Return inverse depth (h, w) float32 with the edges of ``image`` (H, W, 3) uint8 RGB.
 
-    Where the image is more than ``FINER`` times larger it is (FINER h, FINER w), for the cost
-    would grow with the image and the gain would not. No pixel leaves the range of the network's
-    values around it: what grey fits too well would come out nearer than anything there, or
-    behind the horizon.
+    It comes at ``size`` (height, width), but at no more than ``FINER`` times the network's, for
+    the cost would grow with it and the gain would not. An image that is no finer than the
+    network's map has nothing to tell. No pixel leaves the range of the network's values around
+    it: what grey fits too well would come out nearer than anything there, or behind the horizon.
     """
-    height, width = (FINER * side for side in inverse_depth.shape)
+    if image[..., 0].size <= inverse_depth.size:
+        return inverse_depth
+    height, width = (min(FINER * side, wanted) for side, wanted
+                     in zip(inverse_depth.shape, size, strict=True))
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-    if height * width < grey.size:
+    if grey.shape != (height, width):
         grey = np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA))
     slope, offset = _fits(inverse_depth, grey)
     full = _resized(slope, grey)

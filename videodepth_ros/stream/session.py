@@ -52,7 +52,7 @@ class SessionSettings:
     max_range_m  beyond this nothing was hit (+inf); 0: no limit
     edge_ratio   neighbouring depths of a greater ratio are two surfaces; 1: there are none
     scale_factor multiplies every depth
-    guided       whether the image guides the edges of depth that is brought to its size
+    guided       whether the image guides the edges of depth (stream/guided.py)
     steady       whether depth is kept steady from frame to frame (stream/steady.py), unless an
                  anchor tells its scale
     """
@@ -231,7 +231,7 @@ class DepthSession:
         """Tell whether the engine can finish the depth itself: its size, its scale beforehand."""
         size = engine.spec.width, engine.spec.height
         return (isinstance(engine, ResidentEngine) and not self._is_steadied
-                and (finish.width, finish.height) == size)
+                and not finish.guided and (finish.width, finish.height) == size)
 
     def _on_device(self, engine: Engine, frame: Frame, image: NDArray[Any], state: State,
                    finish: Finish) -> tuple[StepResult, State]:
