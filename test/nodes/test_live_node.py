@@ -53,7 +53,7 @@ def test_camera_info_and_cloud_belong_to_the_depth(make_rig):
 
 def test_a_cloud_that_the_engine_made_is_published_as_it_is(make_rig):
     """The engine for GPUs on the CPU, with the bundled network."""
-    rig = make_rig(output='network', cloud__stride=1, scale__steady='never')
+    rig = make_rig(output='network', cloud__stride=1, scale__steady='never', guided_edges='never')
     network = load_flashdepth(config_of('nano'), weights_path(card('nano')))
     fetched = []
 

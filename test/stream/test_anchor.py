@@ -168,6 +168,16 @@ def test_a_prior_that_failed_or_tells_no_metres_is_told(oracle):
         anchor.close()
 
 
+def test_a_prior_that_failed_is_asked_again(anchor, oracle):
+    oracle.error = DeviceError('out of memory')
+    show(anchor, 0, 20)
+    until(lambda: anchor._failure is not None)
+    with pytest.raises(DeviceError):
+        show(anchor, 1, 20)
+    oracle.error = None
+    assert stream(anchor, [20.0] * 6, first=2)[-1] == pytest.approx(120)
+
+
 def test_fit():
     rng = np.random.default_rng(0)
     truth = rng.uniform(1, 20, (48, 64)).astype(np.float32)

@@ -162,6 +162,8 @@ class LiveNode(ToldNode):
             JumpThreshold(min_forward=longest, min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_clock_jump)
         self._active, self._wanted = True, False
+        if not self.parameters.keep_state_warm:
+            self.get_logger().info('active: takes images as soon as somebody subscribes')
         self._watch()
         return super().on_activate(state)
 

@@ -84,10 +84,12 @@ class MetricAnchor:
         """Return what is to be divided by the inverse depth of the next frame; None while not
         known.
 
-        raises  what the prior has failed with; ConfigError where it tells no metres
+        raises  what the prior has failed with, once: then it is asked again; ConfigError where it
+                tells no metres
         """
-        if self._failure is not None:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
         with self._lock:
             wanted = median(self._fits) if self._fits else None
         elapsed_s, self._last_ns = (stamp_ns - self._last_ns) * 1e-9, stamp_ns
@@ -135,7 +137,6 @@ class MetricAnchor:
             except Exception as error:   # the border of the thread: the stream tells it
                 self._failure = error
                 self._mailbox.reject()
-                return
 
     def _look_at(self, keyframe: Keyframe) -> None:
         estimate = next(iter(self._prior.estimate([keyframe.frame])))

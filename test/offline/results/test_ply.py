@@ -63,7 +63,8 @@ def test_what_is_unsure_moves_or_is_far_is_left_out():
         points = cloud_of(CloudSettings(0.05, stride=1, **settings), [changed]).points()
         assert 0 < len(points) < everything
         far_only = points
-    limited = cloud_of(CloudSettings(0.05, stride=1, max_range_m=1.5), [frame]).points()
+    farthest = 1.5 / float(np.median(frame.depth_m[np.isfinite(frame.depth_m)]))
+    limited = cloud_of(CloudSettings(0.05, stride=1, farthest=farthest), [frame]).points()
     assert len(limited) + len(far_only) == everything
 
 

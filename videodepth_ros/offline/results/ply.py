@@ -31,14 +31,15 @@ class CloudSettings:
 
     voxel_m           edge of a voxel; 0: found from the extent of the scene
     least_confidence  of a pixel, in [0, 1]
-    max_range_m       of a pixel's Z
+    farthest          of a pixel's Z, in medians of its frame: beyond, a small error of inverse
+                      depth puts a point anywhere, and a viewer shows the scene as a dot
     most_voxels       of the cloud; where there are more, their edge doubles
     stride            one pixel for so many rows and columns; 0: some 80 000 pixels of a frame
     """
 
     voxel_m: float = 0.0
     least_confidence: float = 0.3
-    max_range_m: float = float('inf')
+    farthest: float = 10.0
     most_voxels: int = 1_000_000
     stride: int = 0
 
@@ -88,7 +89,9 @@ class VoxelCloud:
         stride = self.settings.stride or max(1, round((frame.depth_m.size / 80_000) ** 0.5))
         grid = (slice(None, None, stride),) * 2
         depth_m = frame.depth_m[grid]
-        counts = np.isfinite(depth_m) & (depth_m > 0) & (depth_m <= self.settings.max_range_m)
+        counts = np.isfinite(depth_m) & (depth_m > 0)
+        if counts.any():
+            counts &= depth_m <= self.settings.farthest * np.median(depth_m[counts])
         counts &= frame.confidence[grid] >= self.settings.least_confidence
         if frame.moving is not None:
             counts &= ~frame.moving[grid]
