@@ -32,6 +32,7 @@ from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 from videodepth_ros.models.preprocess import budget_size, network_input
+from videodepth_ros.stream.guided import guided
 from videodepth_ros.stream.steady import SteadyDepth
 from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES
 
@@ -53,7 +54,7 @@ class TrueFrame:
 class Memory(str, Enum):
     """What a stream remembers from frame to frame."""
 
-    STEADIED = 'steadied'   # its state, and what stream/steady.py does
+    STEADIED = 'steadied'   # its state, and what stream/steady.py and stream/guided.py do
     KEPT = 'kept'           # its state
     RESET = 'reset'         # nothing
 
@@ -112,10 +113,15 @@ class Stream:
         network_image = torch.from_numpy(network_input(image, *size))[None]
         inverse_depth, state = self.model.step(network_image, self.state)
         self.state = None if self.memory is Memory.RESET else state
-        with np.errstate(divide='ignore'):
-            depth_m = np.float32(CANONICAL_UNIT * self.sequence.focal) / inverse_depth[0].numpy()
+        canonical = inverse_depth[0].numpy()
         if self.memory is Memory.STEADIED:
-            depth_m *= self.steady.correction(self._frame(image), depth_m)
+            correction = self.steady.correction(self._frame(image), self._metres(canonical))
+            canonical = guided(canonical / correction, image, image.shape[:2])
+        return self._metres(canonical)
+
+    def _metres(self, canonical: NDArray[np.float32]) -> NDArray[np.float32]:
+        with np.errstate(divide='ignore'):
+            depth_m = np.float32(CANONICAL_UNIT * self.sequence.focal) / canonical
         return np.asarray(depth_m, np.float32)
 
     def _frame(self, image: NDArray[np.uint8]) -> Frame:

@@ -22,7 +22,7 @@ Grey = NDArray[np.uint8]
 RADIUS = 3        # pixels of the network's map from the middle of a window to its side
 WINDOW = (2 * RADIUS + 1, 2 * RADIUS + 1)
 MARGIN = 2 * RADIUS   # a fit sees so far, and is seen so far
-FINER = 2         # times finer than the network's map: of finer edges its fits know little
+FINER = 3         # times finer than the network's map: of finer edges its fits know little
 FAINT = (0.03 * 255) ** 2   # variance of grey: what varies less is noise rather than an edge
 
 
