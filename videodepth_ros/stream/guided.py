@@ -23,7 +23,7 @@ RADIUS = 3        # pixels of the network's map from the middle of a window to i
 WINDOW = (2 * RADIUS + 1, 2 * RADIUS + 1)
 MARGIN = 2 * RADIUS   # a fit sees so far, and is seen so far
 FINER = 3         # times finer than the network's map: of finer edges its fits know little
-FAINT = (0.03 * 255) ** 2   # variance of grey: what varies less is noise rather than an edge
+FAINT = (0.05 * 255) ** 2   # variance of grey: what varies less is noise rather than an edge
 
 
 def guided(inverse_depth: Array, image: NDArray[np.uint8], size: tuple[int, int]) -> Array:
