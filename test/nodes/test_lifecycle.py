@@ -277,9 +277,8 @@ def test_a_wrong_parameter_ends_the_process_with_its_name(root, setting, says):
     assert 'Traceback' not in output
 
 
-def test_a_signal_ends_the_process_while_an_engine_is_being_opened(make_rig, root):
-    rig = make_rig()
-    process = start_process(root, opening='time.sleep(600)')
+def interrupted_while_opening(rig, process: subprocess.Popen[str]) -> str:
+    """Send SIGINT as soon as the node opens an engine, and return what it has said."""
     infos = rig.camera('camera_info', CameraInfo)
     statuses = rig.consume('/videodepth/status', Status)
     try:
@@ -289,9 +288,15 @@ def test_a_signal_ends_the_process_while_an_engine_is_being_opened(make_rig, roo
             infos.publish(info_message())
             rig.executor.spin_once(timeout_sec=0.05)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=PATIENCE_S)
+        return process.communicate(timeout=PATIENCE_S)[0]
     finally:
         process.kill()
+
+
+def test_a_signal_ends_the_process_while_an_engine_is_being_opened(make_rig, root):
+    rig = make_rig()
+    process = start_process(root, opening='time.sleep(600)')
+    output = interrupted_while_opening(rig, process)
     assert process.returncode == 0, output
     assert 'Traceback' not in output
 
@@ -365,18 +370,7 @@ def test_ctrl_c_cancels_a_build(make_rig, root):
     rig = make_rig()
     process = start_process(root, '-p', 'build_only:=true', opening=(
         'while True: node.note_build("Building Engine", 0.1); time.sleep(0.01)'))
-    infos = rig.camera('camera_info', CameraInfo)
-    statuses = rig.consume('/videodepth/status', Status)
-    try:
-        rig.until(infos.get_subscription_count, timeout_s=PATIENCE_S)
-        while not (statuses and statuses[-1].state == 'opening'):
-            assert process.poll() is None
-            infos.publish(info_message())
-            rig.executor.spin_once(timeout_sec=0.05)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=PATIENCE_S)
-    finally:
-        process.kill()
+    output = interrupted_while_opening(rig, process)
     assert process.returncode == 1, output      # for nothing was built
     assert 'Building Engine, 10%' in output
     assert 'Traceback' not in output

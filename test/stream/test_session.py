@@ -10,9 +10,8 @@ from instant_engine import FAR_M, NEAR_M, InstantEngine
 
 from videodepth_ros.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
-from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit, card
-from videodepth_ros.stream.scale import ASSUMED_FOCAL_WIDTHS
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
 
 CARD = replace(card('nano'), unit=InverseDepthUnit.NOMINAL, patch=16, min_size_px=16,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from videodepth_ros.engines.engine import EngineSpec, State, check_image
 from videodepth_ros.engines.graph import IMAGE, INVERSE_DEPTH, TOTAL, VIEW, View
 from videodepth_ros.errors import InputError
+from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
 
 Array = NDArray[Any]
 
@@ -123,4 +124,5 @@ class ResidentEngine(ABC):
 
 def view_ahead(width: int, height: int) -> NDArray[np.float32]:
     """Return ``View.values`` of an ordinary lens, for streams that nobody has told theirs."""
-    return View(0.8 * width, 0.8 * width, (width - 1) / 2, (height - 1) / 2).values()
+    lens = Intrinsics.centred(width, height, ASSUMED_FOCAL_WIDTHS * width)
+    return View(lens.fx, lens.fy, lens.cx, lens.cy).values()

@@ -15,6 +15,9 @@ from videodepth_ros.errors import InputError
 
 Array = NDArray[np.float32]
 
+ASSUMED_FOCAL_WIDTHS = 0.8
+"""fx / width of a camera that nobody has calibrated: a field of view of 64 degrees."""
+
 
 @dataclass(frozen=True)
 class Intrinsics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -150,11 +151,15 @@ def diagnostic(name: str, status: Status, warnings: list[str], opening: str
         level, message = DiagnosticStatus.WARN, '; '.join(warnings)
     if status.state == Status.FAILED:
         level, message = DiagnosticStatus.ERROR, status.last_error
-    values = [KeyValue(key=field, value=_shown(getattr(status, field)))
-              for field in status.get_fields_and_field_types() if field != 'header']
-    values.append(KeyValue(key='opening', value=opening))
+    values = [*key_values(status), KeyValue(key='opening', value=opening)]
     return DiagnosticStatus(name=name, level=level, message=message, values=values,
                             hardware_id=f'{status.model} on {status.device}'.strip())
+
+
+def key_values(status: Any) -> list[KeyValue]:
+    """Return the fields of a status message as diagnostics show them."""
+    return [KeyValue(key=field, value=_shown(getattr(status, field)))
+            for field in status.get_fields_and_field_types() if field != 'header']
 
 
 def _shown(value: object) -> str:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from videodepth.msg import OfflineStatus
+
+from videodepth_ros.nodes.diagnostics import key_values
 
 LATE_S = 1.0
 
@@ -29,9 +31,7 @@ def diagnostic(name: str, status: OfflineStatus, warnings: list[str]) -> Diagnos
         level, message = DiagnosticStatus.WARN, '; '.join(warnings)
     if status.job == OfflineStatus.FAILED:
         level, message = DiagnosticStatus.ERROR, status.last_error
-    values = [KeyValue(key=field, value=_shown(getattr(status, field)))
-              for field in status.get_fields_and_field_types() if field != 'header']
-    return DiagnosticStatus(name=name, level=level, message=message, values=values)
+    return DiagnosticStatus(name=name, level=level, message=message, values=key_values(status))
 
 
 def _summary(status: OfflineStatus) -> str:
@@ -42,7 +42,3 @@ def _summary(status: OfflineStatus) -> str:
     if status.playback != OfflineStatus.STOPPED:
         return f'{status.playback}: {status.position_s:.1f} of {status.duration_s:.1f} s'
     return str(status.job)
-
-
-def _shown(value: object) -> str:
-    return f'{value:.4g}' if isinstance(value, float) else str(value)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.errors import InputError
-from videodepth_ros.geometry.camera import Intrinsics, backproject
+from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics, backproject
 from videodepth_ros.offline.adjustment import Adjusted, adjusted
 from videodepth_ros.offline.bending import Landmarks, bent_field
 from videodepth_ros.offline.bundle_start import FEWEST, first_scene
@@ -37,8 +37,8 @@ Array64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 
-ASSUMED_FOCAL_WIDTHS, FOCAL_DOUBT = 0.8, 0.25
-"""Of a camera that nobody has calibrated: fx / width, and the standard deviation of its log."""
+FOCAL_DOUBT = 0.25
+"""Standard deviation of the logarithm of fx, of a camera that nobody has calibrated."""
 PIXEL_SHARE = 1 / 640
 """Of the width: standard deviation of a track, before more is known."""
 PRIOR_DOUBT = 0.2

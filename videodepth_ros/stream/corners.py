@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.frames import Frame
-from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.stream.scale import ASSUMED_FOCAL_WIDTHS
+from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

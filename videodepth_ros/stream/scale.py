@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.frames import Frame, ScaleSource
-from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit
 
 Array = NDArray[np.float32]
 
 TINY_INVERSE_DEPTH = 1e-3
 """Below this nothing was hit: 100 km in the nominal unit, past any depth that a network knows."""
-
-ASSUMED_FOCAL_WIDTHS = 0.8
-"""fx / width of a camera that nobody has calibrated: a field of view of 64 degrees."""
 
 
 @dataclass(frozen=True)
