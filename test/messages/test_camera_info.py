@@ -146,6 +146,13 @@ def test_a_point_seen_through_the_lens_lands_where_the_pinhole_sees_it(model):
         assert np.hypot(found[0] - column, found[1] - row) < 0.5
 
 
+def test_an_image_that_opencv_cannot_rectify_is_refused():
+    msg = camera_info(LENSES['plumb_bob'])
+    msg.width = 32767
+    with pytest.raises(InputError, match=f'32767x{HEIGHT} cannot be rectified'):
+        rectifier_from(msg, 32767, HEIGHT)
+
+
 def test_the_maps_of_one_calibration_are_made_once():
     first = rectifier_from(camera_info(LENSES['plumb_bob']), WIDTH, HEIGHT)
     assert rectifier_from(camera_info(LENSES['plumb_bob']), WIDTH, HEIGHT) is first

@@ -25,6 +25,8 @@ IDENTITY: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 PINHOLE_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (4, 5, 8, 12, 14)}
 FISHEYE_MODELS = {'equidistant': (4,), 'fisheye': (4,)}
 _LENGTHS = PINHOLE_MODELS | FISHEYE_MODELS
+LONGEST_PX = 32766
+"""Side of an image that is rectified: ``cv2.remap`` counts its pixels in 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,15 @@ def rectifier_from(msg: Any, width: int, height: int) -> Rectifier | None:
     """Return what rectifies raw images of ``width`` x ``height``; None if nothing is to be done.
 
     Images of a topic such as ``image_rect`` have the same message but are rectified already.
-    raises  InputError if the message does not fit the image, or its lens model is not known
+    raises  InputError if the message does not fit the image, its lens model is not known, or the
+            image is too large
     """
     calibration = calibration_from(msg, width, height)
     if calibration is None or calibration.is_rectified:
         return None
+    if max(width, height) > LONGEST_PX:
+        raise InputError(f'an image of {width}x{height} cannot be rectified, for its sides may '
+                         f'have {LONGEST_PX} pixels; give rectified or smaller images')
     return _rectifier(calibration)
 
 
