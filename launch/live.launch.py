@@ -15,6 +15,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
+from videodepth_ros.nodes.declaration import given
 from videodepth_ros.nodes.parameters import DECLARATIONS
 from videodepth_ros.nodes.transport import camera_info_beside, share
 
@@ -87,5 +88,4 @@ def actions(context: LaunchContext) -> list[Node]:
 
 def overrides(value: Any) -> dict[str, Any]:
     """Return the parameters whose argument is not empty, in the parameter's own type."""
-    return {d.name: d.parse(value(d.name))
-            for d in DECLARATIONS if d.name in PARAMETERS and value(d.name)}
+    return given(DECLARATIONS, PARAMETERS, value)

@@ -18,6 +18,7 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 from videodepth_ros.errors import ConfigError
 from videodepth_ros.nodes.cameras_node import checked_names
+from videodepth_ros.nodes.declaration import given
 from videodepth_ros.nodes.parameters import DECLARATIONS
 from videodepth_ros.nodes.transport import camera_info_beside, share
 
@@ -53,9 +54,7 @@ def actions(context: LaunchContext) -> list[Node]:
     for name, image in pairs:
         remappings += [(f'/{name}/image', image),
                        (f'/{name}/camera_info', camera_info_beside(image))]
-    given = {d.name: d.parse(value(d.name))
-             for d in DECLARATIONS if d.name in PARAMETERS and value(d.name)}
     return [Node(
         package='videodepth', executable='cameras_node', output='screen', remappings=remappings,
-        parameters=[value('params_file'), given, {
+        parameters=[value('params_file'), given(DECLARATIONS, PARAMETERS, value), {
             'streams': names, 'use_sim_time': value('use_sim_time') == 'true'}])]

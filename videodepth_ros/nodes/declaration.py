@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -128,6 +128,16 @@ def checked(kind: type[Parameters], values: Mapping[str, object], file: str) -> 
         raise ConfigError(f'no such parameter: {", ".join(unknown)}; {file} lists all of them')
     return kind(**{declared[name].field: declared[name].check(value)
                    for name, value in values.items()})
+
+
+def given(declarations: Sequence[Declaration], names: Sequence[str],
+          argument: Callable[[str], str]) -> dict[str, Value]:
+    """Return those of the named parameters whose launch argument is not empty, parsed.
+
+    raises  ConfigError as ``Declaration.parse``
+    """
+    return {d.name: d.parse(argument(d.name))
+            for d in declarations if d.name in names and argument(d.name)}
 
 
 def markdown_table(declarations: Sequence[Declaration]) -> str:

@@ -20,9 +20,7 @@ from rclpy.action.client import ActionClient
 from rclpy.action.server import ActionServer, CancelResponse, GoalResponse, ServerGoalHandle
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -44,7 +42,7 @@ from videodepth_ros.nodes.offline_parameters import (
 )
 from videodepth_ros.nodes.playback import Playback
 from videodepth_ros.nodes.playlist import Sources
-from videodepth_ros.nodes.process import ros, spin
+from videodepth_ros.nodes.process import made, ros, spin
 from videodepth_ros.offline.progress import Progress
 
 WATCH_PERIOD_S = 0.1
@@ -307,11 +305,7 @@ class OfflineNode(Node):
 def run(make_node: Callable[[], OfflineNode], arguments: list[str] | None = None) -> int:
     """Run a node until SIGINT or SIGTERM; return the exit code."""
     with ros(arguments) as interruption:
-        try:
-            node = make_node()
-        except (ParameterException, ConfigError) as error:
-            get_logger('videodepth_offline').fatal(str(error))
-            return 1
+        node = made(make_node, 'videodepth_offline')
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import rclpy
 import rclpy.utilities
@@ -21,6 +21,8 @@ from videodepth_ros.errors import ConfigError
 from videodepth_ros.interruption import Interruption
 from videodepth_ros.nodes.parameters import LiveParameters
 from videodepth_ros.nodes.transport import prepare_process
+
+T = TypeVar('T')
 
 LOOK_UP_S = 0.1
 """How often an idle process looks whether a signal came: waiting for messages hides it."""
@@ -54,11 +56,7 @@ def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | N
     thread of its own.
     """
     with ros(arguments) as interruption:
-        try:
-            nodes = make_nodes()
-        except (ParameterException, ConfigError) as error:
-            get_logger('videodepth').fatal(str(error))
-            return 1
+        nodes = made(make_nodes, 'videodepth')
         executor = SingleThreadedExecutor()
         for node in nodes:
             if node.parameters.autostart and node.trigger_configure() == Result.SUCCESS:
@@ -96,6 +94,18 @@ def ros(arguments: list[str] | None) -> Iterator[Interruption]:
             yield interruption
         finally:
             rclpy.utilities.try_shutdown()
+
+
+def made(make: Callable[[], T], name: str) -> T:
+    """Return the node or nodes of a process.
+
+    raises  SystemExit if a parameter is wrong, which the log has said under ``name``
+    """
+    try:
+        return make()
+    except (ParameterException, ConfigError) as error:
+        get_logger(name).fatal(str(error))
+        raise SystemExit(1) from error
 
 
 def spin(executor: SingleThreadedExecutor, is_over: Callable[[], bool]) -> None:

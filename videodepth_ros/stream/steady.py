@@ -35,8 +35,6 @@ from videodepth_ros.stream.corners import (
 )
 from videodepth_ros.stream.field import fit_field, spread_field
 
-"""What an operator may ask for; auto steadies the models that their cards say drift."""
-
 KEPT_SHARE = 0.6
 """With fewer of the corners left in agreement new ones are looked for."""
 
