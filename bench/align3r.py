@@ -17,16 +17,18 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from videodepth_ros.alignment.pairs import clip_graph
 from videodepth_ros.models.align3r import ALIGN3R, Align3R, Features
-from videodepth_ros.offline.pairs import clip_graph
 
 PRECISIONS = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 
 def frame(size: str, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     width, height = map(int, size.split('x'))
-    return (torch.zeros(1, 3, height, width, device=device),
-            torch.zeros(1, height, width, 3, device=device))
+    return (
+        torch.zeros(1, 3, height, width, device=device),
+        torch.zeros(1, height, width, 3, device=device),
+    )
 
 
 def operations(size: str) -> tuple[float, float]:
@@ -69,9 +71,13 @@ def window(encode: float, pair: float, frames: int) -> dict[str, float]:
     """Cost of a window of frames in the units of its parts."""
     pairs = len(clip_graph(frames))
     with_reuse, without = frames * encode + pairs * pair, pairs * (2 * encode + pair)
-    return {'encode': round(encode, 3), 'pair': round(pair, 3),
-            'with_reuse': round(with_reuse, 1), 'without': round(without, 1),
-            'ratio': round(with_reuse / without, 4)}
+    return {
+        'encode': round(encode, 3),
+        'pair': round(pair, 3),
+        'with_reuse': round(with_reuse, 1),
+        'without': round(without, 1),
+        'ratio': round(with_reuse / without, 4),
+    }
 
 
 def main() -> None:
@@ -85,9 +91,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     report = {
-        'size': options.size, 'frames': options.frames, 'pairs': len(clip_graph(options.frames)),
-        'precision': options.precision, 'device': options.device, 'threads': options.threads,
-        'bar_ratio': 0.5, 'gflop': window(*operations(options.size), options.frames)}
+        'size': options.size,
+        'frames': options.frames,
+        'pairs': len(clip_graph(options.frames)),
+        'precision': options.precision,
+        'device': options.device,
+        'threads': options.threads,
+        'bar_ratio': 0.5,
+        'gflop': window(*operations(options.size), options.frames),
+    }
     if options.rounds:
         with torch.inference_mode():
             parts = seconds(options.size, options.precision, options.rounds, options.device)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')   # one thread is what is compared
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')  # one thread is what is compared
 
 import argparse
 import json
@@ -26,14 +26,15 @@ from pathlib import Path
 import numpy as np
 
 from bench.room import CAMERA, Room, pair, rounds
+from videodepth_ros.alignment.global_alignment import Settings, align
+from videodepth_ros.alignment.hierarchy import HierarchySettings, refine
+from videodepth_ros.alignment.pair_graph import Clip, Plan, plan
+from videodepth_ros.alignment.pairs import PointMapPair, clip_graph
+from videodepth_ros.alignment.parameters import FocalModel
+from videodepth_ros.alignment.reference import published_cost
+from videodepth_ros.core.arrays import Edge
 from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.offline.alignment import Settings, align
-from videodepth_ros.offline.hierarchy import HierarchySettings, refine
-from videodepth_ros.offline.objective import published_cost
-from videodepth_ros.offline.pairs import Edge, PointMapPair, clip_graph
-from videodepth_ros.offline.plan import Clip, Plan, plan
-from videodepth_ros.offline.unknowns import FocalModel
 
 GOLDENS = Path(__file__).parents[2] / 'shared/goldens/align3r'
 NO_SMOOTHING = Settings(focal=FocalModel.PER_FRAME, smoothing=0, translation_smoothing=0)
@@ -68,8 +69,10 @@ class Golden:
         """Yield the stored pair of every edge."""
         for i, j in edges:
             n = self._place[i, j]
-            maps = (self.arrays[key][n].astype(np.float32)
-                    for key in ('pts3d_i', 'pts3d_j', 'conf_i', 'conf_j'))
+            maps = (
+                self.arrays[key][n].astype(np.float32)
+                for key in ('pts3d_i', 'pts3d_j', 'conf_i', 'conf_j')
+            )
             yield PointMapPair(i, j, *maps)
 
     def ate(self, T_world_cam: np.ndarray) -> float:
@@ -78,7 +81,8 @@ class Golden:
         return evaluate_trajectory(
             Trajectory(stamps, T_world_cam),
             Trajectory(stamps, self.arrays['poses_gt'].astype(np.float64)),
-            PoseFit.SIM3).ate_rmse_m
+            PoseFit.SIM3,
+        ).ate_rmse_m
 
     def abs_rel(self, depth: np.ndarray) -> float:
         """After one scale, the ratio of the medians, as the stored figures are."""
@@ -88,8 +92,9 @@ class Golden:
 
     def scale_spread(self, depth: np.ndarray) -> float:
         """Standard deviation over frames of the scale that each one wants, against its mean."""
-        scales = np.array([np.median(t / d)
-                           for t, d in zip(self.arrays['depth_gt'], depth, strict=True)])
+        scales = np.array(
+            [np.median(t / d) for t, d in zip(self.arrays['depth_gt'], depth, strict=True)]
+        )
         return float(scales.std() / scales.mean())
 
 
@@ -114,13 +119,19 @@ def short(folder: Path, case: str, settings: Settings, official: Official) -> li
     start = time.process_time()
     found = align(pairs, settings)
     cpu_s = time.process_time() - start
-    cost = published_cost(pairs, found, smoothing=settings.smoothing,
-                          translation_smoothing=settings.translation_smoothing)
+    cost = published_cost(
+        pairs,
+        found,
+        smoothing=settings.smoothing,
+        translation_smoothing=settings.translation_smoothing,
+    )
     loss = cost.total if case == 'short_flow' else cost.data
-    return [Figure(case, 'loss', loss, 1.005 * official.loss),
-            Figure(case, 'abs_rel', golden.abs_rel(found.depth), 1.05 * official.abs_rel),
-            Figure(case, 'ate', golden.ate(found.T_world_cam), 1.05 * official.ate),
-            Figure(case, 'cpu_s', cpu_s, OFFICIAL_SHORT_S / 15)]
+    return [
+        Figure(case, 'loss', loss, 1.005 * official.loss),
+        Figure(case, 'abs_rel', golden.abs_rel(found.depth), 1.05 * official.abs_rel),
+        Figure(case, 'ate', golden.ate(found.T_world_cam), 1.05 * official.ate),
+        Figure(case, 'cpu_s', cpu_s, OFFICIAL_SHORT_S / 15),
+    ]
 
 
 def short_demo(folder: Path) -> list[Figure]:
@@ -143,17 +154,23 @@ def long_hier(folder: Path) -> list[Figure]:
     for k, (first, after) in enumerate(zip(keys, [*keys[1:], 44], strict=True)):
         edges = tuple((i, j) for i, j in golden.arrays[f'clip_edges_{k}'].tolist())
         clips.append(Clip(range(first, after), range(first, after), (first,), edges))
-    layout = Plan(tuple(keys), tuple((i, j) for i, j in golden.arrays['key_edges'].tolist()),
-                  tuple(clips), len(keys))
+    layout = Plan(
+        tuple(keys),
+        tuple((i, j) for i, j in golden.arrays['key_edges'].tolist()),
+        tuple(clips),
+        len(keys),
+    )
     start = time.process_time()
     found = list(refine(golden, layout))
     cpu_s = time.process_time() - start
     T = np.concatenate([clip.T_world_cam for clip in found])
     depth = np.concatenate([clip.depth for clip in found])
-    return [Figure('long_hier', 'abs_rel', golden.abs_rel(depth), 0.0255),
-            Figure('long_hier', 'scale_spread', golden.scale_spread(depth), 0.005),
-            Figure('long_hier', 'ate', golden.ate(T), 0.050),
-            Figure('long_hier', 'cpu_s', cpu_s, OFFICIAL_LONG_S / 10)]
+    return [
+        Figure('long_hier', 'abs_rel', golden.abs_rel(depth), 0.0255),
+        Figure('long_hier', 'scale_spread', golden.scale_spread(depth), 0.005),
+        Figure('long_hier', 'ate', golden.ate(T), 0.050),
+        Figure('long_hier', 'cpu_s', cpu_s, OFFICIAL_LONG_S / 10),
+    ]
 
 
 def peak_gb() -> float:
@@ -165,8 +182,12 @@ def peak_gb() -> float:
 def elsewhere(call: str) -> list[float]:
     """Return the numbers that a function of this file gives in a process of its own."""
     code = f'from bench import alignment; print(*alignment.{call})'
-    return [float(number) for number in subprocess.run(
-        [sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout.split()]
+    return [
+        float(number)
+        for number in subprocess.run(
+            [sys.executable, '-c', code], check=True, capture_output=True, text=True
+        ).stdout.split()
+    ]
 
 
 def large_clip() -> tuple[float, float]:
@@ -182,8 +203,10 @@ def large_clip() -> tuple[float, float]:
 def large(_: Path) -> list[Figure]:
     """Compare one clip at the size of the network's point maps with the published code."""
     cpu_s, memory = elsewhere('large_clip()')
-    return [Figure('large', 'peak_gb', memory, 0.5),
-            Figure('large', 'cpu_s', cpu_s, OFFICIAL_LARGE_S / 15)]
+    return [
+        Figure('large', 'peak_gb', memory, 0.5),
+        Figure('large', 'cpu_s', cpu_s, OFFICIAL_LARGE_S / 15),
+    ]
 
 
 class Timed:
@@ -218,15 +241,23 @@ def lengths(_: Path) -> list[Figure]:
     measured = [elsewhere(f'one_length({frames})') for frames in LENGTHS]
     times = [cpu_s / frames for (cpu_s, _), frames in zip(measured, LENGTHS, strict=True)]
     share = [memory / frames for (_, memory), frames in zip(measured, LENGTHS, strict=True)]
-    return [Figure('lengths', f'cpu_s_{frames}', cpu_s, 1.2 * times[0] * frames)
-            for frames, (cpu_s, _) in zip(LENGTHS, measured, strict=True)] + [
-            Figure('lengths', f'peak_gb_{frames}', memory, 1.2 * share[0] * frames)
-            for frames, (_, memory) in zip(LENGTHS, measured, strict=True)]
+    return [
+        Figure('lengths', f'cpu_s_{frames}', cpu_s, 1.2 * times[0] * frames)
+        for frames, (cpu_s, _) in zip(LENGTHS, measured, strict=True)
+    ] + [
+        Figure('lengths', f'peak_gb_{frames}', memory, 1.2 * share[0] * frames)
+        for frames, (_, memory) in zip(LENGTHS, measured, strict=True)
+    ]
 
 
 CASES: dict[str, Callable[[Path], list[Figure]]] = {
-    'large': large, 'short_demo': short_demo, 'short_noshared': short_noshared,
-    'short_flow': short_flow, 'long_hier': long_hier, 'lengths': lengths}
+    'large': large,
+    'short_demo': short_demo,
+    'short_noshared': short_noshared,
+    'short_flow': short_flow,
+    'long_hier': long_hier,
+    'lengths': lengths,
+}
 
 
 def main() -> int:

@@ -18,12 +18,12 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.offline.coalign import CoalignSettings, align_snippets
-from videodepth_ros.offline.coalign_objective import Weights
-from videodepth_ros.offline.coalign_reference import descend
-from videodepth_ros.offline.coalign_samples import Snippets, sample_snippets
-from videodepth_ros.offline.rolling import merge_snippets
-from videodepth_ros.offline.snippets import plan_snippets
+from videodepth_ros.coalign.alignment import CoalignSettings, align_snippets
+from videodepth_ros.coalign.objective import Weights
+from videodepth_ros.coalign.reference import descend
+from videodepth_ros.coalign.samples import Snippets, sample_snippets
+from videodepth_ros.rollingdepth.inference import merge_snippets
+from videodepth_ros.rollingdepth.snippets import plan_snippets
 
 BARS = {'reference_over_newton': 50, 'long_s': 20.0, 'long_peak_mb': 1024}
 NOISE = 0.01
@@ -48,8 +48,9 @@ def made_snippets(clip: NDArray[np.float32], dtype: type) -> list[Snippets]:
         pictures = np.empty((*plan.shape, *clip.shape[1:]), dtype)
         for frames, picture in zip(plan, pictures, strict=True):
             noise = NOISE * random.standard_normal(picture.shape, np.float32)
-            picture[...] = (np.exp(random.normal(0, 0.25)) * clip[frames]
-                            + random.normal(0, 0.1) + noise)
+            picture[...] = (
+                np.exp(random.normal(0, 0.25)) * clip[frames] + random.normal(0, 0.1) + noise
+            )
         snippets.append(Snippets(plan, pictures))
     return snippets
 
@@ -58,20 +59,26 @@ def against_reference(frame_count: int, height: int, width: int, steps: int) -> 
     """Time both on the same snippets, reading them included."""
     snippets = made_snippets(made_clip(frame_count, height, width), np.float32)
     settings = CoalignSettings()
-    align_snippets(snippets[:1], settings)   # what is slow once only
+    align_snippets(snippets[:1], settings)  # what is slow once only
     start_s = time.perf_counter()
     found = align_snippets(snippets, settings)
     newton_s = time.perf_counter() - start_s
     start_s = time.perf_counter()
-    samples = sample_snippets(snippets, settings.stride_px, settings.border_px,
-                              settings.max_samples)
+    samples = sample_snippets(
+        snippets, settings.stride_px, settings.border_px, settings.max_samples
+    )
     reached = descend(samples, Weights(), steps)
     reference_s = time.perf_counter() - start_s
-    return {'frames': frame_count, 'size': f'{width}x{height}', 'newton_steps': found.steps,
-            'newton_s': round(newton_s, 3), 'reference_s': round(reference_s, 2),
-            'reference_over_newton': round(reference_s / newton_s, 1),
-            'newton_objective': round(found.objective, 6),
-            'reference_objective': round(float(reached.objective[-1]), 6)}
+    return {
+        'frames': frame_count,
+        'size': f'{width}x{height}',
+        'newton_steps': found.steps,
+        'newton_s': round(newton_s, 3),
+        'reference_s': round(reference_s, 2),
+        'reference_over_newton': round(reference_s / newton_s, 1),
+        'newton_objective': round(found.objective, 6),
+        'reference_objective': round(float(reached.objective[-1]), 6),
+    }
 
 
 def long_clip(frame_count: int, height: int, width: int) -> dict[str, object]:
@@ -83,11 +90,15 @@ def long_clip(frame_count: int, height: int, width: int) -> dict[str, object]:
     align_s = time.perf_counter() - start_s
     for _ in merge_snippets(snippets, found):
         pass
-    return {'frames': frame_count, 'size': f'{width}x{height}', 'newton_steps': found.steps,
-            'align_s': round(align_s, 2),
-            'merge_s': round(time.perf_counter() - start_s - align_s, 2),
-            'snippets_mb': sum(2 * math.prod(one.relative_depth.shape) for one in snippets) >> 20,
-            'peak_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
+    return {
+        'frames': frame_count,
+        'size': f'{width}x{height}',
+        'newton_steps': found.steps,
+        'align_s': round(align_s, 2),
+        'merge_s': round(time.perf_counter() - start_s - align_s, 2),
+        'snippets_mb': sum(2 * math.prod(one.relative_depth.shape) for one in snippets) >> 20,
+        'peak_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+    }
 
 
 def main() -> None:

@@ -55,11 +55,18 @@ class Run:
         spec, wall_ms = self.engine.spec, np.array(self.wall_ms[WARM_UP:])
         p50_ms, p99_ms = np.percentile(wall_ms, [50, 99])
         return {
-            'model': spec.model, 'engine': spec.engine, 'device': spec.device,
-            'size': f'{spec.width}x{spec.height}', 'frames': len(wall_ms),
-            'min_ms': round(wall_ms.min(), 2), 'p50_ms': round(p50_ms, 2),
-            'p99_ms': round(p99_ms, 2), 'cpu_ms': round(np.mean(self.cpu_ms[WARM_UP:]), 2),
-            'fps': round(1e3 / p50_ms, 1), 'notes': spec.notes}
+            'model': spec.model,
+            'engine': spec.engine,
+            'device': spec.device,
+            'size': f'{spec.width}x{spec.height}',
+            'frames': len(wall_ms),
+            'min_ms': round(wall_ms.min(), 2),
+            'p50_ms': round(p50_ms, 2),
+            'p99_ms': round(p99_ms, 2),
+            'cpu_ms': round(np.mean(self.cpu_ms[WARM_UP:]), 2),
+            'fps': round(1e3 / p50_ms, 1),
+            'notes': spec.notes,
+        }
 
 
 class Maker:
@@ -85,6 +92,7 @@ class RandomMaker(Maker):
         from videodepth_ros.engines.export import export_onnx
         from videodepth_ros.models.flashdepth import FlashDepth
         from videodepth_ros.models.variants import config_of
+
         super().__init__(model, width, height, threads)
         self.network = FlashDepth(config_of(model)).eval()
         self.path = folder / 'graph.onnx'
@@ -93,6 +101,7 @@ class RandomMaker(Maker):
     def engine(self, name: str) -> Engine:
         """Open the engine called ``name``."""
         from videodepth_ros.engines.torch_engine import TorchEngine
+
         if name == 'torch':
             return TorchEngine(self.network, self.model, self.width, self.height, self.threads)
         return OnnxEngine(self.path, self.threads)
@@ -108,8 +117,7 @@ def images_for(spec: EngineSpec) -> list[np.ndarray]:
     noise = np.random.default_rng(0)
     if spec.takes_bytes:
         return [noise.integers(0, 256, spec.inputs[0].shape, np.uint8) for _ in range(ROUND)]
-    return [noise.standard_normal((3, spec.height, spec.width), np.float32)
-            for _ in range(ROUND)]
+    return [noise.standard_normal((3, spec.height, spec.width), np.float32) for _ in range(ROUND)]
 
 
 def measure(runs: list[Run], frames: int, rate_hz: float) -> None:
@@ -130,8 +138,9 @@ def operators_ms(graph: Path, threads: int, frames: int = 30) -> dict[str, float
     with tempfile.TemporaryDirectory() as folder:
         options.enable_profiling, options.profile_file_prefix = True, f'{folder}/profile'
         session = ort.InferenceSession(str(graph), options, providers=['CPUExecutionProvider'])
-        feeds = {tensor.name: np.zeros(tensor.shape, np.float32)
-                 for tensor in session.get_inputs()}
+        feeds = {
+            tensor.name: np.zeros(tensor.shape, np.float32) for tensor in session.get_inputs()
+        }
         for _ in range(frames):
             session.run(None, feeds)
         events = json.loads(Path(session.end_profiling()).read_text())

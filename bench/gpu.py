@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))   # a bare machine has no install
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a bare machine has no install
 
 import numpy as np
 import torch
@@ -51,14 +51,23 @@ from videodepth_ros.models.flashdepth import (
 )
 from videodepth_ros.models.nano import NANO
 
-NETWORKS = {'nano': NANO, 'flashdepth-s': FLASHDEPTH_S, 'flashdepth-l': FLASHDEPTH_L,
-            'flashdepth': FLASHDEPTH_FULL}
+NETWORKS = {
+    'nano': NANO,
+    'flashdepth-s': FLASHDEPTH_S,
+    'flashdepth-l': FLASHDEPTH_L,
+    'flashdepth': FLASHDEPTH_FULL,
+}
 CASES = ('flashdepth@2044x1148', 'flashdepth-l@924x518', 'flashdepth-s@924x518', 'nano@640x480')
-BARS_FPS = {'flashdepth@2044x1148': 60.0, 'flashdepth-l@924x518': 120.0,
-            'flashdepth-s@924x518': 400.0}
+BARS_FPS = {
+    'flashdepth@2044x1148': 60.0,
+    'flashdepth-l@924x518': 120.0,
+    'flashdepth-s@924x518': 400.0,
+}
 REHEARSAL = ('nano@96x80',)
-DRIFT_SIZES = {'cuda': {'flashdepth-s': (644, 490), 'nano': (320, 240)},
-               'cpu': {'flashdepth-s': (154, 112), 'nano': (96, 80)}}
+DRIFT_SIZES = {
+    'cuda': {'flashdepth-s': (644, 490), 'nano': (320, 240)},
+    'cpu': {'flashdepth-s': (154, 112), 'nano': (96, 80)},
+}
 ROUND = 20
 STREAMS = 4
 
@@ -82,9 +91,12 @@ class Runner:
     def report(self) -> dict[str, float]:
         """Return the figures."""
         median = statistics.median(self.step_ms)
-        found = {'step_ms': round(median, 3), 'fps': round(1e3 / median, 1),
-                 'p99_ms': round(float(np.percentile(self.step_ms, 99)), 3),
-                 'frames': len(self.step_ms)}
+        found = {
+            'step_ms': round(median, 3),
+            'fps': round(1e3 / median, 1),
+            'p99_ms': round(float(np.percentile(self.step_ms, 99)), 3),
+            'frames': len(self.step_ms),
+        }
         if self.device_ms is not None:
             device = self.device_ms()
             found |= {'device_ms': round(device, 3), 'device_fps': round(1e3 / device, 1)}
@@ -103,11 +115,27 @@ def random_network(name: str) -> FlashDepth:
     return model
 
 
-def open_graph(model: FlashDepth, name: str, width: int, height: int, precision: str,
-               device: str, *, fuse: bool = False) -> TorchCudaEngine:
+def open_graph(
+    model: FlashDepth,
+    name: str,
+    width: int,
+    height: int,
+    precision: str,
+    device: str,
+    *,
+    fuse: bool = False,
+) -> TorchCudaEngine:
     """Open the engine torch-cuda."""
-    return TorchCudaEngine(TorchPlan(model, name, Layout(width, height, width, height),
-                                     precision=precision, device=device, fuse=fuse))
+    return TorchCudaEngine(
+        TorchPlan(
+            model,
+            name,
+            Layout(width, height, width, height),
+            precision=precision,
+            device=device,
+            fuse=fuse,
+        )
+    )
 
 
 def eager(model: FlashDepth, width: int, height: int, device: str) -> Runner:
@@ -154,10 +182,12 @@ def of_engine(name: str, engine: Any) -> Runner:
 
     device_ms = None
     if isinstance(engine, TorchCudaEngine) and engine._plan._room._graphs:
+
         def device_ms() -> float:
             room = engine._plan._room
             with torch.cuda.stream(room._stream):
                 return time_device(room._graphs[0].replay)
+
     return Runner(name, step, device_ms)
 
 
@@ -172,6 +202,7 @@ def tensorrt(model: FlashDepth, name: str, width: int, height: int, precision: s
         find_tensorrt,
         load_plan,
     )
+
     found, cuda = find_tensorrt(), open_cuda()
     with tempfile.TemporaryDirectory() as folder:
         graph, plan = Path(folder, 'graph.onnx'), Path(folder, 'plan')
@@ -186,8 +217,10 @@ def cameras(case: str, precision: str, device: str) -> dict[str, Any]:
     name, width, height = parts_of(case)
     engines = [open_graph(random_network(name), name, width, height, precision, device)]
     engines += [engines[0].another() for _ in range(STREAMS - 1)]
-    requests = [TorchRequest(engine._slot, engine._tensors, False, ('inverse_depth', 'total'))
-                for engine in engines]
+    requests = [
+        TorchRequest(engine._slot, engine._tensors, False, ('inverse_depth', 'total'))
+        for engine in engines
+    ]
     room = engines[0]._plan._room
     batches = {f'batch_of_{n}': [requests[:n]] for n in (1, 2, STREAMS)}
     batches['in_turn'] = [[request] for request in requests]
@@ -199,8 +232,11 @@ def cameras(case: str, precision: str, device: str) -> dict[str, Any]:
                 room.advance(step)
             frames = sum(map(len, steps))
             times[key].append(1e3 * (time.perf_counter() - began_s) / frames)
-    return {'case': case, 'streams': STREAMS,
-            'ms_per_frame': {key: round(statistics.median(ms), 3) for key, ms in times.items()}}
+    return {
+        'case': case,
+        'streams': STREAMS,
+        'ms_per_frame': {key: round(statistics.median(ms), 3) for key, ms in times.items()},
+    }
 
 
 def steady(case: str, precision: str, device: str) -> dict[str, Any]:
@@ -212,16 +248,23 @@ def steady(case: str, precision: str, device: str) -> dict[str, Any]:
 
     def allocations() -> int:
         stats = torch.cuda.memory_stats() if device == 'cuda' else {}
-        return sum(stats.get(key, 0) for key in ('allocation.all.allocated',
-                                                 'segment.all.allocated'))
+        return sum(
+            stats.get(key, 0) for key in ('allocation.all.allocated', 'segment.all.allocated')
+        )
+
     before, up, down = allocations(), engine.traffic.up_bytes, engine.traffic.down_bytes
     for _ in range(ROUND):
         _, state = engine.step(image, state)
-    found = {'device_allocations': allocations() - before,
-             'up_bytes': (engine.traffic.up_bytes - up) // ROUND,
-             'down_bytes': (engine.traffic.down_bytes - down) // ROUND}
-    wanted = {'device_allocations': 0, 'up_bytes': 3 * width * height + 4 * VIEW_SIZE,
-              'down_bytes': 4 * width * height + 4}
+    found = {
+        'device_allocations': allocations() - before,
+        'up_bytes': (engine.traffic.up_bytes - up) // ROUND,
+        'down_bytes': (engine.traffic.down_bytes - down) // ROUND,
+    }
+    wanted = {
+        'device_allocations': 0,
+        'up_bytes': 3 * width * height + 4 * VIEW_SIZE,
+        'down_bytes': 4 * width * height + 4,
+    }
     return {'case': case, **found, 'passed': found == wanted}
 
 
@@ -230,17 +273,22 @@ def payloads(case: str, precision: str, device: str) -> dict[str, Any]:
     name, width, height = parts_of(case)
     engine = open_graph(random_network(name), name, width, height, precision, device)
     image, state = next(reference_frames(width, height)), engine.zero_state()
-    wanted = {'inverse_depth': ('inverse_depth', 'total'), 'depth': ('depth', 'total'),
-              'depth and confidence': ('depth', 'confidence', 'total'),
-              'depth and cloud': ('depth', 'cloud', 'total')}
+    wanted = {
+        'inverse_depth': ('inverse_depth', 'total'),
+        'depth': ('depth', 'total'),
+        'depth and confidence': ('depth', 'confidence', 'total'),
+        'depth and cloud': ('depth', 'cloud', 'total'),
+    }
     times: dict[str, list[float]] = {key: [] for key in wanted}
     for _ in range(ROUND):
         for key, names in wanted.items():
             began_s = time.perf_counter()
             _, state = engine.run(image, state, names)
             times[key].append(1e3 * (time.perf_counter() - began_s))
-    return {'case': case,
-            'step_ms': {key: round(statistics.median(ms), 3) for key, ms in times.items()}}
+    return {
+        'case': case,
+        'step_ms': {key: round(statistics.median(ms), 3) for key, ms in times.items()},
+    }
 
 
 def drift(name: str, precision: str, frames: int, device: str) -> dict[str, Any]:
@@ -258,13 +306,18 @@ def drift(name: str, precision: str, frames: int, device: str) -> dict[str, Any]
         image = np.roll(still[t // 7 % len(still)], 3 * t, axis=1)
         found, state = half.run(image, state, ('inverse_depth',))
         with torch.inference_mode():
-            expected, *_, exact_state = exact(torch.from_numpy(image).to(device), exact_state,
-                                              view)
+            expected, *_, exact_state = exact(
+                torch.from_numpy(image).to(device), exact_state, view
+            )
         ratios.append(float(np.median(found['inverse_depth']) / expected.median().item()))
     tail = ratios[-100:]
-    return {'model': name, 'frames': frames, 'scale_ratio': round(statistics.median(tail), 5),
-            'worst_ratio': round(max(ratios, key=lambda ratio: abs(ratio - 1)), 5),
-            'finite': bool(np.isfinite(ratios).all())}
+    return {
+        'model': name,
+        'frames': frames,
+        'scale_ratio': round(statistics.median(tail), 5),
+        'worst_ratio': round(max(ratios, key=lambda ratio: abs(ratio - 1)), 5),
+        'finite': bool(np.isfinite(ratios).all()),
+    }
 
 
 def parts_of(case: str) -> tuple[str, int, int]:
@@ -274,8 +327,9 @@ def parts_of(case: str) -> tuple[str, int, int]:
     return name, width, height
 
 
-def measure(case: str, engines: list[str], precision: str, seconds: float, device: str
-            ) -> dict[str, Any]:
+def measure(
+    case: str, engines: list[str], precision: str, seconds: float, device: str
+) -> dict[str, Any]:
     """Measure one case; an engine that cannot run is told, the others go on."""
     name, width, height = parts_of(case)
     images = list(reference_frames(width, height)) * (ROUND // 4)
@@ -288,9 +342,13 @@ def measure(case: str, engines: list[str], precision: str, seconds: float, devic
             elif engine == 'tensorrt':
                 runner = of_engine(engine, tensorrt(model, name, width, height, precision))
             else:
-                runner = of_engine(engine, open_graph(model, name, width, height, precision,
-                                                      device, fuse=engine == 'compiled'))
-            runner.round(images)     # warm-up
+                runner = of_engine(
+                    engine,
+                    open_graph(
+                        model, name, width, height, precision, device, fuse=engine == 'compiled'
+                    ),
+                )
+            runner.round(images)  # warm-up
             runner.step_ms.clear()
             runners.append(runner)
         except Exception as error:
@@ -312,8 +370,7 @@ def measure(case: str, engines: list[str], precision: str, seconds: float, devic
     return result
 
 
-def attempt(what: str, function: Callable[..., dict[str, Any]], *arguments: Any
-            ) -> dict[str, Any]:
+def attempt(what: str, function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """Measure one thing; if it cannot be, tell why, and the others go on."""
     try:
         return {what: function(*arguments)}
@@ -324,10 +381,15 @@ def attempt(what: str, function: Callable[..., dict[str, Any]], *arguments: Any
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
-    parser.add_argument('--case', nargs='+', metavar='MODEL@WxH',
-                        help=f'default: {" ".join(CASES)}')
-    parser.add_argument('--engine', nargs='+', default=['eager', 'graph'],
-                        choices=['eager', 'graph', 'compiled', 'tensorrt'])
+    parser.add_argument(
+        '--case', nargs='+', metavar='MODEL@WxH', help=f'default: {" ".join(CASES)}'
+    )
+    parser.add_argument(
+        '--engine',
+        nargs='+',
+        default=['eager', 'graph'],
+        choices=['eager', 'graph', 'compiled', 'tensorrt'],
+    )
     parser.add_argument('--precision', default='fp16', choices=['fp16', 'bf16', 'fp32'])
     parser.add_argument('--seconds', type=float, default=10.0, help='for each case')
     parser.add_argument('--drift-frames', type=int, default=1000, help='0: no drift')
@@ -357,8 +419,11 @@ def results(args: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
     if args.drift_frames:
         for name in DRIFT_SIZES[device]:
             yield attempt('drift', drift, name, args.precision, args.drift_frames, device)
-    yield {'device': torch.cuda.get_device_name() if device == 'cuda' else 'CPU',
-           'torch': torch.__version__, 'cuda': torch.version.cuda}
+    yield {
+        'device': torch.cuda.get_device_name() if device == 'cuda' else 'CPU',
+        'torch': torch.__version__,
+        'cuda': torch.version.cuda,
+    }
 
 
 if __name__ == '__main__':

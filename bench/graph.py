@@ -46,7 +46,8 @@ class InstantNode(LiveNode):
 
     def open_engine(self, width: int, height: int) -> Any:
         """Return the engine of the tests."""
-        from instant_engine import InstantEngine
+        from test.support.instant_engine import InstantEngine
+
         return InstantEngine(width, height)
 
 
@@ -98,6 +99,7 @@ def sink(topics: list[str]) -> None:
         def receive(message: Any) -> None:
             ages_s[topic].append((time.time_ns() - stamp_ns(message.header.stamp)) * 1e-9)
             arrivals_s[topic].append(time.monotonic())
+
         message_type = PointCloud2 if topic == 'depth/points' else Image
         node.create_subscription(message_type, topic, receive, SENSOR)
 
@@ -105,8 +107,14 @@ def sink(topics: list[str]) -> None:
         listen(topic)
     node.create_subscription(Status, '/videodepth/status', statuses.append, 100)
     spin_until(node, lambda: select.select([sys.stdin], [], [], 0)[0], 600)
-    found = {topic: {'arrived': len(ages_s[topic]), 'rate_hz': rate_of(arrivals_s[topic]),
-                     **percentiles_ms(ages_s[topic])} for topic in topics}
+    found = {
+        topic: {
+            'arrived': len(ages_s[topic]),
+            'rate_hz': rate_of(arrivals_s[topic]),
+            **percentiles_ms(ages_s[topic]),
+        }
+        for topic in topics
+    }
     print(json.dumps({**found, 'statuses': [summary(status) for status in statuses]}), flush=True)
 
 
@@ -141,19 +149,37 @@ def start(*arguments: str, environment: dict[str, str]) -> subprocess.Popen[str]
     """Start one role."""
     search = os.pathsep.join([str(ROOT), str(ROOT / 'test'), os.environ.get('PYTHONPATH', '')])
     return subprocess.Popen(
-        [sys.executable, '-m', 'bench.graph', *arguments], text=True, cwd=ROOT,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        env={'ROS_DOMAIN_ID': '78', **os.environ, 'PYTHONPATH': search, **environment})
+        [sys.executable, '-m', 'bench.graph', *arguments],
+        text=True,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={'ROS_DOMAIN_ID': '78', **os.environ, 'PYTHONPATH': search, **environment},
+    )
 
 
-def run_graph(node: list[str], size: str, rate_hz: float, seconds: float, topics: list[str],
-              environment: dict[str, str] | None = None) -> dict[str, Any]:
+def run_graph(
+    node: list[str],
+    size: str,
+    rate_hz: float,
+    seconds: float,
+    topics: list[str],
+    environment: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """Run camera, node and sink once; ``node`` is the role of the node and its ROS arguments."""
     environment = environment or {}
     live = start(*node, environment=environment)
     consumer = start('sink', '--topics', *topics, environment=environment)
-    source = start('camera', '--size', size, '--rate', str(rate_hz), '--seconds', str(seconds),
-                   environment=environment)
+    source = start(
+        'camera',
+        '--size',
+        size,
+        '--rate',
+        str(rate_hz),
+        '--seconds',
+        str(seconds),
+        environment=environment,
+    )
     try:
         assert source.stdout is not None
         if source.stdout.readline() != 'begin\n':
@@ -167,8 +193,12 @@ def run_graph(node: list[str], size: str, rate_hz: float, seconds: float, topics
         for process in (source, consumer, live):
             process.terminate()
             process.communicate(timeout=20)
-    return {**sent, **arrived, 'node_cpu_ms_a_frame': round(used_s / sent['sent'] * 1e3, 2),
-            'node_exit_code': live.returncode}
+    return {
+        **sent,
+        **arrived,
+        'node_cpu_ms_a_frame': round(used_s / sent['sent'] * 1e3, 2),
+        'node_exit_code': live.returncode,
+    }
 
 
 def main() -> None:

@@ -35,17 +35,25 @@ WIDTH, HEIGHT = 2044, 1148
 CAMERA = Intrinsics(WIDTH, HEIGHT, 1500.0, 1500.0, 1021.5, 573.5)
 MAX_RANGE_M = 30.0
 POINT = [(name, np.float32) for name in ('x', 'y', 'z', 'rgb')]
-FIELDS = [PointField(name=name, offset=4 * k, datatype=PointField.FLOAT32, count=1)
-          for k, (name, _) in enumerate(POINT)]
+FIELDS = [
+    PointField(name=name, offset=4 * k, datatype=PointField.FLOAT32, count=1)
+    for k, (name, _) in enumerate(POINT)
+]
 FULL_BAR, STRIDED_BAR, INPUT_BAR_MS = 3.5, 12.0, 5.0
 
 
 def create_cloud(header: Header, fields: list[PointField], points: np.ndarray) -> PointCloud2:
     data = array.array('B')
     data.frombytes(memoryview(points).cast('B'))
-    cloud = PointCloud2(header=header, height=points.shape[0], width=points.shape[1],
-                        is_dense=False, fields=fields, point_step=points.dtype.itemsize,
-                        row_step=points.dtype.itemsize * points.shape[1])
+    cloud = PointCloud2(
+        header=header,
+        height=points.shape[0],
+        width=points.shape[1],
+        is_dense=False,
+        fields=fields,
+        point_step=points.dtype.itemsize,
+        row_step=points.dtype.itemsize * points.shape[1],
+    )
     cloud.data = data
     return cloud
 
@@ -53,6 +61,7 @@ def create_cloud(header: Header, fields: list[PointField], points: np.ndarray) -
 baseline = 'the steps of create_cloud; sensor_msgs_py is not installed'
 try:
     from sensor_msgs_py.point_cloud2 import create_cloud
+
     baseline = 'sensor_msgs_py create_cloud'
 except ImportError:
     pass
@@ -90,7 +99,8 @@ def writers() -> dict[str, Callable[[], Any]]:
     def usual(points: np.ndarray) -> None:
         create_cloud(Header(), FIELDS, points)
         Image(height=HEIGHT, width=WIDTH, encoding='32FC1', step=4 * WIDTH).data = array.array(
-            'B', depth_m.tobytes())
+            'B', depth_m.tobytes()
+        )
         fill_camera_info(CameraInfo(), CAMERA)
 
     def ours(stride: int, depth_msg: Image, info: CameraInfo, cloud: PointCloud2) -> None:
@@ -98,10 +108,12 @@ def writers() -> dict[str, Callable[[], Any]]:
         fill_camera_info(info, CAMERA)
         write_cloud(depth_m, image, CAMERA, stride, MAX_RANGE_M, cloud)
 
-    return {'create_cloud_ms': lambda: usual(ready),
-            'usual_way_ms': lambda: usual(points_of(np.nan_to_num(depth_m, posinf=0.0), image)),
-            'full_ms': lambda: ours(1, *outputs),
-            'stride_4_ms': lambda: ours(4, *strided_outputs)}
+    return {
+        'create_cloud_ms': lambda: usual(ready),
+        'usual_way_ms': lambda: usual(points_of(np.nan_to_num(depth_m, posinf=0.0), image)),
+        'full_ms': lambda: ours(1, *outputs),
+        'stride_4_ms': lambda: ours(4, *strided_outputs),
+    }
 
 
 def reader() -> Callable[[], Any]:
@@ -119,16 +131,26 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     cv2.setNumThreads(1)
     ms = medians_ms({**writers(), 'network_input_ms': reader()}, rounds)
-    full, strided = (round(ms['create_cloud_ms'] / ms[name], 1)
-                     for name in ('full_ms', 'stride_4_ms'))
+    full, strided = (
+        round(ms['create_cloud_ms'] / ms[name], 1) for name in ('full_ms', 'stride_4_ms')
+    )
     bars = {
         f'Image + CameraInfo + PointCloud2 of {WIDTH}x{HEIGHT}, times faster': {
-            'value': full, 'bar': f'>= {FULL_BAR}', 'passed': full >= FULL_BAR},
+            'value': full,
+            'bar': f'>= {FULL_BAR}',
+            'passed': full >= FULL_BAR,
+        },
         'the same with a cloud of stride 4, times faster': {
-            'value': strided, 'bar': f'>= {STRIDED_BAR}', 'passed': strided >= STRIDED_BAR},
+            'value': strided,
+            'bar': f'>= {STRIDED_BAR}',
+            'passed': strided >= STRIDED_BAR,
+        },
         '1920x1080 rgb8 message to the input of nano, p50 ms': {
-            'value': ms['network_input_ms'], 'bar': f'<= {INPUT_BAR_MS}',
-            'passed': ms['network_input_ms'] <= INPUT_BAR_MS}}
+            'value': ms['network_input_ms'],
+            'bar': f'<= {INPUT_BAR_MS}',
+            'passed': ms['network_input_ms'] <= INPUT_BAR_MS,
+        },
+    }
     passed = all(row['passed'] for row in bars.values())
     report = {'baseline': baseline, 'p50_ms': ms, 'bars': bars, 'passed': passed}
     print(json.dumps(report, indent=2))

@@ -64,14 +64,22 @@ def main() -> None:
     size = budget_size(width, height, model.max_pixels, model.patch)
     msg = message(width, height, options.encoding)
     image = decode_image(msg)
-    print(json.dumps({
-        'camera': options.size, 'encoding': options.encoding, 'network': f'{size[0]}x{size[1]}',
-        'threads': options.threads, 'bar_ms': 5.0,
-        'p50_ms': p50_ms(lambda: network_input(decode_image(msg), *size), options.rounds),
-        'decode_ms': p50_ms(lambda: decode_image(msg), options.rounds),
-        'resize_ms': p50_ms(lambda: network_input(image, *size), options.rounds),
-        'official_ms': p50_ms(lambda: official_input(image), max(1, options.rounds // 10)),
-    }, indent=1))
+    print(
+        json.dumps(
+            {
+                'camera': options.size,
+                'encoding': options.encoding,
+                'network': f'{size[0]}x{size[1]}',
+                'threads': options.threads,
+                'bar_ms': 5.0,
+                'p50_ms': p50_ms(lambda: network_input(decode_image(msg), *size), options.rounds),
+                'decode_ms': p50_ms(lambda: decode_image(msg), options.rounds),
+                'resize_ms': p50_ms(lambda: network_input(image, *size), options.rounds),
+                'official_ms': p50_ms(lambda: official_input(image), max(1, options.rounds // 10)),
+            },
+            indent=1,
+        )
+    )
 
 
 if __name__ == '__main__':

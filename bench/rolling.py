@@ -27,13 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.measure import of_folder
+from videodepth_ros.coalign.streaming import coalign_stream
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
 from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
-from videodepth_ros.offline.coalign_stream import coalign_stream
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, render_scene
 
@@ -58,40 +58,60 @@ def of_recording(folder: Path) -> Sequence:
     about = json.loads((folder / 'intrinsics.json').read_text())
     frames = list(of_folder(folder, 1).frames())
     width, height = about['width'] // 2, about['height'] // 2
-    images = np.stack([cv2.resize(one.image, (width, height), interpolation=cv2.INTER_AREA)
-                       for one in frames])
-    camera = Intrinsics(about['width'], about['height'], about['fx'], about['fy'], about['cx'],
-                        about['cy']).scaled_to(width, height)
-    return Sequence(folder.name, images, np.stack([one.depth_m[::2, ::2] for one in frames]),
-                    camera)
+    images = np.stack(
+        [cv2.resize(one.image, (width, height), interpolation=cv2.INTER_AREA) for one in frames]
+    )
+    camera = Intrinsics(
+        about['width'], about['height'], about['fx'], about['fy'], about['cx'], about['cy']
+    ).scaled_to(width, height)
+    return Sequence(
+        folder.name, images, np.stack([one.depth_m[::2, ::2] for one in frames]), camera
+    )
 
 
 def of_family(family: str, seed: int) -> Sequence:
     """Render a clip of a family that is not trained on."""
     shot = list(render_scene(family, seed, round(SECONDS * RATE_HZ), *SIZE, RATE_HZ))
-    return Sequence(f'{family}-{seed}', np.stack([frame.image for frame in shot]),
-                    np.stack([frame.depth_m for frame in shot]), shot[0].camera)
+    return Sequence(
+        f'{family}-{seed}',
+        np.stack([frame.image for frame in shot]),
+        np.stack([frame.depth_m for frame in shot]),
+        shot[0].camera,
+    )
 
 
 def streamed(sequence: Sequence) -> NDArray[np.float32]:
     """Return what nano says of it as it streams, (N, h, w) float32, metres."""
     session = DepthSession(
-        card('nano'), lambda width, height: open_engine('nano', 'torch', width, height, threads=1),
-        replace(SessionSettings(), output='network'))
-    return np.stack([session.step(Frame(n * STEP_NS, 'camera', image, sequence.camera),
-                                  with_confidence=False).depth.depth_m
-                     for n, image in enumerate(sequence.images)])
+        card('nano'),
+        lambda width, height: open_engine('nano', 'torch', width, height, threads=1),
+        replace(SessionSettings(), output='network'),
+    )
+    return np.stack(
+        [
+            session.step(
+                Frame(n * STEP_NS, 'camera', image, sequence.camera), with_confidence=False
+            ).depth.depth_m
+            for n, image in enumerate(sequence.images)
+        ]
+    )
 
 
 def judged(depth: NDArray[np.float32], sequence: Sequence) -> dict[str, float]:
     """Compare with the truth."""
-    pairs = [DepthPair(n, one, truth)
-             for n, (one, truth) in enumerate(zip(depth, sequence.truth_m, strict=True))]
-    reports: list[DepthReport] = [evaluate_depth(pairs, how)
-                                  for how in (Alignment.NONE, Alignment.SCALE)]
-    return {'abs_rel': round(reports[0].errors.abs_rel, 3),
-            'abs_rel_scale': round(reports[1].errors.abs_rel, 3),
-            'drift': round(reports[1].scale_drift, 4), 'flicker': round(reports[1].flicker, 4)}
+    pairs = [
+        DepthPair(n, one, truth)
+        for n, (one, truth) in enumerate(zip(depth, sequence.truth_m, strict=True))
+    ]
+    reports: list[DepthReport] = [
+        evaluate_depth(pairs, how) for how in (Alignment.NONE, Alignment.SCALE)
+    ]
+    return {
+        'abs_rel': round(reports[0].errors.abs_rel, 3),
+        'abs_rel_scale': round(reports[1].errors.abs_rel, 3),
+        'drift': round(reports[1].scale_drift, 4),
+        'flicker': round(reports[1].flicker, 4),
+    }
 
 
 def compared(sequence: Sequence) -> dict[str, object]:
@@ -102,9 +122,14 @@ def compared(sequence: Sequence) -> dict[str, object]:
     found = coalign_stream(sequence.images, depth, sequence.camera.scaled_to(width, height))
     coalign_s = time.perf_counter() - start_s
     after = np.stack([found.aligned(n, one) for n, one in enumerate(depth)])
-    return {'sequence': sequence.name, 'frames': len(depth), 'tied': round(found.tied.mean(), 2),
-            'coalign_s': round(coalign_s, 1), 'streaming': judged(depth, sequence),
-            'coaligned': judged(after, sequence)}
+    return {
+        'sequence': sequence.name,
+        'frames': len(depth),
+        'tied': round(found.tied.mean(), 2),
+        'coalign_s': round(coalign_s, 1),
+        'streaming': judged(depth, sequence),
+        'coaligned': judged(after, sequence),
+    }
 
 
 def memory_of(frames: int) -> dict[str, object]:
@@ -112,37 +137,47 @@ def memory_of(frames: int) -> dict[str, object]:
     import resource
 
     import torch
-    from small_rollingdepth import write_rollingdepth
 
+    from test.support.small_rollingdepth import write_rollingdepth
     from videodepth_ros.models.rollingdepth import open_rollingdepth
-    from videodepth_ros.offline.rolling_depth import rolling_recording
-    from videodepth_ros.offline.rolling_settings import RollingPreset, RollingSettings
+    from videodepth_ros.rollingdepth.recording import rolling_recording
+    from videodepth_ros.rollingdepth.settings import RollingPreset, RollingSettings
+
     width, height = MEMORY_SIZE
-    torch.set_num_threads(1)   # more of them only wait for each other on so small a network
+    torch.set_num_threads(1)  # more of them only wait for each other on so small a network
     preset = RollingPreset('small', 0, (1, 25), True, 'fp32', 1)
     with tempfile.TemporaryDirectory() as folder:
-        images = np.memmap(Path(folder) / 'images', np.uint8, 'w+',
-                           shape=(frames, height, width, 3))
+        images = np.memmap(
+            Path(folder) / 'images', np.uint8, 'w+', shape=(frames, height, width, 3)
+        )
         images[:] = np.random.default_rng(0).integers(0, 256, images.shape[1:])
         network = open_rollingdepth(write_rollingdepth(Path(folder) / 'network'), device='cpu')
         start_s = time.perf_counter()
-        for _ in rolling_recording(images, network, Path(folder) / 'work',
-                                   RollingSettings(preset)):
+        for _ in rolling_recording(
+            images, network, Path(folder) / 'work', RollingSettings(preset)
+        ):
             pass
-        stored = sum(file.stat().st_size for file in (Path(folder) / 'work').rglob('*')
-                     if file.is_file())
-        return {'frames': frames, 'seconds': round(time.perf_counter() - start_s, 1),
-                'stored_mb': stored >> 20,
-                'peak_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
+        stored = sum(
+            file.stat().st_size for file in (Path(folder) / 'work').rglob('*') if file.is_file()
+        )
+        return {
+            'frames': frames,
+            'seconds': round(time.perf_counter() - start_s, 1),
+            'stored_mb': stored >> 20,
+            'peak_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+        }
 
 
 def memory() -> Iterator[dict[str, object]]:
     """Measure each length in a process of its own."""
     for frames in MEMORY_FRAMES:
-        code = ('import sys, json; sys.path.append("test/models"); from bench import rolling; '
-                f'print(json.dumps(rolling.memory_of({frames})))')
-        done = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True,
-                              text=True)
+        code = (
+            'import sys, json; sys.path.append("."); from bench import rolling; '
+            f'print(json.dumps(rolling.memory_of({frames})))'
+        )
+        done = subprocess.run(
+            [sys.executable, '-c', code], check=True, capture_output=True, text=True
+        )
         yield json.loads(done.stdout.splitlines()[-1])
 
 
@@ -157,18 +192,31 @@ def main() -> None:
         for line in memory():
             print(json.dumps(line), flush=True)
     sequences = [lambda folder=folder: of_recording(folder) for folder in options.sequences]
-    sequences += [lambda family=family, seed=seed: of_family(family, seed)
-                  for seed in options.seeds for family in HELD_OUT_FAMILIES]
+    sequences += [
+        lambda family=family, seed=seed: of_family(family, seed)
+        for seed in options.seeds
+        for family in HELD_OUT_FAMILIES
+    ]
     lines = []
     for read in sequences:
         lines.append(compared(read()))
         print(json.dumps(lines[-1]), flush=True)
     if lines:
-        ratios = {name: [line['coaligned'][name] / line['streaming'][name] for line in lines]
-                  for name in ('abs_rel', 'abs_rel_scale', 'drift', 'flicker')}
-        print(json.dumps({'bars': BARS, 'geometric_mean_of_ratios': {
-            name: round(float(np.exp(np.mean(np.log(values)))), 3)
-            for name, values in ratios.items()}}))
+        ratios = {
+            name: [line['coaligned'][name] / line['streaming'][name] for line in lines]
+            for name in ('abs_rel', 'abs_rel_scale', 'drift', 'flicker')
+        }
+        print(
+            json.dumps(
+                {
+                    'bars': BARS,
+                    'geometric_mean_of_ratios': {
+                        name: round(float(np.exp(np.mean(np.log(values)))), 3)
+                        for name, values in ratios.items()
+                    },
+                }
+            )
+        )
 
 
 if __name__ == '__main__':

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.alignment.pairs import PointMapPair
+from videodepth_ros.core.arrays import Edge
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.geometry.masks import ego_flow
 from videodepth_ros.geometry.sim3 import rotation_from_vector
-from videodepth_ros.offline.pairs import Edge, PointMapPair
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -22,8 +23,9 @@ HALF_M = np.array([2.0, 1.5, 4.0])
 LOOP_FRAMES = 120
 
 
-def pose(position_m: Sequence[float] = (0, 0, 0), turn_rad: Sequence[float] = (0, 0, 0)
-         ) -> Array64:
+def pose(
+    position_m: Sequence[float] = (0, 0, 0), turn_rad: Sequence[float] = (0, 0, 0)
+) -> Array64:
     """Return T_world_cam (4, 4) of a camera in the room."""
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = rotation_from_vector(np.array(turn_rad, np.float64)), position_m
@@ -32,15 +34,20 @@ def pose(position_m: Sequence[float] = (0, 0, 0), turn_rad: Sequence[float] = (0
 
 def walk(frames: int) -> Array64:
     """Return the poses (N, 4, 4) of a slow walk with turns; at most 40 frames fit the room."""
-    return np.array([pose((0.06 * n, 0.05 * np.sin(n), 0.08 * n), (0.02 * np.sin(n), 0.04 * n, 0))
-                     for n in range(frames)])
+    return np.array(
+        [
+            pose((0.06 * n, 0.05 * np.sin(n), 0.08 * n), (0.02 * np.sin(n), 0.04 * n, 0))
+            for n in range(frames)
+        ]
+    )
 
 
 def rounds(frames: int) -> Array64:
     """Return the poses (N, 4, 4) of a walk around the room, again and again."""
     angles = 2 * np.pi * np.arange(frames) / LOOP_FRAMES
-    return np.array([pose((np.sin(a), 0.2 * np.sin(3 * a), 2 * np.cos(a)), (0, a, 0))
-                     for a in angles])
+    return np.array(
+        [pose((np.sin(a), 0.2 * np.sin(3 * a), 2 * np.cos(a)), (0, a, 0)) for a in angles]
+    )
 
 
 def depth(T_world_cam: Array64, camera: Intrinsics = CAMERA) -> Array:
@@ -52,8 +59,16 @@ def depth(T_world_cam: Array64, camera: Intrinsics = CAMERA) -> Array:
     return hits.min(axis=-1).astype(np.float32)
 
 
-def pair(poses: Array64, i: int, j: int, *, noise: float = 0.0, outliers: float = 0.0,
-         flow: bool = False, camera: Intrinsics = CAMERA) -> PointMapPair:
+def pair(
+    poses: Array64,
+    i: int,
+    j: int,
+    *,
+    noise: float = 0.0,
+    outliers: float = 0.0,
+    flow: bool = False,
+    camera: Intrinsics = CAMERA,
+) -> PointMapPair:
     """Return what a provider says of frames i and j, at a scale and with errors of its own.
 
     noise     share of its length by which a point errs

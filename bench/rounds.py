@@ -46,14 +46,18 @@ class Round:
         """Return T_map_cam (4, 4) at a time."""
         angle = 2 * np.pi * time_s / self.lap_s
         wave = np.sin(2 * np.pi * WOBBLES_HZ * time_s + self.phase).sum(axis=1)
-        position = self.middle_m + [self.radii_m[0] * np.cos(angle),
-                                    self.radii_m[1] * np.sin(angle), 0.0] + 0.01 * wave[:3]
+        position = (
+            self.middle_m
+            + [self.radii_m[0] * np.cos(angle), self.radii_m[1] * np.sin(angle), 0.0]
+            + 0.01 * wave[:3]
+        )
         heading = self.heading_rad + angle * self.turns + 0.02 * wave[3]
         return look_along(position, heading, self.pitch_rad + 0.01 * wave[4], 0.005 * wave[5])
 
 
-def filmed_round(family: str, seed: int, frames: int, lap: int, width: int, height: int,
-                 fps: float) -> Iterator[SyntheticFrame]:
+def filmed_round(
+    family: str, seed: int, frames: int, lap: int, width: int, height: int, fps: float
+) -> Iterator[SyntheticFrame]:
     """Film a held-out scene on a walk that begins anew after ``lap`` frames."""
     rng = np.random.default_rng([41, seed])
     scene, zone = MAKERS[family](SceneBuilder(load_atlas(1), rng))
@@ -64,18 +68,29 @@ def filmed_round(family: str, seed: int, frames: int, lap: int, width: int, heig
     yield from film(shot, frames, fps, rng)
 
 
-def _free_round(scene: Scene, zone: object, family: str, camera: Intrinsics, lap_s: float,
-                rng: np.random.Generator) -> Round:
+def _free_round(
+    scene: Scene,
+    zone: object,
+    family: str,
+    camera: Intrinsics,
+    lap_s: float,
+    rng: np.random.Generator,
+) -> Round:
     """Draw walks until one keeps its distance from everything."""
     small = camera.scaled_to(16, 12)
     best, most_m = None, -1.0
     for _ in range(TRIES):
         radius = rng.uniform(*RADII_M[family])
         lane = family == 'alleys'
-        path = Round(rng.uniform(zone.low_m, zone.high_m),
-                     radius * np.array([1.0, WIDTHS[family]]),
-                     not lane, lap_s, 0.0 if lane else rng.uniform(-0.5, 0.5),
-                     rng.uniform(-0.2, 0.0), rng.uniform(0, 2 * np.pi, (6, 3)))
+        path = Round(
+            rng.uniform(zone.low_m, zone.high_m),
+            radius * np.array([1.0, WIDTHS[family]]),
+            not lane,
+            lap_s,
+            0.0 if lane else rng.uniform(-0.5, 0.5),
+            rng.uniform(-0.2, 0.0),
+            rng.uniform(0, 2 * np.pi, (6, 3)),
+        )
         clear_m = np.inf
         for time_s in np.linspace(0, lap_s, 48, endpoint=False):
             depth = cast_image(look(scene, path.pose(time_s), time_s), small).depth_m

@@ -29,16 +29,22 @@ def measure(family: str, scenes: int, frames: int, width: int, height: int) -> d
         list(render_clips(family, seed, 1, frames, width, height))
     clips_s = time.process_time() - start
     start = time.process_time()
-    depths = [v.depth_m for seed in range(scenes)
-              for v in render_views(family, seed, frames, width, height)]
+    depths = [
+        v.depth_m
+        for seed in range(scenes)
+        for v in render_views(family, seed, frames, width, height)
+    ]
     views_s = time.process_time() - start
     depth = np.concatenate([d[np.isfinite(d)] for d in depths])
     low, middle, high = np.percentile(depth, [10, 50, 90])
-    return {'clip_frames_per_s': round(scenes * frames / clips_s, 1),
-            'view_frames_per_s': round(scenes * frames / views_s, 1),
-            'depth_p10_m': round(float(low), 2), 'depth_p50_m': round(float(middle), 2),
-            'depth_p90_m': round(float(high), 2),
-            'sky_share': round(1 - depth.size / sum(d.size for d in depths), 3)}
+    return {
+        'clip_frames_per_s': round(scenes * frames / clips_s, 1),
+        'view_frames_per_s': round(scenes * frames / views_s, 1),
+        'depth_p10_m': round(float(low), 2),
+        'depth_p50_m': round(float(middle), 2),
+        'depth_p90_m': round(float(high), 2),
+        'sky_share': round(1 - depth.size / sum(d.size for d in depths), 3),
+    }
 
 
 def main() -> None:
@@ -53,10 +59,16 @@ def main() -> None:
     load_atlas(0)
     load_atlas(1)
     pool_s = (time.process_time() - start) / 2
-    families = {name: measure(name, options.scenes, options.frames, width, height)
-                for name in (*TRAINING_FAMILIES, *HELD_OUT_FAMILIES)}
-    print(json.dumps({'size': options.size, 'pool_of_textures_s': round(pool_s, 2),
-                      'families': families}, indent=2))
+    families = {
+        name: measure(name, options.scenes, options.frames, width, height)
+        for name in (*TRAINING_FAMILIES, *HELD_OUT_FAMILIES)
+    }
+    print(
+        json.dumps(
+            {'size': options.size, 'pool_of_textures_s': round(pool_s, 2), 'families': families},
+            indent=2,
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -26,6 +26,11 @@ import cv2
 import numpy as np
 
 from bench.rounds import filmed_round
+from videodepth_ros.alignment.constraints import Priors
+from videodepth_ros.alignment.global_alignment import AS_PUBLISHED
+from videodepth_ros.alignment.hierarchy import CALMER, HierarchySettings, refine
+from videodepth_ros.alignment.pair_graph import plan
+from videodepth_ros.alignment.providers.geometric import GeometricPairs
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
 from videodepth_ros.evaluation.sums import Alignment
@@ -34,11 +39,7 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.geometry import sim3
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
-from videodepth_ros.offline.alignment import AS_PUBLISHED
-from videodepth_ros.offline.hierarchy import CALMER, HierarchySettings, refine
-from videodepth_ros.offline.pairs_geometric import GeometricPairs, learn
-from videodepth_ros.offline.plan import plan
-from videodepth_ros.offline.priors import Priors
+from videodepth_ros.sfm.reconstruction import learn
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, render_scene
 
@@ -98,21 +99,32 @@ def recorded(folder: Path) -> Sequence:
     """Read a sequence of the reference data, its depth at half the size."""
     about = json.loads((folder / 'intrinsics.json').read_text())
     images = np.stack([cv2.imread(str(path))[..., ::-1] for path in sorted(folder.glob('rgb/*'))])
-    depth = np.stack([cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[::2, ::2]
-                      for path in sorted(folder.glob('depth/*'))])
+    depth = np.stack(
+        [
+            cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[::2, ::2]
+            for path in sorted(folder.glob('depth/*'))
+        ]
+    )
     rows = np.loadtxt(folder / 'poses.txt')
-    camera = Intrinsics(about['width'], about['height'],
-                        *(float(about[key]) for key in ('fx', 'fy', 'cx', 'cy')))
-    return Sequence(images, depth * np.float32(about['depth_png_scale_m']),
-                    np.stack([_pose(row) for row in rows]), camera.strided(2))
+    camera = Intrinsics(
+        about['width'], about['height'], *(float(about[key]) for key in ('fx', 'fy', 'cx', 'cy'))
+    )
+    return Sequence(
+        images,
+        depth * np.float32(about['depth_png_scale_m']),
+        np.stack([_pose(row) for row in rows]),
+        camera.strided(2),
+    )
 
 
 def _pose(row: np.ndarray) -> np.ndarray:
     """Return T_map_cam of a line of time, position and quaternion x y z w."""
     T, (x, y, z, w) = np.eye(4), row[4:8]
-    T[:3, :3] = [[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                 [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                 [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]
+    T[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
     T[:3, 3] = row[1:4]
     return T
 
@@ -120,20 +132,26 @@ def _pose(row: np.ndarray) -> np.ndarray:
 def rendered(family: str, seed: int) -> Sequence:
     """Render a held-out scene, or a round in one."""
     rounds = family.startswith(ROUND)
-    shot = list(filmed_round(family.removeprefix(ROUND), seed, ROUND_FRAMES, LAP, WIDTH, HEIGHT,
-                             FPS) if rounds
-                else render_scene(family, seed, FRAMES, WIDTH, HEIGHT, FPS))
+    shot = list(
+        filmed_round(family.removeprefix(ROUND), seed, ROUND_FRAMES, LAP, WIDTH, HEIGHT, FPS)
+        if rounds
+        else render_scene(family, seed, FRAMES, WIDTH, HEIGHT, FPS)
+    )
     depth = np.stack([frame.depth_m for frame in shot])
-    return Sequence(np.stack([frame.image for frame in shot]),
-                    np.where(np.isfinite(depth), depth, 0).astype(np.float32),
-                    np.stack([frame.T_map_cam for frame in shot]), shot[0].camera,
-                    LAP if rounds else None)
+    return Sequence(
+        np.stack([frame.image for frame in shot]),
+        np.where(np.isfinite(depth), depth, 0).astype(np.float32),
+        np.stack([frame.T_map_cam for frame in shot]),
+        shot[0].camera,
+        LAP if rounds else None,
+    )
 
 
 def streamed(sequence: Sequence) -> np.ndarray:
     """Return nano's depth of every frame, (N, h, w) float32, as the live wing gives it."""
-    session = DepthSession(card('nano'), lambda w, h: open_engine('nano', 'onnx', w, h, threads=1),
-                           SessionSettings())
+    session = DepthSession(
+        card('nano'), lambda w, h: open_engine('nano', 'onnx', w, h, threads=1), SessionSettings()
+    )
     camera, depth = sequence.camera, []
     for n, image in enumerate(sequence.images):
         full = camera.scaled_to(image.shape[1], image.shape[0])
@@ -153,8 +171,10 @@ def gap_m(found: np.ndarray, truth: np.ndarray, lap: int, metric: bool) -> float
 def depth_figures(predicted: np.ndarray, truth: np.ndarray) -> DepthFigures:
     """Judge the depth of a sequence, (N, h, w)."""
     pairs = [DepthPair(n, *both) for n, both in enumerate(zip(predicted, truth, strict=True))]
-    return DepthFigures(evaluate_depth(pairs, Alignment.SCALE_SHIFT).errors.abs_rel,
-                        evaluate_depth(pairs, Alignment.SCALE).scale_drift)
+    return DepthFigures(
+        evaluate_depth(pairs, Alignment.SCALE_SHIFT).errors.abs_rel,
+        evaluate_depth(pairs, Alignment.SCALE).scale_drift,
+    )
 
 
 def measure(case: str, sequence: Sequence, prior: str) -> Figures:
@@ -165,8 +185,9 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     streamed_s = time.process_time()
     learnt = learn(sequence.images, depth, sequence.camera)
     learnt_s = time.process_time()
-    settings = HierarchySettings(replace(AS_PUBLISHED, camera=learnt.camera),
-                                 replace(CALMER, camera=learnt.camera)).unsmoothed
+    settings = HierarchySettings(
+        replace(AS_PUBLISHED, camera=learnt.camera), replace(CALMER, camera=learnt.camera)
+    ).unsmoothed
     known = Priors(depth_m=measured) if prior == 'bag' else Priors()
     clips = list(refine(GeometricPairs(depth, learnt), plan(len(depth)), settings, known))
     done_s = time.process_time()
@@ -174,34 +195,57 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     stamps = np.arange(len(depth)) * 10**8
     T_world_cam = np.concatenate([clip.T_world_cam for clip in clips])
     report = evaluate_trajectory(
-        Trajectory(stamps, T_world_cam), Trajectory(stamps, sequence.T_map_cam),
-        PoseFit.SE3 if prior == 'bag' else PoseFit.SIM3)
+        Trajectory(stamps, T_world_cam),
+        Trajectory(stamps, sequence.T_map_cam),
+        PoseFit.SE3 if prior == 'bag' else PoseFit.SIM3,
+    )
     ate, path = report.ate_rmse_m, report.path_length_m
     bar = max(0.015 * path, 0.03) if prior == 'bag' else 0.05 * path
     gap = sequence.lap and gap_m(T_world_cam, sequence.T_map_cam, sequence.lap, prior == 'bag')
     before, after = (depth_figures(one, sequence.depth_m) for one in (depth, refined))
-    holds = ate <= bar and (prior == 'bag' or (after.abs_rel <= before.abs_rel
-                                               and after.drift <= before.drift / 2))
-    return Figures(case, prior, len(depth), path, ate, ate / path, bar, gap, before, after,
-                   streamed_s - start_s, learnt_s - streamed_s, done_s - learnt_s, holds)
+    holds = ate <= bar and (
+        prior == 'bag' or (after.abs_rel <= before.abs_rel and after.drift <= before.drift / 2)
+    )
+    return Figures(
+        case,
+        prior,
+        len(depth),
+        path,
+        ate,
+        ate / path,
+        bar,
+        gap,
+        before,
+        after,
+        streamed_s - start_s,
+        learnt_s - streamed_s,
+        done_s - learnt_s,
+        holds,
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('cases', nargs='*', help=f'of {", ".join((*RECORDED, *HELD_OUT_FAMILIES))}'
-                                                 '; all of them by default; or round-FAMILY')
-    parser.add_argument('--prior', choices=('nano', 'bag'), default='bag',
-                        help='of the reference data and of rounds')
+    parser.add_argument(
+        'cases',
+        nargs='*',
+        help=f'of {", ".join((*RECORDED, *HELD_OUT_FAMILIES))}'
+        '; all of them by default; or round-FAMILY',
+    )
+    parser.add_argument(
+        '--prior',
+        choices=('nano', 'bag'),
+        default='bag',
+        help='of the reference data and of rounds',
+    )
     parser.add_argument('--data', type=Path, default=DATA, help='folder of the reference data')
     parser.add_argument('--seed', type=int, default=100, help='of the synthetic scenes')
     arguments = parser.parse_args()
     fails = 0
     for case in arguments.cases or (*RECORDED, *HELD_OUT_FAMILIES):
         synthetic = case.removeprefix(ROUND) in HELD_OUT_FAMILIES
-        sequence = (rendered(case, arguments.seed) if synthetic
-                    else recorded(arguments.data / case))
-        found = measure(case, sequence,
-                        'nano' if case in HELD_OUT_FAMILIES else arguments.prior)
+        sequence = rendered(case, arguments.seed) if synthetic else recorded(arguments.data / case)
+        found = measure(case, sequence, 'nano' if case in HELD_OUT_FAMILIES else arguments.prior)
         print(json.dumps(asdict(found)), flush=True)
         fails += not found.holds
     return int(fails > 0)

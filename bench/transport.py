@@ -39,18 +39,37 @@ def main() -> None:
         nothing.write(NO_PROFILE)
         nothing.flush()
         environment = {'FASTRTPS_DEFAULT_PROFILES_FILE': nothing.name} if arguments.stock else {}
-        runs = [run_graph(PLAIN_NODE, arguments.size, arguments.rate, arguments.seconds, TOPICS,
-                          environment) for _ in range(arguments.runs)]
+        runs = [
+            run_graph(
+                PLAIN_NODE, arguments.size, arguments.rate, arguments.seconds, TOPICS, environment
+            )
+            for _ in range(arguments.runs)
+        ]
     for run in runs:
-        run['counters'] = {name: run['statuses'][-1][name] for name in (
-            'received', 'published', 'displaced', 'rejected', 'in_flight')}
+        run['counters'] = {
+            name: run['statuses'][-1][name]
+            for name in ('received', 'published', 'displaced', 'rejected', 'in_flight')
+        }
         del run['statuses']
     cpu_ms = statistics.median(run['node_cpu_ms_a_frame'] for run in runs)
     arrived = {topic: statistics.median(run[topic]['arrived'] for run in runs) for topic in TOPICS}
     passed = cpu_ms <= LARGEST_CPU_MS and min(arrived.values()) >= LEAST_SHARE * runs[0]['sent']
-    print(json.dumps({'bench': 'transport', 'size': arguments.size, 'rate_hz': arguments.rate,
-                      'stock': arguments.stock, 'sent': runs[0]['sent'], 'arrived': arrived,
-                      'node_cpu_ms_a_frame': cpu_ms, 'passed': passed, 'runs': runs}, indent=1))
+    print(
+        json.dumps(
+            {
+                'bench': 'transport',
+                'size': arguments.size,
+                'rate_hz': arguments.rate,
+                'stock': arguments.stock,
+                'sent': runs[0]['sent'],
+                'arrived': arrived,
+                'node_cpu_ms_a_frame': cpu_ms,
+                'passed': passed,
+                'runs': runs,
+            },
+            indent=1,
+        )
+    )
 
 
 if __name__ == '__main__':

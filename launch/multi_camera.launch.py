@@ -16,7 +16,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.nodes.cameras_node import checked_names
 from videodepth_ros.nodes.declaration import given
 from videodepth_ros.nodes.parameters import DECLARATIONS
@@ -29,32 +29,58 @@ PARAMETERS = ('model', 'engine', 'max_pixels', 'build_only')
 def generate_launch_description() -> LaunchDescription:
     sentences = {declaration.name: declaration.sentence for declaration in DECLARATIONS}
     arguments = [
-        DeclareLaunchArgument('cameras', description='NAME=TOPIC of the images of each camera, '
-                              'separated by blanks; its calibration is camera_info beside them'),
-        DeclareLaunchArgument('params_file', default_value=str(share('config/live.yaml')),
-                              description='values of all parameters'),
-        DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
-                              description='take the time from /clock, as when a bag is played'),
-        *(DeclareLaunchArgument(name, default_value='', description=sentences[name])
-          for name in PARAMETERS)]
+        DeclareLaunchArgument(
+            'cameras',
+            description='NAME=TOPIC of the images of each camera, '
+            'separated by blanks; its calibration is camera_info beside them',
+        ),
+        DeclareLaunchArgument(
+            'params_file',
+            default_value=str(share('config/live.yaml')),
+            description='values of all parameters',
+        ),
+        DeclareLaunchArgument(
+            'use_sim_time',
+            default_value='false',
+            choices=['true', 'false'],
+            description='take the time from /clock, as when a bag is played',
+        ),
+        *(
+            DeclareLaunchArgument(name, default_value='', description=sentences[name])
+            for name in PARAMETERS
+        ),
+    ]
     return LaunchDescription([*arguments, OpaqueFunction(function=actions)])
 
 
 def actions(context: LaunchContext) -> list[Node]:
     """Return the process, now that the arguments have values."""
+
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
     pairs = [camera.split('=', 1) for camera in value('cameras').split()]
     if not all(len(pair) == 2 for pair in pairs):
-        raise ConfigError(f'cameras is {value("cameras")!r}: give each camera as NAME=TOPIC, '
-                          'separated by blanks')
+        raise ConfigError(
+            f'cameras is {value("cameras")!r}: give each camera as NAME=TOPIC, separated by blanks'
+        )
     names = checked_names([name for name, _ in pairs])
     remappings = []
     for name, image in pairs:
-        remappings += [(f'/{name}/image', image),
-                       (f'/{name}/camera_info', camera_info_beside(image))]
-    return [Node(
-        package='videodepth', executable='cameras_node', output='screen', remappings=remappings,
-        parameters=[value('params_file'), given(DECLARATIONS, PARAMETERS, value), {
-            'streams': names, 'use_sim_time': value('use_sim_time') == 'true'}])]
+        remappings += [
+            (f'/{name}/image', image),
+            (f'/{name}/camera_info', camera_info_beside(image)),
+        ]
+    return [
+        Node(
+            package='videodepth',
+            executable='cameras_node',
+            output='screen',
+            remappings=remappings,
+            parameters=[
+                value('params_file'),
+                given(DECLARATIONS, PARAMETERS, value),
+                {'streams': names, 'use_sim_time': value('use_sim_time') == 'true'},
+            ],
+        )
+    ]

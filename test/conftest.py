@@ -10,12 +10,13 @@ import pytest
 
 try:
     from hypothesis import HealthCheck, settings
-except ImportError:   # a bare machine with a GPU, where test/gpu runs alone
+except ImportError:  # a bare machine with a GPU, where test/gpu runs alone
     pass
 else:
     # The verdict is of the code alone: not of how busy the machine is, nor of the day's examples.
-    settings.register_profile('patient', deadline=None, derandomize=True,
-                              suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        'patient', deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile('patient')
 
 

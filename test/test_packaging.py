@@ -66,9 +66,15 @@ def test_tf2_msgs_is_the_interface_that_ros_knows():
     assert hashes['tf2_msgs/msg/TFMessage'] == RIHS_TFMESSAGE
 
 
-@pytest.mark.parametrize('program', ['bin/videodepth', 'lib/videodepth/live_node',
-                                     'lib/videodepth/cameras_node',
-                                     'lib/videodepth/offline_node'])
+@pytest.mark.parametrize(
+    'program',
+    [
+        'bin/videodepth',
+        'lib/videodepth/live_node',
+        'lib/videodepth/cameras_node',
+        'lib/videodepth/offline_node',
+    ],
+)
 def test_programs_are_installed_and_start(program):
     path = os.path.join(package_prefix(), program)
     assert os.access(path, os.X_OK)

@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 from videodepth_ros.pictures import (
     BACKGROUND,
     UNKNOWN_GREY,

@@ -35,8 +35,11 @@ class View:
     def image(self, image: Image) -> Image:
         """Return the view (h, w, 3) uint8 of a frame (H, W, 3) uint8."""
         shrinking = self.width > self.size[0]
-        view = cv2.resize(self._crop(image), self.size,
-                          interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+        view = cv2.resize(
+            self._crop(image),
+            self.size,
+            interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR,
+        )
         return view[:, ::-1] if self.mirrored else view
 
     def inverse_depth(self, inverse_depth: NDArray[np.float16]) -> Array:
@@ -45,23 +48,32 @@ class View:
         inverse_depth  (H, W) float16, canonical for the whole frame
         """
         zoom = inverse_depth.shape[1] / self.width
-        view = cv2.resize(self._crop(inverse_depth).astype(np.float32), self.size,
-                          interpolation=cv2.INTER_NEAREST_EXACT)
+        view = cv2.resize(
+            self._crop(inverse_depth).astype(np.float32),
+            self.size,
+            interpolation=cv2.INTER_NEAREST_EXACT,
+        )
         return (view[:, ::-1] if self.mirrored else view) * np.float32(zoom)
 
     def _crop(self, frame: NDArray[np.generic]) -> NDArray[np.generic]:
-        return frame[self.top:self.top + self.height, self.left:self.left + self.width]
+        return frame[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def random_view(rng: Generator, width: int, height: int, size: tuple[int, int]) -> View:
     """Draw a view of a frame of ``width`` x ``height``: whole in a third of the draws."""
     zoom = 1.0 if rng.random() < 1 / 3 else rng.uniform(1.0, MAX_ZOOM)
-    stretch = rng.uniform(0.94, 1.06)   # of the aspect: sizes are rounded to patches in use too
+    stretch = rng.uniform(0.94, 1.06)  # of the aspect: sizes are rounded to patches in use too
     aspect = size[0] / size[1] * stretch
     crop_width = min(width, height * aspect) / zoom
     w, h = round(crop_width), min(round(crop_width / aspect), height)
-    return View(int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1)), w, h, size,
-                bool(rng.random() < 0.5))
+    return View(
+        int(rng.integers(width - w + 1)),
+        int(rng.integers(height - h + 1)),
+        w,
+        h,
+        size,
+        bool(rng.random() < 0.5),
+    )
 
 
 @dataclass(frozen=True)
@@ -79,13 +91,20 @@ class Look:
     def jittered(self, rng: Generator) -> Look:
         """Return the look of another frame of the same clip: exposure and balance wander."""
         gain = self.gain * np.exp(rng.normal(0, 0.03) + rng.normal(0, 0.01, 3)).astype(np.float32)
-        return Look(gain, self.gamma, self.contrast, self.saturation, self.blur_px, self.noise,
-                    self.jpeg_quality)
+        return Look(
+            gain,
+            self.gamma,
+            self.contrast,
+            self.saturation,
+            self.blur_px,
+            self.noise,
+            self.jpeg_quality,
+        )
 
     def apply(self, image: Image, rng: Generator) -> Image:
         """Return the image (h, w, 3) uint8 as this camera would have given it."""
         levels = np.arange(256, dtype=np.float32)[:, None] / 255
-        table = (levels ** self.gamma - 0.5) * self.contrast + 0.5
+        table = (levels**self.gamma - 0.5) * self.contrast + 0.5
         table = np.clip(table * self.gain * 255, 0, 255).astype(np.uint8)
         image = cv2.LUT(np.ascontiguousarray(image), table[:, None, :])
         grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -108,7 +127,8 @@ def random_look(rng: Generator) -> Look:
         saturation=float(rng.uniform(0, 0.2) if rng.random() < 0.06 else rng.uniform(0.5, 1.4)),
         blur_px=float(rng.uniform(0.4, 1.2) if rng.random() < 0.2 else 0),
         noise=float(rng.uniform(1, 8) if rng.random() < 0.35 else 0),
-        jpeg_quality=int(rng.integers(30, 95)) if rng.random() < 0.3 else 100)
+        jpeg_quality=int(rng.integers(30, 95)) if rng.random() < 0.3 else 100,
+    )
 
 
 def _noisy(image: Image, sigma: float, rng: Generator) -> Image:

@@ -24,9 +24,14 @@ def export_weights(run: Path, target: Path) -> str:
     """
     phases = json.loads((run / 'recipe.json').read_text())['shipped']
     averages = [torch.load(average_path(run, phase), weights_only=True) for phase in phases]
-    save_file({name: _stored(name, _mean([average[name] for average in averages]))
-               for name in averages[0]}, target)
-    target.chmod(0o644)   # safetensors leaves it to its owner, but a package is everybody's
+    save_file(
+        {
+            name: _stored(name, _mean([average[name] for average in averages]))
+            for name in averages[0]
+        },
+        target,
+    )
+    target.chmod(0o644)  # safetensors leaves it to its owner, but a package is everybody's
     return hashlib.sha256(target.read_bytes()).hexdigest()
 
 

@@ -48,8 +48,9 @@ class Take:
     def shoot(self) -> Iterator[SyntheticFrame]:
         """Render the clip."""
         width, height = SIZES[self.index // len(self.families) % len(SIZES)]
-        return render_scene(self.family, self.seed + self.index, self.frames, width, height,
-                            self.fps)
+        return render_scene(
+            self.family, self.seed + self.index, self.frames, width, height, self.fps
+        )
 
     def store(self, folder: Path) -> None:
         """Render and write the clip unless it is there."""
@@ -57,8 +58,13 @@ class Take:
             return
         shot = list(self.shoot())
         depth_m = np.stack([frame.depth_m for frame in shot])
-        write_clip(folder, self.family, self.index, np.stack([frame.image for frame in shot]),
-                   canonical_inverse_depth(depth_m, shot[0].camera.fx))
+        write_clip(
+            folder,
+            self.family,
+            self.index,
+            np.stack([frame.image for frame in shot]),
+            canonical_inverse_depth(depth_m, shot[0].camera.fx),
+        )
 
 
 def main() -> None:
@@ -68,8 +74,9 @@ def main() -> None:
     parser.add_argument('--clips', type=int, required=True, help='clips in the folder at the end')
     parser.add_argument('--first', type=int, default=0, help='index of the first clip')
     parser.add_argument('--seed', type=int, default=0, help='seed of scene 0')
-    parser.add_argument('--held-out', action='store_true',
-                        help='render the families that are never trained on')
+    parser.add_argument(
+        '--held-out', action='store_true', help='render the families that are never trained on'
+    )
     parser.add_argument('--frames', type=int, default=4, help='of each clip')
     arguments = parser.parse_args()
     families = HELD_OUT_FAMILIES if arguments.held_out else TRAINING_FAMILIES

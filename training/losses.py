@@ -56,7 +56,7 @@ def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses
     """
     target = torch.log1p(inverse_depth)
     sky = inverse_depth == 0
-    error = torch.where(sky, F.relu(u), u - target)   # any value below 0 says sky
+    error = torch.where(sky, F.relu(u), u - target)  # any value below 0 says sky
     absolute = error.abs().mean()
     solid = (~sky).float()
     offset = (error * solid).sum((2, 3)) / solid.sum((2, 3)).clamp(min=1)
@@ -64,8 +64,13 @@ def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses
     gradient = _gradient(error.flatten(0, 1), weights.scales)
     drift = (offset - offset.mean(1, keepdim=True)).abs().mean()
     flicker = _flicker(error, target)
-    total = (absolute + weights.structure * structure + weights.gradient * gradient
-             + weights.drift * drift + weights.flicker * flicker)
+    total = (
+        absolute
+        + weights.structure * structure
+        + weights.gradient * gradient
+        + weights.drift * drift
+        + weights.flicker * flicker
+    )
     return Losses(total, absolute, structure, gradient, drift, flicker)
 
 
@@ -82,6 +87,9 @@ def _gradient(error: Tensor, scales: int) -> Tensor:
     for scale in range(scales):
         if scale:
             error = F.avg_pool2d(error[:, None], 2)[:, 0]
-        total = (total + (error[:, :, 1:] - error[:, :, :-1]).abs().mean()
-                 + (error[:, 1:] - error[:, :-1]).abs().mean())
+        total = (
+            total
+            + (error[:, :, 1:] - error[:, :, :-1]).abs().mean()
+            + (error[:, 1:] - error[:, :-1]).abs().mean()
+        )
     return total

@@ -54,9 +54,9 @@ class TrueFrame:
 class Memory(str, Enum):
     """What a stream remembers from frame to frame."""
 
-    STEADIED = 'steadied'   # its state, and what stream/steady.py and stream/guided.py do
-    KEPT = 'kept'           # its state
-    RESET = 'reset'         # nothing
+    STEADIED = 'steadied'  # its state, and what stream/steady.py and stream/guided.py do
+    KEPT = 'kept'  # its state
+    RESET = 'reset'  # nothing
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,21 @@ class Sequence:
 
 def held_out(count: int) -> list[Sequence]:
     """The first ``count`` clips of the held-out families that are measured by, by their names."""
-    return [of_take(Take(k, HELD_OUT_SEED, HELD_OUT_FAMILIES, HELD_OUT_FRAMES))
-            for k in range(count)]
+    return [
+        of_take(Take(k, HELD_OUT_SEED, HELD_OUT_FAMILIES, HELD_OUT_FRAMES)) for k in range(count)
+    ]
 
 
 def of_take(take: Take) -> Sequence:
     """A rendered clip; it is kept in memory."""
     shot = list(take.shoot())
     camera = shot[0].camera
-    return Sequence(f'{take.family}-{take.index}', camera.fx / camera.width, take.fps,
-                    lambda: (TrueFrame(frame.image, frame.depth_m) for frame in shot))
+    return Sequence(
+        f'{take.family}-{take.index}',
+        camera.fx / camera.width,
+        take.fps,
+        lambda: (TrueFrame(frame.image, frame.depth_m) for frame in shot),
+    )
 
 
 def of_folder(folder: Path, stride: int) -> Sequence:
@@ -92,8 +97,11 @@ def of_folder(folder: Path, stride: int) -> Sequence:
         pairs = zip(sorted(folder.glob('rgb/*')), sorted(folder.glob('depth/*')), strict=True)
         for image, depth in list(pairs)[::stride]:
             stored = cv2.imread(str(depth), cv2.IMREAD_UNCHANGED)
-            yield TrueFrame(cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB),
-                            stored.astype(np.float32) * np.float32(scale_m))
+            yield TrueFrame(
+                cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB),
+                stored.astype(np.float32) * np.float32(scale_m),
+            )
+
     return Sequence(folder.name, about['fx'] / about['width'], about['fps'] / stride, frames)
 
 
@@ -127,15 +135,21 @@ class Stream:
     def _frame(self, image: NDArray[np.uint8]) -> Frame:
         height, width = image.shape[:2]
         self.seen += 1
-        return Frame(round(self.seen * 1e9 / self.sequence.fps), 'camera', image,
-                     Intrinsics.centred(width, height, self.sequence.focal * width))
+        return Frame(
+            round(self.seen * 1e9 / self.sequence.fps),
+            'camera',
+            image,
+            Intrinsics.centred(width, height, self.sequence.focal * width),
+        )
 
 
 def predicted_pairs(model: FlashDepth, sequence: Sequence, memory: Memory) -> list[DepthPair]:
     """Predict a sequence in metres, its intrinsics known."""
     stream = Stream(model, sequence, memory)
-    return [DepthPair(k, stream.depth_m(frame.image), frame.depth_m)
-            for k, frame in enumerate(sequence.frames())]
+    return [
+        DepthPair(k, stream.depth_m(frame.image), frame.depth_m)
+        for k, frame in enumerate(sequence.frames())
+    ]
 
 
 def flicker(model: FlashDepth, sequence: Sequence, memory: Memory) -> float:
@@ -178,19 +192,28 @@ class Measured:
     def line(self) -> str:
         """One line of the table."""
         return table_line(
-            self.name, self.memory.value, str(self.aligned.frames),
-            *(f'{report.errors.abs_rel:.3f}'
-              for report in (self.metric, self.scaled, self.aligned)),
-            f'{self.baseline:.3f}', f'{self.aligned.errors.delta_1_25:.3f}',
-            f'{self.aligned.boundary_f1:.3f}', percent(self.scaled.scale_drift),
-            percent(self.flicker))
+            self.name,
+            self.memory.value,
+            str(self.aligned.frames),
+            *(
+                f'{report.errors.abs_rel:.3f}'
+                for report in (self.metric, self.scaled, self.aligned)
+            ),
+            f'{self.baseline:.3f}',
+            f'{self.aligned.errors.delta_1_25:.3f}',
+            f'{self.aligned.boundary_f1:.3f}',
+            percent(self.scaled.scale_drift),
+            percent(self.flicker),
+        )
 
 
 def measure(model: FlashDepth, sequence: Sequence, memory: Memory) -> Measured:
     """Predict a sequence and compare it with its truth."""
     pairs = predicted_pairs(model, sequence, memory)
-    reports = (evaluate_depth(pairs, alignment) for alignment in (
-        Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT))
+    reports = (
+        evaluate_depth(pairs, alignment)
+        for alignment in (Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT)
+    )
     return Measured(sequence.name, memory, *reports, flicker(model, sequence, memory))
 
 
@@ -210,8 +233,18 @@ def percent(share: float) -> str:
 
 
 MEASURED_HEADS = (
-    'sequence', 'state', 'frames', 'AbsRel metric', 'AbsRel scale', 'AbsRel scale+shift',
-    'best without image', 'delta 1.25', 'boundary F1', 'drift', 'static flicker')
+    'sequence',
+    'state',
+    'frames',
+    'AbsRel metric',
+    'AbsRel scale',
+    'AbsRel scale+shift',
+    'best without image',
+    'delta 1.25',
+    'boundary F1',
+    'drift',
+    'static flicker',
+)
 
 
 def measure_all(model: FlashDepth, sequences: list[Sequence]) -> Iterator[Measured]:
@@ -223,16 +256,23 @@ def measure_all(model: FlashDepth, sequences: list[Sequence]) -> Iterator[Measur
 
 def add_sequences(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose what is measured."""
-    parser.add_argument('--held-out', type=int, default=6, metavar='N',
-                        help='sequences of held-out scene families (default: 6)')
+    parser.add_argument(
+        '--held-out',
+        type=int,
+        default=6,
+        metavar='N',
+        help='sequences of held-out scene families (default: 6)',
+    )
     parser.add_argument('--sequences', type=Path, nargs='*', default=[], help='recorded folders')
     parser.add_argument('--stride', type=int, default=1, help='of recorded frames')
 
 
 def chosen_sequences(arguments: argparse.Namespace) -> list[Sequence]:
     """Return the recordings and held-out scenes that the options choose."""
-    return [*(of_folder(folder, arguments.stride) for folder in arguments.sequences),
-            *held_out(arguments.held_out)]
+    return [
+        *(of_folder(folder, arguments.stride) for folder in arguments.sequences),
+        *held_out(arguments.held_out),
+    ]
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def new_network(seed: int) -> FlashDepth:
     torch.manual_seed(seed)
     model = FlashDepth(replace(NANO, log_output=False))
     for module in model.modules():
-        if isinstance(module, Residual):   # residual branches start as nothing
+        if isinstance(module, Residual):  # residual branches start as nothing
             nn.init.zeros_(module.conv2[1].weight)
     head = model.depth_head.scratch['output_conv2']
     head[2] = FullPrecisionConv(head[2].in_channels, 1, 1)
@@ -51,8 +51,9 @@ def network_input(images: Tensor) -> Tensor:
     return ((images.float() / 255 - mean) / std).movedim(-1, 2)
 
 
-def predict(model: FlashDepth, images: Tensor, state: Tensor | None = None,
-            ) -> tuple[Tensor, Tensor]:
+def predict(
+    model: FlashDepth, images: Tensor, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Images (B, T, H, W, 3) uint8 to u = log(1 + v) (B, T, H, W) float32, and the state."""
     with torch.autocast(images.device.type, torch.bfloat16):
         return model.sequence(network_input(images), state)

@@ -26,8 +26,9 @@ UPDATE_RMS = 0.2
 2502.16982, section 2.2)."""
 
 
-def new_optimisers(model: nn.Module, weight_decay: float, muon: bool
-                   ) -> list[torch.optim.Optimizer]:
+def new_optimisers(
+    model: nn.Module, weight_decay: float, muon: bool
+) -> list[torch.optim.Optimizer]:
     """Return what takes a step together. Only matrices and kernels decay: not biases, norms,
     positions and the rates of the scan.
     """
@@ -35,11 +36,13 @@ def new_optimisers(model: nn.Module, weight_decay: float, muon: bool
     decaying = {name for name, p in named if p.ndim > 1 and 'positions' not in name}
     matrices = {name for name, p in named if name in decaying and _is_matrix(p)} if muon else set()
     groups = [
-        {'params': [p for name, p in named if name in decaying - matrices],
-         'weight_decay': weight_decay},
-        {'params': [p for name, p in named if name not in decaying], 'weight_decay': 0.0}]
-    optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, betas=BETAS, fused=True)]
+        {
+            'params': [p for name, p in named if name in decaying - matrices],
+            'weight_decay': weight_decay,
+        },
+        {'params': [p for name, p in named if name not in decaying], 'weight_decay': 0.0},
+    ]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, betas=BETAS, fused=True)]
     if muon:
         optimisers.append(Muon([p for name, p in named if name in matrices], weight_decay))
     return optimisers
@@ -68,7 +71,7 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             by_shape: dict[tuple[int, int], list[nn.Parameter]] = {}
             for parameter in group['params']:
-                if parameter.grad is None:   # of a part that idles
+                if parameter.grad is None:  # of a part that idles
                     continue
                 shape = len(parameter), parameter[0].numel()
                 by_shape.setdefault(shape, []).append(parameter)
@@ -76,8 +79,9 @@ class Muon(torch.optim.Optimizer):
                 self._step_together(shape, parameters, group)
         return None
 
-    def _step_together(self, shape: tuple[int, int], parameters: list[nn.Parameter],
-                       group: dict[str, Any]) -> None:
+    def _step_together(
+        self, shape: tuple[int, int], parameters: list[nn.Parameter], group: dict[str, Any]
+    ) -> None:
         updates = orthogonal(torch.stack([self._momentum(p).reshape(shape) for p in parameters]))
         rate = group['lr'] * UPDATE_RMS * max(shape) ** 0.5
         for parameter, update in zip(parameters, updates, strict=True):

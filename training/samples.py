@@ -88,8 +88,9 @@ def draw_batch(by_family: list[list[Clip]], plan: BatchPlan, rng: Generator) -> 
     return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(inverse_depth)))
 
 
-def draw_sample(clip: Clip, frames: int, size: tuple[int, int], rng: Generator,
-                ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def draw_sample(
+    clip: Clip, frames: int, size: tuple[int, int], rng: Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Return ``frames`` augmented frames, (T, h, w, 3) uint8 and (T, h, w) float32."""
     image, inverse_depth = clip.image, clip.inverse_depth
     view = random_view(rng, image.shape[2], image.shape[1], size)

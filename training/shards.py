@@ -52,8 +52,13 @@ def canonical_inverse_depth(depth_m: NDArray[np.float32], fx: float) -> NDArray[
     return canonical.astype(np.float16)
 
 
-def write_clip(folder: Path, family: str, seed: int, image: NDArray[np.uint8],
-               inverse_depth: NDArray[np.float16]) -> Clip:
+def write_clip(
+    folder: Path,
+    family: str,
+    seed: int,
+    image: NDArray[np.uint8],
+    inverse_depth: NDArray[np.float16],
+) -> Clip:
     """Write one clip; a reader sees it whole or not at all."""
     clip = Clip(clip_path(folder, family, seed))
     _write_whole(_inverse_path(clip.image_path), inverse_depth)

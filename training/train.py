@@ -81,7 +81,7 @@ class Run:
             for name in ('total', 'absolute', 'structure', 'gradient', 'drift', 'flicker'):
                 sums[name] = sums.get(name, 0.0) + float(getattr(losses, name).detach())
             if self.step % LOG_STEPS == 0:
-                steps, logged = self.step - logged, self.step   # fewer where a run was resumed
+                steps, logged = self.step - logged, self.step  # fewer where a run was resumed
                 seconds = (time.monotonic() - started) / steps
                 means = {name: round(value / steps, 4) for name, value in sums.items()}
                 self._log(phase=phase.name, **means, s_per_step=round(seconds, 3))
@@ -124,9 +124,13 @@ class Run:
         print(line, flush=True)
 
     def _save(self) -> None:
-        content = {'step': self.step, 'model': self.model.state_dict(),
-                   'average': self.average.model.state_dict(), 'muon': self.muon,
-                   'optimisers': [optimiser.state_dict() for optimiser in self.optimisers]}
+        content = {
+            'step': self.step,
+            'model': self.model.state_dict(),
+            'average': self.average.model.state_dict(),
+            'muon': self.muon,
+            'optimisers': [optimiser.state_dict() for optimiser in self.optimisers],
+        }
         unfinished = self.folder / 'checkpoint.part'
         torch.save(content, unfinished)
         os.replace(unfinished, self.folder / 'checkpoint.pt')
@@ -165,8 +169,12 @@ def main() -> None:
     recipe = RECIPE
     if arguments.steps:
         steps = [int(n) for n in arguments.steps.split(',')]
-        recipe = replace(recipe, phases=tuple(
-            replace(phase, steps=n) for phase, n in zip(recipe.phases, steps, strict=True)))
+        recipe = replace(
+            recipe,
+            phases=tuple(
+                replace(phase, steps=n) for phase, n in zip(recipe.phases, steps, strict=True)
+            ),
+        )
     Run(recipe, arguments.data, arguments.held_out, arguments.run).train()
 
 

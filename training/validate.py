@@ -60,9 +60,16 @@ def judge(model: FlashDepth, clip: Clip) -> tuple[float, ...]:
     truth = np.asarray(clip.inverse_depth, np.float32)
     none, scale, both = (
         evaluate_depth(depth_pairs(predicted, truth), alignment)
-        for alignment in (Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT))
-    return (none.errors.abs_rel, scale.errors.abs_rel, both.errors.abs_rel,
-            both.errors.delta_1_25, baseline(both), both.scale_drift)
+        for alignment in (Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT)
+    )
+    return (
+        none.errors.abs_rel,
+        scale.errors.abs_rel,
+        both.errors.abs_rel,
+        both.errors.delta_1_25,
+        baseline(both),
+        both.scale_drift,
+    )
 
 
 def baseline(report: DepthReport) -> float:
@@ -80,5 +87,7 @@ def predict_clip(model: FlashDepth, images: NDArray[np.uint8]) -> NDArray[np.flo
 def depth_pairs(predicted: NDArray[np.float32], truth: NDArray[np.float32]) -> list[DepthPair]:
     """Pair canonical inverse depths (T, H, W) as depth in a camera of fx = width."""
     with np.errstate(divide='ignore'):
-        return [DepthPair(k, CANONICAL_UNIT / p, CANONICAL_UNIT / t)
-                for k, (p, t) in enumerate(zip(predicted, truth, strict=True))]
+        return [
+            DepthPair(k, CANONICAL_UNIT / p, CANONICAL_UNIT / t)
+            for k, (p, t) in enumerate(zip(predicted, truth, strict=True))
+        ]

@@ -15,10 +15,10 @@ from videodepth_ros.geometry.camera import Intrinsics
 class ScaleSource(str, Enum):
     """Where the metres of a depth map come from."""
 
-    MODEL = 'model'            # the network's own unit times scale.factor: relative, not measured
+    MODEL = 'model'  # the network's own unit times scale.factor: relative, not measured
     INTRINSICS = 'intrinsics'  # canonical inverse depth turned into metres by a known focal length
-    SENSOR = 'sensor'          # measured by a depth camera
-    PRIOR = 'prior'            # told by a metric prior that looks at a frame now and then
+    SENSOR = 'sensor'  # measured by a depth camera
+    PRIOR = 'prior'  # told by a metric prior that looks at a frame now and then
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 
 Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
 UNKNOWN_GREY = 70
 BACKGROUND = 24
-DISTANCE = 3.0   # of the viewpoint, in extents of the cloud
+DISTANCE = 3.0  # of the viewpoint, in extents of the cloud
 LABEL_HEIGHT_PX = 26
 
 
@@ -39,8 +39,9 @@ class ColourRange:
 
 def colour_range(depths_m: Iterable[Depth]) -> ColourRange:
     """Return a range that holds nearly all of the depths, (H, W) float32 each, of a sequence."""
-    known = np.concatenate([depth_m[np.isfinite(depth_m) & (depth_m > 0)][::97]
-                            for depth_m in depths_m])
+    known = np.concatenate(
+        [depth_m[np.isfinite(depth_m) & (depth_m > 0)][::97] for depth_m in depths_m]
+    )
     if not known.size:
         return ColourRange(0.5, 20.0)
     near_m, far_m = (float(value) for value in np.percentile(known, [1, 99]))
@@ -68,8 +69,16 @@ def side_by_side(panels: Iterable[tuple[str, Image]]) -> Image:
     columns = []
     for name, picture in panels:
         bar = np.zeros((LABEL_HEIGHT_PX, picture.shape[1], 3), np.uint8)
-        cv2.putText(bar, name, (8, LABEL_HEIGHT_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5,
-                    (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.putText(
+            bar,
+            name,
+            (8, LABEL_HEIGHT_PX - 8),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            (255, 255, 255),
+            1,
+            cv2.LINE_AA,
+        )
         columns.append(np.vstack([bar, picture]))
     return np.hstack(columns)
 
@@ -78,8 +87,7 @@ def resized(picture: Image, width: int, height: int) -> Image:
     """Return a picture (H, W, 3) uint8 at another size."""
     if picture.shape[:2] == (height, width):
         return picture
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA),
-                      np.uint8)
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class Video:
@@ -97,8 +105,12 @@ class Video:
     def __enter__(self) -> Video:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._video is not None:
             self._video.release()
 
@@ -109,12 +121,18 @@ class Video:
         """
         if self._video is None:
             code = 'VP80' if self._path.suffix == '.webm' else 'vp09'
-            with _silent_stderr():   # it says that webm has no such tag, and writes it
-                self._video = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*code),
-                                              self._rate_hz, picture.shape[1::-1])
+            with _silent_stderr():  # it says that webm has no such tag, and writes it
+                self._video = cv2.VideoWriter(
+                    str(self._path),
+                    cv2.VideoWriter.fourcc(*code),
+                    self._rate_hz,
+                    picture.shape[1::-1],
+                )
             if not self._video.isOpened():
-                raise BagError(f'{self._path}: this OpenCV cannot write {code}; '
-                               'install opencv-python-headless')
+                raise BagError(
+                    f'{self._path}: this OpenCV cannot write {code}; '
+                    'install opencv-python-headless'
+                )
         self._video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
 
@@ -192,11 +210,14 @@ def render_cloud(points: Depth, colours: Image, width: int, height: int, view: V
     seen, colours = seen[in_front], colours[known][in_front]
     pixels = seen[:, :2] / seen[:, 2:] * (1.15 * width) + [width / 2, height / 2]
     order = np.argsort(-seen[:, 2])
-    for (column, row), colour, z in zip(pixels[order].astype(int), colours[order],
-                                        seen[order, 2], strict=True):
+    for (column, row), colour, z in zip(
+        pixels[order].astype(int), colours[order], seen[order, 2], strict=True
+    ):
         half = max(1, round(4.2 / z))
         if 0 <= column < width and 0 <= row < height:
-            picture[max(row - half, 0):row + half, max(column - half, 0):column + half] = colour
+            picture[max(row - half, 0) : row + half, max(column - half, 0) : column + half] = (
+                colour
+            )
     return picture
 
 

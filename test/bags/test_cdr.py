@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from videodepth_ros.bags.cdr import header_stamp_ns, restamped
 from videodepth_ros.bags.types import STORE, new_message
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 from videodepth_ros.messages.transforms import set_stamp, stamp_ns
 
 IMAGE = 'sensor_msgs/msg/Image'
-STAMPS = st.integers(0, 2 ** 31 * 10 ** 9 - 1)
+STAMPS = st.integers(0, 2**31 * 10**9 - 1)
 
 
 def serialised(ns: int, *, little_endian: bool = True) -> bytes:

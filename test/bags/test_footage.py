@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from videodepth_ros.bags.footage import EXIF, FOLDER_RATE_HZ, open_footage
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 
 WIDTH, HEIGHT = 64, 48
 
@@ -55,16 +55,20 @@ def test_files_are_taken_as_they_lie_in_the_order_of_their_numbers(tmp_path):
     shots = list(footage.shots())
     assert footage.count == 3
     assert [decoded(shot)[-1, -1, 0] for shot in shots] == [1, 9, 10]
-    assert [shot.time_s for shot in shots] == pytest.approx([0, 1 / FOLDER_RATE_HZ,
-                                                             2 / FOLDER_RATE_HZ])
+    assert [shot.time_s for shot in shots] == pytest.approx(
+        [0, 1 / FOLDER_RATE_HZ, 2 / FOLDER_RATE_HZ]
+    )
     assert shots[0].data == (tmp_path / 'frame1.png').read_bytes()
 
 
 def test_a_photograph_is_turned_as_it_notes_that_the_camera_was_held(tmp_path):
     lying = cv2.imencode('.jpg', picture(90))[1].tobytes()
-    for name, orientation in (('a.jpg', 1), ('b.jpg', 6)):   # as it is; a quarter to the right
-        note = (b'Exif\0\0' + b'II*\0\x08\0\0\0'
-                + struct.pack('<HHHIHHI', 1, 0x0112, 3, 1, orientation, 0, 0))
+    for name, orientation in (('a.jpg', 1), ('b.jpg', 6)):  # as it is; a quarter to the right
+        note = (
+            b'Exif\0\0'
+            + b'II*\0\x08\0\0\0'
+            + struct.pack('<HHHIHHI', 1, 0x0112, 3, 1, orientation, 0, 0)
+        )
         marker = b'\xff\xe1' + struct.pack('>H', len(note) + 2)
         (tmp_path / name).write_bytes(lying[:2] + marker + note + lying[2:])
     plain, turned = open_footage(tmp_path).shots()

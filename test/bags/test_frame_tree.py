@@ -11,7 +11,7 @@ from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.recording_clock import recording_clock
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.sim3 import rotation_from_vector
 
 NS = 1_700_000_000_000_000_000
@@ -35,12 +35,14 @@ def read(path, *transforms):
 
 
 def robot(path):
-    return read(path, *((NS + k * STEP_NS, 'odom', 'base', transform(k), False)
-                        for k in range(4)),
-                (NS, 'base', 'mast', transform(10), True),
-                (NS, 'mast', 'camera', transform(11), True),
-                (NS, 'base', 'imu', transform(12), True),
-                (NS, 'elsewhere', 'thing', transform(13), True))
+    return read(
+        path,
+        *((NS + k * STEP_NS, 'odom', 'base', transform(k), False) for k in range(4)),
+        (NS, 'base', 'mast', transform(10), True),
+        (NS, 'mast', 'camera', transform(11), True),
+        (NS, 'base', 'imu', transform(12), True),
+        (NS, 'elsewhere', 'thing', transform(13), True),
+    )
 
 
 def test_lookups_along_and_across_the_tree(tmp_path):
@@ -50,10 +52,14 @@ def test_lookups_along_and_across_the_tree(tmp_path):
     assert 'odom' in tree
     assert 'nobody' not in tree
     T_base_cam = transform(10) @ transform(11)
-    np.testing.assert_allclose(tree.T_root_frame('camera', at),
-                               [transform(0) @ T_base_cam, transform(2) @ T_base_cam], atol=1e-9)
-    np.testing.assert_allclose(tree.lookup('camera', 'imu', at)[1],
-                               np.linalg.inv(T_base_cam) @ transform(12), atol=1e-9)
+    np.testing.assert_allclose(
+        tree.T_root_frame('camera', at),
+        [transform(0) @ T_base_cam, transform(2) @ T_base_cam],
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(
+        tree.lookup('camera', 'imu', at)[1], np.linalg.inv(T_base_cam) @ transform(12), atol=1e-9
+    )
     np.testing.assert_array_equal(tree.lookup('nobody', 'nobody', at), [np.eye(4)] * 2)
     with pytest.raises(BagError, match="'camera' and 'thing' are not connected"):
         tree.lookup('camera', 'thing', at)
@@ -72,17 +78,25 @@ def test_between_and_outside_of_what_was_recorded(tmp_path):
 
 def test_disorder_and_repetition(tmp_path):
     order = [2, 0, 3, 1, 1, 0]
-    tree = read(tmp_path / 'bag', *((NS + k * STEP_NS, 'odom', 'base', transform(k + 10 * n),
-                                     False) for n, k in enumerate(order)))
+    tree = read(
+        tmp_path / 'bag',
+        *(
+            (NS + k * STEP_NS, 'odom', 'base', transform(k + 10 * n), False)
+            for n, k in enumerate(order)
+        ),
+    )
     assert tree.edges['base'].stamp_ns.tolist() == [NS + k * STEP_NS for k in range(4)]
     np.testing.assert_allclose(tree.edges['base'].T_parent_child[1], transform(1 + 40), atol=1e-12)
 
 
 def test_the_parent_with_most_transforms_counts_and_the_other_is_noted(tmp_path):
-    tree = read(tmp_path / 'bag', (NS, 'wrong', 'base', transform(0), False),
-                *((NS + k, 'odom', 'base', transform(k), False) for k in range(3)))
+    tree = read(
+        tmp_path / 'bag',
+        (NS, 'wrong', 'base', transform(0), False),
+        *((NS + k, 'odom', 'base', transform(k), False) for k in range(3)),
+    )
     assert tree.root('base') == 'odom'
-    note, = tree.notes
+    (note,) = tree.notes
     assert 'base has several parents in the recording: odom is taken, wrong is not' in note
 
 
@@ -101,8 +115,9 @@ def test_transforms_that_nobody_filled_are_left_out(tmp_path):
 
 
 def test_a_circle_is_an_error_and_no_frames_are_a_tree_too(tmp_path):
-    tree = read(tmp_path / 'bag', (NS, 'a', 'b', transform(0), True),
-                (NS, 'b', 'a', transform(1), True))
+    tree = read(
+        tmp_path / 'bag', (NS, 'a', 'b', transform(0), True), (NS, 'b', 'a', transform(1), True)
+    )
     with pytest.raises(BagError, match='b -> a -> b of the recording form a circle'):
         tree.chain('b')
     with BagWriter(tmp_path / 'empty') as bag:
@@ -120,7 +135,7 @@ def test_odometry_that_names_both_frames(tmp_path):
             bag.write_odometry('fickle', ns, 'odom', f'base{k}', transform(k), np.zeros(6))
             bag.write_odometry('ours', ns, 'map', 'camera', transform(k), np.zeros(6))
     with open_bag(tmp_path / 'bag') as bag:
-        track, = read_odometry(bag, without=['/ours'])
+        (track,) = read_odometry(bag, without=['/ours'])
     assert (track.topic, track.edge.parent, track.child) == ('/good', 'odom', 'base')
     np.testing.assert_allclose(track.edge.T_parent_child[2], transform(2), atol=1e-12)
 
@@ -141,5 +156,6 @@ def test_a_recorder_with_another_clock_is_followed(tmp_path):
     with open_bag(tmp_path / 'bag') as bag:
         recorded_at = recording_clock(bag, '/pose')
     assert [recorded_at(k * STEP_NS + 1) for k in range(5)] == [
-        NS + 2 * (k * STEP_NS + 1) for k in range(5)]
+        NS + 2 * (k * STEP_NS + 1) for k in range(5)
+    ]
     assert recorded_at(10**10) == 10**10 + NS + 4 * STEP_NS + 1

@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bag_makers import (
+
+from test.support.bag_makers import (
     DELAY_NS,
     IMAGE,
     INFO,
@@ -23,17 +24,11 @@ from bag_makers import (
     write_rosbag1,
     write_rosbag2,
 )
-
-from videodepth_ros.bags.camera_topics import (
-    CAMERA_INFO,
-    COMPRESSED,
-    Topic,
-    find_camera,
-)
+from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, Topic, find_camera
 from videodepth_ros.bags.camera_topics import IMAGE as IMAGE_TYPE
 from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import open_bag
-from videodepth_ros.errors import BagError, ConfigError
+from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.camera_info import rectifier_from
 from videodepth_ros.messages.image import write_depth
@@ -46,8 +41,10 @@ def read(path, **topics):
 
 
 def images(*names, compressed=()):
-    return [*(Topic(name, IMAGE_TYPE, 3) for name in names),
-            *(Topic(name, COMPRESSED, 3) for name in compressed)]
+    return [
+        *(Topic(name, IMAGE_TYPE, 3) for name in names),
+        *(Topic(name, COMPRESSED, 3) for name in compressed),
+    ]
 
 
 def infos(*names):
@@ -81,8 +78,10 @@ def test_frames_of_a_ros_1_bag(tmp_path):
 def test_each_image_has_the_camera_info_of_its_own_stamp(info_first, tmp_path):
     messages = []
     for k in range(4):
-        pair = [(IMAGE, stamp_of(k), image_message(k)),
-                (INFO, stamp_of(k), info_message(k, focal_px=100.0 + k))]
+        pair = [
+            (IMAGE, stamp_of(k), image_message(k)),
+            (INFO, stamp_of(k), info_message(k, focal_px=100.0 + k)),
+        ]
         messages += reversed(pair) if info_first else pair
     found, _ = read(write_rosbag2(tmp_path / 'bag', messages))
     assert [frame.camera.fx for frame in found] == [100.0, 101.0, 102.0, 103.0]
@@ -90,8 +89,10 @@ def test_each_image_has_the_camera_info_of_its_own_stamp(info_first, tmp_path):
 
 def test_an_image_without_camera_info_of_its_stamp_has_the_latest(tmp_path):
     messages = [(IMAGE, stamp_of(k), image_message(k)) for k in range(6)]
-    messages += [(INFO, stamp_of(2) + 1, info_message(2, focal_px=102.0)),
-                 (INFO, stamp_of(4) + 1, info_message(40, focal_px=104.0))]
+    messages += [
+        (INFO, stamp_of(2) + 1, info_message(2, focal_px=102.0)),
+        (INFO, stamp_of(4) + 1, info_message(40, focal_px=104.0)),
+    ]
     messages.sort(key=lambda one: one[1])
     found, _ = read(write_rosbag2(tmp_path / 'bag', messages))
     assert [number_of(frame.image) for frame in found] == list(range(6))
@@ -111,8 +112,10 @@ def test_frames_without_any_camera_info_or_with_an_uncalibrated_one_have_no_came
 def test_a_distorted_camera_is_rectified_unless_its_topic_says_that_it_is(tmp_path):
     D = [-0.2, 0.05, 0.0, 0.0, 0.0]
     for topic in ('/camera/image_raw', '/camera/image_rect_color'):
-        messages = [(topic, stamp_of(0), image_message(0)),
-                    (INFO, stamp_of(0), info_message(0, D=D))]
+        messages = [
+            (topic, stamp_of(0), image_message(0)),
+            (INFO, stamp_of(0), info_message(0, D=D)),
+        ]
         (frame,), _ = read(write_rosbag2(tmp_path / topic[-5:], messages))
         expected = picture(0)
         if topic == '/camera/image_raw':
@@ -177,8 +180,9 @@ def test_raw_images_are_preferred_to_the_same_ones_compressed():
 
 
 def test_several_cameras_are_named_and_one_has_to_be_chosen():
-    topics = images('/left/image_raw', '/right/image_raw') + infos('/left/camera_info',
-                                                                   '/right/camera_info')
+    topics = images('/left/image_raw', '/right/image_raw') + infos(
+        '/left/camera_info', '/right/camera_info'
+    )
     with pytest.raises(ConfigError, match=r'several.*: /left/image_raw /right/image_raw$'):
         find_camera(topics)
     chosen = find_camera(topics, 'right/image_raw/')

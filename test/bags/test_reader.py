@@ -9,7 +9,12 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from bag_makers import (
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import CompressionMode, StoragePlugin
+
+from test.support.bag_makers import (
     DELAY_NS,
     IMAGE,
     INFO,
@@ -23,26 +28,25 @@ from bag_makers import (
     write_rosbag1,
     write_rosbag2,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from rosbags.rosbag1 import Writer as Writer1
-from rosbags.rosbag2 import CompressionMode, StoragePlugin
-
 from videodepth_ros.bags.camera_topics import Topic
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import STORE
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 from videodepth_ros.messages.image import decode_image
 from videodepth_ros.messages.transforms import stamp_ns
 
 FRAMES = 12
 MCAP, SQLITE = StoragePlugin.MCAP, StoragePlugin.SQLITE3
 KINDS = {
-    'mcap': (MCAP, CompressionMode.NONE), 'mcap-chunks': (MCAP, CompressionMode.STORAGE),
-    'mcap-files': (MCAP, CompressionMode.FILE), 'mcap-messages': (MCAP, CompressionMode.MESSAGE),
-    'sqlite': (SQLITE, CompressionMode.NONE), 'sqlite-files': (SQLITE, CompressionMode.FILE),
+    'mcap': (MCAP, CompressionMode.NONE),
+    'mcap-chunks': (MCAP, CompressionMode.STORAGE),
+    'mcap-files': (MCAP, CompressionMode.FILE),
+    'mcap-messages': (MCAP, CompressionMode.MESSAGE),
+    'sqlite': (SQLITE, CompressionMode.NONE),
+    'sqlite-files': (SQLITE, CompressionMode.FILE),
     'sqlite-messages': (SQLITE, CompressionMode.MESSAGE),
-    'ros1': None, 'ros1-bz2': Writer1.CompressionFormat.BZ2,
+    'ros1': None,
+    'ros1-bz2': Writer1.CompressionFormat.BZ2,
     'ros1-lz4': Writer1.CompressionFormat.LZ4,
 }
 each_kind = pytest.mark.parametrize('kind', KINDS)
@@ -71,8 +75,10 @@ def numbers(reader):
 @each_kind
 def test_a_whole_recording(kind, tmp_path):
     with open_bag(make(kind, tmp_path / 'bag')) as reader:
-        assert reader.topics == (Topic(INFO, 'sensor_msgs/msg/CameraInfo', FRAMES),
-                                 Topic(IMAGE, 'sensor_msgs/msg/Image', FRAMES))
+        assert reader.topics == (
+            Topic(INFO, 'sensor_msgs/msg/CameraInfo', FRAMES),
+            Topic(IMAGE, 'sensor_msgs/msg/Image', FRAMES),
+        )
         assert reader.count() == 2 * FRAMES
         assert reader.count([IMAGE]) == FRAMES
         assert numbers(reader) == list(range(FRAMES))
@@ -110,11 +116,11 @@ def test_a_folder_with_its_metadata_missing_or_damaged(kind, metadata, tmp_path)
 @pytest.mark.parametrize('kept', [0.99, 0.6])
 def test_what_was_not_cut_off_is_read(kind, kept, tmp_path):
     frames = 400 if 'mcap' in kind else 150
-    lost_at_most = 30   # a chunk of bz2 is all or nothing
+    lost_at_most = 30  # a chunk of bz2 is all or nothing
     path = make(kind, tmp_path / 'bag', frames)
     file = path if path.is_file() else only_file(path)
     data = file.read_bytes()
-    file.write_bytes(data[:int(len(data) * kept)])
+    file.write_bytes(data[: int(len(data) * kept)])
     with open_bag(path) as reader:
         found = numbers(reader)
         assert found == list(range(len(found)))
@@ -126,7 +132,7 @@ def test_what_was_not_cut_off_is_read(kind, kept, tmp_path):
 def test_a_recorder_that_was_killed_leaves_mcap_without_an_index(tmp_path):
     path = make('mcap', tmp_path / 'bag')
     data = only_file(path).read_bytes()
-    end = data.index(b'rosbag2', len(data) - 4000) - 13   # the record after the last chunk
+    end = data.index(b'rosbag2', len(data) - 4000) - 13  # the record after the last chunk
     only_file(path).write_bytes(data[:end])
     (path / 'metadata.yaml').unlink()
     with open_bag(path) as reader:
@@ -145,9 +151,11 @@ def test_a_recorder_that_was_killed_leaves_its_log_beside_the_database(tmp_path)
         database.execute('PRAGMA journal_mode=WAL')
         database.execute('PRAGMA wal_autocheckpoint=0')
         raw = STORE.serialize_cdr(image_message(FRAMES), 'sensor_msgs/msg/Image')
-        topic, = database.execute('SELECT id FROM topics WHERE name = ?', (IMAGE,)).fetchone()
-        database.execute('INSERT INTO messages(topic_id, timestamp, data) VALUES (?, ?, ?)',
-                         (topic, stamp_of(FRAMES) + DELAY_NS, bytes(raw)))
+        (topic,) = database.execute('SELECT id FROM topics WHERE name = ?', (IMAGE,)).fetchone()
+        database.execute(
+            'INSERT INTO messages(topic_id, timestamp, data) VALUES (?, ?, ?)',
+            (topic, stamp_of(FRAMES) + DELAY_NS, bytes(raw)),
+        )
         database.commit()
         for suffix in ('', '-wal'):
             shutil.copy(f'{source}{suffix}', killed / f'{source.name}{suffix}')
@@ -161,7 +169,7 @@ def test_a_ros_1_bag_that_was_never_indexed(tmp_path):
     path = make('ros1', tmp_path / 'bag')
     data = path.read_bytes()
     at = data.index(b'index_pos=') + len(b'index_pos=')
-    path.write_bytes(data[:at] + bytes(8) + data[at + 8:])
+    path.write_bytes(data[:at] + bytes(8) + data[at + 8 :])
     with open_bag(path) as reader:
         assert numbers(reader) == list(range(FRAMES))
 
@@ -173,7 +181,7 @@ def test_damage_in_the_middle_costs_only_its_part(kind, tmp_path):
     file = path if path.is_file() else only_file(path)
     data = bytearray(file.read_bytes())
     middle = len(data) // 2
-    data[middle:middle + 5000] = bytes(5000)
+    data[middle : middle + 5000] = bytes(5000)
     file.write_bytes(data)
     with open_bag(path) as reader:
         found = [number_of(decode_image(msg)) for _, _, msg in reader.messages([IMAGE])]
@@ -187,7 +195,7 @@ def test_a_damaged_database_is_read_around_the_damage(tmp_path):
     file = only_file(path)
     data = bytearray(file.read_bytes())
     leaf = data.index(b'camera_optical_frame', len(data) // 2) // 4096 * 4096
-    data[leaf:leaf + 4096] = b'\xff' * 4096
+    data[leaf : leaf + 4096] = b'\xff' * 4096
     file.write_bytes(data)
     with open_bag(path) as reader:
         read = sum(1 for _ in reader.messages())
@@ -214,8 +222,10 @@ def test_an_unknown_type_is_left_out_and_told(tmp_path):
     with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
         assert Topic('/odd', 'acme_msgs/msg/Odd', 1) in reader.topics
         assert sum(1 for _ in reader.messages()) == 6
-        assert reader.lost == ('1 messages of /odd (acme_msgs/msg/Odd) could not be decoded: '
-                               'its type is not known and the recording does not define it')
+        assert reader.lost == (
+            '1 messages of /odd (acme_msgs/msg/Odd) could not be decoded: '
+            'its type is not known and the recording does not define it'
+        )
 
 
 def test_an_unknown_type_does_not_matter_where_nobody_asks_for_it(tmp_path):
@@ -243,15 +253,18 @@ def whole_files(tmp_path_factory):
 
 @each_kind
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(places=st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 255)), max_size=10),
-       kept=st.sampled_from([1.0, 1.0, 0.9, 0.5]))
-def test_whatever_a_file_holds_it_is_read_in_part_or_refused(kind, places, kept, tmp_path,
-                                                             whole_files):
+@given(
+    places=st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 255)), max_size=10),
+    kept=st.sampled_from([1.0, 1.0, 0.9, 0.5]),
+)
+def test_whatever_a_file_holds_it_is_read_in_part_or_refused(
+    kind, places, kept, tmp_path, whole_files
+):
     name, data = whole_files[kind]
     data = bytearray(data)
-    for place, value in places:   # cubed, for what matters stands near both ends
-        data[int(place ** 3 * (len(data) - 1))] = value
-    (tmp_path / name).write_bytes(data[:int(kept * len(data))])
+    for place, value in places:  # cubed, for what matters stands near both ends
+        data[int(place**3 * (len(data) - 1))] = value
+    (tmp_path / name).write_bytes(data[: int(kept * len(data))])
     with suppress(BagError):
         with open_bag(tmp_path / name) as reader:
             sum(1 for _ in reader.messages())
@@ -263,8 +276,10 @@ def split_in_two(tmp_path):
     folder.mkdir()
     for part in (2, 10):
         k = 0 if part == 2 else 1
-        messages = [(IMAGE, stamp_of(k) + DELAY_NS, image_message(k)),
-                    (INFO, stamp_of(k), info_message(k))]
+        messages = [
+            (IMAGE, stamp_of(k) + DELAY_NS, image_message(k)),
+            (INFO, stamp_of(k), info_message(k)),
+        ]
         made = write_rosbag2(tmp_path / f'part{part}', messages)
         shutil.copy(only_file(made), folder / f'split_{part}.mcap')
     return folder
@@ -280,17 +295,26 @@ def test_a_missing_file_of_a_split_recording_is_told(tmp_path):
     folder = split_in_two(tmp_path)
     (folder / 'metadata.yaml').write_text(
         'rosbag2_bagfile_information:\n  relative_file_paths:\n'
-        '  - split_2.mcap\n  - split_7.mcap\n  - split_10.mcap\n')
+        '  - split_2.mcap\n  - split_7.mcap\n  - split_10.mcap\n'
+    )
     with open_bag(folder) as reader:
         assert numbers(reader) == [0, 1]
         assert 'split_7.mcap of split is missing' in reader.lost
 
 
-@pytest.mark.parametrize(('name', 'content', 'message'), [
-    ('none', None, 'does not exist'), ('empty', (), 'has no file that ends in .mcap'),
-    ('notes.txt', b'hello', 'is not a recording'), ('a.mcap', b'hello', 'nothing of'),
-    ('b.mcap', b'', 'nothing of'), ('c.bag', b'#ROSBAG V1.2\n', 'nothing of'),
-    ('d.db3', b'hello' * 100, 'nothing of'), ('e.mcap', b'\x89MCAP0\r\n', 'nothing of')])
+@pytest.mark.parametrize(
+    ('name', 'content', 'message'),
+    [
+        ('none', None, 'does not exist'),
+        ('empty', (), 'has no file that ends in .mcap'),
+        ('notes.txt', b'hello', 'is not a recording'),
+        ('a.mcap', b'hello', 'nothing of'),
+        ('b.mcap', b'', 'nothing of'),
+        ('c.bag', b'#ROSBAG V1.2\n', 'nothing of'),
+        ('d.db3', b'hello' * 100, 'nothing of'),
+        ('e.mcap', b'\x89MCAP0\r\n', 'nothing of'),
+    ],
+)
 def test_what_is_no_recording_is_refused(name, content, message, tmp_path):
     path = tmp_path / name
     if content == ():

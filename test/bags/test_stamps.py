@@ -5,10 +5,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from bag_makers import DELAY_NS, IMAGE, camera_messages, stamp_of, write_rosbag1, write_rosbag2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from test.support.bag_makers import (
+    DELAY_NS,
+    IMAGE,
+    camera_messages,
+    stamp_of,
+    write_rosbag1,
+    write_rosbag2,
+)
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.stamps import Stamps, in_one_course, one_course, read_stamps
 
@@ -19,16 +26,19 @@ def places(seconds):
     return in_one_course(np.array(seconds, np.float64) * S // 1).tolist()
 
 
-@pytest.mark.parametrize(('seconds', 'expected'), [
-    ([], []),
-    ([7], [0]),
-    ([1, 2, 3], [0, 1, 2]),
-    ([1, 2, 9e6, 3, 4], [0, 1, 3, 4]),            # a leap
-    ([1, 2, 2, 3], [0, 1, 3]),                    # a stamp twice
-    ([5, 6, 7, 1, 2, 3, 4, 8], [3, 4, 5, 6, 7]),  # the clock was set: the longer part
-    ([5, 6, 7, 8, 1, 9, 10], [0, 1, 2, 3, 5, 6]),
-    ([9, 1, 2, 3], [1, 2, 3]),
-])
+@pytest.mark.parametrize(
+    ('seconds', 'expected'),
+    [
+        ([], []),
+        ([7], [0]),
+        ([1, 2, 3], [0, 1, 2]),
+        ([1, 2, 9e6, 3, 4], [0, 1, 3, 4]),  # a leap
+        ([1, 2, 2, 3], [0, 1, 3]),  # a stamp twice
+        ([5, 6, 7, 1, 2, 3, 4, 8], [3, 4, 5, 6, 7]),  # the clock was set: the longer part
+        ([5, 6, 7, 8, 1, 9, 10], [0, 1, 2, 3, 5, 6]),
+        ([9, 1, 2, 3], [1, 2, 3]),
+    ],
+)
 def test_the_longest_growing_order_is_kept(seconds, expected):
     assert places(seconds) == expected
 
@@ -71,7 +81,7 @@ def test_a_stamp_of_zero_is_the_time_of_recording():
     assert stamps.hold(5, 5)
     assert stamps.hold(8, 7)
     assert not stamps.hold(8, 8)
-    assert not stamps.hold(9, 7)   # recorded again
+    assert not stamps.hold(9, 7)  # recorded again
     assert not stamps.hold(3, 3)
     assert not stamps.hold(9, 9)
 

@@ -14,7 +14,7 @@ from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import STORE
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.camera_info import intrinsics_from
 from videodepth_ros.messages.cloud import POINT, plain_cloud
@@ -49,8 +49,9 @@ def write_all(path):
             writer.write_image('camera/image_raw', ns, 'camera', image)
             writer.write_camera_info('camera/camera_info', ns, 'camera', CAMERA)
             writer.write_depth('videodepth/depth/image', ns, 'camera', depth_m)
-            writer.write_cloud('videodepth/depth/points', ns, 'camera', depth_m, image, CAMERA,
-                               2, 9.0)
+            writer.write_cloud(
+                'videodepth/depth/points', ns, 'camera', depth_m, image, CAMERA, 2, 9.0
+            )
             writer.write_pose('ground_truth/pose', ns, 'map', T)
             writer.write_transform(ns, 'map', 'base', T)
         writer.write_path('videodepth/path', NS, 'map', [(NS, T), (NS + 5, T)])
@@ -61,9 +62,15 @@ def test_everything_comes_back(tmp_path):
     image, depth_m, T = scene()
     with open_bag(write_all(tmp_path / 'bag')) as reader:
         assert [(one.name, one.count) for one in reader.topics] == [
-            ('/camera/camera_info', 3), ('/camera/image_raw', 3), ('/ground_truth/pose', 3),
-            ('/tf', 3), ('/tf_static', 1), ('/videodepth/depth/image', 3),
-            ('/videodepth/depth/points', 3), ('/videodepth/path', 1)]
+            ('/camera/camera_info', 3),
+            ('/camera/image_raw', 3),
+            ('/ground_truth/pose', 3),
+            ('/tf', 3),
+            ('/tf_static', 1),
+            ('/videodepth/depth/image', 3),
+            ('/videodepth/depth/points', 3),
+            ('/videodepth/path', 1),
+        ]
         last = {topic: (ns, msg) for topic, ns, msg in reader.messages()}
         found = list(frames(reader))
         assert reader.lost is None
@@ -89,7 +96,7 @@ def test_everything_comes_back(tmp_path):
 
 def test_players_find_definitions_hashes_and_quality_of_service(tmp_path):
     path = write_all(tmp_path / 'bag')
-    with AnyReader([path]) as reader:   # rosbags itself checks each definition against its hash
+    with AnyReader([path]) as reader:  # rosbags itself checks each definition against its hash
         offered = {one.topic: one.ext.offered_qos_profiles for one in reader.connections}
         for one in reader.connections:
             assert one.msgdef.format == MessageDefinitionFormat.MSG
@@ -106,11 +113,11 @@ def test_rclpy_reads_each_message(tmp_path):
     with AnyReader([write_all(tmp_path / 'bag')]) as reader:
         for one, _, raw in reader.messages():
             if one.msgtype.startswith('tf2_msgs'):
-                continue   # not part of every installation
+                continue  # not part of every installation
             package, _, name = one.msgtype.partition('/msg/')
             cls = getattr(importlib.import_module(f'{package}.msg'), name)
             msg = serialization.deserialize_message(bytes(raw), cls)
-            theirs = bytes(serialization.serialize_message(msg))   # padding is not zero in these
+            theirs = bytes(serialization.serialize_message(msg))  # padding is not zero in these
             again = STORE.serialize_cdr(STORE.deserialize_cdr(theirs, one.msgtype), one.msgtype)
             assert bytes(again) == bytes(raw)
 
@@ -125,6 +132,7 @@ def test_an_existing_recording_is_not_overwritten(tmp_path):
 
 def test_an_exception_leaves_a_whole_recording_of_what_was_written(tmp_path):
     image, _, _ = scene()
+
     def write_and_be_interrupted():
         with BagWriter(tmp_path / 'bag') as writer:
             writer.write_image('camera/image_raw', NS, 'camera', image)

@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))   # instant_engine
-
-from instant_engine import InstantEngine
-from small_bag import write_scene
-
+from test.support.instant_engine import InstantEngine
+from test.support.small_bag import write_scene
 from videodepth_ros.cli import main
 
 
@@ -41,8 +37,10 @@ def instant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[InstantEngi
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., tuple[int, Any]]:
     """Run a command and return its exit code and what it wrote with --json."""
+
     def run_command(*arguments: object) -> tuple[int, Any]:
         facts = tmp_path / 'facts.json'
         code = main([str(argument) for argument in arguments] + ['--json', str(facts)])
         return code, json.loads(facts.read_text())
+
     return run_command

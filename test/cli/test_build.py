@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from instant_engine import InstantEngine
 
+from test.support.instant_engine import InstantEngine
 from videodepth_ros.cli import main
 
 

@@ -13,14 +13,16 @@ def runs(name: str) -> EngineFacts:
 
 
 def fails(name: str) -> EngineFacts:
-    return EngineFacts(name, None, False, None, None, None, f'{name} is not installed',
-                       f'pip install {name}')
+    return EngineFacts(
+        name, None, False, None, None, None, f'{name} is not installed', f'pip install {name}'
+    )
 
 
 @pytest.fixture
 def engines(monkeypatch):
     def use(check):
         monkeypatch.setattr('videodepth_ros.cli.doctor.check_engine', check)
+
     return use
 
 
@@ -33,8 +35,9 @@ def test_a_machine_on_which_an_engine_runs_is_well(run, engines, capsys):
     assert 'onnx 1.0: 9.0 ms a frame at 320x240, CPU' in printed
     assert 'torch is not installed' in printed
     assert 'pip install torch' in printed
-    assert {'what': 'engine torch: torch is not installed', 'mend': 'pip install torch'} in \
-        facts['gaps']
+    assert {'what': 'engine torch: torch is not installed', 'mend': 'pip install torch'} in facts[
+        'gaps'
+    ]
 
 
 def test_without_any_engine_it_fails(run, engines):
@@ -65,7 +68,7 @@ def test_little_shared_memory_is_a_gap(monkeypatch, tmp_path):
     monkeypatch.setattr(checks, 'SHARED_MEMORY', tmp_path / 'nothing')
     assert 'missing' in checks.shared_memory_gap()
     monkeypatch.setattr(checks, 'SHARED_MEMORY', tmp_path)
-    monkeypatch.setattr(checks, 'LEAST_SHARED_MEMORY_MB', 10 ** 9)
+    monkeypatch.setattr(checks, 'LEAST_SHARED_MEMORY_MB', 10**9)
     assert 'less than' in checks.shared_memory_gap()
 
 
@@ -91,8 +94,9 @@ def test_without_a_gpu_its_engines_are_no_gap(run, engines, monkeypatch):
     assert facts['gpu_needs'] == []
 
 
-def test_with_a_gpu_its_engines_are_tried_and_what_models_take_is_told(run, engines, monkeypatch,
-                                                                      capsys):
+def test_with_a_gpu_its_engines_are_tried_and_what_models_take_is_told(
+    run, engines, monkeypatch, capsys
+):
     gpu = checks.GpuFacts('NVIDIA Test 9000', 24564, '580.1')
     monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: (gpu,))
     engines(lambda name: runs(name) if name == 'onnx' else fails(name))
@@ -114,7 +118,7 @@ def test_a_model_that_does_not_fit_into_the_gpu_is_a_gap(run, engines, monkeypat
     monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: (gpu,))
     engines(runs)
     (gap,) = (gap for gap in run('doctor')[1]['gaps'] if 'GPU memory' in gap['what'])
-    assert gap['what'].startswith('nano at ')      # the others' weights are not here
+    assert gap['what'].startswith('nano at ')  # the others' weights are not here
     assert 'there are 256' in gap['what']
     assert 'max_pixels' in gap['mend']
 
@@ -129,21 +133,26 @@ def test_a_gpu_whose_tool_is_missing_is_found_by_its_device(monkeypatch, tmp_pat
 
 
 def test_tensorrt_need_not_come_from_pip(monkeypatch):
-    monkeypatch.setattr('videodepth_ros.engines.tensorrt_plan.find_tensorrt',
-                        lambda: SimpleNamespace(version='10.3.0', flavour='tensorrt'))
+    monkeypatch.setattr(
+        'videodepth_ros.engines.tensorrt_plan.find_tensorrt',
+        lambda: SimpleNamespace(version='10.3.0', flavour='tensorrt'),
+    )
     facts = checks.check_engine('tensorrt')
     assert facts.version == '10.3.0 (tensorrt)'
-    assert not facts.ok      # for there is no GPU, or no plan of a TensorRT that is no module
+    assert not facts.ok  # for there is no GPU, or no plan of a TensorRT that is no module
 
 
 def test_gpus_are_those_that_the_driver_names(monkeypatch, tmp_path):
     tool = tmp_path / 'nvidia-smi'
-    tool.write_text('#!/bin/sh\necho "NVIDIA Test 9000, 24564, 555.1"\n'
-                    'echo "Orin, [N/A], 540.4"\n')
+    tool.write_text(
+        '#!/bin/sh\necho "NVIDIA Test 9000, 24564, 555.1"\necho "Orin, [N/A], 540.4"\n'
+    )
     tool.chmod(0o755)
     monkeypatch.setenv('PATH', str(tmp_path), prepend=':')
     assert [(gpu.name, gpu.memory_mb) for gpu in checks.find_gpus()] == [
-        ('NVIDIA Test 9000', 24564), ('Orin', 0)]
+        ('NVIDIA Test 9000', 24564),
+        ('Orin', 0),
+    ]
     tool.write_text('#!/bin/sh\nexit 9\n')
     assert checks.find_gpus() == ()
     monkeypatch.setattr(checks, 'PROBE_TIMEOUT_S', 0.1)

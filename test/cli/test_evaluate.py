@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-from small_bag import START_NS, truth_m, write_scene
 
+from test.support.small_bag import START_NS, truth_m, write_scene
 from videodepth_ros.bags.writer import BagWriter
 
 
@@ -54,7 +54,7 @@ def test_one_bag_may_hold_both(run, scene):
 
 def test_stamps_may_differ_by_less_than_ten_milliseconds(run, scene, tmp_path):
     assert run('eval', write_prediction(tmp_path / 'near', offset_ns=5_000_000), scene)[0] == 0
-    code, facts = run('eval', write_prediction(tmp_path / 'far', offset_ns=10 ** 12), scene)
+    code, facts = run('eval', write_prediction(tmp_path / 'far', offset_ns=10**12), scene)
     assert code == 1
     assert 'stamps' in facts['error']
 
@@ -77,9 +77,10 @@ def test_a_topic_that_is_not_there_is_named(run, scene):
 
 
 def test_far_truth_is_judged_only_where_it_is_asked_for(run, tmp_path):
-    far = write_scene(tmp_path / 'far', scale=25.0)   # 40 m and 100 m
+    far = write_scene(tmp_path / 'far', scale=25.0)  # 40 m and 100 m
     near = run('eval', far, '--depth-topic', 'ground_truth/depth/image')[1]['depth']
-    assert near['best_constant']['abs_rel'] == pytest.approx(0.0, abs=1e-6)   # all at 40 m
-    both = run('eval', far, '--depth-topic', 'ground_truth/depth/image', '--max-depth-m',
-               '200')[1]['depth']
+    assert near['best_constant']['abs_rel'] == pytest.approx(0.0, abs=1e-6)  # all at 40 m
+    both = run('eval', far, '--depth-topic', 'ground_truth/depth/image', '--max-depth-m', '200')[
+        1
+    ]['depth']
     assert both['best_constant']['abs_rel'] > 0.1

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_bag import START_NS, truth_m, write_scene
 
+from test.support.small_bag import START_NS, truth_m, write_scene
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli import main
 from videodepth_ros.evaluation.trajectory import Trajectory
@@ -49,8 +49,9 @@ def write_bag(path, how):
             elif how == 'pose':
                 bag.write_pose('vicon/camera', ns, 'world', poses()[k])
         if how == 'path':
-            bag.write_path('slam/path', ns, 'map', list(zip(STAMPS.tolist(), poses(),
-                                                           strict=True)))
+            bag.write_path(
+                'slam/path', ns, 'map', list(zip(STAMPS.tolist(), poses(), strict=True))
+            )
     return path
 
 
@@ -130,8 +131,12 @@ def test_compressed_depth_is_judged_too(run, tmp_path):
     scene = write_scene(tmp_path / 'scene')
     with BagWriter(tmp_path / 'p') as bag:
         for k in range(3):
-            bag.write_compressed_depth('videodepth/depth/image/compressedDepth',
-                                       START_NS + k * 50_000_000, 'optical', truth_m())
+            bag.write_compressed_depth(
+                'videodepth/depth/image/compressedDepth',
+                START_NS + k * 50_000_000,
+                'optical',
+                truth_m(),
+            )
     facts = run('eval', tmp_path / 'p', scene)[1]
     assert facts['depth']['frames'] == 3
     assert facts['depth']['abs_rel'] < 1e-4

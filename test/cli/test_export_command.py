@@ -22,6 +22,8 @@ def test_a_graph_is_plain_unless_asked_otherwise(run, exported, tmp_path):
     code, facts = run('export', 'nano', tmp_path / 'nano.onnx', '--size', '320x240')
     assert code == 0
     run('export', 'nano', tmp_path / 'nano.onnx', '--size', '320x240', '--fused', 'fp16')
-    assert exported == [('nano', facts['width'], facts['height'], 'plain'),
-                        ('nano', facts['width'], facts['height'], 'fp16')]
+    assert exported == [
+        ('nano', facts['width'], facts['height'], 'plain'),
+        ('nano', facts['width'], facts['height'], 'fp16'),
+    ]
     assert facts['self_check'] == 'as it should be'

@@ -26,7 +26,10 @@ def test_a_folder_becomes_a_bag_that_depth_comes_of(run, folder, tmp_path):
         messages = [(topic, message) for topic, _, message in bag.messages()]
     images = [message for topic, message in messages if topic.endswith('compressed')]
     assert [stamp_ns(message.header.stamp) for message in images] == [
-        10**9, 11 * 10**8, 12 * 10**8]
+        10**9,
+        11 * 10**8,
+        12 * 10**8,
+    ]
     assert bytes(images[0].data) == (folder / '0.jpg').read_bytes()
     info = next(message for topic, message in messages if topic == '/camera/camera_info')
     assert (info.width, info.height, info.k[0]) == (128, 96, pytest.approx(64))
@@ -58,8 +61,9 @@ def test_an_image_that_is_none_ends_it_and_leaves_what_was_read(run, folder, tmp
 
 
 def test_a_video_that_is_cut_off_gives_what_is_left_and_says_so(run, tmp_path, capsys):
-    video = cv2.VideoWriter(str(tmp_path / 'a.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10,
-                            (128, 96))
+    video = cv2.VideoWriter(
+        str(tmp_path / 'a.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (128, 96)
+    )
     noise = np.random.default_rng(0)
     for _ in range(8):
         video.write(noise.integers(0, 256, (96, 128, 3), np.uint8))
@@ -67,7 +71,7 @@ def test_a_video_that_is_cut_off_gives_what_is_left_and_says_so(run, tmp_path, c
     whole = (tmp_path / 'a.avi').read_bytes()
     code, facts = run('import', tmp_path / 'a.avi', tmp_path / 'whole')
     assert (code, facts['frames'], facts['lost']) == (0, 8, None)
-    (tmp_path / 'a.avi').write_bytes(whole[:len(whole) // 2])
+    (tmp_path / 'a.avi').write_bytes(whole[: len(whole) // 2])
     code, facts = run('import', tmp_path / 'a.avi', tmp_path / 'part')
     assert code == 0
     assert 0 < facts['frames'] < 8

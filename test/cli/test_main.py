@@ -8,22 +8,35 @@ import pytest
 
 from videodepth_ros.cli import COMMANDS, main
 
-NAMES = ('doctor', 'sample', 'import', 'run-bag', 'refine', 'eval', 'export', 'build', 'weights',
-         'demo')
+NAMES = (
+    'doctor',
+    'sample',
+    'import',
+    'run-bag',
+    'refine',
+    'eval',
+    'export',
+    'build',
+    'weights',
+    'demo',
+)
 
 
 def test_help_answers_without_the_heavy_libraries():
-    code = ('import sys, runpy; sys.argv = ["videodepth", "--help"]\n'
-            'try:\n    runpy.run_module("videodepth_ros.cli", run_name="__main__")\n'
-            'except SystemExit:\n    pass\n'
-            'heavy = {"numpy", "torch", "cv2", "rclpy", "onnxruntime", "rosbags"}\n'
-            'sys.exit(", ".join(heavy & set(sys.modules)) or 0)')
+    code = (
+        'import sys, runpy; sys.argv = ["videodepth", "--help"]\n'
+        'try:\n    runpy.run_module("videodepth_ros.cli", run_name="__main__")\n'
+        'except SystemExit:\n    pass\n'
+        'heavy = {"numpy", "torch", "cv2", "rclpy", "onnxruntime", "rosbags"}\n'
+        'sys.exit(", ".join(heavy & set(sys.modules)) or 0)'
+    )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                            check=False)
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert used.ru_utime - before.ru_utime < 2   # 0.1 s; a busy machine takes time, but not this
+    assert used.ru_utime - before.ru_utime < 2  # 0.1 s; a busy machine takes time, but not this
     assert all(name in result.stdout for name in NAMES)
 
 
@@ -48,15 +61,29 @@ def test_the_commands_are_those_of_the_contract():
     assert len(COMMANDS) == len(NAMES)
 
 
-@pytest.mark.parametrize('arguments', [
-    [], ['nothing'], ['sample'], ['sample', 'out', '--size', '640'],
-    ['sample', 'out', '--size', '00x480'], ['sample', 'out', '--seconds', '-1'],
-    ['sample', 'out', '--seconds', 'nan'], ['sample', 'out', '--seed', '-3'],
-    ['run-bag', 'in'], ['run-bag', 'in', 'out', '--model', 'nothing'],
-    ['run-bag', 'in', 'out', '--engine', 'steam'], ['run-bag', 'in', 'out', '--max-range-m', 'x'],
-    ['run-bag', 'in', 'out', '--stride', '0'], ['eval'],
-    ['eval', 'a', 'b', '--align', 'shift'], ['export', 'nothing', 'out.onnx'],
-    ['weights', 'remove'], ['weights', 'import']])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        [],
+        ['nothing'],
+        ['sample'],
+        ['sample', 'out', '--size', '640'],
+        ['sample', 'out', '--size', '00x480'],
+        ['sample', 'out', '--seconds', '-1'],
+        ['sample', 'out', '--seconds', 'nan'],
+        ['sample', 'out', '--seed', '-3'],
+        ['run-bag', 'in'],
+        ['run-bag', 'in', 'out', '--model', 'nothing'],
+        ['run-bag', 'in', 'out', '--engine', 'steam'],
+        ['run-bag', 'in', 'out', '--max-range-m', 'x'],
+        ['run-bag', 'in', 'out', '--stride', '0'],
+        ['eval'],
+        ['eval', 'a', 'b', '--align', 'shift'],
+        ['export', 'nothing', 'out.onnx'],
+        ['weights', 'remove'],
+        ['weights', 'import'],
+    ],
+)
 def test_wrong_usage_exits_with_two(arguments, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main(arguments)
@@ -89,8 +116,7 @@ def test_weights_list_states_licences(run, capsys):
     assert 'no commercial use' in capsys.readouterr().out
 
 
-def test_weights_path_of_a_model_that_is_not_here_says_where_to_get_it(run, monkeypatch,
-                                                                      tmp_path):
+def test_weights_path_of_a_model_that_is_not_here_says_where_to_get_it(run, monkeypatch, tmp_path):
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
     code, facts = run('weights', 'path', 'flashdepth-s')
     assert code == 1
@@ -108,8 +134,12 @@ def test_weights_import_refuses_a_file_that_is_none(run, tmp_path):
 
 def test_as_a_program_it_has_the_same_exit_codes(tmp_path):
     def program(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, '-m', 'videodepth_ros.cli', *arguments],
-                              capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, '-m', 'videodepth_ros.cli', *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     assert program('eval', str(tmp_path / 'nothing')).returncode == 1
     failed = program('eval', str(tmp_path / 'nothing'))

@@ -61,11 +61,17 @@ def stopped_after(command, name, how, folder):
     """Run a command until it has stored a result of that name, which sends it a signal."""
     (folder / 'sitecustomize.py').write_text(STOPPER.format(name=name, signal=how))
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get('PYTHONPATH')])])
-    return subprocess.run(command, capture_output=True, text=True, check=False,
-                          start_new_session=True, env={**os.environ, 'PYTHONPATH': path})
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+        env={**os.environ, 'PYTHONPATH': path},
+    )
 
 
-@pytest.mark.timeout(1200)   # eight whole jobs, on a machine that may be busy
+@pytest.mark.timeout(1200)  # eight whole jobs, on a machine that may be busy
 def test_killed_at_every_stage_it_ends_with_the_same_bytes(bag, tmp_path):
     whole, killed = tmp_path / 'whole' / 'refined', tmp_path / 'killed' / 'refined'
     options = ('--prior', 'bag', '--clip', 5, '--processes', 2)
@@ -86,8 +92,9 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(bag, tmp_path):
 @pytest.mark.parametrize('name', ['recording-', 'clip00000-'])
 def test_ctrl_c_keeps_what_is_done(bag, tmp_path, name):
     options = ('--prior', 'bag', '--clip', 5, '--processes', 2)
-    ended = stopped_after(command(bag, tmp_path / 'refined', *options), name, signal.SIGINT,
-                          tmp_path)
+    ended = stopped_after(
+        command(bag, tmp_path / 'refined', *options), name, signal.SIGINT, tmp_path
+    )
     assert ended.returncode == 1
     assert 'Traceback' not in ended.stderr
     assert 'the same call goes on from there' in ended.stderr
@@ -101,9 +108,19 @@ def test_several_cameras_have_folders_of_their_own(run, bag, tmp_path):
             two.write(topic, recorded_ns, message)
             if topic.startswith('/camera/'):
                 two.write(topic.replace('/camera/', '/rear/', 1), recorded_ns, message)
-    code, facts = run('refine', tmp_path / 'two', tmp_path / 'refined', '--prior', 'bag',
-                      '--frames', 3, '--image-topic', '/camera/image_raw',
-                      '--image-topic', '/rear/image_raw')
+    code, facts = run(
+        'refine',
+        tmp_path / 'two',
+        tmp_path / 'refined',
+        '--prior',
+        'bag',
+        '--frames',
+        3,
+        '--image-topic',
+        '/camera/image_raw',
+        '--image-topic',
+        '/rear/image_raw',
+    )
     assert code == 0
     assert facts['frames'] == 6
     assert sorted(facts['cameras']) == ['/camera/image_raw', '/rear/image_raw']
@@ -111,15 +128,23 @@ def test_several_cameras_have_folders_of_their_own(run, bag, tmp_path):
         assert (tmp_path / 'refined' / name / 'trajectory.tum').exists()
 
 
-@pytest.mark.parametrize(('args', 'mend'), [
-    (['--prior', 'guess'], 'choose one of'),
-    (['--image-topic', '/none'], 'is not in the recording'),
-    (['--start-s', '50'], 'no frame of the recording is chosen'),
-    (['--pairs', 'align3r', '--prior', 'bag', '--frames', '2'], 'videodepth weights import')])
+@pytest.mark.parametrize(
+    ('args', 'mend'),
+    [
+        (['--prior', 'guess'], 'choose one of'),
+        (['--image-topic', '/none'], 'is not in the recording'),
+        (['--start-s', '50'], 'no frame of the recording is chosen'),
+        (['--pairs', 'align3r', '--prior', 'bag', '--frames', '2'], 'videodepth weights import'),
+    ],
+)
 def test_what_cannot_be_done_is_said(bag, tmp_path, args, mend, monkeypatch):
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path / 'weights'))
-    done = subprocess.run([*command(bag, tmp_path / 'refined', *args), '--json',
-                           tmp_path / 'facts.json'], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command(bag, tmp_path / 'refined', *args), '--json', tmp_path / 'facts.json'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
     assert mend in done.stderr
     assert mend in json.loads((tmp_path / 'facts.json').read_text())['error']

@@ -7,19 +7,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from small_bag import FAR_M, HEIGHT, NEAR_M, START_NS, WIDTH, write_scene
 
+from test.support.small_bag import FAR_M, HEIGHT, NEAR_M, START_NS, WIDTH, write_scene
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.errors import DeviceError
+from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import set_stamp, stamp_ns
 
 SLOW_ENGINE = """
 import sys, time
-sys.path.insert(0, {test!r})
-from instant_engine import InstantEngine
+sys.path.insert(0, {root!r})
+from test.support.instant_engine import InstantEngine
 from videodepth_ros.cli import main
 from videodepth_ros.engines import open as engines
 from videodepth_ros.models import catalogue
@@ -63,15 +63,30 @@ def test_every_image_becomes_depth_under_its_header(run, instant, scene, tmp_pat
 
 
 def test_options_reach_the_session(run, instant, scene, tmp_path):
-    code, facts = run('run-bag', scene, tmp_path / 'out', '--output', 'network', '--max-pixels',
-                      80 * 100, '--scale-factor', 2, '--max-range-m', 5, '--edge-ratio', 0,
-                      '--points', '--stride', 8)
+    code, facts = run(
+        'run-bag',
+        scene,
+        tmp_path / 'out',
+        '--output',
+        'network',
+        '--max-pixels',
+        80 * 100,
+        '--scale-factor',
+        2,
+        '--max-range-m',
+        5,
+        '--edge-ratio',
+        0,
+        '--points',
+        '--stride',
+        8,
+    )
     assert code == 0
     width, height = (int(n) for n in facts['network_size'].split('x'))
     assert width * height <= 80 * 100
     depth_m = decode_depth(messages(tmp_path / 'out', '/videodepth/depth/image')[0])
     assert depth_m.shape == (height, width)
-    assert np.isinf(depth_m).any()   # the wall, at 8 m now
+    assert np.isinf(depth_m).any()  # the wall, at 8 m now
     assert np.nanmin(depth_m) == pytest.approx(2 * NEAR_M, rel=1e-4)
     cloud = messages(tmp_path / 'out', '/videodepth/depth/points')[0]
     assert (cloud.width, cloud.height) == (-(-width // 8), -(-height // 8))
@@ -88,7 +103,7 @@ def test_bad_images_are_counted_with_their_reason_and_the_rest_goes_on(run, inst
     assert code == 0
     assert (facts['frames'], facts['rejected']) == (3, 1)
     assert '8x8' in facts['rejections'][0]
-    assert facts['scale_source'] == 'model'   # there is no calibration
+    assert facts['scale_source'] == 'model'  # there is no calibration
     assert '/videodepth/depth/camera_info' not in facts['topics']
 
 
@@ -111,7 +126,7 @@ def test_images_that_cannot_be_decoded_are_lost_and_said_so(run, instant, tmp_pa
 def test_a_truncated_bag_yields_what_is_readable_and_says_what_was_lost(run, instant, tmp_path):
     scene = write_scene(tmp_path / 'scene', frames=20)
     recording = next(scene.glob('*.mcap'))
-    recording.write_bytes(recording.read_bytes()[:recording.stat().st_size // 2])
+    recording.write_bytes(recording.read_bytes()[: recording.stat().st_size // 2])
     code, facts = run('run-bag', scene, tmp_path / 'out')
     assert code == 0
     assert 0 < facts['frames'] < 20
@@ -123,13 +138,18 @@ def test_resets_are_told_by_reason(run, instant, tmp_path):
     scene = tmp_path / 'scene'
     with BagWriter(scene) as bag:
         for second in (1, 2, 10):
-            bag.write_image('camera/image_raw', second * 10 ** 9, 'optical',
-                            np.ones((HEIGHT, WIDTH, 3), np.uint8))
+            bag.write_image(
+                'camera/image_raw',
+                second * 10**9,
+                'optical',
+                np.ones((HEIGHT, WIDTH, 3), np.uint8),
+            )
     assert run('run-bag', scene, tmp_path / 'out')[1]['resets'] == {'gap': 1}
 
 
-def test_a_bag_of_which_nothing_becomes_depth_is_a_failure_without_output(run, instant, tmp_path,
-                                                                         capsys):
+def test_a_bag_of_which_nothing_becomes_depth_is_a_failure_without_output(
+    run, instant, tmp_path, capsys
+):
     scene = tmp_path / 'scene'
     with BagWriter(scene) as bag:
         bag.write_image('camera/image_raw', 1, 'optical', np.ones((8, 8, 3), np.uint8))
@@ -146,7 +166,7 @@ def test_a_device_that_fails_leaves_what_was_written(run, instant, scene, tmp_pa
             raise DeviceError('the device is gone; look at it')
         return self.answer, state + 1
 
-    monkeypatch.setattr('instant_engine.InstantEngine.step', fail_at_third)
+    monkeypatch.setattr('test.support.instant_engine.InstantEngine.step', fail_at_third)
     code, facts = run('run-bag', scene, tmp_path / 'out')
     assert code == 1
     assert facts == {'error': 'the device is gone; look at it'}
@@ -161,12 +181,16 @@ def test_an_existing_output_is_not_touched(run, instant, scene, tmp_path):
     assert 'exists' in facts['error']
 
 
-@pytest.mark.parametrize(('options', 'words'), [
-    (('--image-topic', '/nothing'), '/camera/image_raw'),
-    (('--camera-info-topic', '/nothing'), '/camera/camera_info'),
-])
-def test_a_topic_that_is_not_there_names_those_that_are(run, instant, scene, tmp_path, options,
-                                                        words):
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (('--image-topic', '/nothing'), '/camera/image_raw'),
+        (('--camera-info-topic', '/nothing'), '/camera/camera_info'),
+    ],
+)
+def test_a_topic_that_is_not_there_names_those_that_are(
+    run, instant, scene, tmp_path, options, words
+):
     code, facts = run('run-bag', scene, tmp_path / 'out', *options)
     assert code == 1
     assert words in facts['error']
@@ -184,11 +208,22 @@ def test_a_bag_that_is_not_there_is_one_clear_line(run, instant, tmp_path, capsy
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_interruption_leaves_a_readable_bag(tmp_path, number):
     scene = write_scene(tmp_path / 'scene', frames=200)
-    script = SLOW_ENGINE.format(test=str(Path(__file__).parents[1]))
+    script = SLOW_ENGINE.format(root=str(Path(__file__).parents[2]))
     facts = tmp_path / 'facts.json'
     child = subprocess.Popen(
-        [sys.executable, '-c', script, 'run-bag', str(scene), str(tmp_path / 'out'), '--json',
-         str(facts)], stdout=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            '-c',
+            script,
+            'run-bag',
+            str(scene),
+            str(tmp_path / 'out'),
+            '--json',
+            str(facts),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with child, child.stdout:
         for _ in range(4):
             assert child.stdout.readline() == 'step\n'

@@ -18,11 +18,17 @@ def test_a_sample_holds_images_and_their_truth(run, tmp_path):
     rendered = next(render_scene('corridor', 3, 3, 64, 48, 15.0))
     with open_bag(tmp_path / 'bag') as bag:
         assert {topic.name: topic.count for topic in bag.topics} == {
-            '/camera/image_raw': 3, '/camera/camera_info': 3, '/ground_truth/depth/image': 3,
-            '/ground_truth/pose': 3, '/tf': 3, '/tf_static': 1}
+            '/camera/image_raw': 3,
+            '/camera/camera_info': 3,
+            '/ground_truth/depth/image': 3,
+            '/ground_truth/pose': 3,
+            '/tf': 3,
+            '/tf_static': 1,
+        }
         first = {topic: message for topic, _, message in reversed(list(bag.messages()))}
-    np.testing.assert_array_equal(decode_depth(first['/ground_truth/depth/image']),
-                                  rendered.depth_m)
+    np.testing.assert_array_equal(
+        decode_depth(first['/ground_truth/depth/image']), rendered.depth_m
+    )
     assert stamp_ns(first['/camera/image_raw'].header.stamp) == rendered.stamp_ns
     pose = first['/ground_truth/pose']
     assert pose.header.frame_id == 'map'
@@ -30,8 +36,9 @@ def test_a_sample_holds_images_and_their_truth(run, tmp_path):
     assert first['/camera/camera_info'].k[0] == pytest.approx(rendered.camera.fx)
     moving, fixed = first['/tf'].transforms[0], first['/tf_static'].transforms[0]
     assert (moving.child_frame_id, fixed.child_frame_id) == ('camera_link', 'camera_optical_frame')
-    T_map_optical = (matrix_from_transform(moving.transform)
-                     @ matrix_from_transform(fixed.transform))
+    T_map_optical = matrix_from_transform(moving.transform) @ matrix_from_transform(
+        fixed.transform
+    )
     np.testing.assert_allclose(T_map_optical, rendered.T_map_cam, atol=1e-6)
 
 

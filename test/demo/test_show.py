@@ -12,13 +12,13 @@ pytest.importorskip('rclpy', reason='the demo needs ROS 2')
 
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.cli import main
+from videodepth_ros.core.errors import VideoDepthError
 from videodepth_ros.demo import graph
-from videodepth_ros.errors import VideoDepthError
 
 INSTANT_NODE = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from instant_engine import InstantEngine
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from test.support.instant_engine import InstantEngine
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.nodes.live_node import LiveNode, run
 
@@ -40,11 +40,12 @@ def instant(monkeypatch, tmp_path):
 
 
 def demo(folder: Path, *options: str) -> int:
-    return main(['demo', str(folder), '--scene', 'corridor', '--seconds', '1', '--rate-hz', '10',
-                 *options])
+    return main(
+        ['demo', str(folder), '--scene', 'corridor', '--seconds', '1', '--rate-hz', '10', *options]
+    )
 
 
-@pytest.mark.timeout(1200)   # two demos, of four processes each
+@pytest.mark.timeout(1200)  # two demos, of four processes each
 def test_the_demo_leaves_video_picture_bag_and_page(instant, tmp_path, capsys):
     folder = tmp_path / 'demo'
     assert demo(folder, '--json', str(tmp_path / 'facts.json')) == 0

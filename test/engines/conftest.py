@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from fused_networks import Fused, fused_model, layout_of
-from random_network import random_model
-from tiny_networks import VARIANTS, Exported
 
+from test.support.fused_networks import Fused, fused_model, layout_of
+from test.support.random_network import random_model
+from test.support.tiny_networks import VARIANTS, Exported
 from videodepth_ros.engines.export import export_fused, export_onnx
 from videodepth_ros.engines.graph import Origin
 
@@ -31,8 +31,13 @@ def exported(tmp_path_factory) -> Callable[[str], Exported]:
             variant = VARIANTS[name]
             model = random_model(variant.config)
             path = tmp_path_factory.mktemp(name) / 'graph.onnx'
-            export_onnx(model, path, variant.width, variant.height,
-                        Origin(name, 'nominal', 'Apache-2.0', 'abc'))
+            export_onnx(
+                model,
+                path,
+                variant.width,
+                variant.height,
+                Origin(name, 'nominal', 'Apache-2.0', 'abc'),
+            )
             made[name] = Exported(model, path, variant.width, variant.height)
         return made[name]
 

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.check import Difference, relmax, require_agreement, rollout_difference
 from videodepth_ros.engines.engine import EngineSpec
-from videodepth_ros.errors import ModelError
 
 
 class Leaky:

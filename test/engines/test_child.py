@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from videodepth_ros.core.errors import Cancelled
 from videodepth_ros.engines.child import child_environment, run_module, silent
-from videodepth_ros.errors import Cancelled
 
 BUILDER = """
 import sys, time
@@ -31,6 +31,7 @@ def builder(tmp_path, monkeypatch):
     def make(does: str) -> Path:
         (tmp_path / 'toy_builder.py').write_text(BUILDER.format(does=does))
         return tmp_path / 'pid'
+
     return make
 
 
@@ -43,8 +44,10 @@ def lives(pid: int) -> bool:
 
 
 def test_progress_is_handed_on_and_the_last_line_is_kept(builder):
-    pid = builder("tell('Halving', 0.5); print('chatter'); print('found it'); "
-                  "print('oh', file=sys.stderr); sys.exit(3)")
+    pid = builder(
+        "tell('Halving', 0.5); print('chatter'); print('found it'); "
+        "print('oh', file=sys.stderr); sys.exit(3)"
+    )
     told = []
     ended = run_module('toy_builder', (pid,), 'Starting', lambda *progress: told.append(progress))
     assert (ended.code, ended.words, ended.complaints) == (3, 'found it', 'oh\n')
@@ -78,9 +81,13 @@ def test_a_builder_may_say_what_is_no_text(builder):
 def test_a_builder_ends_when_nobody_waits_for_it(builder):
     """Its standard input closes with whoever has started it."""
     pid = builder('print("runs", flush=True); time.sleep(600)')
-    child = subprocess.Popen([sys.executable, '-m', 'toy_builder', str(pid)],
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                             env=child_environment())
+    child = subprocess.Popen(
+        [sys.executable, '-m', 'toy_builder', str(pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=child_environment(),
+    )
     assert child.stdout.readline() == 'runs\n'
     child.stdin.close()
     assert child.wait(60) == 1

@@ -3,17 +3,17 @@ from __future__ import annotations
 
 import sys
 
-import fake_pycuda
 import numpy as np
 import pytest
-from fake_cuda import FakeCuda, MisuseError
-from fake_tensorrt import VERSIONS, FakeTensorRt
-from toy_plan import HEIGHT, WIDTH, Rig, install
 
+from test.support import fake_pycuda
+from test.support.fake_cuda import FakeCuda, MisuseError
+from test.support.fake_tensorrt import VERSIONS, FakeTensorRt
+from test.support.toy_plan import HEIGHT, WIDTH, Rig, install
+from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.cuda import CudaBindings
 from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
-from videodepth_ros.errors import DeviceError
 
 FACTS = PlanFacts('nano', 'fp16', 'NVIDIA Fake 9000')
 
@@ -81,15 +81,25 @@ def test_the_real_bindings_take_every_call_as_we_make_it(monkeypatch):
     cuda._cuda, cuda._graphs = runtime, {}
     array = np.zeros(4, np.float32)
     for name, arguments in (
-            ('allocate', (16,)), ('free', (16,)), ('host_array', ((2, 2), 'float32')),
-            ('free_host', (array,)), ('create_stream', ()), ('destroy_stream', (16,)),
-            ('synchronize', (16,)), ('upload', (16, array, 16)), ('download', (array, 16, 16)),
-            ('copy', (16, 32, 8, 16)), ('zero', (16, 8, 16)), ('capture', (16, lambda: None))):
+        ('allocate', (16,)),
+        ('free', (16,)),
+        ('host_array', ((2, 2), 'float32')),
+        ('free_host', (array,)),
+        ('create_stream', ()),
+        ('destroy_stream', (16,)),
+        ('synchronize', (16,)),
+        ('upload', (16, array, 16)),
+        ('download', (array, 16, 16)),
+        ('copy', (16, 32, 8, 16)),
+        ('zero', (16, 8, 16)),
+        ('capture', (16, lambda: None)),
+    ):
         with pytest.raises(DeviceError, match='CUDA error'):
             getattr(cuda, name)(*arguments)
 
 
 # The fakes are worth something only if they notice mistakes.
+
 
 @pytest.fixture
 def fake() -> FakeCuda:

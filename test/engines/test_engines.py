@@ -8,10 +8,10 @@ import onnx
 import pytest
 import torch
 
+from videodepth_ros.core.errors import DeviceError, InputError, ModelError
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.engines.torch_engine import TorchEngine
-from videodepth_ros.errors import DeviceError, InputError, ModelError
 
 
 @pytest.fixture(params=['onnx', 'torch'])
@@ -75,18 +75,27 @@ def test_image_need_not_be_contiguous(engine):
     np.testing.assert_allclose(actual, expected, rtol=1e-4)  # torch adds up in another order
 
 
-@pytest.mark.parametrize('image', [
-    np.zeros((3, 98, 138), np.float32), np.zeros((98, 140, 3), np.float32),
-    np.zeros((3, 98, 140), np.float64), np.zeros((1, 3, 98, 140), np.float32)],
-    ids=lambda image: f'{image.dtype}-{image.shape}')
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((3, 98, 138), np.float32),
+        np.zeros((98, 140, 3), np.float32),
+        np.zeros((3, 98, 140), np.float64),
+        np.zeros((1, 3, 98, 140), np.float32),
+    ],
+    ids=lambda image: f'{image.dtype}-{image.shape}',
+)
 def test_other_images_are_refused(engine, image):
     with pytest.raises(InputError, match=r'float32 image of \(3, 98, 140\)'):
         engine.step(image, engine.zero_state())
 
 
 def test_a_failing_runtime_is_a_device_error(engine):
-    wrong_state = torch.zeros(4, 1, 7, 32, 32) if engine.spec.engine == 'torch' else \
-        np.zeros((4, 1, 7, 32, 32), np.float32)
+    wrong_state = (
+        torch.zeros(4, 1, 7, 32, 32)
+        if engine.spec.engine == 'torch'
+        else np.zeros((4, 1, 7, 32, 32), np.float32)
+    )
     with pytest.raises(DeviceError, match='tiny-s'):
         engine.step(noise(engine, 0), wrong_state)
 
@@ -117,9 +126,13 @@ def test_somebody_elses_graph_is_refused(tmp_path):
     value = onnx.helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, [1])
     result = onnx.helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, [1])
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node('Relu', ['x'], ['y'])], 'foreign', [value], [result])
-    onnx.save(onnx.helper.make_model(
-        graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid('', 20)]),
-        tmp_path / 'foreign.onnx')
+        [onnx.helper.make_node('Relu', ['x'], ['y'])], 'foreign', [value], [result]
+    )
+    onnx.save(
+        onnx.helper.make_model(
+            graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid('', 20)]
+        ),
+        tmp_path / 'foreign.onnx',
+    )
     with pytest.raises(ModelError, match=r'foreign\.onnx has graph schema none'):
         OnnxEngine(tmp_path / 'foreign.onnx')

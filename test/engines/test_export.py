@@ -7,15 +7,15 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from random_network import random_model
-from tiny_networks import VARIANTS
 
+from test.support.random_network import random_model
+from test.support.tiny_networks import VARIANTS
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.check import FP32_TOLERANCE, rollout_difference
 from videodepth_ros.engines.export import OPSET, UNWELCOME, export_onnx, graph_flaws
 from videodepth_ros.engines.graph import facts_from_metadata
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.engines.torch_engine import TorchEngine
-from videodepth_ros.errors import ModelError
 
 EVERY = pytest.mark.parametrize('name', VARIANTS)
 
@@ -57,8 +57,11 @@ def test_tensors_have_the_names_and_shapes_that_runtimes_bind(exported):
     shapes = {value.name: tuple(value.shape) for value in (*graph.inputs, *graph.outputs)}
     state = tuple(it.model.zero_state().shape)
     assert shapes == {
-        'image': (1, 3, it.height, it.width), 'state_in': state,
-        'inverse_depth': (1, it.height, it.width), 'state_out': state}
+        'image': (1, 3, it.height, it.width),
+        'state_in': state,
+        'inverse_depth': (1, it.height, it.width),
+        'state_out': state,
+    }
 
 
 def test_file_describes_itself(exported):
@@ -72,20 +75,29 @@ def test_file_describes_itself(exported):
 
 
 def toy(node: ir.Node) -> ir.Model:
-    return ir.Model(ir.Graph([], node.outputs, nodes=[node], opset_imports={'': OPSET}),
-                    ir_version=10)
+    return ir.Model(
+        ir.Graph([], node.outputs, nodes=[node], opset_imports={'': OPSET}), ir_version=10
+    )
 
 
 def output(*shape: int | str) -> ir.Value:
     return ir.Value(name='y', shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
 
 
-@pytest.mark.parametrize(('node', 'flaw'), [
-    (ir.node('CumSum', [], outputs=[output(1)]), 'CumSum'),
-    (ir.node('Gelu', [], domain='com.microsoft', outputs=[output(1)]), 'Gelu'),
-    (ir.node('Relu', [], outputs=[output(1, 'height')]), 'the shape'),
-    (ir.node('Resize', [output(1), None, None, ir.Value(name='sizes')], outputs=[output(1)]),
-     'Resize to a computed size')])
+@pytest.mark.parametrize(
+    ('node', 'flaw'),
+    [
+        (ir.node('CumSum', [], outputs=[output(1)]), 'CumSum'),
+        (ir.node('Gelu', [], domain='com.microsoft', outputs=[output(1)]), 'Gelu'),
+        (ir.node('Relu', [], outputs=[output(1, 'height')]), 'the shape'),
+        (
+            ir.node(
+                'Resize', [output(1), None, None, ir.Value(name='sizes')], outputs=[output(1)]
+            ),
+            'Resize to a computed size',
+        ),
+    ],
+)
 def test_what_engines_do_not_take_is_found(node, flaw):
     assert flaw in ' '.join(graph_flaws(toy(node)))
 
@@ -95,6 +107,7 @@ def test_a_flawed_graph_is_not_written(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.onnx, 'export', lambda *_, **__: flawed)
     variant = VARIANTS['tiny-s']
     with pytest.raises(ModelError, match='operator Loop'):
-        export_onnx(random_model(variant.config), tmp_path / 'graph.onnx', variant.width,
-                    variant.height)
+        export_onnx(
+            random_model(variant.config), tmp_path / 'graph.onnx', variant.width, variant.height
+        )
     assert not list(tmp_path.iterdir())

@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from small_priors import frame, small_depth_anything, small_depth_pro
 
+from test.support.small_priors import frame, small_depth_anything, small_depth_pro
 from videodepth_ros.cli import main
 from videodepth_ros.models.depth_pro import focal_of, metric_depth, square_input
 from videodepth_ros.models.mono import open_mono
@@ -40,7 +40,7 @@ def test_depth_anything(tmp_path, store):
     image = prior._processor([frame().image], return_tensors='np')['pixel_values']
     assert image.shape == tuple(graph.get_inputs()[0].shape)
     assert json.loads(told['mean']) == pytest.approx([0.485, 0.456, 0.406])
-    found, = graph.run(None, {'image': image})
+    (found,) = graph.run(None, {'image': image})
     wanted = next(prior.estimate([frame()])).values
     np.testing.assert_allclose(found[0], wanted, rtol=0, atol=1e-4 * wanted.max())
 
@@ -50,8 +50,9 @@ def test_depth_pro(tmp_path, store):
     graph, facts = exported(tmp_path, 'depth-pro')
     assert (facts['width'], facts['height']) == (256, 256)
     image = square_input(torch.from_numpy(frame().image)[None], 256).numpy()
-    canonical, angle = graph.run(['canonical_inverse_depth', 'field_of_view_deg'],
-                                 {'image': image})
+    canonical, angle = graph.run(
+        ['canonical_inverse_depth', 'field_of_view_deg'], {'image': image}
+    )
     wanted = next(open_mono('depth-pro').estimate([frame()]))
     focal_px = focal_of(float(angle[0]), 64)
     assert focal_px == pytest.approx(wanted.focal_px, rel=1e-4)

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from fused_networks import NAMES, VIEW, FusedSession, fused_model, layout_of
 
+from test.support.fused_networks import NAMES, VIEW, FusedSession, fused_model, layout_of
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.export import OPSET, UNWELCOME, export_fused
 from videodepth_ros.engines.fused import FusedStep, area, cubic, packed_rgb
@@ -27,8 +27,8 @@ from videodepth_ros.stream.upsample import confidence as host_confidence
 from videodepth_ros.stream.upsample import relief, upsample
 
 EVERY = pytest.mark.parametrize('name', NAMES)
-FP32_BAR = 5e-4     # issue 5; sums in another order give 1e-5
-FP16_BAR = 5e-3     # median relative error of the depth; issue 5
+FP32_BAR = 5e-4  # issue 5; sums in another order give 1e-5
+FP16_BAR = 5e-3  # median relative error of the depth; issue 5
 
 
 def images(layout: Layout, frames: int, seed: int = 0):
@@ -81,18 +81,19 @@ def with_outliers(model: FlashDepth) -> FlashDepth:
             encoder.blocks[0].mlp.fc2.bias[11] -= 600
             encoder.blocks[1].mlp.fc2.weight[17] *= 300
             encoder.pos_embed[:, 9:11] *= 400
-            for block in encoder.blocks:   # the norms that follow are trained to even them out
+            for block in encoder.blocks:  # the norms that follow are trained to even them out
                 block.ls1.gamma[:] = 1
     return model
 
 
 def test_outliers_of_real_networks_neither_overflow_nor_drown_the_rest(tmp_path):
-    name = 'tiny-full'   # in the encoders of both
+    name = 'tiny-full'  # in the encoders of both
     model, layout = with_outliers(fused_model(name)), layout_of(name)
     export_fused(model, tmp_path / 'graph.onnx', layout, 'fp16')
     largest = []
     model.pretrained.norm.register_forward_hook(
-        lambda _, inputs, __: largest.append(inputs[0].abs().max().item()))
+        lambda _, inputs, __: largest.append(inputs[0].abs().max().item())
+    )
     session, state = FusedSession(tmp_path / 'graph.onnx'), model.zero_state().numpy()
     for image, expected, _ in reference(model, layout, 5):
         inverse_depth, *_, total, state = session.step(image, state)
@@ -112,13 +113,14 @@ def test_graph_is_plain_static_and_typed(fused, name, precision):
     operators = [node.op_type for node in model.graph.node]
     assert (opset.domain, opset.version) == ('', OPSET)
     assert not set(operators) & (UNWELCOME | {'Attention', 'ConvTranspose', 'BatchNormalization'})
-    assert operators[0] == 'Cast'        # nothing else takes bytes in TensorRT
+    assert operators[0] == 'Cast'  # nothing else takes bytes in TensorRT
     assert [value.name for value in model.graph.input] == list(FUSED_INPUTS)
     assert [value.name for value in model.graph.output] == list(FUSED_OUTPUTS)
     types = {value.type.tensor_type.elem_type for value in model.graph.output}
     assert types == {onnx.TensorProto.FLOAT}
-    halves = sum(tensor.data_type == onnx.TensorProto.FLOAT16
-                 for tensor in model.graph.initializer)
+    halves = sum(
+        tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer
+    )
     assert (halves > 20) == (precision == 'fp16')
 
 
@@ -140,9 +142,13 @@ def test_what_never_runs_is_not_in_the_file(fused):
     it = fused('tiny-full')
     held = sum(np.prod(tensor.dims) for tensor in onnx.load(it.path).graph.initializer)
     whole = sum(parameter.numel() for parameter in it.model.parameters())
-    idle = sum(parameter.numel() for name, parameter in it.model.named_parameters()
-               if 'mask_token' in name or 'refinenet4.resConfUnit1' in name
-               or name.startswith('teacher_model.depth_head.scratch.refinenet1'))
+    idle = sum(
+        parameter.numel()
+        for name, parameter in it.model.named_parameters()
+        if 'mask_token' in name
+        or 'refinenet4.resConfUnit1' in name
+        or name.startswith('teacher_model.depth_head.scratch.refinenet1')
+    )
     assert held < whole - idle
 
 
@@ -154,15 +160,22 @@ def test_file_describes_itself(fused):
     assert (entries['videodepth.camera_width'], entries['videodepth.channels']) == ('160', 'rgb')
 
 
-@pytest.mark.parametrize(('camera', 'network'), [
-    ((320, 240), (160, 112)), ((300, 200), (160, 112)), ((100, 70), (160, 112)),
-    ((150, 120), (160, 112)), ((160, 112), (160, 112))])
+@pytest.mark.parametrize(
+    ('camera', 'network'),
+    [
+        ((320, 240), (160, 112)),
+        ((300, 200), (160, 112)),
+        ((100, 70), (160, 112)),
+        ((150, 120), (160, 112)),
+        ((160, 112), (160, 112)),
+    ],
+)
 def test_images_are_resized_as_on_the_cpu(camera, network):
     """One grey level: the CPU rounds to bytes on the way, and averages of averages."""
     step = FusedStep(lowered(fused_model('nano'), *network), Layout(*camera, *network))
     smooth = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8)
     image = np.kron(smooth, np.ones((camera[1] // 8 + 1, camera[0] // 10 + 1, 1), np.uint8))
-    image = np.ascontiguousarray(image[:camera[1], :camera[0]])
+    image = np.ascontiguousarray(image[: camera[1], : camera[0]])
     planes = step._pixels(torch.from_numpy(image)[None]) * step.gain - step.offset
     levels = np.abs(planes[0].numpy() - network_input(image, *network)) * 255 * 0.226
     assert levels.max() <= 1.1
@@ -199,10 +212,12 @@ def test_depth_is_the_inverse_of_scale_and_shift(fused):
 def test_depth_and_confidence_are_finished_as_on_the_host(fused, range_m, edge_ratio):
     it = fused('tiny-s')
     metres = 5.0
-    view = replace(VIEW, scale=1 / metres, shift=0.0, max_range_m=range_m or math.inf,
-                   edge_ratio=edge_ratio)
+    view = replace(
+        VIEW, scale=1 / metres, shift=0.0, max_range_m=range_m or math.inf, edge_ratio=edge_ratio
+    )
     inverse_depth, depth, confidence, *_ = FusedSession(it.path).step(
-        next(images(it.layout, 1)), it.model.zero_state().numpy(), view)
+        next(images(it.layout, 1)), it.model.zero_state().numpy(), view
+    )
     scale = Scale(metres, ScaleSource.MODEL)
     seen = scale.without_far(inverse_depth, range_m)
     jumps = relief(seen, edge_ratio)
@@ -226,15 +241,15 @@ def test_cloud_is_that_of_the_messages(fused):
     for k, axis in enumerate('xyz'):
         np.testing.assert_allclose(cloud[..., k], expected[axis], rtol=1e-5, atol=1e-5)
     bits = np.ascontiguousarray(cloud[..., 3]).view(np.uint32)
-    np.testing.assert_array_equal(bits & 0xffffff, expected['rgb'])
+    np.testing.assert_array_equal(bits & 0xFFFFFF, expected['rgb'])
 
 
 def test_every_colour_survives_its_packing():
-    levels = torch.tensor([0., 1, 2, 63, 127, 128, 129, 200, 254, 255])
+    levels = torch.tensor([0.0, 1, 2, 63, 127, 128, 129, 200, 254, 255])
     pixels = torch.stack(torch.meshgrid(levels, levels, levels, indexing='ij')).flatten(2)
     bits = packed_rgb(pixels[None])[0].numpy().view(np.uint32)
     red, green, blue = pixels.numpy().astype(np.uint32)
-    np.testing.assert_array_equal(bits, 0x3f000000 | red << 16 | green << 8 | blue)
+    np.testing.assert_array_equal(bits, 0x3F000000 | red << 16 | green << 8 | blue)
 
 
 def test_total_tells_when_the_state_is_lost(fused):
@@ -263,8 +278,14 @@ def test_streams_step_together_as_each_does_alone():
     with torch.inference_mode():
         together = step.streams(pictures, states, views)
         for k in range(3):
-            alone = step(pictures[k], states[:, k:k + 1], views[k])
+            alone = step(pictures[k], states[:, k : k + 1], views[k])
             for name, one, all_three in zip(FUSED_OUTPUTS, alone, together, strict=True):
-                mine = all_three[:, k:k + 1] if name == 'state_out' else all_three[k]
-                torch.testing.assert_close(mine, one, rtol=2e-3, atol=2e-4, equal_nan=True,
-                                           msg=lambda text, name=name: f'{name}: {text}')
+                mine = all_three[:, k : k + 1] if name == 'state_out' else all_three[k]
+                torch.testing.assert_close(
+                    mine,
+                    one,
+                    rtol=2e-3,
+                    atol=2e-4,
+                    equal_nan=True,
+                    msg=lambda text, name=name: f'{name}: {text}',
+                )

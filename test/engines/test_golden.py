@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_networks import VARIANTS
 
+from test.support.tiny_networks import VARIANTS
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.export import export_onnx
 from videodepth_ros.engines.onnx_engine import OnnxEngine

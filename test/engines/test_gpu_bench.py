@@ -42,8 +42,15 @@ runpy.run_path('bench/gpu.py', run_name='__main__')
 @pytest.mark.timeout(1200)
 def test_it_runs_on_a_bare_machine():
     # One thread: two that wait for each other crawl where another program has one of their cores.
-    done = subprocess.run([sys.executable, '-c', BARE], cwd=ROOT, capture_output=True, text=True,
-                          timeout=1100, check=False, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    done = subprocess.run(
+        [sys.executable, '-c', BARE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=1100,
+        check=False,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
     assert done.returncode == 0, done.stderr
     found = {}
     for line in done.stdout.splitlines():
@@ -51,8 +58,16 @@ def test_it_runs_on_a_bare_machine():
     assert found['failed'] == {}
     assert set(found['engines']) == {'eager', 'graph'}
     assert found['steady']['passed']
-    assert set(found['cameras']['ms_per_frame']) == {'batch_of_1', 'batch_of_2', 'batch_of_4',
-                                                     'in_turn'}
+    assert set(found['cameras']['ms_per_frame']) == {
+        'batch_of_1',
+        'batch_of_2',
+        'batch_of_4',
+        'in_turn',
+    }
     assert set(found['payloads']['step_ms']) == {
-        'inverse_depth', 'depth', 'depth and confidence', 'depth and cloud'}
+        'inverse_depth',
+        'depth',
+        'depth and confidence',
+        'depth and cloud',
+    }
     assert found['drift']['finite']

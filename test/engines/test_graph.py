@@ -3,11 +3,17 @@ from __future__ import annotations
 
 import pytest
 
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.graph import GraphFacts, Origin, facts_from_metadata
-from videodepth_ros.errors import ModelError
 
-FACTS = GraphFacts(Origin('nano', 'canonical', 'Apache-2.0', 'abc'), 'fp32', 320, 240,
-                   (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+FACTS = GraphFacts(
+    Origin('nano', 'canonical', 'Apache-2.0', 'abc'),
+    'fp32',
+    320,
+    240,
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)
 
 
 def test_facts_survive_the_file():

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fused_networks import NAMES, fused_model, variant
 from torch import nn
 
+from test.support.fused_networks import NAMES, fused_model, variant
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.lowering import lowered
 from videodepth_ros.models.nano import ConvNorm
@@ -66,10 +66,14 @@ def test_half_precision_keeps_the_sums_in_float32(name, dtype, bound):
     assert depths.dtype == state.dtype == torch.float32
     assert 0 < relmax(depths, expected) < bound
     assert 0 < relmax(state, expected_state) < bound
-    products = {module.weight.dtype for path, module in network.named_modules()
-                if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv1d)) and 'inner' not in path}
-    norms = {module.weight.dtype for module in network.modules()
-             if isinstance(module, nn.LayerNorm)}
+    products = {
+        module.weight.dtype
+        for path, module in network.named_modules()
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv1d)) and 'inner' not in path
+    }
+    norms = {
+        module.weight.dtype for module in network.modules() if isinstance(module, nn.LayerNorm)
+    }
     assert products == {dtype}
     assert norms == {torch.float32}
     for block in network.mamba.blocks[0]:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_network import random_model
 from safetensors.torch import save_file
 
+from test.support.random_network import random_model
+from videodepth_ros.core.errors import ConfigError, DeviceError, ModelError
 from videodepth_ros.engines import artefacts, build
 from videodepth_ros.engines.artefacts import export_graph, graph_key
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
-from videodepth_ros.errors import ConfigError, DeviceError, ModelError
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.nano import NANO
 
@@ -44,8 +44,13 @@ def nano(monkeypatch, random_weights, cache):
     monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', ())
     monkeypatch.setattr(catalogue, 'BUNDLED', random_weights)
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
-    monkeypatch.setattr(artefacts, 'export_graph', lambda model, path, width, height, kind, report:
-                        build.build_graph(catalogue.card(model), path, width, height, kind))
+    monkeypatch.setattr(
+        artefacts,
+        'export_graph',
+        lambda model, path, width, height, kind, report: build.build_graph(
+            catalogue.card(model), path, width, height, kind
+        ),
+    )
 
 
 def first_depth(engine: Engine) -> np.ndarray:
@@ -55,7 +60,7 @@ def first_depth(engine: Engine) -> np.ndarray:
 
 @pytest.mark.usefixtures('nano')
 def test_every_engine_opens_and_they_agree():
-    names = ('auto', 'onnx', 'torch')   # those that run on the CPU
+    names = ('auto', 'onnx', 'torch')  # those that run on the CPU
     engines = {name: open_engine('nano', name, WIDTH, HEIGHT, threads=1) for name in names}
     ran = {name: engine.spec.engine for name, engine in engines.items()}
     assert ran == {'auto': 'onnx', 'onnx': 'onnx', 'torch': 'torch'}
@@ -137,8 +142,13 @@ engine = open_engine('nano', 'auto', {WIDTH}, {HEIGHT}, threads=1)
 image = np.random.default_rng(0).standard_normal((3, {HEIGHT}, {WIDTH}), np.float32)
 print(engine.step(image, engine.zero_state())[0].tobytes().hex())
 """
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                          check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
     assert done.returncode == 0, done.stderr
     depth = np.frombuffer(bytes.fromhex(done.stdout.strip()), np.float32)
     np.testing.assert_array_equal(depth.reshape(HEIGHT, WIDTH), expected)
@@ -162,11 +172,15 @@ def test_failure_of_that_process_comes_back_as_an_error(monkeypatch, tmp_path):
         export_graph('flashdepth-s', tmp_path / 'graph.onnx', 70, 70)
 
 
-@pytest.mark.parametrize(('model', 'engine', 'size', 'words'), [
-    ('giant', 'auto', (320, 240), 'no model .giant.'),
-    ('nano', 'warp', (320, 240), 'no engine .warp.; choose one of auto, tensorrt'),
-    ('nano', 'auto', (321, 240), 'cannot compute 321x240.*multiples of 16'),
-    ('nano', 'torch', (64, 64), 'at least 80')])
+@pytest.mark.parametrize(
+    ('model', 'engine', 'size', 'words'),
+    [
+        ('giant', 'auto', (320, 240), 'no model .giant.'),
+        ('nano', 'warp', (320, 240), 'no engine .warp.; choose one of auto, tensorrt'),
+        ('nano', 'auto', (321, 240), 'cannot compute 321x240.*multiples of 16'),
+        ('nano', 'torch', (64, 64), 'at least 80'),
+    ],
+)
 def test_wrong_names_and_sizes_are_named(model, engine, size, words):
     with pytest.raises(ConfigError, match=words):
         open_engine(model, engine, *size)

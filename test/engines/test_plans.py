@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines import plans
 from videodepth_ros.engines.artefacts import REFERENCE, fetch_artefact
 from videodepth_ros.engines.check import relmax
@@ -24,13 +25,12 @@ from videodepth_ros.engines.plans import compile_plan, open_tensorrt, plan_key
 from videodepth_ros.engines.reference import Answers, load_answers, reference_frames
 from videodepth_ros.engines.store import EngineKey, EngineStore
 from videodepth_ros.engines.tensorrt_plan import find_tensorrt
-from videodepth_ros.errors import DeviceError, ModelError
 from videodepth_ros.frames import Frame
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 
 WIDTH, HEIGHT = 96, 80
-HERE = Path(__file__).parent
+SUPPORT = Path(__file__).parents[1] / 'support'
 KEY = EngineKey('nano', 'onnx', WIDTH, HEIGHT, 'fp16', 101, 'a' * 64, 'b' * 64, ('torch 2.13',))
 
 
@@ -44,8 +44,8 @@ def fake_gpu(monkeypatch, cache):
     """Put the fakes where this process and those that it starts import from."""
     for name in ('cuda', 'cuda.bindings', 'tensorrt'):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.syspath_prepend(str(HERE))
-    monkeypatch.syspath_prepend(str(HERE / 'fake_packages'))
+    monkeypatch.syspath_prepend(str(SUPPORT.parents[1]))
+    monkeypatch.syspath_prepend(str(SUPPORT / 'fake_packages'))
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
     yield
     for name in ('cuda', 'cuda.bindings', 'tensorrt'):
@@ -64,33 +64,46 @@ def depths(engine: Engine) -> np.ndarray:
 @pytest.mark.usefixtures('fake_gpu')
 def test_a_plan_is_built_checked_stored_and_opened_again():
     told = []
-    engine = open_tensorrt(card('nano'), WIDTH, HEIGHT,
-                           report=lambda phase, fraction: told.append(phase))
+    engine = open_tensorrt(
+        card('nano'), WIDTH, HEIGHT, report=lambda phase, fraction: told.append(phase)
+    )
     assert {'Exporting nano', 'Starting the builder', 'Building Engine', 'Checking'} == set(told)
     assert engine.spec.precision == 'fp16'
     assert 'NVIDIA Fake 9000, tensorrt 10.3.0' in engine.spec.device
     assert any('in the median' in note for note in engine.spec.notes)
     answers = load_answers(fetch_artefact(card('nano'), WIDTH, HEIGHT, REFERENCE).path)
     assert relmax(depths(engine), answers.inverse_depth) < 0.02
-    again = open_engine('nano', 'tensorrt', WIDTH, HEIGHT,
-                        report=lambda phase, fraction: pytest.fail('there was a plan'))
+    again = open_engine(
+        'nano',
+        'tensorrt',
+        WIDTH,
+        HEIGHT,
+        report=lambda phase, fraction: pytest.fail('there was a plan'),
+    )
     assert again.spec.notes == ()
     beside = open_engine('nano', 'tensorrt', WIDTH, HEIGHT)
-    assert beside._plan is again._plan         # its weights are on the device once
+    assert beside._plan is again._plan  # its weights are on the device once
     beside.close()
     again.close()
 
 
 @pytest.mark.usefixtures('fake_gpu')
 def test_a_session_hands_the_bytes_over_and_gets_the_depth_of_the_cpu():
-    pictures = [np.ascontiguousarray(np.kron(image, np.ones((2, 2, 1), np.uint8)))
-                for image in reference_frames(WIDTH, HEIGHT)]
+    pictures = [
+        np.ascontiguousarray(np.kron(image, np.ones((2, 2, 1), np.uint8)))
+        for image in reference_frames(WIDTH, HEIGHT)
+    ]
     found = {}
     for name in ('tensorrt', 'torch'):
-        session = DepthSession(card('nano'), partial(open_engine, 'nano', name),
-                               SessionSettings(max_pixels=WIDTH * HEIGHT, edge_ratio=1.0))
-        depths = [session.step(Frame(k * 10**8, 'camera', picture)).depth.depth_m
-                  for k, picture in enumerate(pictures)]
+        session = DepthSession(
+            card('nano'),
+            partial(open_engine, 'nano', name),
+            SessionSettings(max_pixels=WIDTH * HEIGHT, edge_ratio=1.0),
+        )
+        depths = [
+            session.step(Frame(k * 10**8, 'camera', picture)).depth.depth_m
+            for k, picture in enumerate(pictures)
+        ]
         assert session.spec.engine == name
         assert (session.spec.width, session.spec.height) == (WIDTH, HEIGHT)
         session.close()
@@ -106,10 +119,12 @@ def test_a_silently_wrong_plan_is_found_once_and_the_next_precision_taken(monkey
     monkeypatch.setenv('FAKE_TENSORRT_WRONG', 'fp16')
     engine = open_tensorrt(card('nano'), WIDTH, HEIGHT)
     assert engine.spec.precision == 'fp32'
-    assert any('computes nano wrongly in fp16: relative error 3.3e-01' in note
-               for note in engine.spec.notes)
+    assert any(
+        'computes nano wrongly in fp16: relative error 3.3e-01' in note
+        for note in engine.spec.notes
+    )
     engine.close()
-    monkeypatch.setattr(plans, 'compile_plan', None)      # nothing is built a second time
+    monkeypatch.setattr(plans, 'compile_plan', None)  # nothing is built a second time
     again = open_tensorrt(card('nano'), WIDTH, HEIGHT)
     assert again.spec.precision == 'fp32'
     assert any('wrongly in fp16' in note for note in again.spec.notes)
@@ -129,8 +144,14 @@ def test_a_build_that_fails_says_why_and_stores_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv('FAKE_TENSORRT_FAILS', '1')
     (tmp_path / 'graph.onnx').write_bytes(b'')
     with pytest.raises(DeviceError, match='out of memory in tactic 7'):
-        compile_plan('fp16', tmp_path / 'graph.onnx', tmp_path / 'answers', tmp_path / 'plan',
-                     tmp_path / 'timing', silent)
+        compile_plan(
+            'fp16',
+            tmp_path / 'graph.onnx',
+            tmp_path / 'answers',
+            tmp_path / 'plan',
+            tmp_path / 'timing',
+            silent,
+        )
     assert not (tmp_path / 'plan').exists()
 
 
@@ -143,8 +164,14 @@ def test_a_build_can_be_cancelled(tmp_path):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        compile_plan('fp16', tmp_path / 'graph.onnx', tmp_path / 'answers', tmp_path / 'plan',
-                     tmp_path / 'timing', cancel)
+        compile_plan(
+            'fp16',
+            tmp_path / 'graph.onnx',
+            tmp_path / 'answers',
+            tmp_path / 'plan',
+            tmp_path / 'timing',
+            cancel,
+        )
     assert not (tmp_path / 'plan').exists()
 
 
@@ -155,8 +182,14 @@ def test_key_names_everything_that_a_plan_depends_on(tmp_path, monkeypatch):
     key = plan_key(find_tensorrt(), open_cuda(), KEY, graph)
     assert key.kind == 'plan'
     words = ' '.join(key.toolchain)
-    for part in ('tensorrt 10.3.0', 'NVIDIA Fake 9000 sm_90', '24576 MB', 'CUDA 13010', 'driver',
-                 'tf32 True, workspace 0 MB, 0 auxiliary streams'):
+    for part in (
+        'tensorrt 10.3.0',
+        'NVIDIA Fake 9000 sm_90',
+        '24576 MB',
+        'CUDA 13010',
+        'driver',
+        'tf32 True, workspace 0 MB, 0 auxiliary streams',
+    ):
         assert part in words
     graph.write_bytes(b'another graph')
     assert plan_key(find_tensorrt(), open_cuda(), KEY, graph) != key
@@ -195,14 +228,16 @@ def test_reference_frames_follow_from_their_size():
 def test_answers_survive_the_file_and_others_are_refused(tmp_path):
     answers = Answers(np.ones((4, 2, 2), np.float32), np.zeros((1, 1), np.float32))
     answers.save(tmp_path / 'answers.npz')
-    np.testing.assert_array_equal(load_answers(tmp_path / 'answers.npz').inverse_depth,
-                                  answers.inverse_depth)
+    np.testing.assert_array_equal(
+        load_answers(tmp_path / 'answers.npz').inverse_depth, answers.inverse_depth
+    )
     (tmp_path / 'bad.npz').write_bytes(b'bad')
     with pytest.raises(ModelError, match='holds no reference answers'):
         load_answers(tmp_path / 'bad.npz')
 
 
 # Which engine 'auto' is.
+
 
 def test_without_a_gpu_auto_is_onnx_and_looks_no_further(monkeypatch):
     monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', ())
@@ -231,6 +266,12 @@ def test_with_a_gpu_that_nothing_can_use_auto_is_onnx_and_says_why(monkeypatch):
 
 def test_the_store_of_the_plans_is_bounded(cache):
     folder = EngineStore(cache / 'videodepth').folder
-    assert {path.suffix for path in folder.iterdir()} <= {'.onnx', '.npz', '.plan', '.json',
-                                                          '.lock', '.timing'}
+    assert {path.suffix for path in folder.iterdir()} <= {
+        '.onnx',
+        '.npz',
+        '.plan',
+        '.json',
+        '.lock',
+        '.timing',
+    }
     assert os.environ.get('FAKE_TENSORRT_WRONG') is None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from videodepth_ros.core.errors import Cancelled, ConfigError, ModelError
 from videodepth_ros.engines.store import (
     LONGEST_IDLE_S,
     SHORTEST_IDLE_S,
@@ -19,10 +20,18 @@ from videodepth_ros.engines.store import (
     cache_folder,
     sha256_of,
 )
-from videodepth_ros.errors import Cancelled, ConfigError, ModelError
 
-KEY = EngineKey(model='nano', kind='onnx', width=320, height=240, precision='fp32', schema=1,
-                weights_sha256='a' * 64, source_sha256='b' * 64, toolchain=('torch 2.13.0',))
+KEY = EngineKey(
+    model='nano',
+    kind='onnx',
+    width=320,
+    height=240,
+    precision='fp32',
+    schema=1,
+    weights_sha256='a' * 64,
+    source_sha256='b' * 64,
+    toolchain=('torch 2.13.0',),
+)
 
 
 class Counting:
@@ -69,10 +78,21 @@ def test_record_says_in_words_what_the_artefact_is(store):
     assert record['key']['toolchain'] == ['torch 2.13.0']
 
 
-@pytest.mark.parametrize('change', [
-    {'model': 'other'}, {'kind': 'plan'}, {'width': 336}, {'height': 256}, {'precision': 'fp16'},
-    {'schema': 2}, {'weights_sha256': 'c' * 64}, {'source_sha256': 'c' * 64},
-    {'toolchain': ('torch 2.13.1',)}], ids=lambda change: next(iter(change)))
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'model': 'other'},
+        {'kind': 'plan'},
+        {'width': 336},
+        {'height': 256},
+        {'precision': 'fp16'},
+        {'schema': 2},
+        {'weights_sha256': 'c' * 64},
+        {'source_sha256': 'c' * 64},
+        {'toolchain': ('torch 2.13.1',)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
 def test_every_part_of_the_key_counts(store, change):
     store.fetch(KEY, Counting())
     build = Counting()
@@ -184,10 +204,12 @@ def test_an_artefact_of_another_key_is_not_taken_for_this_one(store):
         source = store.fetch(other, Counting()).path
         target = store.folder / KEY.file_name
         target.with_name(target.name + suffix).write_bytes(
-            source.with_name(source.name + suffix).read_bytes())
+            source.with_name(source.name + suffix).read_bytes()
+        )
     stored = store.fetch(KEY, Counting())
-    assert stored.notes[0].endswith(f'was foreign (its record is that of {other.file_name}) and '
-                                    'has been replaced')
+    assert stored.notes[0].endswith(
+        f'was foreign (its record is that of {other.file_name}) and has been replaced'
+    )
     assert store.fetch(KEY, no_builder).notes == ()
 
 
@@ -229,11 +251,11 @@ def test_what_nobody_opens_is_removed_when_something_is_built(store):
 
 
 def test_the_longest_idle_goes_where_there_is_too_much(store, monkeypatch):
-    monkeypatch.setattr('videodepth_ros.engines.store.MOST_BYTES', 25)   # two of ten bytes
+    monkeypatch.setattr('videodepth_ros.engines.store.MOST_BYTES', 25)  # two of ten bytes
     paths = [store.fetch(numbered(width), Counting()).path for width in (16, 32)]
     idle_for(paths[0], 2 * SHORTEST_IDLE_S)
     idle_for(paths[1], 3 * SHORTEST_IDLE_S)
-    store.fetch(numbered(16), no_builder)       # to open it makes it young
+    store.fetch(numbered(16), no_builder)  # to open it makes it young
     idle_for(paths[0], 2 * SHORTEST_IDLE_S)
     third = store.fetch(numbered(48), Counting()).path
     assert paths[0].exists()
@@ -254,8 +276,11 @@ def test_opening_counts_as_use(store):
     assert time.time() - path.stat().st_mtime < 60
 
 
-@pytest.mark.parametrize('place', ['/proc/nowhere', '/dev/null/videodepth', '/tmp/' + 300 * 'x'],
-                         ids=['unwritable', 'a-file', 'too-long'])
+@pytest.mark.parametrize(
+    'place',
+    ['/proc/nowhere', '/dev/null/videodepth', '/tmp/' + 300 * 'x'],
+    ids=['unwritable', 'a-file', 'too-long'],
+)
 def test_cache_that_cannot_be_used_is_an_error_with_a_mend(place):
     with pytest.raises(ConfigError, match=f'{place}.*XDG_CACHE_HOME'):
         EngineStore(Path(place)).fetch(KEY, Counting())

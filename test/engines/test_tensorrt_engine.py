@@ -8,14 +8,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from fake_tensorrt import VERSIONS
-from toy_plan import HEIGHT, STATE, WIDTH, Rig
 
+from test.support.fake_tensorrt import VERSIONS
+from test.support.toy_plan import HEIGHT, STATE, WIDTH, Rig
+from videodepth_ros.core.errors import DeviceError, InputError, ModelError
 from videodepth_ros.engines.engine import State
 from videodepth_ros.engines.graph import VIEW_SIZE, View
 from videodepth_ros.engines.resident import DeviceState
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
-from videodepth_ros.errors import DeviceError, InputError, ModelError
 
 FACTS = PlanFacts('nano', 'fp16', 'NVIDIA Fake 9000', ('was built',))
 
@@ -107,9 +107,13 @@ def test_after_the_first_frame_nothing_is_allocated(engine, rig):
     before = rig.fake_cuda.calls[:]
     for seed in range(5):
         _, state = engine.step(picture(seed), state if seed != 3 else engine.zero_state())
-    during = rig.fake_cuda.calls[len(before):]
-    assert set(during) == {'cudaMemsetAsync', 'cudaGraphLaunch', 'cudaMemcpyAsync',
-                           'cudaStreamSynchronize'}
+    during = rig.fake_cuda.calls[len(before) :]
+    assert set(during) == {
+        'cudaMemsetAsync',
+        'cudaGraphLaunch',
+        'cudaMemcpyAsync',
+        'cudaStreamSynchronize',
+    }
     assert during.count('cudaStreamSynchronize') == during.count('cudaGraphLaunch') == 5
     assert during.count('cudaMemsetAsync') == 2
 
@@ -119,9 +123,14 @@ def test_the_plan_runs_once_before_it_is_captured(engine, rig):
     assert calls.count('execute_async_v3') == 2
     first = calls.index('execute_async_v3')
     assert first < calls.index('cudaStreamSynchronize') < calls.index('cudaStreamBeginCapture')
-    captured = calls[calls.index('cudaStreamBeginCapture'):calls.index('cudaStreamEndCapture')]
-    assert captured == ['cudaStreamBeginCapture', 'cudaMemcpyAsync', 'cudaMemcpyAsync',
-                        'execute_async_v3', 'cudaMemcpyAsync']   # the last one is the state's
+    captured = calls[calls.index('cudaStreamBeginCapture') : calls.index('cudaStreamEndCapture')]
+    assert captured == [
+        'cudaStreamBeginCapture',
+        'cudaMemcpyAsync',
+        'cudaMemcpyAsync',
+        'execute_async_v3',
+        'cudaMemcpyAsync',
+    ]  # the last one is the state's
 
 
 def test_view_reaches_the_device_and_stays(engine):
@@ -135,7 +144,8 @@ def test_view_reaches_the_device_and_stays(engine):
 def test_a_lost_state_makes_the_whole_answer_nan(engine, rig):
     rig.network.run = lambda inputs: {
         **{name: np.ones(shape, dtype) for name, shape, dtype in rig.network.outputs},
-        'total': np.array([np.nan], np.float32)}
+        'total': np.array([np.nan], np.float32),
+    }
     inverse_depth, _ = engine.step(picture(0), engine.zero_state())
     assert np.isnan(inverse_depth).all()
 
@@ -152,17 +162,30 @@ def test_cameras_share_the_plan_and_nothing_else(engine):
     other.close()
 
 
-@pytest.mark.parametrize('image', [
-    np.zeros((HEIGHT, WIDTH, 3), np.float32), np.zeros((HEIGHT, WIDTH - 1, 3), np.uint8),
-    np.zeros((3, HEIGHT, WIDTH), np.uint8)], ids=['float', 'size', 'planes'])
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((HEIGHT, WIDTH, 3), np.float32),
+        np.zeros((HEIGHT, WIDTH - 1, 3), np.uint8),
+        np.zeros((3, HEIGHT, WIDTH), np.uint8),
+    ],
+    ids=['float', 'size', 'planes'],
+)
 def test_other_images_are_refused(engine, image):
     with pytest.raises(InputError, match=r'uint8 image of \(6, 8, 3\)'):
         engine.step(image, engine.zero_state())
 
 
-CALLS = ('cudaStreamCreateWithFlags', 'cudaMalloc', 'cudaHostAlloc', 'cudaMemsetAsync',
-         'cudaMemcpyAsync', 'cudaStreamSynchronize', 'cudaStreamBeginCapture',
-         'cudaGraphInstantiate')
+CALLS = (
+    'cudaStreamCreateWithFlags',
+    'cudaMalloc',
+    'cudaHostAlloc',
+    'cudaMemsetAsync',
+    'cudaMemcpyAsync',
+    'cudaStreamSynchronize',
+    'cudaStreamBeginCapture',
+    'cudaGraphInstantiate',
+)
 
 
 @pytest.mark.parametrize('call', CALLS)
@@ -177,8 +200,9 @@ def test_a_device_that_fails_at_the_start_leaves_nothing_behind(rig, monkeypatch
         assert rig.fake_cuda.nothing_is_left(), (call, which)
 
 
-@pytest.mark.parametrize('call', ['cudaMemsetAsync', 'cudaGraphLaunch', 'cudaMemcpyAsync',
-                                  'cudaStreamSynchronize'])
+@pytest.mark.parametrize(
+    'call', ['cudaMemsetAsync', 'cudaGraphLaunch', 'cudaMemcpyAsync', 'cudaStreamSynchronize']
+)
 def test_a_device_that_fails_later_loses_the_state_and_says_so(engine, rig, call):
     _, state = engine.step(picture(0), engine.zero_state())
     rig.fake_cuda.fails = {call: rig.fake_cuda.calls.count(call) + 1}
@@ -217,8 +241,10 @@ def test_after_the_first_frames_nothing_more_is_held_on_the_host(rig, monkeypatc
     """What a frame leaves behind in the package's own lines, apart from the answer it returns."""
     engine = TensorRtEngine(rig.plan(), FACTS, rig.cuda(monkeypatch))
     image, state = picture(0), engine.zero_state()
-    package = [tracemalloc.Filter(True, f'*/videodepth_ros/engines/{name}.py')
-               for name in ('resident', 'tensorrt_engine', 'cuda')]
+    package = [
+        tracemalloc.Filter(True, f'*/videodepth_ros/engines/{name}.py')
+        for name in ('resident', 'tensorrt_engine', 'cuda')
+    ]
     tracemalloc.start()
     try:
         for _ in range(5):
@@ -230,6 +256,6 @@ def test_after_the_first_frames_nothing_more_is_held_on_the_host(rig, monkeypatc
     finally:
         tracemalloc.stop()
     kept = sum(it.size_diff for it in after.compare_to(before, 'lineno'))
-    assert kept < 1000 * 8     # not a number for each frame; the interpreter keeps some hundreds
+    assert kept < 1000 * 8  # not a number for each frame; the interpreter keeps some hundreds
     assert answer.base is None
     engine.close()

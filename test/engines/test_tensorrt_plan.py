@@ -8,9 +8,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from fake_tensorrt import API, VERSIONS
-from toy_plan import Rig
 
+from test.support.fake_tensorrt import API, VERSIONS
+from test.support.toy_plan import Rig
+from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines import tensorrt_plan
 from videodepth_ros.engines.tensorrt_plan import (
     BuildOptions,
@@ -19,7 +20,6 @@ from videodepth_ros.engines.tensorrt_plan import (
     find_tensorrt,
     load_plan,
 )
-from videodepth_ros.errors import DeviceError, ModelError
 
 SHARED_API = Path(__file__).parents[3] / 'shared' / 'research' / 'tensorrt_api.json'
 
@@ -47,7 +47,10 @@ def test_a_plan_is_built_and_loads_with_its_tensors(rig):
     assert shapes['image'] == ((112, 160, 3), 'uint8')
     assert shapes['cloud'] == ((112, 160, 4), 'float32')
     assert [tensor.name for tensor in plan.tensors if tensor.is_input] == [
-        'image', 'state_in', 'view']
+        'image',
+        'state_in',
+        'view',
+    ]
     assert plan.version == rig.fake_tensorrt.__version__
 
 
@@ -126,7 +129,7 @@ def test_the_installed_one_is_found(monkeypatch):
     monkeypatch.setitem(sys.modules, 'tensorrt', module('tensorrt', '8.6.1'))
     with pytest.raises(DeviceError, match=r'8\.6\.1 is older than 10\.3'):
         find_tensorrt()
-    monkeypatch.setitem(sys.modules, 'tensorrt', ModuleType('tensorrt'))   # an empty stub
+    monkeypatch.setitem(sys.modules, 'tensorrt', ModuleType('tensorrt'))  # an empty stub
     assert find_tensorrt().flavour == 'tensorrt-rtx'
 
 
@@ -150,9 +153,12 @@ def is_trt(node: ast.AST) -> bool:
 def test_every_name_that_the_code_touches_is_in_the_bindings(version):
     """What it calls on objects is held by the fakes, which have nothing else."""
     assert len(touched()) > 10
-    missing = [(kind, member) for kind, member in touched()
-               if kind not in API[version]
-               or (member and member not in API[version][kind] and member != '__init__')]
+    missing = [
+        (kind, member)
+        for kind, member in touched()
+        if kind not in API[version]
+        or (member and member not in API[version][kind] and member != '__init__')
+    ]
     assert not missing
 
 
@@ -161,5 +167,4 @@ def test_lists_of_the_bindings_are_those_that_were_read_from_them():
     whole = json.loads(SHARED_API.read_text())
     for version, kinds in API.items():
         for kind, members in kinds.items():
-            assert members == [name for name in whole[version][kind]
-                               if not name.startswith('__')]
+            assert members == [name for name in whole[version][kind] if not name.startswith('__')]

@@ -13,9 +13,10 @@ from functools import partialmethod
 import numpy as np
 import pytest
 import torch
-from fused_networks import NAMES, VIEW, fused_model, layout_of, variant
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from test.support.fused_networks import NAMES, VIEW, fused_model, layout_of, variant
+from videodepth_ros.core.errors import DeviceError, InputError
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.engine import State
 from videodepth_ros.engines.graph import Layout
@@ -23,7 +24,6 @@ from videodepth_ros.engines.open import open_engine
 from videodepth_ros.engines.resident import DeviceState
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_plan import TorchPlan
-from videodepth_ros.errors import DeviceError, InputError
 from videodepth_ros.models import constants
 from videodepth_ros.models.mamba import pooling_matrix
 from videodepth_ros.models.preprocess import network_input
@@ -31,12 +31,14 @@ from videodepth_ros.models.preprocess import network_input
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 
 
-def open_on_cpu(name: str = 'tiny-s', precision: str = 'fp32',
-                camera: tuple[int, int] | None = None) -> TorchCudaEngine:
+def open_on_cpu(
+    name: str = 'tiny-s', precision: str = 'fp32', camera: tuple[int, int] | None = None
+) -> TorchCudaEngine:
     it = variant(name)
     layout = Layout(*(camera or (it.width, it.height)), it.width, it.height)
-    return TorchCudaEngine(TorchPlan(fused_model(name), name, layout, precision=precision,
-                                     device='cpu'))
+    return TorchCudaEngine(
+        TorchPlan(fused_model(name), name, layout, precision=precision, device='cpu')
+    )
 
 
 def pictures(engine: TorchCudaEngine, frames: int) -> list[np.ndarray]:
@@ -104,7 +106,8 @@ def test_view_reaches_depth_and_cloud():
     found, _ = engine.run(image, engine.zero_state(), ('inverse_depth', 'depth', 'cloud'), VIEW)
     hit = found['inverse_depth'] > 1e-3
     np.testing.assert_allclose(
-        found['depth'][hit], 1 / (VIEW.scale * found['inverse_depth'][hit] + VIEW.shift), 1e-5)
+        found['depth'][hit], 1 / (VIEW.scale * found['inverse_depth'][hit] + VIEW.shift), 1e-5
+    )
     assert found['cloud'].shape == (98, 140, 4)
 
 
@@ -136,8 +139,15 @@ def test_without_a_gpu_it_says_so():
 class Watch(TorchDispatchMode):
     """Notes the operators that a capture forbids: those that wait for the device."""
 
-    WAITING = ('_local_scalar_dense', 'item', 'nonzero', 'is_nonzero', 'equal',
-               'lift_fresh', '_to_copy_from_host')
+    WAITING = (
+        '_local_scalar_dense',
+        'item',
+        'nonzero',
+        'is_nonzero',
+        'equal',
+        'lift_fresh',
+        '_to_copy_from_host',
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,6 +188,7 @@ def test_constants_are_kept_once_and_can_be_trained_through():
 
 
 # Several cameras over one plan.
+
 
 def test_cameras_that_wait_together_are_one_batch_and_get_what_they_get_alone():
     """They share kernels, which sum in another order."""
@@ -222,7 +233,7 @@ def test_a_camera_that_comes_later_harms_no_stream_and_one_that_leaves_gives_its
         depth, expected = alone.step(image, expected)
         np.testing.assert_array_equal(found, depth)
     assert front._plan._room.streams == 2
-    rear.close()      # once more is no harm
+    rear.close()  # once more is no harm
 
 
 def test_cameras_of_one_size_share_the_weights(monkeypatch):
@@ -234,10 +245,14 @@ def test_cameras_of_one_size_share_the_weights(monkeypatch):
         return fused_model('nano')
 
     monkeypatch.setattr('videodepth_ros.engines.open._network', network)
-    monkeypatch.setattr('videodepth_ros.engines.torch_plan.TorchPlan.__init__', partialmethod(
-        TorchPlan.__init__, device='cpu'))
-    engines = [open_engine('nano', 'torch-cuda', *size, precision='fp32')
-               for size in ((160, 112), (160, 112), (128, 96))]
+    monkeypatch.setattr(
+        'videodepth_ros.engines.torch_plan.TorchPlan.__init__',
+        partialmethod(TorchPlan.__init__, device='cpu'),
+    )
+    engines = [
+        open_engine('nano', 'torch-cuda', *size, precision='fp32')
+        for size in ((160, 112), (160, 112), (128, 96))
+    ]
     assert engines[0]._plan is engines[1]._plan
     assert engines[0]._plan is not engines[2]._plan
     assert read == ['nano'] * 2
@@ -266,12 +281,12 @@ def noted_batches(engine: TorchCudaEngine) -> list[list[int]]:
     def noting(requests) -> None:
         batches.append([request.slot for request in requests])
         serve(requests)
+
     turns._serve = noting
     return batches
 
 
-def together(engines: list[TorchCudaEngine], states: list[State], t: int
-             ) -> dict[int, np.ndarray]:
+def together(engines: list[TorchCudaEngine], states: list[State], t: int) -> dict[int, np.ndarray]:
     """Step all cameras, in threads of their own, once all of them wait; put the next states."""
     turns, found = engines[0]._plan.turns, {}
 
@@ -283,6 +298,7 @@ def together(engines: list[TorchCudaEngine], states: list[State], t: int
             thread.start()
             while len(turns._waiting) <= k:
                 assert thread.is_alive()
+
     threads = [threading.Thread(target=run, args=(k,)) for k in range(len(engines))]
     turns.alone(start_all)
     for thread in threads:

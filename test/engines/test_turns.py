@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.turns import Turns
-from videodepth_ros.errors import DeviceError
 
 PATIENCE_S = 30.0
 
@@ -47,6 +47,7 @@ def ask_aside(device: Device, request: int, told: list) -> threading.Thread:
             told.append(request)
         except DeviceError as error:
             told.append(error)
+
     thread = threading.Thread(target=run)
     thread.start()
     return thread
@@ -97,8 +98,9 @@ def test_a_failure_is_told_to_each_of_its_batch_and_to_nobody_else(device):
 def test_a_change_waits_for_the_batch_that_is_served(device):
     threads = begin(device, [], 0)
     seen: list[int] = []
-    changer = threading.Thread(target=device.turns.alone,
-                               args=(lambda: seen.append(len(device.batches)),))
+    changer = threading.Thread(
+        target=device.turns.alone, args=(lambda: seen.append(len(device.batches)),)
+    )
     changer.start()
     assert not seen
     end(device, [*threads, changer])
@@ -112,12 +114,13 @@ def test_many_threads_lose_nothing():
     def run(first: int) -> None:
         for request in range(first, first + 200):
             turns.ask(request)
+
     threads = [threading.Thread(target=run, args=(1000 * k,)) for k in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(PATIENCE_S)
     assert sorted(served) == [1000 * k + i for k in range(6) for i in range(200)]
-    for k in range(6):    # each thread's own in their order
+    for k in range(6):  # each thread's own in their order
         own = [request for request in served if request // 1000 == k]
         assert own == sorted(own)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.boundary import boundary_f1, boundary_recall, match_edges
 
 GOLDENS = Path(__file__).parents[2].parent / 'shared' / 'goldens' / 'depthpro'
@@ -72,7 +72,7 @@ def test_a_matte_finds_its_edges_in_the_depth_whatever_else_is_there():
     depth_m[:, 13:] = 9.0
     assert boundary_recall(depth_m, matte) == pytest.approx(1.0)
     assert boundary_recall(np.ones_like(depth_m), matte) == 0.0
-    assert boundary_recall(1 / depth_m, matte) == 0.0   # the wrong side is in front
+    assert boundary_recall(1 / depth_m, matte) == 0.0  # the wrong side is in front
     assert boundary_recall(depth_m, np.zeros_like(matte)) == 0.0
 
 
@@ -105,10 +105,14 @@ def test_equals_the_reference_cases():
         predicted = arrays[f'pred{index}_{kind}']
         truth, matte = arrays[f'gt{index}'], arrays[f'mask{index}']
         edges = match_edges(predicted, truth, 1.1)
-        ours = {'SI_boundary_F1': boundary_f1(predicted, truth),
-                'SI_boundary_Recall': boundary_recall(predicted, matte),
-                'F1_custom_t': boundary_f1(predicted, truth, np.linspace(1.1, 1.5, 5)),
-                'f1_t1.1': edges.f1, 'prec_t1.1': edges.precision, 'rec_t1.1': edges.recall}
+        ours = {
+            'SI_boundary_F1': boundary_f1(predicted, truth),
+            'SI_boundary_Recall': boundary_recall(predicted, matte),
+            'F1_custom_t': boundary_f1(predicted, truth, np.linspace(1.1, 1.5, 5)),
+            'f1_t1.1': edges.f1,
+            'prec_t1.1': edges.precision,
+            'rec_t1.1': edges.recall,
+        }
         # float64 agrees to the last bits; the bar for all is 1e-6.
         exact = 1e-12 if predicted.dtype == np.float64 else 1e-7
         assert ours == pytest.approx(golden, abs=exact), name

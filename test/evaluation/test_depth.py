@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth, resize_nearest
 from videodepth_ros.evaluation.sums import Alignment
 
@@ -23,7 +23,7 @@ def random_truth(seed: int, frames: int = 4) -> list[np.ndarray]:
 def test_errors_by_hand():
     report = evaluate_depth([pair([[1.0, 2.2], [6.0, 4.0]], [[1.0, 2.0], [4.0, 4.0]])])
     assert report.errors.abs_rel == pytest.approx((0 + 0.1 + 0.5 + 0) / 4)
-    assert report.errors.rmse_m == pytest.approx(np.sqrt((0.2 ** 2 + 2.0 ** 2) / 4))
+    assert report.errors.rmse_m == pytest.approx(np.sqrt((0.2**2 + 2.0**2) / 4))
     assert report.errors.delta_1_25 == pytest.approx(3 / 4)
     assert report.frames == 1
     assert (report.scale, report.shift_per_m, report.coverage) == (1.0, 0.0, 1.0)
@@ -62,8 +62,10 @@ def test_a_richer_alignment_fits_the_inverse_depth_no_worse():
 
     def residual(alignment: Alignment) -> float:
         report = evaluate_depth(pairs, alignment)
-        return sum(np.square(report.scale / p.predicted_m + report.shift_per_m
-                             - 1 / p.truth_m).sum() for p in pairs)
+        return sum(
+            np.square(report.scale / p.predicted_m + report.shift_per_m - 1 / p.truth_m).sum()
+            for p in pairs
+        )
 
     none, scale, both = map(residual, (Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT))
     assert none > scale > both

@@ -21,9 +21,11 @@ def evaluation() -> Evaluation:
 def test_json_carries_the_promised_keys():
     facts = json.loads(to_json(evaluation()))
     assert {'abs_rel', 'rmse_m', 'delta_1_25', 'boundary_f1', 'scale_drift', 'frames'} <= set(
-        facts['depth'])
+        facts['depth']
+    )
     assert {'ate_rmse_m', 'rpe_trans_m', 'rpe_rot_deg', 'path_length_m', 'frames'} <= set(
-        facts['trajectory'])
+        facts['trajectory']
+    )
     assert facts['depth']['alignment'] == 'none'
     assert facts['depth']['per_frame'][2]['abs_rel'] > 0.19
     assert facts['depth']['best_constant']['abs_rel'] > 0
@@ -40,7 +42,14 @@ def test_what_does_not_exist_is_null_and_never_nan():
 
 def test_table_shows_prediction_extremes_and_baselines():
     text = table(evaluation())
-    for wanted in ('prediction', 'best frame', 'worst frame', 'best constant depth',
-                   'best vertical gradient', 'boundary F1', 'ATE rmse'):
+    for wanted in (
+        'prediction',
+        'best frame',
+        'worst frame',
+        'best constant depth',
+        'best vertical gradient',
+        'boundary F1',
+        'ATE rmse',
+    ):
         assert wanted in text
     assert table(Evaluation(None, None)) == ''

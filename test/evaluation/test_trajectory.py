@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.trajectory import (
     Delta,
     PoseFit,
@@ -13,7 +13,7 @@ from videodepth_ros.evaluation.trajectory import (
     evaluate_trajectory,
 )
 
-SEEDS = st.integers(0, 2 ** 32 - 1)
+SEEDS = st.integers(0, 2**32 - 1)
 FAST = settings(max_examples=50)
 
 
@@ -73,7 +73,7 @@ def test_errors_by_hand():
     wrong[1:, :3, :3] = rotation(np.array([0.0, 0.0, np.radians(3.0)]))
     report = evaluate_trajectory(Trajectory(truth.stamp_ns, wrong), truth)
     # The first step turns 3 degrees too much; the second is turned by 3 degrees as a whole.
-    assert report.rpe_rot_deg == pytest.approx(np.sqrt(3.0 ** 2 / 2))
+    assert report.rpe_rot_deg == pytest.approx(np.sqrt(3.0**2 / 2))
     assert report.rpe_trans_m == pytest.approx(2 * np.sin(np.radians(1.5)) / np.sqrt(2))
     assert report.ate_rmse_m == pytest.approx(0.0, abs=1e-12)
     assert report.path_length_m == pytest.approx(2.0)
@@ -83,7 +83,7 @@ def test_ate_by_hand():
     square = np.array([[1.0, 1.0, 0], [-1.0, 1.0, 0], [-1.0, -1.0, 0], [1.0, -1.0, 0]])
     truth_poses, poses = np.stack([np.eye(4)] * 4), np.stack([np.eye(4)] * 4)
     truth_poses[:, :3, 3], poses[:, :3, 3] = square, square
-    poses[:, 2, 3] = [0.1, -0.1, 0.1, -0.1]   # no rigid motion undoes a twist
+    poses[:, 2, 3] = [0.1, -0.1, 0.1, -0.1]  # no rigid motion undoes a twist
     stamps = np.arange(4)
     report = evaluate_trajectory(Trajectory(stamps, poses), Trajectory(stamps, truth_poses))
     assert report.ate_rmse_m == pytest.approx(0.1)
@@ -99,7 +99,7 @@ def test_association_takes_the_nearest_stamp_once_and_none_too_far():
 
 def test_no_common_stamps_is_an_error_with_both_spans():
     truth = random_walk(0)
-    later = Trajectory(truth.stamp_ns + 10 ** 12, truth.T_map_cam)
+    later = Trajectory(truth.stamp_ns + 10**12, truth.T_map_cam)
     with pytest.raises(InputError, match=r'0 of 20 .* \(1000.000 s to 1001.900 s against 0.000 s'):
         evaluate_trajectory(later, truth)
 
@@ -109,7 +109,8 @@ def plain_relative_error(predicted, truth, pairs):
     squares, angles = [], []
     for i, j in pairs:
         error = np.linalg.inv(np.linalg.inv(truth[i]) @ truth[j]) @ (
-            np.linalg.inv(predicted[i]) @ predicted[j])
+            np.linalg.inv(predicted[i]) @ predicted[j]
+        )
         squares.append(error[:3, 3] @ error[:3, 3])
         angles.append(np.arccos(np.clip((np.trace(error[:3, :3]) - 1) / 2, -1, 1)) ** 2)
     return np.sqrt(np.mean(squares)), np.degrees(np.sqrt(np.mean(angles)))
@@ -144,17 +145,19 @@ def test_it_agrees_with_a_plain_version_of_the_published_definitions(seed, with_
     poses[:, 3] = 0, 0, 0, 1
     poses = random_pose(noise) @ poses
     predicted = Trajectory(truth.stamp_ns, poses)
-    report = evaluate_trajectory(predicted, truth,
-                                 PoseFit.SIM3 if with_scale else PoseFit.SE3, Delta(frames))
+    report = evaluate_trajectory(
+        predicted, truth, PoseFit.SIM3 if with_scale else PoseFit.SE3, Delta(frames)
+    )
     aligned, scale = plain_horn(poses[:, :3, 3], truth.positions_m, with_scale)
     off = np.linalg.norm(aligned - truth.positions_m, axis=1)
     assert report.scale == pytest.approx(scale)
-    assert report.ate_rmse_m == pytest.approx(np.sqrt(np.mean(off ** 2)))
+    assert report.ate_rmse_m == pytest.approx(np.sqrt(np.mean(off**2)))
     assert report.ate_max_m == pytest.approx(off.max())
     scaled = poses.copy()
     scaled[:, :3, 3] *= scale
     translation, angle = plain_relative_error(
-        scaled, truth.T_map_cam, [(i, i + frames) for i in range(20 - frames)])
+        scaled, truth.T_map_cam, [(i, i + frames) for i in range(20 - frames)]
+    )
     assert report.rpe_trans_m == pytest.approx(translation)
     assert report.rpe_rot_deg == pytest.approx(angle, rel=1e-6)
 
@@ -164,12 +167,15 @@ def test_it_agrees_with_a_plain_version_of_the_published_definitions(seed, with_
 def test_the_nearest_pose_in_time_ends_a_motion_of_so_many_seconds(seed):
     rng = np.random.default_rng(seed)
     walk = random_walk(seed)
-    truth = Trajectory(np.cumsum(rng.integers(10, 10 ** 9, 20)), walk.T_map_cam)
+    truth = Trajectory(np.cumsum(rng.integers(10, 10**9, 20)), walk.T_map_cam)
     predicted = Trajectory(truth.stamp_ns, random_walk(seed + 1).T_map_cam)
     report = evaluate_trajectory(predicted, truth, delta=Delta(seconds=1.5))
     ends = truth.stamp_ns + 1_500_000_000
-    pairs = [(i, int(np.argmin(np.abs(truth.stamp_ns - ends[i])))) for i in range(20)
-             if ends[i] <= truth.stamp_ns[-1]]
+    pairs = [
+        (i, int(np.argmin(np.abs(truth.stamp_ns - ends[i]))))
+        for i in range(20)
+        if ends[i] <= truth.stamp_ns[-1]
+    ]
     pairs = [(i, j) for i, j in pairs if j > i]
     expected = plain_relative_error(predicted.T_map_cam, truth.T_map_cam, pairs)
     assert (report.rpe_trans_m, report.rpe_rot_deg) == pytest.approx(expected, rel=1e-6)
@@ -186,7 +192,7 @@ def test_a_scale_alone_leaves_a_turned_path_wrong(seed, scale):
     report = evaluate_trajectory(Trajectory(truth.stamp_ns, elsewhere), truth, PoseFit.SCALE)
     assert report.scale == pytest.approx(1 / scale)
     assert report.ate_rmse_m < 1e-8
-    poses[0, :3, :3] = poses[0, :3, :3] @ rotation(np.array([0, 0.3, 0]))   # heading at the start
+    poses[0, :3, :3] = poses[0, :3, :3] @ rotation(np.array([0, 0.3, 0]))  # heading at the start
     report = evaluate_trajectory(Trajectory(truth.stamp_ns, poses), truth, PoseFit.SCALE)
     first = truth.T_map_cam[0]
     x = (poses[:, :3, 3] - poses[0, :3, 3]) @ poses[0, :3, :3]
@@ -195,7 +201,8 @@ def test_a_scale_alone_leaves_a_turned_path_wrong(seed, scale):
     assert report.scale == pytest.approx(s if s > 0 else 1.0)
     used = report.scale
     assert report.ate_rmse_m == pytest.approx(
-        np.sqrt(np.mean(np.sum((used * x - y) ** 2, axis=1))))
+        np.sqrt(np.mean(np.sum((used * x - y) ** 2, axis=1)))
+    )
 
 
 @pytest.mark.parametrize('fit', list(PoseFit))
@@ -211,8 +218,9 @@ def test_one_pose_tells_nothing_and_says_so(fit):
 def test_a_static_camera(fit, still):
     walk, rest = random_walk(1), random_walk(2)
     rest.T_map_cam[:] = rest.T_map_cam[0]
-    report = evaluate_trajectory(walk if still == 'truth' else rest,
-                                 walk if still == 'prediction' else rest, fit)
+    report = evaluate_trajectory(
+        walk if still == 'truth' else rest, walk if still == 'prediction' else rest, fit
+    )
     assert report.scale == 1.0
     assert np.isfinite([report.ate_rmse_m, report.rpe_trans_m, report.rpe_rot_deg]).all()
     assert (report.ate_rmse_m < 1e-9) == (still == 'both')

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videodepth_ros.errors import BagError, InputError
+from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.evaluation.tum import read_tum, write_tum
 from videodepth_ros.geometry.sim3 import rotation_from_vector
@@ -34,7 +34,7 @@ def test_what_is_written_is_read_with_stamps_exact_to_the_nanosecond(tmp_path_fa
 def test_the_order_of_numbers_is_the_benchmarks(tmp_path):
     half = np.sqrt(0.5)
     T = np.eye(4)
-    T[:3, :3], T[:3, 3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]], (1, 2, 3)   # 90 degrees about z
+    T[:3, :3], T[:3, 3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]], (1, 2, 3)  # 90 degrees about z
     write_tum(tmp_path / 'a.tum', Trajectory(np.array([1_500_000_001]), T[None]))
     words = (tmp_path / 'a.tum').read_text().split()
     assert words[0] == '1.500000001'
@@ -44,7 +44,8 @@ def test_the_order_of_numbers_is_the_benchmarks(tmp_path):
 def test_comments_commas_disorder_and_nan_of_other_tools_are_read(tmp_path):
     (tmp_path / 'a.txt').write_text(
         '# timestamp tx ty tz qx qy qz qw\n\n2.5,1,0,0,0,0,0,1\n1.25 0 0 0 0 0 0 2  # later\n'
-        '3e0 nan 0 0 0 0 0 1\n4 0 0 0 0 0 0 0\n2.5 9 9 9 0 0 0 1\n')
+        '3e0 nan 0 0 0 0 0 1\n4 0 0 0 0 0 0 0\n2.5 9 9 9 0 0 0 1\n'
+    )
     read = read_tum(tmp_path / 'a.txt')
     assert read.stamp_ns.tolist() == [1_250_000_000, 2_500_000_000, 3_000_000_000, 4_000_000_000]
     np.testing.assert_array_equal(read.T_map_cam[0], np.eye(4))
@@ -52,10 +53,16 @@ def test_comments_commas_disorder_and_nan_of_other_tools_are_read(tmp_path):
     assert np.isnan(read.T_map_cam[2:]).all()
 
 
-@pytest.mark.parametrize(('line', 'said'), [
-    ('1.0 2 3', 'line 2 has 3 numbers; a pose has 8'), ('one 0 0 0 0 0 0 1', 'line 2 is no pose'),
-    ('nan 0 0 0 0 0 0 1', 'line 2 is no pose'), ('1 0 0 0 0 0 0 x', 'line 2 is no pose'),
-    ('1403636579763555584,0,0,0,0,0,0,1', 'time in seconds')])   # EuRoC has nanoseconds
+@pytest.mark.parametrize(
+    ('line', 'said'),
+    [
+        ('1.0 2 3', 'line 2 has 3 numbers; a pose has 8'),
+        ('one 0 0 0 0 0 0 1', 'line 2 is no pose'),
+        ('nan 0 0 0 0 0 0 1', 'line 2 is no pose'),
+        ('1 0 0 0 0 0 0 x', 'line 2 is no pose'),
+        ('1403636579763555584,0,0,0,0,0,0,1', 'time in seconds'),
+    ],
+)  # EuRoC has nanoseconds
 def test_a_line_that_is_no_pose_is_named(tmp_path, line, said):
     (tmp_path / 'a.txt').write_text(f'1.0 0 0 0 0 0 0 1\n{line}\n')
     with pytest.raises(InputError, match=said):

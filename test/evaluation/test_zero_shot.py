@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.boundary import boundary_f1
 from videodepth_ros.evaluation.zero_shot import (
     ZeroShotImage,
@@ -19,7 +19,7 @@ from videodepth_ros.evaluation.zero_shot import (
 
 def test_measures_are_those_of_their_definitions():
     truth = np.array([[1.0, 2.0, 4.0, np.nan, np.inf, 0.0, 90.0]])
-    told = np.array([[1.2, 3.0, 12.0, 5.0, 5.0, 5.0, 1.0]])   # ratios 1.2, 1.5, 3
+    told = np.array([[1.2, 3.0, 12.0, 5.0, 5.0, 5.0, 1.0]])  # ratios 1.2, 1.5, 3
     row = evaluate_zero_shot('three', [ZeroShotImage(told, truth)], max_depth_m=80)
     found = row.measures
     assert (row.dataset, row.images) == ('three', 1)
@@ -47,8 +47,9 @@ def test_images_weigh_alike_whatever_their_size():
 
 def test_what_is_unknown_is_a_miss_but_has_no_error():
     truth = np.full((1, 4), 2.0)
-    found = evaluate_zero_shot('gap', [ZeroShotImage(
-        np.array([[2.0, np.nan, 0, np.inf]]), truth)]).measures
+    found = evaluate_zero_shot(
+        'gap', [ZeroShotImage(np.array([[2.0, np.nan, 0, np.inf]]), truth)]
+    ).measures
     assert (found.delta_1, found.abs_rel) == (0.25, 0)
 
 
@@ -81,9 +82,11 @@ def test_nothing_to_judge():
 
 def test_table():
     flat = np.ones((2, 2))
-    rows = [evaluate_zero_shot('Sintel', [ZeroShotImage(flat, flat)]),
-            evaluate_zero_shot('ETH3D', [ZeroShotImage(2 * flat, flat)]),
-            evaluate_mattes('DIS', [(flat, flat)])]
+    rows = [
+        evaluate_zero_shot('Sintel', [ZeroShotImage(flat, flat)]),
+        evaluate_zero_shot('ETH3D', [ZeroShotImage(2 * flat, flat)]),
+        evaluate_mattes('DIS', [(flat, flat)]),
+    ]
     head, *lines = zero_shot_table(rows).splitlines()
     assert head.split()[:3] == ['images', 'delta_1', 'delta_2']
     assert lines[0].split()[:3] == ['Sintel', '1', '1.0000']

@@ -10,7 +10,7 @@ from videodepth_ros.geometry.poses import from_numbers, interpolate, inverse
 from videodepth_ros.geometry.sim3 import rotation_from_vector
 from videodepth_ros.messages.transforms import quaternion_from_rotation, rotation_from_quaternion
 
-SEEDS = st.integers(0, 2 ** 32 - 1)
+SEEDS = st.integers(0, 2**32 - 1)
 FAST = settings(max_examples=40)
 
 
@@ -33,22 +33,26 @@ def slerp(a, b, share):
 @given(SEEDS, st.floats(0, 1))
 def test_between_two_poses_it_goes_straight_and_turns_evenly(seed, share):
     T = poses(seed, 2)
-    between, = interpolate(np.array([0, 10 ** 9]), T, np.array([round(share * 10 ** 9)]))
-    np.testing.assert_allclose(between[:3, 3], (1 - share) * T[0, :3, 3] + share * T[1, :3, 3],
-                               atol=1e-7)
+    (between,) = interpolate(np.array([0, 10**9]), T, np.array([round(share * 10**9)]))
+    np.testing.assert_allclose(
+        between[:3, 3], (1 - share) * T[0, :3, 3] + share * T[1, :3, 3], atol=1e-7
+    )
     a, b = (np.array(quaternion_from_rotation(one[:3, :3])) for one in T)
-    np.testing.assert_allclose(between[:3, :3], rotation_from_quaternion(*slerp(a, b, share)),
-                               atol=1e-7)
+    np.testing.assert_allclose(
+        between[:3, :3], rotation_from_quaternion(*slerp(a, b, share)), atol=1e-7
+    )
 
 
 def test_at_a_pose_it_is_that_pose_and_outside_the_nearest():
     stamps, T = np.array([10, 20, 40, 50, 90, 91]), poses(1)
     np.testing.assert_allclose(interpolate(stamps, T, stamps), T, atol=1e-12)
     np.testing.assert_array_equal(interpolate(stamps, T, np.array([-5, 9])), T[[0, 0]])
-    np.testing.assert_allclose(interpolate(stamps, T, np.array([92, 10 ** 18])), T[[5, 5]],
-                               atol=1e-12)
-    np.testing.assert_array_equal(interpolate(stamps[:1], T[:1], np.array([0, 10, 20])),
-                                  T[[0, 0, 0]])
+    np.testing.assert_allclose(
+        interpolate(stamps, T, np.array([92, 10**18])), T[[5, 5]], atol=1e-12
+    )
+    np.testing.assert_array_equal(
+        interpolate(stamps[:1], T[:1], np.array([0, 10, 20])), T[[0, 0, 0]]
+    )
     assert interpolate(stamps, T, np.empty(0, np.int64)).shape == (0, 4, 4)
 
 
@@ -72,8 +76,9 @@ def test_inverse_undoes(seed):
 @given(SEEDS, st.floats(0.1, 10))
 def test_numbers_of_messages_of_any_quaternion_length(seed, length):
     T = poses(seed)
-    rows = np.array([[*one[:3, 3], *(length * np.array(quaternion_from_rotation(one[:3, :3])))]
-                     for one in T])
+    rows = np.array(
+        [[*one[:3, 3], *(length * np.array(quaternion_from_rotation(one[:3, :3])))] for one in T]
+    )
     np.testing.assert_allclose(from_numbers(rows), T, atol=1e-9)
 
 

@@ -18,8 +18,11 @@ SEEDS = st.integers(0, 10_000)
 
 
 def some(rng, count=4):
-    return Sim3(np.exp(rng.normal(size=count)), rotation_from_vector(rng.normal(size=(count, 3))),
-                rng.normal(size=(count, 3)))
+    return Sim3(
+        np.exp(rng.normal(size=count)),
+        rotation_from_vector(rng.normal(size=(count, 3))),
+        rng.normal(size=(count, 3)),
+    )
 
 
 @given(SEEDS)
@@ -44,7 +47,7 @@ def test_adjoint_carries_twists_through(seed):
     carried = (T.adjoint() @ twist[..., None])[..., 0]
     before = (T @ still.moved(twist)).apply(points)
     after = T.moved(carried).apply(points)
-    np.testing.assert_allclose(after, before, atol=1e-9)   # second order in the twist
+    np.testing.assert_allclose(after, before, atol=1e-9)  # second order in the twist
 
 
 def test_a_twist_moves_points_to_first_order():
@@ -57,8 +60,9 @@ def test_a_twist_moves_points_to_first_order():
 @pytest.mark.parametrize('angle', [0.0, 1e-12, 1e-7, 1e-3, 1.0, 3.0])
 def test_rotation_vectors_return(angle):
     vector = angle * np.array([2.0, -1.0, 2.0]) / 3
-    np.testing.assert_allclose(vector_from_rotation(rotation_from_vector(vector)), vector,
-                               rtol=1e-6, atol=1e-15)
+    np.testing.assert_allclose(
+        vector_from_rotation(rotation_from_vector(vector)), vector, rtol=1e-6, atol=1e-15
+    )
 
 
 def test_skew_is_the_cross_product():

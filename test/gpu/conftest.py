@@ -6,17 +6,15 @@ On a bare machine with torch: ``python -m pytest test/gpu -p no:cacheprovider`` 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parents[1] / 'engines'), str(Path(__file__).parents[2])]
 
 
 def pytest_collection_modifyitems(items):
     """Skip what stands here where torch sees no GPU."""
     import torch
+
     if torch.cuda.is_available():
         return
     here = Path(__file__).parent

@@ -5,22 +5,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fused_networks import NAMES, fused_model, layout_of
 
+from test.support.fused_networks import NAMES, fused_model, layout_of
+from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.device import open_cuda
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.export import export_fused
 from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
-from videodepth_ros.engines.tensorrt_plan import (
-    BuildOptions,
-    build_plan,
-    find_tensorrt,
-    load_plan,
-)
+from videodepth_ros.engines.tensorrt_plan import BuildOptions, build_plan, find_tensorrt, load_plan
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_plan import TorchPlan
-from videodepth_ros.errors import DeviceError
 
 
 @pytest.fixture(scope='module')
@@ -35,8 +30,13 @@ def here():
 def open_plan(here, name: str, precision: str, folder) -> TensorRtEngine:
     tensorrt, cuda = here
     export_fused(fused_model(name), folder / 'graph.onnx', layout_of(name), precision)
-    build_plan(tensorrt, folder / 'graph.onnx', folder / 'plan', BuildOptions(),
-               lambda phase, fraction: None)
+    build_plan(
+        tensorrt,
+        folder / 'graph.onnx',
+        folder / 'plan',
+        BuildOptions(),
+        lambda phase, fraction: None,
+    )
     facts = PlanFacts(name, precision, cuda.gpu().name)
     return TensorRtEngine(load_plan(tensorrt, folder / 'plan'), facts, cuda)
 
@@ -54,8 +54,7 @@ def stream(engine: Engine, frames: int = 5) -> np.ndarray:
 @pytest.mark.parametrize('precision', ['fp16', 'fp32'])
 def test_plan_computes_what_torch_computes(here, tmp_path, name, precision):
     engine = open_plan(here, name, precision, tmp_path)
-    exact = TorchCudaEngine(TorchPlan(fused_model(name), name, layout_of(name),
-                                      precision='fp32'))
+    exact = TorchCudaEngine(TorchPlan(fused_model(name), name, layout_of(name), precision='fp32'))
     assert relmax(stream(engine), stream(exact)) < 2e-2
     assert relmax(engine.read_state(), exact.read_state()) < 2e-2
     engine.close()
@@ -64,6 +63,7 @@ def test_plan_computes_what_torch_computes(here, tmp_path, name, precision):
 def test_steady_state_allocates_nothing_on_the_device(here, tmp_path):
     """As the driver counts its free memory, for the plan's own allocations too."""
     from cuda.bindings import runtime
+
     engine = open_plan(here, 'tiny-s', 'fp16', tmp_path)
     stream(engine)
     _, free, _ = runtime.cudaMemGetInfo()

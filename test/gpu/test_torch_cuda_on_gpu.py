@@ -10,8 +10,8 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from fused_networks import NAMES, fused_model, layout_of
 
+from test.support.fused_networks import NAMES, fused_model, layout_of
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_plan import TorchPlan, TorchRequest
@@ -19,8 +19,9 @@ from videodepth_ros.models.preprocess import network_input
 
 
 def open_on_gpu(name: str, precision: str = 'fp16') -> TorchCudaEngine:
-    return TorchCudaEngine(TorchPlan(fused_model(name), name, layout_of(name),
-                                     precision=precision))
+    return TorchCudaEngine(
+        TorchPlan(fused_model(name), name, layout_of(name), precision=precision)
+    )
 
 
 def pictures(engine: TorchCudaEngine, frames: int) -> list[np.ndarray]:
@@ -108,7 +109,7 @@ def test_the_host_waits_once_a_frame():
     engine = open_on_gpu('tiny-s')
     image, state = pictures(engine, 1)[0], engine.zero_state()
     _, state = engine.step(image, state)
-    torch.cuda.set_sync_debug_mode('error')   # whatever waits but the one on our stream raises
+    torch.cuda.set_sync_debug_mode('error')  # whatever waits but the one on our stream raises
     try:
         engine.step(image, state)
     finally:
@@ -124,9 +125,12 @@ def test_a_batch_computes_what_each_camera_gets_alone(name):
     expected = [alone.step(image, alone.zero_state())[0].copy() for image in images]
     for engine, image in zip(engines, images, strict=True):
         engine._host['image'][...] = image
-    engines[0]._plan._room.advance([
-        TorchRequest(engine._slot, engine._tensors, True, ('inverse_depth',))
-        for engine in engines[::-1]])
+    engines[0]._plan._room.advance(
+        [
+            TorchRequest(engine._slot, engine._tensors, True, ('inverse_depth',))
+            for engine in engines[::-1]
+        ]
+    )
     for engine, depth in zip(engines, expected, strict=True):
         assert relmax(engine._host['inverse_depth'], depth) < 2e-3
 
@@ -141,6 +145,7 @@ def test_cameras_run_beside_each_other():
         engine, state = engines[k], engines[k].zero_state()
         for image in pictures(engine, 10 + k):
             found[k], state = engine.step(image, state)
+
     threads = [threading.Thread(target=run, args=(k,)) for k in range(3)]
     for thread in threads:
         thread.start()

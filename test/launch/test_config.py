@@ -20,8 +20,11 @@ REFINED = OUTPUTS | {'path', 'odometry', 'preview'}
 def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in tree.items():
-        found |= flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {f'{prefix}{key}':
-                                                                                 value}
+        found |= (
+            flat(value, f'{prefix}{key}.')
+            if isinstance(value, dict)
+            else {f'{prefix}{key}': value}
+        )
     return found
 
 
@@ -31,16 +34,20 @@ def test_a_preset_holds_allowed_values(root, preset):
     assert live_parameters(flat(yaml.safe_load(text)['/**']['ros__parameters']))
 
 
-@pytest.mark.parametrize(('name', 'outputs', 'latched'), [
-    ('live', OUTPUTS, set()), ('offline', REFINED, {'path'})])
+@pytest.mark.parametrize(
+    ('name', 'outputs', 'latched'), [('live', OUTPUTS, set()), ('offline', REFINED, {'path'})]
+)
 def test_rviz_shows_topics_that_exist_with_a_quality_that_hears_all(root, name, outputs, latched):
     text = (root / f'config/rviz/{name}.rviz').read_text()
     manager = yaml.safe_load(text)['Visualization Manager']
     topics = [display['Topic'] for display in manager['Displays'] if 'Topic' in display]
     assert {topic['Value'] for topic in topics} <= outputs | {'image'}
     for topic in topics:
-        wanted = ('Reliable', 'Transient Local') if topic['Value'] in latched else (
-            'Best Effort', 'Volatile')
+        wanted = (
+            ('Reliable', 'Transient Local')
+            if topic['Value'] in latched
+            else ('Best Effort', 'Volatile')
+        )
         assert (topic['Reliability Policy'], topic['Durability Policy']) == wanted
 
 
@@ -51,6 +58,9 @@ def test_the_profile_has_room_for_large_messages():
     participant = profile.find(f'.//{name}participant')
     assert participant.get('is_default_profile') == 'true'
     wanted = {transport.text for transport in participant.iter(f'{name}transport_id')}
-    defined = {transport.text for descriptor in profile.iter(f'{name}transport_descriptor')
-               for transport in descriptor.iter(f'{name}transport_id')}
+    defined = {
+        transport.text
+        for descriptor in profile.iter(f'{name}transport_descriptor')
+        for transport in descriptor.iter(f'{name}transport_id')
+    }
     assert wanted == defined

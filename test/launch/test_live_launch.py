@@ -8,8 +8,10 @@ import importlib.util
 import pytest
 
 pytest.importorskip('rclpy', reason='the parameters of the node need ROS 2')
-pytest.importorskip('launch_ros', reason='launch and launch_ros are not on PyPI; they come with '
-                    'any ROS installation')
+pytest.importorskip(
+    'launch_ros',
+    reason='launch and launch_ros are not on PyPI; they come with any ROS installation',
+)
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.launch_context import LaunchContext
@@ -25,8 +27,11 @@ def module(root):
 
 
 def arguments_of(module) -> list[DeclareLaunchArgument]:
-    return [entity for entity in module.generate_launch_description().entities
-            if isinstance(entity, DeclareLaunchArgument)]
+    return [
+        entity
+        for entity in module.generate_launch_description().entities
+        if isinstance(entity, DeclareLaunchArgument)
+    ]
 
 
 def processes(module, **given: str):
@@ -38,8 +43,10 @@ def processes(module, **given: str):
 
 
 def expanded(pairs, context) -> dict[str, str]:
-    return {perform_substitutions(context, list(name)):
-            perform_substitutions(context, list(target)) for name, target in pairs}
+    return {
+        perform_substitutions(context, list(name)): perform_substitutions(context, list(target))
+        for name, target in pairs
+    }
 
 
 def test_every_argument_is_described(module):
@@ -49,23 +56,35 @@ def test_every_argument_is_described(module):
     assert isinstance(description.entities[-1], OpaqueFunction)
 
 
-@pytest.mark.parametrize(('given', 'image', 'info'), [
-    ({}, 'image', 'camera_info'),
-    ({'image_topic': '/front/image_raw'}, '/front/image_raw', '/front/camera_info'),
-    ({'image_topic': '/image'}, '/image', '/camera_info'),
-    ({'image_topic': 'front/image'}, 'front/image', 'front/camera_info'),
-    ({'image_topic': '/a/b', 'camera_info_topic': '/c'}, '/a/b', '/c')])
+@pytest.mark.parametrize(
+    ('given', 'image', 'info'),
+    [
+        ({}, 'image', 'camera_info'),
+        ({'image_topic': '/front/image_raw'}, '/front/image_raw', '/front/camera_info'),
+        ({'image_topic': '/image'}, '/image', '/camera_info'),
+        ({'image_topic': 'front/image'}, 'front/image', 'front/camera_info'),
+        ({'image_topic': '/a/b', 'camera_info_topic': '/c'}, '/a/b', '/c'),
+    ],
+)
 def test_topics_are_remapped(module, given, image, info):
     (live,), context = processes(module, **given)
     assert expanded(live._Node__remappings, context) == {'image': image, 'camera_info': info}
 
 
 def test_only_what_is_given_overrides(module):
-    given = {'model': 'flashdepth-s', 'max_pixels': '50000', 'scale.factor': '2',
-             'autostart': 'false'}
+    given = {
+        'model': 'flashdepth-s',
+        'max_pixels': '50000',
+        'scale.factor': '2',
+        'autostart': 'false',
+    }
     values = {'model': '', 'engine': '', **given}
     assert module.overrides(lambda name: values.get(name, '')) == {
-        'model': 'flashdepth-s', 'max_pixels': 50000, 'scale.factor': 2.0, 'autostart': False}
+        'model': 'flashdepth-s',
+        'max_pixels': 50000,
+        'scale.factor': 2.0,
+        'autostart': False,
+    }
 
 
 def test_rviz_comes_on_demand(module):

@@ -8,15 +8,17 @@ import importlib.util
 import pytest
 
 pytest.importorskip('rclpy', reason='the parameters of the node need ROS 2')
-pytest.importorskip('launch_ros', reason='launch and launch_ros are not on PyPI; they come with '
-                    'any ROS installation')
+pytest.importorskip(
+    'launch_ros',
+    reason='launch and launch_ros are not on PyPI; they come with any ROS installation',
+)
 
 from launch.actions import DeclareLaunchArgument
 from launch.launch_context import LaunchContext
 from launch.utilities import perform_substitutions
 from launch_ros.utilities import evaluate_parameters
 
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 
 
 def load(root):
@@ -39,8 +41,9 @@ def launched(module, **arguments):
 
 
 def test_arguments_have_the_types_of_their_parameters(root):
-    node, context = launched(load(root), cameras='front=/front/image_raw', max_pixels='76800',
-                             build_only='true')
+    node, context = launched(
+        load(root), cameras='front=/front/image_raw', max_pixels='76800', build_only='true'
+    )
     given = evaluate_parameters(context, node._Node__parameters)
     assert {'max_pixels': 76800, 'build_only': True} in given
 
@@ -64,13 +67,21 @@ def test_a_value_of_another_type_is_refused_with_its_name(root):
 
 
 def test_each_camera_is_remapped_into_its_namespace(root):
-    node, context = launched(load(root), cameras='front=/front/image_raw rear=/back/image_raw '
-                             'left=image_raw right=raw/image')
-    found = {perform_substitutions(context, list(name)):
-             perform_substitutions(context, list(target))
-             for name, target in node._Node__remappings}
+    node, context = launched(
+        load(root),
+        cameras='front=/front/image_raw rear=/back/image_raw left=image_raw right=raw/image',
+    )
+    found = {
+        perform_substitutions(context, list(name)): perform_substitutions(context, list(target))
+        for name, target in node._Node__remappings
+    }
     assert found == {
-        '/front/image': '/front/image_raw', '/front/camera_info': '/front/camera_info',
-        '/rear/image': '/back/image_raw', '/rear/camera_info': '/back/camera_info',
-        '/left/image': 'image_raw', '/left/camera_info': 'camera_info',
-        '/right/image': 'raw/image', '/right/camera_info': 'raw/camera_info'}
+        '/front/image': '/front/image_raw',
+        '/front/camera_info': '/front/camera_info',
+        '/rear/image': '/back/image_raw',
+        '/rear/camera_info': '/back/camera_info',
+        '/left/image': 'image_raw',
+        '/left/camera_info': 'camera_info',
+        '/right/image': 'raw/image',
+        '/right/camera_info': 'raw/camera_info',
+    }

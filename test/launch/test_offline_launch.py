@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip('rclpy', reason='the parameters of the node need ROS 2')
-pytest.importorskip('launch_ros', reason='launch and launch_ros are not on PyPI; they come with '
-                    'any ROS installation')
+pytest.importorskip(
+    'launch_ros',
+    reason='launch and launch_ros are not on PyPI; they come with any ROS installation',
+)
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.launch_context import LaunchContext
@@ -19,16 +21,20 @@ from launch.utilities import perform_substitutions
 
 @pytest.fixture
 def module(root):
-    spec = importlib.util.spec_from_file_location('offline_launch',
-                                                  root / 'launch/offline.launch.py')
+    spec = importlib.util.spec_from_file_location(
+        'offline_launch', root / 'launch/offline.launch.py'
+    )
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
 
 
 def arguments_of(module) -> list[DeclareLaunchArgument]:
-    return [entity for entity in module.generate_launch_description().entities
-            if isinstance(entity, DeclareLaunchArgument)]
+    return [
+        entity
+        for entity in module.generate_launch_description().entities
+        if isinstance(entity, DeclareLaunchArgument)
+    ]
 
 
 def processes(module, **given: str):
@@ -47,23 +53,44 @@ def test_every_argument_is_described(module):
 
 def test_the_arguments_that_people_type_are_there(module):
     assert {argument.name for argument in arguments_of(module)} >= {
-        'bag', 'output', 'method', 'prior', 'pairs', 'play', 'rviz', 'loop', 'rate'}
+        'bag',
+        'output',
+        'method',
+        'prior',
+        'pairs',
+        'play',
+        'rviz',
+        'loop',
+        'rate',
+    }
 
 
 def test_only_what_is_given_overrides(module):
-    values = {'bag': 'drive.mcap', 'prior': 'bag', 'rate': '2', 'loop': 'true', 'stride': '3',
-              'play': 'false'}
+    values = {
+        'bag': 'drive.mcap',
+        'prior': 'bag',
+        'rate': '2',
+        'loop': 'true',
+        'stride': '3',
+        'play': 'false',
+    }
     assert module.overrides(lambda name: values.get(name, '')) == {
-        'bag': str(Path('drive.mcap').absolute()), 'prior': 'bag', 'rate': 2.0, 'loop': True,
-        'stride': 3, 'play': False}
+        'bag': str(Path('drive.mcap').absolute()),
+        'prior': 'bag',
+        'rate': 2.0,
+        'loop': True,
+        'stride': 3,
+        'play': False,
+    }
 
 
 def test_rviz_comes_on_demand_and_shows_the_images(module):
     assert len(processes(module)[0]) == 1
     (_, rviz), context = processes(module, rviz='true', image_topic='/front/image')
-    remapped = {perform_substitutions(context, list(name)):
-                perform_substitutions(context, list(target))
-                for name, target in rviz._Node__remappings}
+    remapped = {
+        perform_substitutions(context, list(name)): perform_substitutions(context, list(target))
+        for name, target in rviz._Node__remappings
+    }
     assert remapped == {'image': '/front/image'}
 
 

@@ -10,13 +10,9 @@ import numpy as np
 import pytest
 
 from videodepth_ros.bags.types import new_message
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.camera_info import (
-    fill_camera_info,
-    intrinsics_from,
-    rectifier_from,
-)
+from videodepth_ros.messages.camera_info import fill_camera_info, intrinsics_from, rectifier_from
 
 WIDTH, HEIGHT = 320, 240
 K = np.array([[200.0, 0, 161.5], [0, 201.0, 118.0], [0, 0, 1]])
@@ -51,7 +47,7 @@ def test_the_rectified_camera_is_p_and_k_where_p_is_empty():
     P = np.diag([150.0, 151.0, 1.0])
     P[:2, 2] = 160.0, 120.0
     msg = camera_info(LENSES['plumb_bob'], P=P)
-    msg.p[3] = -15.0   # the baseline of a stereo camera
+    msg.p[3] = -15.0  # the baseline of a stereo camera
     assert intrinsics_from(msg, WIDTH, HEIGHT).fx == 150.0
     msg.p = np.zeros(12)
     msg.r = np.zeros(9)
@@ -61,8 +57,18 @@ def test_the_rectified_camera_is_p_and_k_where_p_is_empty():
 
 def test_upper_case_fields_of_ros_1():
     new = camera_info(LENSES['plumb_bob'])
-    old = SimpleNamespace(width=new.width, height=new.height, D=new.d, K=new.k, R=new.r, P=new.p,
-                          distortion_model='plumb_bob', binning_x=0, binning_y=0, roi=new.roi)
+    old = SimpleNamespace(
+        width=new.width,
+        height=new.height,
+        D=new.d,
+        K=new.k,
+        R=new.r,
+        P=new.p,
+        distortion_model='plumb_bob',
+        binning_x=0,
+        binning_y=0,
+        roi=new.roi,
+    )
     assert intrinsics_from(old, WIDTH, HEIGHT) == intrinsics_from(new, WIDTH, HEIGHT)
 
 
@@ -81,8 +87,10 @@ def test_binning_and_region_of_interest_move_the_principal_point():
     assert intrinsics_from(msg, 200, 100) == Intrinsics(200, 100, 200.0, 201.0, 141.5, 78.0)
 
 
-@pytest.mark.parametrize(('model', 'D'), [
-    ('omni', [0.1]), ('', [0.1] * 5), ('plumb_bob', [0.1] * 3), ('equidistant', [0.1] * 5)])
+@pytest.mark.parametrize(
+    ('model', 'D'),
+    [('omni', [0.1]), ('', [0.1] * 5), ('plumb_bob', [0.1] * 3), ('equidistant', [0.1] * 5)],
+)
 def test_an_unknown_lens_is_refused_by_name(model, D):
     with pytest.raises(InputError, match=rf'\'{model}\' with {len(D)} coefficients.*equidistant'):
         rectifier_from(camera_info(D, model), WIDTH, HEIGHT)
@@ -125,8 +133,10 @@ def distorted_pixels(model, D, rays):
     else:
         k1, k2, p1, p2, k3, k4, k5, k6 = [*D, 0, 0, 0][:8]
         radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-        x, y = (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-                y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y)
+        x, y = (
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
+        )
     return np.column_stack([K[0, 0] * x + K[0, 2], K[1, 1] * y + K[1, 2]])
 
 

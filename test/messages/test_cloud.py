@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videodepth_ros.bags.types import new_message
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.cloud import POINT, plain_cloud, write_cloud, write_points
 
@@ -37,8 +37,13 @@ def points_of(msg):
 
 @pytest.mark.parametrize('library', ['rosbags', 'rclpy'])
 @settings(max_examples=40)
-@given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 70), height=st.integers(1, 50),
-       stride=st.integers(1, 9), max_range_m=st.sampled_from([5.0, 20.1, 100.0, np.inf]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    width=st.integers(1, 70),
+    height=st.integers(1, 50),
+    stride=st.integers(1, 9),
+    max_range_m=st.sampled_from([5.0, 20.1, 100.0, np.inf]),
+)
 def test_the_fast_cloud_equals_the_plain_one(library, seed, width, height, stride, max_range_m):
     depth_m, image, camera = scene(seed, width, height)
     msg = empty_cloud(library)
@@ -46,7 +51,7 @@ def test_the_fast_cloud_equals_the_plain_one(library, seed, width, height, strid
     plain = plain_cloud(depth_m, image, camera, stride, max_range_m)
     got = points_of(msg)
     assert got.shape == plain.shape
-    for name in ('x', 'y', 'z', 'rgb'):   # the same products of the same float32: no tolerance
+    for name in ('x', 'y', 'z', 'rgb'):  # the same products of the same float32: no tolerance
         np.testing.assert_array_equal(got[name], plain[name])
 
 
@@ -57,23 +62,28 @@ def test_a_large_cloud_is_filled_band_by_band_without_a_seam():
     plain = plain_cloud(depth_m, image, camera, 1, 30.0)
     assert msg.data.tobytes() == plain.tobytes() or all(
         np.array_equal(points_of(msg)[name], plain[name], equal_nan=name != 'rgb')
-        for name in ('x', 'y', 'z', 'rgb'))
+        for name in ('x', 'y', 'z', 'rgb')
+    )
 
 
 @pytest.mark.parametrize('library', ['rosbags', 'rclpy'])
 def test_the_message_describes_its_bytes(library):
     depth_m = np.full((3, 5), 2.0, np.float32)
     image = np.zeros((3, 5, 3), np.uint8)
-    image[1, 4] = 0x11, 0xfe, 0x33
+    image[1, 4] = 0x11, 0xFE, 0x33
     msg = empty_cloud(library)
     write_cloud(depth_m, image, Intrinsics(5, 3, 10.0, 10.0, 2.0, 1.0), 1, 10.0, msg)
     assert (msg.height, msg.width, msg.point_step, msg.row_step) == (3, 5, 16, 80)
     assert (msg.is_dense, msg.is_bigendian, len(msg.data)) == (False, False, 240)
     assert [(f.name, f.offset, f.datatype, f.count) for f in msg.fields] == [
-        ('x', 0, 7, 1), ('y', 4, 7, 1), ('z', 8, 7, 1), ('rgb', 12, 7, 1)]
+        ('x', 0, 7, 1),
+        ('y', 4, 7, 1),
+        ('z', 8, 7, 1),
+        ('rgb', 12, 7, 1),
+    ]
     raw = np.frombuffer(msg.data, '<f4').reshape(3, 5, 4)
     np.testing.assert_allclose(raw[1, 4, :3], [2.0 * (4 - 2) / 10, 0.0, 2.0])
-    assert raw[1, 4, 3:].view('<u4')[0] == 0x0011fe33
+    assert raw[1, 4, 3:].view('<u4')[0] == 0x0011FE33
     buffer = msg.data
     write_cloud(depth_m, image, Intrinsics(5, 3, 10.0, 10.0, 2.0, 1.0), 1, 10.0, msg)
     assert msg.data is buffer
@@ -95,7 +105,7 @@ def test_points_out_of_range_are_nan_but_keep_their_colour():
     points = points_of(msg)[0]
     np.testing.assert_array_equal(np.isfinite(points['x']), [1, 1, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(np.isnan(points['z']), [0, 0, 1, 1, 1, 1, 1])
-    assert set(points['rgb']) == {0x00ffffff}
+    assert set(points['rgb']) == {0x00FFFFFF}
 
 
 def test_a_strided_point_is_the_point_of_its_pixel():
@@ -104,7 +114,7 @@ def test_a_strided_point_is_the_point_of_its_pixel():
     write_cloud(depth_m, image, camera, 1, 30.0, whole)
     write_cloud(depth_m, image, camera, 3, 30.0, part)
     sampled = points_of(whole)[::3, ::3]
-    for name in ('x', 'y', 'z'):   # slopes are rounded at another magnitude
+    for name in ('x', 'y', 'z'):  # slopes are rounded at another magnitude
         np.testing.assert_allclose(points_of(part)[name], sampled[name], rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(points_of(part)['rgb'], sampled['rgb'])
 
@@ -124,11 +134,14 @@ def test_points_that_are_made_already_become_the_same_message(library):
 
 def test_an_image_of_another_size_is_brought_to_the_size_of_the_depth():
     depth_m = np.ones((2, 2), np.float32)
-    image = np.repeat(np.repeat(np.array([[[10] * 3, [20] * 3], [[30] * 3, [40] * 3]], np.uint8),
-                                4, axis=0), 4, axis=1)
+    image = np.repeat(
+        np.repeat(np.array([[[10] * 3, [20] * 3], [[30] * 3, [40] * 3]], np.uint8), 4, axis=0),
+        4,
+        axis=1,
+    )
     msg = empty_cloud('rosbags')
     write_cloud(depth_m, image, Intrinsics(2, 2, 1.0, 1.0, 0.5, 0.5), 1, 10.0, msg)
-    np.testing.assert_array_equal(points_of(msg)['rgb'] & 0xff, [[10, 20], [30, 40]])
+    np.testing.assert_array_equal(points_of(msg)['rgb'] & 0xFF, [[10, 20], [30, 40]])
 
 
 def test_what_does_not_fit_is_refused():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.messages.encodings import DECODERS
 from videodepth_ros.messages.image import decode_image
 
@@ -21,7 +21,7 @@ BAYER = {name for name in DECODERS if name.startswith('bayer_')}
 YUV422 = {'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2'}
 YUV = YUV422 | {'nv12', 'nv21', 'nv24'}
 PACKED = set(DECODERS) - BAYER - YUV
-YUV_TOLERANCE = 3   # two roundings, to 8-bit YCbCr and back
+YUV_TOLERANCE = 3  # two roundings, to 8-bit YCbCr and back
 
 
 def message(encoding, width, height, rows, padding=0, is_bigendian=False):
@@ -29,10 +29,16 @@ def message(encoding, width, height, rows, padding=0, is_bigendian=False):
     if rows.dtype == np.uint16:
         rows = rows.astype('>u2' if is_bigendian else '<u2')
     packed = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
-    padded = np.full((len(rows), packed.shape[1] + padding), 0xaa, np.uint8)
-    padded[:, :packed.shape[1]] = packed
-    return SimpleNamespace(encoding=encoding, width=width, height=height, step=padded.shape[1],
-                           is_bigendian=int(is_bigendian), data=padded.reshape(-1))
+    padded = np.full((len(rows), packed.shape[1] + padding), 0xAA, np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return SimpleNamespace(
+        encoding=encoding,
+        width=width,
+        height=height,
+        step=padded.shape[1],
+        is_bigendian=int(is_bigendian),
+        data=padded.reshape(-1),
+    )
 
 
 def random_image(seed, width, height):
@@ -68,15 +74,20 @@ def yuv_rows(rgb, encoding):
         rows[..., luma] = y
         rows[:, 0::2, chroma], rows[:, 1::2, chroma] = cb[:, 0::2], cr[:, 0::2]
         return rows.reshape(len(y), -1)
-    if encoding == 'nv24':   # rows of the luma's length, two for each row of Cb Cr pairs
+    if encoding == 'nv24':  # rows of the luma's length, two for each row of Cb Cr pairs
         return np.vstack([y, np.dstack([cb, cr]).reshape(2 * len(y), -1)])
     pair = (cb, cr) if encoding == 'nv12' else (cr, cb)
     chroma = np.dstack([plane[::2, ::2] for plane in pair]).reshape(len(y) // 2, -1)
     return np.vstack([y, chroma])
 
 
-layout = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 9),
-                   st.integers(0, 7), st.booleans())
+layout = st.tuples(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 12),
+    st.integers(1, 9),
+    st.integers(0, 7),
+    st.booleans(),
+)
 
 
 @pytest.mark.parametrize('encoding', sorted(PACKED))
@@ -100,7 +111,7 @@ def test_packed_round_trip(encoding, drawn):
 def test_yuv_round_trip(encoding, drawn):
     seed, width, height, padding, _ = drawn
     rgb = random_image(seed, width, height).repeat(2, axis=0).repeat(2, axis=1)
-    padding = 0 if encoding == 'nv24' else padding   # the step of its colours is tested below
+    padding = 0 if encoding == 'nv24' else padding  # the step of its colours is tested below
     rows = yuv_rows(rgb, encoding)
     got = decode_image(message(encoding, 2 * width, 2 * height, rows, padding))
     assert got.flags.c_contiguous
@@ -116,8 +127,9 @@ def test_nv24_with_padding_has_a_colour_step_of_twice_the_luma_step():
     chroma = np.zeros((4, 2 * step), np.uint8)
     chroma[:, :12] = np.dstack([cb, cr]).reshape(4, 12)
     data = np.concatenate([luma.reshape(-1), chroma.reshape(-1)])
-    got = decode_image(SimpleNamespace(encoding='nv24', width=6, height=4, step=step,
-                                       is_bigendian=0, data=data))
+    got = decode_image(
+        SimpleNamespace(encoding='nv24', width=6, height=4, step=step, is_bigendian=0, data=data)
+    )
     assert np.abs(got.astype(int) - rgb).max() <= YUV_TOLERANCE
 
 
@@ -140,8 +152,10 @@ def test_bayer_of_one_colour(encoding, drawn):
 @pytest.mark.parametrize('encoding', sorted(DECODERS))
 def test_the_last_row_may_lack_its_padding(encoding):
     rgb = np.full((4, 6, 3), 128, np.uint8)
-    rows = {**{name: samples(rgb, name) for name in PACKED},
-            **{name: yuv_rows(rgb, name) for name in YUV}}.get(encoding)
+    rows = {
+        **{name: samples(rgb, name) for name in PACKED},
+        **{name: yuv_rows(rgb, name) for name in YUV},
+    }.get(encoding)
     if rows is None:
         rows = np.full((4, 6), 128, np.uint16 if encoding.endswith('16') else np.uint8)
     msg = message(encoding, 6, 4, rows, 0 if encoding == 'nv24' else 4)
@@ -155,32 +169,46 @@ def test_the_last_row_may_lack_its_padding(encoding):
 def test_short_data_is_refused(encoding):
     width, height, samples_a_pixel = 6, 4, 8
     step = width * samples_a_pixel
-    msg = SimpleNamespace(encoding=encoding, width=width, height=height, step=step, is_bigendian=0,
-                          data=np.zeros(step * (height - 2), np.uint8))
+    msg = SimpleNamespace(
+        encoding=encoding,
+        width=width,
+        height=height,
+        step=step,
+        is_bigendian=0,
+        data=np.zeros(step * (height - 2), np.uint8),
+    )
     with pytest.raises(InputError, match=f'image data has {step * 2} bytes'):
         decode_image(msg)
 
 
 @pytest.mark.parametrize('encoding', sorted(DECODERS))
 def test_a_step_below_a_row_is_refused(encoding):
-    msg = SimpleNamespace(encoding=encoding, width=6, height=4, step=5, is_bigendian=0,
-                          data=np.zeros(1000, np.uint8))
+    msg = SimpleNamespace(
+        encoding=encoding, width=6, height=4, step=5, is_bigendian=0, data=np.zeros(1000, np.uint8)
+    )
     with pytest.raises(InputError, match=r'step is 5 bytes, but a row of 6 .* takes'):
         decode_image(msg)
 
 
 @pytest.mark.parametrize('encoding', sorted(YUV - {'nv24'}))
 def test_an_odd_width_is_refused_where_pixels_share_a_colour(encoding):
-    msg = SimpleNamespace(encoding=encoding, width=5, height=4, step=10, is_bigendian=0,
-                          data=np.zeros(1000, np.uint8))
+    msg = SimpleNamespace(
+        encoding=encoding,
+        width=5,
+        height=4,
+        step=10,
+        is_bigendian=0,
+        data=np.zeros(1000, np.uint8),
+    )
     with pytest.raises(InputError, match='5x4'):
         decode_image(msg)
 
 
 @pytest.mark.parametrize('encoding', ['nv12', 'nv21'])
 def test_an_odd_height_is_refused_where_rows_share_a_colour(encoding):
-    msg = SimpleNamespace(encoding=encoding, width=4, height=5, step=4, is_bigendian=0,
-                          data=np.zeros(1000, np.uint8))
+    msg = SimpleNamespace(
+        encoding=encoding, width=4, height=5, step=4, is_bigendian=0, data=np.zeros(1000, np.uint8)
+    )
     with pytest.raises(InputError, match='4x5'):
         decode_image(msg)
 
@@ -192,6 +220,6 @@ def test_an_unknown_encoding_is_named_with_the_known_ones():
 
 
 def test_sixteen_bits_keep_their_full_range_and_are_not_stretched():
-    values = np.array([[0, 128, 129, 0x0fff, 0x8000, 65535]], np.uint16)
+    values = np.array([[0, 128, 129, 0x0FFF, 0x8000, 65535]], np.uint16)
     got = decode_image(message('mono16', 6, 1, values))
     np.testing.assert_array_equal(got[0, :, 0], [0, 0, 1, 16, 128, 255])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.messages.frame import frame_from, is_rectified
 
 WIDTH, HEIGHT = 160, 128
@@ -15,18 +15,31 @@ WIDTH, HEIGHT = 160, 128
 def image_message(pixels: np.ndarray) -> SimpleNamespace:
     stamp = SimpleNamespace(sec=3, nanosec=5)
     return SimpleNamespace(
-        header=SimpleNamespace(stamp=stamp, frame_id='camera'), width=pixels.shape[1],
-        height=pixels.shape[0], encoding='rgb8', step=3 * pixels.shape[1], is_bigendian=0,
-        data=pixels.tobytes())
+        header=SimpleNamespace(stamp=stamp, frame_id='camera'),
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        encoding='rgb8',
+        step=3 * pixels.shape[1],
+        is_bigendian=0,
+        data=pixels.tobytes(),
+    )
 
 
 def info_message(width: int = WIDTH, height: int = HEIGHT, *, distortion=()) -> SimpleNamespace:
     cx, cy = (width - 1) / 2, (height - 1) / 2
     roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)
     return SimpleNamespace(
-        width=width, height=height, distortion_model='plumb_bob', d=list(distortion),
-        k=[150.0, 0, cx, 0, 150, cy, 0, 0, 1], r=[1.0, 0, 0, 0, 1, 0, 0, 0, 1],
-        p=[150.0, 0, cx, 0, 0, 150, cy, 0, 0, 0, 1, 0], binning_x=0, binning_y=0, roi=roi)
+        width=width,
+        height=height,
+        distortion_model='plumb_bob',
+        d=list(distortion),
+        k=[150.0, 0, cx, 0, 150, cy, 0, 0, 1],
+        r=[1.0, 0, 0, 0, 1, 0, 0, 0, 1],
+        p=[150.0, 0, cx, 0, 0, 150, cy, 0, 0, 0, 1, 0],
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+    )
 
 
 @pytest.fixture
@@ -38,8 +51,11 @@ def stripes() -> np.ndarray:
 
 def test_a_frame_has_the_header_of_its_image(stripes):
     frame = frame_from(image_message(stripes), info_message(), rectify=True)
-    assert (frame.stamp_ns, frame.frame_id, frame.size) == (3_000_000_005, 'camera',
-                                                            (WIDTH, HEIGHT))
+    assert (frame.stamp_ns, frame.frame_id, frame.size) == (
+        3_000_000_005,
+        'camera',
+        (WIDTH, HEIGHT),
+    )
     np.testing.assert_array_equal(frame.image, stripes)
     assert frame.camera.fx == 150
     assert frame_from(image_message(stripes), None, rectify=True).camera is None
@@ -54,10 +70,18 @@ def test_distortion_is_taken_out_on_demand(stripes):
     assert as_it_is.camera == rectified.camera
 
 
-@pytest.mark.parametrize(('topic', 'expected'), [
-    ('/camera/image_raw', False), ('/camera/image_rect', True), ('/rect/image', True),
-    ('/cam/image_rect_color', True), ('/rectangle/image', False), ('/image', False),
-    ('/cam/image_rect/compressed', True)])
+@pytest.mark.parametrize(
+    ('topic', 'expected'),
+    [
+        ('/camera/image_raw', False),
+        ('/camera/image_rect', True),
+        ('/rect/image', True),
+        ('/cam/image_rect_color', True),
+        ('/rectangle/image', False),
+        ('/image', False),
+        ('/cam/image_rect/compressed', True),
+    ],
+)
 def test_the_name_of_a_topic_tells_whether_it_is_rectified(topic, expected):
     assert is_rectified(topic) is expected
 

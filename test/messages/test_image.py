@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videodepth_ros.bags.types import new_message
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.messages.compressed import write_compressed_depth
 from videodepth_ros.messages.encodings import DECODERS
 from videodepth_ros.messages.image import (
@@ -86,22 +86,37 @@ def test_a_read_only_buffer_is_replaced():
     np.testing.assert_array_equal(decode_depth(msg), np.ones((2, 3)))
 
 
-@pytest.mark.parametrize(('width', 'height', 'data'),
-                         [(0, 4, b'abc'), (4, 0, b'abc'), (4, 4, b'')])
+@pytest.mark.parametrize(
+    ('width', 'height', 'data'), [(0, 4, b'abc'), (4, 0, b'abc'), (4, 4, b'')]
+)
 def test_an_image_without_pixels_is_refused(width, height, data):
-    msg = SimpleNamespace(encoding='rgb8', width=width, height=height, step=12, is_bigendian=0,
-                          data=data)
+    msg = SimpleNamespace(
+        encoding='rgb8', width=width, height=height, step=12, is_bigendian=0, data=data
+    )
     with pytest.raises(InputError, match=f'{width}x{height}'):
         decode_image(msg)
 
 
 @settings(max_examples=300)
-@given(encoding=st.sampled_from([*DECODERS, 'what']), width=sizes, height=sizes, step=sizes,
-       is_bigendian=st.booleans(), size=st.integers(0, 4000))
-def test_whatever_the_fields_say_it_is_an_image_or_refused(encoding, width, height, step,
-                                                           is_bigendian, size):
-    msg = SimpleNamespace(encoding=encoding, width=width, height=height, step=step,
-                          is_bigendian=int(is_bigendian), data=bytes(size))
+@given(
+    encoding=st.sampled_from([*DECODERS, 'what']),
+    width=sizes,
+    height=sizes,
+    step=sizes,
+    is_bigendian=st.booleans(),
+    size=st.integers(0, 4000),
+)
+def test_whatever_the_fields_say_it_is_an_image_or_refused(
+    encoding, width, height, step, is_bigendian, size
+):
+    msg = SimpleNamespace(
+        encoding=encoding,
+        width=width,
+        height=height,
+        step=step,
+        is_bigendian=int(is_bigendian),
+        data=bytes(size),
+    )
     try:
         decoded = decode_image(msg)
     except InputError:
@@ -112,13 +127,17 @@ def test_whatever_the_fields_say_it_is_an_image_or_refused(encoding, width, heig
 
 
 @settings(max_examples=200)
-@given(extension=st.sampled_from(['.jpg', '.png']), at=st.floats(0, 1), value=st.integers(0, 255),
-       cut=st.floats(0, 1))
+@given(
+    extension=st.sampled_from(['.jpg', '.png']),
+    at=st.floats(0, 1),
+    value=st.integers(0, 255),
+    cut=st.floats(0, 1),
+)
 def test_whatever_a_file_holds_it_is_an_image_or_refused(extension, at, value, cut):
     data = bytearray(cv2.imencode(extension, picture())[1].tobytes())
     data[int(at * (len(data) - 1))] = value
     try:
-        data = data[:int(cut * len(data))]
+        data = data[: int(cut * len(data))]
         decoded = decode_compressed(SimpleNamespace(format='jpeg', data=data))
     except InputError:
         return
@@ -129,17 +148,31 @@ def test_whatever_a_file_holds_it_is_an_image_or_refused(extension, at, value, c
 def depth_message(encoding, dtype, values, padding=0):
     rows = np.asarray(values).astype(dtype)
     rows = np.pad(rows.view(np.uint8).reshape(len(values), -1), ((0, 0), (0, padding)))
-    return SimpleNamespace(encoding=encoding, width=len(values[0]), height=len(values),
-                           step=rows.shape[1], is_bigendian=int(dtype.startswith('>')),
-                           data=rows.tobytes())
+    return SimpleNamespace(
+        encoding=encoding,
+        width=len(values[0]),
+        height=len(values),
+        step=rows.shape[1],
+        is_bigendian=int(dtype.startswith('>')),
+        data=rows.tobytes(),
+    )
 
 
-@pytest.mark.parametrize(('encoding', 'dtype', 'unit'), [
-    ('32FC1', '<f4', 1.0), ('32FC1', '>f4', 1.0), ('64FC1', '<f8', 1.0), ('16UC1', '<u2', 1000.0),
-    ('16UC1', '>u2', 1000.0), ('mono16', '<u2', 1000.0)])
+@pytest.mark.parametrize(
+    ('encoding', 'dtype', 'unit'),
+    [
+        ('32FC1', '<f4', 1.0),
+        ('32FC1', '>f4', 1.0),
+        ('64FC1', '<f8', 1.0),
+        ('16UC1', '<u2', 1000.0),
+        ('16UC1', '>u2', 1000.0),
+        ('mono16', '<u2', 1000.0),
+    ],
+)
 @settings(max_examples=20)
-@given(millimetres=st.lists(st.integers(1, 65535), min_size=4, max_size=4),
-       padding=st.integers(0, 5))
+@given(
+    millimetres=st.lists(st.integers(1, 65535), min_size=4, max_size=4), padding=st.integers(0, 5)
+)
 def test_depth_of_every_encoding_is_metres(encoding, dtype, unit, millimetres, padding):
     truth_m = np.array(millimetres, np.float64).reshape(2, 2) / 1000
     values = np.rint(truth_m * unit) if unit != 1.0 else truth_m
@@ -166,9 +199,16 @@ def packed(form, extension, image):
     return SimpleNamespace(format=form, data=cv2.imencode(extension, image)[1].tobytes())
 
 
-@pytest.mark.parametrize(('form', 'extension', 'tolerance'), [
-    ('jpeg', '.jpg', 12), ('png', '.png', 0), ('rgb8; jpeg compressed bgr8', '.jpg', 12),
-    ('bgr8; png compressed bgr8', '.png', 0), ('bgra8; jpeg compressed bgr8', '.jpg', 12)])
+@pytest.mark.parametrize(
+    ('form', 'extension', 'tolerance'),
+    [
+        ('jpeg', '.jpg', 12),
+        ('png', '.png', 0),
+        ('rgb8; jpeg compressed bgr8', '.jpg', 12),
+        ('bgr8; png compressed bgr8', '.png', 0),
+        ('bgra8; jpeg compressed bgr8', '.jpg', 12),
+    ],
+)
 def test_compressed_colour(form, extension, tolerance):
     got = decode_compressed(packed(form, extension, picture()[..., ::-1]))
     assert got.flags.c_contiguous
@@ -200,10 +240,15 @@ def test_a_compressed_mosaic_is_demosaiced(encoding):
     np.testing.assert_array_equal(got, np.broadcast_to([200, 100, 50], (16, 16, 3)))
 
 
-@pytest.mark.parametrize(('data', 'message'), [
-    (b'', 'no data'), (b'not an image at all', 'cannot be decoded'),
-    (cv2.imencode('.jpg', picture())[1].tobytes()[:-40], 'cut off'),
-    (cv2.imencode('.png', picture())[1].tobytes()[:-400], 'cannot be decoded')])
+@pytest.mark.parametrize(
+    ('data', 'message'),
+    [
+        (b'', 'no data'),
+        (b'not an image at all', 'cannot be decoded'),
+        (cv2.imencode('.jpg', picture())[1].tobytes()[:-40], 'cut off'),
+        (cv2.imencode('.png', picture())[1].tobytes()[:-400], 'cannot be decoded'),
+    ],
+)
 def test_damaged_compressed_data_is_refused(data, message):
     with pytest.raises(InputError, match=message):
         decode_compressed(SimpleNamespace(format='jpeg', data=data))
@@ -216,8 +261,10 @@ def test_a_compressed_depth_map_is_no_camera_image():
 
 def compressed_depth(encoding, values, a=0.0, b=0.0):
     header = np.array([0], '<i4').tobytes() + np.array([a, b], '<f4').tobytes()
-    return SimpleNamespace(format=f'{encoding}; compressedDepth png',
-                           data=header + cv2.imencode('.png', values)[1].tobytes())
+    return SimpleNamespace(
+        format=f'{encoding}; compressedDepth png',
+        data=header + cv2.imencode('.png', values)[1].tobytes(),
+    )
 
 
 def test_compressed_depth_of_floats_is_inverse_depth():
@@ -267,11 +314,17 @@ def test_millimetres_hold_up_to_65_metres_and_zero_is_unknown(library):
     assert raw_image(msg).plane(1, 7, 'u2').ravel().tolist() == [1, 1235, 65535, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize(('form', 'data'), [
-    ('32FC1; compressedDepth rvl', b'0' * 40), ('jpeg', b'0' * 40),
-    ('16UC1; compressedDepth png', b'0' * 12), ('16UC1; compressedDepth png', b''),
-    ('16UC1; compressedDepth png', b'0' * 40),
-    ('16UC1; compressedDepth png', bytes(12) + cv2.imencode('.png', picture())[1].tobytes())])
+@pytest.mark.parametrize(
+    ('form', 'data'),
+    [
+        ('32FC1; compressedDepth rvl', b'0' * 40),
+        ('jpeg', b'0' * 40),
+        ('16UC1; compressedDepth png', b'0' * 12),
+        ('16UC1; compressedDepth png', b''),
+        ('16UC1; compressedDepth png', b'0' * 40),
+        ('16UC1; compressedDepth png', bytes(12) + cv2.imencode('.png', picture())[1].tobytes()),
+    ],
+)
 def test_compressed_depth_that_cannot_be_read_is_refused(form, data):
     with pytest.raises(InputError, match='compressed depth'):
         decode_depth(SimpleNamespace(format=form, data=data))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videodepth_ros.bags.types import new_message
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.messages.transforms import (
     fill_pose,
     fill_transform,
@@ -65,12 +65,18 @@ def test_a_quaternion_gives_a_rotation_and_back(q):
 @given(q=quaternions, p=quaternions)
 def test_products_of_quaternions_are_products_of_rotations(q, p):
     x, y, z, w = q
-    a, b, c, d = p   # Hamilton's product q p
-    product = (w * a + x * d + y * c - z * b, w * b - x * c + y * d + z * a,
-               w * c + x * b - y * a + z * d, w * d - x * a - y * b - z * c)
-    np.testing.assert_allclose(rotation_from_quaternion(*product),
-                               rotation_from_quaternion(*q) @ rotation_from_quaternion(*p),
-                               atol=1e-9)
+    a, b, c, d = p  # Hamilton's product q p
+    product = (
+        w * a + x * d + y * c - z * b,
+        w * b - x * c + y * d + z * a,
+        w * c + x * b - y * a + z * d,
+        w * d - x * a - y * b - z * c,
+    )
+    np.testing.assert_allclose(
+        rotation_from_quaternion(*product),
+        rotation_from_quaternion(*q) @ rotation_from_quaternion(*p),
+        atol=1e-9,
+    )
 
 
 def test_a_quarter_turn_about_z_takes_x_to_y():
@@ -93,7 +99,7 @@ def test_poses_and_transforms(library, q, t):
 
 def test_what_is_no_rotation_is_refused():
     with pytest.raises(InputError, match='no rotation'):
-        matrix_from_pose(new_message('geometry_msgs/msg/Pose'))   # all zero: nobody filled it
+        matrix_from_pose(new_message('geometry_msgs/msg/Pose'))  # all zero: nobody filled it
     with pytest.raises(InputError, match='not a rotation'):
         quaternion_from_rotation(np.diag([1.0, 1.0, -1.0]))
     with pytest.raises(InputError, match='not a rotation'):

@@ -7,14 +7,14 @@ import math
 import pytest
 import torch
 from safetensors.torch import save_file, save_model
-from small_align3r import SMALL, frames, small_align3r
-from small_flashdepth import relmax
 from torch.utils.flop_counter import FlopCounterMode
 
-from videodepth_ros.errors import InputError, ModelError
+from test.support.small_align3r import SMALL, frames, small_align3r
+from test.support.small_flashdepth import relmax
+from videodepth_ros.core.errors import InputError, ModelError
 from videodepth_ros.models.align3r import ALIGN3R, PATCH, Align3R, Features, load_align3r
 
-ROUNDING = 2e-5   # relmax of the same sums in another order
+ROUNDING = 2e-5  # relmax of the same sums in another order
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_features_serve_every_pair_they_are_in():
     model, (images, points) = small_align3r(), frames(3)
     features = model.encode(images, points)
     for i, j in ((0, 1), (1, 0), (0, 2), (2, 2)):
-        alone = model(images[i:i + 1], points[i:i + 1], images[j:j + 1], points[j:j + 1])
+        alone = model(images[i : i + 1], points[i : i + 1], images[j : j + 1], points[j : j + 1])
         assert_equal(model.pair(one(features, i), one(features, j)), alone)
 
 
@@ -62,16 +62,17 @@ def test_pairs_of_a_batch_do_not_mix():
     for row, (i, j) in enumerate(zip(first, second, strict=True)):
         alone = model.pair(one(features, i), one(features, j))
         for key, value in vars(alone).items():
-            assert relmax(getattr(together, key)[row:row + 1], value) <= ROUNDING, key
+            assert relmax(getattr(together, key)[row : row + 1], value) <= ROUNDING, key
 
 
 def test_frames_encoded_apart_join():
     model, (images, points) = small_align3r(), frames(3)
-    apart = [model.encode(images[i:i + 1], points[i:i + 1]) for i in range(3)]
+    apart = [model.encode(images[i : i + 1], points[i : i + 1]) for i in range(3)]
     joined, together = Features.join(apart), model.encode(images, points)
     assert joined.frames == together.frames == 3
-    assert_equal(model.pair(joined, joined.take([2, 1, 0])),
-                 model.pair(together, together.take([2, 1, 0])))
+    assert_equal(
+        model.pair(joined, joined.take([2, 1, 0])), model.pair(together, together.take([2, 1, 0]))
+    )
 
 
 def test_views_are_not_treated_alike():
@@ -157,14 +158,22 @@ def test_pairs_of_a_window_cost_less_than_half_with_reuse():
     assert 10 * encode + 50 * pair <= 0.45 * 50 * (2 * encode + pair)
 
 
-@pytest.mark.parametrize('form', ['trained.pth', 'bare.pth', 'all.safetensors',
-                                  'each_once.safetensors'])
+@pytest.mark.parametrize(
+    'form', ['trained.pth', 'bare.pth', 'all.safetensors', 'each_once.safetensors']
+)
 def test_checkpoints_load(tmp_path, form):
     """The .pth of the trainer with its arguments, and what Hugging Face makes of the network."""
     path, model = tmp_path / form, small_align3r()
     if form == 'trained.pth':
-        torch.save({'args': argparse.Namespace(lr=5e-5), 'model': model.state_dict(),
-                    'epoch': 49, 'best_so_far': math.inf}, path)
+        torch.save(
+            {
+                'args': argparse.Namespace(lr=5e-5),
+                'model': model.state_dict(),
+                'epoch': 49,
+                'best_so_far': math.inf,
+            },
+            path,
+        )
     elif form == 'bare.pth':
         torch.save(model.state_dict(), path)
     elif form == 'all.safetensors':
@@ -180,8 +189,14 @@ def test_checkpoints_load(tmp_path, form):
 def test_a_checkpoint_without_the_point_map_branch_is_refused(tmp_path):
     """DUSt3R's own would load without it, and silently be DUSt3R."""
     path = tmp_path / 'dust3r.pth'
-    torch.save({key: value for key, value in small_align3r().state_dict().items()
-                if 'zero_convs' not in key and 'pc' not in key and 'point_cloud' not in key}, path)
+    torch.save(
+        {
+            key: value
+            for key, value in small_align3r().state_dict().items()
+            if 'zero_convs' not in key and 'pc' not in key and 'point_cloud' not in key
+        },
+        path,
+    )
     with pytest.raises(ModelError, match=r'lacks 32 tensors, such as dec_blocks_pc'):
         load_align3r(path, SMALL)
 

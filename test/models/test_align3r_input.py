@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.align3r_input import (
     FAR_M,
@@ -25,14 +25,17 @@ def depth(height: int = 30, width: int = 40) -> np.ndarray:
     return np.random.default_rng(0).uniform(2, 9, (height, width)).astype(np.float32)
 
 
-@pytest.mark.parametrize(('camera', 'window'), [
-    ((1920, 1080), Window(512, 288, 0, 0, 512, 288)),
-    ((640, 480), Window(512, 384, 0, 0, 512, 384)),
-    ((480, 640), Window(384, 512, 0, 0, 384, 512)),
-    ((848, 480), Window(512, 290, 0, 1, 512, 288)),
-    ((1242, 375), Window(512, 155, 0, 5, 512, 144)),
-    ((300, 300), Window(512, 512, 0, 64, 512, 384)),
-])
+@pytest.mark.parametrize(
+    ('camera', 'window'),
+    [
+        ((1920, 1080), Window(512, 288, 0, 0, 512, 288)),
+        ((640, 480), Window(512, 384, 0, 0, 512, 384)),
+        ((480, 640), Window(384, 512, 0, 0, 384, 512)),
+        ((848, 480), Window(512, 290, 0, 1, 512, 288)),
+        ((1242, 375), Window(512, 155, 0, 5, 512, 144)),
+        ((300, 300), Window(512, 512, 0, 64, 512, 384)),
+    ],
+)
 def test_windows_of_cameras(camera, window):
     assert network_window(*camera) == window
 
@@ -46,8 +49,10 @@ def test_a_window_lies_in_the_middle_and_is_made_of_patches(width, height, long_
         return
     assert window.width % 16 == window.height % 16 == 0
     assert max(window.resized_width, window.resized_height) == long_side_px
-    for rest, before in ((window.resized_width - window.width, window.left),
-                         (window.resized_height - window.height, window.top)):
+    for rest, before in (
+        (window.resized_width - window.width, window.left),
+        (window.resized_height - window.height, window.top),
+    ):
         assert 0 <= rest - 2 * before <= 1
 
 
@@ -56,13 +61,16 @@ def test_a_camera_is_cut_like_its_image():
     window = network_window(848, 480)
     found, whole = window.camera(camera), camera.scaled_to(512, 290)
     assert (found.width, found.height) == (512, 288)
-    assert (found.fx, found.cx, found.fy, found.cy) == (
-        whole.fx, whole.cx, whole.fy, whole.cy - 1)
+    assert (found.fx, found.cx, found.fy, found.cy) == (whole.fx, whole.cx, whole.fy, whole.cy - 1)
 
 
-@pytest.mark.parametrize(('source', 'target'), [   # as Pillow 13 resizes them
-    ([0, 37, 148, 77, 80, 157, 52, 21, 64, 181, 116, 125], [45, 112, 78, 76, 143]),
-    ([0, 37, 148, 77], [0, 7, 32, 99, 148, 103, 71])])
+@pytest.mark.parametrize(
+    ('source', 'target'),
+    [  # as Pillow 13 resizes them
+        ([0, 37, 148, 77, 80, 157, 52, 21, 64, 181, 116, 125], [45, 112, 78, 76, 143]),
+        ([0, 37, 148, 77], [0, 7, 32, 99, 148, 103, 71]),
+    ],
+)
 def test_resampling_is_that_of_training(source, target):
     found = resampling_matrix(len(source), len(target)) @ np.array(source, np.float32)
     assert_array_equal(found.round().clip(0, 255), target)
@@ -95,7 +103,7 @@ def test_what_is_no_image_is_refused(image):
 
 def test_a_point_map_is_the_lifted_depth_with_each_axis_from_zero_to_one():
     z = depth()
-    for focal in (200.0, 731.0):   # no focal length has an effect
+    for focal in (200.0, 731.0):  # no focal length has an effect
         v, u = np.mgrid[:30, :40]
         lifted = np.stack([(u - 20) * z / focal, (v - 15) * z / focal, z], axis=-1)
         low, high = lifted.min(axis=(0, 1)), lifted.max(axis=(0, 1))
@@ -108,7 +116,7 @@ def test_neither_unit_nor_focal_length_matters():
 
 def test_a_disparity_is_not_inverted():
     disparity = depth()
-    disparity[:10] = 0   # sky
+    disparity[:10] = 0  # sky
     found = points_of_disparity(disparity)
     assert_allclose(found[..., 2], disparity / disparity.max(), atol=1e-6)
     assert (found[:10, :, 2] == 0).all()
@@ -134,8 +142,10 @@ def test_a_hole_lies_as_far_as_its_rim(unknown):
     assert_array_equal(points_of_depth(z), points_of_depth(wanted))
 
 
-@given(st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0, 1e30]),
-       st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 2.0, FAR_M + 1]))
+@given(
+    st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0, 1e30]),
+    st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 2.0, FAR_M + 1]),
+)
 def test_no_prior_makes_a_point_map_that_is_not_finite(a, b):
     z = np.full((8, 9), a, np.float32)
     z[3, 4] = b

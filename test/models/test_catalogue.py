@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file, save_model
-from small_align3r import SMALL as SMALL_ALIGN3R
-from small_align3r import small_align3r
-from small_flashdepth import EACH, relmax, small_model
 
-from videodepth_ros.errors import ConfigError, ModelError
+from test.support.small_align3r import SMALL as SMALL_ALIGN3R
+from test.support.small_align3r import small_align3r
+from test.support.small_flashdepth import EACH, relmax, small_model
+from videodepth_ros.core.errors import ConfigError, ModelError
 from videodepth_ros.models import variants
 from videodepth_ros.models.catalogue import (
     ALIGN3R_CARD,
@@ -47,7 +47,11 @@ def _small(monkeypatch):
 
 def test_names():
     assert [model.name for model in cards()] == [
-        'nano', 'flashdepth-s', 'flashdepth-l', 'flashdepth']
+        'nano',
+        'flashdepth-s',
+        'flashdepth-l',
+        'flashdepth',
+    ]
     for model in cards():
         assert card(model.name) is model
         assert model.weights_file == f'{model.name}.safetensors'
@@ -64,8 +68,11 @@ def test_licences():
     """Depth Anything V2 Large, from which the large networks began, is non-commercial."""
     licences = {model.name: (model.licence, model.commercial_use) for model in cards()}
     assert licences == {
-        'nano': ('Apache-2.0', True), 'flashdepth-s': ('Apache-2.0', True),
-        'flashdepth-l': ('CC-BY-NC-4.0', False), 'flashdepth': ('CC-BY-NC-4.0', False)}
+        'nano': ('Apache-2.0', True),
+        'flashdepth-s': ('Apache-2.0', True),
+        'flashdepth-l': ('CC-BY-NC-4.0', False),
+        'flashdepth': ('CC-BY-NC-4.0', False),
+    }
     notice = card('flashdepth-l').notice
     assert notice is not None
     assert 'CC-BY-NC-4.0' in notice
@@ -90,11 +97,16 @@ def test_the_network_of_the_offline_job_is_no_choice_of_those_that_stream():
 def test_only_the_small_ones_of_the_priors_are_free():
     assert len(PRIOR_CARDS) == 10
     free = {known.name for known in PRIOR_CARDS if known.commercial_use}
-    assert free == {'depth-anything-v2-small', 'depth-anything-v2-metric-indoor-small',
-                    'depth-anything-v2-metric-outdoor-small'}
+    assert free == {
+        'depth-anything-v2-small',
+        'depth-anything-v2-metric-indoor-small',
+        'depth-anything-v2-metric-outdoor-small',
+    }
     assert {known.repository for known in PRIOR_CARDS} >= {
-        'apple/DepthPro-hf', 'depth-anything/Depth-Anything-V2-Large-hf',
-        'depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf'}
+        'apple/DepthPro-hf',
+        'depth-anything/Depth-Anything-V2-Large-hf',
+        'depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf',
+    }
 
 
 def test_who_lacks_the_libraries_of_the_priors_is_told_their_names(root):
@@ -148,7 +160,7 @@ def test_import_recognises_the_variant_by_its_tensors(tmp_path, name, form):
     if form.endswith('.pth'):
         weights = model.state_dict()
         pair = torch.stack((weights['pretrained.norm.weight'], weights['pretrained.norm.bias']))
-        weights['pretrained.norm.weight'], weights['pretrained.norm.bias'] = pair   # views of one
+        weights['pretrained.norm.weight'], weights['pretrained.norm.bias'] = pair  # views of one
         torch.save({'model': weights, 'optimizer': {'lr': torch.ones(1)}}, file)
     else:
         save_file(model.state_dict(), file)
@@ -224,8 +236,9 @@ def test_a_refused_import_leaves_the_store_as_it_was(tmp_path):
 @pytest.mark.usefixtures('_small')
 def test_a_checkpoint_of_an_old_torch_is_read(tmp_path):
     file = tmp_path / 'old.pth'
-    torch.save(small_model(SMALL['flashdepth-s']).state_dict(), file,
-               _use_new_zipfile_serialization=False)
+    torch.save(
+        small_model(SMALL['flashdepth-s']).state_dict(), file, _use_new_zipfile_serialization=False
+    )
     assert import_weights(file).name == 'flashdepth-s'
 
 

@@ -66,7 +66,7 @@ def test_blocks_are_the_formulas():
     torch.testing.assert_close(block(x, table), wanted)
 
     block = DecoderBlock(2 * WIDTH, heads=2, mlp_ratio=2).double()
-    for parameter in block.parameters():   # norms that start equal could change places
+    for parameter in block.parameters():  # norms that start equal could change places
         parameter.data += 0.1 * torch.randn_like(parameter)
     q, k, v = block.attn.qkv(block.norm1(x)).chunk(3, -1)
     wanted = x + block.attn.proj(attention(q, k, v, 2, table))

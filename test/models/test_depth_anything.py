@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_priors import frame, small_depth_anything, transformers
 from torch.nn import functional
 
-from videodepth_ros.errors import ModelError
+from test.support.small_priors import frame, small_depth_anything, transformers
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.models.catalogue import PRIOR_CARDS
 from videodepth_ros.models.depth_anything import DepthAnything
@@ -30,14 +30,17 @@ def test_equal_to_the_pipeline_of_the_library(folder, size):
     given = frame(*size)
     found = next(DepthAnything(CARD, folder, CPU).estimate([given])).values
     pipeline = transformers.pipeline(
-        'depth-estimation', device='cpu',
+        'depth-estimation',
+        device='cpu',
         model=transformers.DepthAnythingForDepthEstimation.from_pretrained(folder),
-        image_processor=transformers.DPTImageProcessorPil.from_pretrained(folder))
+        image_processor=transformers.DPTImageProcessorPil.from_pretrained(folder),
+    )
     wanted = pipeline(Image.fromarray(given.image))['predicted_depth'].numpy()
     assert found.dtype == np.float32
     assert all(side % 14 == 0 for side in found.shape)
-    enlarged = functional.interpolate(torch.from_numpy(found)[None, None], wanted.shape,
-                                      mode='bicubic')[0, 0].numpy()
+    enlarged = functional.interpolate(
+        torch.from_numpy(found)[None, None], wanted.shape, mode='bicubic'
+    )[0, 0].numpy()
     assert np.abs(enlarged - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 

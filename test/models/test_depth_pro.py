@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_priors import frame, small_depth_pro, transformers
 from torch.nn import functional
 
-from videodepth_ros.errors import InputError
+from test.support.small_priors import frame, small_depth_pro, transformers
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import DEPTH_PRO_CARD
 from videodepth_ros.models.depth_pro import DepthPro, metric_depth, square_input
@@ -42,8 +42,9 @@ def library(folder, given: Frame) -> tuple[np.ndarray, float]:
         out = model(functional.interpolate(pixels, (256, 256), mode='bilinear'))
     width, height = given.size
     focal = 0.5 * width / torch.tan(0.5 * torch.deg2rad(out.field_of_view[0]))
-    inverse = functional.interpolate((out.predicted_depth[0] * width / focal)[None, None],
-                                     (height, width), mode='bilinear')[0, 0]
+    inverse = functional.interpolate(
+        (out.predicted_depth[0] * width / focal)[None, None], (height, width), mode='bilinear'
+    )[0, 0]
     return (1 / inverse.clamp(1e-4, 1e4)).numpy(), float(focal)
 
 

@@ -24,8 +24,8 @@ class Pyramid:
 
 
 def test_resize_aligns_corners():
-    found = resize(torch.tensor([[[[0., 3.]]]]), (1, 7))
-    torch.testing.assert_close(found, torch.arange(7.).view(1, 1, 1, 7) / 2)
+    found = resize(torch.tensor([[[[0.0, 3.0]]]]), (1, 7))
+    torch.testing.assert_close(found, torch.arange(7.0).view(1, 1, 1, 7) / 2)
 
 
 @pytest.mark.parametrize('grid', [(5, 8), (6, 7)])
@@ -34,8 +34,11 @@ def test_sizes_of_a_plain_transformer(grid):
     decoder = DPT(PLAIN, DECODER)
     levels = decoder.levels([torch.randn(1, 24, rows, columns)] * 4)
     assert [tuple(level.shape) for level in levels] == [
-        (1, 16, 4 * rows, 4 * columns), (1, 16, 2 * rows, 2 * columns), (1, 16, rows, columns),
-        (1, 16, -(-rows // 2), -(-columns // 2))]
+        (1, 16, 4 * rows, 4 * columns),
+        (1, 16, 2 * rows, 2 * columns),
+        (1, 16, rows, columns),
+        (1, 16, -(-rows // 2), -(-columns // 2)),
+    ]
     path = decoder.stage_4(levels[3], levels[2].shape[-2:])
     for stage, factor in ((4, 1), (3, 2), (2, 4), (1, 8)):
         if stage < 4:
@@ -46,8 +49,10 @@ def test_sizes_of_a_plain_transformer(grid):
 
 def test_sizes_of_a_pyramid():
     decoder = DPT(Pyramid(), DECODER)
-    maps = [torch.randn(1, c, 96 // s, 128 // s)
-            for c, s in zip(Pyramid.channels, Pyramid.strides, strict=True)]
+    maps = [
+        torch.randn(1, c, 96 // s, 128 // s)
+        for c, s in zip(Pyramid.channels, Pyramid.strides, strict=True)
+    ]
     sizes = [tuple(level.shape[-2:]) for level in decoder.levels(maps)]
     assert sizes == [(24, 32), (12, 16), (6, 8), (3, 4)]
 

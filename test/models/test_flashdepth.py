@@ -5,11 +5,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from small_flashdepth import EACH, SMALL_HYBRID, SMALL_L, SMALL_S, clip, relmax, small_model
 from torch.fx import Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from videodepth_ros.errors import InputError, ModelError
+from test.support.small_flashdepth import (
+    EACH,
+    SMALL_HYBRID,
+    SMALL_L,
+    SMALL_S,
+    clip,
+    relmax,
+    small_model,
+)
+from videodepth_ros.core.errors import InputError, ModelError
 from videodepth_ros.models.flashdepth import (
     FLASHDEPTH_FULL,
     FLASHDEPTH_L,
@@ -19,7 +27,7 @@ from videodepth_ros.models.flashdepth import (
     load_flashdepth,
 )
 
-ROUNDING = 2e-5   # relmax of the same sums in another order
+ROUNDING = 2e-5  # relmax of the same sums in another order
 
 
 @pytest.mark.parametrize('config', EACH.values(), ids=EACH)
@@ -63,9 +71,9 @@ def test_streams_of_a_batch_do_not_mix():
     with torch.no_grad():
         both, states = model.sequence(images)
         for b in range(2):
-            alone, state = model.sequence(images[b:b + 1])
-            assert relmax(both[b:b + 1], alone) <= ROUNDING
-            assert relmax(states[:, b:b + 1], state) <= ROUNDING
+            alone, state = model.sequence(images[b : b + 1])
+            assert relmax(both[b : b + 1], alone) <= ROUNDING
+            assert relmax(states[:, b : b + 1], state) <= ROUNDING
 
 
 def test_training_reaches_back_through_the_state():
@@ -76,14 +84,30 @@ def test_training_reaches_back_through_the_state():
     assert (images.grad.abs().amax(dim=(0, 2, 3, 4)) > 0).all()
 
 
-IDLE = {   # in the checkpoints, and without effect in the official code as well
-    'mask_token', 'depth_head.scratch.refinenet4.resConfUnit1',
-    'hybrid_fusion.blocks.0.1.context_proj', 'hybrid_fusion.blocks.0.2.context_proj',
-    *(f'teacher_model.depth_head.{part}' for part in (
-        'projects.0', 'projects.1', 'projects.2', 'resize_layers.0', 'resize_layers.1',
-        'scratch.layer1_rn', 'scratch.layer2_rn', 'scratch.layer3_rn', 'scratch.refinenet1',
-        'scratch.refinenet2', 'scratch.refinenet3', 'scratch.refinenet4.resConfUnit1',
-        'scratch.output_conv1', 'scratch.output_conv2')),
+IDLE = {  # in the checkpoints, and without effect in the official code as well
+    'mask_token',
+    'depth_head.scratch.refinenet4.resConfUnit1',
+    'hybrid_fusion.blocks.0.1.context_proj',
+    'hybrid_fusion.blocks.0.2.context_proj',
+    *(
+        f'teacher_model.depth_head.{part}'
+        for part in (
+            'projects.0',
+            'projects.1',
+            'projects.2',
+            'resize_layers.0',
+            'resize_layers.1',
+            'scratch.layer1_rn',
+            'scratch.layer2_rn',
+            'scratch.layer3_rn',
+            'scratch.refinenet1',
+            'scratch.refinenet2',
+            'scratch.refinenet3',
+            'scratch.refinenet4.resConfUnit1',
+            'scratch.output_conv1',
+            'scratch.output_conv2',
+        )
+    ),
 }
 
 
@@ -112,7 +136,10 @@ def test_temporal_module_follows_the_stage_of_the_config(stage, factor):
 
 def test_released_stages_are_not_the_papers():
     assert (FLASHDEPTH_S.mamba_stage, FLASHDEPTH_L.mamba_stage, FLASHDEPTH_FULL.mamba_stage) == (
-        3, 1, 3)
+        3,
+        1,
+        3,
+    )
 
 
 def test_released_states():
@@ -153,8 +180,9 @@ def operators(model: FlashDepth, image: torch.Tensor) -> list[Node]:
 @pytest.mark.parametrize('config', EACH.values(), ids=EACH)
 def test_every_gelu_is_exact(config):
     model, image = small_model(config), clip(1)[:, 0]
-    gelus = [node for node in operators(model, image)
-             if node.target is torch.ops.aten.gelu.default]
+    gelus = [
+        node for node in operators(model, image) if node.target is torch.ops.aten.gelu.default
+    ]
     assert len(gelus) >= 4 + 2 + 1
     assert all(node.kwargs.get('approximate', 'none') == 'none' for node in gelus)
 
@@ -188,7 +216,7 @@ def test_half_precision_keeps_the_scan_in_float32():
         wanted, wanted_state = model.sequence(images)
         depth, state = model.bfloat16().sequence(images.bfloat16())
     assert depth.dtype == state.dtype == torch.float32
-    assert relmax(depth, wanted) <= 5e-2   # bfloat16 has 8 bits
+    assert relmax(depth, wanted) <= 5e-2  # bfloat16 has 8 bits
     assert relmax(state, wanted_state) <= 5e-2
 
 
@@ -204,7 +232,7 @@ def test_checkpoint_forms(tmp_path, form):
     loaded, image = load_flashdepth(SMALL_HYBRID, path), clip(1)[:, 0]
     assert not loaded.training
     assert relmax(loaded.step(image)[0], model.step(image)[0]) <= ROUNDING
-    loaded.sequence(clip(2))[0].sum().backward()   # and it can be trained further
+    loaded.sequence(clip(2))[0].sum().backward()  # and it can be trained further
 
 
 def test_half_precision_file_runs_in_float32(tmp_path):
@@ -232,8 +260,9 @@ def test_a_bent_tensor_and_a_missing_one_are_named(tmp_path):
     assert 'pretrained.norm.bias with (25,) instead of (24,)' in str(caught.value)
 
 
-@pytest.mark.parametrize('name', ['noise.pth', 'noise.safetensors', 'absent.pth', 'empty.pth',
-                                  'absent.safetensors'])
+@pytest.mark.parametrize(
+    'name', ['noise.pth', 'noise.safetensors', 'absent.pth', 'empty.pth', 'absent.safetensors']
+)
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, name):
     path = tmp_path / name
     if name.startswith('noise'):

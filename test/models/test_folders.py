@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_priors import frame, small_depth_anything, small_depth_pro
 
-from videodepth_ros.errors import ModelError
+from test.support.small_priors import frame, small_depth_anything, small_depth_pro
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.models.catalogue import weights_folder, weights_path
 from videodepth_ros.models.folders import recognised
 from videodepth_ros.models.importing import import_weights
@@ -29,18 +29,25 @@ def test_a_folder_is_imported_and_only_its_components(tmp_path):
     card = import_weights(source)
     assert card.name == 'depth-pro'
     assert sorted(path.name for path in weights_path(card).iterdir()) == [
-        'config.json', 'model.safetensors']
+        'config.json',
+        'model.safetensors',
+    ]
     before = next(open_mono('depth-pro').estimate([frame()])).values
     import_weights(small_depth_pro(tmp_path / 'other', seed=1))
     assert [path.name for path in weights_folder().iterdir()] == ['depth-pro'], 'nothing is left'
     assert not np.array_equal(next(open_mono('depth-pro').estimate([frame()])).values, before)
 
 
-@pytest.mark.parametrize(('width', 'metric', 'largest', 'name'), [
-    (384, False, 1, 'depth-anything-v2-small'), (768, False, 1, 'depth-anything-v2-base'),
-    (1024, False, 1, 'depth-anything-v2-large'),
-    (384, True, 20, 'depth-anything-v2-metric-indoor-small'),
-    (1024, True, 80, 'depth-anything-v2-metric-outdoor-large')])
+@pytest.mark.parametrize(
+    ('width', 'metric', 'largest', 'name'),
+    [
+        (384, False, 1, 'depth-anything-v2-small'),
+        (768, False, 1, 'depth-anything-v2-base'),
+        (1024, False, 1, 'depth-anything-v2-large'),
+        (384, True, 20, 'depth-anything-v2-metric-indoor-small'),
+        (1024, True, 80, 'depth-anything-v2-metric-outdoor-large'),
+    ],
+)
 def test_depth_anything_is_recognised_by_its_configuration(tmp_path, width, metric, largest, name):
     change(small_depth_anything(tmp_path / 'da', metric=metric), width, largest)
     assert recognised(tmp_path / 'da').name == name
@@ -53,7 +60,7 @@ def change(folder, width, largest):
 
 
 def test_the_first_depth_anything_is_not_taken_for_the_second(tmp_path):
-    small_depth_anything(tmp_path / 'da', width=384)   # it reads the last blocks, as V1 did
+    small_depth_anything(tmp_path / 'da', width=384)  # it reads the last blocks, as V1 did
     with pytest.raises(ModelError, match=r'version 1.*Depth-Anything-V2-Small-hf'):
         import_weights(tmp_path / 'da')
 
@@ -74,6 +81,7 @@ def test_folders_that_are_none(tmp_path):
 
 def test_a_folder_with_nan_is_refused(tmp_path):
     from safetensors.torch import load_file, save_file
+
     file = small_depth_pro(tmp_path / 'downloaded') / 'model.safetensors'
     weights = load_file(file)
     weights['head.layers.0.bias'][0] = np.nan
@@ -89,8 +97,11 @@ def test_the_folder_of_rollingdepth(tmp_path):
         pytest.skip('reference data ../shared/goldens/rollingdepth is not beside the tree')
     card = import_weights(source)
     assert card.name == 'rollingdepth'
-    stored = {str(path.relative_to(weights_path(card)))
-              for path in weights_path(card).rglob('*') if path.is_file()}
+    stored = {
+        str(path.relative_to(weights_path(card)))
+        for path in weights_path(card).rglob('*')
+        if path.is_file()
+    }
     assert stored == set(card.components)
     (tmp_path / 'other').mkdir()
     (tmp_path / 'other' / 'model_index.json').write_text('{"_class_name": "FluxPipeline"}')

@@ -4,9 +4,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from small_flashdepth import relmax
 
-from videodepth_ros.errors import InputError
+from test.support.small_flashdepth import relmax
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.models.mamba import (
     GatedRMSNorm,
     Mamba2,
@@ -34,7 +34,7 @@ def random_temporal(seed: int = 0) -> TemporalMamba:
     torch.manual_seed(seed)
     module = TemporalMamba(DIM, SMALL)
     torch.nn.init.normal_(module.final_layer[1].weight)
-    for block in module.blocks[0]:   # steps near one: what a token writes is felt long after
+    for block in module.blocks[0]:  # steps near one: what a token writes is felt long after
         torch.nn.init.zeros_(block.mamba.dt_bias)
         torch.nn.init.zeros_(block.mamba.A_log)
     return module
@@ -52,8 +52,20 @@ def problem(batch: int, frames: int, length: int, largest_step: float = 3.0):
     return x, dt, A, B, C, state
 
 
-@pytest.mark.parametrize('length,chunk', [(1, 256), (6, 256), (40, 256), (40, 16), (41, 16),
-                                          (255, 256), (256, 256), (257, 256), (600, 256)])
+@pytest.mark.parametrize(
+    'length,chunk',
+    [
+        (1, 256),
+        (6, 256),
+        (40, 256),
+        (40, 16),
+        (41, 16),
+        (255, 256),
+        (256, 256),
+        (257, 256),
+        (600, 256),
+    ],
+)
 def test_scan_equals_the_recurrence(length, chunk):
     """Lengths below, at and above a chunk, with and without padding, over several frames."""
     arguments = problem(2, 3, length)
@@ -90,7 +102,7 @@ def layer_by_tokens(layer: Mamba2, frame: torch.Tensor, state: torch.Tensor):
     heads, P, N = state.shape
     inner = heads * P
     weight, bias = layer.conv1d.weight[:, 0], layer.conv1d.bias
-    window = torch.zeros(inner + 2 * N, 4, dtype=frame.dtype)   # empty at the start of a frame
+    window = torch.zeros(inner + 2 * N, 4, dtype=frame.dtype)  # empty at the start of a frame
     outputs = []
     for token in frame:
         z, xBC, dt = layer.in_proj(token).split((inner, inner + 2 * N, heads))
@@ -144,11 +156,13 @@ def test_norm_comes_after_the_gate():
     x, gate = torch.randn(2, 3, DIM)
     gated = x * gate * gate.sigmoid()
     torch.testing.assert_close(
-        norm(x, gate), gated / (gated.square().mean(-1, keepdim=True) + 1e-5).sqrt())
+        norm(x, gate), gated / (gated.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    )
 
 
 @pytest.mark.parametrize(
-    'size,target', [((28, 38), (2, 3)), ((56, 80), (5, 8)), ((39, 57), (3, 5))])
+    'size,target', [((28, 38), (2, 3)), ((56, 80), (5, 8)), ((39, 57), (3, 5))]
+)
 def test_pooling_windows_overlap(size, target):
     maps = torch.randn(2, 3, *size)
     torch.testing.assert_close(average_pool(maps, target), F.adaptive_avg_pool2d(maps, target))
@@ -163,14 +177,15 @@ def test_a_map_that_is_too_small_to_pool_is_refused():
 
 def test_update_is_upsampled_then_activated_then_projected():
     module = random_temporal()
-    for block in module.blocks[0]:   # what is left adds the pooled map itself
+    for block in module.blocks[0]:  # what is left adds the pooled map itself
         for last in (block.mamba.out_proj, block.mlp[2]):
             for parameter in last.parameters():
                 torch.nn.init.zeros_(parameter)
     maps = torch.randn(1, DIM, 24, 31)
     found, _ = module(maps, torch.zeros(2, 1, 4, 8, 16))
-    up = F.interpolate(F.adaptive_avg_pool2d(maps, (2, 3)), (24, 31), mode='bilinear',
-                       align_corners=True)
+    up = F.interpolate(
+        F.adaptive_avg_pool2d(maps, (2, 3)), (24, 31), mode='bilinear', align_corners=True
+    )
     wanted = maps + module.final_layer[1](F.gelu(up).movedim(1, -1)).movedim(-1, 1)
     torch.testing.assert_close(found, wanted)
 
@@ -191,7 +206,7 @@ def test_tokens_are_scanned_row_by_row():
     maps = torch.randn(1, DIM, 30, 40)
     state = torch.zeros(1, 1, 4, 8, 16)
     module(maps, state)
-    maps[:, :, 10:20, 20:30] += 1   # row 1, column 2 of 3 rows and 4 columns: token 6
+    maps[:, :, 10:20, 20:30] += 1  # row 1, column 2 of 3 rows and 4 columns: token 6
     module(maps, state)
     changed = (seen[0] != seen[1]).any(1)
     assert changed.tolist() == [False] * 6 + [True] * 6

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from small_priors import frame, small_depth_anything, small_depth_pro
 
-from videodepth_ros.errors import ConfigError, DeviceError, InputError, ModelError
+from test.support.small_priors import frame, small_depth_anything, small_depth_pro
+from videodepth_ros.core.errors import ConfigError, DeviceError, InputError, ModelError
 from videodepth_ros.models.catalogue import PRIOR_CARDS
 from videodepth_ros.models.mono import MonoEstimate, PriorKind, open_mono
 from videodepth_ros.models.prior import batches
@@ -42,8 +42,13 @@ def relmax(found: np.ndarray, wanted: np.ndarray) -> float:
 @pytest.mark.usefixtures('networks')
 @pytest.mark.parametrize('name', BOTH)
 def test_a_batch_changes_nothing_and_keeps_the_order(name):
-    frames = [frame(seed=0), frame(seed=1), frame(40, 56, seed=2), frame(40, 56, seed=3),
-              frame(40, 56, seed=4)]
+    frames = [
+        frame(seed=0),
+        frame(seed=1),
+        frame(40, 56, seed=2),
+        frame(40, 56, seed=3),
+        frame(40, 56, seed=4),
+    ]
     alone = [next(open_mono(name).estimate([each])) for each in frames]
     together = list(open_mono(name, batch=2).estimate(iter(frames)))
     assert len(together) == len(frames)
@@ -127,6 +132,7 @@ def test_a_missing_component_is_named(networks, absent):
 
 def test_a_missing_tensor_is_named_and_never_random(networks):
     from safetensors.torch import load_file, save_file
+
     file = networks / 'depth-anything-v2-small' / 'model.safetensors'
     weights = load_file(file)
     del weights['head.conv2.weight']

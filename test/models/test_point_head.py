@@ -36,8 +36,10 @@ def test_distance_is_expm1_and_direction_stays():
     raw = torch.tensor([[3.0, -4.0, 0.0, 0.5], [0.0, 0.0, 0.0, -20.0], [0.0, 0.0, 1e-6, 0.0]])
     points, confidence = points_and_confidence(raw.T[None, :, None])
     reach = torch.tensor(5.0).expm1()
-    torch.testing.assert_close(points[0, 0], torch.stack([
-        torch.tensor([0.6, -0.8, 0.0]) * reach, torch.zeros(3), raw[2, :3]]))
+    torch.testing.assert_close(
+        points[0, 0],
+        torch.stack([torch.tensor([0.6, -0.8, 0.0]) * reach, torch.zeros(3), raw[2, :3]]),
+    )
     torch.testing.assert_close(confidence[0, 0], 1 + torch.tensor([0.5, -20.0, 0.0]).exp())
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videodepth_ros.errors import ConfigError, InputError
+from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.models.preprocess import (
     MEAN,
     STD,
@@ -33,27 +33,47 @@ def levels(planes: np.ndarray) -> np.ndarray:
     return (planes.transpose(1, 2, 0) * STD + MEAN) * 255
 
 
-@pytest.mark.parametrize('camera,wanted', [
-    ((640, 480), (644, 490)), ((1280, 720), (1288, 728)), ((1920, 1080), (1932, 1092)),
-    ((3840, 2160), (2044, 1162)), ((2560, 1440), (2044, 1162)), ((4096, 2160), (2044, 1078)),
-    ((2044, 1148), (2044, 1148)), ((1, 1), (14, 14)),
-])
+@pytest.mark.parametrize(
+    'camera,wanted',
+    [
+        ((640, 480), (644, 490)),
+        ((1280, 720), (1288, 728)),
+        ((1920, 1080), (1932, 1092)),
+        ((3840, 2160), (2044, 1162)),
+        ((2560, 1440), (2044, 1162)),
+        ((4096, 2160), (2044, 1078)),
+        ((2044, 1148), (2044, 1148)),
+        ((1, 1), (14, 14)),
+    ],
+)
 def test_official_size(camera, wanted):
     assert official_size(*camera) == wanted
 
 
-@pytest.mark.parametrize('camera,wanted', [
-    ((640, 480), (320, 240)), ((320, 240), (320, 240)), ((160, 120), (160, 128)),
-    ((1280, 720), (368, 208)), ((1920, 1080), (368, 208)), ((1080, 1920), (208, 368)),
-])
+@pytest.mark.parametrize(
+    'camera,wanted',
+    [
+        ((640, 480), (320, 240)),
+        ((320, 240), (320, 240)),
+        ((160, 120), (160, 128)),
+        ((1280, 720), (368, 208)),
+        ((1920, 1080), (368, 208)),
+        ((1080, 1920), (208, 368)),
+    ],
+)
 def test_size_within_the_budget_of_nano(camera, wanted):
     assert budget_size(*camera, 320 * 240, 16) == wanted
 
 
-@pytest.mark.parametrize('camera,wanted', [
-    ((640, 480), (644, 490)), ((1280, 720), (924, 518)), ((1920, 1080), (924, 518)),
-    ((1920, 1200), (868, 546)),
-])
+@pytest.mark.parametrize(
+    'camera,wanted',
+    [
+        ((640, 480), (644, 490)),
+        ((1280, 720), (924, 518)),
+        ((1920, 1080), (924, 518)),
+        ((1920, 1200), (868, 546)),
+    ],
+)
 def test_size_within_the_budget_of_flashdepth(camera, wanted):
     assert budget_size(*camera, 924 * 518, 14) == wanted
 
@@ -138,9 +158,15 @@ def test_the_image_is_left_as_it_is():
     assert (image == before).all()
 
 
-@pytest.mark.parametrize('image', [
-    np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32),
-    np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
 @pytest.mark.parametrize('prepare', [official_input, lambda image: network_input(image, 16, 16)])
 def test_what_is_no_image_is_refused(image, prepare):
     with pytest.raises(InputError, match='must be'):

@@ -10,9 +10,8 @@ import pytest
 
 torch = pytest.importorskip('torch')
 pytest.importorskip('diffusers')
-from small_rollingdepth import write_rollingdepth  # noqa: E402
-
-from videodepth_ros.errors import ModelError  # noqa: E402
+from test.support.small_rollingdepth import write_rollingdepth  # noqa: E402
+from videodepth_ros.core.errors import ModelError  # noqa: E402
 from videodepth_ros.models.catalogue import ROLLINGDEPTH_CARD, weights_path  # noqa: E402
 from videodepth_ros.models.rollingdepth import RollingDepth, open_rollingdepth  # noqa: E402
 
@@ -80,8 +79,9 @@ def test_a_schedule_from_noise_ends_without_it(network):
 
 def test_more_steps_are_those_of_the_scheduler_one_after_the_other(network):
     images, noise = latents(1, 2), latents()
-    twice = network.denoise(images, network.denoise(
-        images, np.broadcast_to(noise, images.shape), 0, 2), 1, 2)
+    twice = network.denoise(
+        images, network.denoise(images, np.broadcast_to(noise, images.shape), 0, 2), 1, 2
+    )
     np.testing.assert_array_equal(network.predict(images, noise, 2), twice)
 
 
@@ -96,11 +96,15 @@ def test_a_component_that_is_missing_is_named_and_how_to_get_it(folder, tmp_path
 
 def test_weights_that_lack_a_tensor_are_refused(folder, tmp_path):
     from safetensors.torch import load_file, save_file
+
     shutil.copytree(folder, tmp_path / 'copy')
     file = tmp_path / 'copy' / 'unet' / 'diffusion_pytorch_model.safetensors'
     tensors = load_file(file)
-    save_file({name: tensor for name, tensor in tensors.items() if name != 'conv_in.weight'}, file,
-              {'format': 'pt'})
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if name != 'conv_in.weight'},
+        file,
+        {'format': 'pt'},
+    )
     with pytest.raises(ModelError, match=r'conv_in\.weight'):
         open_rollingdepth(tmp_path / 'copy', device='cpu')
 
@@ -129,14 +133,17 @@ def test_the_network_equals_the_release():
     case = np.load(GOLDENS / 'tiny_components.npz')
     text = network._text
     assert relmax(text.numpy(), case['empty_text_embed']) < 1e-5
-    for seen, told, time in (('unet_in', 'unet_out_num_view3', 999),
-                             ('unet_in4', 'unet_out_num_view4_t499', 499),
-                             ('unet_in', 'unet_out_independent', 999)):
+    for seen, told, time in (
+        ('unet_in', 'unet_out_num_view3', 999),
+        ('unet_in4', 'unet_out_num_view4_t499', 499),
+        ('unet_in', 'unet_out_independent', 999),
+    ):
         frames = torch.from_numpy(case[seen])
         network._attention.length = 1 if told.endswith('independent') else len(frames)
         with torch.inference_mode():
-            found = network._unet(frames, torch.full((len(frames),), time),
-                                  text.expand(len(frames), -1, -1)).sample
+            found = network._unet(
+                frames, torch.full((len(frames),), time), text.expand(len(frames), -1, -1)
+            ).sample
         assert relmax(found.numpy(), case[told]) < 1e-5
     for kind in ('in', 'in_odd'):
         name = kind.removeprefix('in')

@@ -22,7 +22,7 @@ def test_positions_are_sampled_at_the_given_scale(target):
     by_scale = F.interpolate(samples, scale_factor=((target + 0.1) / 37, 1), mode='bicubic')
     by_size = F.interpolate(samples, size=(target, 1), mode='bicubic')
     found = torch.from_numpy(cubic_matrix(37, target)) @ samples
-    torch.testing.assert_close(found, by_scale, rtol=0, atol=1e-5)   # of torch, in float32
+    torch.testing.assert_close(found, by_scale, rtol=0, atol=1e-5)  # of torch, in float32
     assert (found - by_size).abs().max() > 1e-3, 'a resize to the size is another grid'
 
 
@@ -39,7 +39,7 @@ def test_positions_of_the_trained_grid_are_used_as_they_are():
 
 def test_first_axis_of_the_positions_is_height():
     vit = encoder()
-    rows = torch.arange(5.)[:, None, None].expand(5, 5, 24).reshape(1, 25, 24)
+    rows = torch.arange(5.0)[:, None, None].expand(5, 5, 24).reshape(1, 25, 24)
     vit.pos_embed.data[:, 1:] = rows
     grid = vit.positions(7, 3)[0, 1:].view(7, 3, 24)
     torch.testing.assert_close(grid[:, :1].expand(-1, 3, -1), grid)

@@ -4,24 +4,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip('rclpy', reason='these tests need ROS 2')
-sys.path.insert(0, str(Path(__file__).parents[1]))   # instant_engine
 # Nobody else may hear us, nor we them: also not another run of these tests on this machine.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)   # above 101 ports may be taken
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'   # a neighbour may have the same number
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)  # above 101 ports may be taken
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'  # a neighbour may have the same number
 
 import rclpy
-from offline_rig import OfflineRig
 from rclpy.executors import SingleThreadedExecutor
-from rig import Rig
 
+from test.support.offline_rig import OfflineRig
+from test.support.rig import Rig
 from videodepth_ros.nodes.transport import prepare_process
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from instant_engine import InstantEngine
 from rclpy.qos import ReliabilityPolicy
-from rig import PERIOD_NS, START_NS, InstantNode, image_message
 from sensor_msgs.msg import Image
 
+from test.support.instant_engine import InstantEngine
+from test.support.rig import PERIOD_NS, START_NS, InstantNode, image_message
+from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.turns import Turns
-from videodepth_ros.errors import DeviceError
 from videodepth_ros.nodes import cameras_node
 
 STEP_ROUNDS = 20
@@ -70,8 +70,9 @@ class Cameras:
     def __init__(self, rig: Any, device: BusyDevice, nodes: list[InstantNode]) -> None:
         self.rig, self.device = rig, device
         self.nodes = dict(zip(NAMES, nodes, strict=True))
-        self.images = {name: rig.peer.create_publisher(Image, f'/{name}/image', 5)
-                       for name in NAMES}
+        self.images = {
+            name: rig.peer.create_publisher(Image, f'/{name}/image', 5) for name in NAMES
+        }
         self.depths = {name: rig.consume(f'/{name}/depth/image', Image) for name in NAMES}
         self.sent = dict.fromkeys(NAMES, 0)
         for images in self.images.values():
@@ -79,8 +80,10 @@ class Cameras:
 
     def is_heard(self, images: Any) -> bool:
         """Tell whether a node listens as it will go on to: an image between two plans is lost."""
-        return [it.qos_profile.reliability for it in self.rig.peer.get_subscriptions_info_by_topic(
-            images.topic_name)] == [ReliabilityPolicy.RELIABLE]
+        return [
+            it.qos_profile.reliability
+            for it in self.rig.peer.get_subscriptions_info_by_topic(images.topic_name)
+        ] == [ReliabilityPolicy.RELIABLE]
 
     def send(self, name: str) -> None:
         self.images[name].publish(image_message(self.sent[name]))
@@ -112,8 +115,11 @@ class Cameras:
         self.device.let_end()
         for name in NAMES:
             newest = START_NS + (self.sent[name] - 1) * PERIOD_NS
-            self.rig.until(lambda name=name, newest=newest: stamps(self.depths[name])[-1] == newest
-                           and self.counts(name).in_flight == 0)
+            self.rig.until(
+                lambda name=name, newest=newest: (
+                    stamps(self.depths[name])[-1] == newest and self.counts(name).in_flight == 0
+                )
+            )
 
 
 def stamps(messages: list[Any]) -> list[int]:
@@ -154,8 +160,8 @@ def test_under_load_no_camera_starves_and_the_newest_image_wins(cameras):
     for it in counts.values():
         assert it.received == it.published + it.displaced + it.rejected
         assert it.rejected == 0
-    assert counts['fast'].displaced > counts['fast'].published      # the device was overloaded
-    assert counts['slow'].displaced == 0                 # who asks for less than a share gets it
+    assert counts['fast'].displaced > counts['fast'].published  # the device was overloaded
+    assert counts['slow'].displaced == 0  # who asks for less than a share gets it
     # The others share alike, whatever they ask for, but for threads that a busy machine delays.
     assert min(shares['fast'], shares['half']) >= 0.3 * max(shares['fast'], shares['half'])
     for name in NAMES:
@@ -169,8 +175,9 @@ def test_a_camera_that_fails_stops_nobody_and_may_come_back(cameras):
     half.engines[0].error = DeviceError('the device is gone: look at it')
     cameras.flood_until(lambda: half.status().state == 'failed')
     before = {name: cameras.published(name) for name in NAMES}
-    cameras.flood_until(lambda: all(cameras.published(name) >= before[name] + 5
-                                    for name in ('fast', 'slow')))
+    cameras.flood_until(
+        lambda: all(cameras.published(name) >= before[name] + 5 for name in ('fast', 'slow'))
+    )
     assert cameras.published('half') == before['half']
     assert cameras.counts('half').rejected == 1
     half.trigger_activate()
@@ -186,4 +193,7 @@ def test_a_camera_that_is_absent_holds_nobody_up(cameras):
     cameras.rig.until(lambda: cameras.send('fast') or cameras.published('fast') >= 5)
     assert cameras.published('half') == cameras.published('slow') == 0
     assert [node.status().state for node in cameras.nodes.values()] == [
-        'running', 'waiting', 'waiting']
+        'running',
+        'waiting',
+        'waiting',
+    ]

@@ -8,10 +8,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from rig import InstantNode, image_message
 from sensor_msgs.msg import Image
 
-from videodepth_ros.errors import ConfigError
+from test.support.rig import InstantNode, image_message
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.nodes import cameras_node, process
 from videodepth_ros.nodes.parameters import LiveParameters
 
@@ -45,7 +45,7 @@ def test_each_camera_has_its_own_stream(cameras):
     sources['rear'].publish(image_message(7))
     rig.until(lambda: depths['rear'])
     assert (len(depths['front']), len(depths['rear'])) == (3, 1)
-    assert front.engines[0].seen == [0, 1, 2]     # a state of its own
+    assert front.engines[0].seen == [0, 1, 2]  # a state of its own
     assert rear.engines[0].seen == [0]
     assert depths['rear'][0].header == image_message(7).header
 
@@ -53,9 +53,19 @@ def test_each_camera_has_its_own_stream(cameras):
 @pytest.mark.parametrize('given', ['[]', "['front', 'front']", "['front/left']", "['9']"])
 def test_names_that_cannot_be_are_refused(given):
     done = subprocess.run(
-        [sys.executable, '-c', 'import sys; from videodepth_ros.nodes.cameras_node import main; '
-         'sys.exit(main())', '--ros-args', '-p', f'streams:={given}'],
-        capture_output=True, text=True, timeout=120, check=False)
+        [
+            sys.executable,
+            '-c',
+            'import sys; from videodepth_ros.nodes.cameras_node import main; sys.exit(main())',
+            '--ros-args',
+            '-p',
+            f'streams:={given}',
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 1, done.stderr
     assert 'streams' in done.stdout + done.stderr
     assert 'Traceback' not in done.stderr
@@ -66,10 +76,13 @@ def test_without_streams_it_is_said():
         cameras_node.streams()
 
 
-@pytest.mark.parametrize(('built', 'done'), [
-    ([True, True], True), ([True, None], False), ([False, True], True), ([None], False)])
+@pytest.mark.parametrize(
+    ('built', 'done'),
+    [([True, True], True), ([True, None], False), ([False, True], True), ([None], False)],
+)
 def test_to_build_only_ends_when_the_engines_of_all_cameras_are_decided(built, done):
     nodes = [SimpleNamespace(parameters=LiveParameters(build_only=True), built=it) for it in built]
     assert process._are_done(nodes) is done
-    assert not process._are_done([*nodes, SimpleNamespace(parameters=LiveParameters(),
-                                                          built=True)])
+    assert not process._are_done(
+        [*nodes, SimpleNamespace(parameters=LiveParameters(), built=True)]
+    )

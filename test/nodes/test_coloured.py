@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from results_bag import CAMERA, DEPTH_M, stamp_of, write_recording
 
+from test.support.results_bag import CAMERA, DEPTH_M, stamp_of, write_recording
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.cloud import POINT
@@ -23,20 +23,25 @@ def make_results(tmp_path):
         with BagWriter(tmp_path / 'results') as bag:
             for ns in (stamp_of(k) for k in range(frames)):
                 if compressed:
-                    bag.write_compressed_depth('videodepth/depth/image/compressedDepth', ns,
-                                               'optical', depth_m)
+                    bag.write_compressed_depth(
+                        'videodepth/depth/image/compressedDepth', ns, 'optical', depth_m
+                    )
                 else:
                     bag.write_depth('videodepth/depth/image', ns, 'optical', depth_m)
                 bag.write_camera_info('videodepth/depth/camera_info', ns, 'optical', camera)
         return tmp_path / 'results'
+
     return make
 
 
 def clouds_of(*given):
     with Playlist(Sources(*given)) as playlist:
         maker = CloudMaker(playlist)
-        return [np.frombuffer(bytes(maker.cloud(PARAMETERS).data), POINT).reshape(12, 16)
-                for entry in playlist.entries() if maker.add(entry)]
+        return [
+            np.frombuffer(bytes(maker.cloud(PARAMETERS).data), POINT).reshape(12, 16)
+            for entry in playlist.entries()
+            if maker.add(entry)
+        ]
 
 
 @pytest.mark.parametrize('compressed', [False, True])
@@ -53,4 +58,4 @@ def test_one_cloud_a_frame_with_what_is_in_range(make_results, tmp_path, compres
 def test_without_images_points_are_white(make_results):
     clouds = clouds_of(make_results(), None)
     assert len(clouds) == 2
-    assert (clouds[0]['rgb'] == 0xffffff).all()
+    assert (clouds[0]['rgb'] == 0xFFFFFF).all()

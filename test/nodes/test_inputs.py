@@ -7,14 +7,18 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
-from rig import HEIGHT, WIDTH, image_message, info_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from test.support.rig import HEIGHT, WIDTH, image_message, info_message
 
 
 def qos_of(rig, topic: str):
     """The node's subscription of a topic, None while there is none."""
-    infos = [info for info in rig.peer.get_subscriptions_info_by_topic(topic)
-             if info.node_name == 'videodepth']
+    infos = [
+        info
+        for info in rig.peer.get_subscriptions_info_by_topic(topic)
+        if info.node_name == 'videodepth'
+    ]
     return infos[0].qos_profile if infos else None
 
 
@@ -81,8 +85,10 @@ def test_compressed_images_are_taken_where_nothing_else_is_published(rig):
     assert rig.stream.camera.topic == '/image/compressed'
 
 
-@pytest.mark.parametrize(('transport', 'topic'), [('auto', '/image'), ('raw', '/image'),
-                                                  ('compressed', '/image/compressed')])
+@pytest.mark.parametrize(
+    ('transport', 'topic'),
+    [('auto', '/image'), ('raw', '/image'), ('compressed', '/image/compressed')],
+)
 def test_raw_images_come_first_and_the_choice_can_be_forced(make_rig, transport, topic):
     rig = make_rig(image_transport=transport)
     rig.consume('depth/image', Image)
@@ -95,8 +101,10 @@ def test_raw_images_come_first_and_the_choice_can_be_forced(make_rig, transport,
 
 def test_a_remapped_image_takes_its_compressed_twin_along(make_rig):
     rig = make_rig()
-    rig.node.resolve_topic_name = {'image': '/cam/image_raw',
-                                   'camera_info': '/cam/camera_info'}.get
+    rig.node.resolve_topic_name = {
+        'image': '/cam/image_raw',
+        'camera_info': '/cam/camera_info',
+    }.get
     rig.start()
     rig.consume('depth/image', Image)
     images = rig.camera('/cam/image_raw/compressed', CompressedImage)
@@ -104,11 +112,13 @@ def test_a_remapped_image_takes_its_compressed_twin_along(make_rig):
 
 
 def test_a_topic_of_another_type_is_told(rig):
-    camera = rig.camera('image', CompressedImage)   # image_topic was given with /compressed
+    camera = rig.camera('image', CompressedImage)  # image_topic was given with /compressed
     rig.until(lambda: rig.stream.camera.other_types)
     warnings = rig.node._watchman.look(rig.node.status(), rig.stream, True)
-    assert any('0 publishers of images, but of sensor_msgs/msg/CompressedImage' in text
-               for text in warnings), warnings
+    assert any(
+        '0 publishers of images, but of sensor_msgs/msg/CompressedImage' in text
+        for text in warnings
+    ), warnings
     assert camera is not None
 
 

@@ -14,11 +14,11 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rig import InstantNode, image_message, info_message
 from sensor_msgs.msg import CameraInfo, Image
 from videodepth.msg import Status
 
-from videodepth_ros.errors import DeviceError, ModelError
+from test.support.rig import InstantNode, image_message, info_message
+from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.stream.mailbox import Counts
 
 PATIENCE_S = 120.0
@@ -181,7 +181,7 @@ def test_a_frame_in_flight_is_not_published_after_deactivate(make_rig):
     images.publish(image_message(0))
     rig.until(lambda: state(rig) == 'opening')
     rig.node.trigger_deactivate()
-    assert rig.node.trigger_cleanup().name == 'FAILURE'   # an opening cannot be interrupted
+    assert rig.node.trigger_cleanup().name == 'FAILURE'  # an opening cannot be interrupted
     may_go_on.set()
     rig.until(lambda: rig.counts.in_flight == 0)
     assert rig.counts.displaced == 1
@@ -203,9 +203,9 @@ def test_status_waits_and_says_why(make_rig):
 
 NODE = """
 import os, signal, sys, time
-sys.path[:0] = [{test!r}, {nodes!r}]
-from rig import InstantNode
-from videodepth_ros.errors import InputError, ModelError
+sys.path.insert(0, {root!r})
+from test.support.rig import InstantNode
+from videodepth_ros.core.errors import InputError, ModelError
 from videodepth_ros.nodes.live_node import run
 def hold(node):
     {opening}
@@ -218,17 +218,22 @@ sys.exit(run(make_node, sys.argv))
 """
 
 
-def start_process(root, *arguments: str, opening: str = 'pass', starting: str = 'pass',
-                  ) -> subprocess.Popen[str]:
-    code = NODE.format(test=str(root / 'test'), nodes=str(root / 'test/nodes'), opening=opening,
-                       starting=starting)
-    return subprocess.Popen([sys.executable, '-c', code, '--ros-args', *arguments], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=root)
+def start_process(
+    root, *arguments: str, opening: str = 'pass', starting: str = 'pass'
+) -> subprocess.Popen[str]:
+    code = NODE.format(root=str(root), opening=opening, starting=starting)
+    return subprocess.Popen(
+        [sys.executable, '-c', code, '--ros-args', *arguments],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=root,
+    )
 
 
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_process_cleanly_while_it_works(make_rig, root, how):
-    rig = make_rig()   # its peer is the camera; its own node stays unconfigured
+    rig = make_rig()  # its peer is the camera; its own node stays unconfigured
     process = start_process(root)
     images, infos = rig.camera(), rig.camera('camera_info', CameraInfo)
     depths = rig.consume('depth/image', Image)
@@ -255,9 +260,14 @@ def test_a_signal_ends_the_process_cleanly_while_it_starts(root):
     assert 'Traceback' not in output
 
 
-@pytest.mark.parametrize(('arguments', 'says'), [
-    (('--params-file', 'LICENSE'), 'LICENSE'), (('-r', 'image:=/my camera'), '/my camera'),
-    (('--abacus',), '--abacus')])
+@pytest.mark.parametrize(
+    ('arguments', 'says'),
+    [
+        (('--params-file', 'LICENSE'), 'LICENSE'),
+        (('-r', 'image:=/my camera'), '/my camera'),
+        (('--abacus',), '--abacus'),
+    ],
+)
 def test_arguments_that_ros_cannot_read_end_the_process_with_them(root, arguments, says):
     process = start_process(root, *arguments)
     output, _ = process.communicate(timeout=PATIENCE_S)
@@ -266,9 +276,15 @@ def test_arguments_that_ros_cannot_read_end_the_process_with_them(root, argument
     assert 'Traceback' not in output
 
 
-@pytest.mark.parametrize(('setting', 'says'), [
-    ('max_gap_s:=-1.0', 'max_gap_s'), ('engine:=abacus', 'one of auto'), ('model:=7', 'model'),
-    ('max_gap_s:=2', 'max_gap_s')])
+@pytest.mark.parametrize(
+    ('setting', 'says'),
+    [
+        ('max_gap_s:=-1.0', 'max_gap_s'),
+        ('engine:=abacus', 'one of auto'),
+        ('model:=7', 'model'),
+        ('max_gap_s:=2', 'max_gap_s'),
+    ],
+)
 def test_a_wrong_parameter_ends_the_process_with_its_name(root, setting, says):
     process = start_process(root, '-p', setting)
     output, _ = process.communicate(timeout=PATIENCE_S)
@@ -360,7 +376,7 @@ def test_a_build_is_seen_in_diagnostics_and_ends_with_cleanup(make_rig):
     assert rig.node.trigger_cleanup().name == 'SUCCESS'
     assert not depth_threads()
     assert counts.counts == Counts(received=1, displaced=1)
-    rig.node.hold = lambda: None      # and the node works as before
+    rig.node.hold = lambda: None  # and the node works as before
     rig.start()
     rig.until(images.get_subscription_count)
     rig.send(images)
@@ -368,9 +384,13 @@ def test_a_build_is_seen_in_diagnostics_and_ends_with_cleanup(make_rig):
 
 def test_ctrl_c_cancels_a_build(make_rig, root):
     rig = make_rig()
-    process = start_process(root, '-p', 'build_only:=true', opening=(
-        'while True: node.note_build("Building Engine", 0.1); time.sleep(0.01)'))
+    process = start_process(
+        root,
+        '-p',
+        'build_only:=true',
+        opening=('while True: node.note_build("Building Engine", 0.1); time.sleep(0.01)'),
+    )
     output = interrupted_while_opening(rig, process)
-    assert process.returncode == 1, output      # for nothing was built
+    assert process.returncode == 1, output  # for nothing was built
     assert 'Building Engine, 10%' in output
     assert 'Traceback' not in output

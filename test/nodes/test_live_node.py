@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from instant_engine import FAR_M, NEAR_M
 from rclpy.qos import ReliabilityPolicy
-from rig import HEIGHT, WIDTH, image_message, info_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from test.support.instant_engine import FAR_M, NEAR_M
+from test.support.rig import HEIGHT, WIDTH, image_message, info_message
 from videodepth_ros.engines.graph import Layout
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_plan import TorchPlan
@@ -37,8 +37,10 @@ def test_an_image_becomes_depth_under_its_own_header(rig):
 def test_camera_info_and_cloud_belong_to_the_depth(make_rig):
     rig = make_rig(output='network', cloud__stride=2)
     rig.start()
-    infos, clouds = rig.consume('depth/camera_info', CameraInfo), rig.consume('depth/points',
-                                                                             PointCloud2)
+    infos, clouds = (
+        rig.consume('depth/camera_info', CameraInfo),
+        rig.consume('depth/points', PointCloud2),
+    )
     images = rig.connect()
     sent = rig.send(images)
     rig.until(lambda: infos and clouds and rig.received['depth/image'])
@@ -62,8 +64,11 @@ def test_a_cloud_that_the_engine_made_is_published_as_it_is(make_rig):
             fetched.append(wanted)
             return super().run(image, state, wanted, view)
 
-    rig.node.open_engine = lambda width, height: Watched(TorchPlan(
-        network, 'nano', Layout(width, height, width, height), precision='fp32', device='cpu'))
+    rig.node.open_engine = lambda width, height: Watched(
+        TorchPlan(
+            network, 'nano', Layout(width, height, width, height), precision='fp32', device='cpu'
+        )
+    )
     rig.start()
     clouds = rig.consume('depth/points', PointCloud2)
     images = rig.connect()
@@ -110,10 +115,10 @@ def test_the_cloud_has_a_rate_of_its_own(make_rig):
     rig.start()
     clouds = rig.consume('depth/points', PointCloud2)
     images = rig.connect()
-    for _ in range(12):   # 0.36 s of data at 30 Hz
+    for _ in range(12):  # 0.36 s of data at 30 Hz
         rig.send(images)
     rig.until(lambda: len(rig.received['depth/image']) == 12 and len(clouds) >= 4)
-    assert len(clouds) == 4   # of every third image, 99 ms after the one before
+    assert len(clouds) == 4  # of every third image, 99 ms after the one before
 
 
 def test_nothing_is_computed_while_nobody_listens(rig):
@@ -155,9 +160,15 @@ def break_size(message):
     message.width = message.height = 0
 
 
-@pytest.mark.parametrize(('breakage', 'says'), [
-    (break_data, 'bytes'), (break_encoding, 'palette8'), (break_step, 'step'),
-    (break_size, 'no pixels')])
+@pytest.mark.parametrize(
+    ('breakage', 'says'),
+    [
+        (break_data, 'bytes'),
+        (break_encoding, 'palette8'),
+        (break_step, 'step'),
+        (break_size, 'no pixels'),
+    ],
+)
 def test_a_bad_image_is_rejected_and_the_stream_goes_on(rig, breakage, says):
     images = rig.connect()
     rig.send(images)
@@ -206,8 +217,9 @@ def test_overload_displaces_and_every_counter_adds_up(rig):
         rig.executor.spin_once(timeout_sec=0)
     rig.until(lambda: rig.counts.in_flight == 0)
     status = rig.node.status()
-    assert status.received == (status.published + status.displaced + status.rejected
-                               + status.in_flight)
+    assert status.received == (
+        status.published + status.displaced + status.rejected + status.in_flight
+    )
     assert 0 < status.published <= status.received <= 300
     assert status.rejected == 0
 
@@ -216,11 +228,13 @@ def test_the_quality_of_service_of_each_output_can_be_overridden(make_rig):
     name = 'qos_overrides./depth/image.publisher.reliability'
     rig = make_rig(**{name: 'best_effort'})
     topics, offers = ('/depth/image', '/depth/points'), rig.peer.get_publishers_info_by_topic
-    for _ in range(2):   # the parameter is declared once, the publisher made twice
+    for _ in range(2):  # the parameter is declared once, the publisher made twice
         rig.start()
         rig.until(lambda: all(map(offers, topics)))
         quality = {topic: offers(topic)[0].qos_profile.reliability for topic in topics}
-        assert quality == {'/depth/image': ReliabilityPolicy.BEST_EFFORT,
-                           '/depth/points': ReliabilityPolicy.RELIABLE}
+        assert quality == {
+            '/depth/image': ReliabilityPolicy.BEST_EFFORT,
+            '/depth/points': ReliabilityPolicy.RELIABLE,
+        }
         rig.node.trigger_deactivate()
         rig.node.trigger_cleanup()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fake_jobs
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
@@ -13,6 +12,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 from videodepth.msg import OfflineStatus
 
+from test.support import fake_jobs
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.messages.cloud import POINT
@@ -41,9 +41,16 @@ def images_of(bag):
 def test_from_a_recording_to_topics(make_offline, bag):
     topic, expected = images_of(bag)
     rig = make_offline(fake_jobs.true, bag=str(bag), prior='bag', cloud__stride=1)
-    heard = {name: rig.hear(name, kind) for name, kind in {
-        'depth/image': Image, 'depth/confidence': Image, 'depth/points': PointCloud2,
-        topic: Image, 'odometry': Odometry}.items()}
+    heard = {
+        name: rig.hear(name, kind)
+        for name, kind in {
+            'depth/image': Image,
+            'depth/confidence': Image,
+            'depth/points': PointCloud2,
+            topic: Image,
+            'odometry': Odometry,
+        }.items()
+    }
     previews = rig.hear('preview', Image)
     path = rig.hear('path', Path, latched=True)
     transforms = rig.hear('/tf', TFMessage)
@@ -56,8 +63,11 @@ def test_from_a_recording_to_topics(make_offline, bag):
         assert stamps(messages) == expected, name
     assert isinstance(path[0].poses[0], PoseStamped)
     assert len(path[0].poses) == FRAMES
-    assert any(each.header.frame_id == path[0].header.frame_id
-               for message in transforms for each in message.transforms)
+    assert any(
+        each.header.frame_id == path[0].header.frame_id
+        for message in transforms
+        for each in message.transforms
+    )
     rig.until(lambda: {stamp_ns(message.clock) for message in clock} >= set(expected))
     cloud = np.frombuffer(heard['depth/points'][0].data, POINT)
     depth_m = decode_depth(heard['depth/image'][0]).reshape(-1)

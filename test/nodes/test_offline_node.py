@@ -4,17 +4,17 @@ from __future__ import annotations
 import math
 import os
 
-import fake_jobs
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.parameter import Parameter
-from results_bag import write_recording, write_results
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 from videodepth.msg import OfflineStatus
 
+from test.support import fake_jobs
+from test.support.results_bag import write_recording, write_results
 from videodepth_ros.nodes import offline_node as module
 
 
@@ -44,7 +44,11 @@ def test_a_recording_is_refined(make_offline, bag):
     assert answer.status == GoalStatus.STATUS_SUCCEEDED
     result = answer.result
     assert (result.success, result.frames, result.seconds, result.scale_source) == (
-        True, fake_jobs.FRAMES, 1.5, 'prior')
+        True,
+        fake_jobs.FRAMES,
+        1.5,
+        'prior',
+    )
     assert result.path_length_m == 2.5
     assert result.outputs == [str(bag.with_name('drive_refined'))]
     assert 'its last bytes' in result.message
@@ -66,8 +70,9 @@ def test_progress_never_falls(make_offline, bag):
     heard = len(rig.feedback)
     assert [told.fraction for told in rig.feedback] == [0, 0.5, 0.5, 1][-heard:]
     assert [told.stage for told in rig.feedback] == [f'stage {k}' for k in range(4)][-heard:]
-    np.testing.assert_array_equal([told.seconds_left for told in rig.feedback],
-                                  [math.nan, 2, 1, 0][-heard:])
+    np.testing.assert_array_equal(
+        [told.seconds_left for told in rig.feedback], [math.nan, 2, 1, 0][-heard:]
+    )
     assert [told.preview.width for told in rig.feedback] == [0, 6, 0, 0][-heard:]
 
 
@@ -120,10 +125,15 @@ def test_a_second_goal_is_refused_and_the_first_goes_on(make_offline, bag):
     assert rig.result(first).status == GoalStatus.STATUS_CANCELED
 
 
-@pytest.mark.parametrize(('job', 'says'), [
-    (fake_jobs.wrong, "prior is 'nano'; give nano"),
-    (fake_jobs.broken, 'ZeroDivisionError: a fault of ours'),
-    (fake_jobs.killed, 'signal 9 (SIGKILL)')], ids=['wrong', 'broken', 'killed'])
+@pytest.mark.parametrize(
+    ('job', 'says'),
+    [
+        (fake_jobs.wrong, "prior is 'nano'; give nano"),
+        (fake_jobs.broken, 'ZeroDivisionError: a fault of ours'),
+        (fake_jobs.killed, 'signal 9 (SIGKILL)'),
+    ],
+    ids=['wrong', 'broken', 'killed'],
+)
 def test_a_failure_says_why_and_the_node_lives_on(make_offline, bag, job, says):
     rig = make_offline(job)
     diagnostics = rig.hear('/diagnostics', DiagnosticArray)
@@ -131,20 +141,31 @@ def test_a_failure_says_why_and_the_node_lives_on(make_offline, bag, job, says):
     assert answer.status == GoalStatus.STATUS_ABORTED
     assert says in answer.result.message
     assert rig.node.status().job == OfflineStatus.FAILED
-    status = rig.until(lambda: [each for array in diagnostics for each in array.status
-                                if each.level == DiagnosticStatus.ERROR])[0]
+    status = rig.until(
+        lambda: [
+            each
+            for array in diagnostics
+            for each in array.status
+            if each.level == DiagnosticStatus.ERROR
+        ]
+    )[0]
     assert says in status.message
     again = rig.refine(bag=bag)
     assert says in again.result.message
 
 
-@pytest.mark.parametrize(('goal', 'says'), [
-    ({}, "bag is ''"), ({'bag': 'nowhere'}, 'nowhere does not exist'),
-    ({'method': 'abacus'}, "method is 'abacus'; give one of align3r"),
-    ({'pairs': 'twins'}, "pairs is 'twins'; give one of auto, geometric"),
-    ({'start_s': -1.0}, 'start_s is -1.0; give 0 to'),
-    ({'start_s': 3.0, 'end_s': 2.0}, 'the end is after the start'),
-    ({'depth_encoding': 'words'}, 'one of 32FC1, 16UC1, compressed')])
+@pytest.mark.parametrize(
+    ('goal', 'says'),
+    [
+        ({}, "bag is ''"),
+        ({'bag': 'nowhere'}, 'nowhere does not exist'),
+        ({'method': 'abacus'}, "method is 'abacus'; give one of align3r"),
+        ({'pairs': 'twins'}, "pairs is 'twins'; give one of auto, geometric"),
+        ({'start_s': -1.0}, 'start_s is -1.0; give 0 to'),
+        ({'start_s': 3.0, 'end_s': 2.0}, 'the end is after the start'),
+        ({'depth_encoding': 'words'}, 'one of 32FC1, 16UC1, compressed'),
+    ],
+)
 def test_a_wrong_option_is_refused_with_what_is_allowed(make_offline, bag, goal, says):
     rig = make_offline(fake_jobs.quick)
     if goal and 'bag' not in goal:
@@ -157,8 +178,9 @@ def test_a_wrong_option_is_refused_with_what_is_allowed(make_offline, bag, goal,
 
 
 def test_what_a_goal_leaves_open_is_as_the_parameters_say(make_offline, bag, tmp_path):
-    rig = make_offline(fake_jobs.quick, prior='bag', stride=4, method='coalign',
-                       image_topic='/camera/image_raw')
+    rig = make_offline(
+        fake_jobs.quick, prior='bag', stride=4, method='coalign', image_topic='/camera/image_raw'
+    )
     answer = rig.refine(bag=bag, stride=2, output=tmp_path / 'mine', play=False)
     assert answer.result.outputs == [str(tmp_path / 'mine')]
     asked = (tmp_path / 'mine.work').read_text()

@@ -5,7 +5,7 @@ import pytest
 
 from videodepth_ros.nodes.pacer import LATEST_S, Pacer
 
-NS = 10 ** 9
+NS = 10**9
 
 
 @pytest.fixture

@@ -6,19 +6,19 @@ import time
 from itertools import pairwise
 from types import SimpleNamespace
 
-import fake_jobs
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
 from rclpy.parameter import Parameter
-from results_bag import DEPTH_M, START_NS, stamp_of, write_recording, write_results
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 from videodepth.msg import OfflineStatus
 
+from test.support import fake_jobs
+from test.support.results_bag import DEPTH_M, START_NS, stamp_of, write_recording, write_results
 from videodepth_ros.messages.cloud import POINT
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.nodes import playback as module
@@ -35,8 +35,12 @@ def make_player(make_offline, tmp_path):
     write_results(tmp_path / 'drive_refined', FRAMES)
 
     def make(**parameters):
-        return make_offline(fake_jobs.broken, bag=str(bag),
-                            **{'play_delay_s': 0.5, 'cloud__stride': 1, **parameters})
+        return make_offline(
+            fake_jobs.broken,
+            bag=str(bag),
+            **{'play_delay_s': 0.5, 'cloud__stride': 1, **parameters},
+        )
+
     return make
 
 
@@ -54,10 +58,17 @@ def times(clock):
 
 def test_everything_arrives_once_with_its_stamp(make_player):
     rig = make_player()
-    heard = {topic: rig.hear(topic, kind) for topic, kind in {
-        'depth/image': Image, 'depth/camera_info': CameraInfo, 'depth/confidence': Image,
-        'depth/points': PointCloud2, '/camera/image_raw': Image,
-        '/camera/camera_info': CameraInfo}.items()}
+    heard = {
+        topic: rig.hear(topic, kind)
+        for topic, kind in {
+            'depth/image': Image,
+            'depth/camera_info': CameraInfo,
+            'depth/confidence': Image,
+            'depth/points': PointCloud2,
+            '/camera/image_raw': Image,
+            '/camera/camera_info': CameraInfo,
+        }.items()
+    }
     rig.until(lambda: is_over(rig))
     rig.until(lambda: all(len(messages) == FRAMES for messages in heard.values()))
     for topic, messages in heard.items():
@@ -96,17 +107,19 @@ class Waits:
 def test_time_passes_at_the_rate(make_player, monkeypatch):
     waits, told = Waits(), []
     monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: waits.now_s))
-    monkeypatch.setattr(module, 'threading', SimpleNamespace(
-        Thread=threading.Thread, Event=lambda: waits))
-    monkeypatch.setattr(module._Outputs, 'tell',
-                        lambda _, data_ns: told.append((waits.now_s, data_ns)))
+    monkeypatch.setattr(
+        module, 'threading', SimpleNamespace(Thread=threading.Thread, Event=lambda: waits)
+    )
+    monkeypatch.setattr(
+        module._Outputs, 'tell', lambda _, data_ns: told.append((waits.now_s, data_ns))
+    )
     rig = make_player(rate=2.0)
     rig.until(lambda: is_over(rig))
-    begin_s = 100.0 + 0.5   # the delay
+    begin_s = 100.0 + 0.5  # the delay
     for now_s, data_ns in told:
         assert data_ns - START_NS == pytest.approx(max(0, 2e9 * (now_s - begin_s)), abs=10)
     assert told[-1][1] == STAMPS[-1]
-    assert max(after[0] - before[0] for before, after in pairwise(told)) < 0.021   # 100 Hz
+    assert max(after[0] - before[0] for before, after in pairwise(told)) < 0.021  # 100 Hz
     assert rig.node.status().late_s == 0
 
 
@@ -135,8 +148,11 @@ def test_transforms_of_results_and_recording_are_heard(make_player):
     rig = make_player(rate=4.0)
     heard = rig.hear('/tf', TFMessage)
     rig.until(lambda: len(heard) == 2 * FRAMES + 4)
-    placed = [(each.header.frame_id, each.child_frame_id)
-              for message in heard for each in message.transforms]
+    placed = [
+        (each.header.frame_id, each.child_frame_id)
+        for message in heard
+        for each in message.transforms
+    ]
     assert placed.count(('map', 'odom')) == FRAMES
 
 
@@ -168,13 +184,12 @@ def test_time_leaps_back_once_a_round(make_player):
     rig.until(lambda: len(depth) == FRAMES * (rounds + 1))
     assert stamps(depth) == STAMPS * (rounds + 1)
     told = times(clock)
-    leaps = [(before, after) for before, after in pairwise(told)
-             if after < before]
+    leaps = [(before, after) for before, after in pairwise(told) if after < before]
     assert leaps == [(STAMPS[-1], START_NS)] * rounds
 
 
 def test_the_rate_changes_at_once(make_player):
-    rig = make_player(rate=0.01)   # by which it would take 95 s
+    rig = make_player(rate=0.01)  # by which it would take 95 s
     depth = rig.hear('depth/image', Image)
     rig.until(lambda: depth)
     rig.node.set_parameters([Parameter('rate', value=20.0)])
@@ -192,7 +207,7 @@ def test_it_plays_again_on_request(make_player):
 
 def test_a_subscriber_that_sleeps_holds_nobody_up(make_player):
     rig = make_player(rate=4.0)
-    heard = rig.hear('depth/image', Image)   # reliable, and not served while nobody spins
+    heard = rig.hear('depth/image', Image)  # reliable, and not served while nobody spins
     rig.until(lambda: heard)
     deadline_s = time.monotonic() + 120
     while not is_over(rig):

@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from results_bag import (
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.typesys import Stores, get_typestore
+
+from test.support.results_bag import (
     CAMERA,
     LATENCY_NS,
     START_NS,
@@ -12,12 +15,9 @@ from results_bag import (
     write_recording,
     write_results,
 )
-from rosbags.rosbag1 import Writer as Writer1
-from rosbags.typesys import Stores, get_typestore
-
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.errors import BagError, ConfigError
+from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.messages.transforms import set_stamp, stamp_ns
 from videodepth_ros.nodes.playlist import Entry, Playlist, Sources, Track, in_order
 
@@ -49,8 +49,15 @@ def test_everything_has_its_time(results, recording):
         due = [entry.due_ns for entry in playlist.entries()]
         found = by_topic(playlist)
     assert due == sorted(due)
-    assert set(found) == {'depth/image', 'depth/confidence', 'depth/camera_info', 'path', '/tf',
-                          '/camera/image_raw', '/camera/camera_info'}
+    assert set(found) == {
+        'depth/image',
+        'depth/confidence',
+        'depth/camera_info',
+        'path',
+        '/tf',
+        '/camera/image_raw',
+        '/camera/camera_info',
+    }
     for topic in ('depth/image', '/camera/image_raw', '/camera/camera_info'):
         assert [entry.due_ns for entry in found[topic]] == [stamp_of(k) for k in range(FRAMES)]
 
@@ -68,18 +75,21 @@ def test_transforms_are_played_once_and_from_before_the_first_image(results, rec
     assert children.count('base') == FRAMES + 4
     assert entries[0].due_ns == START_NS
     assert {(each.header.frame_id, each.child_frame_id) for each in static} == {
-        ('world', 'map'), ('base', 'optical')}
+        ('world', 'map'),
+        ('base', 'optical'),
+    }
 
 
 def test_a_recorder_with_another_clock(tmp_path):
-    results = write_results(tmp_path / 'results', FRAMES, clock_ns=10 ** 15)
-    recording = write_recording(tmp_path / 'recording', FRAMES, clock_ns=10 ** 15)
+    results = write_results(tmp_path / 'results', FRAMES, clock_ns=10**15)
+    recording = write_recording(tmp_path / 'recording', FRAMES, clock_ns=10**15)
     with Playlist(Sources(results, recording), 'all') as playlist:
         found = by_topic(playlist)
     for topic in ('/camera/image_raw', 'depth/image'):
         assert [entry.due_ns for entry in found[topic]] == [stamp_of(k) for k in range(FRAMES)]
     assert [entry.due_ns for entry in found['/bumper']] == [
-        stamp_of(k) - LATENCY_NS for k in range(1, FRAMES)]
+        stamp_of(k) - LATENCY_NS for k in range(1, FRAMES)
+    ]
     assert [entry.due_ns for entry in found['/tf']][-1] == stamp_of(FRAMES - 1)
 
 
@@ -98,25 +108,31 @@ def test_all_that_the_recording_has(results, recording):
         found = by_topic(playlist)
     assert len(found['/bumper']) == FRAMES
     assert [(entry.due_ns, entry.track.latched) for entry in found['/description']] == [
-        (START_NS, True)]
+        (START_NS, True)
+    ]
 
 
 def test_results_alone(results, recording):
     for given in ((Sources(results),), (Sources(results, recording), 'none')):
         with Playlist(*given) as playlist:
             assert playlist.image is None
-            assert set(by_topic(playlist)) == {'depth/image', 'depth/confidence', 'path', '/tf',
-                                               'depth/camera_info'}
+            assert set(by_topic(playlist)) == {
+                'depth/image',
+                'depth/confidence',
+                'path',
+                '/tf',
+                'depth/camera_info',
+            }
 
 
 @pytest.mark.parametrize(('play_topics', 'images'), [('camera', 2), ('all', 2), ('none', 0)])
-def test_images_that_the_results_hold_are_played_from_there(tmp_path, recording, play_topics,
-                                                            images):
+def test_images_that_the_results_hold_are_played_from_there(
+    tmp_path, recording, play_topics, images
+):
     with BagWriter(tmp_path / 'results') as bag:
         for k in (2, 3):
             bag.write_camera_info('videodepth/depth/camera_info', stamp_of(k), 'optical', CAMERA)
-            bag.write_image('camera/image_raw', stamp_of(k), 'mine',
-                            np.zeros((4, 4, 3), np.uint8))
+            bag.write_image('camera/image_raw', stamp_of(k), 'mine', np.zeros((4, 4, 3), np.uint8))
     with Playlist(Sources(tmp_path / 'results', recording), play_topics) as playlist:
         played = by_topic(playlist).get('/camera/image_raw', [])
         assert (playlist.image is not None) == bool(images)

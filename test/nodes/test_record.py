@@ -26,7 +26,7 @@ def output(steady_s: float, age_s: float = 0.1) -> Output:
 
 def test_rates_and_ages_are_those_of_the_last_seconds(clock):
     record = Record()
-    for k in range(100):   # 10 Hz in, 5 Hz out; the first 5 s are forgotten
+    for k in range(100):  # 10 Hz in, 5 Hz out; the first 5 s are forgotten
         clock[0] = 1000 + 0.1 * k
         record.image_came(clock[0])
         if k % 2 == 0:

@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import pytest
-from rig import START_NS, image_message
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
+from test.support.rig import START_NS, image_message
 from videodepth_ros.messages.transforms import set_stamp
 
 
 def resets(rig) -> dict[str, int]:
     status = rig.node.status()
-    return {name.removeprefix('resets_'): getattr(status, name)
-            for name in status.get_fields_and_field_types()
-            if name.startswith('resets_') and getattr(status, name)}
+    return {
+        name.removeprefix('resets_'): getattr(status, name)
+        for name in status.get_fields_and_field_types()
+        if name.startswith('resets_') and getattr(status, name)
+    }
 
 
 def test_the_service_starts_afresh_and_says_so(rig):
@@ -42,8 +44,10 @@ def test_an_inactive_node_has_nothing_to_reset(make_rig):
     assert 'activate' in answer.result().message
 
 
-@pytest.mark.parametrize(('reason', 'jump'), [
-    ('time_back', {'k': 1}), ('gap', {'k': 200}), ('frame_id', {'k': 6, 'frame_id': 'other'})])
+@pytest.mark.parametrize(
+    ('reason', 'jump'),
+    [('time_back', {'k': 1}), ('gap', {'k': 200}), ('frame_id', {'k': 6, 'frame_id': 'other'})],
+)
 def test_a_jump_starts_afresh(rig, reason, jump):
     images = rig.connect()
     for k in (3, 4, 5):
@@ -61,8 +65,14 @@ def test_another_size_starts_afresh(rig):
     rig.send(images, image_message(1, width=96, height=128))
     assert resets(rig) == {'size': 1}
     assert [engine.closed for engine in rig.node.engines] == [True, False]
-    assert len(rig.until(lambda: len(rig.received['depth/image']) == 2
-                         and rig.received['depth/image'])) == 2
+    assert (
+        len(
+            rig.until(
+                lambda: len(rig.received['depth/image']) == 2 and rig.received['depth/image']
+            )
+        )
+        == 2
+    )
 
 
 def test_the_gap_is_a_parameter(make_rig):
@@ -83,15 +93,14 @@ def test_a_bag_that_loops_in_simulated_time_starts_afresh(make_rig):
     def play(k: int) -> None:
         message = image_message(k)
         clock.publish(Clock(clock=message.header.stamp))
-        rig.until(lambda: rig.node.get_clock().now().nanoseconds
-                  == START_NS + k * 33_000_000)
+        rig.until(lambda: rig.node.get_clock().now().nanoseconds == START_NS + k * 33_000_000)
         rig.send(images, message)
 
     for k in (0, 1, 2, 0, 1, 2):
         play(k)
     assert rig.node.engines[0].seen == [0, 1, 2, 0, 1, 2]
     assert resets(rig) == {'clock_jump': 1}
-    assert rig.node.status().age_p50_s == 0   # ages are in simulated time
+    assert rig.node.status().age_p50_s == 0  # ages are in simulated time
 
 
 def test_a_simulated_clock_that_tells_no_time_is_told(make_rig):
@@ -111,7 +120,6 @@ def test_a_leap_of_the_simulated_clock_starts_afresh(make_rig):
         message = Clock()
         set_stamp(message.clock, START_NS + now_s * 10**9)
         clock.publish(message)
-        rig.until(lambda s=now_s: rig.node.get_clock().now().nanoseconds
-                  == START_NS + s * 10**9)
+        rig.until(lambda s=now_s: rig.node.get_clock().now().nanoseconds == START_NS + s * 10**9)
         rig.send(images, image_message(k))
     assert resets(rig) == {'clock_jump': 1}

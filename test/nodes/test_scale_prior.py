@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from videodepth.msg import Status
 
-from videodepth_ros.errors import ModelError
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
 from videodepth_ros.nodes import live_node
 
@@ -53,4 +53,6 @@ def test_a_prior_that_is_not_here_refuses_to_be_configured(make_rig, monkeypatch
     rig.node.trigger_configure()
     status = rig.node.status()
     assert (status.state, status.last_error) == (
-        Status.FAILED, 'the weights of depth-pro are not here')
+        Status.FAILED,
+        'the weights of depth-pro are not here',
+    )

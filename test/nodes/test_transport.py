@@ -7,7 +7,7 @@ import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.nodes.transport import (
     PROFILES_VARIABLES,
     Plan,
@@ -19,29 +19,46 @@ from videodepth_ros.nodes.transport import (
 
 
 def offer(*, reliable: bool = False, latched: bool = False) -> TopicEndpointInfo:
-    return TopicEndpointInfo(qos_profile=QoSProfile(
-        depth=1,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE))
+    return TopicEndpointInfo(
+        qos_profile=QoSProfile(
+            depth=1,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+    )
 
 
-@pytest.mark.parametrize(('images', 'info'), [
-    ('/a/b/image_raw', '/a/b/camera_info'), ('/image', '/camera_info'), ('image', 'camera_info'),
-    ('a/image', 'a/camera_info')])
+@pytest.mark.parametrize(
+    ('images', 'info'),
+    [
+        ('/a/b/image_raw', '/a/b/camera_info'),
+        ('/image', '/camera_info'),
+        ('image', 'camera_info'),
+        ('a/image', 'a/camera_info'),
+    ],
+)
 def test_the_calibration_is_beside_the_images(images, info):
     assert camera_info_beside(images) == info
 
 
-@pytest.mark.parametrize(('offers', 'reliability', 'plan'), [
-    ([], 'auto', Plan('t')),
-    ([offer()], 'auto', Plan('t')),
-    ([offer(reliable=True)], 'auto', Plan('t', reliable=True)),
-    ([offer(reliable=True), offer()], 'auto', Plan('t')),
-    ([offer(reliable=True, latched=True)], 'auto', Plan('t', reliable=True, latched=True)),
-    ([offer(latched=True)], 'auto', Plan('t')),
-    ([offer(reliable=True, latched=True), offer(reliable=True)], 'auto', Plan('t', reliable=True)),
-    ([offer(reliable=True, latched=True)], 'best_effort', Plan('t')),
-    ([offer()], 'reliable', Plan('t', reliable=True))])
+@pytest.mark.parametrize(
+    ('offers', 'reliability', 'plan'),
+    [
+        ([], 'auto', Plan('t')),
+        ([offer()], 'auto', Plan('t')),
+        ([offer(reliable=True)], 'auto', Plan('t', reliable=True)),
+        ([offer(reliable=True), offer()], 'auto', Plan('t')),
+        ([offer(reliable=True, latched=True)], 'auto', Plan('t', reliable=True, latched=True)),
+        ([offer(latched=True)], 'auto', Plan('t')),
+        (
+            [offer(reliable=True, latched=True), offer(reliable=True)],
+            'auto',
+            Plan('t', reliable=True),
+        ),
+        ([offer(reliable=True, latched=True)], 'best_effort', Plan('t')),
+        ([offer()], 'reliable', Plan('t', reliable=True)),
+    ],
+)
 def test_the_plan_asks_for_what_every_publisher_offers(offers, reliability, plan):
     assert plan_for('t', offers, reliability) == plan
 
@@ -53,11 +70,12 @@ def test_a_reliable_subscription_has_room_and_a_best_effort_one_keeps_the_newest
 
 def test_the_profile_is_set_unless_the_user_has_one(monkeypatch):
     for variable in PROFILES_VARIABLES:
-        monkeypatch.setenv(variable, 'mine.xml')   # so that monkeypatch restores both
+        monkeypatch.setenv(variable, 'mine.xml')  # so that monkeypatch restores both
         monkeypatch.delenv(variable)
     monkeypatch.setenv(PROFILES_VARIABLES[0], 'mine.xml')
     prepare_process()
     import os
+
     assert os.environ[PROFILES_VARIABLES[0]] == 'mine.xml'
     assert PROFILES_VARIABLES[1] not in os.environ
     monkeypatch.delenv(PROFILES_VARIABLES[0])

@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from align3r_goldens import CONFIGS, encoded, golden, inputs, model_of, weight
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.torch import save_file
 
+from test.support.align3r_goldens import CONFIGS, encoded, golden, inputs, model_of, weight
 from videodepth_ros.models.align3r import Align3R, PairPoints, load_align3r
 from videodepth_ros.models.checkpoint import shapes_of
 
@@ -118,8 +118,10 @@ def test_rule_of_weights():
 
 @pytest.mark.parametrize('name', ['official.pth', 'official.safetensors'])
 def test_checkpoint_file_loads_unmodified(tmp_path, name):
-    state = {key: torch.from_numpy(value)
-             for key, value in np.load(golden('model_tiny_state.npz')).items()}
+    state = {
+        key: torch.from_numpy(value)
+        for key, value in np.load(golden('model_tiny_state.npz')).items()
+    }
     path = tmp_path / name
     if name.endswith('.pth'):
         torch.save({'model': state, 'epoch': 49}, path)

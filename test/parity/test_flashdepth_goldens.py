@@ -9,18 +9,26 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from flashdepth_goldens import CONFIGS, golden, model_of, weight
 from numpy.testing import assert_array_equal
 
+from test.support.flashdepth_goldens import CONFIGS, golden, model_of, weight
 from videodepth_ros.models.checkpoint import shapes_of
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.preprocess import official_input, official_size
 
-FLOAT32_GATE = 5e-5    # float32 against float64 of the official code differ by up to 4.4e-6
-FLOAT16_GATE = 1e-3    # of goldens that were stored in half precision
-RECORDED = ('tiny_S@196x266', 'tiny_L@98x140', 'tiny_L@280x420', 'tiny_Full@196x266',
-            'tiny_Full@112x154', 'real_S@252x350', 'real_S@518x518', 'real_L@252x350',
-            'real_Full@518x700')
+FLOAT32_GATE = 5e-5  # float32 against float64 of the official code differ by up to 4.4e-6
+FLOAT16_GATE = 1e-3  # of goldens that were stored in half precision
+RECORDED = (
+    'tiny_S@196x266',
+    'tiny_L@98x140',
+    'tiny_L@280x420',
+    'tiny_Full@196x266',
+    'tiny_Full@112x154',
+    'real_S@252x350',
+    'real_S@518x518',
+    'real_L@252x350',
+    'real_Full@518x700',
+)
 
 
 def relmax(found, wanted) -> float:

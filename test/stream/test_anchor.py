@@ -10,17 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from instant_engine import InstantEngine
 
-from videodepth_ros.errors import ConfigError, DeviceError, InputError
+from test.support.instant_engine import InstantEngine
+from videodepth_ros.core.errors import ConfigError, DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import InverseDepthUnit, card
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
 from videodepth_ros.stream.anchor import SETTLE_S, MetricAnchor, log_metres
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 
-CARD = replace(card('nano'), unit=InverseDepthUnit.NOMINAL, patch=16, min_size_px=16,
-               max_pixels=160 * 128)
+CARD = replace(
+    card('nano'), unit=InverseDepthUnit.NOMINAL, patch=16, min_size_px=16, max_pixels=160 * 128
+)
 PERIOD_S = 0.1
 TIMEOUT_S = 120.0
 
@@ -119,7 +120,7 @@ def test_a_stream_never_waits_and_only_the_newest_keyframe_does(anchor, oracle):
 
 
 def test_one_bad_keyframe_does_no_harm(anchor, oracle):
-    stream(anchor, [20.0] * 11)   # three keyframes
+    stream(anchor, [20.0] * 11)  # three keyframes
     oracle.true_m = 60.0
     assert stream(anchor, [20.0] * 5, first=11) == pytest.approx([120.0] * 5)
     oracle.true_m = 6.0
@@ -140,7 +141,7 @@ def test_another_stream_owes_nothing_to_the_last(anchor, oracle):
     oracle.let.clear()
     anchor.restart()
     assert show(anchor, 7, 20) == pytest.approx(120)
-    anchor.restart()   # what the prior is at is of a stream that has ended
+    anchor.restart()  # what the prior is at is of a stream that has ended
     oracle.let.set()
     until(lambda: not anchor._mailbox.counts.in_flight)
     assert show(anchor, 8, 20) == pytest.approx(120)
@@ -157,8 +158,10 @@ def test_a_keyframe_that_cannot_be_used_is_counted(anchor, oracle):
 
 
 def test_a_prior_that_failed_or_tells_no_metres_is_told(oracle):
-    for change, error in (({'error': DeviceError('out of memory')}, DeviceError),
-                          ({'kind': PriorKind.RELATIVE_INVERSE, 'error': None}, ConfigError)):
+    for change, error in (
+        ({'error': DeviceError('out of memory')}, DeviceError),
+        ({'kind': PriorKind.RELATIVE_INVERSE, 'error': None}, ConfigError),
+    ):
         vars(oracle).update(change)
         anchor = MetricAnchor(oracle)
         show(anchor, 0, 20)
@@ -184,7 +187,7 @@ def test_fit():
     inverse = 50 / truth * np.exp(rng.normal(0, 0.05, truth.shape)).astype(np.float32)
     assert log_metres(inverse, truth) == pytest.approx(math.log(50), abs=0.005)
     worse = inverse.copy()
-    worse[:, :20] *= 5          # a third is another surface
+    worse[:, :20] *= 5  # a third is another surface
     worse[:3], truth[3:6] = 0, np.nan
     assert log_metres(worse, truth) == pytest.approx(math.log(50), abs=0.05)
     with pytest.raises(InputError, match='both know 0%'):

@@ -136,5 +136,6 @@ def test_corners_that_leave_the_image_are_given_up():
 def test_a_camera_is_lost_where_nothing_is_found_again():
     seen = scene()[0]
     corners = new_corners(grey(seen), seen.depth_m, seen.camera, AT_START)
-    assert locate(corners, AT_START, grey(seen), np.zeros((240, 320), np.uint8),
-                  seen.camera) is None
+    assert (
+        locate(corners, AT_START, grey(seen), np.zeros((240, 320), np.uint8), seen.camera) is None
+    )

@@ -7,13 +7,13 @@ import math
 
 import numpy as np
 import pytest
-from random_network import random_model
 
+from test.support.random_network import random_model
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.engines.graph import Layout
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_engine import TorchEngine
 from videodepth_ros.engines.torch_plan import TorchPlan
-from videodepth_ros.errors import InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.cloud import POINT, plain_cloud
@@ -43,8 +43,9 @@ def on_device(network, settings, anchor=None) -> tuple[DepthSession, list[Watche
     engines: list[Watched] = []
 
     def open_engine(width, height):
-        plan = TorchPlan(network, 'nano', Layout(width, height, width, height), precision='fp32',
-                         device='cpu')
+        plan = TorchPlan(
+            network, 'nano', Layout(width, height, width, height), precision='fp32', device='cpu'
+        )
         engines.append(Watched(plan))
         return engines[-1]
 
@@ -52,16 +53,18 @@ def on_device(network, settings, anchor=None) -> tuple[DepthSession, list[Watche
 
 
 def on_host(network, settings) -> DepthSession:
-    return DepthSession(CARD, lambda width, height: TorchEngine(network, 'nano', width, height, 1),
-                        settings)
+    return DepthSession(
+        CARD, lambda width, height: TorchEngine(network, 'nano', width, height, 1), settings
+    )
 
 
 def frames(count: int):
     coarse = np.random.default_rng(4).integers(0, 256, (6, 8, 3), np.uint8)
     image = np.kron(coarse, np.ones((25, 25, 1), np.uint8))
     for k in range(count):
-        yield Frame(k * 10**8, 'camera', np.ascontiguousarray(np.roll(image, 3 * k, axis=1)),
-                    CAMERA)
+        yield Frame(
+            k * 10**8, 'camera', np.ascontiguousarray(np.roll(image, 3 * k, axis=1)), CAMERA
+        )
 
 
 def settings(**changes) -> SessionSettings:
@@ -79,13 +82,14 @@ def test_depth_confidence_and_cloud_are_those_of_the_host(network):
         for name in ('depth_m', 'confidence'):
             ours, theirs = getattr(found.depth, name), getattr(expected.depth, name)
             same = np.isclose(ours, theirs, rtol=1e-3, equal_nan=True)
-            assert same.mean() > 0.995   # a jump at the very ratio may fall to either side
+            assert same.mean() > 0.995  # a jump at the very ratio may fall to either side
         for field in ('stamp_ns', 'frame_id', 'camera', 'scale_source'):
             assert getattr(found.depth, field) == getattr(expected.depth, field)
         assert np.isnan(found.depth.depth_m).any()
         assert np.isposinf(found.depth.depth_m).any()
-        points = plain_cloud(found.depth.depth_m, frame.image, found.depth.camera, 1,
-                             cloud_range_m)
+        points = plain_cloud(
+            found.depth.depth_m, frame.image, found.depth.camera, 1, cloud_range_m
+        )
         cloud = found.cloud.view(POINT)[..., 0]
         for axis in 'xyz':
             np.testing.assert_allclose(cloud[axis], points[axis], rtol=1e-4, atol=1e-5)
@@ -112,8 +116,9 @@ def test_depth_holds_when_the_stream_goes_on(network):
 
 @pytest.mark.parametrize('change', [{'steady': True}, {'output': 'camera'}])
 def test_the_host_finishes_what_hangs_on_the_answer_or_has_another_size(network, change):
-    device, engines = on_device(network, SessionSettings(max_pixels=160 * 128,
-                                                         **{'output': 'network', **change}))
+    device, engines = on_device(
+        network, SessionSettings(max_pixels=160 * 128, **{'output': 'network', **change})
+    )
     result = device.step(next(frames(1)), cloud_range_m=3.0)
     assert set(engines[0].fetched) == {'inverse_depth', 'total'}
     assert result.cloud is None

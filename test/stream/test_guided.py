@@ -36,7 +36,7 @@ def blurred_step(edge: float) -> np.ndarray:
 def test_a_plane_stays_a_plane_up_to_the_border(texture):
     image = np.random.default_rng(0).integers(100, 101 + texture, (*FULL, 3)).astype(np.uint8)
     full, true = guided(plane(SMALL), image, FULL), plane(FULL)
-    assert np.abs(full / true - 1).max() < 0.05   # the last pixels lie beyond the last sample
+    assert np.abs(full / true - 1).max() < 0.05  # the last pixels lie beyond the last sample
     assert np.abs(full / true - 1)[4:-4, 4:-4].max() < (0.012 if texture else 1e-4)
 
 
@@ -46,19 +46,19 @@ def test_an_edge_is_where_the_image_has_it(edge):
     change = -np.diff(full[FULL[0] // 2])
     place = round(edge * FULL[1])
     assert change.argmax() == place - 1
-    assert change.max() > 0.4 * 0.75   # 0.05 in a map that is just interpolated
-    assert full[:, place + 10:].max() < 0.34
-    assert full[:, :place - 10].min() > 0.88
+    assert change.max() > 0.4 * 0.75  # 0.05 in a map that is just interpolated
+    assert full[:, place + 10 :].max() < 0.34
+    assert full[:, : place - 10].min() > 0.88
 
 
 def test_no_pixel_leaves_the_range_of_the_samples_around_it():
     rng = np.random.default_rng(0)
     small = rng.uniform(0, 1, SMALL).astype(np.float32)
-    small[:10] = 0   # sky
+    small[:10] = 0  # sky
     full = guided(small, rng.integers(0, 256, (*FULL, 3)).astype(np.uint8), FULL)
     assert full.min() >= 0
     assert full.max() <= 1
-    assert not full[:12].any()   # two pixels a sample, and windows reach three samples
+    assert not full[:12].any()  # two pixels a sample, and windows reach three samples
 
 
 def test_a_large_image_costs_no_more():

@@ -12,8 +12,9 @@ from videodepth_ros.stream.mailbox import Counts, Mailbox
 
 
 def adds_up(counts: Counts) -> bool:
-    return counts.received == (counts.published + counts.displaced + counts.rejected
-                               + counts.in_flight)
+    return counts.received == (
+        counts.published + counts.displaced + counts.rejected + counts.in_flight
+    )
 
 
 def test_the_newest_wins():
@@ -39,7 +40,7 @@ def test_an_item_in_hand_can_be_swapped_for_a_newer_one():
 def test_take_waits_no_longer_than_told():
     begin_s = time.monotonic()
     assert Mailbox().take(0.05) is None
-    assert 0.04 < time.monotonic() - begin_s < 20   # busy machines are slow to wake
+    assert 0.04 < time.monotonic() - begin_s < 20  # busy machines are slow to wake
 
 
 def test_close_wakes_the_taker_and_displaces_what_waits():

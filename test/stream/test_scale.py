@@ -12,8 +12,13 @@ from videodepth_ros.stream.scale import scale_of
 CAMERA = Intrinsics(640, 480, 500.0, 500.0, 319.5, 239.5)
 
 
-def depth_of(value: float, unit: InverseDepthUnit, camera: Intrinsics | None,
-             factor: float = 1.0, max_range_m: float = 0.0) -> tuple[float, ScaleSource]:
+def depth_of(
+    value: float,
+    unit: InverseDepthUnit,
+    camera: Intrinsics | None,
+    factor: float = 1.0,
+    max_range_m: float = 0.0,
+) -> tuple[float, ScaleSource]:
     scale = scale_of(unit, camera, factor)
     inverse_depth = scale.without_far(np.full((2, 3), value, np.float32), max_range_m)
     depth_m = scale.depth_m(inverse_depth)

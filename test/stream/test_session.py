@@ -6,16 +6,17 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from instant_engine import FAR_M, NEAR_M, InstantEngine
 
-from videodepth_ros.errors import DeviceError, InputError
+from test.support.instant_engine import FAR_M, NEAR_M, InstantEngine
+from videodepth_ros.core.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit, card
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
 
-CARD = replace(card('nano'), unit=InverseDepthUnit.NOMINAL, patch=16, min_size_px=16,
-               max_pixels=160 * 128)
+CARD = replace(
+    card('nano'), unit=InverseDepthUnit.NOMINAL, patch=16, min_size_px=16, max_pixels=160 * 128
+)
 CAMERA = Intrinsics(320, 256, 300.0, 300.0, 159.5, 127.5)
 PERIOD_NS = 33_000_000
 
@@ -31,8 +32,14 @@ class Bench:
         self.engines.append(InstantEngine(width, height))
         return self.engines[-1]
 
-    def step(self, k: int, *, frame_id: str = 'camera', size: tuple[int, int] = (320, 256),
-             camera: Intrinsics | None = CAMERA):
+    def step(
+        self,
+        k: int,
+        *,
+        frame_id: str = 'camera',
+        size: tuple[int, int] = (320, 256),
+        camera: Intrinsics | None = CAMERA,
+    ):
         image = np.zeros((size[1], size[0], 3), np.uint8)
         return self.session.step(Frame(10**18 + k * PERIOD_NS, frame_id, image, camera))
 
@@ -70,12 +77,15 @@ def test_depth_may_have_the_size_of_the_network():
     assert bench.step(1, camera=None).depth.camera is None
 
 
-@pytest.mark.parametrize(('reason', 'next_frame'), [
-    (ResetReason.TIME_BACK, {'k': 1}),
-    (ResetReason.GAP, {'k': 100}),
-    (ResetReason.SIZE, {'k': 4, 'size': (256, 320), 'camera': None}),
-    (ResetReason.FRAME_ID, {'k': 4, 'frame_id': 'another'}),
-])
+@pytest.mark.parametrize(
+    ('reason', 'next_frame'),
+    [
+        (ResetReason.TIME_BACK, {'k': 1}),
+        (ResetReason.GAP, {'k': 100}),
+        (ResetReason.SIZE, {'k': 4, 'size': (256, 320), 'camera': None}),
+        (ResetReason.FRAME_ID, {'k': 4, 'frame_id': 'another'}),
+    ],
+)
 def test_a_frame_that_does_not_follow_starts_afresh(bench, reason, next_frame):
     for k in range(4):
         bench.step(k)
@@ -88,7 +98,7 @@ def test_a_frame_that_does_not_follow_starts_afresh(bench, reason, next_frame):
 
 @pytest.mark.parametrize('reason', [ResetReason.REQUESTED, ResetReason.CLOCK_JUMP])
 def test_a_reset_on_request(bench, reason):
-    bench.session.request_reset(reason)   # of nothing is none
+    bench.session.request_reset(reason)  # of nothing is none
     assert bench.step(0).reset is None
     bench.session.request_reset(reason)
     bench.session.request_reset(reason)
@@ -177,7 +187,7 @@ class Correcting:
 
     def correction(self, frame, depth_m):
         told = np.ones_like(depth_m)
-        told[:, depth_m.shape[1] // 2:] = 2
+        told[:, depth_m.shape[1] // 2 :] = 2
         return told
 
     def restart(self) -> None:
@@ -188,8 +198,10 @@ class Correcting:
 def test_the_image_guides_edges_where_that_is_wanted(output):
     image = np.random.default_rng(0).integers(0, 256, (256, 320, 3)).astype(np.uint8)
     frame = Frame(10**18, 'camera', image, CAMERA)
-    plain, guided = (Bench(SessionSettings(output=output, guided=guided)).session.step(frame).depth
-                     for guided in (False, True))
+    plain, guided = (
+        Bench(SessionSettings(output=output, guided=guided)).session.step(frame).depth
+        for guided in (False, True)
+    )
     assert guided.depth_m.shape == plain.depth_m.shape
     assert not np.array_equal(guided.depth_m, plain.depth_m, equal_nan=True)
 
@@ -200,7 +212,7 @@ def test_depth_is_steadied_where_it_is_wanted(wanted):
     bench.session._steady = Correcting()
     before, after = plain.step(0).depth.depth_m, bench.step(0).depth.depth_m
     known = np.isfinite(before) & np.isfinite(after)
-    known[:, 150:170] = False   # between both halves it is interpolated
+    known[:, 150:170] = False  # between both halves it is interpolated
     ratio = np.where(known, after / before, np.nan)
     np.testing.assert_allclose(np.nanmean(ratio[:, :150]), 1, rtol=1e-5)
     np.testing.assert_allclose(np.nanmean(ratio[:, 170:]), 2 if wanted else 1, rtol=1e-5)

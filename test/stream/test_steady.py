@@ -27,10 +27,16 @@ def frame(seen, k=0):
 def factors(scales, images=None):
     """Return what a stream makes, in the median, of true depth times a scale of each frame."""
     steady = SteadyDepth()
-    return np.array([
-        np.median(steady.correction(images[k] if images else frame(seen, k),
-                                    seen.depth_m * np.float32(scale)))
-        for k, (seen, scale) in enumerate(zip(scene(), scales, strict=True))])
+    return np.array(
+        [
+            np.median(
+                steady.correction(
+                    images[k] if images else frame(seen, k), seen.depth_m * np.float32(scale)
+                )
+            )
+            for k, (seen, scale) in enumerate(zip(scene(), scales, strict=True))
+        ]
+    )
 
 
 def tilted(depth_m, slope=0.5):
@@ -84,10 +90,12 @@ def test_regions_that_are_seen_too_near_or_too_far_are_put_right():
 def test_regions_are_put_right_as_far_as_corners_agree(share, told):
     def field(agreeing):
         agree = np.arange(200) < 200 * agreeing
-        corners = Corners(np.tile(np.float32([[160, 120]]), (200, 1)), *np.zeros((2, 200, 3)),
-                          np.zeros(200))
+        corners = Corners(
+            np.tile(np.float32([[160, 120]]), (200, 1)), *np.zeros((2, 200, 3)), np.zeros(200)
+        )
         located = Located(corners, AT_START, agree, np.ones(200), np.full(200, 1e-4))
         return _field(located, np.full(200, 0.1), (240, 320), (48, 64))
+
     assert field(1.0)[24, 32] > 0.08
     assert field(share)[24, 32] == pytest.approx(told * field(1.0)[24, 32], abs=0.01)
 
@@ -106,7 +114,7 @@ def test_a_camera_that_turns_on_the_spot_is_told_nothing_of_regions():
     steady, depth_m = SteadyDepth(), tilted(np.full((240, 320), 5, np.float32))
     narrow = replace(seen.camera, fx=4000.0, fy=4000.0)
     for k in range(8):
-        view = np.ascontiguousarray(picture[:, 4 * k:4 * k + 320])
+        view = np.ascontiguousarray(picture[:, 4 * k : 4 * k + 320])
         correction = steady.correction(Frame(k * 10**8, 'camera', view, narrow), depth_m)
         np.testing.assert_allclose(correction, 1, atol=0.03)
 
@@ -142,7 +150,7 @@ def test_what_moves_by_itself_does_not_count():
     patch = np.random.default_rng(5).integers(0, 255, (100, 160, 3), np.uint8)
     for k, seen in enumerate(scene()):
         image = seen.image.copy()
-        image[70:170, 6 * k:6 * k + 160] = patch
+        image[70:170, 6 * k : 6 * k + 160] = patch
         images.append(Frame(k * 10**8, 'camera', image, seen.camera))
     kept = scales * factors(scales, images)
     assert unrest(kept[3:]) < 0.4 * unrest(scales)
@@ -210,8 +218,9 @@ def test_another_size_begins_anew():
     steady = SteadyDepth()
     seen = scene()[0]
     steady.correction(frame(seen), seen.depth_m)
-    smaller = Frame(10**8, 'camera', np.ascontiguousarray(seen.image[::2, ::2]),
-                    seen.camera.strided(2))
+    smaller = Frame(
+        10**8, 'camera', np.ascontiguousarray(seen.image[::2, ::2]), seen.camera.strided(2)
+    )
     assert (steady.correction(smaller, 2 * seen.depth_m) == 1).all()
 
 

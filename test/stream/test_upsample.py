@@ -20,12 +20,13 @@ def step_edge(blurred: bool = False) -> np.ndarray:
 
 def test_a_plane_is_upsampled_exactly():
     rows, columns = np.mgrid[0:60, 0:80].astype(np.float32)
-    plane = 20 + 0.05 * columns + 0.03 * rows   # inverse depth of a plane is affine in the pixel
+    plane = 20 + 0.05 * columns + 0.03 * rows  # inverse depth of a plane is affine in the pixel
     full = upsample(plane, relief(plane, RATIO), 320, 240)
     fine_rows, fine_columns = (np.mgrid[0:240, 0:320].astype(np.float32) + 0.5) / 4 - 0.5
     inner = np.s_[4:-4, 4:-4]
-    np.testing.assert_allclose(full[inner], (20 + 0.05 * fine_columns + 0.03 * fine_rows)[inner],
-                               rtol=1e-5)   # float32 weights of the resize
+    np.testing.assert_allclose(
+        full[inner], (20 + 0.05 * fine_columns + 0.03 * fine_rows)[inner], rtol=1e-5
+    )  # float32 weights of the resize
 
 
 def test_no_depth_is_invented_across_a_jump():

@@ -5,8 +5,9 @@ from videodepth_ros.models.catalogue import card
 from videodepth_ros.stream.wanted import WANTED, is_wanted
 
 
-@pytest.mark.parametrize(('usual', 'done'), [(True, [True, True, False]),
-                                             (False, [False, True, False])])
+@pytest.mark.parametrize(
+    ('usual', 'done'), [(True, [True, True, False]), (False, [False, True, False])]
+)
 def test_auto_does_what_the_model_needs(usual, done):
     assert [is_wanted(word, usual) for word in WANTED] == done
 

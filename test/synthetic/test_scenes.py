@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.geometry.camera import backproject, project
 from videodepth_ros.synthetic.scenes import (
     HELD_OUT_FAMILIES,
@@ -27,10 +27,16 @@ def test_no_held_out_family_is_trained_on():
     assert not set(SCENES) & {*TRAINING_FAMILIES, *HELD_OUT_FAMILIES}
 
 
-@pytest.mark.parametrize(('name', 'camera_m', 'middle_m'), [
-    ('rooms', (2.070, 1.248, 1.143), 1.411), ('aerials', (-15.136, -30.027, 31.121), 41.524),
-    ('studios', (1.608, 3.721, 1.143), 2.332), ('car_parks', (4.207, 5.731, 1.326), 4.741),
-    ('alleys', (16.642, -0.348, 1.255), 3.713)])
+@pytest.mark.parametrize(
+    ('name', 'camera_m', 'middle_m'),
+    [
+        ('rooms', (2.070, 1.248, 1.143), 1.411),
+        ('aerials', (-15.136, -30.027, 31.121), 41.524),
+        ('studios', (1.608, 3.721, 1.143), 2.332),
+        ('car_parks', (4.207, 5.731, 1.326), 4.741),
+        ('alleys', (16.642, -0.348, 1.255), 3.713),
+    ],
+)
 def test_a_scene_stays_what_it_was_when_families_join(name, camera_m, middle_m):
     """Figures on held-out scenes are comparable only as long as the scenes are the same."""
     frame = next(render_scene(name, 7, 1, 64, 48))

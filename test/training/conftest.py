@@ -45,10 +45,15 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sequences(clips: Path) -> list[Sequence]:
     """The clips as sequences to measure by."""
+
     def frames(clip):
         with np.errstate(divide='ignore'):
             for image, inverse_depth in zip(clip.image, clip.inverse_depth, strict=True):
-                yield TrueFrame(image, CANONICAL_UNIT * FX / WIDTH
-                                / np.asarray(inverse_depth, np.float32))
-    return [Sequence(clip.image_path.name.split('.')[0], FX / WIDTH, 10.0, partial(frames, clip))
-            for clip in find_clips(clips)]
+                yield TrueFrame(
+                    image, CANONICAL_UNIT * FX / WIDTH / np.asarray(inverse_depth, np.float32)
+                )
+
+    return [
+        Sequence(clip.image_path.name.split('.')[0], FX / WIDTH, 10.0, partial(frames, clip))
+        for clip in find_clips(clips)
+    ]

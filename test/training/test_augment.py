@@ -22,7 +22,7 @@ def test_a_view_is_metric_with_its_own_intrinsics(seed: int) -> None:
     inverse_depth = view.inverse_depth(canonical_inverse_depth(depth_m, FX))
     fx = FX * 48 / view.width
     seen_m = 100 * fx / 48 / inverse_depth
-    crop_m = depth_m[view.top:view.top + view.height, view.left:view.left + view.width]
+    crop_m = depth_m[view.top : view.top + view.height, view.left : view.left + view.width]
     assert inverse_depth.shape == (32, 48)
     assert np.abs(seen_m[..., None] / crop_m.ravel() - 1).min(axis=-1).max() < 2e-3
 
@@ -51,7 +51,8 @@ def test_looks_keep_shape_and_type_and_follow_the_seed() -> None:
     for seed in range(30):
         once, again = (
             random_look(rng).jittered(rng).apply(image, rng)
-            for rng in (np.random.default_rng(seed), np.random.default_rng(seed)))
+            for rng in (np.random.default_rng(seed), np.random.default_rng(seed))
+        )
         assert once.shape == image.shape
         assert once.dtype == np.uint8
         assert np.array_equal(once, again)

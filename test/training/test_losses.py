@@ -55,7 +55,8 @@ def test_flicker_is_what_changes_where_the_truth_stands_still() -> None:
     still = (scene()[:, :1] + 1).expand(-1, 3, -1, -1)
     blinking = torch.tensor([0.0, 0.1, 0.0])[None, :, None, None]
     assert depth_loss(torch.log1p(still) + blinking, still, WEIGHTS).flicker.item() == (
-        pytest.approx(0.1, rel=1e-3))
+        pytest.approx(0.1, rel=1e-3)
+    )
     moved = still * torch.tensor([1.0, 1.5, 1.0])[None, :, None, None]
     assert depth_loss(torch.log1p(moved) + blinking, moved, WEIGHTS).flicker.item() == 0
     assert depth_loss(torch.log1p(still[:, :1]), still[:, :1], WEIGHTS).flicker.item() == 0

@@ -16,8 +16,9 @@ from videodepth_ros.models.nano import NANO
 class FlatWorld(FlashDepth):
     """A network that sees canonical inverse depth 25 everywhere, a little less in each frame."""
 
-    def step(self, image: torch.Tensor, state: torch.Tensor | None = None,
-             ) -> tuple[torch.Tensor, torch.Tensor]:
+    def step(
+        self, image: torch.Tensor, state: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         state = torch.zeros(1) if state is None else state + 1
         return torch.full(image.shape[-2:], 25.0)[None] / (1 + 0.02 * state), state
 
@@ -29,7 +30,8 @@ def recorded(folder: Path) -> Path:
         cv2.imwrite(str(folder / f'rgb/{k}.png'), np.full((60, 80, 3), 40 * k, np.uint8))
         cv2.imwrite(str(folder / f'depth/{k}.png'), np.full((60, 80), 3000, np.uint16))
     (folder / 'intrinsics.json').write_text(
-        json.dumps({'width': 80, 'fx': 60.0, 'fps': 10, 'depth_png_scale_m': 0.001}))
+        json.dumps({'width': 80, 'fx': 60.0, 'fps': 10, 'depth_png_scale_m': 0.001})
+    )
     return folder
 
 
@@ -39,18 +41,21 @@ def test_recorded_sequences_are_metric_through_their_intrinsics(tmp_path: Path) 
     pairs = predicted_pairs(FlatWorld(NANO), sequence, Memory.RESET)
     assert len(pairs) == 2
     assert np.allclose(pairs[0].truth_m, 3.0)
-    assert np.allclose(pairs[0].predicted_m, 3.0)   # 100 * 60 / 80 / 25
+    assert np.allclose(pairs[0].predicted_m, 3.0)  # 100 * 60 / 80 / 25
 
 
 def test_the_table_tells_what_is_remembered(sequences) -> None:
-    rows = [[cell.strip() for cell in measured.line().split('|')]
-            for measured in measure_all(FlatWorld(NANO), sequences[:1])]
+    rows = [
+        [cell.strip() for cell in measured.line().split('|')]
+        for measured in measure_all(FlatWorld(NANO), sequences[:1])
+    ]
     assert [row[1:4] for row in rows] == [
-        ['meadow-00000000', memory, '6'] for memory in ('steadied', 'kept', 'reset')]
+        ['meadow-00000000', memory, '6'] for memory in ('steadied', 'kept', 'reset')
+    ]
     steadied, kept, reset = (float(row[-2].split()[0]) for row in rows)
     assert reset == 0
-    assert kept > 5   # the network answers with less and less
-    assert steadied < 0.7 * kept   # what is left is the mean over the stream, which it keeps
+    assert kept > 5  # the network answers with less and less
+    assert steadied < 0.7 * kept  # what is left is the mean over the stream, which it keeps
 
 
 def test_a_held_out_sequence_can_be_read_again() -> None:

@@ -20,8 +20,9 @@ def test_a_clip_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_clip_without_its_images_is_not_there_yet(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path, 'a', 0, np.zeros((1, 2, 2, 3), np.uint8),
-                      np.zeros((1, 2, 2), np.float16))
+    clip = write_clip(
+        tmp_path, 'a', 0, np.zeros((1, 2, 2, 3), np.uint8), np.zeros((1, 2, 2), np.float16)
+    )
     clip.image_path.rename(clip.image_path.with_suffix('.part'))
     assert find_clips(tmp_path) == []
 

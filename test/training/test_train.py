@@ -22,10 +22,24 @@ from videodepth_ros.models.nano import NANO
 
 SIZES = ((96, 80),)
 LOSS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3)
-RECIPE = Recipe(warm_up_steps=5, shipped=('images', 'clips'), phases=(
-    Phase('images', BatchPlan(3, 1, SIZES), 40, 2e-3, 1e-3, LOSS, average_decay=0.8),
-    Phase('clips', BatchPlan(1, 3, SIZES), 2, 1e-3, 1e-4, LOSS, freeze_norms=True, muon=True,
-          average_decay=0.8)))
+RECIPE = Recipe(
+    warm_up_steps=5,
+    shipped=('images', 'clips'),
+    phases=(
+        Phase('images', BatchPlan(3, 1, SIZES), 40, 2e-3, 1e-3, LOSS, average_decay=0.8),
+        Phase(
+            'clips',
+            BatchPlan(1, 3, SIZES),
+            2,
+            1e-3,
+            1e-4,
+            LOSS,
+            freeze_norms=True,
+            muon=True,
+            average_decay=0.8,
+        ),
+    ),
+)
 
 
 @pytest.fixture(scope='module')
@@ -65,19 +79,23 @@ def test_the_same_seed_and_clips_give_the_same_weights(clips: Path, tmp_path: Pa
     torch.set_num_threads(1)
     for name in ('once', 'again'):
         Run(short, clips, tmp_path / 'none', tmp_path / name).train()
-    assert (export_weights(tmp_path / 'once', tmp_path / 'once.safetensors')
-            == export_weights(tmp_path / 'again', tmp_path / 'again.safetensors'))
+    assert export_weights(tmp_path / 'once', tmp_path / 'once.safetensors') == export_weights(
+        tmp_path / 'again', tmp_path / 'again.safetensors'
+    )
 
 
 def test_the_mean_of_the_averages_is_shipped(run_folder: Path, tmp_path: Path) -> None:
     export_weights(run_folder, tmp_path / 'nano.safetensors')
     shipped = load_file(tmp_path / 'nano.safetensors')
-    images, clips = (torch.load(average_path(run_folder, phase), weights_only=True)
-                     for phase in ('images', 'clips'))
+    images, clips = (
+        torch.load(average_path(run_folder, phase), weights_only=True)
+        for phase in ('images', 'clips')
+    )
     name = 'pretrained.blocks.0.qkv.weight'
     assert not torch.equal(images[name], clips[name])
-    torch.testing.assert_close(shipped[name].float(), (images[name] + clips[name]) / 2,
-                               atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        shipped[name].float(), (images[name] + clips[name]) / 2, atol=1e-4, rtol=1e-3
+    )
 
 
 def test_what_is_trained_has_the_names_of_what_is_shipped() -> None:

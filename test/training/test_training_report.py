@@ -13,8 +13,9 @@ from videodepth_ros.models.nano import NANO
 class Ramp(FlashDepth):
     """A network that sees a floor: inverse depth grows down the image, less where it remembers."""
 
-    def step(self, image: torch.Tensor, state: torch.Tensor | None = None,
-             ) -> tuple[torch.Tensor, torch.Tensor]:
+    def step(
+        self, image: torch.Tensor, state: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         height, width = image.shape[-2:]
         ramp = torch.linspace(1, 40, height)[:, None].expand(height, width)
         return ramp[None] * (1.0 if state is None else 0.9), torch.zeros(1)
@@ -27,9 +28,9 @@ def test_the_report_has_a_line_of_bars_and_three_of_figures_for_each_sequence(se
     for sequence in sequences:
         assert sum(line.startswith(f'| {sequence.name} |') for line in text.splitlines()) == 4
     assert 'Means over the 3 sequences' in text
-    rows = [panels(model, *both) for both in zip(sequences, measured[::len(Memory)], strict=True)]
+    rows = [panels(model, *both) for both in zip(sequences, measured[:: len(Memory)], strict=True)]
     height, width = rows[0].shape[:2]
     sheet = contact_sheet(rows)
     assert sheet.shape == (2 * height, 2 * width, 3)
     assert np.all(sheet[height:, width:] == 0)
-    assert sheet[:height, width // 3:2 * width // 3].std() > 10   # the truth has colours
+    assert sheet[:height, width // 3 : 2 * width // 3].std() > 10  # the truth has colours

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
@@ -37,19 +37,26 @@ class CameraTopics:
     info: Topic | None
 
 
-def find_camera(topics: Sequence[Topic], image_topic: str | None = None,
-                camera_info_topic: str | None = None) -> CameraTopics:
+def find_camera(
+    topics: Sequence[Topic], image_topic: str | None = None, camera_info_topic: str | None = None
+) -> CameraTopics:
     """Return the topics that are named, and find those that are not.
 
     camera_info_topic  ``none`` for no calibration
     raises  ConfigError naming the candidates if there is none, or more than one
     """
-    image = find_topic(topics, image_topic, (IMAGE, COMPRESSED)) if image_topic \
+    image = (
+        find_topic(topics, image_topic, (IMAGE, COMPRESSED))
+        if image_topic
         else find_image_topic(topics)
+    )
     if camera_info_topic == NO_INFO:
         return CameraTopics(image, None)
-    info = find_topic(topics, camera_info_topic, (CAMERA_INFO,)) if camera_info_topic \
+    info = (
+        find_topic(topics, camera_info_topic, (CAMERA_INFO,))
+        if camera_info_topic
         else find_camera_info_topic(topics, image.name)
+    )
     return CameraTopics(image, info)
 
 
@@ -63,8 +70,9 @@ def find_topic(topics: Sequence[Topic], name: str, types: Sequence[str]) -> Topi
     fitting = [topic for topic in found if topic.type in types]
     if not fitting:
         what = f'has the type {found[0].type}' if found else 'is not in the recording'
-        raise ConfigError(f'topic {name} {what}; choose one with {" or ".join(types)}: '
-                          f'{_names(topics, types)}')
+        raise ConfigError(
+            f'topic {name} {what}; choose one with {" or ".join(types)}: {_names(topics, types)}'
+        )
     return fitting[0]
 
 
@@ -73,14 +81,24 @@ def find_image_topic(topics: Sequence[Topic]) -> Topic:
 
     raises  ConfigError naming the candidates if there is none or more than one
     """
-    images = [topic for topic in topics if topic.type in (IMAGE, COMPRESSED) and topic.count
-              and not _NOT_A_CAMERA.search(topic.name)]
+    images = [
+        topic
+        for topic in topics
+        if topic.type in (IMAGE, COMPRESSED)
+        and topic.count
+        and not _NOT_A_CAMERA.search(topic.name)
+    ]
     raw = {topic.name for topic in images if topic.type == IMAGE}
-    images = [topic for topic in images if topic.name.removesuffix(_TRANSPORT) not in raw
-              or topic.type == IMAGE]
+    images = [
+        topic
+        for topic in images
+        if topic.name.removesuffix(_TRANSPORT) not in raw or topic.type == IMAGE
+    ]
     if len(images) != 1:
-        raise ConfigError(f'the recording has {"several topics" if images else "no topic"} with '
-                          f'camera images; {_instead(images, topics)}')
+        raise ConfigError(
+            f'the recording has {"several topics" if images else "no topic"} with '
+            f'camera images; {_instead(images, topics)}'
+        )
     return images[0]
 
 
@@ -103,13 +121,17 @@ def find_camera_info_topic(topics: Sequence[Topic], image_topic: str) -> Topic |
         return of_this_camera[0]
     infos = [topic for topic in infos if not _NOT_A_CAMERA.search(topic.name)]
     if len(infos) > 1:
-        raise ConfigError(f'several topics have camera_info and none is {beside}; '
-                          f'choose one of: {_names(infos, (CAMERA_INFO,))}')
+        raise ConfigError(
+            f'several topics have camera_info and none is {beside}; '
+            f'choose one of: {_names(infos, (CAMERA_INFO,))}'
+        )
     for other in topics if infos else ():
         if other.type in (IMAGE, COMPRESSED) and _beside(other.name) == infos[0].name:
-            raise ConfigError(f'the only camera_info, {infos[0].name}, is beside {other.name} and '
-                              f'not beside {image_topic}; choose it if it belongs to both, or '
-                              f'{NO_INFO}')
+            raise ConfigError(
+                f'the only camera_info, {infos[0].name}, is beside {other.name} and '
+                f'not beside {image_topic}; choose it if it belongs to both, or '
+                f'{NO_INFO}'
+            )
     return infos[0] if infos else None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 
 _STAMP_AT = 4
 
@@ -35,6 +35,8 @@ def restamped(cdr: bytes | memoryview, stamp_ns: int) -> bytes:
 
 def _stamp_format(cdr: bytes | memoryview) -> str:
     if len(cdr) < 12 or cdr[0] != 0 or cdr[1] not in (0, 1):
-        raise BagError(f'a message of {len(cdr)} bytes is no CDR with a header: '
-                       'the topic has another type than a stamped one')
+        raise BagError(
+            f'a message of {len(cdr)} bytes is no CDR with a header: '
+            'the topic has another type than a stamped one'
+        )
     return '<iI' if cdr[1] else '>iI'

@@ -75,4 +75,5 @@ def typestore_of(channel: Channel) -> Typestore:
 def _refuse(reason: str) -> Decode:
     def refuse(data: bytes) -> Any:
         raise ValueError(reason)
+
     return refuse

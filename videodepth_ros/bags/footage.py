@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.bags.reader import by_number
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 
 AS_THEY_LIE = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
 """Image files whose bytes a CompressedImage can hold, and its ``format``."""
@@ -78,8 +78,9 @@ def open_footage(path: Path, rate_hz: float | None = None) -> Footage:
         count = len(_files(path))
         if not count:
             known = ', '.join((*AS_THEY_LIE, *TO_BE_DECODED))
-            raise InputError(f'{path} holds no images; give a folder with files that end in '
-                             f'{known}')
+            raise InputError(
+                f'{path} holds no images; give a folder with files that end in {known}'
+            )
         return Footage(path, count, rate_hz or FOLDER_RATE_HZ)
     video = _open(path)
     told_hz = float(video.get(cv2.CAP_PROP_FPS))
@@ -91,8 +92,14 @@ def open_footage(path: Path, rate_hz: float | None = None) -> Footage:
 
 def _files(folder: Path) -> list[Path]:
     """Return the images of a folder; a number in a name counts as a number."""
-    return sorted((path for path in folder.iterdir()
-                   if path.suffix.lower() in (*AS_THEY_LIE, *TO_BE_DECODED)), key=by_number)
+    return sorted(
+        (
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in (*AS_THEY_LIE, *TO_BE_DECODED)
+        ),
+        key=by_number,
+    )
 
 
 def _shots_of_folder(footage: Footage) -> Iterator[Shot]:
@@ -122,8 +129,10 @@ def _upright(data: bytes, pixels: NDArray[Any]) -> tuple[bytes, NDArray[Any]]:
 def _open(path: Path) -> cv2.VideoCapture:
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
-        raise InputError(f'{path} cannot be read as a video; convert it, for example to mp4 with '
-                         'H.264, or give a folder of images')
+        raise InputError(
+            f'{path} cannot be read as a video; convert it, for example to mp4 with '
+            'H.264, or give a folder of images'
+        )
     return video
 
 
@@ -138,7 +147,7 @@ def _shots_of_video(footage: Footage) -> Iterator[Shot]:
         if not got:
             return
         time_s = float(video.get(cv2.CAP_PROP_POS_MSEC)) * 1e-3 / speed
-        if not last_s < time_s < last_s + 10:   # absent, or not to be believed
+        if not last_s < time_s < last_s + 10:  # absent, or not to be believed
             time_s = last_s + 1 / footage.rate_hz
         height, width = pixels.shape[:2]
         yield Shot(time_s, _encoded('.jpg', pixels), 'jpeg', width, height)

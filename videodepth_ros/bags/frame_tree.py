@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.poses import from_numbers, interpolate, inverse
 from videodepth_ros.messages.transforms import stamp_ns
 
@@ -75,8 +75,10 @@ class FrameTree:
         while edge := self.edges.get(frames[-1]):
             if edge.parent in frames:
                 circle = ' -> '.join([*frames, edge.parent])
-                raise BagError(f'the frames {circle} of the recording form a circle; '
-                               'one of its transforms must go')
+                raise BagError(
+                    f'the frames {circle} of the recording form a circle; '
+                    'one of its transforms must go'
+                )
             frames.append(edge.parent)
         return frames
 
@@ -97,8 +99,9 @@ class FrameTree:
         raises  BagError if the two frames are not connected
         """
         if self.root(target) != self.root(source):
-            raise BagError(f'frames {target!r} and {source!r} are not connected by the '
-                           "recording's transforms")
+            raise BagError(
+                f"frames {target!r} and {source!r} are not connected by the recording's transforms"
+            )
         return inverse(self.T_root_frame(target, at_ns)) @ self.T_root_frame(source, at_ns)
 
     def with_edge(self, child: str, edge: Edge) -> FrameTree:
@@ -116,8 +119,9 @@ class _Series:
 
     def add(self, ns: int, position: Any, rotation: Any) -> None:
         self.stamp_ns.append(ns)
-        self.numbers.extend((position.x, position.y, position.z,
-                             rotation.x, rotation.y, rotation.z, rotation.w))
+        self.numbers.extend(
+            (position.x, position.y, position.z, rotation.x, rotation.y, rotation.z, rotation.w)
+        )
 
     def edge(self, parent: str, *, is_static: bool) -> Edge | None:
         """Return the transforms in order of time, the last one of each stamp; None if none."""
@@ -143,22 +147,27 @@ def read_frame_tree(bag: BagReader) -> FrameTree:
         for one in message.transforms:
             key = frame_name(one.header.frame_id), topic == TF_STATIC
             series = found.setdefault(frame_name(one.child_frame_id), {})
-            series.setdefault(key, _Series()).add(stamp_ns(one.header.stamp),
-                                                  one.transform.translation,
-                                                  one.transform.rotation)
+            series.setdefault(key, _Series()).add(
+                stamp_ns(one.header.stamp), one.transform.translation, one.transform.rotation
+            )
     edges: dict[str, Edge] = {}
     notes = []
     for child, by_parent in sorted(found.items()):
         ranked = sorted(by_parent.items(), key=lambda item: (-len(item[1].stamp_ns), item[0]))
-        usable = [edge for (parent, is_static), series in ranked
-                  if (edge := series.edge(parent, is_static=is_static))]
+        usable = [
+            edge
+            for (parent, is_static), series in ranked
+            if (edge := series.edge(parent, is_static=is_static))
+        ]
         if not usable:
             notes.append(f'the transforms of frame {child} hold no rotation')
             continue
         edges[child] = usable[0]
         if others := {edge.parent for edge in usable} - {usable[0].parent}:
-            notes.append(f'frame {child} has several parents in the recording: '
-                         f'{usable[0].parent} is taken, {", ".join(sorted(others))} is not')
+            notes.append(
+                f'frame {child} has several parents in the recording: '
+                f'{usable[0].parent} is taken, {", ".join(sorted(others))} is not'
+            )
     return FrameTree(edges, tuple(notes))
 
 
@@ -185,8 +194,11 @@ def read_odometry(bag: BagReader, without: Iterable[str] = ()) -> list[OdometryT
         series, frames = _Series(), set()
         for _, _, message in bag.messages([topic.name]):
             frames.add((frame_name(message.header.frame_id), frame_name(message.child_frame_id)))
-            series.add(stamp_ns(message.header.stamp), message.pose.pose.position,
-                       message.pose.pose.orientation)
+            series.add(
+                stamp_ns(message.header.stamp),
+                message.pose.pose.position,
+                message.pose.pose.orientation,
+            )
         if len(frames) != 1:
             continue
         parent, child = frames.pop()

@@ -9,7 +9,7 @@ from typing import Any
 
 from videodepth_ros.bags.camera_topics import CameraTopics, find_camera
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.errors import BagError, InputError
+from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.messages.frame import frame_from, is_rectified
 from videodepth_ros.messages.transforms import stamp_ns
@@ -18,9 +18,12 @@ Wanted = Callable[[int, int], bool]
 """Tells by time of recording and stamp, in nanoseconds, whether an image is wanted."""
 
 
-def frames(reader: BagReader, image_topic: str | None = None,
-           camera_info_topic: str | None = None, wanted: Wanted = lambda *_: True
-           ) -> Iterator[Frame]:
+def frames(
+    reader: BagReader,
+    image_topic: str | None = None,
+    camera_info_topic: str | None = None,
+    wanted: Wanted = lambda *_: True,
+) -> Iterator[Frame]:
     """Yield the rectified frames of a camera, each with its intrinsics.
 
     A frame has the stamp of its header (the time of recording where that is zero). Its camera_info
@@ -45,8 +48,10 @@ def _frames(reader: BagReader, topics: CameraTopics, wanted: Wanted) -> Iterator
         except InputError as error:
             first_error = first_error or error
             rejected += 1
-            reader.note(f'frames of {name}',
-                        f'{rejected} images of {name} could not be used: {first_error}')
+            reader.note(
+                f'frames of {name}',
+                f'{rejected} images of {name} could not be used: {first_error}',
+            )
             continue
         used += 1
         yield frame if frame.stamp_ns else replace(frame, stamp_ns=recorded_ns)

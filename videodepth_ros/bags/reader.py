@@ -22,7 +22,7 @@ from videodepth_ros.bags.camera_topics import Topic
 from videodepth_ros.bags.decoding import MessageDecoder
 from videodepth_ros.bags.recording import SCANS, BagFile
 from videodepth_ros.bags.scan import DAMAGE, Record, unpack_file
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 
 
 def open_bag(path: Path | str) -> BagReader:
@@ -56,8 +56,9 @@ class BagReader:
         counts: Counter[tuple[str, str]] = Counter()
         for channel in (one for file in self._files for one in file.channels):
             counts[channel.topic, channel.msgtype] += channel.count
-        self.topics = tuple(Topic(*name_and_type, count)
-                            for name_and_type, count in sorted(counts.items()))
+        self.topics = tuple(
+            Topic(*name_and_type, count) for name_and_type, count in sorted(counts.items())
+        )
         if self.lost and not self.count():
             self.close()
             raise BagError(f'nothing of {path} can be read: {self.lost}')
@@ -65,8 +66,12 @@ class BagReader:
     def __enter__(self) -> BagReader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -99,9 +104,11 @@ class BagReader:
                 message = self._decoder.decode(channel, data)
             except DAMAGE as error:
                 failed[channel.topic] += 1
-                self.note(f'{channel.topic} {channel.msgtype}',
-                          f'{failed[channel.topic]} messages of {channel.topic} '
-                          f'({channel.msgtype}) could not be decoded: {error}')
+                self.note(
+                    f'{channel.topic} {channel.msgtype}',
+                    f'{failed[channel.topic]} messages of {channel.topic} '
+                    f'({channel.msgtype}) could not be decoded: {error}',
+                )
                 continue
             yield channel.topic, recorded_ns, message
 
@@ -132,18 +139,24 @@ class BagReader:
             raise BagError(f'{self.path} does not exist; give the folder or file of a recording')
         if self.path.is_file():
             return [self.path]
-        present = [file for file in self.path.iterdir()
-                   if file.name.removesuffix('.zstd').endswith(tuple(SCANS))]
+        present = [
+            file
+            for file in self.path.iterdir()
+            if file.name.removesuffix('.zstd').endswith(tuple(SCANS))
+        ]
         listed = self._listed_files()
         missing = [name for name in listed if not (self.path / name).exists()]
         if missing:
             self.note('files', f'{", ".join(missing)} of {self.path.name} is missing')
         if not present:
-            raise BagError(f'{self.path} has no file that ends in {", ".join(SCANS)}; '
-                           'give the folder or file of a recording; `videodepth import` makes one '
-                           'of a folder of images')
-        return [self.path / name for name in listed if name not in missing] or \
-            sorted(present, key=by_number)
+            raise BagError(
+                f'{self.path} has no file that ends in {", ".join(SCANS)}; '
+                'give the folder or file of a recording; `videodepth import` makes one '
+                'of a folder of images'
+            )
+        return [self.path / name for name in listed if name not in missing] or sorted(
+            present, key=by_number
+        )
 
     def _listed_files(self) -> list[str]:
         """Return the names in metadata.yaml; none where it is damaged or, by a crash, missing."""

@@ -13,12 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rosbags.interfaces import (
-    Connection,
-    ConnectionExtRosbag2,
-    MessageDefinitionFormat,
-    Qos,
-)
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, Qos
 from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 
@@ -26,7 +21,7 @@ from videodepth_ros.bags.scan import DAMAGE, Channel, Record, Scan
 from videodepth_ros.bags.scan_mcap import scan_mcap
 from videodepth_ros.bags.scan_rosbag1 import scan_rosbag1
 from videodepth_ros.bags.scan_sqlite3 import scan_sqlite3
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 
 SCANS: dict[str, Scan] = {'.mcap': scan_mcap, '.db3': scan_sqlite3, '.bag': scan_rosbag1}
 
@@ -41,9 +36,11 @@ class BagFile:
     def __init__(self, path: Path) -> None:
         """Open a file; raises BagError if it is no recording, OSError if it cannot be opened."""
         if path.suffix not in SCANS:
-            raise BagError(f'{path} is not a recording; give a folder with metadata.yaml, or a '
-                           f'file that ends in {", ".join(SCANS)}; `videodepth import` makes one '
-                           'of a video')
+            raise BagError(
+                f'{path} is not a recording; give a folder with metadata.yaml, or a '
+                f'file that ends in {", ".join(SCANS)}; `videodepth import` makes one '
+                'of a video'
+            )
         self.path = path
         self.notes: list[str] = []
         self._scan = SCANS[path.suffix]
@@ -72,7 +69,7 @@ class BagFile:
         for channel, stamp_ns, data in self._scan(self.path, []):
             if channel.topic not in topics:
                 continue
-            if done[channel.topic] > 0:   # went out before the damage was met
+            if done[channel.topic] > 0:  # went out before the damage was met
                 done[channel.topic] -= 1
                 continue
             yield channel, stamp_ns, data
@@ -96,10 +93,10 @@ class BagFile:
 
 def _open_index(path: Path) -> Reader1 | Reader2 | None:
     """Open a file through its index; None if that is missing, wrong or not up to date."""
-    path.open('rb').close()   # whether we may read it at all
+    path.open('rb').close()  # whether we may read it at all
     log = path.with_name(f'{path.name}-wal')
     if log.exists() and log.stat().st_size:
-        return None   # sqlite keeps the newest messages there until the recorder closes the file
+        return None  # sqlite keeps the newest messages there until the recorder closes the file
     try:
         reader: Reader1 | Reader2 = Reader1(path) if path.suffix == '.bag' else Reader2(path)
         reader.open()
@@ -113,6 +110,12 @@ def _channel(connection: Connection) -> Channel:
     encoding, offered = 'ros1', list[Qos]()
     if isinstance(extra, ConnectionExtRosbag2):
         encoding, offered = extra.serialization_format, extra.offered_qos_profiles
-    return Channel(connection.topic, connection.msgtype, encoding, definition.data,
-                   definition.format == MessageDefinitionFormat.IDL, connection.msgcount,
-                   tuple(offered))
+    return Channel(
+        connection.topic,
+        connection.msgtype,
+        encoding,
+        definition.data,
+        definition.format == MessageDefinitionFormat.IDL,
+        connection.msgcount,
+        tuple(offered),
+    )

@@ -31,14 +31,17 @@ def recording_clock(bag: BagReader, topic: str) -> Callable[[int], int]:
     stamp = stamp_ns(first[2].header.stamp)
     if stamp == 0 or abs(first[1] - stamp) < ONE_CLOCK_NS:
         return _same
-    pairs = {stamp_ns(message.header.stamp): recorded_ns
-             for _, recorded_ns, message in bag.messages([topic])}
+    pairs = {
+        stamp_ns(message.header.stamp): recorded_ns
+        for _, recorded_ns, message in bag.messages([topic])
+    }
     stamps = np.array(sorted(pairs), np.int64)
     after_ns = np.array([pairs[int(ns)] for ns in stamps], np.int64) - stamps
 
     def recorded_at(ns: int) -> int:
         next_one = min(int(np.searchsorted(stamps, ns)), len(stamps) - 1)
         return ns + int(after_ns[next_one])
+
     return recorded_at
 
 

@@ -26,9 +26,25 @@ else:
     from backports import zstd
 
 DAMAGE: tuple[type[Exception], ...] = (
-    Reader1Error, Reader2Error, SerdeError, TypesysError, YAMLError, apsw.Error, sqlite3.Error,
-    zstd.ZstdError, struct.error, ValueError, LookupError, TypeError, EOFError, OSError,
-    ArithmeticError, MemoryError, AssertionError, RuntimeError)
+    Reader1Error,
+    Reader2Error,
+    SerdeError,
+    TypesysError,
+    YAMLError,
+    apsw.Error,
+    sqlite3.Error,
+    zstd.ZstdError,
+    struct.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    OSError,
+    ArithmeticError,
+    MemoryError,
+    AssertionError,
+    RuntimeError,
+)
 """What parsers raise when bytes are not what they should be."""
 
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'

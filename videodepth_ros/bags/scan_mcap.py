@@ -11,12 +11,12 @@ from pathlib import Path
 from videodepth_ros.bags.scan import DAMAGE, Channel, Record, ros2_name, unpacked
 
 _MAGIC = b'\x89MCAP0\r\n'
-_RECORD = struct.Struct('<BQ')        # opcode, length
-_CHUNK = struct.Struct('<QQQI')       # first and last time, size when unpacked, checksum or 0
-_MESSAGE = struct.Struct('<HIQQ')     # channel, sequence, log time, publish time
-_FOOTER, _SCHEMA, _CHANNEL, _MESSAGE_OP, _CHUNK_OP, _DATA_END = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0f
-_LAST_OPCODE = 0x0f
-_LONGEST = 1 << 30                    # a record longer than this is a wrong length, not a record
+_RECORD = struct.Struct('<BQ')  # opcode, length
+_CHUNK = struct.Struct('<QQQI')  # first and last time, size when unpacked, checksum or 0
+_MESSAGE = struct.Struct('<HIQQ')  # channel, sequence, log time, publish time
+_FOOTER, _SCHEMA, _CHANNEL, _MESSAGE_OP, _CHUNK_OP, _DATA_END = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0F
+_LAST_OPCODE = 0x0F
+_LONGEST = 1 << 30  # a record longer than this is a wrong length, not a record
 
 
 def scan_mcap(path: Path, notes: list[str]) -> Iterator[Record]:
@@ -66,16 +66,16 @@ class _Contents:
         elif opcode == _MESSAGE_OP and length >= _MESSAGE.size:
             key, _, stamp_ns, _ = _MESSAGE.unpack_from(data)
             if key in self._channels:
-                yield self._channels[key], stamp_ns, data[_MESSAGE.size:]
+                yield self._channels[key], stamp_ns, data[_MESSAGE.size :]
 
     def _describe(self, opcode: int, data: bytes) -> None:
         """Take in a schema or a channel."""
-        key, = struct.unpack_from('<H', data)
+        (key,) = struct.unpack_from('<H', data)
         if opcode == _SCHEMA:
             name, form, text = _strings(data[2:], 3)
             self._schemas[key] = name, form, text
             return
-        schema, = struct.unpack_from('<H', data, 2)
+        (schema,) = struct.unpack_from('<H', data, 2)
         topic, encoding = _strings(data[4:], 2)
         msgtype, form, text = self._schemas.get(schema, ('', '', ''))
         self._channels[key] = Channel(topic, ros2_name(msgtype), encoding, text, 'idl' in form)
@@ -84,9 +84,9 @@ class _Contents:
         """Yield the messages of a chunk; a damaged one is noted and left out as a whole."""
         try:
             _, _, unpacked_size, checksum = _CHUNK.unpack_from(data)
-            compression, = _strings(data[_CHUNK.size:], 1)
+            (compression,) = _strings(data[_CHUNK.size :], 1)
             start = _CHUNK.size + 4 + len(compression) + 8
-            packed_size = int.from_bytes(data[start - 8:start], 'little')
+            packed_size = int.from_bytes(data[start - 8 : start], 'little')
             body = unpacked(data[start:], compression)
             is_whole = len(data) - start >= packed_size
             if is_whole and (len(body) != unpacked_size or (checksum and crc32(body) != checksum)):
@@ -98,16 +98,16 @@ class _Contents:
         while start + _RECORD.size <= len(body):
             opcode, length = _RECORD.unpack_from(body, start)
             start += _RECORD.size + length
-            yield from self.record(opcode, body[start - length:start], length)
+            yield from self.record(opcode, body[start - length : start], length)
 
 
 def _strings(data: bytes, count: int) -> tuple[str, ...]:
     """Read strings, each behind its length."""
     found, start = [], 0
     for _ in range(count):
-        length, = struct.unpack_from('<I', data, start)
+        (length,) = struct.unpack_from('<I', data, start)
         start += 4 + length
         if start > len(data):
             raise ValueError(f'a string of {length} bytes goes beyond its record')
-        found.append(data[start - length:start].decode(errors='replace'))
+        found.append(data[start - length : start].decode(errors='replace'))
     return tuple(found)

@@ -12,7 +12,7 @@ from videodepth_ros.bags.scan import DAMAGE, Channel, Record, ros2_name, unpacke
 
 _MAGIC = b'#ROSBAG V2.0\n'
 _MESSAGE, _CHUNK, _CONNECTION = 2, 5, 7
-_LONGEST = 1 << 30   # a record longer than this is a wrong length, not a record
+_LONGEST = 1 << 30  # a record longer than this is a wrong length, not a record
 
 Fields = dict[str, bytes]
 
@@ -29,7 +29,7 @@ def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[Record]:
                 fields = _fields(_read_exactly(file, _read_size(file)))
                 size = _read_size(file)
                 if fields['op'][0] == _CHUNK:
-                    data = file.read(size)   # the first part of a chunk is better than none of it
+                    data = file.read(size)  # the first part of a chunk is better than none of it
                     for inner, content in _in_chunk(fields, data):
                         yield from _message(inner, content, channels)
                     if len(data) < size:
@@ -50,8 +50,11 @@ def _message(fields: Fields, data: bytes, channels: dict[int, Channel]) -> Itera
     if op == _CONNECTION:
         described = _fields(data)
         channels[_number(fields['conn'])] = Channel(
-            fields['topic'].decode(), ros2_name(described['type'].decode()), 'ros1',
-            described['message_definition'].decode())
+            fields['topic'].decode(),
+            ros2_name(described['type'].decode()),
+            'ros1',
+            described['message_definition'].decode(),
+        )
     elif op == _MESSAGE and (channel := channels.get(_number(fields['conn']))):
         seconds, nanoseconds = struct.unpack('<II', fields['time'])
         yield channel, seconds * 1_000_000_000 + nanoseconds, data
@@ -68,10 +71,10 @@ def _in_chunk(fields: Fields, data: bytes) -> Iterator[tuple[Fields, bytes]]:
 
 def _sized(data: bytes, start: int) -> tuple[bytes, int]:
     """Return the bytes behind a length, and where the next ones start."""
-    end = start + 4 + _number(data[start:start + 4])
+    end = start + 4 + _number(data[start : start + 4])
     if end > len(data):
         raise EOFError('a record goes beyond its chunk')
-    return data[start + 4:end], end
+    return data[start + 4 : end], end
 
 
 def _read_size(file: BinaryIO) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from videodepth_ros.bags.scan import DAMAGE, Channel, Record
 
-_WIDEST_GAP = 100_000   # messages that a damaged place is thought to hold at most
+_WIDEST_GAP = 100_000  # messages that a damaged place is thought to hold at most
 
 
 def scan_sqlite3(path: Path, notes: list[str]) -> Iterator[Record]:
@@ -60,11 +60,14 @@ def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iter
 
 def _channels(database: sqlite3.Connection) -> dict[int, Channel]:
     definitions = {}
-    tables = {name for name, in database.execute('SELECT name FROM sqlite_master')}
+    tables = {name for (name,) in database.execute('SELECT name FROM sqlite_master')}
     if 'message_definitions' in tables:
-        rows = database.execute('SELECT topic_type, encoded_message_definition, encoding '
-                                'FROM message_definitions')
+        rows = database.execute(
+            'SELECT topic_type, encoded_message_definition, encoding FROM message_definitions'
+        )
         definitions = {kind: (text, 'idl' in form) for kind, text, form in rows if text and form}
     topics = database.execute('SELECT id, name, type, serialization_format FROM topics')
-    return {key: Channel(topic, kind, encoding, *definitions.get(kind, ('', False)))
-            for key, topic, kind, encoding in topics}
+    return {
+        key: Channel(topic, kind, encoding, *definitions.get(kind, ('', False)))
+        for key, topic, kind, encoding in topics
+    }

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from videodepth_ros.bags.cdr import header_stamp_ns
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.scan import DAMAGE, Record, message_bytes
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 
 Array = NDArray[np.int64]
 
@@ -59,7 +59,9 @@ class Stamps:
         """Tell whether one of these messages, whose stamps grow, is meant."""
         place = int(np.searchsorted(self.stamp_ns, stamp_ns or recorded_ns))
         return place < len(self) and (int(self.stamp_ns[place]), int(self.recorded_ns[place])) == (
-            stamp_ns or recorded_ns, recorded_ns)
+            stamp_ns or recorded_ns,
+            recorded_ns,
+        )
 
 
 def read_stamps(bag: BagReader, topic: str, tick: Callable[[], None] = lambda: None) -> Stamps:
@@ -71,7 +73,7 @@ def read_stamps(bag: BagReader, topic: str, tick: Callable[[], None] = lambda: N
     for record in bag.records([topic]):
         try:
             found.append((_stamp_ns(record) or record[1], record[1]))
-        except DAMAGES:   # whoever decodes the messages tells of it
+        except DAMAGES:  # whoever decodes the messages tells of it
             continue
         tick()
     both = np.array(found, np.int64).reshape(-1, 2)
@@ -101,16 +103,16 @@ def _longest_growing(stamp_ns: Array) -> NDArray[np.intp]:
     """Return the places of the longest strictly growing subsequence (Fredman 1975)."""
     if (np.diff(stamp_ns) > 0).all():
         return np.arange(len(stamp_ns))
-    ends: list[int] = []         # smallest last stamp of a subsequence of each length
-    end_at: list[int] = []       # and its place
+    ends: list[int] = []  # smallest last stamp of a subsequence of each length
+    end_at: list[int] = []  # and its place
     before = np.full(len(stamp_ns), -1, np.intp)
     for place, stamp in enumerate(stamp_ns.tolist()):
         length = bisect_left(ends, stamp)
-        if stamp in ends[length:length + 1]:
-            continue   # of one stamp the first message counts
+        if stamp in ends[length : length + 1]:
+            continue  # of one stamp the first message counts
         before[place] = end_at[length - 1] if length else -1
-        ends[length:length + 1] = [stamp]
-        end_at[length:length + 1] = [place]
+        ends[length : length + 1] = [stamp]
+        end_at[length : length + 1] = [place]
     places = [end_at[-1]] if end_at else []
     while places and before[places[-1]] >= 0:
         places.append(int(before[places[-1]]))
@@ -122,5 +124,5 @@ def _stamp_ns(record: Record) -> int:
     raw = message_bytes(data)
     if channel.encoding != 'ros1':
         return header_stamp_ns(raw)
-    seconds, nanoseconds = struct.unpack_from('<II', raw, 4)   # after the header's seq
+    seconds, nanoseconds = struct.unpack_from('<II', raw, 4)  # after the header's seq
     return int(seconds) * 1_000_000_000 + int(nanoseconds)

@@ -31,7 +31,7 @@ from videodepth_ros.bags.decoding import typestore_of
 from videodepth_ros.bags.frame_tree import TF, TF_STATIC
 from videodepth_ros.bags.scan import DAMAGE, Channel, message_bytes
 from videodepth_ros.bags.types import STORE, new_message
-from videodepth_ros.errors import BagError
+from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages import cloud, compressed, image
 from videodepth_ros.messages.camera_info import fill_camera_info
@@ -39,16 +39,23 @@ from videodepth_ros.messages.transforms import fill_pose, fill_transform, set_st
 
 Pose = NDArray[np.float64]
 
-_RMW_FOREVER = QosTime(9223372036, 854775807)   # RMW_DURATION_INFINITE
+_RMW_FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 
 
 def offered_qos(topic: str) -> Qos:
     """Return what the publisher of a topic offers: reliable; /tf_static is also latched."""
-    latched = topic == TF_STATIC   # depth 100, so that every one of its messages is
-    return Qos(QosHistory.KEEP_LAST, 100 if topic in (TF, TF_STATIC) else 5,
-               QosReliability.RELIABLE,
-               QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-               _RMW_FOREVER, _RMW_FOREVER, QosLiveliness.AUTOMATIC, _RMW_FOREVER, False)
+    latched = topic == TF_STATIC  # depth 100, so that every one of its messages is
+    return Qos(
+        QosHistory.KEEP_LAST,
+        100 if topic in (TF, TF_STATIC) else 5,
+        QosReliability.RELIABLE,
+        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        _RMW_FOREVER,
+        _RMW_FOREVER,
+        QosLiveliness.AUTOMATIC,
+        _RMW_FOREVER,
+        False,
+    )
 
 
 class BagWriter:
@@ -59,30 +66,37 @@ class BagWriter:
     where the ``with`` block ends by an exception; with no message written it is removed again.
     """
 
-    def __init__(self, path: Path | str,
-                 recorded_at: Callable[[int], int] = lambda stamp_ns: stamp_ns) -> None:
+    def __init__(
+        self, path: Path | str, recorded_at: Callable[[int], int] = lambda stamp_ns: stamp_ns
+    ) -> None:
         """Create the folder of the recording; raises BagError if it exists or cannot be made."""
         self.path = Path(path)
         self.count = 0
         self._recorded_at = recorded_at
         self._connections: dict[tuple[str, str], Connection] = {}
         if self.path.exists():
-            raise BagError(f'{self.path} exists and is not overwritten; '
-                           'remove it, or give another name')
+            raise BagError(
+                f'{self.path} exists and is not overwritten; remove it, or give another name'
+            )
         self._writer = Writer(self.path, version=8, storage_plugin=StoragePlugin.MCAP)
         self._attempt(self._writer.open)
 
     def __enter__(self) -> BagWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._attempt(self._writer.close)
         if kind is not None and self.count == 0:
             shutil.rmtree(self.path)
 
-    def write(self, topic: str, stamp_ns: int, message: Any,
-              recorded_ns: int | None = None) -> None:
+    def write(
+        self, topic: str, stamp_ns: int, message: Any, recorded_ns: int | None = None
+    ) -> None:
         """Write a rosbags message, for example one of types.new_message.
 
         recorded_ns  when it is said to have been recorded; None: what ``recorded_at`` says
@@ -106,66 +120,85 @@ class BagWriter:
                 raw = STORE.ros1_to_cdr(raw, channel.msgtype)
             connection = self._connection(key, store, channel.offered)
         except DAMAGE as error:
-            raise BagError(f'{channel.topic} ({channel.msgtype}) cannot be copied: {error}; '
-                           'leave it out') from error
+            raise BagError(
+                f'{channel.topic} ({channel.msgtype}) cannot be copied: {error}; leave it out'
+            ) from error
         self._write(connection, recorded_ns, raw)
 
-    def _connection(self, key: tuple[str, str], store: Typestore, offered: Sequence[Qos] = ()
-                    ) -> Connection:
+    def _connection(
+        self, key: tuple[str, str], store: Typestore, offered: Sequence[Qos] = ()
+    ) -> Connection:
         if key not in self._connections:
-            self._connections[key] = self._attempt(lambda: self._writer.add_connection(
-                *key, typestore=store, offered_qos_profiles=offered or [offered_qos(key[0])]))
+            self._connections[key] = self._attempt(
+                lambda: self._writer.add_connection(
+                    *key, typestore=store, offered_qos_profiles=offered or [offered_qos(key[0])]
+                )
+            )
         return self._connections[key]
 
     def _write(self, connection: Connection, recorded_ns: int, data: bytes | memoryview) -> None:
         self._attempt(lambda: self._writer.write(connection, recorded_ns, data))
         self.count += 1
 
-    def write_image(self, topic: str, stamp_ns: int, frame_id: str,
-                    pixels: NDArray[np.uint8]) -> None:
+    def write_image(
+        self, topic: str, stamp_ns: int, frame_id: str, pixels: NDArray[np.uint8]
+    ) -> None:
         """Write an image, (H, W, 3) uint8 RGB."""
         message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
         image.write_image(pixels, message, 'rgb8')
         self.write(topic, stamp_ns, message)
 
-    def write_compressed_image(self, topic: str, stamp_ns: int, frame_id: str, data: bytes,
-                               encoding: str) -> None:
+    def write_compressed_image(
+        self, topic: str, stamp_ns: int, frame_id: str, data: bytes, encoding: str
+    ) -> None:
         """Write an image that is a JPEG or PNG file already; ``encoding``: ``jpeg``, ``png``."""
         message = _stamped('sensor_msgs/msg/CompressedImage', stamp_ns, frame_id)
         message.format, message.data = encoding, np.frombuffer(data, np.uint8)
         self.write(topic, stamp_ns, message)
 
-    def write_depth(self, topic: str, stamp_ns: int, frame_id: str,
-                    depth_m: NDArray[np.float32]) -> None:
+    def write_depth(
+        self, topic: str, stamp_ns: int, frame_id: str, depth_m: NDArray[np.float32]
+    ) -> None:
         """Write a depth map (or confidence), (H, W) float32, as 32FC1."""
         message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
         image.write_depth(depth_m, message)
         self.write(topic, stamp_ns, message)
 
-    def write_depth_mm(self, topic: str, stamp_ns: int, frame_id: str,
-                       depth_m: NDArray[np.float32]) -> None:
+    def write_depth_mm(
+        self, topic: str, stamp_ns: int, frame_id: str, depth_m: NDArray[np.float32]
+    ) -> None:
         """Write a depth map, (H, W) float32, as 16UC1; see messages.image.write_depth_mm."""
         message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
         image.write_depth_mm(depth_m, message)
         self.write(topic, stamp_ns, message)
 
-    def write_compressed_depth(self, topic: str, stamp_ns: int, frame_id: str,
-                               depth_m: NDArray[np.float32]) -> None:
+    def write_compressed_depth(
+        self, topic: str, stamp_ns: int, frame_id: str, depth_m: NDArray[np.float32]
+    ) -> None:
         """Write a depth map, (H, W) float32; see messages.compressed.write_compressed_depth."""
         message = _stamped('sensor_msgs/msg/CompressedImage', stamp_ns, frame_id)
         compressed.write_compressed_depth(depth_m, message)
         self.write(topic, stamp_ns, message)
 
-    def write_camera_info(self, topic: str, stamp_ns: int, frame_id: str,
-                          camera: Intrinsics) -> None:
+    def write_camera_info(
+        self, topic: str, stamp_ns: int, frame_id: str, camera: Intrinsics
+    ) -> None:
         """Write the intrinsics of a rectified camera."""
         message = _stamped('sensor_msgs/msg/CameraInfo', stamp_ns, frame_id)
         fill_camera_info(message, camera)
         self.write(topic, stamp_ns, message)
 
-    def write_cloud(self, topic: str, stamp_ns: int, frame_id: str, depth_m: NDArray[np.float32],
-                    pixels: NDArray[np.uint8], camera: Intrinsics, stride: int,
-                    max_range_m: float) -> None:
+    def write_cloud(
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        depth_m: NDArray[np.float32],
+        pixels: NDArray[np.uint8],
+        camera: Intrinsics,
+        stride: int,
+        max_range_m: float,
+    ) -> None:
         """Write the coloured points of a depth map; see messages.cloud.write_cloud."""
         message = _stamped('sensor_msgs/msg/PointCloud2', stamp_ns, frame_id)
         cloud.write_cloud(depth_m, pixels, camera, stride, max_range_m, message)
@@ -175,15 +208,23 @@ class BagWriter:
         """Write a pose, (4, 4), in ``frame_id``."""
         self.write(topic, stamp_ns, _pose(stamp_ns, frame_id, T_frame_child))
 
-    def write_path(self, topic: str, stamp_ns: int, frame_id: str,
-                   poses: Sequence[tuple[int, Pose]]) -> None:
+    def write_path(
+        self, topic: str, stamp_ns: int, frame_id: str, poses: Sequence[tuple[int, Pose]]
+    ) -> None:
         """Write a path: stamps in nanoseconds and poses, (4, 4), in ``frame_id``."""
         message = _stamped('nav_msgs/msg/Path', stamp_ns, frame_id)
         message.poses = [_pose(ns, frame_id, T) for ns, T in poses]
         self.write(topic, stamp_ns, message)
 
-    def write_odometry(self, topic: str, stamp_ns: int, frame_id: str, child: str,
-                       T_frame_child: Pose, twist: NDArray[np.float64]) -> None:
+    def write_odometry(
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        child: str,
+        T_frame_child: Pose,
+        twist: NDArray[np.float64],
+    ) -> None:
         """Write where ``child`` is in ``frame_id``, (4, 4), and how it moves.
 
         twist  (6,) metres and radians a second along and about the axes of ``child``
@@ -196,8 +237,16 @@ class BagWriter:
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = twist.tolist()
         self.write(topic, stamp_ns, message)
 
-    def write_transform(self, stamp_ns: int, parent: str, child: str, T_parent_child: Pose, *,
-                        static: bool = False, recorded_ns: int | None = None) -> None:
+    def write_transform(
+        self,
+        stamp_ns: int,
+        parent: str,
+        child: str,
+        T_parent_child: Pose,
+        *,
+        static: bool = False,
+        recorded_ns: int | None = None,
+    ) -> None:
         """Write a transform, (4, 4), to /tf, or to /tf_static, which players latch."""
         transform = _stamped('geometry_msgs/msg/TransformStamped', stamp_ns, parent)
         transform.child_frame_id = child

@@ -24,10 +24,20 @@ from videodepth_ros.cli import (
     weights,
 )
 from videodepth_ros.cli.outcome import FAILED, OK, failure_json, write_json
-from videodepth_ros.errors import VideoDepthError
+from videodepth_ros.core.errors import VideoDepthError
 
-COMMANDS = (doctor, sample, import_footage, run_bag, refine, evaluate, export, build, weights,
-            demo)
+COMMANDS = (
+    doctor,
+    sample,
+    import_footage,
+    run_bag,
+    refine,
+    evaluate,
+    export,
+    build,
+    weights,
+    demo,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.json:
             write_json(args.json, outcome.json)
         return OK if outcome.ok else FAILED
-    except BrokenPipeError:   # whoever reads what we print, such as `head`, has enough
+    except BrokenPipeError:  # whoever reads what we print, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
@@ -60,11 +70,13 @@ def _fail(message: str, json_path: str | None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='videodepth', formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog='videodepth',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Temporally stable depth from one camera, for ROS 2 bags and topics.',
         epilog='example:\n'
-               '  videodepth sample scene && videodepth run-bag scene depth && '
-               'videodepth eval depth scene')
+        '  videodepth sample scene && videodepth run-bag scene depth && '
+        'videodepth eval depth scene',
+    )
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for command in COMMANDS:
         command.add_to(commands)

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from videodepth_ros.errors import VideoDepthError
+from videodepth_ros.core.errors import VideoDepthError
 
 PROBE_TIMEOUT_S = 60.0
 STEPS, TRY_FOR_S = 10, 3.0
@@ -110,34 +110,50 @@ class NetworkSizes:
 
 
 NETWORKS = {
-    'nano': NetworkSizes(1.8, 32, 160, 0.5), 'flashdepth-s': NetworkSizes(25.3, 64, 384, 1.5),
-    'flashdepth-l': NetworkSizes(339.6, 256, 1024, 4), 'flashdepth': NetworkSizes(360.8, 64, 1024,
-                                                                                  5)}
-RUNTIME_MB = 400   # CUDA, TensorRT and the kernels themselves
+    'nano': NetworkSizes(1.8, 32, 160, 0.5),
+    'flashdepth-s': NetworkSizes(25.3, 64, 384, 1.5),
+    'flashdepth-l': NetworkSizes(339.6, 256, 1024, 4),
+    'flashdepth': NetworkSizes(360.8, 64, 1024, 5),
+}
+RUNTIME_MB = 400  # CUDA, TensorRT and the kernels themselves
 
 
 def check_ros() -> RosFacts:
     """Look at ROS 2 from a process of its own."""
     try:
-        probe = subprocess.run([sys.executable, '-c', ROS_PROBE], capture_output=True, text=True,
-                               timeout=PROBE_TIMEOUT_S, check=False)
+        probe = subprocess.run(
+            [sys.executable, '-c', ROS_PROBE],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+        )
         last_line = (probe.stdout.splitlines() or [''])[-1]
-        facts: dict[str, Any] = (json.loads(last_line) if last_line
-                                 else {'problem': _tail(probe.stderr)})
+        facts: dict[str, Any] = (
+            json.loads(last_line) if last_line else {'problem': _tail(probe.stderr)}
+        )
     except subprocess.TimeoutExpired:
         facts = {'problem': f'importing rclpy took more than {PROBE_TIMEOUT_S:g} s'}
     profile = os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE')
-    return RosFacts(_distro(), facts.get('rclpy', False), facts.get('rmw'),
-                    facts.get('messages', False), profile,
-                    bool(profile) and not Path(str(profile)).is_file(), facts.get('problem'))
+    return RosFacts(
+        _distro(),
+        facts.get('rclpy', False),
+        facts.get('rmw'),
+        facts.get('messages', False),
+        profile,
+        bool(profile) and not Path(str(profile)).is_file(),
+        facts.get('problem'),
+    )
 
 
 def _distro() -> str | None:
     """Name the distribution: the one that is sourced, or that of the installed wheels."""
     if 'ROS_DISTRO' in os.environ:
         return os.environ['ROS_DISTRO']
-    names = (re.fullmatch(r'ros-(\w+)-rclpy', dist.metadata['Name'] or '')
-             for dist in metadata.distributions())
+    names = (
+        re.fullmatch(r'ros-(\w+)-rclpy', dist.metadata['Name'] or '')
+        for dist in metadata.distributions()
+    )
     return next((f'{name[1]} (wheels)' for name in names if name), None)
 
 
@@ -148,21 +164,34 @@ def find_gpus() -> tuple[GpuFacts, ...]:
     """
     if shutil.which('nvidia-smi') is None:
         from videodepth_ros.engines.open import GPU_DEVICES
-        return tuple(GpuFacts(f'{device}, which nothing here can name', 0, 'unknown')
-                     for device in GPU_DEVICES if device.exists())[:1]
+
+        return tuple(
+            GpuFacts(f'{device}, which nothing here can name', 0, 'unknown')
+            for device in GPU_DEVICES
+            if device.exists()
+        )[:1]
     try:
         query = subprocess.run(
-            ['nvidia-smi', '--query-gpu=name,memory.total,driver_version',
-             '--format=csv,noheader,nounits'],
-            capture_output=True, text=True, check=False, timeout=PROBE_TIMEOUT_S)
+            [
+                'nvidia-smi',
+                '--query-gpu=name,memory.total,driver_version',
+                '--format=csv,noheader,nounits',
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PROBE_TIMEOUT_S,
+        )
     except subprocess.TimeoutExpired:
         return (GpuFacts('a GPU whose driver does not answer', 0, 'unknown'),)
     if query.returncode:
         return ()
     rows = [[cell.strip() for cell in line.split(',')] for line in query.stdout.splitlines()]
     # A Jetson shares its memory with the CPU and answers [N/A].
-    return tuple(GpuFacts(name, int(memory) if memory.isdecimal() else 0, driver)
-                 for name, memory, driver in rows)
+    return tuple(
+        GpuFacts(name, int(memory) if memory.isdecimal() else 0, driver)
+        for name, memory, driver in rows
+    )
 
 
 def check_engine(name: str) -> EngineFacts:
@@ -171,12 +200,13 @@ def check_engine(name: str) -> EngineFacts:
     mend = f'pip install {package}'
     version = _version(package)
     if version is None:
-        return EngineFacts(name, None, False, None, None, None, f'{package} is not installed',
-                           mend)
+        return EngineFacts(
+            name, None, False, None, None, None, f'{package} is not installed', mend
+        )
     try:
         device, size, step_ms = _try_engine(name)
     except (VideoDepthError, OSError, ImportError) as error:
-        problem = ' '.join(str(error).split())   # which also says what to do
+        problem = ' '.join(str(error).split())  # which also says what to do
         return EngineFacts(name, version, False, None, None, None, problem, '')
     return EngineFacts(name, version, True, device, size, step_ms, None, '')
 
@@ -185,6 +215,7 @@ def _version(package: str) -> str | None:
     """Return the version of what an engine needs; JetPack brings TensorRT without pip."""
     if package == 'tensorrt':
         from videodepth_ros.engines.tensorrt_plan import find_tensorrt
+
         try:
             found = find_tensorrt()
         except VideoDepthError:
@@ -202,13 +233,16 @@ def _try_engine(name: str) -> tuple[str, str, float]:
     from videodepth_ros.engines.open import open_engine
     from videodepth_ros.models.catalogue import card
     from videodepth_ros.models.preprocess import budget_size
+
     nano = card('nano')
     width, height = budget_size(640, 480, nano.max_pixels, nano.patch)
     engine = open_engine(nano.name, name, width, height)
     try:
         image: np.ndarray[Any, Any] = (
-            np.zeros((height, width, 3), np.uint8) if engine.spec.takes_bytes
-            else np.zeros((3, height, width), np.float32))
+            np.zeros((height, width, 3), np.uint8)
+            if engine.spec.takes_bytes
+            else np.zeros((3, height, width), np.float32)
+        )
         state = engine.zero_state()
         seconds: list[float] = []
         began_s = time.monotonic()
@@ -229,6 +263,7 @@ def gpu_need(model: str) -> GpuNeed:
     """
     from videodepth_ros.models.catalogue import card
     from videodepth_ros.models.preprocess import budget_size
+
     known, sizes = card(model), NETWORKS[model]
     width, height = budget_size(1920, 1080, known.max_pixels, known.patch)
     pixels = width * height
@@ -242,10 +277,12 @@ def shared_memory_gap() -> str | None:
     """Say what is wrong with the shared memory that large messages travel through, if anything."""
     if not SHARED_MEMORY.is_dir():
         return f'{SHARED_MEMORY} is missing: large messages are slow'
-    size_mb = shutil.disk_usage(SHARED_MEMORY).total // 2 ** 20
+    size_mb = shutil.disk_usage(SHARED_MEMORY).total // 2**20
     if size_mb < LEAST_SHARED_MEMORY_MB:
-        return f'{SHARED_MEMORY} has {size_mb} MB, less than {LEAST_SHARED_MEMORY_MB}: ' \
-               'large messages are lost'
+        return (
+            f'{SHARED_MEMORY} has {size_mb} MB, less than {LEAST_SHARED_MEMORY_MB}: '
+            'large messages are lost'
+        )
     return None
 
 

@@ -12,32 +12,47 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
-def add_command(commands: Commands, name: str, summary: str, details: str = '',
-                examples: tuple[str, ...] = ()) -> argparse.ArgumentParser:
+def add_command(
+    commands: Commands, name: str, summary: str, details: str = '', examples: tuple[str, ...] = ()
+) -> argparse.ArgumentParser:
     """Add a command with ``--json``; ``examples`` are command lines without ``videodepth``."""
     lines = '\n'.join(f'  videodepth {example}' for example in examples)
     parser = commands.add_parser(
-        name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter,
+        name,
+        help=summary,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f'{summary[0].upper()}{summary[1:]}.\n{details}',
-        epilog=f'examples:\n{lines}' if examples else None)
-    parser.add_argument('--json', metavar='FILE', type=new_file,
-                        help='also write the results as JSON')
+        epilog=f'examples:\n{lines}' if examples else None,
+    )
+    parser.add_argument(
+        '--json', metavar='FILE', type=new_file, help='also write the results as JSON'
+    )
     return parser
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a network and what runs it."""
     from videodepth_ros.models.catalogue import cards
-    parser.add_argument('--model', default='nano', choices=[card.name for card in cards()],
-                        help='network, by its name in `videodepth weights` (default: nano)')
-    parser.add_argument('--engine', default='auto', type=engine_name, metavar='E',
-                        help='what runs it: auto, tensorrt, torch-cuda, onnx or torch (default: '
-                             'auto)')
+
+    parser.add_argument(
+        '--model',
+        default='nano',
+        choices=[card.name for card in cards()],
+        help='network, by its name in `videodepth weights` (default: nano)',
+    )
+    parser.add_argument(
+        '--engine',
+        default='auto',
+        type=engine_name,
+        metavar='E',
+        help='what runs it: auto, tensorrt, torch-cuda, onnx or torch (default: auto)',
+    )
 
 
 def engine_name(text: str) -> str:
     """Parse the name of an engine; they are asked for their names only here, for it takes time."""
     from videodepth_ros.engines.open import ENGINES
+
     if text not in ENGINES:
         raise argparse.ArgumentTypeError(f'{text!r} is not one of {", ".join(ENGINES)}')
     return text

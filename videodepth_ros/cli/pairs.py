@@ -23,8 +23,9 @@ COMPRESSED_DEPTH = '/compressedDepth'
 
 def present_topic(bag: BagReader, name: str) -> str | None:
     """Return the bag's topic of that name, with or without a slash before it; None if none is."""
-    return next((topic.name for topic in bag.topics
-                 if topic.name.strip('/') == name.strip('/')), None)
+    return next(
+        (topic.name for topic in bag.topics if topic.name.strip('/') == name.strip('/')), None
+    )
 
 
 def depth_topic(bag: BagReader, name: str | None, default: str) -> str | None:
@@ -48,17 +49,21 @@ class DepthPairs:
 
     def __iter__(self) -> Iterator[DepthPair]:
         """Read both bags once, with a progress bar."""
-        both = matched(_forwards(self.predicted, self.predicted_topic),
-                       _forwards(self.truth, self.true_topic))
-        total = min(self.predicted.count([self.predicted_topic]),
-                    self.truth.count([self.true_topic]))
+        both = matched(
+            _forwards(self.predicted, self.predicted_topic), _forwards(self.truth, self.true_topic)
+        )
+        total = min(
+            self.predicted.count([self.predicted_topic]), self.truth.count([self.true_topic])
+        )
         for predicted, truth in tqdm(both, total=total, unit='frame', disable=None, leave=False):
-            yield DepthPair(stamp_ns(truth.header.stamp), decode_depth(predicted),
-                            decode_depth(truth))
+            yield DepthPair(
+                stamp_ns(truth.header.stamp), decode_depth(predicted), decode_depth(truth)
+            )
 
 
-def matched(first: Iterator[Any], second: Iterator[Any], max_offset_ns: int = MAX_OFFSET_NS
-            ) -> Iterator[tuple[Any, Any]]:
+def matched(
+    first: Iterator[Any], second: Iterator[Any], max_offset_ns: int = MAX_OFFSET_NS
+) -> Iterator[tuple[Any, Any]]:
     """Yield the messages of two series that have the same stamp, but for ``max_offset_ns``.
 
     Both series must be in order of their stamps; neither is kept.

@@ -21,8 +21,11 @@ PREDICTED = ('videodepth/path', 'videodepth/odometry')
 TRUE = ('ground_truth/pose',)
 PREDICTED_BELOW, TRUE_BELOW = '/videodepth/', '/ground_truth/'
 
-PATH, POSE, ODOMETRY = 'nav_msgs/msg/Path', 'geometry_msgs/msg/PoseStamped', \
-    'nav_msgs/msg/Odometry'
+PATH, POSE, ODOMETRY = (
+    'nav_msgs/msg/Path',
+    'geometry_msgs/msg/PoseStamped',
+    'nav_msgs/msg/Odometry',
+)
 POSE_TYPES = (PATH, POSE, ODOMETRY)
 
 
@@ -31,8 +34,9 @@ def is_trajectory_file(path: Path) -> bool:
     return path.suffix in SUFFIXES and not path.is_dir()
 
 
-def find_poses(bag: BagReader, name: str | None, usual: tuple[str, ...], not_below: str
-               ) -> tuple[Trajectory, str] | None:
+def find_poses(
+    bag: BagReader, name: str | None, usual: tuple[str, ...], not_below: str
+) -> tuple[Trajectory, str] | None:
     """Return a trajectory and the topic that it is from; None where it is not clear which.
 
     name       topic that the user names
@@ -49,8 +53,11 @@ def find_poses(bag: BagReader, name: str | None, usual: tuple[str, ...], not_bel
     for wanted in usual:
         if found := present_topic(bag, wanted):
             return _read(bag, found, next(t.type for t in bag.topics if t.name == found)), found
-    others = [topic for topic in bag.topics if topic.type in POSE_TYPES and topic.count
-              and not topic.name.startswith(not_below)]
+    others = [
+        topic
+        for topic in bag.topics
+        if topic.type in POSE_TYPES and topic.count and not topic.name.startswith(not_below)
+    ]
     if len(others) == 1:
         return _read(bag, others[0].name, others[0].type), others[0].name
     by_frames = None if others else _by_frames(bag)
@@ -59,9 +66,10 @@ def find_poses(bag: BagReader, name: str | None, usual: tuple[str, ...], not_bel
 
 def _read(bag: BagReader, topic: str, kind: str) -> Trajectory:
     messages = [message for _, _, message in bag.messages([topic])]
-    if kind == PATH:   # the last one holds all poses that those before held
-        return _trajectory([(pose.header, pose.pose) for pose in messages[-1].poses]
-                           if messages else [])
+    if kind == PATH:  # the last one holds all poses that those before held
+        return _trajectory(
+            [(pose.header, pose.pose) for pose in messages[-1].poses] if messages else []
+        )
     if kind == POSE:
         return _trajectory([(message.header, message.pose) for message in messages])
     trajectory = _trajectory([(message.header, message.pose.pose) for message in messages])
@@ -98,8 +106,9 @@ def _camera_frame(bag: BagReader) -> str | None:
     frames: set[str] = set()
     for topic in bag.topics:
         if topic.type in (IMAGE, COMPRESSED, CAMERA_INFO):
-            frames.update(frame_name(message.header.frame_id)
-                          for _, _, message in _first(bag, topic.name))
+            frames.update(
+                frame_name(message.header.frame_id) for _, _, message in _first(bag, topic.name)
+            )
     return frames.pop() if len(frames) == 1 else None
 
 
@@ -114,7 +123,19 @@ def _trajectory(poses: list[tuple[Any, Any]]) -> Trajectory:
     Poses that nobody filled become NaN.
     """
     stamps = np.array([stamp_ns(header.stamp) for header, _ in poses], np.int64)
-    numbers = np.array([(p.position.x, p.position.y, p.position.z, p.orientation.x,
-                         p.orientation.y, p.orientation.z, p.orientation.w) for _, p in poses])
+    numbers = np.array(
+        [
+            (
+                p.position.x,
+                p.position.y,
+                p.position.z,
+                p.orientation.x,
+                p.orientation.y,
+                p.orientation.z,
+                p.orientation.w,
+            )
+            for _, p in poses
+        ]
+    )
     once, first = np.unique(stamps, return_index=True)
     return Trajectory(once, from_numbers(numbers.reshape(-1, 7))[first])

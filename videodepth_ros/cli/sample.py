@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from videodepth_ros.cli.options import add_command, positive_float, size, whole_number
 from videodepth_ros.cli.outcome import Outcome, outcome
-from videodepth_ros.interruption import Interruption
+from videodepth_ros.core.interruption import Interruption
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.writer import BagWriter
@@ -37,34 +37,55 @@ class SampleFacts:
 def add_to(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
-        commands, 'sample', 'render a synthetic scene into a bag, with ground truth',
+        commands,
+        'sample',
+        'render a synthetic scene into a bag, with ground truth',
         'Writes /camera/image_raw, /camera/camera_info, /ground_truth/depth/image (exact Z),\n'
         '/ground_truth/pose, /tf and /tf_static. The same arguments give the same bag.',
-        ('sample scene', 'sample street --scene street --seconds 10 --size 1280x720'))
+        ('sample scene', 'sample street --scene street --seconds 10 --size 1280x720'),
+    )
     parser.add_argument('output', metavar='OUT_BAG', help='folder to write, which must not exist')
-    parser.add_argument('--scene', default='living_room', metavar='NAME',
-                        help='living_room, kitchen, corridor, office, workshop, street, '
-                             'courtyard, terrain, flight, or a family of scenes that are drawn '
-                             'from the seed; a wrong name lists all (default: living_room)')
-    parser.add_argument('--seconds', type=positive_float, default=5.0, metavar='S',
-                        help='length (default: 5)')
-    parser.add_argument('--size', type=size, default=(640, 480), metavar='WxH',
-                        help='of the images (default: 640x480)')
-    parser.add_argument('--rate-hz', type=positive_float, default=15.0, metavar='HZ',
-                        help='images a second (default: 15)')
+    parser.add_argument(
+        '--scene',
+        default='living_room',
+        metavar='NAME',
+        help='living_room, kitchen, corridor, office, workshop, street, '
+        'courtyard, terrain, flight, or a family of scenes that are drawn '
+        'from the seed; a wrong name lists all (default: living_room)',
+    )
+    parser.add_argument(
+        '--seconds', type=positive_float, default=5.0, metavar='S', help='length (default: 5)'
+    )
+    parser.add_argument(
+        '--size',
+        type=size,
+        default=(640, 480),
+        metavar='WxH',
+        help='of the images (default: 640x480)',
+    )
+    parser.add_argument(
+        '--rate-hz',
+        type=positive_float,
+        default=15.0,
+        metavar='HZ',
+        help='images a second (default: 15)',
+    )
     parser.add_argument('--seed', type=whole_number, default=0, metavar='N', help='default: 0')
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> Outcome:
     facts = make_sample(args.output, args.scene, args.seed, args.seconds, args.rate_hz, args.size)
-    print(f'{args.output}: {facts.frames} frames of {facts.scene} at {facts.size}, '
-          f'{facts.rate_hz:g} Hz' + (', interrupted' if facts.interrupted else ''))
+    print(
+        f'{args.output}: {facts.frames} frames of {facts.scene} at {facts.size}, '
+        f'{facts.rate_hz:g} Hz' + (', interrupted' if facts.interrupted else '')
+    )
     return outcome(facts, ok=not facts.interrupted)
 
 
-def make_sample(path: str, scene: str, seed: int, seconds: float, rate_hz: float,
-                size_px: tuple[int, int]) -> SampleFacts:
+def make_sample(
+    path: str, scene: str, seed: int, seconds: float, rate_hz: float, size_px: tuple[int, int]
+) -> SampleFacts:
     """Render a scene into the bag ``path``, with a progress bar.
 
     raises  ConfigError for an unknown scene, BagError if the bag exists or cannot be written
@@ -73,20 +94,27 @@ def make_sample(path: str, scene: str, seed: int, seconds: float, rate_hz: float
 
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.synthetic.scenes import render_scene
+
     width, height = size_px
     frames = max(1, round(seconds * rate_hz))
     rendered = render_scene(scene, seed, frames, width, height, rate_hz)
-    first = next(rendered)   # a wrong name of a scene ends here, before anything is written
+    first = next(rendered)  # a wrong name of a scene ends here, before anything is written
     with BagWriter(path) as writer, Interruption() as interruption:
-        written = write_sample(writer, interruption.until(tqdm(
-            chain([first], rendered), total=frames, unit='frame', disable=None)))
-    return SampleFacts(scene, seed, written, f'{width}x{height}', rate_hz, interruption.happened,
-                       (path,))
+        written = write_sample(
+            writer,
+            interruption.until(
+                tqdm(chain([first], rendered), total=frames, unit='frame', disable=None)
+            ),
+        )
+    return SampleFacts(
+        scene, seed, written, f'{width}x{height}', rate_hz, interruption.happened, (path,)
+    )
 
 
 def write_sample(writer: BagWriter, frames: Iterable[SyntheticFrame]) -> int:
     """Write frames with their truth and return how many there were."""
     import numpy as np
+
     # REP-103: the body looks along x with z up, its optical frame along z with y down.
     T_link_optical = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
     count = 0

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.frames import DepthMap, Frame
 from videodepth_ros.stream.session import DepthSession
 
-DEPTH, CAMERA_INFO, POINTS = (f'videodepth/depth/{name}'
-                              for name in ('image', 'camera_info', 'points'))
+DEPTH, CAMERA_INFO, POINTS = (
+    f'videodepth/depth/{name}' for name in ('image', 'camera_info', 'points')
+)
 MAX_REASONS = 10
 
 
@@ -54,8 +55,9 @@ class Tally:
             self.rejections.append(str(error))
 
 
-def stream(frames: Iterable[Frame], session: DepthSession, writer: BagWriter,
-           cloud: CloudSettings | None) -> Tally:
+def stream(
+    frames: Iterable[Frame], session: DepthSession, writer: BagWriter, cloud: CloudSettings | None
+) -> Tally:
     """Compute the depth of each frame and write it under the frame's header.
 
     cloud   how to write clouds too; None: none are written
@@ -78,8 +80,9 @@ def stream(frames: Iterable[Frame], session: DepthSession, writer: BagWriter,
     return tally
 
 
-def _write(writer: BagWriter, depth: DepthMap, frame: Frame, cloud: CloudSettings | None
-           ) -> Iterator[str]:
+def _write(
+    writer: BagWriter, depth: DepthMap, frame: Frame, cloud: CloudSettings | None
+) -> Iterator[str]:
     """Write one depth map and yield the topics that it went to; without intrinsics only depth."""
     header = depth.stamp_ns, depth.frame_id
     writer.write_depth(DEPTH, *header, depth.depth_m)
@@ -89,6 +92,13 @@ def _write(writer: BagWriter, depth: DepthMap, frame: Frame, cloud: CloudSetting
     writer.write_camera_info(CAMERA_INFO, *header, depth.camera)
     yield CAMERA_INFO
     if cloud:
-        writer.write_cloud(POINTS, *header, depth.depth_m, frame.image, depth.camera,
-                           cloud.stride, cloud.max_range_m)
+        writer.write_cloud(
+            POINTS,
+            *header,
+            depth.depth_m,
+            frame.image,
+            depth.camera,
+            cloud.stride,
+            cloud.max_range_m,
+        )
         yield POINTS

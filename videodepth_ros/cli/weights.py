@@ -38,14 +38,21 @@ class WeightsFacts:
 def add_to(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
-        commands, 'weights', 'list models and licences, import a checkpoint, say where it is',
+        commands,
+        'weights',
+        'list models and licences, import a checkpoint, say where it is',
         'Without an action: list. Weights that you import, a checkpoint or a folder from the\n'
         'Hugging Face hub, are copied to $VIDEODEPTH_WEIGHTS, or else to videodepth/weights in\n'
         '$XDG_DATA_HOME or ~/.local/share. Nothing is downloaded.',
-        ('weights', 'weights import iter_14001.pth', 'weights path nano'))
+        ('weights', 'weights import iter_14001.pth', 'weights path nano'),
+    )
     parser.add_argument('action', nargs='?', default='list', choices=('list', 'import', 'path'))
-    parser.add_argument('what', nargs='?', metavar='FILE|FOLDER|MODEL',
-                        help='import: the checkpoint or folder; path: the model (default: all)')
+    parser.add_argument(
+        'what',
+        nargs='?',
+        metavar='FILE|FOLDER|MODEL',
+        help='import: the checkpoint or folder; path: the model (default: all)',
+    )
     parser.set_defaults(run=_run, parser=parser)
 
 
@@ -55,36 +62,50 @@ def _run(args: argparse.Namespace) -> Outcome:
     if args.action == 'path':
         return _print_paths(args.what)
     from videodepth_ros.models.catalogue import weights_card
+
     facts = WeightsFacts(tuple(model_facts(name) for name in _names(args.what)))
     for model in facts.models:
         use = '' if model.commercial_use else ' (no commercial use)'
-        print(f'{model.name}  {model.licence}{use}\n    {model.variant}\n'
-              f'    {model.path or f"not here: {weights_card(model.name).mend}"}')
+        print(
+            f'{model.name}  {model.licence}{use}\n    {model.variant}\n'
+            f'    {model.path or f"not here: {weights_card(model.name).mend}"}'
+        )
     return outcome(facts)
 
 
 def _names(name: str | None) -> tuple[str, ...]:
     """Return the name, which must be in the catalogue, or else all names."""
     from videodepth_ros.models.catalogue import weights_card, weights_cards
+
     return (weights_card(name).name,) if name else tuple(each.name for each in weights_cards())
 
 
 def model_facts(name: str) -> ModelFacts:
     """Return what is known of a model and where its weights are, if they are."""
-    from videodepth_ros.errors import ModelError
+    from videodepth_ros.core.errors import ModelError
     from videodepth_ros.models.catalogue import weights_card, weights_path
+
     known = weights_card(name)
     try:
         path = str(weights_path(known))
     except ModelError:
         path = None
-    return ModelFacts(known.name, known.variant, known.licence, known.commercial_use,
-                      known.bundled, path, known.sha256, known.source)
+    return ModelFacts(
+        known.name,
+        known.variant,
+        known.licence,
+        known.commercial_use,
+        known.bundled,
+        path,
+        known.sha256,
+        known.source,
+    )
 
 
 def _print_paths(name: str | None) -> Outcome:
     """Print where the weights are: of one model, which must be here, or of all that are."""
     from videodepth_ros.models.catalogue import weights_card, weights_path
+
     if name:
         print(weights_path(weights_card(name)))
         return outcome(WeightsFacts((model_facts(name),)))
@@ -98,6 +119,7 @@ def _import(args: argparse.Namespace) -> Outcome:
     if not args.what:
         args.parser.error('weights import needs the FILE to import')
     from videodepth_ros.models.importing import import_weights
+
     card = import_weights(args.what)
     imported = model_facts(card.name)
     print(f'{imported.name}: {imported.variant}, licence {imported.licence}\n{imported.path}')

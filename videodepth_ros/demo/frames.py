@@ -70,9 +70,13 @@ class DemoFrames:
                     if following is None:
                         return
                     truth[following[0]] = following[2]
-                if latest_ns == wanted_ns:   # the warm-up has no truth of its time
-                    yield DemoFrame(wanted_ns, decode_image(truth[IMAGE]), decode_depth(depth),
-                                    decode_depth(truth[TRUE_DEPTH]))
+                if latest_ns == wanted_ns:  # the warm-up has no truth of its time
+                    yield DemoFrame(
+                        wanted_ns,
+                        decode_image(truth[IMAGE]),
+                        decode_depth(depth),
+                        decode_depth(truth[TRUE_DEPTH]),
+                    )
 
     def pairs(self) -> DemoPairs:
         """Return the same as pairs of prediction and truth."""
@@ -102,11 +106,17 @@ def merge(frames: DemoFrames, path: Path) -> None:
 
     raises  BagError if the bag cannot be written
     """
-    with (open_bag(frames.sample) as sample, open_bag(frames.recording) as recording,
-          BagWriter(path) as writer):
+    with (
+        open_bag(frames.sample) as sample,
+        open_bag(frames.recording) as recording,
+        BagWriter(path) as writer,
+    ):
         moved = (_moved(*each, frames.offset_ns) for each in sample.messages())
-        heard = (each for each in recording.messages()
-                 if stamp_ns(each[2].header.stamp) >= frames.started_ns)
+        heard = (
+            each
+            for each in recording.messages()
+            if stamp_ns(each[2].header.stamp) >= frames.started_ns
+        )
         for topic, recorded_ns, message in heapq.merge(moved, heard, key=lambda each: each[1]):
             writer.write(topic, recorded_ns, message)
 

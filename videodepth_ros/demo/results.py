@@ -58,36 +58,65 @@ class DemoFacts:
     files: tuple[str, ...]
 
 
-def demo_facts(scene: str, camera_rate_hz: float, live: LiveRun, reports: Iterable[DepthReport],
-               files: tuple[str, ...]) -> DemoFacts:
+def demo_facts(
+    scene: str,
+    camera_rate_hz: float,
+    live: LiveRun,
+    reports: Iterable[DepthReport],
+    files: tuple[str, ...],
+) -> DemoFacts:
     """Gather the facts of one run; ``reports`` holds one for each alignment."""
     reports = tuple(reports)
     status = dict(live.status)
     ages_ms = live.depth_ages_ms()
     p50, p99, most = (round(float(age), 2) for age in np.percentile(ages_ms, [50, 99, 100]))
     counters = {name: int(status[name]) for name in COUNTERS}
-    resets = {name.removeprefix('resets_'): int(count) for name, count in status.items()
-              if name.startswith('resets_') and count}
+    resets = {
+        name.removeprefix('resets_'): int(count)
+        for name, count in status.items()
+        if name.startswith('resets_') and count
+    }
     return DemoFacts(
-        scene, camera_rate_hz, live.frames, live.warm_up, round(live.late_ms, 2), len(ages_ms),
+        scene,
+        camera_rate_hz,
+        live.frames,
+        live.warm_up,
+        round(live.late_ms, 2),
+        len(ages_ms),
         len(live.points.ages_since(live.started_ns)),
-        round(len(ages_ms) * camera_rate_hz / live.frames, 2), p50, p99,
-        most, counters, counters['received'] == sum(counters.values()) - counters['received'],
-        resets, status['model'], f"{status['engine']} on {status['device']}",
-        f"{status['network_width']}x{status['network_height']}", status['scale_source'],
-        tuple(AlignedErrors(report.alignment.value, report.errors, report.boundary_f1)
-              for report in reports),
-        reports[0].best_constant, reports[0].best_gradient, reports[0].scale_drift, files)
+        round(len(ages_ms) * camera_rate_hz / live.frames, 2),
+        p50,
+        p99,
+        most,
+        counters,
+        counters['received'] == sum(counters.values()) - counters['received'],
+        resets,
+        status['model'],
+        f'{status["engine"]} on {status["device"]}',
+        f'{status["network_width"]}x{status["network_height"]}',
+        status['scale_source'],
+        tuple(
+            AlignedErrors(report.alignment.value, report.errors, report.boundary_f1)
+            for report in reports
+        ),
+        reports[0].best_constant,
+        reports[0].best_gradient,
+        reports[0].scale_drift,
+        files,
+    )
 
 
 def page(facts: DemoFacts) -> str:
     """Return the facts as a page of Markdown."""
     lines = [
-        '# videodepth: what the demo saw', '',
+        '# videodepth: what the demo saw',
+        '',
         f'A camera (scene `{facts.scene}`, {facts.frames_played} images at '
         f'{facts.camera_rate_hz:g} Hz) played through the live node: `{facts.model}` at '
-        f'{facts.network_size}, {facts.engine}, metres from `{facts.scale_source}`.', '',
-        '| what | value |', '|---|---|',
+        f'{facts.network_size}, {facts.engine}, metres from `{facts.scale_source}`.',
+        '',
+        '| what | value |',
+        '|---|---|',
         f'| depth images that arrived in another process | {facts.frames} '
         f'({facts.rate_hz:.1f} Hz) |',
         f'| clouds | {facts.clouds} |',
@@ -97,21 +126,29 @@ def page(facts: DemoFacts) -> str:
         + ', '.join(f'{name} {count}' for name, count in facts.counters.items())
         + (' |' if facts.counters_add_up else ' (they do NOT add up) |'),
         f'| resets | {_listed(facts.resets)} |',
-        f'| scale drift | {facts.scale_drift:.4f} |', '',
+        f'| scale drift | {facts.scale_drift:.4f} |',
+        '',
         '| depth against truth | AbsRel | RMSE [m] | d < 1.25 | boundary F1 |',
         '|---|---|---|---|---|',
-        *(_row(f'as published, alignment {row.alignment}', row.errors, f'{row.boundary_f1:.3f}')
-          for row in facts.errors),
+        *(
+            _row(f'as published, alignment {row.alignment}', row.errors, f'{row.boundary_f1:.3f}')
+            for row in facts.errors
+        ),
         _row('best constant depth, fitted to the truth', facts.best_constant),
-        _row('best vertical gradient, fitted to the truth', facts.best_gradient), '',
+        _row('best vertical gradient, fitted to the truth', facts.best_gradient),
+        '',
         'Files: ' + ', '.join(f'`{name}`' for name in facts.files) + '. '
-        'The bag is mcap: it opens in Foxglove and plays with `ros2 bag play`.', '']
+        'The bag is mcap: it opens in Foxglove and plays with `ros2 bag play`.',
+        '',
+    ]
     return '\n'.join(lines)
 
 
 def _row(name: str, errors: DepthErrors, boundary_f1: str = '') -> str:
-    return (f'| {name} | {errors.abs_rel:.3f} | {errors.rmse_m:.3f} | {errors.delta_1_25:.3f} | '
-            f'{boundary_f1} |')
+    return (
+        f'| {name} | {errors.abs_rel:.3f} | {errors.rmse_m:.3f} | {errors.delta_1_25:.3f} | '
+        f'{boundary_f1} |'
+    )
 
 
 def _listed(counts: dict[str, int]) -> str:

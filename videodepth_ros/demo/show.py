@@ -50,8 +50,9 @@ class DemoSettings:
     engine: str
 
 
-def run_demo(folder: Path, sample: Path, settings: DemoSettings,
-             tell: Callable[[str], None]) -> DemoFacts:
+def run_demo(
+    folder: Path, sample: Path, settings: DemoSettings, tell: Callable[[str], None]
+) -> DemoFacts:
     """Play ``sample`` through the live node and leave everything in ``folder``.
 
     tell    is given one line for each step
@@ -67,16 +68,20 @@ def run_demo(folder: Path, sample: Path, settings: DemoSettings,
     tell('drawing, and comparing with the truth ...')
     colours = colour_range(frame.truth_m for frame in frames)
     with ThreadPoolExecutor(1) as pool:
-        video = pool.submit(write_video, folder / VIDEO,
-                            (_panels(frame, colours, VIDEO_PANEL_PX) for frame in frames),
-                            settings.rate_hz * len(live.depth_ages_ms()) / live.frames)
+        video = pool.submit(
+            write_video,
+            folder / VIDEO,
+            (_panels(frame, colours, VIDEO_PANEL_PX) for frame in frames),
+            settings.rate_hz * len(live.depth_ages_ms()) / live.frames,
+        )
         reports = [evaluate_depth(frames.pairs(), alignment) for alignment in Alignment]
         video.result()
     write_picture(folder / PICTURE, _poster(frames, colours, len(live.depth_ages_ms())))
     merge(frames, bag)
     shutil.rmtree(recording)
-    facts = demo_facts(settings.scene, settings.rate_hz, live, reports,
-                       (VIDEO, PICTURE, BAG, PAGE, FACTS))
+    facts = demo_facts(
+        settings.scene, settings.rate_hz, live, reports, (VIDEO, PICTURE, BAG, PAGE, FACTS)
+    )
     (folder / PAGE).write_text(page(facts), encoding='utf-8')
     (folder / FACTS).write_text(json.dumps(asdict(facts), indent=2) + '\n', encoding='utf-8')
     return facts
@@ -85,10 +90,13 @@ def run_demo(folder: Path, sample: Path, settings: DemoSettings,
 def _panels(frame: DemoFrame, colours: ColourRange, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return image, depth and truth beside each other, each of ``size``."""
     scale = f'{colours.near_m:.1f} m red to {colours.far_m:.1f} m blue'
-    return side_by_side([
-        ('camera', resized(frame.image, *size)),
-        (f'depth: {scale}', resized(colourise(frame.depth_m, colours), *size)),
-        ('truth', resized(colourise(frame.truth_m, colours), *size))])
+    return side_by_side(
+        [
+            ('camera', resized(frame.image, *size)),
+            (f'depth: {scale}', resized(colourise(frame.depth_m, colours), *size)),
+            ('truth', resized(colourise(frame.truth_m, colours), *size)),
+        ]
+    )
 
 
 def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.uint8]:
@@ -102,16 +110,24 @@ def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.
     points, colour = _cloud(frame.depth_m, frame.image, camera, colours.far_m)
     true_points, true_colour = _cloud(frame.truth_m, frame.image, camera, colours.far_m)
     view = viewpoint_of(true_points)
-    clouds = side_by_side([
-        ('cloud of the depth, from the side',
-         render_cloud(points, colour, width, height, view)),
-        ('cloud of the truth, from the same place',
-         render_cloud(true_points, true_colour, width, height, view))])
+    clouds = side_by_side(
+        [
+            (
+                'cloud of the depth, from the side',
+                render_cloud(points, colour, width, height, view),
+            ),
+            (
+                'cloud of the truth, from the same place',
+                render_cloud(true_points, true_colour, width, height, view),
+            ),
+        ]
+    )
     return np.vstack([top, clouds])
 
 
-def _cloud(depth_m: NDArray[np.float32], image: NDArray[np.uint8], camera: Intrinsics,
-           far_m: float) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def _cloud(
+    depth_m: NDArray[np.float32], image: NDArray[np.uint8], camera: Intrinsics, far_m: float
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return points (N, 3) and colours (N, 3) of a depth map, as far as the colours go."""
     height, width = depth_m.shape
     points = backproject(depth_m, camera.scaled_to(width, height))

@@ -10,10 +10,10 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
+from videodepth_ros.core.errors import ConfigError, DeviceError, ModelError
 from videodepth_ros.engines.child import Report, run_module, silent
 from videodepth_ros.engines.graph import FUSED_SCHEMA, GRAPH_SCHEMA
 from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
-from videodepth_ros.errors import ConfigError, DeviceError, ModelError
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
 
@@ -28,16 +28,20 @@ def checked_card(model: str, width: int, height: int) -> ModelCard:
     """
     card = catalogue.card(model)
     if width % card.patch or height % card.patch or min(width, height) < card.min_size_px:
-        raise ConfigError(f'{model} cannot compute {width}x{height}: width and height must be '
-                          f'multiples of {card.patch}, and at least {card.min_size_px}')
+        raise ConfigError(
+            f'{model} cannot compute {width}x{height}: width and height must be '
+            f'multiples of {card.patch}, and at least {card.min_size_px}'
+        )
     return card
 
 
 def exporter_versions() -> tuple[str, ...]:
     """Return name and version of each tool that makes a graph; empty unless all are installed."""
     try:
-        return tuple(f'{tool} {metadata.version(tool)}' for tool in
-                     ('torch', 'onnx', 'onnxscript', 'onnx_ir'))
+        return tuple(
+            f'{tool} {metadata.version(tool)}'
+            for tool in ('torch', 'onnx', 'onnxscript', 'onnx_ir')
+        )
     except metadata.PackageNotFoundError:
         return ()
 
@@ -53,18 +57,25 @@ def graph_key(card: ModelCard, width: int, height: int, kind: str = PLAIN) -> En
     package = Path(catalogue.__file__).parents[1]
     sources = [*sorted((package / 'models').glob('*.py')), package / 'engines' / 'export.py']
     if kind != PLAIN:
-        sources += [package / 'engines' / name
-                    for name in ('fused.py', 'lowering.py', 'reference.py')]
+        sources += [
+            package / 'engines' / name for name in ('fused.py', 'lowering.py', 'reference.py')
+        ]
     return EngineKey(
-        model=card.name, kind='npz' if kind == REFERENCE else 'onnx', width=width, height=height,
+        model=card.name,
+        kind='npz' if kind == REFERENCE else 'onnx',
+        width=width,
+        height=height,
         precision='fp32' if kind in (PLAIN, REFERENCE) else kind,
         schema=GRAPH_SCHEMA if kind == PLAIN else FUSED_SCHEMA,
         weights_sha256=sha256_of(catalogue.weights_path(card)),
-        source_sha256=sha256_of(*sources), toolchain=exporter_versions())
+        source_sha256=sha256_of(*sources),
+        toolchain=exporter_versions(),
+    )
 
 
-def fetch_artefact(card: ModelCard, width: int, height: int, kind: str,
-                   report: Report = silent) -> Stored:
+def fetch_artefact(
+    card: ModelCard, width: int, height: int, kind: str, report: Report = silent
+) -> Stored:
     """Return what the exporter makes of a model, from the store or made now.
 
     report  told how far this is; what it raises cancels it
@@ -79,8 +90,9 @@ def fetch_artefact(card: ModelCard, width: int, height: int, kind: str,
     return EngineStore().fetch(key, build if can_build else None, report)
 
 
-def export_graph(model: str, path: Path, width: int, height: int, kind: str = PLAIN,
-                 report: Report = silent) -> str:
+def export_graph(
+    model: str, path: Path, width: int, height: int, kind: str = PLAIN, report: Report = silent
+) -> str:
     """Write what the exporter makes of a model to ``path``; return its self-check's finding.
 
     kind    ``plain``, the graph for ONNX Runtime; ``fp16`` or ``fp32``, the fused step in that
@@ -90,12 +102,20 @@ def export_graph(model: str, path: Path, width: int, height: int, kind: str = PL
     """
     checked_card(model, width, height)
     if not exporter_versions():
-        raise DeviceError('to export a graph takes torch, onnx and onnxscript, and not all of '
-                          'them are installed; `pip install torch onnx onnxscript`')
-    ended = run_module('videodepth_ros.engines.build', (kind, model, path, width, height),
-                       f'Exporting {model}', report)
+        raise DeviceError(
+            'to export a graph takes torch, onnx and onnxscript, and not all of '
+            'them are installed; `pip install torch onnx onnxscript`'
+        )
+    ended = run_module(
+        'videodepth_ros.engines.build',
+        (kind, model, path, width, height),
+        f'Exporting {model}',
+        report,
+    )
     if ended.code:
         reason = ended.words or ended.complaints.strip()[-2000:]
-        raise ModelError(f'no graph of {model} at {width}x{height} (the exporter ended with '
-                         f'{ended.code}): {reason}')
+        raise ModelError(
+            f'no graph of {model} at {width}x{height} (the exporter ended with '
+            f'{ended.code}): {reason}'
+        )
     return ended.words

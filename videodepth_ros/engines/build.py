@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from videodepth_ros.core.errors import VideoDepthError
 from videodepth_ros.engines.artefacts import PLAIN, REFERENCE
 from videodepth_ros.engines.check import FP32_TOLERANCE, require_agreement, rollout_difference
 from videodepth_ros.engines.child import end_with_parent
@@ -24,14 +25,14 @@ from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.engines.reference import Answers, reference_frames
 from videodepth_ros.engines.store import sha256_of
 from videodepth_ros.engines.torch_engine import TorchEngine
-from videodepth_ros.errors import VideoDepthError
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.variants import config_of
 
 
-def build_graph(model_card: ModelCard, path: Path, width: int, height: int,
-                kind: str = PLAIN) -> str:
+def build_graph(
+    model_card: ModelCard, path: Path, width: int, height: int, kind: str = PLAIN
+) -> str:
     """Write an artefact of a model, and say what its self-check found.
 
     kind    see artefacts.export_graph
@@ -43,14 +44,14 @@ def build_graph(model_card: ModelCard, path: Path, width: int, height: int,
     if kind == REFERENCE:
         answers(model, layout).save(path)
         return 'answers of the network in float32'
-    origin = Origin(model_card.name, model_card.unit.value, model_card.licence,
-                    sha256_of(weights))
+    origin = Origin(model_card.name, model_card.unit.value, model_card.licence, sha256_of(weights))
     if kind != PLAIN:
         export_fused(model, path, layout, kind, origin)
         return 'to be checked where it is compiled'
     export_onnx(model, path, width, height, origin)
     difference = rollout_difference(
-        OnnxEngine(path), TorchEngine(model, model_card.name, width, height))
+        OnnxEngine(path), TorchEngine(model, model_card.name, width, height)
+    )
     require_agreement(difference, FP32_TOLERANCE, f'the exported graph of {model_card.name}')
     return str(difference)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.engine import Engine
-from videodepth_ros.errors import ModelError
 
 FP32_TOLERANCE = 2e-4
 """Largest relative difference between two float32 engines after a rollout.
@@ -43,15 +43,18 @@ def rollout_difference(engine: Engine, reference: Engine, frames: int = 3) -> Di
         reference_depth, reference_state = reference.step(image, reference_state)
         worst = Difference(
             float(np.maximum(worst.inverse_depth, relmax(depth, reference_depth))),
-            float(np.maximum(worst.state, relmax(state, reference_state))))
+            float(np.maximum(worst.state, relmax(state, reference_state))),
+        )
     return worst
 
 
 def require_agreement(difference: Difference, tolerance: float, what: str) -> None:
     """Raise ModelError if the difference is above the tolerance, or not a number."""
     if not (difference.inverse_depth <= tolerance and difference.state <= tolerance):
-        raise ModelError(f'{what} does not compute what the model does: {difference}, allowed '
-                         f'{tolerance:g}; try another version of torch, onnx or onnxscript')
+        raise ModelError(
+            f'{what} does not compute what the model does: {difference}, allowed '
+            f'{tolerance:g}; try another version of torch, onnx or onnxscript'
+        )
 
 
 def relmax(value: object, reference: object) -> float:

@@ -47,9 +47,15 @@ def run_module(module: str, arguments: Sequence[object], phase: str, report: Rep
     """
     # A session of its own, for Ctrl-C in a terminal is the parent's to answer.
     with subprocess.Popen(
-            [sys.executable, '-m', module, *map(str, arguments)], env=child_environment(),
-            text=True, errors='replace', stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True) as child:
+        [sys.executable, '-m', module, *map(str, arguments)],
+        env=child_environment(),
+        text=True,
+        errors='replace',
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as child:
         try:
             return _follow(child, phase, report)
         except BaseException:
@@ -84,9 +90,11 @@ def _follow(child: subprocess.Popen[str], phase: str, report: Report) -> Ended:
 
 def _listen(stream: Iterable[str], hear: Callable[[str], None]) -> threading.Thread:
     """Hand on what comes, in a thread of its own, so that the child never waits for a reader."""
+
     def run() -> None:
         for line in stream:
             hear(line)
+
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread
@@ -100,6 +108,7 @@ def child_environment() -> dict[str, str]:
 
 # The child's side.
 
+
 def tell(phase: str, fraction: float) -> None:
     """Tell the parent how far this is."""
     print(f'{_PROGRESS} {fraction:.3f} {phase}', flush=True)
@@ -107,7 +116,9 @@ def tell(phase: str, fraction: float) -> None:
 
 def end_with_parent() -> None:
     """End this process when its standard input closes."""
+
     def wait() -> None:
         sys.stdin.read()
         os._exit(1)
+
     threading.Thread(target=wait, daemon=True).start()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from videodepth_ros.core.errors import VideoDepthError
 from videodepth_ros.engines.check import relmax
 from videodepth_ros.engines.child import end_with_parent, tell
 from videodepth_ros.engines.cuda import Cuda
@@ -28,7 +29,6 @@ from videodepth_ros.engines.tensorrt_plan import (
     find_tensorrt,
     load_plan,
 )
-from videodepth_ros.errors import VideoDepthError
 
 MEDIAN_BOUND, P99_BOUND, STATE_BOUND = 0.01, 0.1, 0.05
 """Largest relative errors of a sound plan.
@@ -55,12 +55,18 @@ class Finding:
     @property
     def sound(self) -> bool:
         """Whether the plan may be used; a comparison with NaN is false."""
-        return (self.median <= MEDIAN_BOUND and self.p99 <= P99_BOUND
-                and self.state <= STATE_BOUND and self.depth <= 1e-3)
+        return (
+            self.median <= MEDIAN_BOUND
+            and self.p99 <= P99_BOUND
+            and self.state <= STATE_BOUND
+            and self.depth <= 1e-3
+        )
 
     def __str__(self) -> str:
-        return (f'relative error {self.median:.1e} in the median and {self.p99:.1e} at p99, '
-                f'state {self.state:.1e}, metres {self.depth:.1e}')
+        return (
+            f'relative error {self.median:.1e} in the median and {self.p99:.1e} at p99, '
+            f'state {self.state:.1e}, metres {self.depth:.1e}'
+        )
 
 
 def check_plan(engine: TensorRtEngine, answers: Answers) -> Finding:
@@ -68,8 +74,9 @@ def check_plan(engine: TensorRtEngine, answers: Answers) -> Finding:
     height, width = engine.spec.inputs[0].shape[:2]
     view = View(1, 1, 0, 0, scale=0.02, shift=0.1)
     state, medians, p99s, worst_depth = engine.zero_state(), [0.0], [0.0], 0.0
-    for image, expected in zip(reference_frames(width, height), answers.inverse_depth,
-                               strict=True):
+    for image, expected in zip(
+        reference_frames(width, height), answers.inverse_depth, strict=True
+    ):
         found, state = engine.run(image, state, (INVERSE_DEPTH, DEPTH, TOTAL), view)
         near = expected > 0.05 * expected.max()
         errors = np.abs(found[INVERSE_DEPTH][near] / expected[near] - 1)
@@ -78,12 +85,23 @@ def check_plan(engine: TensorRtEngine, answers: Answers) -> Finding:
         hit = found[INVERSE_DEPTH] > 0.05 * expected.max()
         metres = 1 / (view.scale * found[INVERSE_DEPTH][hit] + view.shift)
         worst_depth = float(np.maximum(worst_depth, relmax(found[DEPTH][hit], metres)))
-    return Finding(float(np.max(medians)), float(np.max(p99s)),
-                   relmax(engine.read_state(), answers.state), worst_depth)
+    return Finding(
+        float(np.max(medians)),
+        float(np.max(p99s)),
+        relmax(engine.read_state(), answers.state),
+        worst_depth,
+    )
 
 
-def compile_and_check(tensorrt: TensorRt, cuda: Cuda, precision: str, graph: Path,
-                      answers: Path, plan: Path, timing: Path) -> Finding:
+def compile_and_check(
+    tensorrt: TensorRt,
+    cuda: Cuda,
+    precision: str,
+    graph: Path,
+    answers: Path,
+    plan: Path,
+    timing: Path,
+) -> Finding:
     """Build the plan and return what its check found.
 
     raises  ModelError, DeviceError if it cannot be built or run

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import DeviceError
+from videodepth_ros.core.errors import DeviceError
 
 Array = NDArray[Any]
 
@@ -108,6 +108,7 @@ class CudaBindings:
         raises  ImportError if they are not installed, DeviceError if there is no GPU
         """
         from cuda.bindings import runtime
+
         self._cuda: Any = runtime
         self._graphs: dict[int, Any] = {}
         version = self._call('cudaRuntimeGetVersion')
@@ -118,8 +119,13 @@ class CudaBindings:
     def gpu(self) -> Gpu:
         """Return what the device is."""
         facts = self._call('cudaGetDeviceProperties', 0)
-        return Gpu(facts.name.decode(), facts.major, facts.minor, facts.totalGlobalMem >> 20,
-                   self._call('cudaDriverGetVersion'))
+        return Gpu(
+            facts.name.decode(),
+            facts.major,
+            facts.minor,
+            facts.totalGlobalMem >> 20,
+            self._call('cudaDriverGetVersion'),
+        )
 
     def allocate(self, size_bytes: int) -> int:
         """Return the address of new device memory."""
@@ -178,7 +184,7 @@ class CudaBindings:
         try:
             enqueue()
         except BaseException:
-            self._cuda.cudaStreamEndCapture(stream)   # its own error adds nothing to the first
+            self._cuda.cudaStreamEndCapture(stream)  # its own error adds nothing to the first
             raise
         graph = self._call('cudaStreamEndCapture', stream)
         try:
@@ -209,6 +215,8 @@ class CudaBindings:
         if int(error) != 0:
             _, words = self._cuda.cudaGetErrorString(error)
             text = words.decode() if isinstance(words, bytes) else str(words)
-            raise DeviceError(f'{name} failed: {text} (CUDA error {int(error)}); look at '
-                              '`nvidia-smi` and restart the stream')
+            raise DeviceError(
+                f'{name} failed: {text} (CUDA error {int(error)}); look at '
+                '`nvidia-smi` and restart the stream'
+            )
         return values[0] if values else None

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.cuda import Cuda, CudaBindings
 from videodepth_ros.engines.pycuda_memory import PyCuda
-from videodepth_ros.errors import DeviceError
 
 
 def open_cuda() -> Cuda:
@@ -20,5 +20,7 @@ def open_cuda() -> Cuda:
     try:
         return PyCuda()
     except ImportError as error:
-        raise DeviceError('neither cuda-bindings nor PyCUDA is installed; `pip install '
-                          'cuda-bindings` in the version of your CUDA') from error
+        raise DeviceError(
+            'neither cuda-bindings nor PyCUDA is installed; `pip install '
+            'cuda-bindings` in the version of your CUDA'
+        ) from error

@@ -9,7 +9,7 @@ from typing import Any, NewType, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 
 State = NewType('State', object)
 """The recurrent state of one stream, opaque: an array of the engine's own device.
@@ -66,8 +66,10 @@ def check_image(image: NDArray[Any], spec: EngineSpec) -> None:
     wanted = taken.shape if spec.takes_bytes else taken.shape[1:]
     if image.shape != wanted or image.dtype != taken.dtype:
         make = 'sized_image' if spec.takes_bytes else 'network_input'
-        raise InputError(f'the engine takes a {taken.dtype} image of {wanted}, not {image.dtype} '
-                         f'of {image.shape}; make it with preprocess.{make}')
+        raise InputError(
+            f'the engine takes a {taken.dtype} image of {wanted}, not {image.dtype} '
+            f'of {image.shape}; make it with preprocess.{make}'
+        )
 
 
 class Engine(Protocol):

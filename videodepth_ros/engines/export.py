@@ -11,6 +11,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.fused import FusedStep
 from videodepth_ros.engines.graph import (
     ANONYMOUS,
@@ -27,21 +28,30 @@ from videodepth_ros.engines.graph import (
     View,
 )
 from videodepth_ros.engines.lowering import PRECISIONS, lowered
-from videodepth_ros.errors import ModelError
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.imagenet import MEAN, STD
 
 OPSET = 20
 """The newest that TensorRT 10.3 takes whole: from 23 on attention is one operator."""
 
-UNWELCOME = frozenset({
-    'CumSum', 'If', 'Loop', 'Scan',                # missing from engines, or slow in them
-    'NonZero', 'Range', 'Shape', 'Size', 'Unique'  # signs of shapes that are computed at run time
-})
+UNWELCOME = frozenset(
+    {
+        'CumSum',
+        'If',
+        'Loop',
+        'Scan',  # missing from engines, or slow in them
+        'NonZero',
+        'Range',
+        'Shape',
+        'Size',
+        'Unique',  # signs of shapes that are computed at run time
+    }
+)
 
 
-def export_onnx(model: FlashDepth, path: Path, width: int, height: int,
-                origin: Origin = ANONYMOUS) -> None:
+def export_onnx(
+    model: FlashDepth, path: Path, width: int, height: int, origin: Origin = ANONYMOUS
+) -> None:
     """Write one streaming step of ``model`` as a graph.
 
     Inputs ``image`` (1, 3, height, width) and ``state_in`` (layers, 1, heads, P, N), outputs
@@ -52,23 +62,39 @@ def export_onnx(model: FlashDepth, path: Path, width: int, height: int,
     """
     example = (torch.zeros(1, 3, height, width), model.zero_state())
     facts = GraphFacts(origin, 'fp32', width, height, MEAN, STD)
-    _export(model.eval(), example, (IMAGE, STATE_IN), (INVERSE_DEPTH, STATE_OUT), path,
-            facts.to_metadata())
+    _export(
+        model.eval(),
+        example,
+        (IMAGE, STATE_IN),
+        (INVERSE_DEPTH, STATE_OUT),
+        path,
+        facts.to_metadata(),
+    )
 
 
-def export_fused(model: FlashDepth, path: Path, layout: Layout, precision: str,
-                 origin: Origin = ANONYMOUS) -> None:
+def export_fused(
+    model: FlashDepth, path: Path, layout: Layout, precision: str, origin: Origin = ANONYMOUS
+) -> None:
     """Write one step from the camera's bytes to depth and cloud as a graph, see fused.py.
 
     precision  ``fp32`` or ``fp16``, as lowering.py has it; the graph says it operator by operator
     raises     ModelError if the exporter wrote something that engines do not take
     """
     network = lowered(model, layout.width, layout.height, PRECISIONS[precision])
-    example = (torch.zeros(layout.camera_height, layout.camera_width, 3, dtype=torch.uint8),
-               network.zero_state(), torch.from_numpy(View(1, 1, 0, 0).values()))
-    _export(FusedStep(network, layout).eval(), example, FUSED_INPUTS, FUSED_OUTPUTS, path,
-            FusedFacts(origin, precision, layout).to_metadata(),
-            {torch.ops.aten.scaled_dot_product_attention.default: _attention})
+    example = (
+        torch.zeros(layout.camera_height, layout.camera_width, 3, dtype=torch.uint8),
+        network.zero_state(),
+        torch.from_numpy(View(1, 1, 0, 0).values()),
+    )
+    _export(
+        FusedStep(network, layout).eval(),
+        example,
+        FUSED_INPUTS,
+        FUSED_OUTPUTS,
+        path,
+        FusedFacts(origin, precision, layout).to_metadata(),
+        {torch.ops.aten.scaled_dot_product_attention.default: _attention},
+    )
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, scale: float = 1.0, **__: Any) -> Any:
@@ -77,36 +103,59 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, scale: float = 1.0, **
     The exporter's own way reshapes the keys in between. A lowered network has a scale of one.
     """
     from onnxscript import opset20 as op
+
     if scale != 1:
         raise ValueError(f'attention has a scale of {scale}: the network is not lowered')
     weights = op.Softmax(op.MatMul(query, op.Transpose(key, perm=[0, 1, 3, 2])), axis=-1)
     return op.MatMul(weights, value)
 
 
-def _export(module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str],
-            outputs: Sequence[str], path: Path, metadata: dict[str, str],
-            translations: dict[Callable[..., Any], Callable[..., Any]] | None = None) -> None:
+def _export(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    path: Path,
+    metadata: dict[str, str],
+    translations: dict[Callable[..., Any], Callable[..., Any]] | None = None,
+) -> None:
     with torch.no_grad():
         program = torch.onnx.export(
-            module, example, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=inputs, output_names=outputs, custom_translation_table=translations)
+            module,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+            input_names=inputs,
+            output_names=outputs,
+            custom_translation_table=translations,
+        )
     assert program is not None  # it is for the exporter of old, which writes the file itself
     flaws = graph_flaws(program.model)
     if flaws:
-        raise ModelError(f'the ONNX exporter of torch {torch.__version__} wrote {flaws[0]} '
-                         f'({len(flaws)} flaws in all); install the versions in requirements/')
+        raise ModelError(
+            f'the ONNX exporter of torch {torch.__version__} wrote {flaws[0]} '
+            f'({len(flaws)} flaws in all); install the versions in requirements/'
+        )
     program.model.metadata_props.update(metadata)
     program.save(path, external_data=False)
 
 
 def graph_flaws(graph: ir.Model) -> list[str]:
     """Say what in a graph would fail or crawl in an engine, in words; empty if nothing."""
-    flaws = [f'operator {node.op_type} ({node.name})' for node in graph.graph
-             if node.op_type in UNWELCOME or node.domain not in ('', 'ai.onnx')]
+    flaws = [
+        f'operator {node.op_type} ({node.name})'
+        for node in graph.graph
+        if node.op_type in UNWELCOME or node.domain not in ('', 'ai.onnx')
+    ]
     for node in graph.graph:
-        if node.op_type == 'Resize' and any(size is not None and size.const_value is None
-                                            for size in node.inputs[1:]):
+        if node.op_type == 'Resize' and any(
+            size is not None and size.const_value is None for size in node.inputs[1:]
+        ):
             flaws.append(f'a Resize to a computed size ({node.name})')
-        flaws += [f'the shape {value.shape} of {value.name}' for value in node.outputs
-                  if value.shape is None or not value.shape.is_static()]
+        flaws += [
+            f'the shape {value.shape} of {value.name}'
+            for value in node.outputs
+            if value.shape is None or not value.shape.is_static()
+        ]
     return flaws

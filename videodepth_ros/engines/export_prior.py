@@ -15,8 +15,8 @@ import numpy as np
 import onnxruntime
 import torch
 
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.export import OPSET
-from videodepth_ros.errors import ModelError
 from videodepth_ros.models.depth_anything import DepthAnything
 from videodepth_ros.models.depth_pro import DepthPro
 from videodepth_ros.models.mono import open_mono
@@ -48,21 +48,29 @@ def export_prior(name: str, path: Path, width: int, height: int) -> PriorGraph:
     """
     prior = open_mono(name, device='cpu', precision='fp32')
     assert isinstance(prior, DepthPro | DepthAnything)
-    alone = (prior.exportable() if isinstance(prior, DepthPro)
-             else prior.exportable(width, height))
+    alone = prior.exportable() if isinstance(prior, DepthPro) else prior.exportable(width, height)
     with torch.no_grad():
         program = torch.onnx.export(
-            alone.network.eval(), (alone.example,), dynamo=True, verbose=False,
-            opset_version=OPSET, input_names=['image'], output_names=alone.outputs)
+            alone.network.eval(),
+            (alone.example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=['image'],
+            output_names=alone.outputs,
+        )
     assert program is not None  # it is for the exporter of old, which writes the file itself
-    program.model.metadata_props.update({'model': name, 'mean': json.dumps(alone.mean),
-                                         'std': json.dumps(alone.std)})
+    program.model.metadata_props.update(
+        {'model': name, 'mean': json.dumps(alone.mean), 'std': json.dumps(alone.std)}
+    )
     size_bytes = sum(each.nbytes for each in alone.network.state_dict().values())
     program.save(path, external_data=size_bytes > MOST_INLINE_BYTES)
     difference = _difference(alone, path)
     if not difference <= TOLERANCE:
-        raise ModelError(f'the graph of {name} is {difference:.1e} from torch, not {TOLERANCE:g}; '
-                         'install the versions in requirements/')
+        raise ModelError(
+            f'the graph of {name} is {difference:.1e} from torch, not {TOLERANCE:g}; '
+            'install the versions in requirements/'
+        )
     rows, columns = alone.example.shape[2:]
     return PriorGraph(columns, rows, difference)
 
@@ -75,5 +83,7 @@ def _difference(alone: Exportable, path: Path) -> float:
     with torch.inference_mode():
         answer = alone.network(image)
     wanted = answer if isinstance(answer, tuple) else (answer,)
-    return max(float(np.abs(a - b.numpy()).max() / b.abs().max())
-               for a, b in zip(found, wanted, strict=True))
+    return max(
+        float(np.abs(a - b.numpy()).max() / b.abs().max())
+        for a, b in zip(found, wanted, strict=True)
+    )

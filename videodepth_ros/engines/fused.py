@@ -41,12 +41,15 @@ class FusedStep(nn.Module):
         """Wrap ``network``, lowered for the size that ``layout`` gives the network."""
         super().__init__()
         self.network, self.layout = network, layout
-        self.dtype = next(module.weight.dtype for module in network.modules()
-                          if isinstance(module, nn.Conv2d))
+        self.dtype = next(
+            module.weight.dtype for module in network.modules() if isinstance(module, nn.Conv2d)
+        )
         grows = layout.width > layout.camera_width or layout.height > layout.camera_height
         resize = cubic if grows else area
-        for name, given, wanted in (('rows', layout.camera_height, layout.height),
-                                    ('columns', layout.camera_width, layout.width)):
+        for name, given, wanted in (
+            ('rows', layout.camera_height, layout.height),
+            ('columns', layout.camera_width, layout.width),
+        ):
             matrix = None if given == wanted else torch.from_numpy(resize(given, wanted))
             self.register_buffer(name, matrix, persistent=False)
         mean, std = (torch.tensor(triple).view(1, 3, 1, 1) for triple in (MEAN, STD))
@@ -83,8 +86,9 @@ class FusedStep(nn.Module):
         pixels = self._pixels(images)
         normalised = pixels * self.gain - self.offset
         inverse_depth, states = self.network.step(normalised.to(self.dtype), states)
-        fx, fy, cx, cy, scale, shift, range_m, cloud_range_m, edge_ratio = (
-            views[:, :, None, None].unbind(1))
+        fx, fy, cx, cy, scale, shift, range_m, cloud_range_m, edge_ratio = views[
+            :, :, None, None
+        ].unbind(1)
         depth, confidence = finished(inverse_depth, scale, shift, range_m, edge_ratio)
         lifted = points(depth, fx, fy, cx, cy, cloud_range_m)
         cloud = torch.stack((*lifted, packed_rgb(pixels.round())), dim=-1)
@@ -100,11 +104,12 @@ class FusedStep(nn.Module):
             planes = self.rows @ planes
         if self.columns is not None:
             planes = planes @ self.columns.T
-        return planes.clamp(0, 255)   # a cubic overshoots
+        return planes.clamp(0, 255)  # a cubic overshoots
 
 
-def finished(inverse_depth: Tensor, scale: Tensor, shift: Tensor, range_m: Tensor,
-             edge_ratio: Tensor) -> tuple[Tensor, Tensor]:
+def finished(
+    inverse_depth: Tensor, scale: Tensor, shift: Tensor, range_m: Tensor, edge_ratio: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return depth and confidence (B, h, w) float32 of an inverse depth, see ``forward``.
 
     What scale.py and upsample.py of stream/ do on the host, in operators that engines have;
@@ -115,15 +120,15 @@ def finished(inverse_depth: Tensor, scale: Tensor, shift: Tensor, range_m: Tenso
     surface = inverse_depth.masked_fill(~hit, 0.0)
     greatest = F.max_pool2d(surface[:, None], 3, 1, 1)[:, 0]
     least = -F.max_pool2d(-surface[:, None], 3, 1, 1)[:, 0]
-    between = ((greatest > edge_ratio * surface) & (surface > edge_ratio * least)
-               & (edge_ratio > 1))
+    between = (greatest > edge_ratio * surface) & (surface > edge_ratio * least) & (edge_ratio > 1)
     depth = (1 / inverse_m.masked_fill(~hit, 1.0)).masked_fill(~hit, math.inf)
     smoothness = (least + NOTHING_HIT) / (greatest + NOTHING_HIT)
     return depth.masked_fill(between, math.nan), smoothness.masked_fill(between, 0.0)
 
 
-def points(depth: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor, range_m: Tensor
-           ) -> tuple[Tensor, Tensor, Tensor]:
+def points(
+    depth: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor, range_m: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Lift depth (B, h, w) to x, y, z likewise, NaN beyond a range and where there is none."""
     height, width = depth.shape[1:]
     z = depth.masked_fill(~(depth <= range_m), math.nan)
@@ -142,7 +147,7 @@ def packed_rgb(pixels: Tensor) -> Tensor:
     """
     red, green, blue = pixels.unbind(1)
     bright = (red > 127).float()
-    fraction = ((red - 128 * bright) * 65536 + green * 256 + blue) * 2.0**-23   # exact, in [0, 1)
+    fraction = ((red - 128 * bright) * 65536 + green * 256 + blue) * 2.0**-23  # exact, in [0, 1)
     return (1 + fraction) * (0.5 + 0.5 * bright)
 
 
@@ -162,6 +167,9 @@ def cubic(source: int, target: int) -> NDArray[np.float32]:
     matrix = np.zeros((target, source))
     for offset in (-1, 0, 1, 2):
         index = np.floor(centre).astype(int) + offset
-        np.add.at(matrix, (np.arange(target), index.clip(0, source - 1)),
-                  keys_kernel(np.abs(centre - index)))
+        np.add.at(
+            matrix,
+            (np.arange(target), index.clip(0, source - 1)),
+            keys_kernel(np.abs(centre - index)),
+        )
     return matrix.astype(np.float32)

@@ -13,7 +13,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import ModelError
+from videodepth_ros.core.errors import ModelError
 
 GRAPH_SCHEMA = 1
 """Version of what stands below; a graph of another one is exported anew."""
@@ -117,9 +117,14 @@ class GraphFacts:
     def to_metadata(self) -> dict[str, str]:
         """Return the entries for the file's metadata (``metadata_props`` in ONNX)."""
         entries = {
-            **asdict(self.origin), 'precision': self.precision, 'width': str(self.width),
-            'height': str(self.height), 'mean': ' '.join(map(str, self.mean)),
-            'std': ' '.join(map(str, self.std)), 'schema': str(GRAPH_SCHEMA)}
+            **asdict(self.origin),
+            'precision': self.precision,
+            'width': str(self.width),
+            'height': str(self.height),
+            'mean': ' '.join(map(str, self.mean)),
+            'std': ' '.join(map(str, self.std)),
+            'schema': str(GRAPH_SCHEMA),
+        }
         return {_PREFIX + name: text for name, text in entries.items()}
 
 
@@ -133,8 +138,12 @@ class FusedFacts:
 
     def to_metadata(self) -> dict[str, str]:
         """Return the entries for the file's metadata."""
-        entries = {**asdict(self.origin), **asdict(self.layout), 'precision': self.precision,
-                   'schema': str(FUSED_SCHEMA)}
+        entries = {
+            **asdict(self.origin),
+            **asdict(self.layout),
+            'precision': self.precision,
+            'schema': str(FUSED_SCHEMA),
+        }
         return {_PREFIX + name: str(value) for name, value in entries.items()}
 
 
@@ -145,16 +154,25 @@ def facts_from_metadata(metadata: Mapping[str, str], file_name: str) -> GraphFac
     """
     entries = {key.removeprefix(_PREFIX): text for key, text in metadata.items()}
     if entries.get('schema') != str(GRAPH_SCHEMA):
-        raise ModelError(f'{file_name} has graph schema {entries.get("schema", "none")}, not '
-                         f'{GRAPH_SCHEMA}; export it again with `videodepth export`')
+        raise ModelError(
+            f'{file_name} has graph schema {entries.get("schema", "none")}, not '
+            f'{GRAPH_SCHEMA}; export it again with `videodepth export`'
+        )
     try:
         origin = Origin(**{field.name: entries[field.name] for field in fields(Origin)})
-        return GraphFacts(origin, entries['precision'], int(entries['width']),
-                          int(entries['height']), _triple(entries['mean']),
-                          _triple(entries['std']))
+        return GraphFacts(
+            origin,
+            entries['precision'],
+            int(entries['width']),
+            int(entries['height']),
+            _triple(entries['mean']),
+            _triple(entries['std']),
+        )
     except (KeyError, ValueError) as error:
-        raise ModelError(f'{file_name} lacks part of its description ({error!r}); export it '
-                         'again with `videodepth export`') from error
+        raise ModelError(
+            f'{file_name} lacks part of its description ({error!r}); export it '
+            'again with `videodepth export`'
+        ) from error
 
 
 def _triple(text: str) -> Triple:

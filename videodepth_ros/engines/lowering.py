@@ -32,8 +32,9 @@ PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat
 PRODUCTS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
-def lowered(model: FlashDepth, width: int, height: int,
-            dtype: torch.dtype = torch.float32) -> FlashDepth:
+def lowered(
+    model: FlashDepth, width: int, height: int, dtype: torch.dtype = torch.float32
+) -> FlashDepth:
     """Return a copy of the network for images of one size only, to be run and not trained.
 
     dtype   of the products' weights and activations: float32, float16 or bfloat16
@@ -109,8 +110,7 @@ def _scale_rows(layer: nn.Linear, rows: slice, factor: Tensor | float) -> None:
         layer.bias.data[rows] *= factor
 
 
-def _replace(root: nn.Module, kind: type[nn.Module],
-             make: Callable[[Any], nn.Module]) -> None:
+def _replace(root: nn.Module, kind: type[nn.Module], make: Callable[[Any], nn.Module]) -> None:
     """Put ``make(module)`` in the place of every module of a kind."""
     for parent in list(root.modules()):
         for name, child in list(parent.named_children()):
@@ -121,7 +121,7 @@ def _replace(root: nn.Module, kind: type[nn.Module],
 def _as_pixel_shuffle(convolution: nn.ConvTranspose2d) -> nn.Module:
     """Kernel equals stride: every output pixel has one tap, which its place in the cell names."""
     side = convolution.stride[0]
-    weight = convolution.weight.detach()          # (C_in, C_out, side, side)
+    weight = convolution.weight.detach()  # (C_in, C_out, side, side)
     channels = weight.shape[1] * side * side
     one = nn.Conv2d(weight.shape[0], channels, 1)
     one.weight = nn.Parameter(weight.flatten(1).T[:, :, None, None].contiguous())
@@ -133,7 +133,8 @@ def _as_pixel_shuffle(convolution: nn.ConvTranspose2d) -> nn.Module:
 def _as_convolution(pair: ConvNorm) -> nn.Module:
     """At inference a batch norm is part of the convolution before it."""
     return torch.nn.utils.fusion.fuse_conv_bn_eval(
-        cast(nn.Conv2d, pair[0]), cast(nn.BatchNorm2d, pair[1])).requires_grad_(False)
+        cast(nn.Conv2d, pair[0]), cast(nn.BatchNorm2d, pair[1])
+    ).requires_grad_(False)
 
 
 def _narrow(network: FlashDepth, dtype: torch.dtype) -> None:
@@ -144,6 +145,6 @@ def _narrow(network: FlashDepth, dtype: torch.dtype) -> None:
     _replace(network, nn.LayerNorm, lambda norm: NormInFloat32(norm, dtype))
     encoder = network.pretrained
     if isinstance(encoder, NanoEncoder) and encoder.fixed_positions is not None:
-        encoder.fixed_positions = encoder.fixed_positions.to(dtype)   # its tokens are maps
+        encoder.fixed_positions = encoder.fixed_positions.to(dtype)  # its tokens are maps
     output = cast(nn.Sequential, network.depth_head.scratch['output_conv2'])
     output[2] = InFloat32(output[2].float())

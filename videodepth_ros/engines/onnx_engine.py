@@ -12,14 +12,21 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.engine import EngineSpec, State, TensorSpec, check_image
 from videodepth_ros.engines.graph import IMAGE, STATE_IN, facts_from_metadata
-from videodepth_ros.errors import DeviceError, ModelError
 
-_ORT_ERRORS = (ort_errors.EPFail, ort_errors.Fail, ort_errors.InvalidArgument,
-               ort_errors.InvalidGraph, ort_errors.InvalidProtobuf, ort_errors.NoSuchFile,
-               ort_errors.NotImplemented, ort_errors.RuntimeException,
-               RuntimeError)  # the last is what a bound run raises
+_ORT_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+    RuntimeError,
+)  # the last is what a bound run raises
 
 
 class OnnxEngine:
@@ -35,17 +42,25 @@ class OnnxEngine:
         threads = threads or _usable_cores()
         try:
             self._session = ort.InferenceSession(
-                str(path), session_options(threads), providers=['CPUExecutionProvider'])
+                str(path), session_options(threads), providers=['CPUExecutionProvider']
+            )
         except _ORT_ERRORS as error:
-            raise ModelError(f'ONNX Runtime {ort.__version__} cannot load {path}: {error}; '
-                             'export it again with `videodepth export`') from error
-        facts = facts_from_metadata(
-            self._session.get_modelmeta().custom_metadata_map, str(path))
+            raise ModelError(
+                f'ONNX Runtime {ort.__version__} cannot load {path}: {error}; '
+                'export it again with `videodepth export`'
+            ) from error
+        facts = facts_from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
         self.spec = EngineSpec(
-            model=facts.origin.model, engine='onnx', precision=facts.precision, notes=notes,
-            width=facts.width, height=facts.height, device=f'CPU, {threads} threads',
+            model=facts.origin.model,
+            engine='onnx',
+            precision=facts.precision,
+            notes=notes,
+            width=facts.width,
+            height=facts.height,
+            device=f'CPU, {threads} threads',
             inputs=_tensor_specs(self._session.get_inputs()),
-            outputs=_tensor_specs(self._session.get_outputs()))
+            outputs=_tensor_specs(self._session.get_outputs()),
+        )
 
     def zero_state(self) -> State:
         """Return the state before the first frame."""
@@ -67,8 +82,10 @@ class OnnxEngine:
         try:
             self._session.run_with_iobinding(binding)
         except _ORT_ERRORS as error:
-            raise DeviceError(f'ONNX Runtime failed on {self.spec.model}: {error}; restart the '
-                              'stream, and see whether memory has run out') from error
+            raise DeviceError(
+                f'ONNX Runtime failed on {self.spec.model}: {error}; restart the '
+                'stream, and see whether memory has run out'
+            ) from error
         inverse_depth, after = outputs
         return inverse_depth[0], State(after)
 

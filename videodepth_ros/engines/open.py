@@ -13,27 +13,39 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from videodepth_ros.core.errors import ConfigError, DeviceError
 from videodepth_ros.engines.artefacts import PLAIN, checked_card, fetch_artefact
 from videodepth_ros.engines.child import Report, silent
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.graph import Layout
 from videodepth_ros.engines.plans import gpu_engine, open_tensorrt
-from videodepth_ros.errors import ConfigError, DeviceError
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
 
 ENGINES = ('auto', 'tensorrt', 'torch-cuda', 'onnx', 'torch')
 
-GPU_DEVICES = (Path('/dev/nvidiactl'), Path('/dev/nvhost-gpu'), Path('/dev/nvgpu'),
-               Path('/dev/dxg'))
+GPU_DEVICES = (
+    Path('/dev/nvidiactl'),
+    Path('/dev/nvhost-gpu'),
+    Path('/dev/nvgpu'),
+    Path('/dev/dxg'),
+)
 """One of these is there where a driver has found a GPU: of a card, of a Jetson, under WSL."""
 
 _loading = threading.Lock()
 _torch_plans: WeakValueDictionary[tuple[str, int, int, str], Any] = WeakValueDictionary()
 
 
-def open_engine(model: str, engine: str, width: int, height: int, *, threads: int = 0,
-                precision: str = 'fp16', report: Report = silent) -> Engine:
+def open_engine(
+    model: str,
+    engine: str,
+    width: int,
+    height: int,
+    *,
+    threads: int = 0,
+    precision: str = 'fp16',
+    report: Report = silent,
+) -> Engine:
     """Return an engine for images of ``width`` x ``height``; what is missing is built first.
 
     model    name in the catalogue
@@ -78,8 +90,9 @@ def best_engine(notes: list[str]) -> str:
     return 'onnx'
 
 
-def _open_onnx(card: ModelCard, width: int, height: int, threads: int,
-               notes: tuple[str, ...], report: Report) -> Engine:
+def _open_onnx(
+    card: ModelCard, width: int, height: int, threads: int, notes: tuple[str, ...], report: Report
+) -> Engine:
     try:
         from videodepth_ros.engines.onnx_engine import OnnxEngine
     except ImportError as error:
@@ -96,8 +109,9 @@ def _open_torch(card: ModelCard, width: int, height: int, threads: int) -> Engin
     return TorchEngine(_network(card), card.name, width, height, threads)
 
 
-def _open_torch_cuda(card: ModelCard, width: int, height: int, precision: str,
-                     notes: tuple[str, ...]) -> Engine:
+def _open_torch_cuda(
+    card: ModelCard, width: int, height: int, precision: str, notes: tuple[str, ...]
+) -> Engine:
     try:
         from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
         from videodepth_ros.engines.torch_plan import TorchPlan
@@ -105,10 +119,14 @@ def _open_torch_cuda(card: ModelCard, width: int, height: int, precision: str,
         raise _absent('torch-cuda', error, 'torch') from error
     with _loading:
         wanted = card.name, width, height, precision
-        plan = _torch_plans.get(wanted)   # of another camera of this process
+        plan = _torch_plans.get(wanted)  # of another camera of this process
         if plan is None:
-            plan = TorchPlan(_network(card), card.name, Layout(width, height, width, height),
-                             precision=precision)
+            plan = TorchPlan(
+                _network(card),
+                card.name,
+                Layout(width, height, width, height),
+                precision=precision,
+            )
             _torch_plans[wanted] = plan
     engine = TorchCudaEngine(plan)
     engine.spec = replace(engine.spec, notes=notes)
@@ -118,9 +136,12 @@ def _open_torch_cuda(card: ModelCard, width: int, height: int, precision: str,
 def _network(card: ModelCard) -> Any:
     from videodepth_ros.models.flashdepth import load_flashdepth
     from videodepth_ros.models.variants import config_of
+
     return load_flashdepth(config_of(card.name), catalogue.weights_path(card))
 
 
 def _absent(engine: str, error: ImportError, package: str) -> DeviceError:
-    return DeviceError(f'the engine {engine} cannot run here: {error}; `pip install {package}`, '
-                       'or take another engine')
+    return DeviceError(
+        f'the engine {engine} cannot run here: {error}; `pip install {package}`, '
+        'or take another engine'
+    )

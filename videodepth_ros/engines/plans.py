@@ -15,11 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from videodepth_ros.engines.artefacts import (
-    REFERENCE,
-    fetch_artefact,
-    graph_key,
-)
+from videodepth_ros.core.errors import DeviceError, ModelError
+from videodepth_ros.engines.artefacts import REFERENCE, fetch_artefact, graph_key
 from videodepth_ros.engines.child import Report, run_module, silent
 from videodepth_ros.engines.cuda import Cuda
 from videodepth_ros.engines.device import open_cuda
@@ -32,7 +29,6 @@ from videodepth_ros.engines.tensorrt_plan import (
     find_tensorrt,
     load_plan,
 )
-from videodepth_ros.errors import DeviceError, ModelError
 from videodepth_ros.models.catalogue import ModelCard
 
 LADDERS = {'fp16': ('fp16', 'fp32'), 'fp32': ('fp32',)}
@@ -52,8 +48,9 @@ _loading = threading.Lock()
 _loaded: WeakValueDictionary[Path, Plan] = WeakValueDictionary()
 
 
-def open_tensorrt(card: ModelCard, width: int, height: int, precision: str = 'fp16',
-                  report: Report = silent) -> TensorRtEngine:
+def open_tensorrt(
+    card: ModelCard, width: int, height: int, precision: str = 'fp16', report: Report = silent
+) -> TensorRtEngine:
     """Return an engine over the stored plan, which is built first if it is missing.
 
     raises  DeviceError if there is no TensorRT or no GPU, or it fails; ModelError if no precision
@@ -68,10 +65,14 @@ def open_tensorrt(card: ModelCard, width: int, height: int, precision: str = 'fp
         if verdict is None:
             facts = PlanFacts(card.name, rung, cuda.gpu().name, tuple(notes))
             return TensorRtEngine(_loaded_once(tensorrt, stored.path), facts, cuda)
-        notes.append(f'{tensorrt.flavour} {tensorrt.version} computes {card.name} wrongly in '
-                     f'{rung}: {verdict}')
-    raise ModelError('; '.join(notes) + '; install another version of TensorRT (10.0 to 10.7 are '
-                     'known for this), or use engine onnx or torch-cuda')
+        notes.append(
+            f'{tensorrt.flavour} {tensorrt.version} computes {card.name} wrongly in '
+            f'{rung}: {verdict}'
+        )
+    raise ModelError(
+        '; '.join(notes) + '; install another version of TensorRT (10.0 to 10.7 are '
+        'known for this), or use engine onnx or torch-cuda'
+    )
 
 
 def _loaded_once(tensorrt: TensorRt, path: Path) -> Plan:
@@ -83,8 +84,14 @@ def _loaded_once(tensorrt: TensorRt, path: Path) -> Plan:
         return plan
 
 
-def fetch_plan(tensorrt: TensorRt, cuda: Cuda, card: ModelCard, size: tuple[int, int],
-               precision: str, report: Report) -> Stored:
+def fetch_plan(
+    tensorrt: TensorRt,
+    cuda: Cuda,
+    card: ModelCard,
+    size: tuple[int, int],
+    precision: str,
+    report: Report,
+) -> Stored:
     """Return the plan of one precision, or its verdict, from the store or built now."""
     store = EngineStore()
     graph = fetch_artefact(card, *size, precision, report)
@@ -102,12 +109,23 @@ def fetch_plan(tensorrt: TensorRt, cuda: Cuda, card: ModelCard, size: tuple[int,
 def plan_key(tensorrt: TensorRt, cuda: Cuda, graph: EngineKey, path: Path) -> EngineKey:
     """Return the key of the plan of a graph on this machine."""
     gpu = cuda.gpu()
-    driver = next((file.read_text().splitlines()[0] for file in DRIVER_FILES if file.exists()),
-                  'unknown driver')
-    return replace(graph, kind='plan', source_sha256=sha256_of(path), toolchain=(
-        f'{tensorrt.flavour} {tensorrt.version}', f'{gpu.name} sm_{gpu.major}{gpu.minor}',
-        f'{gpu.memory_mb} MB', f'CUDA {gpu.cuda_of_driver} of the driver', driver,
-        build_options(graph.precision, gpu.memory_mb).flags))
+    driver = next(
+        (file.read_text().splitlines()[0] for file in DRIVER_FILES if file.exists()),
+        'unknown driver',
+    )
+    return replace(
+        graph,
+        kind='plan',
+        source_sha256=sha256_of(path),
+        toolchain=(
+            f'{tensorrt.flavour} {tensorrt.version}',
+            f'{gpu.name} sm_{gpu.major}{gpu.minor}',
+            f'{gpu.memory_mb} MB',
+            f'CUDA {gpu.cuda_of_driver} of the driver',
+            driver,
+            build_options(graph.precision, gpu.memory_mb).flags,
+        ),
+    )
 
 
 def verdict_of(path: Path) -> str | None:
@@ -118,20 +136,27 @@ def verdict_of(path: Path) -> str | None:
         return file.read(2000).decode(errors='replace')
 
 
-def compile_plan(precision: str, graph: Path, answers: Path, plan: Path, timing: Path,
-                 report: Report) -> str:
+def compile_plan(
+    precision: str, graph: Path, answers: Path, plan: Path, timing: Path, report: Report
+) -> str:
     """Build and check a plan in a process of its own; write it, or the verdict.
 
     raises  DeviceError if it cannot be built; what ``report`` raises ends the process
     """
-    ended = run_module('videodepth_ros.engines.compile',
-                       (precision, graph, answers, plan, timing), 'Starting the builder', report)
+    ended = run_module(
+        'videodepth_ros.engines.compile',
+        (precision, graph, answers, plan, timing),
+        'Starting the builder',
+        report,
+    )
     if ended.code == WRONG:
         plan.write_bytes(VERDICT + ended.words.encode())
         return VERDICT.decode() + ended.words
     if ended.code:
-        raise DeviceError(f'no plan of {graph.name} (its builder ended with {ended.code}): '
-                          f'{ended.words or ended.complaints[-2000:].strip()}')
+        raise DeviceError(
+            f'no plan of {graph.name} (its builder ended with {ended.code}): '
+            f'{ended.words or ended.complaints[-2000:].strip()}'
+        )
     return ended.words
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.cuda import Array, Gpu
-from videodepth_ros.errors import DeviceError
 
 
 class PyCuda:
@@ -26,9 +26,10 @@ class PyCuda:
         """
         import pycuda
         import pycuda.driver as driver
+
         self._driver: Any = driver
         self.provider = f'PyCUDA {pycuda.VERSION_TEXT}'
-        self._held: dict[int, Any] = {}   # PyCUDA frees what nobody holds
+        self._held: dict[int, Any] = {}  # PyCUDA frees what nobody holds
         self._checked(driver.init)
         self._context = self._checked(lambda: driver.Device(0).retain_primary_context())
         self._checked(self._context.push)
@@ -37,8 +38,13 @@ class PyCuda:
         """Return what the device is."""
         device = self._checked(self._driver.Device, 0)
         major, minor = device.compute_capability()
-        return Gpu(device.name(), major, minor, device.total_memory() >> 20,
-                   self._driver.get_driver_version())
+        return Gpu(
+            device.name(),
+            major,
+            minor,
+            device.total_memory() >> 20,
+            self._driver.get_driver_version(),
+        )
 
     def allocate(self, size_bytes: int) -> int:
         """Return the address of new device memory."""
@@ -109,5 +115,6 @@ class PyCuda:
         try:
             return function(*arguments)
         except self._driver.Error as error:
-            raise DeviceError(f'PyCUDA: {error}; look at `nvidia-smi` and restart the stream'
-                              ) from error
+            raise DeviceError(
+                f'PyCUDA: {error}; look at `nvidia-smi` and restart the stream'
+            ) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import ModelError
+from videodepth_ros.core.errors import ModelError
 
 FRAMES = 4
 
@@ -44,8 +44,9 @@ def load_answers(path: Path) -> Answers:
         with np.load(path, allow_pickle=False) as file:
             return Answers(file['inverse_depth'], file['state'])
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f'{path} holds no reference answers ({error}); remove it, and it is '
-                         'made anew') from error
+        raise ModelError(
+            f'{path} holds no reference answers ({error}); remove it, and it is made anew'
+        ) from error
 
 
 def reference_frames(width: int, height: int) -> Iterator[NDArray[np.uint8]]:
@@ -62,6 +63,6 @@ def reference_frames(width: int, height: int) -> Iterator[NDArray[np.uint8]]:
         for k, colour in enumerate(((220, 60, 40), (40, 180, 90), (235, 235, 230))):
             left = (0.15 + 0.25 * k + 0.03 * t) * width
             top = (0.2 + 0.18 * k) * height
-            inside = ((abs(columns - left) < width * 0.09) & (abs(rows - top) < height * 0.14))
+            inside = (abs(columns - left) < width * 0.09) & (abs(rows - top) < height * 0.14)
             image[inside] = colour
         yield image.clip(0, 255).astype(np.uint8)

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.engines.engine import EngineSpec, State, check_image
 from videodepth_ros.engines.graph import IMAGE, INVERSE_DEPTH, TOTAL, VIEW, View
-from videodepth_ros.errors import InputError
 from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
 
 Array = NDArray[Any]
@@ -74,8 +74,7 @@ class ResidentEngine(ABC):
         """Return the state before the first frame."""
         return State(DeviceState(0))
 
-    def step(self, image: NDArray[np.uint8], state: State
-             ) -> tuple[NDArray[np.float32], State]:
+    def step(self, image: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
         """Compute one frame, see ``Engine.step``; the image is (H, W, 3) uint8.
 
         If any number of the answer or of the state is not finite, the answer is all NaN.
@@ -86,8 +85,13 @@ class ResidentEngine(ABC):
             inverse_depth.fill(np.nan)
         return inverse_depth, after
 
-    def run(self, image: NDArray[np.uint8], state: State, wanted: Sequence[str],
-            view: View | None = None) -> tuple[Mapping[str, Array], State]:
+    def run(
+        self,
+        image: NDArray[np.uint8],
+        state: State,
+        wanted: Sequence[str],
+        view: View | None = None,
+    ) -> tuple[Mapping[str, Array], State]:
         """Compute one frame and fetch some of its outputs.
 
         image    (camera_height, camera_width, 3) uint8
@@ -102,7 +106,7 @@ class ResidentEngine(ABC):
         np.copyto(self._host[IMAGE], image)
         if view is not None:
             np.copyto(self._host[VIEW], view.values())
-        self._current = None      # until the step is done its state is nobody's
+        self._current = None  # until the step is done its state is nobody's
         self._advance(number == 0, wanted)
         self._current = next(self._numbers)
         found = {name: self._host[name] for name in wanted}
@@ -117,8 +121,10 @@ class ResidentEngine(ABC):
         """
         number = state.number if isinstance(state, DeviceState) else None
         if number is None or number not in (0, self._current):
-            raise InputError('the state of this stream has been overwritten on the device: only '
-                             'the last one and zero_state() can be continued')
+            raise InputError(
+                'the state of this stream has been overwritten on the device: only '
+                'the last one and zero_state() can be continued'
+            )
         return number
 
 

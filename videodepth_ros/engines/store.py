@@ -22,8 +22,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from videodepth_ros.core.errors import ConfigError, ModelError
 from videodepth_ros.engines.child import ASK_PERIOD_S, Report, silent
-from videodepth_ros.errors import ConfigError, ModelError
 
 Builder = Callable[[Path], str]
 """Writes an artefact to the path and returns what its self-check found, in words.
@@ -69,8 +69,7 @@ class EngineKey:
     def prefix(self) -> str:
         """Start of the file name: what is computed, whatever the tools were."""
         computed = {name: value for name, value in asdict(self).items() if name != 'toolchain'}
-        return (f'{self.model}-{self.width}x{self.height}-{self.precision}-'
-                f'{_digest(computed)}-')
+        return f'{self.model}-{self.width}x{self.height}-{self.precision}-{_digest(computed)}-'
 
     @property
     def file_name(self) -> str:
@@ -117,8 +116,10 @@ class EngineStore:
                 built = self._build(path, key, build)
             self.prune()
         except OSError as error:
-            raise ConfigError(f'the engine cache {self.folder} cannot be used: {error}; set '
-                              'XDG_CACHE_HOME to a folder that can, and that has room') from error
+            raise ConfigError(
+                f'the engine cache {self.folder} cannot be used: {error}; set '
+                'XDG_CACHE_HOME to a folder that can, and that has room'
+            ) from error
         if problem == _ABSENT:
             return Stored(path, (built,))
         return Stored(path, (f'{path} was {problem} and has been replaced', built))
@@ -126,10 +127,14 @@ class EngineStore:
     def prune(self) -> None:
         """Remove what is idle for long, and the longest idle while there is too much."""
         now_s, room = time.time(), MOST_BYTES
-        records = {path.with_name(path.name.removesuffix('.json'))
-                   for path in self.folder.glob('*.json')}
-        opened = [(status.st_mtime, status.st_size, path) for path in records
-                  if (status := _status(path)) is not None]
+        records = {
+            path.with_name(path.name.removesuffix('.json')) for path in self.folder.glob('*.json')
+        }
+        opened = [
+            (status.st_mtime, status.st_size, path)
+            for path in records
+            if (status := _status(path)) is not None
+        ]
         for opened_s, size, path in sorted(opened, reverse=True):
             room -= size
             idle_s = now_s - opened_s
@@ -162,7 +167,8 @@ class EngineStore:
         raise ModelError(
             f'no sound {key.kind} artefact of {key.model} at {key.width}x{key.height} in '
             f'{self.folder}, and the tools to build one are not installed here; install torch, '
-            'onnx and onnxscript, or copy the folder from a machine that has built it')
+            'onnx and onnxscript, or copy the folder from a machine that has built it'
+        )
 
     def _build(self, path: Path, key: EngineKey, build: Builder) -> str:
         """Build beside the final place, then rename artefact and record; return a note."""
@@ -174,9 +180,12 @@ class EngineStore:
             artefact = workshop / path.name
             finding = build(artefact)
             record = _beside(artefact, '.json')
-            record.write_text(json.dumps(
-                {'sha256': sha256_of(artefact), 'self_check': finding, 'key': asdict(key)},
-                indent=1))
+            record.write_text(
+                json.dumps(
+                    {'sha256': sha256_of(artefact), 'self_check': finding, 'key': asdict(key)},
+                    indent=1,
+                )
+            )
             for made in (artefact, record):
                 _sync(made)
                 made.replace(self.folder / made.name)
@@ -204,7 +213,8 @@ class EngineStore:
             raise ConfigError(
                 f'the engine cache {self.folder} (owner {status.st_uid}, mode '
                 f'{status.st_mode & 0o777:o}) can be written by other users, who could plant an '
-                'engine there; make it your own with mode 0700, or set XDG_CACHE_HOME')
+                'engine there; make it your own with mode 0700, or set XDG_CACHE_HOME'
+            )
 
 
 def cache_folder() -> Path:
@@ -253,7 +263,7 @@ def _note_use(path: Path) -> None:
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
-    except FileNotFoundError:   # another process has removed it
+    except FileNotFoundError:  # another process has removed it
         return None
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.cuda import Array, Cuda
 from videodepth_ros.engines.engine import EngineSpec, TensorSpec
 from videodepth_ros.engines.graph import (
@@ -29,7 +30,6 @@ from videodepth_ros.engines.graph import (
 )
 from videodepth_ros.engines.resident import ResidentEngine, view_ahead
 from videodepth_ros.engines.tensorrt_plan import Plan
-from videodepth_ros.errors import DeviceError, ModelError
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,11 @@ class TensorRtEngine(ResidentEngine):
         _refuse_foreign(plan)
         self._plan, self._facts, self._cuda = plan, facts, cuda
         self._tensors = {tensor.name: tensor for tensor in plan.tensors}
-        self._sizes = {tensor.name: math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
-                       for tensor in plan.tensors}
-        self._device: dict[str, int] = {}    # address of each tensor by name
+        self._sizes = {
+            tensor.name: math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+            for tensor in plan.tensors
+        }
+        self._device: dict[str, int] = {}  # address of each tensor by name
         self._host: dict[str, Array] = {}
         self._graph: int | None = None
         self.spec = self._spec()
@@ -105,13 +107,24 @@ class TensorRtEngine(ResidentEngine):
     def _spec(self) -> EngineSpec:
         height, width = self._tensors[INVERSE_DEPTH].shape
         inputs, outputs = (
-            tuple(TensorSpec(name, self._tensors[name].shape, self._tensors[name].dtype)
-                  for name in names) for names in (FUSED_INPUTS, FUSED_OUTPUTS))
+            tuple(
+                TensorSpec(name, self._tensors[name].shape, self._tensors[name].dtype)
+                for name in names
+            )
+            for names in (FUSED_INPUTS, FUSED_OUTPUTS)
+        )
         plan, facts = self._plan, self._facts
         return EngineSpec(
-            model=facts.model, engine=plan.flavour, precision=facts.precision, width=width,
-            height=height, inputs=inputs, outputs=outputs, notes=facts.notes,
-            device=f'{facts.gpu}, {plan.flavour} {plan.version}, {self._cuda.provider}')
+            model=facts.model,
+            engine=plan.flavour,
+            precision=facts.precision,
+            width=width,
+            height=height,
+            inputs=inputs,
+            outputs=outputs,
+            notes=facts.notes,
+            device=f'{facts.gpu}, {plan.flavour} {plan.version}, {self._cuda.provider}',
+        )
 
     def _allocate(self, stack: ExitStack) -> None:
         """Allocate each tensor on the device, and on the host all but the states."""
@@ -129,12 +142,16 @@ class TensorRtEngine(ResidentEngine):
 
     def _bind(self) -> None:
         if self._context is None:
-            raise DeviceError(f'there is no memory on {self._facts.gpu} for another stream of '
-                              f'{self._facts.model}; free GPU memory, or use fewer cameras')
+            raise DeviceError(
+                f'there is no memory on {self._facts.gpu} for another stream of '
+                f'{self._facts.model}; free GPU memory, or use fewer cameras'
+            )
         for name, address in self._device.items():
             if not self._context.set_tensor_address(name, address):
-                raise DeviceError(f'{self._plan.flavour} does not take an address for {name}; '
-                                  'remove the plan from the cache, it is built anew')
+                raise DeviceError(
+                    f'{self._plan.flavour} does not take an address for {name}; '
+                    'remove the plan from the cache, it is built anew'
+                )
 
     def _warm_up(self) -> None:
         """Run once, for TensorRT prepares itself then; capture; and forget what was run."""
@@ -149,7 +166,7 @@ class TensorRtEngine(ResidentEngine):
         try:
             self._cuda.synchronize(self._stream)
         except DeviceError:
-            pass                  # what failed has been told; what is left is to free
+            pass  # what failed has been told; what is left is to free
         if self._graph is not None:
             self._cuda.destroy_graph(self._graph)
         self._graph = self._context = None
@@ -165,8 +182,10 @@ class TensorRtEngine(ResidentEngine):
         for name in (IMAGE, VIEW):
             self._cuda.upload(device[name], self._host[name], self._stream)
         if not self._context.execute_async_v3(self._stream):
-            raise DeviceError(f'{self._plan.flavour} failed on {self._facts.model}; restart the '
-                              'stream, and see whether GPU memory has run out')
+            raise DeviceError(
+                f'{self._plan.flavour} failed on {self._facts.model}; restart the '
+                'stream, and see whether GPU memory has run out'
+            )
         self._cuda.copy(device[STATE_IN], device[STATE_OUT], self._sizes[STATE_IN], self._stream)
 
 
@@ -175,5 +194,7 @@ def _refuse_foreign(plan: Plan) -> None:
     inputs = {tensor.name for tensor in plan.tensors if tensor.is_input}
     outputs = {tensor.name for tensor in plan.tensors if not tensor.is_input}
     if inputs != set(FUSED_INPUTS) or outputs != set(FUSED_OUTPUTS):
-        raise ModelError(f'a plan with inputs {sorted(inputs)} and outputs {sorted(outputs)} is '
-                         'not one of a fused step; build it with `videodepth build`')
+        raise ModelError(
+            f'a plan with inputs {sorted(inputs)} and outputs {sorted(outputs)} is '
+            'not one of a fused step; build it with `videodepth build`'
+        )

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.child import Report
-from videodepth_ros.errors import DeviceError, ModelError
 
-_MODULES = {'tensorrt': 'tensorrt', 'tensorrt_rtx': 'tensorrt-rtx',
-            'tensorrt_rtx_bindings': 'tensorrt-rtx'}
+_MODULES = {
+    'tensorrt': 'tensorrt',
+    'tensorrt_rtx': 'tensorrt-rtx',
+    'tensorrt_rtx_bindings': 'tensorrt-rtx',
+}
 _DTYPES = {'FLOAT': 'float32', 'HALF': 'float16', 'UINT8': 'uint8', 'INT32': 'int32'}
 LEAST_VERSION = (10, 3)
 
@@ -73,8 +76,9 @@ class BuildOptions:
     @property
     def flags(self) -> str:
         """What another plan would come of, in words for the plan's key."""
-        return (f'tf32 {self.tf32}, workspace {self.workspace_mb} MB, {AUX_STREAMS} auxiliary '
-                'streams')
+        return (
+            f'tf32 {self.tf32}, workspace {self.workspace_mb} MB, {AUX_STREAMS} auxiliary streams'
+        )
 
 
 @dataclass(frozen=True)
@@ -105,27 +109,34 @@ def find_tensorrt() -> TensorRt:
             failures.append(f'{name}: {error}')
             continue
         if flavour == 'tensorrt' and _number(version) < LEAST_VERSION:
-            raise DeviceError(f'TensorRT {version} is older than 10.3, the oldest that this '
-                              'package builds for; install JetPack 6 or newer, or TensorRT 10.3 '
-                              'or newer')
+            raise DeviceError(
+                f'TensorRT {version} is older than 10.3, the oldest that this '
+                'package builds for; install JetPack 6 or newer, or TensorRT 10.3 '
+                'or newer'
+            )
         return found
-    raise DeviceError('TensorRT is not installed (' + '; '.join(failures) + '); JetPack brings '
-                      'it, else `pip install tensorrt`, or `pip install tensorrt-rtx` for a '
-                      'GeForce or RTX card')
+    raise DeviceError(
+        'TensorRT is not installed (' + '; '.join(failures) + '); JetPack brings '
+        'it, else `pip install tensorrt`, or `pip install tensorrt-rtx` for a '
+        'GeForce or RTX card'
+    )
 
 
 def build_options(precision: str, gpu_memory_mb: int) -> BuildOptions:
     """Return how a plan of a precision is built for a GPU with so much memory."""
-    return BuildOptions(tf32=precision != 'fp32',
-                        workspace_mb=gpu_memory_mb // 4 if gpu_memory_mb <= SMALL_MB else 0)
+    return BuildOptions(
+        tf32=precision != 'fp32',
+        workspace_mb=gpu_memory_mb // 4 if gpu_memory_mb <= SMALL_MB else 0,
+    )
 
 
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split('.')[:2])
 
 
-def build_plan(tensorrt: TensorRt, graph: Path, plan: Path, options: BuildOptions,
-               report: Report) -> None:
+def build_plan(
+    tensorrt: TensorRt, graph: Path, plan: Path, options: BuildOptions, report: Report
+) -> None:
     """Compile an ONNX graph for the GPU that is here.
 
     raises  ModelError if TensorRT does not take the graph, DeviceError if it cannot build
@@ -134,8 +145,9 @@ def build_plan(tensorrt: TensorRt, graph: Path, plan: Path, options: BuildOption
     log = _listener(trt)
     builder = trt.Builder(log)
     if not builder:
-        raise DeviceError(f'{tensorrt.flavour} {tensorrt.version} cannot start a builder: '
-                          f'{log.last()}')
+        raise DeviceError(
+            f'{tensorrt.flavour} {tensorrt.version} cannot start a builder: {log.last()}'
+        )
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(typed)
     parser = trt.OnnxParser(network, log)
@@ -152,8 +164,10 @@ def build_plan(tensorrt: TensorRt, graph: Path, plan: Path, options: BuildOption
     cache = _timing_cache(tensorrt, config, options.timing_cache)
     serialized = builder.build_serialized_network(network, config)
     if serialized is None:
-        raise DeviceError(f'{tensorrt.flavour} {tensorrt.version} built no plan of {graph}: '
-                          f'{log.last()}; free GPU memory, or take a smaller max_pixels')
+        raise DeviceError(
+            f'{tensorrt.flavour} {tensorrt.version} built no plan of {graph}: '
+            f'{log.last()}; free GPU memory, or take a smaller max_pixels'
+        )
     plan.write_bytes(memoryview(serialized))
     if cache is not None and options.timing_cache is not None:
         _replace(options.timing_cache, bytes(memoryview(cache.serialize())))
@@ -169,17 +183,23 @@ def load_plan(tensorrt: TensorRt, plan: Path) -> Plan:
     runtime = trt.Runtime(log)
     engine = runtime.deserialize_cuda_engine(plan.read_bytes()) if runtime else None
     if engine is None:
-        raise DeviceError(f'{tensorrt.flavour} {tensorrt.version} does not run {plan}: '
-                          f'{log.last()}; remove the file, it is built anew')
-    tensors = tuple(_tensor(trt, engine, engine.get_tensor_name(k))
-                    for k in range(engine.num_io_tensors))
+        raise DeviceError(
+            f'{tensorrt.flavour} {tensorrt.version} does not run {plan}: '
+            f'{log.last()}; remove the file, it is built anew'
+        )
+    tensors = tuple(
+        _tensor(trt, engine, engine.get_tensor_name(k)) for k in range(engine.num_io_tensors)
+    )
     return Plan(engine, tensors, tensorrt.flavour, tensorrt.version, (runtime, log))
 
 
 def _tensor(trt: Any, engine: Any, name: str) -> PlanTensor:
-    return PlanTensor(name, tuple(engine.get_tensor_shape(name)),
-                      _DTYPES[engine.get_tensor_dtype(name).name],
-                      engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT)
+    return PlanTensor(
+        name,
+        tuple(engine.get_tensor_shape(name)),
+        _DTYPES[engine.get_tensor_dtype(name).name],
+        engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
+    )
 
 
 def _timing_cache(tensorrt: TensorRt, config: Any, file: Path | None) -> Any:

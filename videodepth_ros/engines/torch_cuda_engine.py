@@ -59,11 +59,16 @@ class TorchCudaEngine(ResidentEngine):
     def _spec(self, plan: TorchPlan) -> EngineSpec:
         state = TensorSpec(STATE_IN, self.read_state().shape, 'float32')
         image, view, *outputs = (
-            TensorSpec(name, array.shape, str(array.dtype)) for name, array in self._host.items())
-        device = (torch.cuda.get_device_name(plan.device) if plan.device.type == 'cuda'
-                  else 'CPU')
+            TensorSpec(name, array.shape, str(array.dtype)) for name, array in self._host.items()
+        )
+        device = torch.cuda.get_device_name(plan.device) if plan.device.type == 'cuda' else 'CPU'
         return EngineSpec(
-            model=plan.name, engine='torch-cuda', precision=plan.precision,
-            width=plan.layout.width, height=plan.layout.height,
-            device=f'{device}, torch {torch.__version__}', inputs=(image, state, view),
-            outputs=(*outputs, TensorSpec(STATE_OUT, state.shape, state.dtype)))
+            model=plan.name,
+            engine='torch-cuda',
+            precision=plan.precision,
+            width=plan.layout.width,
+            height=plan.layout.height,
+            device=f'{device}, torch {torch.__version__}',
+            inputs=(image, state, view),
+            outputs=(*outputs, TensorSpec(STATE_OUT, state.shape, state.dtype)),
+        )

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.fused import FusedStep
 from videodepth_ros.engines.graph import (
     CLOUD,
@@ -37,7 +38,6 @@ from videodepth_ros.engines.graph import (
 from videodepth_ros.engines.lowering import PRECISIONS, lowered
 from videodepth_ros.engines.side_stream import encode_teacher_aside
 from videodepth_ros.engines.turns import Turns
-from videodepth_ros.errors import DeviceError
 from videodepth_ros.models.flashdepth import FlashDepth
 
 WARM_UP_STEPS = 3
@@ -69,8 +69,16 @@ class TorchPlan:
     On the CPU, where nothing can be captured, each step runs as it is: for tests of the logic.
     """
 
-    def __init__(self, model: FlashDepth, name: str, layout: Layout, *, precision: str = 'fp16',
-                 device: str = 'cuda', fuse: bool = False) -> None:
+    def __init__(
+        self,
+        model: FlashDepth,
+        name: str,
+        layout: Layout,
+        *,
+        precision: str = 'fp16',
+        device: str = 'cuda',
+        fuse: bool = False,
+    ) -> None:
         """Put ``model``, called ``name`` in the catalogue, on the device.
 
         precision  ``fp32``, ``fp16`` or ``bf16``, see lowering.py
@@ -79,8 +87,10 @@ class TorchPlan:
         raises     DeviceError if there is no such device, or its memory does not suffice
         """
         if device != 'cpu' and not torch.cuda.is_available():
-            raise DeviceError(f'torch {torch.__version__} sees no GPU; `nvidia-smi` tells whether '
-                              'the driver does, `pip install torch` brings one built with CUDA')
+            raise DeviceError(
+                f'torch {torch.__version__} sees no GPU; `nvidia-smi` tells whether '
+                'the driver does, `pip install torch` brings one built with CUDA'
+            )
         self.name, self.layout, self.precision = name, layout, precision
         self.device = torch.device(device)
         self.turns = Turns(self._advance)
@@ -102,14 +112,17 @@ class TorchPlan:
         """
         with self._device_errors():
             pinned = self.device.type == 'cuda'
-            return {name: torch.zeros(shape, dtype=dtype, pin_memory=pinned)
-                    for name, (shape, dtype) in tensors_of(self.layout).items()}
+            return {
+                name: torch.zeros(shape, dtype=dtype, pin_memory=pinned)
+                for name, (shape, dtype) in tensors_of(self.layout).items()
+            }
 
     def join(self) -> int:
         """Return a place for another stream; the others wait while their room is made larger.
 
         raises  DeviceError if the device's memory does not suffice; the others go on
         """
+
         def grow() -> None:
             if not self._free:
                 with self._device_errors():
@@ -127,7 +140,7 @@ class TorchPlan:
 
     def read_state(self, slot: int) -> NDArray[np.float32]:
         """Return a copy of the state of a stream, (layers, 1, heads, P, N) float32."""
-        return self._room.states[:, slot:slot + 1].cpu().numpy().copy()
+        return self._room.states[:, slot : slot + 1].cpu().numpy().copy()
 
     def _advance(self, requests: Sequence[TorchRequest]) -> None:
         with self._device_errors():
@@ -140,9 +153,10 @@ class TorchPlan:
             yield
         except RuntimeError as error:
             words = ' '.join(str(error).split())
-            raise DeviceError(f'torch failed on {self.name} on {self.device}: {words[:500]}; '
-                              'restart the stream, and see whether GPU memory has run out'
-                              ) from error
+            raise DeviceError(
+                f'torch failed on {self.name} on {self.device}: {words[:500]}; '
+                'restart the stream, and see whether GPU memory has run out'
+            ) from error
 
 
 class Room:
@@ -158,11 +172,12 @@ class Room:
         self._step, self._layout = step, layout
         self._captures = states.device.type == 'cuda'
         device = states.device
-        self._tensors = {name: torch.zeros(self.streams, *shape, dtype=dtype, device=device)
-                         for name, (shape, dtype) in tensors_of(layout).items()}
+        self._tensors = {
+            name: torch.zeros(self.streams, *shape, dtype=dtype, device=device)
+            for name, (shape, dtype) in tensors_of(layout).items()
+        }
         self._slots = torch.arange(self.streams, device=device)
-        self._slots_host = torch.zeros(self.streams, dtype=torch.int64,
-                                       pin_memory=self._captures)
+        self._slots_host = torch.zeros(self.streams, dtype=torch.int64, pin_memory=self._captures)
         self._stream: Any = torch.cuda.Stream(device) if self._captures else None
         self._graphs = self._captured() if self._captures else []
 
@@ -207,9 +222,9 @@ class Room:
 
     def _captured(self) -> list[Any]:
         """Run each batch until nothing is new any more, and capture it; the states stay."""
-        torch.backends.cudnn.benchmark = True   # sizes never change, so the best is worth finding
+        torch.backends.cudnn.benchmark = True  # sizes never change, so the best is worth finding
         kept, pool = self.states.clone(), torch.cuda.graph_pool_handle()
-        self._stream.wait_stream(torch.cuda.current_stream())   # which has filled the tensors
+        self._stream.wait_stream(torch.cuda.current_stream())  # which has filled the tensors
         graphs = []
         for batch in range(1, self.streams + 1):
             with torch.cuda.stream(self._stream):
@@ -218,8 +233,9 @@ class Room:
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
             # Another camera's thread may allocate meanwhile, so only this thread is watched.
-            with torch.cuda.graph(graph, pool=pool, stream=self._stream,
-                                  capture_error_mode='thread_local'):
+            with torch.cuda.graph(
+                graph, pool=pool, stream=self._stream, capture_error_mode='thread_local'
+            ):
                 self.compute(batch)
             graphs.append(graph)
         self.states.copy_(kept)
@@ -230,9 +246,15 @@ class Room:
 def tensors_of(layout: Layout) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     """Return shape and type of what a stream sends up and gets back, by name."""
     size, real = (layout.height, layout.width), torch.float32
-    return {IMAGE: ((layout.camera_height, layout.camera_width, 3), torch.uint8),
-            VIEW: ((VIEW_SIZE,), real), INVERSE_DEPTH: (size, real), DEPTH: (size, real),
-            CONFIDENCE: (size, real), CLOUD: ((*size, 4), real), TOTAL: ((1,), real)}
+    return {
+        IMAGE: ((layout.camera_height, layout.camera_width, 3), torch.uint8),
+        VIEW: ((VIEW_SIZE,), real),
+        INVERSE_DEPTH: (size, real),
+        DEPTH: (size, real),
+        CONFIDENCE: (size, real),
+        CLOUD: ((*size, 4), real),
+        TOTAL: ((1,), real),
+    }
 
 
 def _channels_last(step: FusedStep) -> FusedStep:

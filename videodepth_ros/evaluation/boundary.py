@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 
 Depth = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
@@ -72,16 +72,28 @@ def boundary_recall(predicted_m: Depth, matte: Depth) -> float:
     the steepest counts, so that a blurred edge gains nothing by its width.
     """
     if predicted_m.shape != matte.shape or matte.ndim != 2:
-        raise InputError(f'boundary recall compares a map with a matte of one size, not '
-                         f'{predicted_m.shape} with {matte.shape}; resize the prediction first')
+        raise InputError(
+            f'boundary recall compares a map with a matte of one size, not '
+            f'{predicted_m.shape} with {matte.shape}; resize the prediction first'
+        )
     front = matte > LEAST_ALPHA
-    true_edges = [front[:, :-1] & ~front[:, 1:], front[:, 1:] & ~front[:, :-1],
-                  (front[:-1] & ~front[1:]).T, (front[1:] & ~front[:-1]).T]
+    true_edges = [
+        front[:, :-1] & ~front[:, 1:],
+        front[:, 1:] & ~front[:, :-1],
+        (front[:-1] & ~front[1:]).T,
+        (front[1:] & ~front[:-1]).T,
+    ]
     right, left, down, up = _neighbour_ratios(predicted_m)
     lines = [right, left, down.T, up.T]
-    scores = [np.mean([_recall(_steepest(ratios, threshold), true_edge)
-                       for ratios, true_edge in zip(lines, true_edges, strict=True)])
-              for threshold in THRESHOLDS]
+    scores = [
+        np.mean(
+            [
+                _recall(_steepest(ratios, threshold), true_edge)
+                for ratios, true_edge in zip(lines, true_edges, strict=True)
+            ]
+        )
+        for threshold in THRESHOLDS
+    ]
     return float(np.average(scores, weights=THRESHOLDS))
 
 
@@ -91,8 +103,10 @@ def _comparable(predicted_m: Depth, truth_m: Depth) -> tuple[list[Depth], list[D
     raises  InputError if the two differ in size
     """
     if predicted_m.shape != truth_m.shape or truth_m.ndim != 2:
-        raise InputError(f'boundary F1 compares maps of one size, not {predicted_m.shape} with '
-                         f'{truth_m.shape}; resize the prediction first')
+        raise InputError(
+            f'boundary F1 compares maps of one size, not {predicted_m.shape} with '
+            f'{truth_m.shape}; resize the prediction first'
+        )
     predicted, truth = _neighbour_ratios(predicted_m), _neighbour_ratios(truth_m)
     for ratios, true_ratios in zip(predicted, truth, strict=True):
         ratios[np.isnan(true_ratios)] = np.nan
@@ -102,7 +116,7 @@ def _comparable(predicted_m: Depth, truth_m: Depth) -> tuple[list[Depth], list[D
 def _neighbour_ratios(depth_m: Depth) -> list[Depth]:
     """Return depth over that of the left, right, upper and lower neighbour; NaN where unknown."""
     depth_m = np.maximum(depth_m, SMALLEST_DEPTH_M)
-    with np.errstate(invalid='ignore'):   # inf / inf between two pixels of sky: no edge
+    with np.errstate(invalid='ignore'):  # inf / inf between two pixels of sky: no edge
         right, down = depth_m[:, 1:] / depth_m[:, :-1], depth_m[1:] / depth_m[:-1]
         left, up = depth_m[:, :-1] / depth_m[:, 1:], depth_m[:-1] / depth_m[1:]
     return [right, left, down, up]
@@ -110,10 +124,14 @@ def _neighbour_ratios(depth_m: Depth) -> list[Depth]:
 
 def _match(predicted: list[Depth], truth: list[Depth], threshold: float) -> EdgeMatch:
     """Compare the edges at one ratio; precision is the recall with the parts exchanged."""
-    edges = [(ratios > threshold, true_ratios > threshold)
-             for ratios, true_ratios in zip(predicted, truth, strict=True)]
-    return EdgeMatch(precision=float(np.mean([_recall(true, found) for found, true in edges])),
-                     recall=float(np.mean([_recall(found, true) for found, true in edges])))
+    edges = [
+        (ratios > threshold, true_ratios > threshold)
+        for ratios, true_ratios in zip(predicted, truth, strict=True)
+    ]
+    return EdgeMatch(
+        precision=float(np.mean([_recall(true, found) for found, true in edges])),
+        recall=float(np.mean([_recall(found, true) for found, true in edges])),
+    )
 
 
 def _recall(edge: Mask, true_edge: Mask) -> float:
@@ -123,7 +141,7 @@ def _recall(edge: Mask, true_edge: Mask) -> float:
 
 def _steepest(ratios: Depth, threshold: float) -> Mask:
     """Return where a ratio is the first greatest of a run of ratios above a threshold in a row."""
-    edge = np.pad(ratios > threshold, ((0, 0), (1, 0)))   # runs end with their row
+    edge = np.pad(ratios > threshold, ((0, 0), (1, 0)))  # runs end with their row
     starts = edge[:, 1:] & ~edge[:, :-1]
     above = np.flatnonzero(edge[:, 1:])
     run = np.cumsum(starts.ravel())[above] - 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.boundary import boundary_f1
 from videodepth_ros.evaluation.sums import Alignment, Array, DepthErrors, ErrorSums, Moments
 
@@ -116,8 +116,12 @@ class _Judged:
     def report(self, sums: ErrorSums, aligned_m: Array) -> FrameDepth:
         """Return the facts of this frame alone."""
         truth_m = np.where(self.truth_m > 0, self.truth_m, np.nan)
-        return FrameDepth(self.stamp_ns, sums.errors(), boundary_f1(aligned_m, truth_m),
-                          self.moments().line(Alignment.SCALE)[0])
+        return FrameDepth(
+            self.stamp_ns,
+            sums.errors(),
+            boundary_f1(aligned_m, truth_m),
+            self.moments().line(Alignment.SCALE)[0],
+        )
 
 
 def depth_from(x: Array, line: Line, max_depth_m: float) -> Array:
@@ -137,16 +141,21 @@ def resize_nearest(depth_m: Array, shape: tuple[int, ...]) -> Array:
     if (h, w) == (height, width):
         return depth_m
     if abs(w * height / (h * width) - 1) > ASPECT_TOLERANCE:
-        raise InputError(f'the prediction is {w}x{h} and the truth {width}x{height}: these are '
-                         'not the same view; compare depth of one camera')
+        raise InputError(
+            f'the prediction is {w}x{h} and the truth {width}x{height}: these are '
+            'not the same view; compare depth of one camera'
+        )
     rows = (2 * np.arange(height) + 1) * h // (2 * height)
     columns = (2 * np.arange(width) + 1) * w // (2 * width)
     resized: Array = depth_m[rows[:, None], columns]
     return resized
 
 
-def evaluate_depth(pairs: Iterable[DepthPair], alignment: Alignment = Alignment.NONE,
-                   max_depth_m: float = MAX_DEPTH_M) -> DepthReport:
+def evaluate_depth(
+    pairs: Iterable[DepthPair],
+    alignment: Alignment = Alignment.NONE,
+    max_depth_m: float = MAX_DEPTH_M,
+) -> DepthReport:
     """Compare a sequence of depth maps with the truth.
 
     pairs    in order of time; gone through twice, so a list or something that can start again
@@ -169,12 +178,20 @@ def evaluate_depth(pairs: Iterable[DepthPair], alignment: Alignment = Alignment.
             frames.append(judged.report(sums, aligned_m))
     scales = np.array([frame.scale for frame in frames])
     return DepthReport(
-        alignment=alignment, scale=fits.prediction[0], shift_per_m=fits.prediction[1],
-        max_depth_m=max_depth_m, frames=len(frames), errors=predicted.errors(),
+        alignment=alignment,
+        scale=fits.prediction[0],
+        shift_per_m=fits.prediction[1],
+        max_depth_m=max_depth_m,
+        frames=len(frames),
+        errors=predicted.errors(),
         boundary_f1=float(np.mean([frame.boundary_f1 for frame in frames])),
-        scale_drift=float(scales.std() / scales.mean()), flicker=_mean(log_steps),
-        coverage=fits.coverage, best_constant=constant.errors(), best_gradient=gradient.errors(),
-        per_frame=tuple(frames))
+        scale_drift=float(scales.std() / scales.mean()),
+        flicker=_mean(log_steps),
+        coverage=fits.coverage,
+        best_constant=constant.errors(),
+        best_gradient=gradient.errors(),
+        per_frame=tuple(frames),
+    )
 
 
 @dataclass(frozen=True)
@@ -195,17 +212,23 @@ def _fit(pairs: Iterable[DepthPair], alignment: Alignment, max_depth_m: float) -
         has_truth += int(np.count_nonzero(judged.has_truth))
         frames += 1
     if not prediction.n:
-        raise InputError(f'no pixel of {frames} frames has both a prediction and a truth between '
-                         f'0 and {max_depth_m:g} m; check topics, units and stamps')
-    return _Fits(prediction.line(alignment), (0.0, rows.y / rows.n),
-                 rows.line(Alignment.SCALE_SHIFT), prediction.n / has_truth)
+        raise InputError(
+            f'no pixel of {frames} frames has both a prediction and a truth between '
+            f'0 and {max_depth_m:g} m; check topics, units and stamps'
+        )
+    return _Fits(
+        prediction.line(alignment),
+        (0.0, rows.y / rows.n),
+        rows.line(Alignment.SCALE_SHIFT),
+        prediction.n / has_truth,
+    )
 
 
 def _log_steps(last_m: Array, last_truth_m: Array, depth_m: Array, truth_m: Array) -> Array:
     """Return |ln| of the change of each prediction between two frames where the truth is still."""
     if last_truth_m.shape != truth_m.shape:
         return np.empty(0)
-    with np.errstate(invalid='ignore'):   # sky, and unknown: inf - inf and NaN are not still
+    with np.errstate(invalid='ignore'):  # sky, and unknown: inf - inf and NaN are not still
         still = np.abs(truth_m - last_truth_m) < STEADY * truth_m
         steps = np.abs(np.log(depth_m[still] / last_m[still]))
     known: Array = steps[~np.isnan(steps)]

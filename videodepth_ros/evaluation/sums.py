@@ -37,13 +37,22 @@ class Moments:
     @classmethod
     def of(cls, x: Array, y: Array) -> Moments:
         """Return the sums of N points; x and y (N,) floating."""
-        return cls(x.size, float(x.sum(dtype=np.float64)), float(y.sum(dtype=np.float64)),
-                   float(np.square(x, dtype=np.float64).sum()),
-                   float(np.multiply(x, y, dtype=np.float64).sum()))
+        return cls(
+            x.size,
+            float(x.sum(dtype=np.float64)),
+            float(y.sum(dtype=np.float64)),
+            float(np.square(x, dtype=np.float64).sum()),
+            float(np.multiply(x, y, dtype=np.float64).sum()),
+        )
 
     def __add__(self, other: Moments) -> Moments:
-        return Moments(self.n + other.n, self.x + other.x, self.y + other.y,
-                       self.xx + other.xx, self.xy + other.xy)
+        return Moments(
+            self.n + other.n,
+            self.x + other.x,
+            self.y + other.y,
+            self.xx + other.xx,
+            self.xy + other.xy,
+        )
 
     def line(self, alignment: Alignment) -> tuple[float, float]:
         """Return scale and shift; of a constant x only the shift can be known."""
@@ -51,7 +60,7 @@ class Moments:
             return 1.0, 0.0
         if alignment is Alignment.SCALE:
             return (self.xy / self.xx if self.xx > 0 else 1.0), 0.0
-        spread = self.n * self.xx - self.x ** 2
+        spread = self.n * self.xx - self.x**2
         if spread <= 1e-12 * self.n * self.xx:
             return 0.0, self.y / self.n
         scale = (self.n * self.xy - self.x * self.y) / spread
@@ -81,17 +90,25 @@ class ErrorSums:
         """Return the sums of N pixels; both (N,) floating, metres, positive."""
         error = predicted_m - truth_m
         ratio = np.maximum(predicted_m / truth_m, truth_m / predicted_m)
-        return cls(truth_m.size, float(np.abs(error / truth_m).sum(dtype=np.float64)),
-                   float(np.square(error, dtype=np.float64).sum()),
-                   int(np.count_nonzero(ratio < 1.25)))
+        return cls(
+            truth_m.size,
+            float(np.abs(error / truth_m).sum(dtype=np.float64)),
+            float(np.square(error, dtype=np.float64).sum()),
+            int(np.count_nonzero(ratio < 1.25)),
+        )
 
     def __add__(self, other: ErrorSums) -> ErrorSums:
-        return ErrorSums(self.n + other.n, self.abs_rel + other.abs_rel,
-                         self.square_m2 + other.square_m2, self.within + other.within)
+        return ErrorSums(
+            self.n + other.n,
+            self.abs_rel + other.abs_rel,
+            self.square_m2 + other.square_m2,
+            self.within + other.within,
+        )
 
     def errors(self) -> DepthErrors:
         """Return the means; NaN of no pixels at all."""
         if not self.n:
             return DepthErrors(np.nan, np.nan, np.nan)
-        return DepthErrors(self.abs_rel / self.n, float(np.sqrt(self.square_m2 / self.n)),
-                           self.within / self.n)
+        return DepthErrors(
+            self.abs_rel / self.n, float(np.sqrt(self.square_m2 / self.n)), self.within / self.n
+        )

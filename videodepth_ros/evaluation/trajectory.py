@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry import sim3
 
 Array = NDArray[np.float64]
@@ -48,9 +48,9 @@ class Trajectory:
 class PoseFit(str, Enum):
     """What is fitted to the truth before errors are taken."""
 
-    SE3 = 'se3'       # rotation and translation (Horn), as the TUM RGB-D benchmark does it
-    SIM3 = 'sim3'     # and a scale (Umeyama, PAMI 1991)
-    SCALE = 'scale'   # a scale by least squares, first poses made to coincide
+    SE3 = 'se3'  # rotation and translation (Horn), as the TUM RGB-D benchmark does it
+    SIM3 = 'sim3'  # and a scale (Umeyama, PAMI 1991)
+    SCALE = 'scale'  # a scale by least squares, first poses made to coincide
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,9 @@ class TrajectoryReport:
     path_length_m: float
 
 
-def associate(first_ns: Stamps, second_ns: Stamps, max_offset_ns: int = MAX_OFFSET_NS
-              ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def associate(
+    first_ns: Stamps, second_ns: Stamps, max_offset_ns: int = MAX_OFFSET_NS
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pair each stamp of the first series with the nearest of the second, each used once.
 
     first_ns, second_ns   (N,) and (M,) int64, increasing
@@ -117,9 +118,13 @@ def associate(first_ns: Stamps, second_ns: Stamps, max_offset_ns: int = MAX_OFFS
     return kept, nearest[kept]
 
 
-def evaluate_trajectory(predicted: Trajectory, truth: Trajectory,
-                        alignment: PoseFit = PoseFit.SE3, delta: Delta = EACH_FRAME,
-                        max_offset_ns: int = MAX_OFFSET_NS) -> TrajectoryReport:
+def evaluate_trajectory(
+    predicted: Trajectory,
+    truth: Trajectory,
+    alignment: PoseFit = PoseFit.SE3,
+    delta: Delta = EACH_FRAME,
+    max_offset_ns: int = MAX_OFFSET_NS,
+) -> TrajectoryReport:
     """Compare a trajectory with the truth at the stamps that both have.
 
     Poses with NaN count as not there. One common pose is no error and tells nothing: NaN.
@@ -129,19 +134,28 @@ def evaluate_trajectory(predicted: Trajectory, truth: Trajectory,
     truth = _known(truth)
     indices, true_indices = associate(predicted.stamp_ns, truth.stamp_ns, max_offset_ns)
     if not len(indices):
-        raise InputError(f'0 of {count} predicted poses have a '
-                         f'true pose within {max_offset_ns / 1e6:g} ms '
-                         f'({_span(predicted)} against {_span(truth)}); '
-                         'the stamps must be those of the images')
+        raise InputError(
+            f'0 of {count} predicted poses have a '
+            f'true pose within {max_offset_ns / 1e6:g} ms '
+            f'({_span(predicted)} against {_span(truth)}); '
+            'the stamps must be those of the images'
+        )
     predicted, truth = predicted.at(indices), truth.at(true_indices)
     scale, distance = _aligned_distances(predicted, truth, alignment)
     translation, rotation = _relative_errors(predicted, truth, scale, delta)
     steps = np.linalg.norm(np.diff(truth.positions_m, axis=0), axis=1)
     return TrajectoryReport(
-        frames=len(indices), left_out=count - len(indices), alignment=alignment, scale=scale,
-        ate_rmse_m=_rms(distance), ate_max_m=float(distance.max()) if len(distance) else np.nan,
-        rpe_delta=str(delta), rpe_trans_m=_rms(translation),
-        rpe_rot_deg=float(np.degrees(_rms(rotation))), path_length_m=float(steps.sum()))
+        frames=len(indices),
+        left_out=count - len(indices),
+        alignment=alignment,
+        scale=scale,
+        ate_rmse_m=_rms(distance),
+        ate_max_m=float(distance.max()) if len(distance) else np.nan,
+        rpe_delta=str(delta),
+        rpe_trans_m=_rms(translation),
+        rpe_rot_deg=float(np.degrees(_rms(rotation))),
+        path_length_m=float(steps.sum()),
+    )
 
 
 def _known(trajectory: Trajectory) -> Trajectory:
@@ -149,8 +163,9 @@ def _known(trajectory: Trajectory) -> Trajectory:
     return trajectory.at(np.flatnonzero(np.isfinite(trajectory.T_map_cam).all(axis=(1, 2))))
 
 
-def _aligned_distances(predicted: Trajectory, truth: Trajectory, alignment: PoseFit
-                       ) -> tuple[float, Array]:
+def _aligned_distances(
+    predicted: Trajectory, truth: Trajectory, alignment: PoseFit
+) -> tuple[float, Array]:
     """Return the fitted scale, and the distances (N,) of the centres; none of a single pose.
 
     The scale alone: poses relative to the first, then s = sum(x . y) / sum(x . x), as odometry is
@@ -181,8 +196,9 @@ def _from_first(trajectory: Trajectory) -> Array:
     return (trajectory.positions_m - first[:3, 3]) @ first[:3, :3]
 
 
-def _relative_errors(predicted: Trajectory, truth: Trajectory, scale: float, delta: Delta
-                     ) -> tuple[Array, Array]:
+def _relative_errors(
+    predicted: Trajectory, truth: Trajectory, scale: float, delta: Delta
+) -> tuple[Array, Array]:
     """Return the error of each motion over ``delta``: metres and radians, (M,) each.
 
     E_i = (Q_i^-1 Q_j)^-1 (P_i^-1 P_j), with true poses Q and predicted ones P.
@@ -205,7 +221,7 @@ def _apart(stamp_ns: Stamps, delta: Delta) -> tuple[NDArray[np.intp], NDArray[np
     """
     first = np.arange(len(stamp_ns))
     if delta.seconds is None:
-        first = first[:max(len(first) - delta.frames, 0)]
+        first = first[: max(len(first) - delta.frames, 0)]
         return first, first + delta.frames
     end_ns = stamp_ns + round(delta.seconds * 1e9)
     first = first[end_ns <= stamp_ns[-1]]

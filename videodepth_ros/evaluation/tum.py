@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videodepth_ros.errors import BagError, InputError
+from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.geometry.poses import from_numbers
 from videodepth_ros.messages.transforms import quaternion_from_rotation
@@ -27,8 +27,9 @@ def write_tum(path: Path, trajectory: Trajectory) -> None:
     lines = []
     for ns, T in zip(trajectory.stamp_ns.tolist(), trajectory.T_map_cam, strict=True):
         numbers = [*T[:3, 3].tolist(), *quaternion_from_rotation(T[:3, :3])]
-        lines.append(' '.join([f'{ns // 10**9}.{ns % 10**9:09d}',
-                               *(f'{number:.9f}' for number in numbers)]))
+        lines.append(
+            ' '.join([f'{ns // 10**9}.{ns % 10**9:09d}', *(f'{number:.9f}' for number in numbers)])
+        )
     try:
         path.write_text('\n'.join([*lines, '']))
     except OSError as error:
@@ -54,10 +55,13 @@ def read_tum(path: Path) -> Trajectory:
             stamps.append(np.int64(int((Decimal(words[0]) * 10**9).to_integral_value())))
             rows.append([float(word) for word in words[1:]])
         except (ValueError, InvalidOperation, OverflowError) as error:
-            raise InputError(f'{path} line {number} is no pose with its time in seconds: '
-                             f'{line.strip()!r}') from error
+            raise InputError(
+                f'{path} line {number} is no pose with its time in seconds: {line.strip()!r}'
+            ) from error
         if len(rows[-1]) != 7:
-            raise InputError(f'{path} line {number} has {len(words)} numbers; a pose has 8: '
-                             'timestamp tx ty tz qx qy qz qw')
+            raise InputError(
+                f'{path} line {number} has {len(words)} numbers; a pose has 8: '
+                'timestamp tx ty tz qx qy qz qw'
+            )
     ns, first = np.unique(np.array(stamps, np.int64), return_index=True)
     return Trajectory(ns, from_numbers(np.array(rows, float).reshape(-1, 7))[first])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.boundary import boundary_f1, boundary_recall
 from videodepth_ros.evaluation.depth import resize_nearest
 from videodepth_ros.evaluation.sums import Array
@@ -66,8 +66,9 @@ class ZeroShotRow:
     measures: ZeroShotMeasures
 
 
-def evaluate_zero_shot(dataset: str, images: Iterable[ZeroShotImage], max_depth_m: float = math.inf
-                       ) -> ZeroShotRow:
+def evaluate_zero_shot(
+    dataset: str, images: Iterable[ZeroShotImage], max_depth_m: float = math.inf
+) -> ZeroShotRow:
     """Measure the depth of single images against the truth.
 
     max_depth_m  truth beyond this is not judged
@@ -76,8 +77,10 @@ def evaluate_zero_shot(dataset: str, images: Iterable[ZeroShotImage], max_depth_
     every = [_measured(image, max_depth_m) for image in images]
     judged = [one for one in every if not math.isnan(one.delta_1)]
     if not judged:
-        raise InputError(f'of {len(every)} images of {dataset} no pixel has a truth between 0 and '
-                         f'{max_depth_m:g} m; check units and files')
+        raise InputError(
+            f'of {len(every)} images of {dataset} no pixel has a truth between 0 and '
+            f'{max_depth_m:g} m; check units and files'
+        )
     return ZeroShotRow(dataset, len(judged), _mean(judged))
 
 
@@ -87,8 +90,9 @@ def evaluate_mattes(dataset: str, images: Iterable[tuple[Array, Array]]) -> Zero
     images  depth (H, W) floating, in any unit, and matte (H, W), opacity from 0 to 1
     raises  InputError where there are none, or the two differ in size
     """
-    recalls = [ZeroShotMeasures(boundary_recall=boundary_recall(depth, matte))
-               for depth, matte in images]
+    recalls = [
+        ZeroShotMeasures(boundary_recall=boundary_recall(depth, matte)) for depth, matte in images
+    ]
     if not recalls:
         raise InputError(f'{dataset} has no images')
     return ZeroShotRow(dataset, len(recalls), _mean(recalls))
@@ -108,14 +112,17 @@ def average_ranks(scores: Array) -> Array:
 def zero_shot_table(rows: Sequence[ZeroShotRow]) -> str:
     """Return lines to read: a row for each data set, and the mean of each column."""
     names = [field.name for field in fields(ZeroShotMeasures)]
-    mean = ZeroShotRow('mean', sum(row.images for row in rows),
-                       _mean([row.measures for row in rows]))
+    mean = ZeroShotRow(
+        'mean', sum(row.images for row in rows), _mean([row.measures for row in rows])
+    )
     width = max(len(row.dataset) for row in (*rows, mean))
     lines = [' ' * width + '  images' + ''.join(f'{name:>17}' for name in names)]
     for row in (*rows, mean):
         values = (getattr(row.measures, name) for name in names)
-        lines.append(f'{row.dataset:{width}}{row.images:>8}' + ''.join(
-            f'{"-" if math.isnan(value) else f"{value:.4f}":>17}' for value in values))
+        lines.append(
+            f'{row.dataset:{width}}{row.images:>8}'
+            + ''.join(f'{"-" if math.isnan(value) else f"{value:.4f}":>17}' for value in values)
+        )
     return '\n'.join(lines)
 
 
@@ -127,16 +134,19 @@ def _measured(image: ZeroShotImage, max_depth_m: float) -> ZeroShotMeasures:
     predicted_m = resize_nearest(image.predicted_m, truth_m.shape)
     predicted_m = np.where(predicted_m > 0, predicted_m, np.nan)
     true, told = truth_m[judged], predicted_m[judged]
-    ratio = np.maximum(told / true, true / told)   # unknown is within nothing
+    ratio = np.maximum(told / true, true / told)  # unknown is within nothing
     known = np.isfinite(told)
     focal = _focal_error(image)
     return ZeroShotMeasures(
-        delta_1=float(np.mean(ratio < 1.25)), delta_2=float(np.mean(ratio < 1.25**2)),
+        delta_1=float(np.mean(ratio < 1.25)),
+        delta_2=float(np.mean(ratio < 1.25**2)),
         delta_3=float(np.mean(ratio < 1.25**3)),
         abs_rel=_average(np.abs(told - true)[known] / true[known]),
         log10=_average(np.abs(np.log10(ratio[known]))),
         boundary_f1=boundary_f1(predicted_m, truth_m),
-        focal_25=_share(focal, 0.25), focal_50=_share(focal, 0.50))
+        focal_25=_share(focal, 0.25),
+        focal_50=_share(focal, 0.50),
+    )
 
 
 def _focal_error(image: ZeroShotImage) -> float:
@@ -155,9 +165,11 @@ def _average(values: Array) -> float:
 
 def _mean(measures: Sequence[ZeroShotMeasures]) -> ZeroShotMeasures:
     """Average each measure over those that have it."""
+
     def mean_of(name: str) -> float:
         values = np.array([getattr(one, name) for one in measures])
         return _average(values[~np.isnan(values)])
 
-    return ZeroShotMeasures(**{field.name: mean_of(field.name)
-                               for field in fields(ZeroShotMeasures)})
+    return ZeroShotMeasures(
+        **{field.name: mean_of(field.name) for field in fields(ZeroShotMeasures)}
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 
 Array = NDArray[np.float32]
 
@@ -32,11 +32,15 @@ class Intrinsics:
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:
-            raise InputError(f'a camera of {self.width}x{self.height} pixels has no image; '
-                             'give the size of the rectified image')
+            raise InputError(
+                f'a camera of {self.width}x{self.height} pixels has no image; '
+                'give the size of the rectified image'
+            )
         if not (self.fx > 0 and self.fy > 0):
-            raise InputError(f'focal lengths fx={self.fx}, fy={self.fy} must be positive; '
-                             'a camera_info with K[0] == 0 is uncalibrated (REP-104)')
+            raise InputError(
+                f'focal lengths fx={self.fx}, fy={self.fy} must be positive; '
+                'a camera_info with K[0] == 0 is uncalibrated (REP-104)'
+            )
 
     @classmethod
     def centred(cls, width: int, height: int, focal_px: float) -> Intrinsics:
@@ -49,13 +53,25 @@ class Intrinsics:
         The principal point moves by the pixel-centre rule c' = (c + 0.5) s - 0.5.
         """
         sx, sy = width / self.width, height / self.height
-        return Intrinsics(width, height, self.fx * sx, self.fy * sy,
-                          (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5)
+        return Intrinsics(
+            width,
+            height,
+            self.fx * sx,
+            self.fy * sy,
+            (self.cx + 0.5) * sx - 0.5,
+            (self.cy + 0.5) * sy - 0.5,
+        )
 
     def strided(self, stride: int) -> Intrinsics:
         """Return the intrinsics of the grid ``image[::stride, ::stride]``."""
-        return Intrinsics(-(-self.width // stride), -(-self.height // stride), self.fx / stride,
-                          self.fy / stride, self.cx / stride, self.cy / stride)
+        return Intrinsics(
+            -(-self.width // stride),
+            -(-self.height // stride),
+            self.fx / stride,
+            self.fy / stride,
+            self.cx / stride,
+            self.cy / stride,
+        )
 
     @property
     def matrix(self) -> NDArray[np.float64]:
@@ -71,12 +87,14 @@ def backproject(depth_m: Array, camera: Intrinsics) -> Array:
     raises   InputError if the depth map has not the camera's size
     """
     if depth_m.shape != (camera.height, camera.width):
-        raise InputError(f'depth is {depth_m.shape[1]}x{depth_m.shape[0]} but the camera is '
-                         f'{camera.width}x{camera.height}; scale one to the other first')
+        raise InputError(
+            f'depth is {depth_m.shape[1]}x{depth_m.shape[0]} but the camera is '
+            f'{camera.width}x{camera.height}; scale one to the other first'
+        )
     points = np.empty((*depth_m.shape, 3), np.float32)
     column_slope = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
     row_slope = (np.arange(camera.height, dtype=np.float32) - camera.cy) / camera.fy
-    with np.errstate(invalid='ignore'):   # +inf straight ahead: 0 times inf is nan
+    with np.errstate(invalid='ignore'):  # +inf straight ahead: 0 times inf is nan
         np.multiply(depth_m, column_slope[None, :], out=points[..., 0], casting='same_kind')
         np.multiply(depth_m, row_slope[:, None], out=points[..., 1], casting='same_kind')
     points[..., 2] = depth_m
@@ -90,5 +108,7 @@ def project(points: Array, camera: Intrinsics) -> Array:
     returns  (..., 2) float32, column and row in pixels; NaN for points not in front of the camera
     """
     z = np.where(points[..., 2] > 0, points[..., 2], np.nan)
-    return np.stack([points[..., 0] / z * camera.fx + camera.cx,
-                     points[..., 1] / z * camera.fy + camera.cy], axis=-1).astype(np.float32)
+    return np.stack(
+        [points[..., 0] / z * camera.fx + camera.cx, points[..., 1] / z * camera.fy + camera.cy],
+        axis=-1,
+    ).astype(np.float32)

@@ -17,8 +17,9 @@ THRESHOLD = 0.35
 NOISE_PX = 3.0
 
 
-def ego_flow(depth: Array, camera: Intrinsics, T_other_cam: NDArray[np.float64],
-             other: Intrinsics) -> Array:
+def ego_flow(
+    depth: Array, camera: Intrinsics, T_other_cam: NDArray[np.float64], other: Intrinsics
+) -> Array:
     """Return how the pixels of a still scene move into another view.
 
     depth (h, w) float32; T_other_cam (4, 4) float64 in the same unit
@@ -29,7 +30,7 @@ def ego_flow(depth: Array, camera: Intrinsics, T_other_cam: NDArray[np.float64],
     z = np.where(points[..., 2] > 0, points[..., 2], np.float32(np.nan))
     columns = points[..., 0] / z * np.float32(other.fx) + np.float32(other.cx)
     rows = points[..., 1] / z * np.float32(other.fy) + np.float32(other.cy)
-    here_y, here_x = np.mgrid[:depth.shape[0], :depth.shape[1]].astype(np.float32)
+    here_y, here_x = np.mgrid[: depth.shape[0], : depth.shape[1]].astype(np.float32)
     return np.stack([columns - here_x, rows - here_y], axis=-1)
 
 

@@ -11,6 +11,9 @@ from videodepth_ros.geometry.sim3 import rotation_from_vector, vector_from_rotat
 Array = NDArray[np.float64]
 Stamps = NDArray[np.int64]
 
+STATIC_EXTENT_DEPTHS = 0.02
+"""Largest extent of a camera path, in median scene depths, that counts as no translation."""
+
 
 def interpolate(stamp_ns: Stamps, T: Array, at_ns: Stamps) -> Array:
     """Return the poses at other times, (M, 4, 4) float64.
@@ -51,10 +54,22 @@ def from_numbers(numbers: Array) -> Array:
     with np.errstate(invalid='ignore', divide='ignore'):
         x, y, z, w = (numbers[:, 3:] / np.linalg.norm(numbers[:, 3:], axis=1, keepdims=True)).T
     T = np.zeros((len(numbers), 4, 4))
-    T[:, :3, :3] = np.moveaxis(np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]), 2, 0)
+    T[:, :3, :3] = np.moveaxis(
+        np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ]
+        ),
+        2,
+        0,
+    )
     T[:, :3, 3], T[:, 3, 3] = numbers[:, :3], 1.0
     T[~np.isfinite(T).all(axis=(1, 2))] = np.nan
     return T
+
+
+def trajectory_extent(T_world_cam: Array) -> float:
+    """Return the diagonal of the bounding box of camera centres; poses (N, 4, 4)."""
+    return float(np.linalg.norm(np.ptp(T_world_cam[:, :3, 3], axis=0)))

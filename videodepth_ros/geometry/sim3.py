@@ -47,9 +47,11 @@ class Sim3:
     @classmethod
     def stack(cls, transforms: Sequence[Sim3]) -> Sim3:
         """Return single transforms as one batch."""
-        return cls(np.array([T.scale for T in transforms]),
-                   np.array([T.rotation for T in transforms]),
-                   np.array([T.translation for T in transforms]))
+        return cls(
+            np.array([T.scale for T in transforms]),
+            np.array([T.rotation for T in transforms]),
+            np.array([T.translation for T in transforms]),
+        )
 
     @property
     def rigid(self) -> Array:
@@ -63,9 +65,11 @@ class Sim3:
 
     def __matmul__(self, first: Sim3) -> Sim3:
         """Return the transform that applies ``first``, then this one."""
-        return Sim3(self.scale * first.scale, self.rotation @ first.rotation,
-                    self.scale[..., None] * _turn(self.rotation, first.translation)
-                    + self.translation)
+        return Sim3(
+            self.scale * first.scale,
+            self.rotation @ first.rotation,
+            self.scale[..., None] * _turn(self.rotation, first.translation) + self.translation,
+        )
 
     def inverse(self) -> Sim3:
         """Return the transform that undoes this one."""
@@ -113,8 +117,9 @@ def rotation_from_vector(vector: Array) -> Array:
 def vector_from_rotation(rotation: Array) -> Array:
     """Return the rotation vectors (..., 3), in radians, of ``rotation`` (..., 3, 3)."""
     R = rotation
-    sine = np.stack([R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0],
-                     R[..., 1, 0] - R[..., 0, 1]], -1)
+    sine = np.stack(
+        [R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1
+    )
     length = np.linalg.norm(sine, axis=-1)
     angle = np.arctan2(length, np.trace(R, axis1=-2, axis2=-1) - 1)
     ratio = np.where(length > SMALL_ANGLE_RAD, angle / np.maximum(length, SMALL_ANGLE_RAD), 0.5)
@@ -122,8 +127,13 @@ def vector_from_rotation(rotation: Array) -> Array:
     return vectors
 
 
-def fit(source: NDArray[np.floating], target: NDArray[np.floating],
-        weight: NDArray[np.floating] | None = None, *, with_scale: bool = True) -> Sim3:
+def fit(
+    source: NDArray[np.floating],
+    target: NDArray[np.floating],
+    weight: NDArray[np.floating] | None = None,
+    *,
+    with_scale: bool = True,
+) -> Sim3:
     """Fit the similarity that maps ``source`` to ``target`` with the least weighted squares.
 
     source, target  (3, P), one column a point, P >= 1

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 
-Matrix = tuple[float, ...]   # row by row
+Matrix = tuple[float, ...]  # row by row
 
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 PINHOLE_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (4, 5, 8, 12, 14)}
@@ -97,8 +97,9 @@ def calibration_from(msg: Any, width: int, height: int) -> Calibration | None:
     _check_size(msg, width, height)
     P = _numbers(msg, 'p', 12)
     P = (*P[0:3], *P[4:7], *P[8:11]) if P[0] != 0.0 else K
-    return Calibration(width, height, _windowed(K, msg), *_lens(msg), _rotation(msg),
-                       _windowed(P, msg))
+    return Calibration(
+        width, height, _windowed(K, msg), *_lens(msg), _rotation(msg), _windowed(P, msg)
+    )
 
 
 def intrinsics_from(msg: Any, width: int, height: int) -> Intrinsics | None:
@@ -122,12 +123,14 @@ def rectifier_from(msg: Any, width: int, height: int) -> Rectifier | None:
     if calibration is None or calibration.is_rectified:
         return None
     if max(width, height) > LONGEST_PX:
-        raise InputError(f'an image of {width}x{height} cannot be rectified, for its sides may '
-                         f'have {LONGEST_PX} pixels; give rectified or smaller images')
+        raise InputError(
+            f'an image of {width}x{height} cannot be rectified, for its sides may '
+            f'have {LONGEST_PX} pixels; give rectified or smaller images'
+        )
     return _rectifier(calibration)
 
 
-@lru_cache(maxsize=8)   # two maps of 1080p take 12 MB; one calibration serves a whole stream
+@lru_cache(maxsize=8)  # two maps of 1080p take 12 MB; one calibration serves a whole stream
 def _rectifier(calibration: Calibration) -> Rectifier:
     K, R, P = (np.array(m).reshape(3, 3) for m in (calibration.K, calibration.R, calibration.P))
     D = np.array(calibration.distortion)
@@ -159,8 +162,10 @@ def _numbers(msg: Any, name: str, count: int | None = None) -> Matrix:
     """Return a matrix of the message, whose name is upper-case in ROS 1."""
     values = tuple(float(v) for v in getattr(msg, name if hasattr(msg, name) else name.upper()))
     if not np.all(np.isfinite(values)) or (count is not None and len(values) != count):
-        raise InputError(f'camera_info {name.upper()} is {list(values)}, where '
-                         f'{count or "only"} finite numbers belong; calibrate the camera again')
+        raise InputError(
+            f'camera_info {name.upper()} is {list(values)}, where '
+            f'{count or "only"} finite numbers belong; calibrate the camera again'
+        )
     return values
 
 
@@ -171,8 +176,9 @@ def _rotation(msg: Any) -> Matrix:
         return IDENTITY
     rows = np.reshape(R, (3, 3))
     if np.abs(rows).max() > 1.001 or not np.allclose(rows @ rows.T, np.eye(3), atol=1e-3):
-        raise InputError(f'camera_info R is {list(R)}, which is no rotation; '
-                         'calibrate the camera again')
+        raise InputError(
+            f'camera_info R is {list(R)}, which is no rotation; calibrate the camera again'
+        )
     return R
 
 
@@ -183,9 +189,11 @@ def _lens(msg: Any) -> tuple[str, Matrix]:
     if not any(D):
         return model, ()
     if len(D) not in _LENGTHS.get(model, ()):
-        raise InputError(f'camera_info has lens model {model!r} with {len(D)} coefficients; '
-                         'known are plumb_bob (4 or 5), rational_polynomial (up to 14) and '
-                         'equidistant (4): calibrate again, or give a rectified image')
+        raise InputError(
+            f'camera_info has lens model {model!r} with {len(D)} coefficients; '
+            'known are plumb_bob (4 or 5), rational_polynomial (up to 14) and '
+            'equidistant (4): calibrate again, or give a rectified image'
+        )
     return model, D
 
 
@@ -198,8 +206,10 @@ def _check_size(msg: Any, width: int, height: int) -> None:
     roi, (bin_x, bin_y) = msg.roi, _binning(msg)
     said = (int(roi.width or msg.width) // bin_x, int(roi.height or msg.height) // bin_y)
     if said != (width, height):
-        raise InputError(f'image is {width}x{height} but camera_info says {said[0]}x{said[1]}; '
-                         'choose the camera_info topic that belongs to this image, or none')
+        raise InputError(
+            f'image is {width}x{height} but camera_info says {said[0]}x{said[1]}; '
+            'choose the camera_info topic that belongs to this image, or none'
+        )
 
 
 def _windowed(K: Matrix, msg: Any) -> Matrix:

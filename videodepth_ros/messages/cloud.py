@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.messages.image import resized_data
 
@@ -27,9 +27,9 @@ Image = NDArray[np.uint8]
 POINT = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('rgb', '<u4')])
 """One point; ``rgb`` is declared FLOAT32 in the message but its bits are an integer."""
 
-_FLOAT32 = 7         # sensor_msgs/PointField.FLOAT32
-_TILE_BYTES = 1 << 19   # planes of one band of rows: they stay in the second-level cache
-_NEAREST_M = 1e-6    # depth at or below zero is unknown
+_FLOAT32 = 7  # sensor_msgs/PointField.FLOAT32
+_TILE_BYTES = 1 << 19  # planes of one band of rows: they stay in the second-level cache
+_NEAREST_M = 1e-6  # depth at or below zero is unknown
 
 
 @dataclass
@@ -42,8 +42,9 @@ class _Field:
     count: int
 
 
-def write_cloud(depth_m: Depth, image: Image, camera: Intrinsics, stride: int, max_range_m: float,
-                out: Any) -> None:
+def write_cloud(
+    depth_m: Depth, image: Image, camera: Intrinsics, stride: int, max_range_m: float, out: Any
+) -> None:
     """Write the points of a depth map into a PointCloud2, in place; the header is the caller's.
 
     depth_m      (H, W) float32, Z in metres, NaN unknown, +inf nothing hit
@@ -70,8 +71,9 @@ def write_points(points: NDArray[np.float32], out: Any) -> None:
     np.copyto(data.reshape(points.shape), points)
 
 
-def plain_cloud(depth_m: Depth, image: Image, camera: Intrinsics, stride: int,
-                max_range_m: float) -> NDArray[np.void]:
+def plain_cloud(
+    depth_m: Depth, image: Image, camera: Intrinsics, stride: int, max_range_m: float
+) -> NDArray[np.void]:
     """Return what write_cloud writes, (H', W') of POINT, in the plainest way: its reference."""
     _check(depth_m, camera, stride)
     z = depth_m[::stride, ::stride]
@@ -86,8 +88,10 @@ def plain_cloud(depth_m: Depth, image: Image, camera: Intrinsics, stride: int,
 
 def _check(depth_m: Depth, camera: Intrinsics, stride: int) -> None:
     if depth_m.shape != (camera.height, camera.width):
-        raise InputError(f'depth is {depth_m.shape[1]}x{depth_m.shape[0]} but the camera is '
-                         f'{camera.width}x{camera.height}; scale one to the other first')
+        raise InputError(
+            f'depth is {depth_m.shape[1]}x{depth_m.shape[0]} but the camera is '
+            f'{camera.width}x{camera.height}; scale one to the other first'
+        )
     if stride < 1:
         raise InputError(f'cloud stride {stride} must be at least 1')
 
@@ -99,8 +103,13 @@ def _colours(image: Image, shape: tuple[int, ...], stride: int) -> Image:
     return np.ascontiguousarray(image[::stride, ::stride])
 
 
-def _fill(points: NDArray[np.float32], depth_m: Depth, colours: Image, camera: Intrinsics,
-          max_range_m: float) -> None:
+def _fill(
+    points: NDArray[np.float32],
+    depth_m: Depth,
+    colours: Image,
+    camera: Intrinsics,
+    max_range_m: float,
+) -> None:
     """Fill (H', W', 4) float32 points band by band, each of which passes memory only once."""
     height, width = depth_m.shape
     column_slope = (np.arange(width, dtype=np.float32) - camera.cx) / camera.fx
@@ -110,15 +119,15 @@ def _fill(points: NDArray[np.float32], depth_m: Depth, colours: Image, camera: I
     planes = np.empty((4, min(band, height), width), np.float32)
     for top in range(0, height, band):
         rows = slice(top, min(top + band, height))
-        x, y, z, rgb = planes[:, :rows.stop - top]
-        in_range = cv2.inRange(depth_m[rows], _NEAREST_M, farthest_m)   # false for NaN
+        x, y, z, rgb = planes[:, : rows.stop - top]
+        in_range = cv2.inRange(depth_m[rows], _NEAREST_M, farthest_m)  # false for NaN
         z.fill(np.nan)
         cv2.copyTo(depth_m[rows], in_range, z)
         np.multiply(z, column_slope, out=x)
         np.multiply(z, row_slope[rows], out=y)
         bits = rgb.view(np.uint32)
         cv2.cvtColor(colours[rows], cv2.COLOR_RGB2BGRA, rgb.view(np.uint8).reshape(*rgb.shape, 4))
-        np.bitwise_and(bits, 0x00ffffff, out=bits)   # with alpha 255 the float would be a NaN
+        np.bitwise_and(bits, 0x00FFFFFF, out=bits)  # with alpha 255 the float would be a NaN
         cv2.merge([x, y, z, rgb], points[rows])
 
 
@@ -129,8 +138,10 @@ def _describe(out: Any, height: int, width: int) -> None:
     out.is_bigendian, out.is_dense = False, False
     if len(out.fields) != len(POINT.names or ()):
         field = _field_class(out)
-        out.fields = [field(name=name, offset=4 * k, datatype=_FLOAT32, count=1)
-                      for k, name in enumerate(('x', 'y', 'z', 'rgb'))]
+        out.fields = [
+            field(name=name, offset=4 * k, datatype=_FLOAT32, count=1)
+            for k, name in enumerate(('x', 'y', 'z', 'rgb'))
+        ]
 
 
 def _field_class(out: Any) -> Any:

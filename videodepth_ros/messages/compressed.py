@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.messages.encodings import Bytes, RawImage, decoder, to_8bit
 
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
-_DEPTH_HEADER = struct.Struct('<iff')   # kind, then a and b of depth = a / (value - b)
-_INVERSE_DEPTH = 0   # kind
+_DEPTH_HEADER = struct.Struct('<iff')  # kind, then a and b of depth = a / (value - b)
+_INVERSE_DEPTH = 0  # kind
 _MOST = 65535
 
 
@@ -24,16 +24,20 @@ def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
     content = data.tobytes()
     if content.startswith(_JPEG_START) and _JPEG_END not in content:
         # OpenCV may fill the missing part with grey and only print a warning
-        raise InputError(f'{described} of {data.size} bytes is a JPEG that was cut off; '
-                         'look at the link from the camera')
+        raise InputError(
+            f'{described} of {data.size} bytes is a JPEG that was cut off; '
+            'look at the link from the camera'
+        )
     image: NDArray[Any] | None
     try:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None:
-        raise InputError(f'{described} of {data.size} bytes cannot be decoded: it is damaged, or '
-                         'neither JPEG nor PNG; have the publisher send one of these')
+        raise InputError(
+            f'{described} of {data.size} bytes cannot be decoded: it is damaged, or '
+            'neither JPEG nor PNG; have the publisher send one of these'
+        )
     return image
 
 
@@ -62,7 +66,7 @@ def decode_compressed(msg: Any) -> Bytes:
         encoding = f'{before.rstrip("1689")}8' if before.startswith('bayer_') else 'mono8'
         flat = np.ascontiguousarray(image).reshape(-1)
         return decoder(encoding)(RawImage(flat, width, height, width, encoding))
-    if 'compressed rgb' in inside:   # the file holds RGB where OpenCV expects BGR
+    if 'compressed rgb' in inside:  # the file holds RGB where OpenCV expects BGR
         return np.ascontiguousarray(image[..., :3])
     code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(image, code), np.uint8)
@@ -79,17 +83,19 @@ def decode_compressed_depth(msg: Any) -> NDArray[np.float32]:
     before = msg.format.partition(';')[0].strip()
     is_png = 'compressedDepth' in msg.format and 'rvl' not in msg.format
     if not is_png or before not in ('32FC1', '16UC1'):
-        raise InputError(f'{described} is not 32FC1 or 16UC1 compressedDepth in PNG; '
-                         "publish the depth as Image, or set the plugin's format to png")
+        raise InputError(
+            f'{described} is not 32FC1 or 16UC1 compressedDepth in PNG; '
+            "publish the depth as Image, or set the plugin's format to png"
+        )
     data = _data(msg, described)
     if data.size <= _DEPTH_HEADER.size:
         raise InputError(f'{described} has only {data.size} bytes; look at the publisher')
-    values = _imdecode(data[_DEPTH_HEADER.size:], described)
+    values = _imdecode(data[_DEPTH_HEADER.size :], described)
     if values.ndim != 2 or values.dtype != np.uint16:
         raise InputError(f'{described} holds {values.dtype} pixels, not 16-bit grey ones')
     if before == '16UC1':
         return values.astype(np.float32) / np.float32(1000)
-    _, a, b = _DEPTH_HEADER.unpack(data[:_DEPTH_HEADER.size].tobytes())
+    _, a, b = _DEPTH_HEADER.unpack(data[: _DEPTH_HEADER.size].tobytes())
     with np.errstate(divide='ignore'):
         depth_m = np.float32(a) / (values.astype(np.float32) - np.float32(b))
     depth_m[values == 0] = np.nan
@@ -108,8 +114,9 @@ def write_compressed_depth(depth_m: NDArray[np.float32], msg: Any) -> None:
     known = np.isfinite(depth_m) & (depth_m > 0)
     with np.errstate(divide='ignore', invalid='ignore'):
         inverse = np.where(known, 1 / depth_m, 0).astype(np.float64)
-    least, most = (float(inverse[known].min()), float(inverse[known].max())) if known.any() \
-        else (0.1, 1.0)
+    least, most = (
+        (float(inverse[known].min()), float(inverse[known].max())) if known.any() else (0.1, 1.0)
+    )
     a = np.float32((_MOST - 1) / max(most - least, 1e-6 * most))
     b = np.float32(1 - float(a) * least)
     values = np.rint(float(a) * inverse + float(b))

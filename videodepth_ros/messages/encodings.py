@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 
 Bytes = NDArray[np.uint8]
 
@@ -36,8 +36,15 @@ class RawImage:
     encoding: str
     is_bigendian: bool = False
 
-    def plane(self, rows: int, samples: int, dtype: str = 'u1', *,
-              offset: int = 0, step: int | None = None) -> NDArray[Any]:
+    def plane(
+        self,
+        rows: int,
+        samples: int,
+        dtype: str = 'u1',
+        *,
+        offset: int = 0,
+        step: int | None = None,
+    ) -> NDArray[Any]:
         """View one plane in memory, without its padding.
 
         rows, samples  its size; ``offset`` where it starts, ``step`` between its rows, in bytes
@@ -48,14 +55,18 @@ class RawImage:
         sample = np.dtype(dtype)
         row_bytes = samples * sample.itemsize
         if step < row_bytes:
-            raise InputError(f'image step is {step} bytes, but a row of {self.width} '
-                             f'{self.encoding} pixels takes {row_bytes}; '
-                             'mend step or encoding in the camera driver')
+            raise InputError(
+                f'image step is {step} bytes, but a row of {self.width} '
+                f'{self.encoding} pixels takes {row_bytes}; '
+                'mend step or encoding in the camera driver'
+            )
         needed = offset + step * (rows - 1) + row_bytes
         if self.data.size < needed:
-            raise InputError(f'image data has {self.data.size} bytes, but a {self.encoding} image '
-                             f'of {self.width}x{self.height} with step {step} takes {needed}; '
-                             'the message was cut off, or its size or encoding is wrong')
+            raise InputError(
+                f'image data has {self.data.size} bytes, but a {self.encoding} image '
+                f'of {self.width}x{self.height} with step {step} takes {needed}; '
+                'the message was cut off, or its size or encoding is wrong'
+            )
         stored = sample.newbyteorder('>' if self.is_bigendian else '<')
         plane = np.ndarray((rows, samples), stored, self.data, offset, (step, sample.itemsize))
         return plane.astype(sample, copy=False)
@@ -63,8 +74,10 @@ class RawImage:
     def require_even(self, *, height: bool) -> None:
         """Raise InputError unless the width, and the height too if asked, divide by two."""
         if self.width % 2 or (height and self.height % 2):
-            raise InputError(f'a {self.encoding} image cannot be {self.width}x{self.height}: '
-                             'neighbours share a colour; set an even size in the camera driver')
+            raise InputError(
+                f'a {self.encoding} image cannot be {self.width}x{self.height}: '
+                'neighbours share a colour; set an even size in the camera driver'
+            )
 
 
 Decoder = Callable[[RawImage], Bytes]
@@ -74,7 +87,7 @@ def to_8bit(image: NDArray[Any]) -> Bytes:
     """Return uint8 samples as they are, uint16 ones over their full range: round(v / 257)."""
     if image.dtype == np.uint8:
         return image
-    aligned = np.ascontiguousarray(image)   # OpenCV refuses rows of 16 bits with an odd step
+    aligned = np.ascontiguousarray(image)  # OpenCV refuses rows of 16 bits with an odd step
     return np.asarray(cv2.convertScaleAbs(aligned, alpha=1.0 / 257.0), np.uint8)
 
 
@@ -84,11 +97,13 @@ def _convert(pixels: Bytes, code: int) -> Bytes:
 
 def _packed(dtype: str, channels: int, code: int | None = None) -> Decoder:
     """Decode pixels of ``channels`` samples that lie side by side."""
+
     def decode(raw: RawImage) -> Bytes:
         plane = to_8bit(raw.plane(raw.height, raw.width * channels, dtype))
         shape = (raw.height, raw.width) if channels == 1 else (raw.height, raw.width, channels)
         pixels = plane.reshape(shape)
         return np.ascontiguousarray(pixels) if code is None else _convert(pixels, code)
+
     return decode
 
 
@@ -99,21 +114,24 @@ def _yuv422(code: int) -> Decoder:
     def decode(raw: RawImage) -> Bytes:
         raw.require_even(height=False)
         return packed(raw)
+
     return decode
 
 
 def _semiplanar_yuv420(code: int) -> Decoder:
     """Decode a luma plane and then a half-size plane of colour pairs, both with the same step."""
+
     def decode(raw: RawImage) -> Bytes:
         raw.require_even(height=True)
         planes = raw.plane(raw.height * 3 // 2, raw.width)
         return _convert(planes, code)
+
     return decode
 
 
-_RGB_FROM_YCBCR = np.array([[1.164383, 0.0, 1.596027],
-                            [1.164383, -0.391762, -0.812968],
-                            [1.164383, 2.017232, 0.0]])
+_RGB_FROM_YCBCR = np.array(
+    [[1.164383, 0.0, 1.596027], [1.164383, -0.391762, -0.812968], [1.164383, 2.017232, 0.0]]
+)
 """BT.601 video range (ITU-R BT.601-7, section 3.5) for (Y - 16, Cb - 128, Cr - 128)."""
 
 
@@ -126,8 +144,12 @@ def _nv24(raw: RawImage) -> Bytes:
     return np.asarray(cv2.transform(ycbcr, np.column_stack([_RGB_FROM_YCBCR, offset])), np.uint8)
 
 
-_BAYER = {'rggb': cv2.COLOR_BayerRGGB2RGB, 'bggr': cv2.COLOR_BayerBGGR2RGB,
-          'gbrg': cv2.COLOR_BayerGBRG2RGB, 'grbg': cv2.COLOR_BayerGRBG2RGB}
+_BAYER = {
+    'rggb': cv2.COLOR_BayerRGGB2RGB,
+    'bggr': cv2.COLOR_BayerBGGR2RGB,
+    'gbrg': cv2.COLOR_BayerGBRG2RGB,
+    'grbg': cv2.COLOR_BayerGRBG2RGB,
+}
 
 DECODERS: dict[str, Decoder] = {
     'rgb8': _packed('u1', 3),
@@ -163,6 +185,8 @@ def decoder(encoding: str) -> Decoder:
     try:
         return DECODERS[encoding]
     except KeyError:
-        raise InputError(f'image encoding {encoding!r} is not one that camera images have; give '
-                         'the topic of the colour image, or set its driver to one of '
-                         f'{" ".join(DECODERS)}') from None
+        raise InputError(
+            f'image encoding {encoding!r} is not one that camera images have; give '
+            'the topic of the colour image, or set its driver to one of '
+            f'{" ".join(DECODERS)}'
+        ) from None

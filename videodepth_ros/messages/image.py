@@ -13,17 +13,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.messages.compressed import decode_compressed, decode_compressed_depth
 from videodepth_ros.messages.encodings import Bytes, RawImage, decoder
 
-__all__ = ['decode_compressed', 'decode_depth', 'decode_image', 'is_compressed', 'raw_image',
-           'resized_data', 'write_depth', 'write_depth_mm', 'write_image']
+__all__ = [
+    'decode_compressed',
+    'decode_depth',
+    'decode_image',
+    'is_compressed',
+    'raw_image',
+    'resized_data',
+    'write_depth',
+    'write_depth_mm',
+    'write_image',
+]
 
 Depth = NDArray[np.float32]
 
-_DEPTH_ENCODINGS = {'32FC1': ('f4', 1), '64FC1': ('f8', 1),
-                    '16UC1': ('u2', 1000), 'mono16': ('u2', 1000)}
+_DEPTH_ENCODINGS = {
+    '32FC1': ('f4', 1),
+    '64FC1': ('f8', 1),
+    '16UC1': ('u2', 1000),
+    'mono16': ('u2', 1000),
+}
 """Sample type, and units in a metre: REP-118 (mono16 is what some drivers call 16UC1)."""
 
 
@@ -33,10 +46,18 @@ def raw_image(msg: Any) -> RawImage:
     raises  InputError if the image has no pixels
     """
     if msg.width == 0 or msg.height == 0 or len(msg.data) == 0:
-        raise InputError(f'image is {msg.width}x{msg.height} with {len(msg.data)} bytes of data: '
-                         'it has no pixels; look at the camera driver')
-    return RawImage(np.frombuffer(msg.data, np.uint8), int(msg.width), int(msg.height),
-                    int(msg.step), str(msg.encoding), bool(msg.is_bigendian))
+        raise InputError(
+            f'image is {msg.width}x{msg.height} with {len(msg.data)} bytes of data: '
+            'it has no pixels; look at the camera driver'
+        )
+    return RawImage(
+        np.frombuffer(msg.data, np.uint8),
+        int(msg.width),
+        int(msg.height),
+        int(msg.step),
+        str(msg.encoding),
+        bool(msg.is_bigendian),
+    )
 
 
 def decode_image(msg: Any) -> Bytes:
@@ -65,8 +86,10 @@ def decode_depth(msg: Any) -> Depth:
         depth_m = decode_compressed_depth(msg)
     else:
         if msg.encoding not in _DEPTH_ENCODINGS:
-            raise InputError(f'image encoding {msg.encoding!r} is not a depth map; known are '
-                             f'{" ".join(_DEPTH_ENCODINGS)}')
+            raise InputError(
+                f'image encoding {msg.encoding!r} is not a depth map; known are '
+                f'{" ".join(_DEPTH_ENCODINGS)}'
+            )
         dtype, units_per_m = _DEPTH_ENCODINGS[msg.encoding]
         raw = raw_image(msg)
         depth_m = raw.plane(raw.height, raw.width, dtype).astype(np.float32)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 
 Matrix = NDArray[np.float64]
 
@@ -31,8 +31,10 @@ def set_stamp(stamp: Any, ns: int) -> None:
     raises  InputError if the time does not fit its 32-bit seconds
     """
     if not 0 <= ns < 2**31 * _NS:
-        raise InputError(f'time {ns} ns is not between 0 and 2**31 s, which is what a ROS stamp '
-                         'can hold; look at the clock that it came from')
+        raise InputError(
+            f'time {ns} ns is not between 0 and 2**31 s, which is what a ROS stamp '
+            'can hold; look at the clock that it came from'
+        )
     stamp.sec, stamp.nanosec = divmod(int(ns), _NS)
 
 
@@ -46,9 +48,13 @@ def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> Matrix:
     if not (np.isfinite(length) and length > 1e-9):
         raise InputError(f'quaternion ({x}, {y}, {z}, {w}) is no rotation; its length must be 1')
     x, y, z, w = (q / length).tolist()
-    return np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                     [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                     [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 def quaternion_from_rotation(R: Matrix) -> tuple[float, float, float, float]:
@@ -62,10 +68,17 @@ def quaternion_from_rotation(R: Matrix) -> tuple[float, float, float, float]:
     if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
         raise InputError(f'{R.tolist()} is not a rotation matrix')
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = R
-    symmetric = np.array([[xx - yy - zz, yx + xy, zx + xz, zy - yz],
-                          [yx + xy, yy - xx - zz, zy + yz, xz - zx],
-                          [zx + xz, zy + yz, zz - xx - yy, yx - xy],
-                          [zy - yz, xz - zx, yx - xy, xx + yy + zz]]) / 3.0
+    symmetric = (
+        np.array(
+            [
+                [xx - yy - zz, yx + xy, zx + xz, zy - yz],
+                [yx + xy, yy - xx - zz, zy + yz, xz - zx],
+                [zx + xz, zy + yz, zz - xx - yy, yx - xy],
+                [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+            ]
+        )
+        / 3.0
+    )
     q = np.linalg.eigh(symmetric)[1][:, -1]
     x, y, z, w = (q if q[3] >= 0 else -q).tolist()
     return x, y, z, w

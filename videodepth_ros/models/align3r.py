@@ -19,7 +19,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.models.checkpoint import load_strictly
 from videodepth_ros.models.croco import Block, DecoderBlock, rotary_table
 from videodepth_ros.models.dpt import DPTConfig
@@ -30,6 +30,7 @@ PATCH = 16
 """Height and width of the images are multiples of this."""
 
 Tokens = tuple[Tensor, ...]
+
 
 @dataclass(frozen=True)
 class StackConfig:
@@ -62,8 +63,10 @@ class Align3RConfig:
 
 
 ALIGN3R = Align3RConfig(
-    StackConfig(dim=1024, depth=24, heads=16), StackConfig(dim=768, depth=12, heads=12),
-    DPTConfig(dim=256, channels=(96, 192, 384, 768), head_dim=128))
+    StackConfig(dim=1024, depth=24, heads=16),
+    StackConfig(dim=768, depth=12, heads=12),
+    DPTConfig(dim=256, channels=(96, 192, 384, 768), head_dim=128),
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,12 @@ class Features:
     def take(self, frames: Sequence[int]) -> Features:
         """Return the features of some of the B frames, in the order given, repeats allowed."""
         chosen = torch.as_tensor(frames, device=self.embedded.device)
-        return Features(self.embedded[chosen], tuple(each[chosen] for each in self.injections),
-                        tuple(each[chosen] for each in self.finest), self.grid)
+        return Features(
+            self.embedded[chosen],
+            tuple(each[chosen] for each in self.injections),
+            tuple(each[chosen] for each in self.finest),
+            self.grid,
+        )
 
     @staticmethod
     def join(parts: Sequence[Features]) -> Features:
@@ -103,8 +110,12 @@ class Features:
             _check_grids(grid, part.grid)
         injections = zip(*(part.injections for part in parts), strict=True)
         finest = zip(*(part.finest for part in parts), strict=True)
-        return Features(torch.cat([part.embedded for part in parts]),
-                        tuple(map(torch.cat, injections)), tuple(map(torch.cat, finest)), grid)
+        return Features(
+            torch.cat([part.embedded for part in parts]),
+            tuple(map(torch.cat, injections)),
+            tuple(map(torch.cat, finest)),
+            grid,
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +151,8 @@ class Align3R(nn.Module):
         self.patch_embed_point_cloud = PatchEmbed(decoder.dim, PATCH)
         self.dec_blocks_pc = _blocks(Block, decoder, config.point_depth)
         self.zero_convs = nn.ModuleList(
-            _zero_conv(decoder.dim) for _ in range(config.point_depth + 1))
+            _zero_conv(decoder.dim) for _ in range(config.point_depth + 1)
+        )
         channels = encoder.dim, decoder.dim, decoder.dim, decoder.dim
         self.downstream_head1 = nn.ModuleDict({'dpt': PointHead(channels, config.head)})
         self.downstream_head2 = nn.ModuleDict({'dpt': PointHead(channels, config.head)})
@@ -166,11 +178,15 @@ class Align3R(nn.Module):
         """
         batch, _, height, width = image.shape
         if height % PATCH or width % PATCH:
-            raise InputError(f'an image of {width}x{height} is not made of whole patches: both '
-                             f'sides must be multiples of {PATCH}')
+            raise InputError(
+                f'an image of {width}x{height} is not made of whole patches: both '
+                f'sides must be multiples of {PATCH}'
+            )
         if point_map.shape != (batch, height, width, 3):
-            raise InputError(f'point maps {tuple(point_map.shape)} do not fit images '
-                             f'{tuple(image.shape)}: give {(batch, height, width, 3)}')
+            raise InputError(
+                f'point maps {tuple(point_map.shape)} do not fit images '
+                f'{tuple(image.shape)}: give {(batch, height, width, 3)}'
+            )
         grid = height // PATCH, width // PATCH
         with self._mixed_precision():
             tokens = self._encode_image(image, grid)
@@ -187,8 +203,9 @@ class Align3R(nn.Module):
         """
         _check_grids(first.grid, second.grid)
         if first.frames != second.frames:
-            raise InputError(f'{first.frames} first frames and {second.frames} second ones are '
-                             'not pairs')
+            raise InputError(
+                f'{first.frames} first frames and {second.frames} second ones are not pairs'
+            )
         with self._mixed_precision():
             decoded = self._decode(first, second)
         points: list[Tensor] = []
@@ -197,8 +214,9 @@ class Align3R(nn.Module):
             points += head(finest, [_as_map(tokens, first.grid) for tokens in tapped])
         return PairPoints(*points)
 
-    def forward(self, image_1: Tensor, point_map_1: Tensor, image_2: Tensor,
-                point_map_2: Tensor) -> PairPoints:
+    def forward(
+        self, image_1: Tensor, point_map_1: Tensor, image_2: Tensor, point_map_2: Tensor
+    ) -> PairPoints:
         """Compute B pairs from their frames alone."""
         return self.pair(self.encode(image_1, point_map_1), self.encode(image_2, point_map_2))
 
@@ -226,7 +244,7 @@ class Align3R(nn.Module):
         x, y = first.embedded, second.embedded
         steps: list[tuple[Tensor, Tensor]] = []
         for blocks in zip(self.dec_blocks, self.dec_blocks2, strict=True):
-            x, y = blocks[0](x, y, rotary), blocks[1](y, x, rotary)   # both of the step before
+            x, y = blocks[0](x, y, rotary), blocks[1](y, x, rotary)  # both of the step before
             if len(steps) < len(first.injections):
                 x = x + first.injections[len(steps)]
                 y = y + second.injections[len(steps)]
@@ -237,8 +255,10 @@ class Align3R(nn.Module):
 
     def _heads(self) -> tuple[PointHead, PointHead]:
         """Return the heads of the first and of the second view."""
-        return (cast(PointHead, self.downstream_head1['dpt']),
-                cast(PointHead, self.downstream_head2['dpt']))
+        return (
+            cast(PointHead, self.downstream_head1['dpt']),
+            cast(PointHead, self.downstream_head2['dpt']),
+        )
 
     def _rotary(self, stack: StackConfig, grid: tuple[int, int]) -> Tensor:
         return rotary_table(grid, stack.dim // stack.heads, self.mask_token.device)
@@ -285,5 +305,7 @@ def _as_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
 def _check_grids(a: tuple[int, int], b: tuple[int, int]) -> None:
     """Raise InputError where two images differ in size."""
     if a != b:
-        raise InputError(f'images of {PATCH * a[1]}x{PATCH * a[0]} and {PATCH * b[1]}x'
-                         f'{PATCH * b[0]} are no pair: bring all frames to one size')
+        raise InputError(
+            f'images of {PATCH * a[1]}x{PATCH * a[0]} and {PATCH * b[1]}x'
+            f'{PATCH * b[0]} are no pair: bring all frames to one size'
+        )

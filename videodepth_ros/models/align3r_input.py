@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 
 Array = NDArray[np.float32]
@@ -44,12 +44,13 @@ class Window:
     def camera(self, camera: Intrinsics) -> Intrinsics:
         """Return the intrinsics of the window, given those of the whole image at any size."""
         whole = camera.scaled_to(self.resized_width, self.resized_height)
-        return Intrinsics(self.width, self.height, whole.fx, whole.fy,
-                          whole.cx - self.left, whole.cy - self.top)
+        return Intrinsics(
+            self.width, self.height, whole.fx, whole.fy, whole.cx - self.left, whole.cy - self.top
+        )
 
     def cut(self, resized: Array) -> Array:
         """Cut the window out of an image (resized_height, resized_width, C)."""
-        return resized[self.top:self.top + self.height, self.left:self.left + self.width]
+        return resized[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def network_window(width: int, height: int, long_side_px: int = LONG_SIDE_PX) -> Window:
@@ -66,8 +67,10 @@ def network_window(width: int, height: int, long_side_px: int = LONG_SIDE_PX) ->
     if resized[0] == resized[1]:
         inside[1] = inside[0] * 3 // 4 // PATCH * PATCH
     if min(inside) == 0:
-        raise InputError(f'an image of {width}x{height} is too narrow: at {resized[0]}x'
-                         f'{resized[1]} it holds no patch of {PATCH}x{PATCH}')
+        raise InputError(
+            f'an image of {width}x{height} is too narrow: at {resized[0]}x'
+            f'{resized[1]} it holds no patch of {PATCH}x{PATCH}'
+        )
     left, top = (length // 2 - kept // 2 for length, kept in zip(resized, inside, strict=True))
     return Window(*resized, left, top, *inside)
 
@@ -79,8 +82,10 @@ def network_image(image: NDArray[np.uint8], window: Window) -> Array:
     raises  InputError where the image is not such an array
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise InputError(f'an image of shape {image.shape} and type {image.dtype} cannot be used: '
-                         'it must be (H, W, 3) uint8')
+        raise InputError(
+            f'an image of shape {image.shape} and type {image.dtype} cannot be used: '
+            'it must be (H, W, 3) uint8'
+        )
     height, width = image.shape[:2]
     rows = resampling_matrix(height, window.resized_height)
     columns = resampling_matrix(width, window.resized_width)
@@ -115,8 +120,7 @@ def network_points(point_map: Array, window: Window) -> Array:
     size = window.resized_width, window.resized_height
     shrinks = max(point_map.shape[:2]) > max(size)
     how = cv2.INTER_LANCZOS4 if shrinks else cv2.INTER_CUBIC
-    return np.ascontiguousarray(window.cut(
-        cv2.resize(point_map, size, interpolation=how)))   # type: ignore[arg-type]
+    return np.ascontiguousarray(window.cut(cv2.resize(point_map, size, interpolation=how)))  # type: ignore[arg-type]
 
 
 def points_of_depth(depth_m: Array) -> Array:
@@ -165,7 +169,8 @@ def _filled(z: Array64) -> Array64:
     if not known.any():
         return np.ones_like(z)
     _, nearest = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     value = np.empty(nearest.max() + 1)
     value[nearest[known]] = z[known]
     return value[nearest]

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from videodepth_ros.errors import ConfigError, ModelError
+from videodepth_ros.core.errors import ConfigError, ModelError
 from videodepth_ros.models.hub import hub_snapshot
 
 BUNDLED = Path(__file__).resolve().parents[1] / 'weights'
@@ -22,7 +22,7 @@ BUNDLED = Path(__file__).resolve().parents[1] / 'weights'
 class InverseDepthUnit(str, Enum):
     """What a model's inverse depth v says of the depth Z in metres."""
 
-    NOMINAL = 'nominal'      # v = 100 / Z: FlashDepth's training unit, in truth relative
+    NOMINAL = 'nominal'  # v = 100 / Z: FlashDepth's training unit, in truth relative
     CANONICAL = 'canonical'  # v = 100 fx / (width Z): known intrinsics give metres
 
 
@@ -70,8 +70,10 @@ class WeightsCard:
         """What a user must be told when the weights are used; None where there is nothing."""
         if self.commercial_use:
             return self.conditions
-        return (f'the weights of {self.name} are licensed {self.licence}: they must not be used '
-                'commercially')
+        return (
+            f'the weights of {self.name} are licensed {self.licence}: they must not be used '
+            'commercially'
+        )
 
 
 @dataclass(frozen=True)
@@ -113,78 +115,154 @@ class FolderCard(WeightsCard):
         return f'hf download {self.repository} --local-dir {weights_folder() / self.weights_file}'
 
 
-def _flashdepth(name: str, variant: str, licence: str, mamba_stage: int, min_size_px: int,
-                checkpoint: str) -> ModelCard:
+def _flashdepth(
+    name: str, variant: str, licence: str, mamba_stage: int, min_size_px: int, checkpoint: str
+) -> ModelCard:
     return ModelCard(
-        name, variant, f'{name}.safetensors', licence, licence == 'Apache-2.0',
+        name,
+        variant,
+        f'{name}.safetensors',
+        licence,
+        licence == 'Apache-2.0',
         f'{checkpoint} of the FlashDepth release (github.com/Eyeline-Labs/FlashDepth), from the '
-        'link in its README', mamba_stage, InverseDepthUnit.NOMINAL, patch=14,
-        min_size_px=min_size_px, max_pixels=924 * 518)
+        'link in its README',
+        mamba_stage,
+        InverseDepthUnit.NOMINAL,
+        patch=14,
+        min_size_px=min_size_px,
+        max_pixels=924 * 518,
+    )
 
 
 _CARDS = (
     ModelCard(
-        'nano', 'small network of this package, trained on its synthetic scenes',
-        'nano.safetensors', 'Apache-2.0', True, 'it comes with the package', mamba_stage=3,
-        unit=InverseDepthUnit.CANONICAL, patch=16, min_size_px=80, max_pixels=256 * 192,
-        drifts=True, soft=True),
-    _flashdepth('flashdepth-s', 'FlashDepth-S: ViT-S, fast', 'Apache-2.0', 3, 70,
-                'flashdepth-s/iter_14001.pth'),
+        'nano',
+        'small network of this package, trained on its synthetic scenes',
+        'nano.safetensors',
+        'Apache-2.0',
+        True,
+        'it comes with the package',
+        mamba_stage=3,
+        unit=InverseDepthUnit.CANONICAL,
+        patch=16,
+        min_size_px=80,
+        max_pixels=256 * 192,
+        drifts=True,
+        soft=True,
+    ),
+    _flashdepth(
+        'flashdepth-s',
+        'FlashDepth-S: ViT-S, fast',
+        'Apache-2.0',
+        3,
+        70,
+        'flashdepth-s/iter_14001.pth',
+    ),
     # Both hold a ViT-L, and that began as Depth Anything V2 Large.
-    _flashdepth('flashdepth-l', 'FlashDepth-L: ViT-L, steadiest below 518 px', 'CC-BY-NC-4.0', 1,
-                28, 'flashdepth-l/iter_10001.pth'),
-    _flashdepth('flashdepth', 'FlashDepth, the hybrid: ViT-S in full resolution, ViT-L beside it',
-                'CC-BY-NC-4.0', 3, 70, 'flashdepth/iter_43002.pth'),
+    _flashdepth(
+        'flashdepth-l',
+        'FlashDepth-L: ViT-L, steadiest below 518 px',
+        'CC-BY-NC-4.0',
+        1,
+        28,
+        'flashdepth-l/iter_10001.pth',
+    ),
+    _flashdepth(
+        'flashdepth',
+        'FlashDepth, the hybrid: ViT-S in full resolution, ViT-L beside it',
+        'CC-BY-NC-4.0',
+        3,
+        70,
+        'flashdepth/iter_43002.pth',
+    ),
 )
 
 ALIGN3R_CARD = WeightsCard(
-    'align3r', 'Align3R: point maps of pairs of frames, for the offline job',
-    'align3r.safetensors', 'CC-BY-NC-SA-4.0', False,
+    'align3r',
+    'Align3R: point maps of pairs of frames, for the offline job',
+    'align3r.safetensors',
+    'CC-BY-NC-SA-4.0',
+    False,
     'the checkpoint for your depth prior (Depth Pro or Depth Anything V2) of the Align3R release '
-    '(github.com/jiah-cloud/Align3R), from the links in its README and its issue 18')
+    '(github.com/jiah-cloud/Align3R), from the links in its README and its issue 18',
+)
 
 
-def _of_hub(name: str, variant: str, licence: str, repository: str,
-            components: tuple[str, ...]) -> FolderCard:
-    return FolderCard(name, variant, name, licence, licence == 'Apache-2.0',
-                      f'{repository} from the Hugging Face hub', repository, components)
+def _of_hub(
+    name: str, variant: str, licence: str, repository: str, components: tuple[str, ...]
+) -> FolderCard:
+    return FolderCard(
+        name,
+        variant,
+        name,
+        licence,
+        licence == 'Apache-2.0',
+        f'{repository} from the Hugging Face hub',
+        repository,
+        components,
+    )
 
 
 def _depth_anything(size: str, trained_for: str = '') -> FolderCard:
     """Only the small ones are free: the licences of the others are those of the release."""
     name = f'depth-anything-v2-{trained_for}{size}'
     says = f'metric, {trained_for[7:-1]}' if trained_for else 'relative inverse depth'
-    return _of_hub(name, f'Depth Anything V2, {size}: {says}, for the offline job',
-                   'Apache-2.0' if size == 'small' else 'CC-BY-NC-4.0',
-                   f'depth-anything/{name.title()}-hf',
-                   ('config.json', 'preprocessor_config.json', 'model.safetensors'))
+    return _of_hub(
+        name,
+        f'Depth Anything V2, {size}: {says}, for the offline job',
+        'Apache-2.0' if size == 'small' else 'CC-BY-NC-4.0',
+        f'depth-anything/{name.title()}-hf',
+        ('config.json', 'preprocessor_config.json', 'model.safetensors'),
+    )
 
 
 DEPTH_PRO_CARD = _of_hub(
-    'depth-pro', 'Depth Pro: metric depth and focal length, for the offline job',
+    'depth-pro',
+    'Depth Pro: metric depth and focal length, for the offline job',
     # The hub's card says so; the repository of the code states another, which grants no patents.
-    'LicenseRef-Apple-AMLR', 'apple/DepthPro-hf', ('config.json', 'model.safetensors'))
+    'LicenseRef-Apple-AMLR',
+    'apple/DepthPro-hf',
+    ('config.json', 'model.safetensors'),
+)
 
-PRIOR_CARDS = (DEPTH_PRO_CARD, *(
-    _depth_anything(size, trained_for) for trained_for in ('', 'metric-indoor-', 'metric-outdoor-')
-    for size in ('small', 'base', 'large')))
+PRIOR_CARDS = (
+    DEPTH_PRO_CARD,
+    *(
+        _depth_anything(size, trained_for)
+        for trained_for in ('', 'metric-indoor-', 'metric-outdoor-')
+        for size in ('small', 'base', 'large')
+    ),
+)
 """The monocular priors that `transformers` computes."""
 
-METRIC_PRIORS = tuple(prior.name for prior in PRIOR_CARDS
-                      if prior is DEPTH_PRO_CARD or '-metric-' in prior.name)
+METRIC_PRIORS = tuple(
+    prior.name for prior in PRIOR_CARDS if prior is DEPTH_PRO_CARD or '-metric-' in prior.name
+)
 """Those that tell metres."""
 
 ROLLINGDEPTH_CARD = FolderCard(
-    'rollingdepth', 'RollingDepth: consistent relative depth of a video, for the offline job',
-    'rollingdepth', 'LicenseRef-OpenRAIL++-M', True,
-    'prs-eth/rollingdepth-v1-0 from the Hugging Face hub', 'prs-eth/rollingdepth-v1-0',
-    ('unet/config.json', 'unet/diffusion_pytorch_model.safetensors', 'vae/config.json',
-     'vae/diffusion_pytorch_model.safetensors', 'scheduler/scheduler_config.json',
-     'text_encoder/config.json', 'text_encoder/model.safetensors', 'tokenizer/vocab.json',
-     'tokenizer/merges.txt'),
+    'rollingdepth',
+    'RollingDepth: consistent relative depth of a video, for the offline job',
+    'rollingdepth',
+    'LicenseRef-OpenRAIL++-M',
+    True,
+    'prs-eth/rollingdepth-v1-0 from the Hugging Face hub',
+    'prs-eth/rollingdepth-v1-0',
+    (
+        'unet/config.json',
+        'unet/diffusion_pytorch_model.safetensors',
+        'vae/config.json',
+        'vae/diffusion_pytorch_model.safetensors',
+        'scheduler/scheduler_config.json',
+        'text_encoder/config.json',
+        'text_encoder/model.safetensors',
+        'tokenizer/vocab.json',
+        'tokenizer/merges.txt',
+    ),
     conditions='the weights of rollingdepth are licensed OpenRAIL++-M: commercial use is allowed, '
-               'the uses in its Attachment A are not, and whoever you pass them or a service made '
-               'with them on to must be bound by the same')
+    'the uses in its Attachment A are not, and whoever you pass them or a service made '
+    'with them on to must be bound by the same',
+)
 
 INSTALL_PRIORS = "`pip install torch 'diffusers>=0.30' 'pillow>=10' 'transformers>=5.4'`"
 """What brings the libraries that compute the networks of others."""
@@ -237,7 +315,7 @@ def weights_folder() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     data = Path(os.environ.get('XDG_DATA_HOME', ''))
-    if not data.is_absolute():   # as the XDG base directory specification demands
+    if not data.is_absolute():  # as the XDG base directory specification demands
         data = Path.home() / '.local' / 'share'
     return data / 'videodepth' / 'weights'
 
@@ -262,7 +340,8 @@ def _weights_folder_of(model: FolderCard) -> Path:
     if folder is None:
         raise ModelError(
             f'the weights of {model.name} are neither at {own} nor in the cache of the Hugging '
-            f'Face hub: {model.mend}; where you have them, videodepth weights import FOLDER')
+            f'Face hub: {model.mend}; where you have them, videodepth weights import FOLDER'
+        )
     absent = [name for name in model.components if not (folder / name).is_file()]
     if absent:
         raise ModelError(f'{folder} lacks {", ".join(absent)} of {model.name}: {model.mend}')

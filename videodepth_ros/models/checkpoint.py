@@ -13,7 +13,7 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor, nn
 
-from videodepth_ros.errors import ModelError
+from videodepth_ros.core.errors import ModelError
 
 Network = TypeVar('Network', bound=nn.Module)
 Weights = dict[str, Tensor]
@@ -29,7 +29,7 @@ def load_strictly(make: Callable[[], Network], path: Path) -> Network:
     path    a ``.pth``, with or without its ``model`` key, or a ``.safetensors``
     raises  ModelError where the file cannot be read or is not exactly of this network
     """
-    with torch.device('meta'):   # without storage: every tensor comes from the file
+    with torch.device('meta'):  # without storage: every tensor comes from the file
         model = make()
     weights = completed(read_weights(path), model)
     problem = mismatch(shapes_of(model.state_dict()), shapes_of(weights))
@@ -49,18 +49,23 @@ def read_weights(path: Path) -> Weights:
     try:
         # Trainers keep their arguments beside the weights; a Namespace only holds values.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location='cpu', weights_only=True,
-                                 mmap=is_zipfile(path))   # torch before 1.6 wrote none
+            content = torch.load(
+                path, map_location='cpu', weights_only=True, mmap=is_zipfile(path)
+            )  # torch before 1.6 wrote none
     except (AttributeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
-        raise ModelError(f'{path} cannot be read as a checkpoint: torch.save has not written it, '
-                         'or with objects that are no tensors') from error
+        raise ModelError(
+            f'{path} cannot be read as a checkpoint: torch.save has not written it, '
+            'or with objects that are no tensors'
+        ) from error
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
     if isinstance(content, dict) and isinstance(content.get('model'), dict):
         content = content['model']
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ModelError(f'{path} is not a state dict: it must map names to tensors, '
-                         "at the top or under 'model'")
+        raise ModelError(
+            f'{path} is not a state dict: it must map names to tensors, '
+            "at the top or under 'model'"
+        )
     return dict(content)
 
 
@@ -68,6 +73,7 @@ def _safe_weights(path: Path) -> Weights:
     # Imported here, for a machine on which networks are only timed has torch alone.
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
@@ -92,12 +98,16 @@ def shapes_of(tensors: Weights) -> Shapes:
 def mismatch(wanted: Shapes, found: Shapes) -> str | None:
     """Say in one line how ``found`` differs from ``wanted``; None where it does not."""
     facts = []
-    for verb, names in (('lacks', wanted.keys() - found.keys()),
-                        ('has besides', found.keys() - wanted.keys())):
+    for verb, names in (
+        ('lacks', wanted.keys() - found.keys()),
+        ('has besides', found.keys() - wanted.keys()),
+    ):
         if names:
             facts.append(f'{verb} {len(names)} tensors, such as {min(names)}')
     bent = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
     if bent:
-        facts.append(f'{len(bent)} have another shape, such as {bent[0]} with {found[bent[0]]} '
-                     f'instead of {wanted[bent[0]]}')
+        facts.append(
+            f'{len(bent)} have another shape, such as {bent[0]} with {found[bent[0]]} '
+            f'instead of {wanted[bent[0]]}'
+        )
     return '; '.join(facts) or None

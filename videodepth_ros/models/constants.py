@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def constant(make: Callable[..., NDArray[np.generic]], *arguments: int, like: Tensor,
-             dtype: torch.dtype | None = None) -> Tensor:
+def constant(
+    make: Callable[..., NDArray[np.generic]],
+    *arguments: int,
+    like: Tensor,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
     """Return ``make(*arguments)`` as a tensor on the device of ``like``.
 
     To copy to a GPU is to wait for it, and a captured graph keeps the addresses of what it reads:
@@ -25,7 +29,11 @@ def constant(make: Callable[..., NDArray[np.generic]], *arguments: int, like: Te
 
 
 @cache
-def _kept(make: Callable[..., NDArray[np.generic]], arguments: tuple[int, ...],
-          dtype: torch.dtype | None, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):   # a network that is trained may read it too
+def _kept(
+    make: Callable[..., NDArray[np.generic]],
+    arguments: tuple[int, ...],
+    dtype: torch.dtype | None,
+    device: torch.device,
+) -> Tensor:
+    with torch.inference_mode(False):  # a network that is trained may read it too
         return torch.as_tensor(make(*arguments), dtype=dtype, device=device)

@@ -36,7 +36,7 @@ def rotary_table(grid: tuple[int, int], width: int, device: torch.device) -> Ten
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
     """Turn queries or keys (B, heads, N, width) by the angles of their places."""
     cos, sin = rotary
-    real, imaginary = x.unflatten(-1, (2, 2, -1)).unbind(dim=-2)   # by axis
+    real, imaginary = x.unflatten(-1, (2, 2, -1)).unbind(dim=-2)  # by axis
     quadrature = torch.stack((-imaginary, real), dim=-2).flatten(-3)
     return (x * cos + quadrature * sin).to(x.dtype)
 
@@ -69,8 +69,10 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, other: Tensor, rotary: Tensor) -> Tensor:
         """Tokens (B, N, C) of the two views to (B, N, C) of the first."""
-        q, k, v = (tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-                   for tokens in (self.projq(x), self.projk(other), self.projv(other)))
+        q, k, v = (
+            tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for tokens in (self.projq(x), self.projk(other), self.projv(other))
+        )
         return self.proj(_attend(q, k, v, rotary))
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
 
-from videodepth_ros.errors import DeviceError, ModelError
+from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
 from videodepth_ros.models.place import Place
@@ -40,18 +40,23 @@ class DepthAnything:
         self._place, self._batch = place, place.batch(batch, on_gpu=16)
         self._model: Any = load_whole(DepthAnythingForDepthEstimation, folder, place)
         try:
-            self._processor: Any = DPTImageProcessorPil.from_pretrained(folder,
-                                                                        local_files_only=True)
+            self._processor: Any = DPTImageProcessorPil.from_pretrained(
+                folder, local_files_only=True
+            )
         except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f'{folder}/preprocessor_config.json cannot be used: {error}; '
-                             f'{card.mend}') from error
+            raise ModelError(
+                f'{folder}/preprocessor_config.json cannot be used: {error}; {card.mend}'
+            ) from error
         # The two mean the opposite: only the configuration tells which one it is.
         self._is_metric = self._model.config.depth_estimation_type == 'metric'
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
         """Yield the estimate of every frame, see ``prior.MonoPrior``."""
-        kind, source = ((PriorKind.METRIC, ScaleSource.MODEL) if self._is_metric
-                        else (PriorKind.RELATIVE_INVERSE, None))
+        kind, source = (
+            (PriorKind.METRIC, ScaleSource.MODEL)
+            if self._is_metric
+            else (PriorKind.RELATIVE_INVERSE, None)
+        )
         for batch in batches(frames, self._batch):
             for values in self._run(batch):
                 yield MonoEstimate(values.numpy(), kind, scale_source=source)
@@ -62,23 +67,36 @@ class DepthAnything:
 
     def exportable(self, width: int, height: int) -> Exportable:
         """Return the network alone, for camera images of ``width`` x ``height``."""
-        pixels = self._processor([np.zeros((height, width, 3), np.uint8)], return_tensors='pt',
-                                 input_data_format='channels_last')['pixel_values']
+        pixels = self._processor(
+            [np.zeros((height, width, 3), np.uint8)],
+            return_tensors='pt',
+            input_data_format='channels_last',
+        )['pixel_values']
         name = 'depth' if self._is_metric else 'relative_inverse_depth'
-        return Exportable(_Alone(self._model), torch.zeros_like(pixels), (name,),
-                          tuple(self._processor.image_mean), tuple(self._processor.image_std))
+        return Exportable(
+            _Alone(self._model),
+            torch.zeros_like(pixels),
+            (name,),
+            tuple(self._processor.image_mean),
+            tuple(self._processor.image_std),
+        )
 
     def _run(self, frames: list[Frame]) -> Tensor:
         """Return the answers (B, h, w) float32, on the CPU, for frames of one size."""
-        inputs = self._processor([frame.image for frame in frames], return_tensors='pt',
-                                 input_data_format='channels_last')
+        inputs = self._processor(
+            [frame.image for frame in frames],
+            return_tensors='pt',
+            input_data_format='channels_last',
+        )
         pixels = inputs['pixel_values'].to(self._place.device, self._place.dtype)
         try:
             with torch.inference_mode():
                 return self._model(pixels).predicted_depth.float().cpu()
         except RuntimeError as error:
-            raise DeviceError(f'{self.name} failed on {self._place.device}: {error}; where memory '
-                              'has run out, choose a smaller batch') from error
+            raise DeviceError(
+                f'{self.name} failed on {self._place.device}: {error}; where memory '
+                'has run out, choose a smaller batch'
+            ) from error
 
 
 class _Alone(nn.Module):

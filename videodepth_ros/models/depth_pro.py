@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DepthProForDepthEstimation
 
-from videodepth_ros.errors import DeviceError, InputError
+from videodepth_ros.core.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
 from videodepth_ros.models.place import Place
@@ -32,8 +32,15 @@ NEAREST_M, FARTHEST_M = 1e-4, 1e4
 class DepthPro:
     """The prior; values have the size of the frame."""
 
-    def __init__(self, card: FolderCard, folder: Path, place: Place, batch: int = 0, *,
-                 camera_focal: bool = True) -> None:
+    def __init__(
+        self,
+        card: FolderCard,
+        folder: Path,
+        place: Place,
+        batch: int = 0,
+        *,
+        camera_focal: bool = True,
+    ) -> None:
         """Load the network of a folder, see ``mono.open_mono``.
 
         raises  ModelError where it is not whole
@@ -57,21 +64,30 @@ class DepthPro:
     def exportable(self) -> Exportable:
         """Return the network alone; its input is square, whatever the camera."""
         example = torch.zeros(1, 3, self._side_px, self._side_px)
-        return Exportable(_Alone(self._model), example, ('canonical_inverse_depth',
-                          'field_of_view_deg'), (0.5,) * 3, (0.5,) * 3)
+        return Exportable(
+            _Alone(self._model),
+            example,
+            ('canonical_inverse_depth', 'field_of_view_deg'),
+            (0.5,) * 3,
+            (0.5,) * 3,
+        )
 
     def _estimates(self, frames: list[Frame]) -> Iterator[MonoEstimate]:
-        known = [frame.camera.fx if frame.camera and self._camera_focal else None
-                 for frame in frames]
+        known = [
+            frame.camera.fx if frame.camera and self._camera_focal else None for frame in frames
+        ]
         images = np.stack([frame.image for frame in frames])
         height, width = images.shape[1:3]
         canonical, fields_of_view = self._run(images, with_field_of_view=None in known)
-        for frame, inverse, fx, angle in zip(frames, canonical, known, fields_of_view,
-                                             strict=True):
+        for frame, inverse, fx, angle in zip(
+            frames, canonical, known, fields_of_view, strict=True
+        ):
             if not (fx or 0 < angle < 180):
-                raise InputError(f'{self.name} takes the image at {frame.stamp_ns * 1e-9:.9f} to '
-                                 f'have a field of view of {angle:.0f} degrees; give the '
-                                 'intrinsics of the camera')
+                raise InputError(
+                    f'{self.name} takes the image at {frame.stamp_ns * 1e-9:.9f} to '
+                    f'have a field of view of {angle:.0f} degrees; give the '
+                    'intrinsics of the camera'
+                )
             focal_px = fx or focal_of(angle, width)
             depth_m = metric_depth(inverse, focal_px / width, width, height)
             source = ScaleSource.INTRINSICS if fx else ScaleSource.MODEL
@@ -89,10 +105,15 @@ class DepthPro:
             with torch.inference_mode():
                 found = self._model(pixels.to(self._place.dtype))
         except RuntimeError as error:
-            raise DeviceError(f'{self.name} failed on {self._place.device}: {error}; where memory '
-                              'has run out, choose a smaller batch') from error
-        angles = (found.field_of_view.float().reshape(-1).tolist() if with_field_of_view
-                  else [float('nan')] * len(images))
+            raise DeviceError(
+                f'{self.name} failed on {self._place.device}: {error}; where memory '
+                'has run out, choose a smaller batch'
+            ) from error
+        angles = (
+            found.field_of_view.float().reshape(-1).tolist()
+            if with_field_of_view
+            else [float('nan')] * len(images)
+        )
         return found.predicted_depth.float(), angles
 
 

@@ -47,10 +47,14 @@ class DPT(nn.Module):
         super().__init__()
         strides = [encoder.patch / 4 * 2**i for i in range(4)]
         self.projects = nn.ModuleList(
-            nn.Conv2d(c, d, 1) for c, d in zip(encoder.channels, config.channels, strict=True))
+            nn.Conv2d(c, d, 1) for c, d in zip(encoder.channels, config.channels, strict=True)
+        )
         self.resize_layers = nn.ModuleList(
-            resize_layer(channels, given / wanted) for channels, given, wanted
-            in zip(config.channels, encoder.strides, strides, strict=True))
+            resize_layer(channels, given / wanted)
+            for channels, given, wanted in zip(
+                config.channels, encoder.strides, strides, strict=True
+            )
+        )
         dim = config.dim
         self.scratch = nn.ModuleDict()
         for i, channels in enumerate(config.channels, start=1):
@@ -58,13 +62,17 @@ class DPT(nn.Module):
             self.scratch[f'refinenet{i}'] = FeatureFusion(dim)
         self.scratch['output_conv1'] = nn.Conv2d(dim, dim // 2, 3, padding=1)
         self.scratch['output_conv2'] = nn.Sequential(
-            nn.Conv2d(dim // 2, config.head_dim, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(config.head_dim, 1, 1), nn.ReLU())
+            nn.Conv2d(dim // 2, config.head_dim, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(config.head_dim, 1, 1),
+            nn.ReLU(),
+        )
 
     def level(self, i: int, encoded: Tensor) -> Tensor:
         """Bring the i-th encoder map (B, C_i, h_i, w_i) to the decoder's width and level i."""
         return self.scratch[f'layer{i}_rn'](
-            self.resize_layers[i - 1](self.projects[i - 1](encoded)))
+            self.resize_layers[i - 1](self.projects[i - 1](encoded))
+        )
 
     def levels(self, encoded: Sequence[Tensor]) -> list[Tensor]:
         """Levels 1 to 4 of the four encoder maps."""
@@ -91,7 +99,7 @@ class FeatureFusion(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.resConfUnit1 = ResidualConv(dim)   # in stage 4 there is no skip: its weights idle
+        self.resConfUnit1 = ResidualConv(dim)  # in stage 4 there is no skip: its weights idle
         self.resConfUnit2 = ResidualConv(dim)
         self.out_conv = nn.Conv2d(dim, dim, 1)
 
@@ -124,5 +132,7 @@ def resize_layer(channels: int, factor: float) -> nn.Module:
         return nn.Identity()
     if factor == 0.5:
         return nn.Conv2d(channels, channels, 3, stride=2, padding=1)
-    raise ValueError(f'no learned resize by {factor}: encoder strides must be 1/2, 1, 2 or 4 '
-                     f'times those of the decoder')
+    raise ValueError(
+        f'no learned resize by {factor}: encoder strides must be 1/2, 1, 2 or 4 '
+        f'times those of the decoder'
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.models.checkpoint import load_strictly
 from videodepth_ros.models.dpt import DPT, DPTConfig
 from videodepth_ros.models.fusion import HybridConfig, HybridFusion, Teacher
@@ -51,7 +51,8 @@ _MAMBA_L = MambaConfig(expand=2, head_dim=64)
 FLASHDEPTH_S = FlashDepthConfig(VIT_S, _DPT_S, _MAMBA_S, mamba_stage=3)
 FLASHDEPTH_L = FlashDepthConfig(VIT_L, _DPT_L, _MAMBA_L, mamba_stage=1)
 FLASHDEPTH_FULL = FlashDepthConfig(
-    VIT_S, _DPT_S, _MAMBA_S, mamba_stage=3, hybrid=HybridConfig(VIT_L, _DPT_L))
+    VIT_S, _DPT_S, _MAMBA_S, mamba_stage=3, hybrid=HybridConfig(VIT_L, _DPT_L)
+)
 
 
 class FlashDepth(nn.Module):
@@ -105,8 +106,10 @@ class FlashDepth(nn.Module):
         size = images.shape[-2:]
         patch = self.config.encoder.patch
         if size[0] % patch or size[1] % patch:
-            raise InputError(f'an image of {size[1]}x{size[0]} is not made of whole patches: '
-                             f'both sides must be multiples of {patch}')
+            raise InputError(
+                f'an image of {size[1]}x{size[0]} is not made of whole patches: '
+                f'both sides must be multiples of {patch}'
+            )
         if state is None:
             state = self.zero_state(len(images) // frames)
         decoder = self.depth_head

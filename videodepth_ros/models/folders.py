@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import DepthAnythingForDepthEstimation, DepthProForDepthEstimation
 
-from videodepth_ros.errors import ModelError
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.models.catalogue import (
     DEPTH_PRO_CARD,
     PRIOR_CARDS,
@@ -41,14 +41,20 @@ def copy_folder(source: Path, target: Path) -> str:
     card = recognised(source)
     absent = [name for name in card.components if not (source / name).is_file()]
     if absent:
-        raise ModelError(f'{source} is of {card.name} but lacks {", ".join(absent)}: '
-                         f'{card.mend}')
+        raise ModelError(f'{source} is of {card.name} but lacks {", ".join(absent)}: {card.mend}')
     _load(card, source)
-    broken = [key for name in card.components if name.endswith('.safetensors')
-              for key, value in load_file(source / name).items() if not value.isfinite().all()]
+    broken = [
+        key
+        for name in card.components
+        if name.endswith('.safetensors')
+        for key, value in load_file(source / name).items()
+        if not value.isfinite().all()
+    ]
     if broken:
-        raise ModelError(f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
-                         f'{broken[0]}: get the folder again')
+        raise ModelError(
+            f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
+            f'{broken[0]}: get the folder again'
+        )
     for name in card.components:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
@@ -60,30 +66,39 @@ def recognised(folder: Path) -> FolderCard:
 
     raises  ModelError where there is none, or that of another network
     """
-    index = folder / 'model_index.json'   # of a pipeline of several networks
+    index = folder / 'model_index.json'  # of a pipeline of several networks
     file = index if index.is_file() else folder / 'config.json'
     try:
         config = json.loads(file.read_text())
         name = _name_of_pipeline(config) if file == index else _name_of(config)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise ModelError(f'{folder} is no folder of a network: its {file.name} cannot be used '
-                         f'({type(error).__name__}: {error})') from error
+        raise ModelError(
+            f'{folder} is no folder of a network: its {file.name} cannot be used '
+            f'({type(error).__name__}: {error})'
+        ) from error
     for card in KNOWN:
         if card.name == name:
             return card
     known = ', '.join(card.repository for card in KNOWN)
-    raise ModelError(f'{folder} holds {name}, which is of no known network: bring the folder of '
-                     f'one of {known}')
+    raise ModelError(
+        f'{folder} holds {name}, which is of no known network: bring the folder of one of {known}'
+    )
 
 
 def _load(card: FolderCard, folder: Path) -> None:
     """Load a network once, for it tells what is missing."""
     if card is ROLLINGDEPTH_CARD:
         from videodepth_ros.models.rollingdepth import RollingDepth  # needs diffusers
+
         RollingDepth(card, folder, CPU)
     else:
-        load_whole(DepthProForDepthEstimation if card is DEPTH_PRO_CARD
-                   else DepthAnythingForDepthEstimation, folder, CPU)
+        load_whole(
+            DepthProForDepthEstimation
+            if card is DEPTH_PRO_CARD
+            else DepthAnythingForDepthEstimation,
+            folder,
+            CPU,
+        )
 
 
 def _name_of_pipeline(config: dict[str, Any]) -> str:
@@ -99,10 +114,8 @@ def _name_of(config: dict[str, Any]) -> str:
         return f'a {config["model_type"]}'
     backbone = config['backbone_config']
     taps = backbone['out_indices']
-    if taps[-1] - taps[0] == len(taps) - 1:   # V1 reads the last blocks, V2 all along
+    if taps[-1] - taps[0] == len(taps) - 1:  # V1 reads the last blocks, V2 all along
         return 'a depth_anything of version 1'
     metric = config.get('depth_estimation_type') == 'metric'
     trained_for = RANGES_M.get(config['max_depth'], 'metric-') if metric else ''
     return f'depth-anything-v2-{trained_for}{SIZES.get(backbone["hidden_size"], "?")}'
-
-

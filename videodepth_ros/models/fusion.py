@@ -50,8 +50,7 @@ class Teacher(nn.Module):
         if small != (width, height):
             image = resize(image, small[::-1])
         encoded = self.pretrained(image)
-        return self.depth_head.stage_4(
-            self.depth_head.level(4, encoded[3]), encoded[2].shape[-2:])
+        return self.depth_head.stage_4(self.depth_head.level(4, encoded[3]), encoded[2].shape[-2:])
 
 
 def teacher_size(width: int, height: int, limit: int, patch: int) -> tuple[int, int]:
@@ -70,8 +69,9 @@ class HybridFusion(nn.Module):
 
     def __init__(self, dim: int, config: HybridConfig) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList([nn.ModuleList(
-            FusionBlock(dim, config) for _ in range(config.layers))])
+        self.blocks = nn.ModuleList(
+            [nn.ModuleList(FusionBlock(dim, config) for _ in range(config.layers))]
+        )
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Student (B, C, h, w) and teacher (B, D, g, v) to the informed student (B, C, h, w)."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from videodepth_ros.errors import ConfigError, DeviceError, ModelError
+from videodepth_ros.core.errors import ConfigError, DeviceError, ModelError
 from videodepth_ros.models.catalogue import (
     INSTALL_PRIORS,
     WeightsCard,
@@ -36,15 +36,19 @@ def import_weights(source: Path | str) -> WeightsCard:
         with tempfile.TemporaryDirectory(prefix='.import-', dir=folder) as workshop:
             model = weights_card(_converted(Path(source), Path(workshop) / 'new'))
             if model.bundled:
-                raise ModelError(f'{source} holds weights of {model.name}, which come with the '
-                                 'package and are not imported')
+                raise ModelError(
+                    f'{source} holds weights of {model.name}, which come with the '
+                    'package and are not imported'
+                )
             place = folder / model.weights_file
-            if place.is_dir():   # only an empty folder can be replaced
+            if place.is_dir():  # only an empty folder can be replaced
                 place.rename(Path(workshop) / 'old')
             (Path(workshop) / 'new').replace(place)
     except OSError as error:
-        raise ConfigError(f'weights cannot be stored in {folder}: {error}; make room, or set '
-                          'VIDEODEPTH_WEIGHTS to a folder of yours') from error
+        raise ConfigError(
+            f'weights cannot be stored in {folder}: {error}; make room, or set '
+            'VIDEODEPTH_WEIGHTS to a folder of yours'
+        ) from error
     return model
 
 
@@ -53,8 +57,10 @@ def _converted(source: Path, target: Path) -> str:
     try:
         if source.is_dir():
             from videodepth_ros.models.folders import copy_folder
+
             return copy_folder(source, target)
         from videodepth_ros.models.variants import convert_checkpoint
+
         return convert_checkpoint(source, target)
     except ImportError as error:
         raise DeviceError(f'{source} cannot be read here: {error}; {INSTALL_PRIORS}') from error

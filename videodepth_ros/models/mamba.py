@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.models.constants import constant
 from videodepth_ros.models.dpt import resize
 from videodepth_ros.models.vit import zero_linear
@@ -60,7 +60,8 @@ class TemporalMamba(nn.Module):
         super().__init__()
         self.config = config
         self.blocks = nn.ModuleList(
-            [nn.ModuleList(MambaBlock(dim, config) for _ in range(config.layers))])
+            [nn.ModuleList(MambaBlock(dim, config) for _ in range(config.layers))]
+        )
         self.final_layer = nn.Sequential(nn.GELU(), zero_linear(dim, dim))
 
     def forward(self, maps: Tensor, state: Tensor, frames: int = 1) -> tuple[Tensor, Tensor]:
@@ -74,7 +75,7 @@ class TemporalMamba(nn.Module):
         pooled = average_pool(maps, pooled_size(size, self.config.pool))
         tokens = pooled.flatten(2).transpose(1, 2).unflatten(0, (-1, frames))
         layers = cast('list[MambaBlock]', self.blocks[0])
-        tokens = tokens.to(layers[0].norm1.weight.dtype)   # the maps may have fewer digits
+        tokens = tokens.to(layers[0].norm1.weight.dtype)  # the maps may have fewer digits
         states = []
         for block, before in zip(layers, state.unbind(), strict=True):
             tokens, after = block(tokens, before)
@@ -113,9 +114,10 @@ class Mamba2(nn.Module):
         self.in_proj = nn.Linear(dim, sum(self.widths), bias=False)
         convolved = self.widths[1]
         self.conv1d = nn.Conv1d(
-            convolved, convolved, config.d_conv, groups=convolved, padding=config.d_conv - 1)
+            convolved, convolved, config.d_conv, groups=convolved, padding=config.d_conv - 1
+        )
         step = torch.empty(heads).uniform_(math.log(1e-3), math.log(1e-1)).exp()
-        self.dt_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))   # inverse of softplus
+        self.dt_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # inverse of softplus
         self.A_log = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())
         self.D = nn.Parameter(torch.ones(heads))
         self.norm = GatedRMSNorm(inner)
@@ -139,7 +141,7 @@ class Mamba2(nn.Module):
         """
         batch, _, length, _ = tokens.shape
         channels_first = tokens.flatten(0, 1).transpose(1, 2)
-        convolved = self.conv1d(channels_first)[..., :length]   # padding on the left alone counts
+        convolved = self.conv1d(channels_first)[..., :length]  # padding on the left alone counts
         return convolved.transpose(1, 2).unflatten(0, (batch, -1))
 
 
@@ -157,8 +159,9 @@ class GatedRMSNorm(nn.Module):
         return (x * self.weight).to(gate.dtype)
 
 
-def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor,
-         chunk: int = 256) -> tuple[Tensor, Tensor]:
+def scan(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk: int = 256
+) -> tuple[Tensor, Tensor]:
     """Run the recurrence of ``scan_reference`` as matrix products over chunks of tokens.
 
     Arguments and result are those of ``scan_reference``. Section 6 of arXiv 2405.21060: within a
@@ -167,21 +170,21 @@ def scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor,
     Everything is float32: the exponents reach hundreds, where their differences need the digits.
     """
     frames, length = dt.shape[1:3]
-    count = -(-length // chunk)          # chunks in a frame, all of one size
+    count = -(-length // chunk)  # chunks in a frame, all of one size
     size = -(-length // count)
-    x, dt, B, C = (_chunks(v, count, size) for v in (x, dt, B, C))   # (B, K, size, ...)
+    x, dt, B, C = (_chunks(v, count, size) for v in (x, dt, B, C))  # (B, K, size, ...)
 
-    decay = constant(lower_triangle, size, like=x) @ (dt * A)     # its log, up to each token
-    total = decay[:, :, -1]                                       # (B, K, H)
+    decay = constant(lower_triangle, size, like=x) @ (dt * A)  # its log, up to each token
+    total = decay[:, :, -1]  # (B, K, H)
     driven = x * dt[..., None]
     left = torch.exp(total[:, :, None] - decay)[..., None] * driven
-    gained = left.flatten(3).transpose(2, 3) @ B                  # (B, K, H * P, N)
+    gained = left.flatten(3).transpose(2, 3) @ B  # (B, K, H * P, N)
     before, state = _pass_on(state, total.exp(), gained.unflatten(2, x.shape[-2:]))
 
-    by_head = decay.transpose(2, 3)                               # (B, K, H, size)
+    by_head = decay.transpose(2, 3)  # (B, K, H, size)
     between = by_head[..., :, None] - by_head[..., None, :]
     later = constant(upper_triangle, size, like=x)
-    between = between.masked_fill(later, -torch.inf)              # before exp: it would overflow
+    between = between.masked_fill(later, -torch.inf)  # before exp: it would overflow
     weights = between.exp() * (C @ B.transpose(2, 3))[:, :, None]
     within = (weights @ driven.transpose(2, 3)).transpose(2, 3)
     carried = (C @ before.flatten(2, 3).transpose(2, 3)).unflatten(-1, x.shape[-2:])
@@ -213,8 +216,9 @@ def _pass_on(state: Tensor, kept: Tensor, gained: Tensor) -> tuple[Tensor, Tenso
     return torch.stack(before, dim=1), state
 
 
-def scan_reference(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor,
-                   state: Tensor) -> tuple[Tensor, Tensor]:
+def scan_reference(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
     """Token by token: state = exp(dt A) state + dt x B', y = state C (arXiv 2405.21060, eq. 2).
 
     x        (B, T, L, H, P) T frames of L tokens, scanned one after the other
@@ -242,7 +246,8 @@ def pooled_size(size: torch.Size | tuple[int, int], fraction: float) -> tuple[in
     if min(rows, columns) < 1:
         raise InputError(
             f'a map of {size[1]}x{size[0]} is too small for the temporal module, which pools it '
-            f'to {fraction} of each side: use a larger network size')
+            f'to {fraction} of each side: use a larger network size'
+        )
     return rows, columns
 
 
@@ -250,7 +255,8 @@ def average_pool(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Adaptive average pooling (B, C, h, w) to (B, C, *size) by two constant matrices."""
     vertical, horizontal = (
         constant(pooling_matrix, n, m, like=maps, dtype=maps.dtype)
-        for n, m in zip(maps.shape[-2:], size, strict=True))
+        for n, m in zip(maps.shape[-2:], size, strict=True)
+    )
     return vertical @ maps @ horizontal.T
 
 

@@ -7,15 +7,21 @@ one is opened.
 
 from __future__ import annotations
 
-from videodepth_ros.errors import ConfigError, DeviceError
+from videodepth_ros.core.errors import ConfigError, DeviceError
 from videodepth_ros.models.catalogue import INSTALL_PRIORS, PRIOR_CARDS, named, weights_path
 from videodepth_ros.models.prior import MonoEstimate, MonoPrior, PriorKind
 
 __all__ = ['MonoEstimate', 'MonoPrior', 'PriorKind', 'open_mono']
 
 
-def open_mono(name: str, *, device: str = 'auto', precision: str = 'auto', batch: int = 0,
-              camera_focal: bool = True) -> MonoPrior:
+def open_mono(
+    name: str,
+    *,
+    device: str = 'auto',
+    precision: str = 'auto',
+    batch: int = 0,
+    camera_focal: bool = True,
+) -> MonoPrior:
     """Open Depth Pro or a Depth Anything V2; nothing is downloaded.
 
     name          ``depth-pro`` or one of ``depth-anything-v2-*`` in the catalogue

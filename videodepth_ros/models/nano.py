@@ -59,9 +59,12 @@ class NanoEncoderConfig:
 
 
 NANO = FlashDepthConfig(
-    NanoEncoderConfig(), DPTConfig(dim=32, channels=(32, 64, 160, 160), head_dim=16),
+    NanoEncoderConfig(),
+    DPTConfig(dim=32, channels=(32, 64, 160, 160), head_dim=16),
     MambaConfig(expand=4, head_dim=32, d_state=64, layers=2, pool=0.25),
-    mamba_stage=3, log_output=True)
+    mamba_stage=3,
+    log_output=True,
+)
 
 
 class NanoEncoder(nn.Module):
@@ -70,15 +73,21 @@ class NanoEncoder(nn.Module):
     def __init__(self, config: NanoEncoderConfig) -> None:
         super().__init__()
         half, quarter, eighth = config.stem
-        self.stage_4 = nn.Sequential(ConvNorm(3, half, stride=2), nn.ReLU(),
-                                     ConvNorm(half, quarter, stride=2), nn.ReLU(),
-                                     Residual(quarter))
-        self.stage_8 = nn.Sequential(ConvNorm(quarter, eighth, stride=2), nn.ReLU(),
-                                     Residual(eighth), Residual(eighth))
+        self.stage_4 = nn.Sequential(
+            ConvNorm(3, half, stride=2),
+            nn.ReLU(),
+            ConvNorm(half, quarter, stride=2),
+            nn.ReLU(),
+            Residual(quarter),
+        )
+        self.stage_8 = nn.Sequential(
+            ConvNorm(quarter, eighth, stride=2), nn.ReLU(), Residual(eighth), Residual(eighth)
+        )
         self.embed = ConvNorm(eighth, config.dim, stride=2)
         self.positions = nn.Parameter(torch.zeros(1, config.dim, *config.grid))
         self.blocks = nn.ModuleList(
-            MixerBlock(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth))
+            MixerBlock(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
+        )
         self.norm = nn.LayerNorm(config.dim)
         self.fixed_positions: Tensor | None
         self.register_buffer('fixed_positions', None, persistent=False)
@@ -89,8 +98,11 @@ class NanoEncoder(nn.Module):
         quarter = self.stage_4(image)
         eighth = self.stage_8(quarter)
         x = self.embed(eighth)
-        x = x + (self.positions_at(*x.shape[-2:]) if self.fixed_positions is None
-                 else self.fixed_positions)
+        x = x + (
+            self.positions_at(*x.shape[-2:])
+            if self.fixed_positions is None
+            else self.fixed_positions
+        )
         maps = [quarter, eighth]
         for i, block in enumerate(self.blocks, start=1):
             x = block(x)
@@ -98,23 +110,23 @@ class NanoEncoder(nn.Module):
                 maps.append(self.norm(x.movedim(1, -1)).movedim(-1, 1))
         return tuple(maps)
 
-
     def fix_grid(self, rows: int, columns: int) -> None:
         """Compute the positional embedding of one grid now, for every image to come."""
         self.fixed_positions = self.positions_at(rows, columns).detach()
 
     def positions_at(self, rows: int, columns: int) -> Tensor:
         """Positional embedding (1, C, rows, columns) of a grid of cells at 1/16."""
-        return F.interpolate(self.positions, (rows, columns), mode='bilinear',
-                             align_corners=False)
+        return F.interpolate(self.positions, (rows, columns), mode='bilinear', align_corners=False)
 
 
 class ConvNorm(nn.Sequential):
     """A 3x3 convolution and a batch norm, which at inference is part of it."""
 
     def __init__(self, width_in: int, width_out: int, stride: int = 1) -> None:
-        super().__init__(nn.Conv2d(width_in, width_out, 3, stride, padding=1, bias=False),
-                         nn.BatchNorm2d(width_out))
+        super().__init__(
+            nn.Conv2d(width_in, width_out, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(width_out),
+        )
 
 
 class Residual(nn.Module):

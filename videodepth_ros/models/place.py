@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from videodepth_ros.errors import ConfigError, DeviceError
+from videodepth_ros.core.errors import ConfigError, DeviceError
 
 PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 
@@ -35,14 +35,17 @@ def placed(device: str, precision: str) -> Place:
     if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', device):
         raise ConfigError(f'there is no device {device!r}: choose auto, cpu, cuda or cuda:N')
     if precision not in ('auto', *PRECISIONS):
-        raise ConfigError(f'there is no precision {precision!r}: choose auto, '
-                          f'{", ".join(PRECISIONS)}')
+        raise ConfigError(
+            f'there is no precision {precision!r}: choose auto, {", ".join(PRECISIONS)}'
+        )
     if device == 'auto':
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
     found = torch.device(device)
     if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f'torch finds no GPU for {device}: choose cpu, or install a torch that '
-                          'was built for the CUDA driver of this machine')
+        raise DeviceError(
+            f'torch finds no GPU for {device}: choose cpu, or install a torch that '
+            'was built for the CUDA driver of this machine'
+        )
     if precision == 'auto':
         precision = 'fp16' if found.type == 'cuda' else 'fp32'
     return Place(found, PRECISIONS[precision])

@@ -28,20 +28,23 @@ class PointHead(nn.Module):
         dim = config.dim
         self.act_postprocess = nn.ModuleList(
             nn.Sequential(nn.Conv2d(given, kept, 1), resize_layer(kept, factor))
-            for given, kept, factor
-            in zip(channels, config.channels, (4, 2, 1, 0.5), strict=True))
+            for given, kept, factor in zip(channels, config.channels, (4, 2, 1, 0.5), strict=True)
+        )
         self.scratch = nn.ModuleDict()
         for i, kept in enumerate(config.channels, start=1):
             self.scratch[f'layer{i}_rn'] = nn.Conv2d(kept, dim, 3, padding=1, bias=False)
             self.scratch[f'refinenet{i}'] = FeatureFusion(dim)
         # The published checkpoints hold these four under two names.
         self.scratch['layer_rn'] = nn.ModuleList(
-            self.scratch[f'layer{i}_rn'] for i in (1, 2, 3, 4))
+            self.scratch[f'layer{i}_rn'] for i in (1, 2, 3, 4)
+        )
         self.head = nn.Sequential(
             nn.Conv2d(dim, dim // 2, 3, padding=1),
             nn.Upsample(scale_factor=2, mode='bilinear', align_corners=True),
-            nn.Conv2d(dim // 2, config.head_dim, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(config.head_dim, 4, 1))
+            nn.Conv2d(dim // 2, config.head_dim, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(config.head_dim, 4, 1),
+        )
 
     def finest(self, encoded: Tensor) -> Tensor:
         """First map (B, C_1, h, w) to level 1 as the last stage adds it, (B, dim, 4 h, 4 w).

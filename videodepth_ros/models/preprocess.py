@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import ConfigError, InputError
+from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.models.imagenet import MEAN, STD
 
 Number = TypeVar('Number', np.uint8, np.float64)
@@ -39,17 +39,22 @@ def budget_size(width: int, height: int, max_pixels: int, patch: int) -> tuple[i
     raises  ConfigError where not one patch fits into the budget
     """
     if max_pixels < patch * patch:
-        raise ConfigError(f'a budget of {max_pixels} pixels holds no patch of {patch}x{patch}: '
-                          f'allow at least {patch * patch}')
+        raise ConfigError(
+            f'a budget of {max_pixels} pixels holds no patch of {patch}x{patch}: '
+            f'allow at least {patch * patch}'
+        )
     official = official_size(width, height, patch)
     if math.prod(official) <= max_pixels:
         return official
     scale = math.sqrt(max_pixels / (width * height)) / patch
-    around = (sorted({max(1, math.floor(n * scale)), max(1, math.ceil(n * scale))})
-              for n in (width, height))
-    fitting = [(w * patch, h * patch) for w, h in product(*around)
-               if w * h * patch**2 <= max_pixels]
-    if not fitting:   # a strip: one patch across, as long as the budget allows
+    around = (
+        sorted({max(1, math.floor(n * scale)), max(1, math.ceil(n * scale))})
+        for n in (width, height)
+    )
+    fitting = [
+        (w * patch, h * patch) for w, h in product(*around) if w * h * patch**2 <= max_pixels
+    ]
+    if not fitting:  # a strip: one patch across, as long as the budget allows
         long = max_pixels // patch**2 * patch
         return (long, patch) if width > height else (patch, long)
     return min(fitting, key=lambda size: abs(math.log(size[0] * height / (size[1] * width))))
@@ -109,14 +114,16 @@ def official_input(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _resize(image: NDArray[Number], size: tuple[int, int], how: int) -> NDArray[Number]:
-    return cv2.resize(image, size, interpolation=how)   # type: ignore[return-value]
+    return cv2.resize(image, size, interpolation=how)  # type: ignore[return-value]
 
 
 def _check_image(image: NDArray[np.uint8]) -> None:
     """Raise InputError unless the image is (H, W, 3) uint8 with at least one pixel."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise InputError(f'an image of shape {image.shape} and type {image.dtype} cannot be used: '
-                         'it must be (H, W, 3) uint8')
+        raise InputError(
+            f'an image of shape {image.shape} and type {image.dtype} cannot be used: '
+            'it must be (H, W, 3) uint8'
+        )
 
 
 def _limited(width: int, height: int) -> tuple[int, int]:

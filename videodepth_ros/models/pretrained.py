@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers.utils import logging
 
-from videodepth_ros.errors import ModelError
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.models.place import Place
 
 
@@ -43,15 +43,19 @@ def load_whole(kind: Any, folder: Path, place: Place) -> Any:
     """
     try:
         with silent_library():
-            model, found = kind.from_pretrained(folder, local_files_only=True, dtype=torch.float32,
-                                                output_loading_info=True)
+            model, found = kind.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f'{folder} cannot be read as a {kind.__name__}: {error}; get it again'
-                         ) from error
+        raise ModelError(
+            f'{folder} cannot be read as a {kind.__name__}: {error}; get it again'
+        ) from error
     missing = sorted(found['missing_keys'])
     if missing:
-        raise ModelError(f'{folder} lacks {len(missing)} tensors of its {kind.__name__}, such as '
-                         f'{missing[0]}: get it again')
+        raise ModelError(
+            f'{folder} lacks {len(missing)} tensors of its {kind.__name__}, such as '
+            f'{missing[0]}: get it again'
+        )
     return model.to(place.device, place.dtype).eval().requires_grad_(False)
 
 

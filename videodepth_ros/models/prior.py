@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import InputError
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.frames import Frame, ScaleSource
 
 Array = NDArray[np.float32]
@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 class PriorKind(str, Enum):
     """What the values of an estimate are."""
 
-    METRIC = 'metric'                      # depth: Z in metres
+    METRIC = 'metric'  # depth: Z in metres
     RELATIVE_INVERSE = 'relative_inverse'  # a / Z + b: inverse depth up to scale and shift
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from videodepth_ros.errors import DeviceError, ModelError
+from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.models.catalogue import ROLLINGDEPTH_CARD, FolderCard, weights_path
 from videodepth_ros.models.place import Place, placed
 from videodepth_ros.models.pretrained import silent_library
@@ -34,8 +34,9 @@ LATENT_SCALE = 0.18215
 whatever its configuration says."""
 
 
-def open_rollingdepth(folder: Path | None = None, *, device: str = 'auto',
-                      precision: str = 'auto') -> RollingDepth:
+def open_rollingdepth(
+    folder: Path | None = None, *, device: str = 'auto', precision: str = 'auto'
+) -> RollingDepth:
     """Open the network; nothing is downloaded.
 
     folder     as the hub has it; None: the user's own, or the hub's cache
@@ -45,8 +46,9 @@ def open_rollingdepth(folder: Path | None = None, *, device: str = 'auto',
                or not whole, DeviceError where there is no such GPU
     """
     card = ROLLINGDEPTH_CARD
-    return RollingDepth(card, weights_path(card) if folder is None else folder,
-                        placed(device, precision))
+    return RollingDepth(
+        card, weights_path(card) if folder is None else folder, placed(device, precision)
+    )
 
 
 class RollingDepth:
@@ -106,8 +108,9 @@ class RollingDepth:
             self._attention.length = images.shape[1]
             noisy = self._tensor(latents).flatten(0, 1)
             seen = torch.cat([self._tensor(images).flatten(0, 1), noisy], dim=1)
-            told = self._unet(seen, time.to(noisy.device).expand(len(seen)),
-                              self._text.expand(len(seen), -1, -1)).sample
+            told = self._unet(
+                seen, time.to(noisy.device).expand(len(seen)), self._text.expand(len(seen), -1, -1)
+            ).sample
             after = self._scheduler.step(told, time, noisy).prev_sample
             return _array(after).reshape(latents.shape)
 
@@ -115,8 +118,11 @@ class RollingDepth:
         """Return latents (N, C, h, w) with the noise (C, h, w) that they have before a step."""
         time = self._time(step, steps)
         clean = self._tensor(latents)
-        return _array(self._scheduler.add_noise(
-            clean, self._tensor(noise).expand_as(clean), time.expand(len(clean))))
+        return _array(
+            self._scheduler.add_noise(
+                clean, self._tensor(noise).expand_as(clean), time.expand(len(clean))
+            )
+        )
 
     def _time(self, step: int, steps: int) -> Tensor:
         self._scheduler.set_timesteps(steps)
@@ -124,7 +130,8 @@ class RollingDepth:
 
     def _tensor(self, array: Floats) -> Tensor:
         return torch.from_numpy(np.array(array, np.float32)).to(
-            self._place.device, self._place.dtype)
+            self._place.device, self._place.dtype
+        )
 
 
 @contextmanager
@@ -134,8 +141,10 @@ def _computing(name: str) -> Iterator[None]:
         with torch.inference_mode():
             yield
     except RuntimeError as error:
-        raise DeviceError(f'{name} failed: {error}; where memory has run out, choose a smaller '
-                          'size or fewer frames at once') from error
+        raise DeviceError(
+            f'{name} failed: {error}; where memory has run out, choose a smaller '
+            'size or fewer frames at once'
+        ) from error
 
 
 def _array(tensor: Tensor) -> Floats:
@@ -146,12 +155,18 @@ def _loaded(kind: Any, card: FolderCard, folder: Path, component: str, place: Pl
     """Return a network of `diffusers` with exactly the weights of a folder, ready to run."""
     with _reading(card, folder, component):
         model, found = kind.from_pretrained(
-            folder, subfolder=component, local_files_only=True, torch_dtype=place.dtype,
-            low_cpu_mem_usage=False, output_loading_info=True)
+            folder,
+            subfolder=component,
+            local_files_only=True,
+            torch_dtype=place.dtype,
+            low_cpu_mem_usage=False,
+            output_loading_info=True,
+        )
     missing = sorted(found['missing_keys'])
     if missing:
-        raise ModelError(f'{folder / component} lacks {len(missing)} tensors, such as '
-                         f'{missing[0]}: {card.mend}')
+        raise ModelError(
+            f'{folder / component} lacks {len(missing)} tensors, such as {missing[0]}: {card.mend}'
+        )
     return model.to(place.device).eval().requires_grad_(False)
 
 
@@ -184,7 +199,8 @@ def _reading(card: FolderCard, folder: Path, component: str) -> Iterator[None]:
         with silent_library():
             yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f'{folder / component} of {card.name} cannot be read: {error}; '
-                         f'{card.mend}') from error
+        raise ModelError(
+            f'{folder / component} of {card.name} cannot be read: {error}; {card.mend}'
+        ) from error
     finally:
         logging.set_verbosity(verbosity)

@@ -23,8 +23,9 @@ class SnippetAttention(AttnProcessor2_0):
 
     length = 1
 
-    def __call__(self, attn: Attention, hidden_states: Tensor, *arguments: Any,
-                 **named: Any) -> Tensor:
+    def __call__(
+        self, attn: Attention, hidden_states: Tensor, *arguments: Any, **named: Any
+    ) -> Tensor:
         """Attend; hidden_states (snippets * length, tokens, channels), in and out.
 
         The further arguments are those of `diffusers`.
@@ -38,7 +39,10 @@ class SnippetAttention(AttnProcessor2_0):
 def attend_over_snippets(unet: UNet2DConditionModel) -> SnippetAttention:
     """Let every self-attention of a network see snippets, as long as the result is told."""
     attention = SnippetAttention()
-    unet.set_attn_processor({
-        name: attention if name.endswith(SELF_ATTENTION) else AttnProcessor2_0()
-        for name in unet.attn_processors})
+    unet.set_attn_processor(
+        {
+            name: attention if name.endswith(SELF_ATTENTION) else AttnProcessor2_0()
+            for name in unet.attn_processors
+        }
+    )
     return attention

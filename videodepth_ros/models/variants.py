@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from videodepth_ros.errors import ConfigError, ModelError
+from videodepth_ros.core.errors import ConfigError, ModelError
 from videodepth_ros.models.align3r import ALIGN3R, Align3R
 from videodepth_ros.models.checkpoint import completed, mismatch, read_weights, shapes_of
 from videodepth_ros.models.flashdepth import (
@@ -63,6 +63,7 @@ def convert_checkpoint(source: Path, target: Path) -> str:
     weights = read_weights(source)
     if DEPTH_PRO_TENSOR in weights:
         from videodepth_ros.models.depth_pro_release import write_folder  # needs transformers
+
         return write_folder(weights, target)
     problems = {}
     for name, make in _networks().items():
@@ -74,13 +75,19 @@ def convert_checkpoint(source: Path, target: Path) -> str:
             break
         problems[name] = problem
     else:
-        raise ModelError(f'{source} is of no known variant: ' + ''.join(
-            f'\n  {name}: it {problem}' for name, problem in problems.items()))
+        raise ModelError(
+            f'{source} is of no known variant: '
+            + ''.join(f'\n  {name}: it {problem}' for name, problem in problems.items())
+        )
     broken = [key for key, value in complete.items() if not value.isfinite().all()]
     if broken:
-        raise ModelError(f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
-                         f'{broken[0]}: get the file again')
-    own = {key: value.clone(memory_format=torch.contiguous_format)   # the format takes no views
-           for key, value in complete.items()}
+        raise ModelError(
+            f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
+            f'{broken[0]}: get the file again'
+        )
+    own = {
+        key: value.clone(memory_format=torch.contiguous_format)  # the format takes no views
+        for key, value in complete.items()
+    }
     save_file(own, target)
     return name

@@ -163,7 +163,8 @@ class VisionTransformer(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.grid**2, config.dim))
         self.mask_token = nn.Parameter(torch.zeros(1, config.dim))  # of pre-training; never used
         self.blocks = nn.ModuleList(
-            Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth))
+            Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
+        )
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         self.fixed_positions: Tensor | None
         self.register_buffer('fixed_positions', None, persistent=False)
@@ -174,12 +175,13 @@ class VisionTransformer(nn.Module):
         rows, columns = (n // self.config.patch for n in image.shape[-2:])
         tokens = self.patch_embed(image)
         tokens = torch.cat((self.cls_token.expand(len(tokens), -1, -1), tokens), dim=1)
-        tokens = tokens + (self.positions(rows, columns) if self.fixed_positions is None
-                           else self.fixed_positions)
+        tokens = tokens + (
+            self.positions(rows, columns) if self.fixed_positions is None else self.fixed_positions
+        )
         maps = []
         for i, block in enumerate(self.blocks):
             tokens = block(tokens)
-            if i in self.config.taps:   # one final norm serves all four; the class token goes
+            if i in self.config.taps:  # one final norm serves all four; the class token goes
                 kept = self.norm(tokens)[:, 1:].transpose(1, 2)
                 maps.append(kept.unflatten(2, (rows, columns)))
         return tuple(maps)
@@ -199,7 +201,8 @@ class VisionTransformer(nn.Module):
         of_class, of_grid = self.pos_embed.float().split((1, side * side), dim=1)
         grid = of_grid.unflatten(1, (side, side)).permute(0, 3, 1, 2)
         vertical, horizontal = (
-            torch.as_tensor(cubic_matrix(side, n), device=grid.device) for n in (rows, columns))
+            torch.as_tensor(cubic_matrix(side, n), device=grid.device) for n in (rows, columns)
+        )
         grid = (vertical @ grid @ horizontal.T).flatten(2).transpose(1, 2)
         return torch.cat((of_class, grid), dim=1).to(self.pos_embed.dtype)
 

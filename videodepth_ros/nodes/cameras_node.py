@@ -17,7 +17,7 @@ import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.parameter import Parameter
 
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.nodes.live_node import LiveNode
 from videodepth_ros.nodes.process import run
 
@@ -31,8 +31,13 @@ def streams() -> list[str]:
     """
     asker = rclpy.create_node('videodepth_cameras', start_parameter_services=False)
     try:
-        asker.declare_parameter('streams', Parameter.Type.STRING_ARRAY, ParameterDescriptor(
-            description='Names of the cameras, each the namespace of its topics.'))
+        asker.declare_parameter(
+            'streams',
+            Parameter.Type.STRING_ARRAY,
+            ParameterDescriptor(
+                description='Names of the cameras, each the namespace of its topics.'
+            ),
+        )
         names = list(asker.get_parameter_or('streams', Parameter('streams', value=[])).value or ())
     finally:
         asker.destroy_node()
@@ -45,8 +50,10 @@ def checked_names(names: list[str]) -> list[str]:
     raises  ConfigError if there is none, or one cannot be a namespace or is there twice
     """
     if not names or len(set(names)) < len(names) or not all(map(NAME.fullmatch, names)):
-        raise ConfigError(f'streams is {names}; give the cameras different names of letters, '
-                          'digits and _, as streams:="[front, rear]"')
+        raise ConfigError(
+            f'streams is {names}; give the cameras different names of letters, '
+            'digits and _, as streams:="[front, rear]"'
+        )
     return names
 
 

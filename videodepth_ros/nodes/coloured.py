@@ -33,7 +33,7 @@ class CloudMaker:
         self._depth: Entry | None = None
         self._depth_info: Entry | None = None
         self._image: Entry | None = None
-        self._info: Entry | None = None   # of the camera; the latest serves until the next
+        self._info: Entry | None = None  # of the camera; the latest serves until the next
         self._message = PointCloud2()
 
     def add(self, entry: Entry) -> bool:
@@ -53,8 +53,11 @@ class CloudMaker:
             self._depth_info = entry
         else:
             self._image = entry
-        return self._depth is not None and self._depth_info is not None and (
-            self._image is not None or self._playlist.image is None)
+        return (
+            self._depth is not None
+            and self._depth_info is not None
+            and (self._image is not None or self._playlist.image is None)
+        )
 
     def cloud(self, parameters: OfflineParameters) -> PointCloud2 | None:
         """Return the cloud; it is overwritten by the next. None if the camera is uncalibrated.
@@ -68,8 +71,14 @@ class CloudMaker:
         camera = intrinsics_from(_decoded(self._depth_info), depth_m.shape[1], depth_m.shape[0])
         if camera is None:
             return None
-        write_cloud(depth_m, self._colours(), camera, parameters.cloud_stride,
-                    parameters.cloud_max_range_m or np.inf, self._message)
+        write_cloud(
+            depth_m,
+            self._colours(),
+            camera,
+            parameters.cloud_stride,
+            parameters.cloud_max_range_m or np.inf,
+            self._message,
+        )
         set_stamp(self._message.header.stamp, self._stamp_ns)
         self._message.header.frame_id = depth.header.frame_id
         return self._message

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 
 Parameters = TypeVar('Parameters')
 Value = bool | int | float | str
@@ -60,13 +60,15 @@ class Declaration:
             value = float(value)
         if type(value) is not wanted:
             hint = ' (write 2.0 for 2)' if wanted is float else ''
-            raise ConfigError(f'{self.name} is {value!r}; give a value of type '
-                              f'{ROS_TYPES[wanted]}{hint}')
-        outside = (isinstance(value, int | float)
-                   and not self.least <= value <= self.greatest)
+            raise ConfigError(
+                f'{self.name} is {value!r}; give a value of type {ROS_TYPES[wanted]}{hint}'
+            )
+        outside = isinstance(value, int | float) and not self.least <= value <= self.greatest
         if outside or (self.choices and value not in self.choices):
-            raise ConfigError(f'{self.name} is {value!r}; give {self.constraint}'
-                              + (f' {self.unit}' if self.unit else ''))
+            raise ConfigError(
+                f'{self.name} is {value!r}; give {self.constraint}'
+                + (f' {self.unit}' if self.unit else '')
+            )
         assert isinstance(value, bool | int | float | str)
         return value
 
@@ -77,10 +79,11 @@ class Declaration:
         """
         wanted = type(self.default)
         try:
-            return self.check({'true': True, 'false': False}[text] if wanted is bool
-                              else wanted(text))
+            return self.check(
+                {'true': True, 'false': False}[text] if wanted is bool else wanted(text)
+            )
         except (KeyError, ValueError):
-            return self.check(text)   # which says what to give
+            return self.check(text)  # which says what to give
 
     def descriptor(self, otherwise: str) -> ParameterDescriptor:
         """Return what ``ros2 param describe`` shows.
@@ -89,14 +92,19 @@ class Declaration:
         """
         when = '' if self.dynamic else f' A change takes effect at {otherwise}.'
         unit = f' [{self.unit}]' if self.unit else ''
-        message = ParameterDescriptor(name=self.name, description=self.sentence + unit + when,
-                                      additional_constraints=self.constraint)
+        message = ParameterDescriptor(
+            name=self.name,
+            description=self.sentence + unit + when,
+            additional_constraints=self.constraint,
+        )
         if type(self.default) is int:
-            message.integer_range = [IntegerRange(from_value=int(self.least),
-                                                  to_value=int(self.greatest))]
+            message.integer_range = [
+                IntegerRange(from_value=int(self.least), to_value=int(self.greatest))
+            ]
         if type(self.default) is float:
-            message.floating_point_range = [FloatingPointRange(from_value=self.least,
-                                                               to_value=self.greatest)]
+            message.floating_point_range = [
+                FloatingPointRange(from_value=self.least, to_value=self.greatest)
+            ]
         return message
 
     @property
@@ -126,26 +134,35 @@ def checked(kind: type[Parameters], values: Mapping[str, object], file: str) -> 
     unknown = sorted(set(values) - set(declared))
     if unknown:
         raise ConfigError(f'no such parameter: {", ".join(unknown)}; {file} lists all of them')
-    return kind(**{declared[name].field: declared[name].check(value)
-                   for name, value in values.items()})
+    return kind(
+        **{declared[name].field: declared[name].check(value) for name, value in values.items()}
+    )
 
 
-def given(declarations: Sequence[Declaration], names: Sequence[str],
-          argument: Callable[[str], str]) -> dict[str, Value]:
+def given(
+    declarations: Sequence[Declaration], names: Sequence[str], argument: Callable[[str], str]
+) -> dict[str, Value]:
     """Return those of the named parameters whose launch argument is not empty, parsed.
 
     raises  ConfigError as ``Declaration.parse``
     """
-    return {d.name: d.parse(argument(d.name))
-            for d in declarations if d.name in names and argument(d.name)}
+    return {
+        d.name: d.parse(argument(d.name))
+        for d in declarations
+        if d.name in names and argument(d.name)
+    }
 
 
 def markdown_table(declarations: Sequence[Declaration]) -> str:
     """Return the documentation's table of parameters."""
-    rows = ['| parameter | type | default | unit | values | at run time | what it does |',
-            '|---|---|---|---|---|---|---|']
+    rows = [
+        '| parameter | type | default | unit | values | at run time | what it does |',
+        '|---|---|---|---|---|---|---|',
+    ]
     for d in declarations:
         default = str(d.default).lower() if isinstance(d.default, bool) else str(d.default)
-        rows.append(f'| `{d.name}` | {ROS_TYPES[type(d.default)]} | `{default}` | {d.unit} | '
-                    f'{d.constraint} | {"yes" if d.dynamic else "no"} | {d.sentence} |')
+        rows.append(
+            f'| `{d.name}` | {ROS_TYPES[type(d.default)]} | `{default}` | {d.unit} | '
+            f'{d.constraint} | {"yes" if d.dynamic else "no"} | {d.sentence} |'
+        )
     return '\n'.join(rows) + '\n'

@@ -44,11 +44,15 @@ class Watchman:
 
     def look(self, status: Status, stream: Stream | None, is_silent: bool) -> list[str]:
         """Return the warnings of now, in words; ``is_silent``: images are wanted in vain."""
-        found = {} if stream is None else {
-            warned.kind: warned.text for warned in warnings_of(status, stream, is_silent)}
+        found = (
+            {}
+            if stream is None
+            else {warned.kind: warned.text for warned in warnings_of(status, stream, is_silent)}
+        )
         if status.rejected > self._rejected:
-            found['rejected'] = (f'{status.rejected - self._rejected} images were rejected: '
-                                 f'{status.last_error}')
+            found['rejected'] = (
+                f'{status.rejected - self._rejected} images were rejected: {status.last_error}'
+            )
         self._rejected = status.rejected
         for kind in found.keys() - self._known.keys() - {'rejected'}:
             self._logger.warning(found[kind])
@@ -63,11 +67,21 @@ def warnings_of(status: Status, stream: Stream, is_silent: bool) -> list[Warned]
     camera = stream.camera
     found = []
     if is_silent:
-        found.append(Warned('image', f'no image on {camera.topic}, which has '
-                            f'{camera.image_publishers} publishers{_others(camera.other_types)}'))
+        found.append(
+            Warned(
+                'image',
+                f'no image on {camera.topic}, which has '
+                f'{camera.image_publishers} publishers{_others(camera.other_types)}',
+            )
+        )
     if camera.image_publishers > 1:
-        found.append(Warned('publishers', f'{camera.image_publishers} publishers share '
-                            f'{camera.topic}: one stream needs one camera'))
+        found.append(
+            Warned(
+                'publishers',
+                f'{camera.image_publishers} publishers share '
+                f'{camera.topic}: one stream needs one camera',
+            )
+        )
     if status.state == Status.RUNNING:
         found += _calibration_warnings(stream)
     if not (np.isnan(status.age_p50_s) or -0.1 <= status.age_p50_s <= DIFFERENT_CLOCK_S):
@@ -76,16 +90,21 @@ def warnings_of(status: Status, stream: Stream, is_silent: bool) -> list[Warned]
 
 
 def _others(types: str) -> str:
-    return types and (f' of images, but of {types}: give the topic of the images, without '
-                      '/compressed')
+    return types and (
+        f' of images, but of {types}: give the topic of the images, without /compressed'
+    )
 
 
 def _clock_warning(stream: Stream, age_s: float) -> str:
-    if stream.clock.now().nanoseconds == 0:   # the real one never is
-        return ('use_sim_time is true but /clock has not told the time: play the bag with '
-                '--clock, or leave use_sim_time false')
-    return (f'the stamps of the images are {age_s:.3g} s behind the clock of this node: '
-            'synchronise the clocks, or set use_sim_time where a bag is played')
+    if stream.clock.now().nanoseconds == 0:  # the real one never is
+        return (
+            'use_sim_time is true but /clock has not told the time: play the bag with '
+            '--clock, or leave use_sim_time false'
+        )
+    return (
+        f'the stamps of the images are {age_s:.3g} s behind the clock of this node: '
+        'synchronise the clocks, or set use_sim_time where a bag is played'
+    )
 
 
 def _calibration_warnings(stream: Stream) -> list[Warned]:
@@ -94,11 +113,21 @@ def _calibration_warnings(stream: Stream) -> list[Warned]:
     if info is None:
         return [Warned('camera_info', f'no camera_info on {stream.camera.info_topic}, {lost}')]
     if info.k[0] == 0:
-        return [Warned('camera_info', f'{stream.camera.info_topic} is uncalibrated (K[0] is 0), '
-                       f'{lost}: calibrate the camera')]
+        return [
+            Warned(
+                'camera_info',
+                f'{stream.camera.info_topic} is uncalibrated (K[0] is 0), '
+                f'{lost}: calibrate the camera',
+            )
+        ]
     if last is not None and last.frame_id != info.header.frame_id:
-        return [Warned('frame', f'the images are of frame {last.frame_id!r} but camera_info is of '
-                       f'{info.header.frame_id!r}: does it belong to this camera?')]
+        return [
+            Warned(
+                'frame',
+                f'the images are of frame {last.frame_id!r} but camera_info is of '
+                f'{info.header.frame_id!r}: does it belong to this camera?',
+            )
+        ]
     return []
 
 
@@ -138,8 +167,7 @@ def resident_memory_mb() -> float:
         return float('nan')
 
 
-def diagnostic(name: str, status: Status, warnings: list[str], opening: str
-               ) -> DiagnosticStatus:
+def diagnostic(name: str, status: Status, warnings: list[str], opening: str) -> DiagnosticStatus:
     """Tell a status to people.
 
     warnings  what is wrong but does not stop the stream
@@ -152,14 +180,22 @@ def diagnostic(name: str, status: Status, warnings: list[str], opening: str
     if status.state == Status.FAILED:
         level, message = DiagnosticStatus.ERROR, status.last_error
     values = [*key_values(status), KeyValue(key='opening', value=opening)]
-    return DiagnosticStatus(name=name, level=level, message=message, values=values,
-                            hardware_id=f'{status.model} on {status.device}'.strip())
+    return DiagnosticStatus(
+        name=name,
+        level=level,
+        message=message,
+        values=values,
+        hardware_id=f'{status.model} on {status.device}'.strip(),
+    )
 
 
 def key_values(status: Any) -> list[KeyValue]:
     """Return the fields of a status message as diagnostics show them."""
-    return [KeyValue(key=field, value=_shown(getattr(status, field)))
-            for field in status.get_fields_and_field_types() if field != 'header']
+    return [
+        KeyValue(key=field, value=_shown(getattr(status, field)))
+        for field in status.get_fields_and_field_types()
+        if field != 'header'
+    ]
 
 
 def _shown(value: object) -> str:

@@ -47,7 +47,8 @@ class Follower:
         self.plan = plan
         if plan is not None:
             self._subscription = self._node.create_subscription(
-                self._type, plan.topic, self._callback, plan.qos)
+                self._type, plan.topic, self._callback, plan.qos
+            )
 
 
 class CameraInput:
@@ -56,8 +57,9 @@ class CameraInput:
     ``refresh`` is called a few times a second, for publishers come, go and change.
     """
 
-    def __init__(self, node: Node, parameters: LiveParameters,
-                 on_image: Callable[[Arrival], None]) -> None:
+    def __init__(
+        self, node: Node, parameters: LiveParameters, on_image: Callable[[Arrival], None]
+    ) -> None:
         self._node = node
         self._parameters = parameters
         self._on_image = on_image
@@ -110,14 +112,20 @@ class CameraInput:
     def refresh(self, wanted: bool) -> None:
         """Adapt the subscriptions to who publishes now and to whether images are wanted."""
         self._info.follow(plan_for(self._info_topic, self._offers(self._info_topic, CameraInfo)))
-        offers = {'raw': self._offers(self._topics['raw'], Image),
-                  'compressed': self._offers(self._topics['compressed'], CompressedImage)}
+        offers = {
+            'raw': self._offers(self._topics['raw'], Image),
+            'compressed': self._offers(self._topics['compressed'], CompressedImage),
+        }
         transport = self._parameters.image_transport
         if transport == 'auto':
             transport = next((name for name in offers if offers[name]), self._current())
         self.image_publishers = len(offers[transport])
-        plan = self._keep(plan_for(self._topics[transport], offers[transport],
-                                   self._parameters.image_reliability), offers[transport])
+        plan = self._keep(
+            plan_for(
+                self._topics[transport], offers[transport], self._parameters.image_reliability
+            ),
+            offers[transport],
+        )
         self._raw.follow(plan if wanted and transport == 'raw' else None)
         self._compressed.follow(plan if wanted and transport == 'compressed' else None)
 
@@ -136,8 +144,11 @@ class CameraInput:
         return present if present and not offers and present.topic == plan.topic else plan
 
     def _offers(self, topic: str, message_type: type) -> list[TopicEndpointInfo]:
-        return [offer for offer in self._node.get_publishers_info_by_topic(topic)
-                if offer.topic_type == type_name(message_type)]
+        return [
+            offer
+            for offer in self._node.get_publishers_info_by_topic(topic)
+            if offer.topic_type == type_name(message_type)
+        ]
 
     def _receive(self, message: Any) -> None:
         self._on_image(Arrival(message, time.monotonic()))

@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from videodepth_ros.errors import Cancelled, VideoDepthError
-from videodepth_ros.offline.progress import Progress
-from videodepth_ros.offline.settings import RefineSettings
+from videodepth_ros.core.errors import Cancelled, VideoDepthError
+from videodepth_ros.core.progress import Progress
+from videodepth_ros.refine.settings import RefineSettings
 
 REPORT_PERIOD_S, PREVIEW_PERIOD_S = 0.2, 2.0
 """How often at most the process tells how far it is, and shows a picture."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -61,21 +62,33 @@ class Failed:
 News = Progress | str | Done | Failed
 """How far the job is, a line for the operator, or its last word."""
 
-Job = Callable[[Request, Callable[[Progress], None], Callable[[], bool], Callable[[str], None]],
-               Done]
+Job = Callable[
+    [Request, Callable[[Progress], None], Callable[[], bool], Callable[[str], None]], Done
+]
 """A function of a module, for a process imports it by its name. It tells how far it is, asks
 whether it shall end and raises Cancelled then, and has lines for the operator."""
 
 
-def refine(request: Request, report: Callable[[Progress], None], cancelled: Callable[[], bool],
-           announce: Callable[[str], None]) -> Done:
+def refine(
+    request: Request,
+    report: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
+    announce: Callable[[str], None],
+) -> Done:
     """Run the offline job; the only place here that loads its networks and solvers."""
-    from videodepth_ros.offline.job import refine_bag
+    from videodepth_ros.refine.job import refine_bag
+
     facts = refine_bag(request.bag, request.output, request.settings, report, cancelled, announce)
     lost = (f'lost: {facts.lost}',) if facts.lost else ()
     length_m = math.nan if facts.path_length_m is None else facts.path_length_m
-    return Done(facts.frames, facts.seconds, facts.scale_source, length_m, facts.outputs,
-                (*lost, *facts.notes))
+    return Done(
+        facts.frames,
+        facts.seconds,
+        facts.scale_source,
+        length_m,
+        facts.outputs,
+        (*lost, *facts.notes),
+    )
 
 
 class JobProcess:
@@ -108,7 +121,7 @@ class JobProcess:
             self._cancelled_s = time.monotonic()
             try:
                 self._pipe.send(None)
-            except OSError:   # it has ended by itself
+            except OSError:  # it has ended by itself
                 return
 
     @property
@@ -121,7 +134,7 @@ class JobProcess:
         if self._process.is_alive() and self._process.pid is not None:
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:   # it has not yet made its own group
+            except ProcessLookupError:  # it has not yet made its own group
                 self._process.kill()
         self._process.join()
         self._pipe.close()
@@ -130,8 +143,11 @@ class JobProcess:
         self._process.join()
         code = self._process.exitcode or 0
         how = f'signal {-code} ({signal.Signals(-code).name})' if code < 0 else f'status {code}'
-        return Failed(f'the process of the job ended with {how}; what was done is kept, and the '
-                      'same goal goes on from there', self._cancelled_s is not None)
+        return Failed(
+            f'the process of the job ended with {how}; what was done is kept, and the '
+            'same goal goes on from there',
+            self._cancelled_s is not None,
+        )
 
 
 class _Teller:
@@ -158,13 +174,13 @@ class _Teller:
         """Send it at once."""
         try:
             self._pipe.send(news)
-        except OSError:   # the node is gone: the job is told to end the next time it asks
+        except OSError:  # the node is gone: the job is told to end the next time it asks
             return
 
 
 def _work(job: Job, request: Request, pipe: Connection) -> None:
     """Run the job in the new process."""
-    os.setsid()   # Ctrl-C in the terminal is for the node, which then tells us
+    os.setsid()  # Ctrl-C in the terminal is for the node, which then tells us
     teller = _Teller(pipe)
     last_word: Done | Failed
     try:
@@ -173,7 +189,7 @@ def _work(job: Job, request: Request, pipe: Connection) -> None:
         last_word = Failed(str(error), cancelled=True)
     except VideoDepthError as error:
         last_word = Failed(str(error))
-    except Exception as error:   # the border of the process: whatever it is, the node tells
+    except Exception as error:  # the border of the process: whatever it is, the node tells
         traceback.print_exc()
         last_word = Failed(f'{type(error).__name__}: {error}')
     teller.send(last_word)

@@ -11,7 +11,7 @@ from rclpy._rclpy_pybind11 import RCLError
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn as Result
 
-from videodepth_ros.errors import VideoDepthError
+from videodepth_ros.core.errors import VideoDepthError
 
 Node = TypeVar('Node', bound='ToldNode')
 
@@ -42,16 +42,19 @@ class ToldNode(LifecycleNode):
         raise NotImplementedError
 
 
-def told(transition: Callable[[Node, LifecycleState], Result]
-         ) -> Callable[[Node, LifecycleState], Result]:
+def told(
+    transition: Callable[[Node, LifecycleState], Result],
+) -> Callable[[Node, LifecycleState], Result]:
     """Let a node tell what one of its transitions raises: rclpy drops it without a word."""
+
     @wraps(transition)
     def carried_out(node: Node, state: LifecycleState) -> Result:
         try:
             return transition(node, state)
-        except Exception as error:   # the border to rclpy: whatever it is, the node tells
+        except Exception as error:  # the border to rclpy: whatever it is, the node tells
             node.tell_failure(error)
             raise
+
     return carried_out
 
 

@@ -25,18 +25,13 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 from videodepth.msg import Status
 
+from videodepth_ros.core.errors import ConfigError, VideoDepthError
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
-from videodepth_ros.errors import ConfigError, VideoDepthError
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
 from videodepth_ros.models.mono import MonoPrior, open_mono
 from videodepth_ros.nodes import process
-from videodepth_ros.nodes.diagnostics import (
-    Watchman,
-    diagnostic,
-    resident_memory_mb,
-    write_stream,
-)
+from videodepth_ros.nodes.diagnostics import Watchman, diagnostic, resident_memory_mb, write_stream
 from videodepth_ros.nodes.inputs import Arrival, CameraInput
 from videodepth_ros.nodes.lifecycle import ToldNode, described, told
 from videodepth_ros.nodes.parameters import DECLARATIONS, LiveParameters, live_parameters
@@ -67,18 +62,19 @@ class LiveNode(ToldNode):
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__('videodepth', **node_arguments)
         self.parameters = LiveParameters()
-        self._worker: Worker | None = None   # from configure to cleanup
+        self._worker: Worker | None = None  # from configure to cleanup
         self._anchor: MetricAnchor | None = None
         self._jumps: JumpHandle | None = None
         self._active = False
-        self._wanted = False            # whether somebody would use a depth
+        self._wanted = False  # whether somebody would use a depth
         self._wanted_since_s = 0.0
-        self._refusal = ''              # why the last configure, or what came later, failed
+        self._refusal = ''  # why the last configure, or what came later, failed
         self.built: bool | None = None  # whether what build_only asks for is there; None: not yet
         self._watchman = Watchman(self.get_logger())
         for declaration in DECLARATIONS:
-            self.declare_parameter(declaration.name, declaration.default,
-                                   declaration.descriptor('the next configure'))
+            self.declare_parameter(
+                declaration.name, declaration.default, declaration.descriptor('the next configure')
+            )
         self._read_parameters()
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -87,8 +83,9 @@ class LiveNode(ToldNode):
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 5)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady_clock)
-        self._status_timer = self.create_timer(self.parameters.status_period_s, self._report,
-                                               clock=self._steady_clock)
+        self._status_timer = self.create_timer(
+            self.parameters.status_period_s, self._report, clock=self._steady_clock
+        )
 
     # Where the depth comes from; a node for tests and benchmarks puts something else here.
 
@@ -104,8 +101,14 @@ class LiveNode(ToldNode):
     def open_engine(self, width: int, height: int) -> Engine:
         """Open the engine that the parameters name, for a network input of that size."""
         wanted = self.parameters
-        return open_engine(wanted.model, wanted.engine, width, height, threads=wanted.threads,
-                           report=self.note_build)
+        return open_engine(
+            wanted.model,
+            wanted.engine,
+            width,
+            height,
+            threads=wanted.threads,
+            report=self.note_build,
+        )
 
     def note_build(self, phase: str, fraction: float) -> None:
         """Be told by the worker's thread how far the building of an engine is.
@@ -141,11 +144,13 @@ class LiveNode(ToldNode):
         self._anchor = MetricAnchor(prior) if prior else None
         mailbox: Mailbox[Arrival] = Mailbox()
         mailbox.close()
-        session = DepthSession(model, self.open_engine, session_settings(self.parameters),
-                               self._anchor)
+        session = DepthSession(
+            model, self.open_engine, session_settings(self.parameters), self._anchor
+        )
         camera = CameraInput(self, self.parameters, self._on_image)
-        stream = Stream(mailbox, camera, session, Outputs(self), Record(), self.get_clock(),
-                        self.get_logger())
+        stream = Stream(
+            mailbox, camera, session, Outputs(self), Record(), self.get_clock(), self.get_logger()
+        )
         self._worker = Worker(stream, self.parameters)
         self._status_timer.timer_period_ns = int(self.parameters.status_period_s * 1e9)
         return Result.SUCCESS
@@ -160,7 +165,8 @@ class LiveNode(ToldNode):
         longest = Duration(nanoseconds=int(self.parameters.max_gap_s * 1e9))
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=longest, min_backward=Duration(nanoseconds=-1)),
-            post_callback=self._on_clock_jump)
+            post_callback=self._on_clock_jump,
+        )
         self._active, self._wanted = True, False
         if not self.parameters.keep_state_warm:
             self.get_logger().info('active: takes images as soon as somebody subscribes')
@@ -242,7 +248,8 @@ class LiveNode(ToldNode):
 
     def _read_parameters(self) -> None:
         self.parameters = live_parameters(
-            {d.name: self.get_parameter(d.name).value for d in DECLARATIONS})
+            {d.name: self.get_parameter(d.name).value for d in DECLARATIONS}
+        )
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         declared = {declaration.name: declaration for declaration in DECLARATIONS}
@@ -256,9 +263,13 @@ class LiveNode(ToldNode):
                 return SetParametersResult(successful=False, reason=str(error))
             is_new = change.value != self.get_parameter(change.name).value
             if is_new and not declaration.dynamic and self._worker is not None:
-                return SetParametersResult(successful=False, reason=(
-                    f'{change.name} cannot change while the node is configured: '
-                    'deactivate, clean up, set it, and configure again'))
+                return SetParametersResult(
+                    successful=False,
+                    reason=(
+                        f'{change.name} cannot change while the node is configured: '
+                        'deactivate, clean up, set it, and configure again'
+                    ),
+                )
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, _: list[Parameter]) -> None:
@@ -275,7 +286,7 @@ class LiveNode(ToldNode):
         stream = self._worker.stream
         if self._worker.failure is not None:
             self.get_logger().error(f'deactivated: {stream.record.last_error}')
-            self.trigger_deactivate()   # the operator mends it and activates again
+            self.trigger_deactivate()  # the operator mends it and activates again
             self._report()
             self.built = False
             return
@@ -310,9 +321,13 @@ class LiveNode(ToldNode):
 
     def status(self) -> Status:
         """Return how things stand."""
-        status = Status(state=self._state(), model=self.parameters.model,
-                        scale_factor=self.parameters.scale_factor, last_error=self._refusal,
-                        memory_mb=resident_memory_mb())
+        status = Status(
+            state=self._state(),
+            model=self.parameters.model,
+            scale_factor=self.parameters.scale_factor,
+            last_error=self._refusal,
+            memory_mb=resident_memory_mb(),
+        )
         if self._worker is not None:
             write_stream(self._worker.stream, status)
         return status
@@ -323,8 +338,9 @@ class LiveNode(ToldNode):
         warnings = self._watchman.look(status, stream, self._is_silent())
         self._status_publisher.publish(status)
         opening = self._worker.opening if self._worker is not None else ''
-        report = DiagnosticArray(status=[diagnostic(self.get_fully_qualified_name(), status,
-                                                    warnings, opening)])
+        report = DiagnosticArray(
+            status=[diagnostic(self.get_fully_qualified_name(), status, warnings, opening)]
+        )
         report.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(report)
 
@@ -333,11 +349,15 @@ def session_settings(parameters: LiveParameters) -> SessionSettings:
     """Return what the session needs to know of the parameters."""
     model = card(parameters.model)
     return SessionSettings(
-        max_gap_s=parameters.max_gap_s, max_pixels=parameters.max_pixels,
-        output=parameters.output, max_range_m=parameters.max_range_m,
-        edge_ratio=parameters.edge_ratio, scale_factor=parameters.scale_factor,
+        max_gap_s=parameters.max_gap_s,
+        max_pixels=parameters.max_pixels,
+        output=parameters.output,
+        max_range_m=parameters.max_range_m,
+        edge_ratio=parameters.edge_ratio,
+        scale_factor=parameters.scale_factor,
         guided=is_wanted(parameters.guided_edges, model.soft),
-        steady=is_wanted(parameters.scale_steady, model.drifts))
+        steady=is_wanted(parameters.scale_steady, model.drifts),
+    )
 
 
 def run(make_node: Callable[[], LiveNode], arguments: list[str] | None = None) -> int:

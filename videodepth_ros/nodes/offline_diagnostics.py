@@ -16,11 +16,13 @@ def warnings_of(status: OfflineStatus, clocks: int) -> list[str]:
     found = []
     plays = status.playback in (OfflineStatus.PLAYING, OfflineStatus.PAUSED)
     if plays and clocks > 1:
-        found.append(f'{clocks} publishers tell the time on /clock: end the other player or '
-                     'simulator')
+        found.append(
+            f'{clocks} publishers tell the time on /clock: end the other player or simulator'
+        )
     if plays and status.late_s > LATE_S:
-        found.append(f'the playback is {status.late_s:.1f} s behind: set a lower rate, or '
-                     'subscribe to less')
+        found.append(
+            f'the playback is {status.late_s:.1f} s behind: set a lower rate, or subscribe to less'
+        )
     return found
 
 
@@ -36,8 +38,11 @@ def diagnostic(name: str, status: OfflineStatus, warnings: list[str]) -> Diagnos
 
 def _summary(status: OfflineStatus) -> str:
     if status.job in (OfflineStatus.REFINING, OfflineStatus.CANCELLING):
-        left = '' if status.seconds_left != status.seconds_left else (
-            f', {status.seconds_left:.0f} s left')
+        left = (
+            ''
+            if status.seconds_left != status.seconds_left
+            else (f', {status.seconds_left:.0f} s left')
+        )
         return f'{status.job}: {status.stage}, {status.fraction:.0%}{left}'
     if status.playback != OfflineStatus.STOPPED:
         return f'{status.playback}: {status.position_s:.1f} of {status.duration_s:.1f} s'

@@ -29,7 +29,8 @@ from std_srvs.srv import SetBool, Trigger
 from videodepth.action import Refine
 from videodepth.msg import OfflineStatus
 
-from videodepth_ros.errors import ConfigError, VideoDepthError
+from videodepth_ros.core.errors import ConfigError, VideoDepthError
+from videodepth_ros.core.progress import Progress
 from videodepth_ros.messages.image import write_image
 from videodepth_ros.nodes.job_process import Done, Failed, Job, JobProcess, Request, refine
 from videodepth_ros.nodes.offline_diagnostics import diagnostic, warnings_of
@@ -43,7 +44,6 @@ from videodepth_ros.nodes.offline_parameters import (
 from videodepth_ros.nodes.playback import Playback
 from videodepth_ros.nodes.playlist import Sources
 from videodepth_ros.nodes.process import made, ros, spin
-from videodepth_ros.offline.progress import Progress
 
 WATCH_PERIOD_S = 0.1
 """How often the node hears what the job has told."""
@@ -72,13 +72,15 @@ class OfflineNode(Node):
         self.parameters = OfflineParameters()
         self._job = job
         self._work: Work | None = None
-        self._sources: Sources | None = None   # what was played last, or would be
+        self._sources: Sources | None = None  # what was played last, or would be
         self._playback: Playback | None = None
-        self._status = OfflineStatus(job=OfflineStatus.IDLE, playback=OfflineStatus.STOPPED,
-                                     seconds_left=math.nan)
+        self._status = OfflineStatus(
+            job=OfflineStatus.IDLE, playback=OfflineStatus.STOPPED, seconds_left=math.nan
+        )
         for declaration in DECLARATIONS:
-            self.declare_parameter(declaration.name, declaration.default,
-                                   declaration.descriptor('the next goal'))
+            self.declare_parameter(
+                declaration.name, declaration.default, declaration.descriptor('the next goal')
+            )
         self._read_parameters()
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(lambda _: self._read_parameters())
@@ -90,9 +92,13 @@ class OfflineNode(Node):
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 5)
         self._preview_publisher = self.create_publisher(Image, 'preview', 2)
         self._server = ActionServer(
-            self, Refine, '~/refine', self._refine,
-            goal_callback=lambda _: GoalResponse.ACCEPT,   # a refusal could not say why
-            cancel_callback=lambda _: CancelResponse.ACCEPT)
+            self,
+            Refine,
+            '~/refine',
+            self._refine,
+            goal_callback=lambda _: GoalResponse.ACCEPT,  # a refusal could not say why
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+        )
         self._client = ActionClient(self, Refine, '~/refine')
         self.create_service(SetBool, '~/pause', self._on_pause)
         self.create_service(Trigger, '~/play', self._on_play)
@@ -124,15 +130,18 @@ class OfflineNode(Node):
             return
         sources = sources_from(self.parameters)
         if sources.results.exists():
-            self.get_logger().info(f'{sources.results} is there already; remove it to refine the '
-                                   'recording again')
+            self.get_logger().info(
+                f'{sources.results} is there already; remove it to refine the recording again'
+            )
             self._sources = sources
-            self._status.bag, self._status.output = str(sources.recording or ''), str(
-                sources.results)
+            self._status.bag, self._status.output = (
+                str(sources.recording or ''),
+                str(sources.results),
+            )
             if self.parameters.play:
                 self._play(sources)
         elif not self._client.server_is_ready():
-            return   # look again
+            return  # look again
         else:
             self._client.send_goal_async(Refine.Goal(play=self.parameters.play))
         self._beginning.cancel()
@@ -141,8 +150,10 @@ class OfflineNode(Node):
         """Serve one goal."""
         try:
             if self._work is not None:
-                raise ConfigError(f'{self._status.bag} is being refined, and one recording is at '
-                                  'a time: wait for its end, or cancel it')
+                raise ConfigError(
+                    f'{self._status.bag} is being refined, and one recording is at '
+                    'a time: wait for its end, or cancel it'
+                )
             request = request_from(handle.request, self.parameters)
         except VideoDepthError as error:
             return self._refuse(handle, str(error))
@@ -177,20 +188,28 @@ class OfflineNode(Node):
         return Refine.Result(message=end.message)
 
     def _finish(self, handle: ServerGoalHandle, request: Request, done: Done) -> Refine.Result:
-        message = '; '.join([f'{done.frames} frames refined in {done.seconds:.1f} s',
-                             *done.remarks])
+        message = '; '.join(
+            [f'{done.frames} frames refined in {done.seconds:.1f} s', *done.remarks]
+        )
         self.get_logger().info(f'{message}; written: {", ".join(done.outputs)}')
         self._status.job, self._status.stage = OfflineStatus.DONE, ''
         self._status.fraction, self._status.seconds_left = 1.0, 0.0
         handle.succeed()
         settings = request.settings
-        self._sources = Sources(request.output, request.bag, settings.image_topic,
-                                settings.camera_info_topic)
+        self._sources = Sources(
+            request.output, request.bag, settings.image_topic, settings.camera_info_topic
+        )
         if handle.request.play:
             self._play(self._sources)
-        return Refine.Result(success=True, message=message, outputs=list(done.outputs),
-                             frames=done.frames, seconds=done.seconds,
-                             scale_source=done.scale_source, path_length_m=done.path_length_m)
+        return Refine.Result(
+            success=True,
+            message=message,
+            outputs=list(done.outputs),
+            frames=done.frames,
+            seconds=done.seconds,
+            scale_source=done.scale_source,
+            path_length_m=done.path_length_m,
+        )
 
     def _watch(self) -> None:
         """Hear what the job has told, and tell it what is wanted."""
@@ -201,9 +220,13 @@ class OfflineNode(Node):
             self._status.job = OfflineStatus.CANCELLING
             work.process.cancel()
             if work.process.since_cancelled_s > PATIENCE_S:
-                work.ended.set_result(Failed(
-                    'the job was killed, for it did not end by itself; what was done is kept, and '
-                    'the same goal goes on from there', cancelled=True))
+                work.ended.set_result(
+                    Failed(
+                        'the job was killed, for it did not end by itself; what was done is kept, '
+                        'and the same goal goes on from there',
+                        cancelled=True,
+                    )
+                )
                 return
         for news in work.process.news():
             if isinstance(news, Progress):
@@ -218,8 +241,9 @@ class OfflineNode(Node):
         status.stage = progress.stage
         status.fraction = max(status.fraction, progress.fraction)
         status.seconds_left = math.nan if progress.seconds_left is None else progress.seconds_left
-        feedback = Refine.Feedback(stage=status.stage, fraction=status.fraction,
-                                   seconds_left=status.seconds_left)
+        feedback = Refine.Feedback(
+            stage=status.stage, fraction=status.fraction, seconds_left=status.seconds_left
+        )
         if progress.preview is not None:
             write_image(progress.preview, feedback.preview, 'rgb8')
             feedback.preview.header.stamp = self.get_clock().now().to_msg()
@@ -259,7 +283,8 @@ class OfflineNode(Node):
 
     def _read_parameters(self) -> None:
         self.parameters = offline_parameters(
-            {d.name: self.get_parameter(d.name).value for d in DECLARATIONS})
+            {d.name: self.get_parameter(d.name).value for d in DECLARATIONS}
+        )
         if self._playback is not None:
             self._playback.parameters = self.parameters
 
@@ -296,8 +321,9 @@ class OfflineNode(Node):
         status = self.status()
         self._status_publisher.publish(status)
         warnings = warnings_of(status, self.count_publishers('/clock'))
-        report = DiagnosticArray(status=[diagnostic(self.get_fully_qualified_name(), status,
-                                                    warnings)])
+        report = DiagnosticArray(
+            status=[diagnostic(self.get_fully_qualified_name(), status, warnings)]
+        )
         report.header.stamp = status.header.stamp
         self._diagnostics_publisher.publish(report)
 

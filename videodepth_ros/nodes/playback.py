@@ -19,7 +19,7 @@ from tf2_msgs.msg import TFMessage
 from videodepth.msg import OfflineStatus
 
 from videodepth_ros.bags.frame_tree import TF_STATIC
-from videodepth_ros.errors import InputError, VideoDepthError
+from videodepth_ros.core.errors import InputError, VideoDepthError
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.coloured import CloudMaker
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
@@ -35,8 +35,13 @@ class Playback:
     late_s      time by which it is behind, because data could not be published faster
     """
 
-    def __init__(self, node: Node, sources: Sources, parameters: OfflineParameters,
-                 complain: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        sources: Sources,
+        parameters: OfflineParameters,
+        complain: Callable[[str], None],
+    ) -> None:
         """Begin; ``complain`` is called with what ends it before its time, in words."""
         self.parameters = parameters
         self.rounds = 0
@@ -46,8 +51,8 @@ class Playback:
         self._pacer = Pacer()
         self._complain = complain
         self._paused = self._closing = False
-        self._end = ''                   # the state that it has ended in
-        self._told_s = 0.0               # when /clock was told last
+        self._end = ''  # the state that it has ended in
+        self._told_s = 0.0  # when /clock was told last
         self._nudge = threading.Event()  # something has changed: look
         self._thread = threading.Thread(target=self._run, name='playback', daemon=True)
         self._thread.start()
@@ -86,7 +91,7 @@ class Playback:
             with Playlist(self._sources, self.parameters.play_topics) as playlist:
                 self._play(playlist)
             self._end = OfflineStatus.ENDED
-        except Exception as error:   # the border of the thread: whatever it is, the node tells
+        except Exception as error:  # the border of the thread: whatever it is, the node tells
             name = '' if isinstance(error, VideoDepthError) else f'{type(error).__name__}: '
             self._end = OfflineStatus.STOPPED
             self._complain(f'playback: {name}{error}')
@@ -101,7 +106,7 @@ class Playback:
     def _round(self, playlist: Playlist, static: bytes) -> bool:
         """Play everything once; False if the playback is to end."""
         entries = playlist.entries()
-        first = next(entries)   # what it takes to find it passes before time begins
+        first = next(entries)  # what it takes to find it passes before time begins
         self._start(playlist.begin_ns, 0.0 if self.rounds else self.parameters.play_delay_s)
         self._outputs.static.publish(static)
         clouds = CloudMaker(playlist)
@@ -160,7 +165,8 @@ class _Outputs:
                 kind = getattr(importlib.import_module(f'{package}.msg'), name)
             except (ImportError, AttributeError):
                 self._node.get_logger().warning(
-                    f'{track.topic} is not played, for {track.type} is not installed')
+                    f'{track.topic} is not played, for {track.type} is not installed'
+                )
                 continue
             self._publishers[track] = self._publisher(kind, track.topic, track.latched)
 
@@ -177,9 +183,10 @@ class _Outputs:
     def send(self, entry: Entry) -> None:
         """Publish one message of the playlist."""
         publisher = self._publishers.get(entry.track)
-        if publisher is not None and (entry.track.latched
-                                      or publisher.get_subscription_count() > 0):
-            publisher.publish(entry.data)   # rclpy takes bytes as they are
+        if publisher is not None and (
+            entry.track.latched or publisher.get_subscription_count() > 0
+        ):
+            publisher.publish(entry.data)  # rclpy takes bytes as they are
 
     def send_cloud(self, clouds: CloudMaker, parameters: OfflineParameters) -> None:
         """Publish the points of what has been gathered."""
@@ -193,7 +200,9 @@ class _Outputs:
 
     def _publisher(self, kind: type, topic: str, latched: bool = False) -> Publisher:
         qos = QoSProfile(
-            depth=10, reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+            depth=10,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
         options = QoSOverridingOptions.with_default_policies()
         return self._node.create_publisher(kind, topic, qos, qos_overriding_options=options)

@@ -22,7 +22,7 @@ from videodepth_ros.bags.reader import BagReader, open_bag
 from videodepth_ros.bags.recording_clock import ONE_CLOCK_NS
 from videodepth_ros.bags.scan import Record, message_bytes
 from videodepth_ros.bags.types import STORE, new_message
-from videodepth_ros.errors import BagError, ConfigError
+from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.messages.transforms import stamp_ns
 
 RESULTS = '/videodepth/'
@@ -97,9 +97,16 @@ class Playlist:
             self._parts = [_Part(readers[0], _choose(readers[0], camera, play_topics, {TF}))]
             if len(readers) > 1:
                 own = {topic.name for topic in readers[0].topics}
-                self._parts.append(_Part(readers[1], tuple(
-                    track for track in _choose(readers[1], camera, play_topics, set())
-                    if track.source not in own and not track.source.startswith(RESULTS))))
+                self._parts.append(
+                    _Part(
+                        readers[1],
+                        tuple(
+                            track
+                            for track in _choose(readers[1], camera, play_topics, set())
+                            if track.source not in own and not track.source.startswith(RESULTS)
+                        ),
+                    )
+                )
             self._resources = resources.pop_all()
         self.tracks = tuple(track for part in self._parts for track in part.tracks)
         self.image = self._track(camera.image if camera else None)
@@ -108,17 +115,23 @@ class Playlist:
     def __enter__(self) -> Playlist:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._resources.close()
 
     def static_transforms(self) -> bytes:
         """Return all static transforms as one TFMessage; results hold those of the recording."""
         found = {}
         if self._results.count([TF_STATIC]):
-            found = {transform.child_frame_id: transform
-                     for _, _, message in self._results.messages([TF_STATIC])
-                     for transform in message.transforms}
+            found = {
+                transform.child_frame_id: transform
+                for _, _, message in self._results.messages([TF_STATIC])
+                for transform in message.transforms
+            }
         all_of_them = new_message(TF_MESSAGE)
         all_of_them.transforms = list(found.values())
         return bytes(STORE.serialize_cdr(all_of_them, TF_MESSAGE))
@@ -127,8 +140,9 @@ class Playlist:
         """Yield everything in the order of its time."""
         streams = []
         for part in self._parts:
-            regular = [track for track in part.tracks
-                       if self._is_stamped(track) and not track.latched]
+            regular = [
+                track for track in part.tracks if self._is_stamped(track) and not track.latched
+            ]
             streams.append(in_order(self._entries(part), regular, LATENCY_NS))
         return heapq.merge(*streams, key=lambda entry: entry.due_ns)
 
@@ -157,8 +171,14 @@ class Playlist:
 
     def _shift_ns(self, part: _Part) -> int:
         """Return what to add to a time of recording to have the camera's time."""
-        clock = next((track.source for track in part.tracks if self._is_stamped(track)
-                      and not track.latched), None)
+        clock = next(
+            (
+                track.source
+                for track in part.tracks
+                if self._is_stamped(track) and not track.latched
+            ),
+            None,
+        )
         for record in part.reader.records([clock]) if clock else ():
             shift_ns = header_stamp_ns(cdr_of(record)) - record[1]
             return shift_ns if abs(shift_ns) > ONE_CLOCK_NS else 0
@@ -173,8 +193,9 @@ class _Part:
     tracks: tuple[Track, ...]
 
 
-def in_order(entries: Iterable[Entry], regular: Collection[Track], window_ns: int
-             ) -> Iterator[Entry]:
+def in_order(
+    entries: Iterable[Entry], regular: Collection[Track], window_ns: int
+) -> Iterator[Entry]:
     """Yield entries in the order of their time, holding back no more of them than need be.
 
     regular    tracks whose entries come late but in order: nothing goes before the next of each
@@ -209,22 +230,28 @@ def _camera(reader: BagReader, sources: Sources) -> CameraTopics | None:
     try:
         return find_camera(reader.topics, sources.image_topic, sources.camera_info_topic)
     except ConfigError:
-        if any(not topic.name.startswith(RESULTS) and topic.name not in (TF, TF_STATIC)
-               for topic in reader.topics):
+        if any(
+            not topic.name.startswith(RESULTS) and topic.name not in (TF, TF_STATIC)
+            for topic in reader.topics
+        ):
             raise
         return None
 
 
-def _choose(reader: BagReader, camera: CameraTopics | None, play_topics: str, wanted: set[str]
-            ) -> tuple[Track, ...]:
+def _choose(
+    reader: BagReader, camera: CameraTopics | None, play_topics: str, wanted: set[str]
+) -> tuple[Track, ...]:
     """Return what is played of a recording."""
     if camera is not None and play_topics != 'none':
         wanted = wanted | {camera.image.name, camera.info.name if camera.info else ''}
     return tuple(
         Track(topic.name.removeprefix(RESULTS), topic.name, topic.type, topic.count == 1)
         for topic in reader.topics
-        if topic.count and topic.type in STORE.fielddefs and topic.name not in (CLOCK, TF_STATIC)
-        and (topic.name in wanted or topic.name.startswith(RESULTS) or play_topics == 'all'))
+        if topic.count
+        and topic.type in STORE.fielddefs
+        and topic.name not in (CLOCK, TF_STATIC)
+        and (topic.name in wanted or topic.name.startswith(RESULTS) or play_topics == 'all')
+    )
 
 
 def _span(results: BagReader) -> tuple[int, int]:
@@ -233,12 +260,17 @@ def _span(results: BagReader) -> tuple[int, int]:
     raises  BagError if these are no results
     """
     stamps_ns: list[int] = []
-    if results.count([PATH]):   # one message tells, and the depth need not be read
-        stamps_ns = [stamp_ns(pose.header.stamp) for _, _, path in results.messages([PATH])
-                     for pose in path.poses]
+    if results.count([PATH]):  # one message tells, and the depth need not be read
+        stamps_ns = [
+            stamp_ns(pose.header.stamp)
+            for _, _, path in results.messages([PATH])
+            for pose in path.poses
+        ]
     elif results.count([DEPTH_INFO]):
         stamps_ns = [header_stamp_ns(cdr_of(record)) for record in results.records([DEPTH_INFO])]
     if not stamps_ns:
-        raise BagError(f'{results.path} has no {DEPTH_INFO}, so it is no refined recording; '
-                       'give one that `videodepth refine` has written')
+        raise BagError(
+            f'{results.path} has no {DEPTH_INFO}, so it is no refined recording; '
+            'give one that `videodepth refine` has written'
+        )
     return min(stamps_ns), max(stamps_ns)

@@ -17,8 +17,8 @@ from rclpy.lifecycle import TransitionCallbackReturn as Result
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 
-from videodepth_ros.errors import ConfigError
-from videodepth_ros.interruption import Interruption
+from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.nodes.parameters import LiveParameters
 from videodepth_ros.nodes.transport import prepare_process
 
@@ -61,7 +61,7 @@ def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | N
         for node in nodes:
             if node.parameters.autostart and node.trigger_configure() == Result.SUCCESS:
                 node.trigger_activate()
-            executor.add_node(node)   # type: ignore[arg-type,unused-ignore]
+            executor.add_node(node)  # type: ignore[arg-type,unused-ignore]
         try:
             spin(executor, lambda: interruption.happened or _are_done(nodes))
         finally:
@@ -70,7 +70,7 @@ def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | N
             for node in nodes:
                 node.destroy_node()
     code = 0 if all(node.built or not node.parameters.build_only for node in nodes) else 1
-    if not all(have_ended):   # an engine is being loaded, and only the end of the process stops it
+    if not all(have_ended):  # an engine is being loaded, and only the end of the process stops it
         os._exit(code)
     return code
 
@@ -87,7 +87,7 @@ def ros(arguments: list[str] | None) -> Iterator[Interruption]:
     with Interruption() as interruption:
         try:
             rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-        except (RCLError, UnknownROSArgsError) as error:   # a file of parameters that is no YAML
+        except (RCLError, UnknownROSArgsError) as error:  # a file of parameters that is no YAML
             get_logger('videodepth').fatal(str(error))
             raise SystemExit(1) from error
         try:

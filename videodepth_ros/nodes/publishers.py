@@ -54,10 +54,12 @@ class Outputs:
     @property
     def demand(self) -> Demand:
         """Which outputs somebody subscribes to at this moment."""
-        return Demand(self._depth.get_subscription_count() > 0,
-                      self._camera_info.get_subscription_count() > 0,
-                      self._points.get_subscription_count() > 0,
-                      self._confidence.get_subscription_count() > 0)
+        return Demand(
+            self._depth.get_subscription_count() > 0,
+            self._camera_info.get_subscription_count() > 0,
+            self._points.get_subscription_count() > 0,
+            self._confidence.get_subscription_count() > 0,
+        )
 
     def cloud_range_m(self, stamp_ns: int, parameters: LiveParameters) -> float | None:
         """Return up to which Z the engine should make the points of a frame, if it can.
@@ -65,8 +67,11 @@ class Outputs:
         None where nobody wants them now, or not at every pixel: a cloud that is thinned out is
         made faster here than the whole one is fetched.
         """
-        if (self._points.get_subscription_count() and parameters.cloud_stride == 1
-                and self._is_due(stamp_ns, parameters)):
+        if (
+            self._points.get_subscription_count()
+            and parameters.cloud_stride == 1
+            and self._is_due(stamp_ns, parameters)
+        ):
             return parameters.cloud_max_range_m or np.inf
         return None
 
@@ -95,8 +100,14 @@ class Outputs:
         if result.cloud is not None:
             write_points(result.cloud, self._points_message)
         elif depth.camera:
-            write_cloud(depth.depth_m, frame.image, depth.camera, parameters.cloud_stride,
-                        parameters.cloud_max_range_m or np.inf, self._points_message)
+            write_cloud(
+                depth.depth_m,
+                frame.image,
+                depth.camera,
+                parameters.cloud_stride,
+                parameters.cloud_max_range_m or np.inf,
+                self._points_message,
+            )
 
     def close(self) -> None:
         """Take the publishers off the graph."""
@@ -106,8 +117,9 @@ class Outputs:
     def _publisher(self, message_type: type, topic: str) -> Publisher:
         qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
         options = QoSOverridingOptions.with_default_policies()
-        return self._node.create_publisher(message_type, topic, qos,
-                                           qos_overriding_options=options)
+        return self._node.create_publisher(
+            message_type, topic, qos, qos_overriding_options=options
+        )
 
     def _send(self, publisher: Publisher, message: Any, frame: Frame) -> None:
         set_stamp(message.header.stamp, frame.stamp_ns)
@@ -117,5 +129,4 @@ class Outputs:
     def _is_due(self, stamp_ns: int, parameters: LiveParameters) -> bool:
         """Tell whether the next cloud is due, in data time; it is where time has run backwards."""
         last_ns, rate_hz = self._last_points_ns, parameters.cloud_max_rate_hz
-        return (last_ns is None or rate_hz <= 0
-                or not 0 <= (stamp_ns - last_ns) * rate_hz < 0.99e9)
+        return last_ns is None or rate_hz <= 0 or not 0 <= (stamp_ns - last_ns) * rate_hz < 0.99e9

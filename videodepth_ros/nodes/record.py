@@ -81,11 +81,14 @@ class Record:
             now_s = time.monotonic()
             self._forget(now_s)
             span_s = max(min(now_s - self._begin_s, WINDOW_S), 1e-3)
-            return Summary(len(self._inputs) / span_s, len(self._outputs) / span_s,
-                           *_percentiles([output.age_s for output in self._outputs]),
-                           *_percentiles([output.latency_s for output in self._outputs]),
-                           _percentiles([output.engine_s for output in self._outputs])[0],
-                           tuple(self._resets[reason] for reason in ResetReason))
+            return Summary(
+                len(self._inputs) / span_s,
+                len(self._outputs) / span_s,
+                *_percentiles([output.age_s for output in self._outputs]),
+                *_percentiles([output.latency_s for output in self._outputs]),
+                _percentiles([output.engine_s for output in self._outputs])[0],
+                tuple(self._resets[reason] for reason in ResetReason),
+            )
 
     def _forget(self, now_s: float) -> None:
         while self._inputs and now_s - self._inputs[0] > WINDOW_S:

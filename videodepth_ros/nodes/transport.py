@@ -12,12 +12,12 @@ from pathlib import Path
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 
 PROFILES_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Read by Fast DDS 2.x (Jazzy) and 3.x (Kilted) when the first node of a process is made."""
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3   # malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def prepare_process() -> None:
@@ -45,11 +45,14 @@ def share(relative: str) -> Path:
     if beside.is_file():
         return beside
     from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
     try:
         installed = Path(get_package_share_directory('videodepth')) / relative
     except PackageNotFoundError as error:
-        raise ConfigError('the package videodepth is not in AMENT_PREFIX_PATH: source the '
-                          'workspace that it was built in') from error
+        raise ConfigError(
+            'the package videodepth is not in AMENT_PREFIX_PATH: source the '
+            'workspace that it was built in'
+        ) from error
     if not installed.is_file():
         raise ConfigError(f'{installed} is missing: install the package videodepth again')
     return installed
@@ -78,10 +81,13 @@ class Plan:
         """
         return QoSProfile(
             depth=5 if self.reliable else 1,
-            reliability=ReliabilityPolicy.RELIABLE if self.reliable
+            reliability=ReliabilityPolicy.RELIABLE
+            if self.reliable
             else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if self.latched
-            else DurabilityPolicy.VOLATILE)
+            durability=DurabilityPolicy.TRANSIENT_LOCAL
+            if self.latched
+            else DurabilityPolicy.VOLATILE,
+        )
 
 
 def plan_for(topic: str, offers: Sequence[TopicEndpointInfo], reliability: str = 'auto') -> Plan:
@@ -91,9 +97,11 @@ def plan_for(topic: str, offers: Sequence[TopicEndpointInfo], reliability: str =
     reliability  'auto', or 'best_effort' or 'reliable' to ask for that whatever is offered
     """
     reliable = bool(offers) and all(
-        offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+        offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers
+    )
     latched = reliable and all(
-        offer.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+        offer.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers
+    )
     if reliability != 'auto':
         reliable = reliability == 'reliable'
     return Plan(topic, reliable, latched and reliable)

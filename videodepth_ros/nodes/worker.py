@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from videodepth_ros.errors import Cancelled, ConfigError, InputError
+from videodepth_ros.core.errors import Cancelled, ConfigError, InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.nodes.inputs import Arrival, CameraInput
 from videodepth_ros.nodes.lifecycle import described
@@ -100,7 +100,7 @@ class Worker:
                 if arrival is not None:
                     self._serve(arrival)
                 elif mailbox.closed:
-                    self._stopping.wait(LOOK_UP_S)   # a closed mailbox answers at once
+                    self._stopping.wait(LOOK_UP_S)  # a closed mailbox answers at once
                 else:
                     self._open_ahead()
             except Cancelled:
@@ -120,8 +120,10 @@ class Worker:
             arrival, frame = self._ready(arrival)
             outputs = self.stream.outputs
             result = self.stream.session.step(
-                frame, with_confidence=outputs.demand.confidence,
-                cloud_range_m=outputs.cloud_range_m(frame.stamp_ns, self.parameters))
+                frame,
+                with_confidence=outputs.demand.confidence,
+                cloud_range_m=outputs.cloud_range_m(frame.stamp_ns, self.parameters),
+            )
             self._tell(result)
             if mailbox.closed:
                 mailbox.displace()
@@ -157,7 +159,7 @@ class Worker:
         try:
             self._open(*size)
         except InputError:
-            self._unfit = size   # if the images are like that, each of them will tell
+            self._unfit = size  # if the images are like that, each of them will tell
 
     def _open(self, width: int, height: int) -> None:
         logger, begin_s = self.stream.logger, time.monotonic()
@@ -166,13 +168,15 @@ class Worker:
         try:
             spec = self.stream.session.open(width, height).spec
         except InputError as error:
-            if self.parameters.build_only:   # no image of another size is waited for
+            if self.parameters.build_only:  # no image of another size is waited for
                 raise ConfigError(str(error)) from error
             raise
         finally:
             self.opening = ''
-        logger.info(f'{spec.model} runs as {spec.engine} {spec.precision} on {spec.device} at '
-                    f'{spec.width}x{spec.height}, opened in {time.monotonic() - begin_s:.1f} s')
+        logger.info(
+            f'{spec.model} runs as {spec.engine} {spec.precision} on {spec.device} at '
+            f'{spec.width}x{spec.height}, opened in {time.monotonic() - begin_s:.1f} s'
+        )
         for note in spec.notes:
             logger.info(note)
         self.has_built = True
@@ -182,12 +186,21 @@ class Worker:
         stream.outputs.publish(result, frame, self.parameters)
         now_s = time.monotonic()
         age_s = (stream.clock.now().nanoseconds - frame.stamp_ns) * 1e-9
-        stream.record.frame_went(Output(
-            frame.stamp_ns, frame.frame_id, result.depth.scale_source, now_s, age_s,
-            now_s - arrival.steady_s, result.engine_s))
+        stream.record.frame_went(
+            Output(
+                frame.stamp_ns,
+                frame.frame_id,
+                result.depth.scale_source,
+                now_s,
+                age_s,
+                now_s - arrival.steady_s,
+                result.engine_s,
+            )
+        )
 
     def _tell(self, result: StepResult) -> None:
         if result.reset is not None:
             self.stream.record.was_reset(result.reset)
-            self.stream.logger.info(f'the stream starts afresh: {result.reset.value}',
-                                     throttle_duration_sec=1.0)
+            self.stream.logger.info(
+                f'the stream starts afresh: {result.reset.value}', throttle_duration_sec=1.0
+            )

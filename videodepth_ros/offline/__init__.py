@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The offline wing: pairwise point maps of a recording become one trajectory and steady depth."""
+"""Deprecated names of version 0.1; import `alignment` and `rollingdepth` instead."""

@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.errors import ConfigError, InputError
+from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.models.mono import MonoPrior, PriorKind
 from videodepth_ros.stream.mailbox import Mailbox
@@ -71,11 +71,11 @@ class MetricAnchor:
         self._lock = threading.Lock()
         self._mailbox: Mailbox[Keyframe] = Mailbox()
         self._failure: Exception | None = None
-        self._fits: deque[float] = deque(maxlen=REMEMBERED)   # logarithms of metres
-        self._stream = 0               # number of the stream that the fits belong to
+        self._fits: deque[float] = deque(maxlen=REMEMBERED)  # logarithms of metres
+        self._stream = 0  # number of the stream that the fits belong to
         self._seen = 0
         self._log_metres: float | None = None
-        self._is_new = True            # no fit of this stream has been heard of
+        self._is_new = True  # no fit of this stream has been heard of
         self._last_ns = 0
         self._thread = threading.Thread(target=self._run, name='metric anchor', daemon=True)
         self._thread.start()
@@ -134,15 +134,17 @@ class MetricAnchor:
             except InputError:
                 self.rejected += 1
                 self._mailbox.reject()
-            except Exception as error:   # the border of the thread: the stream tells it
+            except Exception as error:  # the border of the thread: the stream tells it
                 self._failure = error
                 self._mailbox.reject()
 
     def _look_at(self, keyframe: Keyframe) -> None:
         estimate = next(iter(self._prior.estimate([keyframe.frame])))
         if estimate.kind is not PriorKind.METRIC:
-            raise ConfigError(f'{self._prior.name} tells no metres: choose depth-pro, or a '
-                              'depth-anything-v2-metric')
+            raise ConfigError(
+                f'{self._prior.name} tells no metres: choose depth-pro, or a '
+                'depth-anything-v2-metric'
+            )
         fit = log_metres(keyframe.inverse_depth, estimate.values)
         with self._lock:
             if keyframe.stream == self._stream:

@@ -76,8 +76,12 @@ class Corners:
 
     def joined(self, others: Corners) -> Corners:
         """Return these and others."""
-        return Corners(*(np.concatenate(pair) for pair in zip(
-            vars(self).values(), vars(others).values(), strict=True)))
+        return Corners(
+            *(
+                np.concatenate(pair)
+                for pair in zip(vars(self).values(), vars(others).values(), strict=True)
+            )
+        )
 
     def scaled(self, factor: float) -> Corners:
         """Return the same corners in a world that is larger by ``factor``."""
@@ -142,12 +146,14 @@ def depth_at(depth_m: Depth, pixels: NDArray[np.float32], shape: tuple[int, ...]
     """Read depth (h, w) at pixels (N, 2) of an image of ``shape`` (H, W); (N,) float64."""
     centres = (pixels + 0.5) * (depth_m.shape[1] / shape[1], depth_m.shape[0] / shape[0])
     column, row = centres.astype(np.intp).T
-    return depth_m[row.clip(0, depth_m.shape[0] - 1),
-                   column.clip(0, depth_m.shape[1] - 1)].astype(np.float64)
+    return depth_m[row.clip(0, depth_m.shape[0] - 1), column.clip(0, depth_m.shape[1] - 1)].astype(
+        np.float64
+    )
 
 
-def new_corners(grey: Grey, depth_m: Depth, camera: Intrinsics, pose: Pose,
-                kept: Corners | None = None) -> Corners:
+def new_corners(
+    grey: Grey, depth_m: Depth, camera: Intrinsics, pose: Pose, kept: Corners | None = None
+) -> Corners:
     """Return corners between those that are kept, at the depth (h, w) that is believed."""
     free = np.full(grey.shape, 255, np.uint8)
     for x, y in kept.pixels if kept else ():
@@ -164,8 +170,9 @@ def new_corners(grey: Grey, depth_m: Depth, camera: Intrinsics, pose: Pose,
     return Corners(pixels, np.tile(origin_m, (len(pixels), 1)), rays_m, np.zeros(len(pixels)))
 
 
-def locate(corners: Corners, guess: Pose, before: Grey, now: Grey, camera: Intrinsics
-           ) -> Located | None:
+def locate(
+    corners: Corners, guess: Pose, before: Grey, now: Grey, camera: Intrinsics
+) -> Located | None:
     """Find corners again and the camera among them; None if it is lost."""
     corners = follow(corners, before, now)
     found = _sampled_pose(corners, guess, camera)
@@ -186,7 +193,8 @@ def follow(corners: Corners, before: Grey, now: Grey) -> Corners:
     if len(corners) < LEAST_CORNERS or before.shape != now.shape:
         return corners.among(np.zeros(len(corners), bool))
     found, status, _ = cv2.calcOpticalFlowPyrLK(
-        before, now, corners.pixels, corners.pixels.copy(), winSize=(15, 15), maxLevel=3)
+        before, now, corners.pixels, corners.pixels.copy(), winSize=(15, 15), maxLevel=3
+    )
     pixels = np.asarray(found, np.float32)
     inside = ((pixels >= 0) & (pixels < now.shape[::-1])).all(axis=1)
     return replace(corners, pixels=pixels).among((status[:, 0] > 0) & inside)
@@ -200,15 +208,25 @@ def _sampled_pose(corners: Corners, guess: Pose, camera: Intrinsics) -> tuple[Po
     if len(corners) < LEAST_CORNERS:
         return None
     found, rotation, translation_m, inliers = cv2.solvePnPRansac(
-        corners.points_m, corners.pixels.astype(np.float64), camera.matrix, None,
-        cv2.Rodrigues(guess.rotation)[0], guess.translation_m[:, None].copy(), True, SAMPLES,
-        SAMPLE_PX, 0.99, flags=cv2.SOLVEPNP_ITERATIVE)
+        corners.points_m,
+        corners.pixels.astype(np.float64),
+        camera.matrix,
+        None,
+        cv2.Rodrigues(guess.rotation)[0],
+        guess.translation_m[:, None].copy(),
+        True,
+        SAMPLES,
+        SAMPLE_PX,
+        0.99,
+        flags=cv2.SOLVEPNP_ITERATIVE,
+    )
     if not found or inliers is None or len(inliers) < LEAST_CORNERS:
         return None
     agree = np.zeros(len(corners), bool)
     agree[inliers[:, 0]] = True
-    pose = Pose(np.asarray(cv2.Rodrigues(rotation)[0], float),
-                np.asarray(translation_m, float).ravel())
+    pose = Pose(
+        np.asarray(cv2.Rodrigues(rotation)[0], float), np.asarray(translation_m, float).ravel()
+    )
     return (pose, agree) if np.isfinite(pose.translation_m).all() else None
 
 
@@ -221,15 +239,17 @@ def settle(corners: Corners, pose: Pose, camera: Intrinsics, agree: Mask) -> tup
     """
     for _ in range(STEPS):
         view = _View(corners, pose, camera)
-        coupling = view.weight[:, None] * np.einsum('nij,ni->nj', view.pose_slope_px,
-                                                    view.depth_slope_px)
+        coupling = view.weight[:, None] * np.einsum(
+            'nij,ni->nj', view.pose_slope_px, view.depth_slope_px
+        )
         slope = view.pose_slope_px[agree].reshape(-1, 6)
         weighted = slope * np.repeat(view.weight[agree], 2)[:, None]
         eliminated = (coupling / view.hessian[:, None])[agree].T
         step = np.linalg.lstsq(
             weighted.T @ slope - eliminated @ coupling[agree],
             weighted.T @ view.residual_px[agree].ravel() - eliminated @ view.gradient[agree],
-            rcond=None)[0]
+            rcond=None,
+        )[0]
         log_depth = corners.log_depth + (view.gradient - coupling @ step) / view.hessian
         corners, pose = replace(corners, log_depth=np.clip(log_depth, -1, 1)), pose.moved(step)
     return corners, pose
@@ -257,10 +277,13 @@ class _View:
         point_slope[:, [0, 1], [0, 1]] = focal / z_m
         point_slope[:, :, 2] = -focal * image / z_m
         self.pose_slope_px = np.concatenate(
-            [np.cross(turned_m[:, None], point_slope), point_slope], axis=2)
+            [np.cross(turned_m[:, None], point_slope), point_slope], axis=2
+        )
         self.depth_slope_px = np.einsum('nij,nj->ni', point_slope, ray_m)
         exact_px = max(CORNER_PX, MEDIAN_SIGMAS * float(np.median(self.length_px)))
         self.weight = 1 / np.maximum(1, self.length_px / INLIER_PX) / exact_px**2
         self.hessian = self.weight * (self.depth_slope_px**2).sum(1) + DEPTH_SIGMA**-2
-        self.gradient = (self.weight * (self.depth_slope_px * self.residual_px).sum(1)
-                         - corners.log_depth / DEPTH_SIGMA**2)
+        self.gradient = (
+            self.weight * (self.depth_slope_px * self.residual_px).sum(1)
+            - corners.log_depth / DEPTH_SIGMA**2
+        )

@@ -37,15 +37,21 @@ def fit_field(places: Array, values: Array, variance: Array) -> Array:
     for _ in range(ROUNDS):
         distance = np.abs(values - design @ knots) / np.sqrt(variance)
         weighted = design.T / (np.maximum(1, distance / OUTLIER) * variance)
-        knots = np.asarray(np.linalg.solve(
-            weighted @ design + np.eye(len(knots)) / KNOT_SIGMA**2, weighted @ values), float)
+        knots = np.asarray(
+            np.linalg.solve(
+                weighted @ design + np.eye(len(knots)) / KNOT_SIGMA**2, weighted @ values
+            ),
+            float,
+        )
     return knots.reshape(KNOTS[::-1])
 
 
 def spread_field(knots: Array, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return the field at the pixel centres of an image of ``shape`` (h, w), float32."""
-    down, across = (_hats((np.arange(size) + 0.5) / size, count)
-                    for size, count in zip(shape, KNOTS[::-1], strict=True))
+    down, across = (
+        _hats((np.arange(size) + 0.5) / size, count)
+        for size, count in zip(shape, KNOTS[::-1], strict=True)
+    )
     return (down @ knots @ across.T).astype(np.float32)
 
 

@@ -54,30 +54,43 @@ class Finish:
         inverse_depth = self.scale.without_far(inverse_depth, self.max_range_m)
         jumps = relief(inverse_depth, self.edge_ratio)
         full = upsample(inverse_depth, jumps, self.width, self.height)
-        return self._depth_map(frame, self.scale.depth_m(full),
-                               confidence(jumps, full) if self.with_confidence else None)
+        return self._depth_map(
+            frame,
+            self.scale.depth_m(full),
+            confidence(jumps, full) if self.with_confidence else None,
+        )
 
     def on_device(self, frame: Frame, found: Mapping[str, NDArray[Any]]) -> DepthMap:
         """Copy what the device has finished out of the memory that the next step overwrites."""
-        return self._depth_map(frame, found[DEPTH].copy(),
-                               found[CONFIDENCE].copy() if self.with_confidence else None)
+        return self._depth_map(
+            frame, found[DEPTH].copy(), found[CONFIDENCE].copy() if self.with_confidence else None
+        )
 
     def wanted(self, with_inverse_depth: bool) -> tuple[str, ...]:
         """Return which answers of a fused step come back to the host: graph.FUSED_OUTPUTS."""
-        asked = {INVERSE_DEPTH: with_inverse_depth, CONFIDENCE: self.with_confidence,
-                 CLOUD: self.cloud_range_m is not None}
+        asked = {
+            INVERSE_DEPTH: with_inverse_depth,
+            CONFIDENCE: self.with_confidence,
+            CLOUD: self.cloud_range_m is not None,
+        }
         return DEPTH, TOTAL, *(name for name, wanted in asked.items() if wanted)
 
     def view(self, frame: Frame) -> View:
         """Return what a fused step is told with this frame."""
         camera = self._camera(frame)
         lens = (camera.fx, camera.fy, camera.cx, camera.cy) if camera else (1.0, 1.0, 0.0, 0.0)
-        return View(*lens, scale=1 / self.scale.metres, max_range_m=self.max_range_m or math.inf,
-                    cloud_range_m=self.cloud_range_m or math.inf, edge_ratio=self.edge_ratio)
+        return View(
+            *lens,
+            scale=1 / self.scale.metres,
+            max_range_m=self.max_range_m or math.inf,
+            cloud_range_m=self.cloud_range_m or math.inf,
+            edge_ratio=self.edge_ratio,
+        )
 
     def _depth_map(self, frame: Frame, depth_m: Array, trust: Array | None) -> DepthMap:
-        return DepthMap(frame.stamp_ns, frame.frame_id, depth_m, trust, self._camera(frame),
-                        self.scale.source)
+        return DepthMap(
+            frame.stamp_ns, frame.frame_id, depth_m, trust, self._camera(frame), self.scale.source
+        )
 
     def _camera(self, frame: Frame) -> Intrinsics | None:
         return frame.camera.scaled_to(self.width, self.height) if frame.camera else None

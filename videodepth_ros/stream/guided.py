@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
-RADIUS = 3        # pixels of the network's map from the middle of a window to its side
+RADIUS = 3  # pixels of the network's map from the middle of a window to its side
 WINDOW = (2 * RADIUS + 1, 2 * RADIUS + 1)
-MARGIN = 2 * RADIUS   # a fit sees so far, and is seen so far
-FINER = 3         # times finer than the network's map: of finer edges its fits know little
-FAINT = (0.05 * 255) ** 2   # variance of grey: what varies less is noise rather than an edge
+MARGIN = 2 * RADIUS  # a fit sees so far, and is seen so far
+FINER = 3  # times finer than the network's map: of finer edges its fits know little
+FAINT = (0.05 * 255) ** 2  # variance of grey: what varies less is noise rather than an edge
 
 
 def guided(inverse_depth: Array, image: NDArray[np.uint8], size: tuple[int, int]) -> Array:
@@ -36,8 +36,9 @@ def guided(inverse_depth: Array, image: NDArray[np.uint8], size: tuple[int, int]
     """
     if image[..., 0].size <= inverse_depth.size:
         return inverse_depth
-    height, width = (min(FINER * side, wanted) for side, wanted
-                     in zip(inverse_depth.shape, size, strict=True))
+    height, width = (
+        min(FINER * side, wanted) for side, wanted in zip(inverse_depth.shape, size, strict=True)
+    )
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     if grey.shape != (height, width):
         grey = _shrunk(grey, width, height)
@@ -58,8 +59,9 @@ def _shrunk(grey: Grey, width: int, height: int) -> Grey:
     Means of any size take OpenCV ten times as long, which at two megapixels is half of all this.
     """
     by = max(1, min(grey.shape[0] // height, grey.shape[1] // width))
-    blocks = cv2.resize(grey, (grey.shape[1] // by, grey.shape[0] // by),
-                        interpolation=cv2.INTER_AREA)
+    blocks = cv2.resize(
+        grey, (grey.shape[1] // by, grey.shape[0] // by), interpolation=cv2.INTER_AREA
+    )
     return np.asarray(cv2.resize(blocks, (width, height)), np.uint8)
 
 
@@ -68,7 +70,7 @@ def _fits(inverse_depth: Array, grey: Grey) -> tuple[Array, Array]:
     height, width = inverse_depth.shape
     small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     x = np.pad(np.asarray(small, np.float32), MARGIN, mode='symmetric')
-    y = np.pad(inverse_depth, MARGIN, mode='reflect', reflect_type='odd')   # a plane goes on
+    y = np.pad(inverse_depth, MARGIN, mode='reflect', reflect_type='odd')  # a plane goes on
     mean_x, mean_y = _mean(x), _mean(y)
     slope = (_mean(x * y) - mean_x * mean_y) / (_mean(x * x) - mean_x * mean_x + FAINT)
     inside = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
@@ -80,4 +82,4 @@ def _mean(values: NDArray[Any]) -> Array:
 
 
 def _resized(values: NDArray[Any], grey: Grey) -> Array:
-    return np.asarray(cv2.resize(values, grey.shape[::-1]), np.float32)   # bilinear
+    return np.asarray(cv2.resize(values, grey.shape[::-1]), np.float32)  # bilinear

@@ -35,8 +35,8 @@ class Mailbox(Generic[T]):
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: list[T] = []   # none or one
-        self._taken = 0               # none or one
+        self._waiting: list[T] = []  # none or one
+        self._taken = 0  # none or one
         self._closed = False
         self._received = self._published = self._displaced = self._rejected = 0
 
@@ -44,8 +44,13 @@ class Mailbox(Generic[T]):
     def counts(self) -> Counts:
         """The counters of one instant."""
         with self._changed:
-            return Counts(self._received, self._published, self._displaced, self._rejected,
-                          len(self._waiting) + self._taken)
+            return Counts(
+                self._received,
+                self._published,
+                self._displaced,
+                self._rejected,
+                len(self._waiting) + self._taken,
+            )
 
     @property
     def closed(self) -> bool:

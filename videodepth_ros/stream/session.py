@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.engines.engine import Engine, EngineSpec, State
 from videodepth_ros.engines.graph import CLOUD, INVERSE_DEPTH, TOTAL
 from videodepth_ros.engines.resident import ResidentEngine
-from videodepth_ros.errors import InputError
 from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.preprocess import budget_size, network_input, sized_image
@@ -33,11 +33,11 @@ from videodepth_ros.stream.steady import SteadyDepth
 class ResetReason(str, Enum):
     """Why the recurrent state was set back to zero."""
 
-    REQUESTED = 'requested'    # somebody asked for it
-    TIME_BACK = 'time_back'    # the stamps ran backwards, as when a bag starts again
-    GAP = 'gap'                # the stamps leapt forwards by more than max_gap_s
-    SIZE = 'size'              # the image has another size
-    FRAME_ID = 'frame_id'      # the image comes from another camera
+    REQUESTED = 'requested'  # somebody asked for it
+    TIME_BACK = 'time_back'  # the stamps ran backwards, as when a bag starts again
+    GAP = 'gap'  # the stamps leapt forwards by more than max_gap_s
+    SIZE = 'size'  # the image has another size
+    FRAME_ID = 'frame_id'  # the image comes from another camera
     CLOCK_JUMP = 'clock_jump'  # the ROS clock was set
     NOT_FINITE = 'not_finite'  # the network answered with NaN, which stays in its state
 
@@ -94,13 +94,18 @@ class _Seen(NamedTuple):
 class DepthSession:
     """The depth of one camera; used by one thread, but anybody may ask for a reset."""
 
-    def __init__(self, card: ModelCard, open_engine: Callable[[int, int], Engine],
-                 settings: SessionSettings, anchor: Anchor | None = None) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        open_engine: Callable[[int, int], Engine],
+        settings: SessionSettings,
+        anchor: Anchor | None = None,
+    ) -> None:
         """Prepare a stream; ``anchor`` is what tells its metres, if anything does."""
         self.settings = settings
         self._anchor = anchor
         self._steady = SteadyDepth()
-        self._metres_by: tuple[float, bool] | None = None   # factor, and whether calibrated
+        self._metres_by: tuple[float, bool] | None = None  # factor, and whether calibrated
         self._card = card
         self._open_engine = open_engine
         self._engine: Engine | None = None
@@ -133,8 +138,9 @@ class DepthSession:
             self._engine = self._open_engine(*size)
         return self._engine
 
-    def step(self, frame: Frame, *, with_confidence: bool = True,
-             cloud_range_m: float | None = None) -> StepResult:
+    def step(
+        self, frame: Frame, *, with_confidence: bool = True, cloud_range_m: float | None = None
+    ) -> StepResult:
         """Compute the depth of the next frame.
 
         with_confidence  False saves its time where nobody reads it
@@ -151,7 +157,7 @@ class DepthSession:
             self._anchor.restart()
         metres_by = self.settings.scale_factor, frame.camera is not None
         if reset or self._state is None or not self._is_steadied or metres_by != self._metres_by:
-            self._steady.restart()   # it would keep the scale that was before
+            self._steady.restart()  # it would keep the scale that was before
         self._metres_by = metres_by
         finish = self._finish(frame, engine.spec, with_confidence, cloud_range_m)
         state = engine.zero_state() if reset or self._state is None else self._state
@@ -180,18 +186,22 @@ class DepthSession:
         budget = self.settings.max_pixels or self._card.max_pixels
         size = budget_size(width, height, budget, self._card.patch)
         if min(size) < self._card.min_size_px:
-            raise InputError(f'an image of {width}x{height} pixels makes a network input of '
-                             f'{size[0]}x{size[1]} within max_pixels {budget}, but '
-                             f'{self._card.name} needs {self._card.min_size_px} each way; '
-                             'give larger images or a larger max_pixels')
+            raise InputError(
+                f'an image of {width}x{height} pixels makes a network input of '
+                f'{size[0]}x{size[1]} within max_pixels {budget}, but '
+                f'{self._card.name} needs {self._card.min_size_px} each way; '
+                'give larger images or a larger max_pixels'
+            )
         return size
 
     def _refuse_repeated(self, frame: Frame) -> None:
         last = self._last
         if last and (last.stamp_ns, last.frame_id) == (frame.stamp_ns, frame.frame_id):
-            raise InputError(f'a second image of {frame.frame_id!r} has the stamp '
-                             f'{frame.stamp_ns * 1e-9:.9f}; stamp images when they are taken, '
-                             'and have one publisher on the topic')
+            raise InputError(
+                f'a second image of {frame.frame_id!r} has the stamp '
+                f'{frame.stamp_ns * 1e-9:.9f}; stamp images when they are taken, '
+                'and have one publisher on the topic'
+            )
 
     def _reset_before(self, frame: Frame) -> ResetReason | None:
         """Return why ``frame`` does not follow from the last one; None if it does."""
@@ -200,20 +210,28 @@ class DepthSession:
         if request or last is None:
             return request if last else None
         step_s = (frame.stamp_ns - last.stamp_ns) * 1e-9
-        broken = {ResetReason.SIZE: frame.size != last.size,
-                  ResetReason.FRAME_ID: frame.frame_id != last.frame_id,
-                  ResetReason.TIME_BACK: step_s < 0,
-                  ResetReason.GAP: step_s > self.settings.max_gap_s}
+        broken = {
+            ResetReason.SIZE: frame.size != last.size,
+            ResetReason.FRAME_ID: frame.frame_id != last.frame_id,
+            ResetReason.TIME_BACK: step_s < 0,
+            ResetReason.GAP: step_s > self.settings.max_gap_s,
+        }
         return next((reason for reason, holds in broken.items() if holds), None)
 
-    def _finish(self, frame: Frame, spec: EngineSpec, with_confidence: bool,
-                cloud_range_m: float | None) -> Finish:
+    def _finish(
+        self, frame: Frame, spec: EngineSpec, with_confidence: bool, cloud_range_m: float | None
+    ) -> Finish:
         settings = self.settings
         size = frame.size if settings.output == 'camera' else (spec.width, spec.height)
-        return Finish(self._scale(frame), *size, guided=settings.guided,
-                      max_range_m=settings.max_range_m, edge_ratio=settings.edge_ratio,
-                      with_confidence=with_confidence,
-                      cloud_range_m=cloud_range_m if frame.camera else None)
+        return Finish(
+            self._scale(frame),
+            *size,
+            guided=settings.guided,
+            max_range_m=settings.max_range_m,
+            edge_ratio=settings.edge_ratio,
+            with_confidence=with_confidence,
+            cloud_range_m=cloud_range_m if frame.camera else None,
+        )
 
     def _scale(self, frame: Frame) -> Scale:
         """Return the scale of a frame: that of the anchor, once it knows one."""
@@ -230,11 +248,16 @@ class DepthSession:
     def _finishes(self, engine: Engine, finish: Finish) -> bool:
         """Tell whether the engine can finish the depth itself: its size, its scale beforehand."""
         size = engine.spec.width, engine.spec.height
-        return (isinstance(engine, ResidentEngine) and not self._is_steadied
-                and not finish.guided and (finish.width, finish.height) == size)
+        return (
+            isinstance(engine, ResidentEngine)
+            and not self._is_steadied
+            and not finish.guided
+            and (finish.width, finish.height) == size
+        )
 
-    def _on_device(self, engine: Engine, frame: Frame, image: NDArray[Any], state: State,
-                   finish: Finish) -> tuple[StepResult, State]:
+    def _on_device(
+        self, engine: Engine, frame: Frame, image: NDArray[Any], state: State, finish: Finish
+    ) -> tuple[StepResult, State]:
         assert isinstance(engine, ResidentEngine)
         wanted, start_s = finish.wanted(self._anchor is not None), time.perf_counter()
         found, after = engine.run(image, state, wanted, finish.view(frame))
@@ -245,8 +268,9 @@ class DepthSession:
         depth = finish.on_device(frame, found)
         return StepResult(depth, None, engine_s, found.get(CLOUD)), after
 
-    def _on_host(self, engine: Engine, frame: Frame, image: NDArray[Any], state: State,
-                 finish: Finish) -> tuple[StepResult, State]:
+    def _on_host(
+        self, engine: Engine, frame: Frame, image: NDArray[Any], state: State, finish: Finish
+    ) -> tuple[StepResult, State]:
         start_s = time.perf_counter()
         inverse_depth, after = engine.step(image, state)
         engine_s = time.perf_counter() - start_s
@@ -266,6 +290,8 @@ class DepthSession:
         self._last = _Seen(frame.stamp_ns, frame.frame_id, frame.size)
         if not is_finite:
             self.request_reset(ResetReason.NOT_FINITE)
-            raise InputError(f'{spec.model} answered with NaN or infinity on {spec.device} '
-                             f'({spec.precision}); the state is reset; use fp32 if this happens '
-                             'again')
+            raise InputError(
+                f'{spec.model} answered with NaN or infinity on {spec.device} '
+                f'({spec.precision}); the state is reset; use fp32 if this happens '
+                'again'
+            )

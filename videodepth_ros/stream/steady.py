@@ -119,8 +119,13 @@ def _where_known(located: Located, depth_m: Depth, grey: Grey) -> Located | None
     known = np.isfinite(believed_m) & (believed_m > 0) & (located.z_m > 0)
     if np.count_nonzero(located.agree & known) < LEAST_CORNERS:
         return None
-    return Located(located.corners.among(known), located.pose, located.agree[known],
-                   located.z_m[known], located.variance[known])
+    return Located(
+        located.corners.among(known),
+        located.pose,
+        located.agree[known],
+        located.z_m[known],
+        located.variance[known],
+    )
 
 
 def _field(located: Located, left: Array, seen: tuple[int, ...], shape: tuple[int, ...]) -> Depth:

@@ -44,8 +44,9 @@ def relief(inverse_depth: Array, edge_ratio: float) -> Relief:
     """
     least = cv2.erode(inverse_depth, NEIGHBOURS)
     greatest = cv2.dilate(inverse_depth, NEIGHBOURS)
-    smoothness = np.divide(least + TINY_INVERSE_DEPTH, greatest + TINY_INVERSE_DEPTH,
-                           dtype=np.float32)
+    smoothness = np.divide(
+        least + TINY_INVERSE_DEPTH, greatest + TINY_INVERSE_DEPTH, dtype=np.float32
+    )
     if edge_ratio <= 1:
         nowhere = np.zeros(inverse_depth.shape, np.bool_)
         return Relief(smoothness, nowhere, nowhere)
@@ -68,7 +69,7 @@ def upsample(inverse_depth: Array, jumps: Relief, width: int, height: int) -> Ar
         known[jumps.between] = np.nan
     if (height, width) == inverse_depth.shape:
         return known
-    out = np.asarray(cv2.resize(inverse_depth, (width, height)), np.float32)   # bilinear
+    out = np.asarray(cv2.resize(inverse_depth, (width, height)), np.float32)  # bilinear
     if jumps.jump.any():
         at_jump = nearest(jumps.jump, width, height)
         np.copyto(out, nearest(known, width, height), where=at_jump)

@@ -36,16 +36,27 @@ class Beast:
 
 # lowest and highest of: tall_m, leg, long, stout, neck, lift_rad, head, limb
 _BUILDS = {
-    'bear': ((0.6, 0.42, 1.0, 0.52, 0.25, -0.5, 0.42, 0.1), (1.3, 0.5, 1.3, 0.7, 0.4, 0.5, 0.5,
-                                                             0.14)),
-    'dog': ((0.2, 0.5, 0.85, 0.32, 0.25, 0.1, 0.35, 0.045), (0.75, 0.6, 1.1, 0.42, 0.4, 1.0, 0.45,
-                                                              0.06)),
-    'goat': ((0.5, 0.48, 0.85, 0.38, 0.3, -0.7, 0.28, 0.035), (1.0, 0.58, 1.1, 0.6, 0.5, 1.1, 0.36,
-                                                               0.055)),
-    'horse': ((0.9, 0.5, 0.85, 0.36, 0.45, -0.8, 0.32, 0.04), (1.7, 0.6, 1.05, 0.44, 0.65, 1.0,
-                                                               0.42, 0.055)),
-    'any': ((0.15, 0.3, 0.8, 0.3, 0.15, -0.8, 0.25, 0.035), (2.2, 0.65, 1.6, 0.75, 0.9, 1.2, 0.5,
-                                                             0.14))}
+    'bear': (
+        (0.6, 0.42, 1.0, 0.52, 0.25, -0.5, 0.42, 0.1),
+        (1.3, 0.5, 1.3, 0.7, 0.4, 0.5, 0.5, 0.14),
+    ),
+    'dog': (
+        (0.2, 0.5, 0.85, 0.32, 0.25, 0.1, 0.35, 0.045),
+        (0.75, 0.6, 1.1, 0.42, 0.4, 1.0, 0.45, 0.06),
+    ),
+    'goat': (
+        (0.5, 0.48, 0.85, 0.38, 0.3, -0.7, 0.28, 0.035),
+        (1.0, 0.58, 1.1, 0.6, 0.5, 1.1, 0.36, 0.055),
+    ),
+    'horse': (
+        (0.9, 0.5, 0.85, 0.36, 0.45, -0.8, 0.32, 0.04),
+        (1.7, 0.6, 1.05, 0.44, 0.65, 1.0, 0.42, 0.055),
+    ),
+    'any': (
+        (0.15, 0.3, 0.8, 0.3, 0.15, -0.8, 0.25, 0.035),
+        (2.2, 0.65, 1.6, 0.75, 0.9, 1.2, 0.5, 0.14),
+    ),
+}
 
 
 def random_beast(b: SceneBuilder) -> Beast:
@@ -54,17 +65,35 @@ def random_beast(b: SceneBuilder) -> Beast:
     low, high = _BUILDS[pick(b, 'bear', 'bear', 'bear', 'dog', 'goat', 'horse', 'any')]
     tall, leg, long, stout, neck, lift, head, limb = (float(n) for n in r.uniform(low, high))
     brown = hsv(r.uniform(0.02, 0.12), r.uniform(0, 0.65), r.uniform(0.06, 1.0) ** 1.4)
-    fur = Material(pick(b, 'carpet', 'carpet', 'plain', 'bark', 'marble', 'grain'),
-                   r.uniform(0.2, 0.8), wear=r.uniform(0.2, 1)).painted(brown)
-    return Beast(tall, leg, long, stout, neck, lift, head, limb, fur,
-                 fur.painted(brown * r.uniform(0.3, 1.1)))
+    fur = Material(
+        pick(b, 'carpet', 'carpet', 'plain', 'bark', 'marble', 'grain'),
+        r.uniform(0.2, 0.8),
+        wear=r.uniform(0.2, 1),
+    ).painted(brown)
+    return Beast(
+        tall,
+        leg,
+        long,
+        stout,
+        neck,
+        lift,
+        head,
+        limb,
+        fur,
+        fur.painted(brown * r.uniform(0.3, 1.1)),
+    )
 
 
-def animal(b: SceneBuilder, beast: Beast, position_m: tuple[float, float, float], heading: float,
-           speed: float) -> None:
+def animal(
+    b: SceneBuilder,
+    beast: Beast,
+    position_m: tuple[float, float, float],
+    heading: float,
+    speed: float,
+) -> None:
     """An animal whose feet are at a position (3,), which walks along the heading or stands."""
     r, tall = b.rng, beast.tall_m
-    phase, hz = r.uniform(0, 6.3), 0.6 * speed / tall ** 0.5 / 0.7
+    phase, hz = r.uniform(0, 6.3), 0.6 * speed / tall**0.5 / 0.7
     half, z = 0.36 * beast.long * tall, beast.leg * tall
 
     @contextmanager
@@ -96,8 +125,13 @@ def _trunk(b: SceneBuilder, beast: Beast, half: float) -> None:
     b.ellipsoid((-half, 0, back), (0.8 * stout, 0.84 * stout, 1.02 * stout), beast.fur)
     long, droop = r.uniform(0.05, 0.6) * tall, r.uniform(-0.5, 1.2)
     start = np.array([-half - 0.36 * stout, 0, back + 0.2 * stout])
-    b.rod(start, start - long * np.array([np.cos(droop), 0, np.sin(droop)]), 0.035 * tall,
-          beast.dark, taper=0.6)
+    b.rod(
+        start,
+        start - long * np.array([np.cos(droop), 0, np.sin(droop)]),
+        0.035 * tall,
+        beast.dark,
+        taper=0.6,
+    )
 
 
 def _neck_and_head(b: SceneBuilder, beast: Beast) -> None:
@@ -109,8 +143,9 @@ def _neck_and_head(b: SceneBuilder, beast: Beast) -> None:
     b.rod(-0.12 * tall * up, nape, thick * 1.15, beast.fur, taper=0.72)
     nod = beast.lift_rad * 0.3 - r.uniform(0.1, 0.7)
     ahead = np.array([np.cos(nod), 0, np.sin(nod)])
-    b.ellipsoid(nape + 0.12 * size * ahead, np.array([0.75, 0.56, 0.62]) * size, beast.fur,
-                pitch=-nod)
+    b.ellipsoid(
+        nape + 0.12 * size * ahead, np.array([0.75, 0.56, 0.62]) * size, beast.fur, pitch=-nod
+    )
     mouth = nape + r.uniform(0.55, 0.75) * size * ahead - np.array([0, 0, 0.06 * size])
     b.rod(nape + 0.25 * size * ahead, mouth, 0.23 * size, beast.fur, taper=0.65)
     b.ellipsoid(mouth, np.array([0.24, 0.3, 0.28]) * size, beast.dark)
@@ -118,8 +153,11 @@ def _neck_and_head(b: SceneBuilder, beast: Beast) -> None:
     for side in (-1, 1):
         root = nape + np.array([-0.08, side * 0.22, 0.24]) * size
         b.ellipsoid(root, np.array([0.5, 0.9, 1.1]) * ear, beast.dark)
-        b.ellipsoid(nape + 0.36 * size * ahead + np.array([0, side * 0.2, 0.14]) * size,
-                    np.full(3, 0.07 * size), Material('plain', gloss=0.8).painted((0.03,) * 3))
+        b.ellipsoid(
+            nape + 0.36 * size * ahead + np.array([0, side * 0.2, 0.14]) * size,
+            np.full(3, 0.07 * size),
+            Material('plain', gloss=0.8).painted((0.03,) * 3),
+        )
         if horns:
             way = r.uniform((-0.5, 0.1, 0.3), (0.1, 0.5, 1.0)) * (1, side, 1)
             b.rod(root, root + size * way, 0.06 * size, Material('bark', 0.3), taper=0.3)
@@ -133,5 +171,8 @@ def _limb(b: SceneBuilder, beast: Beast, hip: Matrix, step: float, fore: bool) -
     b.ellipsoid(hip, np.array([4.0, 2.4, 4.6]) * thick, beast.fur)
     b.rod(hip, knee, 1.5 * thick, beast.fur, taper=0.66)
     b.rod(knee, foot, thick, beast.dark, taper=0.8)
-    b.ellipsoid(foot + np.array([0.7 * thick, 0, -0.1 * thick]), np.array([3.2, 2.1, 1.4]) * thick,
-                beast.dark)
+    b.ellipsoid(
+        foot + np.array([0.7 * thick, 0, -0.1 * thick]),
+        np.array([3.2, 2.1, 1.4]) * thick,
+        beast.dark,
+    )

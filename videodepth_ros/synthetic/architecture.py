@@ -27,10 +27,29 @@ class Opening:
 
 def wall_paint(b: SceneBuilder) -> Material:
     """Plain paint most often; else paper, plaster, brick, tiles, panels or wood."""
-    kind = pick(b, 'plain', 'plain', 'plain', 'plaster', 'plaster', 'dots', 'stripes', 'bricks',
-                'tiles', 'panels', 'planks', 'marble')
-    scale = {'tiles': 0.9, 'bricks': 1.0, 'panels': 1.6, 'planks': 1.4, 'plain': 3.0,
-             'plaster': 2.5}.get(kind, 0.8) * b.rng.uniform(0.7, 1.4)
+    kind = pick(
+        b,
+        'plain',
+        'plain',
+        'plain',
+        'plaster',
+        'plaster',
+        'dots',
+        'stripes',
+        'bricks',
+        'tiles',
+        'panels',
+        'planks',
+        'marble',
+    )
+    scale = {
+        'tiles': 0.9,
+        'bricks': 1.0,
+        'panels': 1.6,
+        'planks': 1.4,
+        'plain': 3.0,
+        'plaster': 2.5,
+    }.get(kind, 0.8) * b.rng.uniform(0.7, 1.4)
     material = Material(kind, scale, gloss=b.rng.choice([0.0, 0.05, 0.2]), wear=0.35)
     if kind == 'stripes':
         return material.painted(neutral(b.rng, 0.7, 1))
@@ -39,16 +58,33 @@ def wall_paint(b: SceneBuilder) -> Material:
 
 def floor_cover(b: SceneBuilder) -> Material:
     """Boards, tiles, carpet, stone or plain lino."""
-    kind = pick(b, 'planks', 'planks', 'planks', 'carpet', 'carpet', 'tiles', 'speckles', 'marble',
-                'checker', 'plaster')
+    kind = pick(
+        b,
+        'planks',
+        'planks',
+        'planks',
+        'carpet',
+        'carpet',
+        'tiles',
+        'speckles',
+        'marble',
+        'checker',
+        'plaster',
+    )
     scale = {'planks': 1.3, 'carpet': 0.7, 'tiles': 1.6}.get(kind, 1.2) * b.rng.uniform(0.7, 1.5)
     gloss = 0.0 if kind == 'carpet' else b.rng.uniform(0.0, 0.7)
     return Material(kind, scale, gloss=gloss, wear=0.4)
 
 
-def wall(b: SceneBuilder, start: tuple[float, float], end: tuple[float, float], height: float,
-         paint: Material, openings: tuple[Opening, ...] = (), skirting: Material | None = None
-         ) -> None:
+def wall(
+    b: SceneBuilder,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    height: float,
+    paint: Material,
+    openings: tuple[Opening, ...] = (),
+    skirting: Material | None = None,
+) -> None:
     """A wall from start to end (x, y) with openings; its room side is to the left."""
     along = np.subtract(end, start)
     length, yaw = float(np.hypot(*along)), float(np.arctan2(along[1], along[0]))
@@ -56,8 +92,12 @@ def wall(b: SceneBuilder, start: tuple[float, float], end: tuple[float, float], 
 
     def slab(left: float, right: float, bottom: float, top: float) -> None:
         if right - left > 1e-3 and top - bottom > 1e-3:
-            b.box(((left + right) / 2, -WALL_M / 2, (bottom + top) / 2),
-                  (right - left, WALL_M, top - bottom), paint, tile=tile)
+            b.box(
+                ((left + right) / 2, -WALL_M / 2, (bottom + top) / 2),
+                (right - left, WALL_M, top - bottom),
+                paint,
+                tile=tile,
+            )
 
     with b.at(start[0], start[1], 0.0, yaw):
         cursor = -WALL_M
@@ -79,10 +119,16 @@ def _window(b: SceneBuilder, hole: Opening) -> None:
     middle = (hole.bottom_m + hole.top_m) / 2
     tall = hole.top_m - hole.bottom_m
     for side in (-1, 1):
-        b.box((hole.along_m + side * (hole.width_m / 2 - 0.03), -0.06, middle), (0.06, 0.06, tall),
-              frame)
-        b.box((hole.along_m, -0.06, middle + side * (tall / 2 - 0.03)), (hole.width_m, 0.06, 0.06),
-              frame)
+        b.box(
+            (hole.along_m + side * (hole.width_m / 2 - 0.03), -0.06, middle),
+            (0.06, 0.06, tall),
+            frame,
+        )
+        b.box(
+            (hole.along_m, -0.06, middle + side * (tall / 2 - 0.03)),
+            (hole.width_m, 0.06, 0.06),
+            frame,
+        )
     bars = int(b.rng.integers(0, 3))
     for k in range(bars):
         x = hole.along_m + ((k + 1) / (bars + 1) - 0.5) * hole.width_m
@@ -102,29 +148,44 @@ def curtain(b: SceneBuilder, hole: Opening) -> None:
         b.box((hole.along_m, 0.04, top - drop / 2), (hole.width_m + 0.1, 0.02, drop), material)
         return
     bottom = 0.02 if b.rng.random() < 0.6 else hole.bottom_m - 0.15
-    b.rod((hole.along_m - hole.width_m * 0.75, 0.1, top),
-          (hole.along_m + hole.width_m * 0.75, 0.1, top), 0.015, hard(b))
+    b.rod(
+        (hole.along_m - hole.width_m * 0.75, 0.1, top),
+        (hole.along_m + hole.width_m * 0.75, 0.1, top),
+        0.015,
+        hard(b),
+    )
     for side in (-1, 1):
         folds = int(b.rng.integers(3, 7))
         width = hole.width_m * b.rng.uniform(0.15, 0.35)
         for k in range(folds):
             x = hole.along_m + side * (hole.width_m * 0.62 - (k + 0.5) * width / folds)
             radius = width / folds * b.rng.uniform(0.5, 0.65)
-            b.rod((x, 0.1, bottom), (x + b.rng.normal(0, 0.01), 0.1, top), radius, material,
-                  taper=0.8, flat=b.rng.uniform(0.8, 1.6))
+            b.rod(
+                (x, 0.1, bottom),
+                (x + b.rng.normal(0, 0.01), 0.1, top),
+                radius,
+                material,
+                taper=0.8,
+                flat=b.rng.uniform(0.8, 1.6),
+            )
 
 
 def door(b: SceneBuilder, width: float = 0.9, height: float = 2.05) -> None:
     """A closed door with frame and handle on a wall; its back is at x = 0, its foot at z = 0."""
     leaf = Material(pick(b, 'panels', 'grain', 'plain'), None, gloss=0.2).painted(
-        neutral(b.rng, 0.4, 1) if b.rng.random() < 0.7 else muted(b.rng))
+        neutral(b.rng, 0.4, 1) if b.rng.random() < 0.7 else muted(b.rng)
+    )
     frame = Material('plain').painted(neutral(b.rng, 0.2, 0.98))
     b.box((0.02, 0, height / 2), (0.04, width, height), leaf)
     for side in (-1, 1):
         b.box((0.03, side * (width / 2 + 0.04), height / 2), (0.07, 0.08, height + 0.08), frame)
     b.box((0.03, 0, height + 0.04), (0.07, width + 0.16, 0.08), frame)
-    b.rod((0.09, width * 0.38, 1.02), (0.09, width * 0.26, 1.02), 0.012,
-          Material('metal', 0.3, gloss=0.8))
+    b.rod(
+        (0.09, width * 0.38, 1.02),
+        (0.09, width * 0.26, 1.02),
+        0.012,
+        Material('metal', 0.3, gloss=0.8),
+    )
 
 
 def radiator(b: SceneBuilder, width: float) -> None:
@@ -132,8 +193,11 @@ def radiator(b: SceneBuilder, width: float) -> None:
     white = Material('plain', gloss=0.3).painted(neutral(b.rng, 0.75, 1))
     ribs = max(3, int(width / 0.1))
     for k in range(ribs):
-        b.box((0.07, (k + 0.5) * width / ribs - width / 2, 0.42), (0.08, width / ribs * 0.7, 0.55),
-              white)
+        b.box(
+            (0.07, (k + 0.5) * width / ribs - width / 2, 0.42),
+            (0.08, width / ribs * 0.7, 0.55),
+            white,
+        )
 
 
 def ceiling_light(b: SceneBuilder, height: float) -> None:
@@ -180,6 +244,12 @@ def picture_on_wall(b: SceneBuilder) -> None:
     frame = wooden(b)
     depth = b.rng.uniform(0.01, 0.05)
     b.box((depth / 2, 0, 0), (depth, width, height), frame)
-    b.box((depth, 0, 0), (0.006, width * 0.9, height * 0.9),
-          Material(pick(b, 'picture', 'landscape', 'document', 'picture'), None,
-                   gloss=b.rng.choice([0.0, 0.4])))
+    b.box(
+        (depth, 0, 0),
+        (0.006, width * 0.9, height * 0.9),
+        Material(
+            pick(b, 'picture', 'landscape', 'document', 'picture'),
+            None,
+            gloss=b.rng.choice([0.0, 0.4]),
+        ),
+    )

@@ -14,11 +14,22 @@ from videodepth_ros.synthetic.noise import SIZE, Array, cells, spectral_noise
 from videodepth_ros.synthetic.prints import PRINTS
 from videodepth_ros.synthetic.textures import SURFACES
 
-LEVELS = 6                                   # 256, 128, ..., 8 texels
+LEVELS = 6  # 256, 128, ..., 8 texels
 TILE_WIDTH, TILE_HEIGHT = SIZE + 2 + SIZE // 2 + 2, SIZE + 2
 COLUMNS = 8
-VARIANTS = {'plain': 6, 'plaster': 8, 'grain': 8, 'planks': 7, 'tiles': 6, 'picture': 10,
-            'document': 6, 'books': 6, 'facade': 10, 'clouds': 3, 'stains': 4}
+VARIANTS = {
+    'plain': 6,
+    'plaster': 8,
+    'grain': 8,
+    'planks': 7,
+    'tiles': 6,
+    'picture': 10,
+    'document': 6,
+    'books': 6,
+    'facade': 10,
+    'clouds': 3,
+    'stains': 4,
+}
 MASKS = ('leaf', 'sparse', 'bars', 'lattice', 'mesh')
 
 
@@ -51,18 +62,19 @@ class Atlas:
                 return first + int(rng.integers(0, count))
         raise KeyError(kind)
 
-    def sample(self, tile: NDArray[np.int32], u: Array, v: Array, level: Array
-               ) -> NDArray[np.uint8]:
+    def sample(
+        self, tile: NDArray[np.int32], u: Array, v: Array, level: Array
+    ) -> NDArray[np.uint8]:
         """Return (N, 3) uint8 colours at texture coordinates u, v, (N,) in tiles, wrapped.
 
         level  (N,) float32, log2 of texels a pixel; the nearest mip level is read bilinearly
         """
         nearest = np.clip(level + 0.5, 0, LEVELS - 1).astype(np.int32)
         side = (SIZE >> nearest).astype(np.float32)
-        column = (tile % COLUMNS * TILE_WIDTH + _ORIGINS[nearest, 0]
-                  + (u - np.floor(u)) * side - 0.5)
-        row = (tile // COLUMNS * TILE_HEIGHT + _ORIGINS[nearest, 1]
-               + (v - np.floor(v)) * side - 0.5)
+        column = (
+            tile % COLUMNS * TILE_WIDTH + _ORIGINS[nearest, 0] + (u - np.floor(u)) * side - 0.5
+        )
+        row = tile // COLUMNS * TILE_HEIGHT + _ORIGINS[nearest, 1] + (v - np.floor(v)) * side - 0.5
         return _remap(self.image, column.astype(np.float32), row.astype(np.float32))
 
 
@@ -73,8 +85,13 @@ def _remap(image: NDArray[np.uint8], column: Array, row: Array) -> NDArray[np.ui
     shape = (-(-count // width), width)
     maps = np.zeros((2, shape[0] * width), np.float32)
     maps[0, :count], maps[1, :count] = column, row
-    out = cv2.remap(image, maps[0].reshape(shape), maps[1].reshape(shape), cv2.INTER_LINEAR,
-                    borderMode=cv2.BORDER_REPLICATE)
+    out = cv2.remap(
+        image,
+        maps[0].reshape(shape),
+        maps[1].reshape(shape),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     return np.asarray(out, np.uint8).reshape(shape[0] * width, -1)[:count]
 
 
@@ -84,10 +101,12 @@ def _write_tile(sheet: NDArray[np.uint8], number: int, image: Array) -> None:
         texels = np.clip(np.nan_to_num(image) * 255 + 0.5, 0, 255).astype(np.uint8)
         column, row = _level_origin(level)
         side = SIZE >> level
-        sheet[top + row - 1:top + row + side + 1, left + column - 1:left + column + side + 1] = \
-            np.pad(texels, ((1, 1), (1, 1), (0, 0)), mode='wrap')
-        image = np.asarray(cv2.resize(image, (side // 2, side // 2),
-                                      interpolation=cv2.INTER_AREA), np.float32)
+        sheet[
+            top + row - 1 : top + row + side + 1, left + column - 1 : left + column + side + 1
+        ] = np.pad(texels, ((1, 1), (1, 1), (0, 0)), mode='wrap')
+        image = np.asarray(
+            cv2.resize(image, (side // 2, side // 2), interpolation=cv2.INTER_AREA), np.float32
+        )
 
 
 @lru_cache(maxsize=2)

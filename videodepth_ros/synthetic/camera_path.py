@@ -70,14 +70,22 @@ class CameraPath:
         sweep = self.turn_rad_s * time_s
         chord = self.speed_m_s * time_s * np.sinc(sweep / 2 / np.pi)
         course = self.heading_rad + self.course_rad + sweep / 2
-        position = self.start_m + shift + [chord * np.cos(course), chord * np.sin(course),
-                                           self.climb_m_s * time_s]
-        return look_along(position, self.heading_rad + sweep + turn[0], self.pitch_rad + turn[1],
-                          self.roll_rad + turn[2])
+        position = (
+            self.start_m
+            + shift
+            + [chord * np.cos(course), chord * np.sin(course), self.climb_m_s * time_s]
+        )
+        return look_along(
+            position,
+            self.heading_rad + sweep + turn[0],
+            self.pitch_rad + turn[1],
+            self.roll_rad + turn[2],
+        )
 
 
-def look_along(position_m: Matrix, heading_rad: float, pitch_rad: float, roll_rad: float
-               ) -> Matrix:
+def look_along(
+    position_m: Matrix, heading_rad: float, pitch_rad: float, roll_rad: float
+) -> Matrix:
     """Return T_map_cam (4, 4) of an optical frame at position_m (3,) in the map (z up)."""
     c, s = np.cos(heading_rad), np.sin(heading_rad)
     forward = np.array([c * np.cos(pitch_rad), s * np.cos(pitch_rad), np.sin(pitch_rad)])
@@ -85,8 +93,9 @@ def look_along(position_m: Matrix, heading_rad: float, pitch_rad: float, roll_ra
     down = np.cross(forward, right)
     cr, sr = np.cos(roll_rad), np.sin(roll_rad)
     pose = np.eye(4)
-    pose[:3, :] = np.column_stack([right * cr + down * sr, down * cr - right * sr, forward,
-                                   position_m])
+    pose[:3, :] = np.column_stack(
+        [right * cr + down * sr, down * cr - right * sr, forward, position_m]
+    )
     return pose
 
 
@@ -99,8 +108,9 @@ _HABITS = {
 }
 
 
-def random_path(zone: Zone, rng: np.random.Generator, carrier: Carrier | None = None
-                ) -> CameraPath:
+def random_path(
+    zone: Zone, rng: np.random.Generator, carrier: Carrier | None = None
+) -> CameraPath:
     """Draw a path that starts in the zone."""
     if carrier is None:
         carrier = zone.carriers[int(rng.integers(0, len(zone.carriers)))]
@@ -115,8 +125,16 @@ def random_path(zone: Zone, rng: np.random.Generator, carrier: Carrier | None = 
         heading += np.arctan2(ahead[1], ahead[0])
         pitch += np.arctan2(ahead[2], np.hypot(ahead[0], ahead[1]))
     return CameraPath(
-        carrier, start, heading, pitch, rng.normal(0, roll), strafe + backwards,
-        speed * rng.uniform(*zone.speed_m_s), rng.normal(0, turn) if speed else 0.0,
-        rng.normal(0, climb), shake_m * rng.uniform(0.2, 1.5) * np.outer([1, 1, 1], falloff),
+        carrier,
+        start,
+        heading,
+        pitch,
+        rng.normal(0, roll),
+        strafe + backwards,
+        speed * rng.uniform(*zone.speed_m_s),
+        rng.normal(0, turn) if speed else 0.0,
+        rng.normal(0, climb),
+        shake_m * rng.uniform(0.2, 1.5) * np.outer([1, 1, 1], falloff),
         shake_rad * rng.uniform(0.2, 1.5) * np.outer([1.5, 1, 0.5], falloff),
-        rng.uniform(0, 2 * np.pi, (6, 4)))
+        rng.uniform(0, 2 * np.pi, (6, 4)),
+    )

@@ -20,7 +20,8 @@ def wooden(b: SceneBuilder) -> Material:
     if b.rng.random() < 0.65:
         return Material('grain', b.rng.uniform(0.5, 1.5), gloss=gloss)
     return Material('plain', 1.0, gloss=gloss).painted(
-        wood(b.rng) if b.rng.random() < 0.5 else neutral(b.rng, 0.1, 0.98))
+        wood(b.rng) if b.rng.random() < 0.5 else neutral(b.rng, 0.1, 0.98)
+    )
 
 
 def cloth(b: SceneBuilder) -> Material:
@@ -81,8 +82,12 @@ def chair(b: SceneBuilder) -> None:
             z = top - 0.04 - k * (top - height - 0.1) / count
             b.box((-width / 2 - 0.04, 0, z), (0.02, width, b.rng.uniform(0.04, 0.09)), frame)
     else:
-        b.box((-width / 2 - 0.03, 0, (top + height + 0.1) / 2), (0.04, width, top - height - 0.1),
-              seat, pitch=-0.1)
+        b.box(
+            (-width / 2 - 0.03, 0, (top + height + 0.1) / 2),
+            (0.04, width, top - height - 0.1),
+            seat,
+            pitch=-0.1,
+        )
 
 
 def sofa(b: SceneBuilder, width: float) -> None:
@@ -92,15 +97,23 @@ def sofa(b: SceneBuilder, width: float) -> None:
     b.box((-0.35, 0, 0.5), (0.2, width, 0.6), cover, pitch=-0.12)
     for side in (-1, 1):
         b.box((0, side * (width / 2 - 0.08), 0.36), (0.85, 0.17, 0.5), cover)
-        b.rod((-0.42, side * (width / 2 - 0.08), 0.61), (0.42, side * (width / 2 - 0.08), 0.61),
-              0.1, cover)
+        b.rod(
+            (-0.42, side * (width / 2 - 0.08), 0.61),
+            (0.42, side * (width / 2 - 0.08), 0.61),
+            0.1,
+            cover,
+        )
     seats = max(1, round(width / 0.75))
     for k in range(seats):
         y = (k - (seats - 1) / 2) * (width - 0.34) / seats
         b.ellipsoid((0.05, y, 0.43), (0.75, (width - 0.34) / seats * 1.15, 0.16), cover)
     if b.rng.random() < 0.7:
-        b.ellipsoid((-0.15, b.rng.uniform(-0.3, 0.3) * width, 0.62), (0.14, 0.45, 0.42), cloth(b),
-                    pitch=-0.4)
+        b.ellipsoid(
+            (-0.15, b.rng.uniform(-0.3, 0.3) * width, 0.62),
+            (0.14, 0.45, 0.42),
+            cloth(b),
+            pitch=-0.4,
+        )
 
 
 def shelf(b: SceneBuilder, width: float, height: float) -> None:
@@ -118,8 +131,11 @@ def shelf(b: SceneBuilder, width: float, height: float) -> None:
         room = height / count - 0.04
         if b.rng.random() < 0.65:
             length = b.rng.uniform(0.4, 0.95) * width
-            b.box((depth / 2 - 0.03, b.rng.uniform(-1, 1) * (width - length) / 2, z + room * 0.45),
-                  (depth * 0.7, length, room * 0.88), Material('books', None))
+            b.box(
+                (depth / 2 - 0.03, b.rng.uniform(-1, 1) * (width - length) / 2, z + room * 0.45),
+                (depth * 0.7, length, room * 0.88),
+                Material('books', None),
+            )
         else:
             with b.at(depth / 2, 0, z + 0.012):
                 clutter(b, depth * 0.7, width * 0.85, 3, room)
@@ -156,8 +172,12 @@ def plant(b: SceneBuilder, height: float) -> None:
     """A potted plant: crowns of cut-out leaves over a stem."""
     b.rod((0, 0, 0), (0, 0, height * 0.25), height * 0.1, hard(b), taper=1.3)
     b.rod((0, 0, height * 0.25), (0, 0, height * 0.6), 0.012, Material('bark', 0.3))
-    leaf = Material('leaves', b.rng.uniform(0.2, 0.6), cutout='leaf',
-                    cutout_scale_m=b.rng.uniform(0.25, 0.6) * height)
+    leaf = Material(
+        'leaves',
+        b.rng.uniform(0.2, 0.6),
+        cutout='leaf',
+        cutout_scale_m=b.rng.uniform(0.25, 0.6) * height,
+    )
     for _ in range(int(b.rng.integers(3, 7))):
         spot = b.rng.uniform((-0.2, -0.2, 0.45), (0.2, 0.2, 0.9)) * height
         b.ellipsoid(spot, b.rng.uniform(0.25, 0.6, 3) * height, leaf, yaw=b.rng.uniform(0, 3))
@@ -175,8 +195,11 @@ def lamp(b: SceneBuilder, height: float) -> None:
 
 def television(b: SceneBuilder, width: float) -> None:
     """A flat screen on a wall; its back is at x = 0, its centre at the origin."""
-    b.box((0.04, 0, 0), (0.05, width, width * 0.58), Material('plain', gloss=0.6).painted(
-        neutral(b.rng, 0.02, 0.15)))
+    b.box(
+        (0.04, 0, 0),
+        (0.05, width, width * 0.58),
+        Material('plain', gloss=0.6).painted(neutral(b.rng, 0.02, 0.15)),
+    )
     glow = b.rng.choice([0.0, 0.0, 0.8])
     face = Material('screen', None, gloss=0.5, glow=float(glow), wear=0.0)
     if b.rng.random() < 0.3:
@@ -195,7 +218,7 @@ def clutter(b: SceneBuilder, depth: float, width: float, count: int, tallest: fl
 def _thing(b: SceneBuilder, height: float) -> None:
     kind = b.rng.integers(0, 8)
     wide = height * b.rng.uniform(0.3, 0.8)
-    if kind == 0:   # bottle
+    if kind == 0:  # bottle
         glass = hard(b)
         b.rod((0, 0, 0), (0, 0, height * 0.65), height * 0.14, glass)
         b.rod((0, 0, height * 0.65), (0, 0, height), height * 0.13, glass, taper=0.3)
@@ -203,25 +226,39 @@ def _thing(b: SceneBuilder, height: float) -> None:
         b.rod((0, 0, 0), (0, 0, 0.1), 0.042, hard(b), taper=1.1)
         b.ellipsoid((0.05, 0, 0.05), (0.05, 0.015, 0.07), hard(b))
     elif kind == 2:  # carton
-        b.box((0, 0, height / 2), (wide * 0.5, wide, height),
-              Material(pick(b, 'picture', 'document', 'stripes'), None, gloss=0.2))
+        b.box(
+            (0, 0, height / 2),
+            (wide * 0.5, wide, height),
+            Material(pick(b, 'picture', 'document', 'stripes'), None, gloss=0.2),
+        )
     elif kind == 3:  # stack of books or papers
         z = 0.0
         for _ in range(int(b.rng.integers(1, 5))):
             thick = b.rng.uniform(0.002, 0.045)
-            b.box((0, 0, z + thick / 2), (0.2, 0.28, thick),
-                  Material(pick(b, 'document', 'picture'), None), yaw=b.rng.normal(0, 0.3))
+            b.box(
+                (0, 0, z + thick / 2),
+                (0.2, 0.28, thick),
+                Material(pick(b, 'document', 'picture'), None),
+                yaw=b.rng.normal(0, 0.3),
+            )
             z += thick
     elif kind == 4:  # ball, fruit, bowl
         size = b.rng.uniform(0.06, 0.22)
         b.ellipsoid((0, 0, size * 0.4), (size, size, size * 0.8), hard(b))
     elif kind == 5:  # vase with a bunch
         b.rod((0, 0, 0), (0, 0, height * 0.5), height * 0.15, hard(b), taper=0.7)
-        b.ellipsoid((0, 0, height * 0.9), (height, height, height * 0.8), Material(
-            'leaves', 0.3, cutout='leaf', cutout_scale_m=0.4).painted(vivid(b.rng)))
+        b.ellipsoid(
+            (0, 0, height * 0.9),
+            (height, height, height * 0.8),
+            Material('leaves', 0.3, cutout='leaf', cutout_scale_m=0.4).painted(vivid(b.rng)),
+        )
     elif kind == 6:  # monitor or frame
-        b.box((0, 0, 0.2), (0.02, 0.4, 0.26), Material(pick(b, 'screen', 'landscape'), None,
-                                                     gloss=0.4), pitch=0.1)
+        b.box(
+            (0, 0, 0.2),
+            (0.02, 0.4, 0.26),
+            Material(pick(b, 'screen', 'landscape'), None, gloss=0.4),
+            pitch=0.1,
+        )
         b.box((-0.03, 0, 0.04), (0.1, 0.14, 0.08), hard(b))
-    else:           # tin or box of one colour
+    else:  # tin or box of one colour
         b.box((0, 0, height / 2), (wide, wide * b.rng.uniform(0.6, 1.5), height), hard(b))

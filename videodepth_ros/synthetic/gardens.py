@@ -43,8 +43,11 @@ def garden(b: SceneBuilder) -> Stage:
     b.box((0, 0, -0.5 / np.cos(ground.pitch_rad)), (400, 400, 1.0), lawn, pitch=ground.pitch_rad)
     for _ in range(int(r.integers(0, 5))):
         x, y, wide = r.uniform(-side, side), r.uniform(-side, side), r.uniform(3, 9)
-        b.ellipsoid((x, y, ground.height_m(x) - 0.02 * wide),
-                    (wide, wide * r.uniform(0.5, 1.5), wide * r.uniform(0.05, 0.16)), lawn)
+        b.ellipsoid(
+            (x, y, ground.height_m(x) - 0.02 * wide),
+            (wide, wide * r.uniform(0.5, 1.5), wide * r.uniform(0.05, 0.16)),
+            lawn,
+        )
     for _ in range(int(r.integers(1, 4))):
         _path(b, ground, side)
     _borders(b, ground, side)
@@ -59,23 +62,35 @@ def garden(b: SceneBuilder) -> Stage:
         _dog(b, ground, side)
     reach = min(0.7 * side, 7.0)
     low = 0.35 + abs(ground.height_m(reach))
-    zone = Zone((-reach, -reach, low), (reach, reach, low + 1.5), pitch_rad=(-0.45, 0.2),
-                speed_m_s=(0.2, 1.5), fx_ratio=(0.5, 1.15),
-                carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT))
+    zone = Zone(
+        (-reach, -reach, low),
+        (reach, reach, low + 1.5),
+        pitch_rad=(-0.45, 0.2),
+        speed_m_s=(0.2, 1.5),
+        fx_ratio=(0.5, 1.15),
+        carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT),
+    )
     return b.build(daylight(b), (-side, -side, -2), (side, side, 7)), zone
 
 
 def _path(b: SceneBuilder, ground: Slope, side: float) -> None:
     """A path that winds across, of slabs that follow the ground."""
     r = b.rng
-    cover = Material(f.pick(b, 'gravel', 'stones', 'bricks', 'tiles', 'plaster', 'asphalt'),
-                     r.uniform(1, 2.5))
+    cover = Material(
+        f.pick(b, 'gravel', 'stones', 'bricks', 'tiles', 'plaster', 'asphalt'), r.uniform(1, 2.5)
+    )
     tile, wide, step = b.atlas.pick(cover.texture, r), r.uniform(0.7, 2.6), 1.6
     y, heading, bend = r.uniform(-0.5, 0.5) * side, r.normal(0, 0.4), r.normal(0, 0.12)
     x, loose = -side, r.random() < 0.2
     while x < side and abs(y) < 1.2 * side:
-        b.box((x, y, ground.height_m(x) + 0.01), (step * (0.6 if loose else 1.15), wide, 0.05),
-              cover, yaw=heading, pitch=ground.pitch_rad * np.cos(heading), tile=tile)
+        b.box(
+            (x, y, ground.height_m(x) + 0.01),
+            (step * (0.6 if loose else 1.15), wide, 0.05),
+            cover,
+            yaw=heading,
+            pitch=ground.pitch_rad * np.cos(heading),
+            tile=tile,
+        )
         x, y = x + step * np.cos(heading), y + step * np.sin(heading)
         heading = float(np.clip(heading + bend, -1.2, 1.2))
 
@@ -112,8 +127,9 @@ def hedge(b: SceneBuilder, length: float, height: float) -> None:
     r = b.rng
     deep, tint = r.uniform(0.4, 0.9), r.uniform(0.6, 1.1, 3)
     solid = Material('leaves', r.uniform(0.5, 1.2), wear=0.7).painted(tint)
-    fringe = Material('leaves', 0.8, cutout='leaf',
-                      cutout_scale_m=r.uniform(0.5, 1.5)).painted(tint)
+    fringe = Material('leaves', 0.8, cutout='leaf', cutout_scale_m=r.uniform(0.5, 1.5)).painted(
+        tint
+    )
     b.box((0, 0, height / 2), (deep, length, height), solid)
     b.box((0, 0, height / 2), (deep + 0.12, length, height + 0.1), fringe)
     for y in np.arange(-length / 2, length / 2, r.uniform(0.6, 1.6)):
@@ -139,20 +155,34 @@ def fence(b: SceneBuilder, length: float) -> None:
         for z in np.linspace(0.3, 0.95, int(r.integers(2, 5))) * high:
             b.rod((0, 0, z), (length, 0, z), 0.03, board)
     else:
-        b.box((length / 2, 0, high * 0.52), (length, 0.01, high * 0.9), Material(
-            'metal', cutout='mesh', cutout_scale_m=r.uniform(0.4, 0.9)))
+        b.box(
+            (length / 2, 0, high * 0.52),
+            (length, 0.01, high * 0.9),
+            Material('metal', cutout='mesh', cutout_scale_m=r.uniform(0.4, 0.9)),
+        )
 
 
 def _garden_thing(b: SceneBuilder) -> None:
     r = b.rng
     things: tuple[Callable[[], None], ...] = (
-        lambda: tree(b, r.uniform(2.5, 9)), lambda: tree(b, r.uniform(1.5, 6)),
-        lambda: bush(b, r.uniform(0.5, 2.2)), lambda: bush(b, r.uniform(0.3, 1.2)),
-        lambda: f.plant(b, r.uniform(0.5, 1.6)), lambda: rock(b, r.uniform(0.3, 1.2)),
+        lambda: tree(b, r.uniform(2.5, 9)),
+        lambda: tree(b, r.uniform(1.5, 6)),
+        lambda: bush(b, r.uniform(0.5, 2.2)),
+        lambda: bush(b, r.uniform(0.3, 1.2)),
+        lambda: f.plant(b, r.uniform(0.5, 1.6)),
+        lambda: rock(b, r.uniform(0.3, 1.2)),
         lambda: hedge(b, r.uniform(1, 5), r.uniform(0.4, 1.5)),
-        lambda: fence(b, r.uniform(1.5, 4)), lambda: _flower_bed(b), lambda: _flower_bed(b),
-        lambda: _bench(b), lambda: _bench(b), lambda: _pergola(b), lambda: _shed(b),
-        lambda: _pond(b), lambda: _seats(b), lambda: _playground(b))
+        lambda: fence(b, r.uniform(1.5, 4)),
+        lambda: _flower_bed(b),
+        lambda: _flower_bed(b),
+        lambda: _bench(b),
+        lambda: _bench(b),
+        lambda: _pergola(b),
+        lambda: _shed(b),
+        lambda: _pond(b),
+        lambda: _seats(b),
+        lambda: _playground(b),
+    )
     things[int(r.integers(0, len(things)))]()
 
 
@@ -170,8 +200,13 @@ def _flower_bed(b: SceneBuilder) -> None:
     for _ in range(int(r.integers(6, 20))):
         spot = r.uniform((-0.45, -0.45, 0.15), (0.45, 0.45, 0.3)) * (wide, long, 1)
         tint = vivid(r) if r.random() < 0.6 else r.uniform(0.6, 1.1, 3)
-        b.ellipsoid(spot, r.uniform(0.15, 0.6, 3), Material(
-            'leaves', 0.3, cutout=f.pick(b, 'leaf', 'sparse'), cutout_scale_m=0.3).painted(tint))
+        b.ellipsoid(
+            spot,
+            r.uniform(0.15, 0.6, 3),
+            Material(
+                'leaves', 0.3, cutout=f.pick(b, 'leaf', 'sparse'), cutout_scale_m=0.3
+            ).painted(tint),
+        )
 
 
 def _bench(b: SceneBuilder) -> None:
@@ -210,8 +245,12 @@ def _shed(b: SceneBuilder) -> None:
     b.box((deep / 2 + 0.02, 0.2 * wide, 0.95), (0.05, 0.8, 1.85), Material('panels', None))
     roof = Material(f.pick(b, 'tiles', 'metal', 'planks'), 1.2)
     for side in (-1, 1):
-        b.box((side * deep * 0.28, 0, high + deep * 0.13), (deep * 0.68, wide + 0.3, 0.06), roof,
-              pitch=side * 0.5)
+        b.box(
+            (side * deep * 0.28, 0, high + deep * 0.13),
+            (deep * 0.68, wide + 0.3, 0.06),
+            roof,
+            pitch=side * 0.5,
+        )
     for _ in range(int(r.integers(0, 4))):
         y = r.uniform(-0.5, 0.3) * wide
         b.rod((deep / 2 + 0.5, y, 0), (deep / 2, y + 0.1, r.uniform(1, 1.8)), 0.02, f.hard(b))
@@ -222,7 +261,8 @@ def _pond(b: SceneBuilder) -> None:
     r = b.rng
     wide, long = r.uniform(0.8, 3.5), r.uniform(0.8, 1.6)
     water = Material('plain', gloss=r.uniform(0.75, 1.0), wear=0.3).painted(
-        hsv(r.uniform(0.3, 0.6), 0.4, r.uniform(0.1, 0.35)))
+        hsv(r.uniform(0.3, 0.6), 0.4, r.uniform(0.1, 0.35))
+    )
     b.ellipsoid((0, 0, 0.02), (2 * wide, 2 * wide * long, 0.06), water)
     stone = Material('speckles', 1)
     for angle in np.arange(0, 6.2, r.uniform(0.25, 0.7)):
@@ -257,13 +297,23 @@ def _dog(b: SceneBuilder, ground: Slope, side: float) -> None:
     x, y = (float(c) for c in r.uniform(-0.5, 0.5, 2) * side)
     speed = 0.0 if ground.gradient or r.random() < 0.3 else r.uniform(0.3, 2.5)
     fur = Material('carpet', 0.3).painted(
-        hsv(r.uniform(0.03, 0.12), r.uniform(0, 0.6), r.uniform(0.1, 1)))
+        hsv(r.uniform(0.03, 0.12), r.uniform(0, 0.6), r.uniform(0.1, 1))
+    )
     tall, heading = r.uniform(0.25, 0.65), r.uniform(-np.pi, np.pi)
     for leg in range(5):
         swing = 0.5 * bool(speed) * (leg < 4)
-        with b.moving(Motion((x, y, ground.height_m(x)), heading, speed, 0.0,
-                             ((0.35 if leg < 2 else -0.35) * tall, 0.0, 0.55 * tall), swing, 2.0,
-                             np.pi * (leg in (1, 2)))):
+        with b.moving(
+            Motion(
+                (x, y, ground.height_m(x)),
+                heading,
+                speed,
+                0.0,
+                ((0.35 if leg < 2 else -0.35) * tall, 0.0, 0.55 * tall),
+                swing,
+                2.0,
+                np.pi * (leg in (1, 2)),
+            )
+        ):
             if leg < 4:
                 place = (0.4 if leg < 2 else -0.4) * tall, (0.12 if leg % 2 else -0.12) * tall
                 b.rod((*place, 0), (*place, 0.6 * tall), 0.07 * tall, fur)

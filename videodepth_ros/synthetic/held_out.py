@@ -44,11 +44,22 @@ def studio(b: SceneBuilder) -> Stage:
             picture_on_wall(b)
     with b.at(c - 0.3, c + 0.5, 0, np.pi):
         f.shelf(b, 0.9, 2.0)
-    lights = Lights((0.5, 0.5, 0.48), (0.3, -0.7, 0.5), (5.0, 4.6, 4.0),
-                    (Lamp((c / 2, c / 2, h - 0.4), (1.0, 0.9, 0.75), True),),
-                    (1.5, 2.2, 3.5), (3.2, 3.4, 3.5), 0.5)
-    zone = Zone((0.4, 0.4, 0.5), (c - 0.3, a - 0.4, 1.7), pitch_rad=(-0.6, 0.1),
-                carriers=(Carrier.HAND, Carrier.WHEELS), fx_ratio=(0.6, 1.0))
+    lights = Lights(
+        (0.5, 0.5, 0.48),
+        (0.3, -0.7, 0.5),
+        (5.0, 4.6, 4.0),
+        (Lamp((c / 2, c / 2, h - 0.4), (1.0, 0.9, 0.75), True),),
+        (1.5, 2.2, 3.5),
+        (3.2, 3.4, 3.5),
+        0.5,
+    )
+    zone = Zone(
+        (0.4, 0.4, 0.5),
+        (c - 0.3, a - 0.4, 1.7),
+        pitch_rad=(-0.6, 0.1),
+        carriers=(Carrier.HAND, Carrier.WHEELS),
+        fx_ratio=(0.6, 1.0),
+    )
     return b.build(lights, (-0.3, -0.3, -0.3), (a + 0.3, a + 0.3, h + 0.3)), zone
 
 
@@ -76,8 +87,14 @@ def car_park(b: SceneBuilder) -> Stage:
         railing(b, 4)
     for _ in range(3):
         walking_person(b, (-12, -8), (12, 16))
-    zone = Zone((-16, -17, 1.0), (16, 17, 2.2), pitch_rad=(-0.25, 0.05), speed_m_s=(0.5, 4),
-                carriers=(Carrier.WHEELS, Carrier.HAND), fx_ratio=(0.55, 1.1))
+    zone = Zone(
+        (-16, -17, 1.0),
+        (16, 17, 2.2),
+        pitch_rad=(-0.25, 0.05),
+        speed_m_s=(0.5, 4),
+        carriers=(Carrier.WHEELS, Carrier.HAND),
+        fx_ratio=(0.55, 1.1),
+    )
     return b.build(daylight(b), (-24, -28, -0.5), (24, 34, 10)), zone
 
 
@@ -92,10 +109,12 @@ def alley(b: SceneBuilder) -> Stage:
         for side in (-1, 1):
             y = bend + side * r.uniform(1.4, 2.2)
             tall = r.uniform(5, 10)
-            b.box((x + long / 2, y + side * 3, tall / 2), (long, 6, tall), Material(
-                f.pick(b, 'plaster', 'stones', 'bricks', 'facade'), 2.6))
-            b.box((x + long / 2, y - side * 0.02, 1.0), (1.0, 0.12, 2.0),
-                  Material('panels', None))
+            b.box(
+                (x + long / 2, y + side * 3, tall / 2),
+                (long, 6, tall),
+                Material(f.pick(b, 'plaster', 'stones', 'bricks', 'facade'), 2.6),
+            )
+            b.box((x + long / 2, y - side * 0.02, 1.0), (1.0, 0.12, 2.0), Material('panels', None))
             with b.at(x + r.uniform(0.5, long), y - side * 0.3):
                 f.plant(b, r.uniform(0.5, 1.3))
         if k % 3 == 2:
@@ -106,6 +125,13 @@ def alley(b: SceneBuilder) -> Stage:
                 b.box((x + 2, bend + y, 3.6), (0.02, 0.5, 0.8), f.cloth(b))
         x += long
     walking_person(b, (6, -0.5), (20, 0.5))
-    zone = Zone((0.5, -0.6, 0.6), (x - 12, 0.6, 1.8), (-0.5, 0.5), (-0.25, 0.2), (0.3, 1.4),
-                (Carrier.HAND, Carrier.WHEELS), (0.55, 1.0))
+    zone = Zone(
+        (0.5, -0.6, 0.6),
+        (x - 12, 0.6, 1.8),
+        (-0.5, 0.5),
+        (-0.25, 0.2),
+        (0.3, 1.4),
+        (Carrier.HAND, Carrier.WHEELS),
+        (0.55, 1.0),
+    )
     return b.build(daylight(b, 4000), (-2, -6, -0.5), (x, 6, 11)), zone

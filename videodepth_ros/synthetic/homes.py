@@ -37,8 +37,12 @@ def _computer(b: SceneBuilder) -> None:
     b.box((-0.09, 0, 0.32), (0.006, wide * 0.95, wide * 0.54), face, pitch=-0.08)
     b.rod((-0.15, 0, 0.01), (-0.15, 0, 0.25), 0.03, dark)
     b.box((-0.14, 0, 0.01), (0.2, 0.26, 0.02), dark)
-    b.box((0.16, r.normal(0, 0.06), 0.012), (0.15, 0.43, 0.02), Material(
-        'checker', 0.08).painted(neutral(r, 0.1, 0.9)), yaw=r.normal(0, 0.1))
+    b.box(
+        (0.16, r.normal(0, 0.06), 0.012),
+        (0.15, 0.43, 0.02),
+        Material('checker', 0.08).painted(neutral(r, 0.1, 0.9)),
+        yaw=r.normal(0, 0.1),
+    )
     b.ellipsoid((0.17, -0.32, 0.015), (0.1, 0.06, 0.035), dark)
 
 
@@ -62,8 +66,12 @@ def _around_desk(b: SceneBuilder, room: Box) -> None:
     r = b.rng
     for _ in range(int(r.integers(1, 4))):
         side = r.integers(0, 2)
-        with b.at(r.uniform(0.6, room.length - 0.6), 0.02 if side else room.width - 0.02, 0,
-                  np.pi / 2 if side else -np.pi / 2):
+        with b.at(
+            r.uniform(0.6, room.length - 0.6),
+            0.02 if side else room.width - 0.02,
+            0,
+            np.pi / 2 if side else -np.pi / 2,
+        ):
             if r.random() < 0.6:
                 f.shelf(b, r.uniform(0.6, 1.8), r.uniform(1.0, 2.2))
             else:
@@ -87,12 +95,21 @@ def desks(b: SceneBuilder) -> Stage:
     with b.at(float(x), float(y)):
         _desk(b, wide, deep, height)
     _around_desk(b, room)
-    zone = Zone((0.4, 0.4, height + 0.1), (room.length - 0.3, room.width - 0.3, 1.8),
-                (-0.45, 0.45), (-0.25, 0.25), (0.05, 0.5),
-                (Carrier.HAND, Carrier.HAND, Carrier.HAND, Carrier.STATIC, Carrier.FLIGHT),
-                (0.55, 1.2), (float(x), float(y), height + 0.1))
-    return b.build(indoor_lights(b, room, True), (-0.3, -0.3, -0.3),
-                   (room.length + 0.3, room.width + 0.3, room.height + 0.3)), zone
+    zone = Zone(
+        (0.4, 0.4, height + 0.1),
+        (room.length - 0.3, room.width - 0.3, 1.8),
+        (-0.45, 0.45),
+        (-0.25, 0.25),
+        (0.05, 0.5),
+        (Carrier.HAND, Carrier.HAND, Carrier.HAND, Carrier.STATIC, Carrier.FLIGHT),
+        (0.55, 1.2),
+        (float(x), float(y), height + 0.1),
+    )
+    return b.build(
+        indoor_lights(b, room, True),
+        (-0.3, -0.3, -0.3),
+        (room.length + 0.3, room.width + 0.3, room.height + 0.3),
+    ), zone
 
 
 def homes(b: SceneBuilder) -> Stage:
@@ -111,25 +128,39 @@ def homes(b: SceneBuilder) -> Stage:
         for x in np.arange(0.5, room.length, r.uniform(0.8, 2)):
             b.box((x, room.width / 2, room.height - 0.1), (0.14, room.width, 0.2), beam)
     for _ in range(int(r.integers(8, 22))):
-        with b.at(r.uniform(0.6, room.length - 0.6), r.uniform(0.6, room.width - 0.6), 0,
-                  r.choice([0, 1, 2, 3]) * np.pi / 2 + r.normal(0, 0.15)):
+        with b.at(
+            r.uniform(0.6, room.length - 0.6),
+            r.uniform(0.6, room.width - 0.6),
+            0,
+            r.choice([0, 1, 2, 3]) * np.pi / 2 + r.normal(0, 0.15),
+        ):
             _household(b)
     for y, yaw in ((0.01, np.pi / 2), (room.width - 0.01, -np.pi / 2)):
         for _ in range(int(r.integers(1, 5))):
             with b.at(r.uniform(0.5, room.length - 0.5), y, 0, yaw):
                 _by_the_wall(b)
     for _ in range(int(r.integers(0, 4))):
-        b.box((r.uniform(1, room.length - 1), r.uniform(1, room.width - 1), 0.006),
-              (r.uniform(1, 3), r.uniform(1, 3), 0.012), f.cloth(b))
+        b.box(
+            (r.uniform(1, room.length - 1), r.uniform(1, room.width - 1), 0.006),
+            (r.uniform(1, 3), r.uniform(1, 3), 0.012),
+            f.cloth(b),
+        )
         with b.at(r.uniform(1, room.length - 1), r.uniform(1, room.width - 1)):
             ceiling_light(b, room.height)
     if r.random() < 0.35:
         walking_person(b, (1, 1), (room.length - 1, room.width - 1))
-    zone = Zone((0.5, 0.5, 0.3), (room.length - 0.5, room.width - 0.5, 1.7),
-                pitch_rad=(-0.35, 0.12), fx_ratio=(0.5, 1.1),
-                carriers=(Carrier.WHEELS, Carrier.HAND, Carrier.FLIGHT))
-    return b.build(indoor_lights(b, room, True), (-0.3, -0.3, -0.3),
-                   (room.length + 0.3, room.width + 0.3, room.height + 0.3)), zone
+    zone = Zone(
+        (0.5, 0.5, 0.3),
+        (room.length - 0.5, room.width - 0.5, 1.7),
+        pitch_rad=(-0.35, 0.12),
+        fx_ratio=(0.5, 1.1),
+        carriers=(Carrier.WHEELS, Carrier.HAND, Carrier.FLIGHT),
+    )
+    return b.build(
+        indoor_lights(b, room, True),
+        (-0.3, -0.3, -0.3),
+        (room.length + 0.3, room.width + 0.3, room.height + 0.3),
+    ), zone
 
 
 def _household(b: SceneBuilder) -> None:

@@ -35,17 +35,33 @@ def lattice(b: SceneBuilder) -> Stage:
     """A coaster, towers, cranes, pylons, a bridge, scaffolds, a stand or climbing frames."""
     r = b.rng
     b.box((0, 0, -0.25), (900, 900, 0.5), Material(f.pick(b, *_GROUNDS), r.uniform(1.5, 6)))
-    make = (_coaster, _coaster, _towers, _cranes, _pylons, bridge, scaffolds, stand,
-            climbing_frames)[int(r.integers(0, 9))]
+    make = (
+        _coaster,
+        _coaster,
+        _towers,
+        _cranes,
+        _pylons,
+        bridge,
+        scaffolds,
+        stand,
+        climbing_frames,
+    )[int(r.integers(0, 9))]
     high, reach = make(b)
     _around(b, reach)
     steep = r.random() < 0.4
     eye = 0.35 if r.random() < 0.3 else r.uniform(0.9, 2.2)
     top = eye + (r.uniform(0, 0.8) * high if r.random() < 0.25 else 0.8)
     target = (0.0, 0.0, float(high * (r.uniform(0.4, 0.85) if steep else r.uniform(0.03, 0.4))))
-    zone = Zone((-reach, -reach, eye), (reach, reach, top), (-0.55, 0.55), (-0.25, 0.25),
-                (0.2, 2.5), (Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT,
-                             Carrier.STATIC), (0.5, 1.25), target)
+    zone = Zone(
+        (-reach, -reach, eye),
+        (reach, reach, top),
+        (-0.55, 0.55),
+        (-0.25, 0.25),
+        (0.2, 2.5),
+        (Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT, Carrier.STATIC),
+        (0.5, 1.25),
+        target,
+    )
     size = max(reach, 0.7 * high)
     return b.build(open_sky(b, 800 + 40 * size), (-size, -size, -1), (size, size, high + 1)), zone
 
@@ -86,12 +102,28 @@ def _coaster(b: SceneBuilder) -> tuple[float, float]:
         bend, waves, phase = r.normal(0, 1.2), r.uniform(0.6, 2.2), r.uniform(0, 6.3)
         heading = r.uniform(0, 6.3) + bend * along
         step = span * np.diff(along, prepend=0)
-        path = np.stack([np.cumsum(step * np.cos(heading)), np.cumsum(step * np.sin(heading)),
-                         high * (0.55 + 0.42 * np.sin(2 * np.pi * waves * along + phase))], axis=1)
+        path = np.stack(
+            [
+                np.cumsum(step * np.cos(heading)),
+                np.cumsum(step * np.sin(heading)),
+                high * (0.55 + 0.42 * np.sin(2 * np.pi * waves * along + phase)),
+            ],
+            axis=1,
+        )
         path[:, :2] -= path[:, :2].mean(axis=0) + (r.normal(0, 0.3, 2) + 0.4 * lane) * high
         gauge, bank = r.uniform(0.9, 1.8), r.normal(0, 0.5)
-        left = np.stack([-np.sin(heading) * np.cos(bank), np.cos(heading) * np.cos(bank),
-                         np.full(len(path), np.sin(bank))], axis=1) * gauge / 2
+        left = (
+            np.stack(
+                [
+                    -np.sin(heading) * np.cos(bank),
+                    np.cos(heading) * np.cos(bank),
+                    np.full(len(path), np.sin(bank)),
+                ],
+                axis=1,
+            )
+            * gauge
+            / 2
+        )
         under = path - np.array([0, 0, 0.7 * gauge])
         laced(b, np.stack([path + left, under, path - left], axis=1), r.uniform(0.08, 0.25), rail)
         for k in range(0, len(path), int(r.integers(1, 4))):
@@ -119,9 +151,16 @@ def _trestle(b: SceneBuilder, high: float, steel: Material) -> None:
     if high < 1:
         return
     wide, thick = 1.2 + 0.25 * high, b.rng.uniform(0.12, 0.3)
-    rings = np.array([[[0, -w, z * high], [0, w, z * high]] for z, w in zip(
-        np.linspace(0, 1, 2 + int(high / 4)), np.linspace(wide, 0.8, 2 + int(high / 4)),
-        strict=True)])
+    rings = np.array(
+        [
+            [[0, -w, z * high], [0, w, z * high]]
+            for z, w in zip(
+                np.linspace(0, 1, 2 + int(high / 4)),
+                np.linspace(wide, 0.8, 2 + int(high / 4)),
+                strict=True,
+            )
+        ]
+    )
     laced(b, rings, thick, steel)
 
 
@@ -136,20 +175,29 @@ def _towers(b: SceneBuilder) -> tuple[float, float]:
             if r.random() < 0.2:
                 _windmill(b, high, steel)
                 continue
-            mast(b, high, foot, foot * r.uniform(0.1, 0.9), r.uniform(0.01, 0.025) * high ** 0.7,
-                  steel)
+            mast(
+                b,
+                high,
+                foot,
+                foot * r.uniform(0.1, 0.9),
+                r.uniform(0.01, 0.025) * high**0.7,
+                steel,
+            )
             with b.at(0, 0, high):
                 if r.random() < 0.5:
                     wide = foot * r.uniform(0.8, 2)
                     b.box((0, 0, 0.1), (wide, wide, 0.2), f.wooden(b))
-                    b.box((0, 0, 0.6), (wide, wide, 1.1), Material(
-                        'metal', cutout='bars', cutout_scale_m=2.0))
+                    b.box(
+                        (0, 0, 0.6),
+                        (wide, wide, 1.1),
+                        Material('metal', cutout='bars', cutout_scale_m=2.0),
+                    )
                 b.rod((0, 0, 0), (0, 0, 0.2 * high), 0.05, steel)
                 for _ in range(int(r.integers(0, 5))):
                     angle = r.uniform(0, 6.3)
                     aloft = np.array([0, 0, -r.uniform(0, 0.4) * high])
                     out = np.array([np.cos(angle), np.sin(angle), 0]) * foot * 0.6
-                    b.rod(out + aloft, 1.4 * out + aloft, 0.04 * high ** 0.7, f.hard(b))
+                    b.rod(out + aloft, 1.4 * out + aloft, 0.04 * high**0.7, f.hard(b))
             if r.random() < 0.4:
                 for angle in np.arange(3) * 2.1 + 0.3:
                     foot_m = 0.7 * high * np.array([np.cos(angle), np.sin(angle), 0])
@@ -176,9 +224,14 @@ def _cranes(b: SceneBuilder) -> tuple[float, float]:
         with b.at(x, y, 0, r.uniform(0, 6.3)):
             mast(b, high, wide, wide, 0.12 * wide, steel)
             jib, back = high * r.uniform(0.6, 1.1), high * r.uniform(0.2, 0.35)
-            rings = np.stack([np.array([[x, -wide / 2, high], [x, wide / 2, high],
-                                        [x, 0, high + 0.9 * wide]])
-                              for x in np.linspace(-back, jib, int(r.integers(7, 15)))])
+            rings = np.stack(
+                [
+                    np.array(
+                        [[x, -wide / 2, high], [x, wide / 2, high], [x, 0, high + 0.9 * wide]]
+                    )
+                    for x in np.linspace(-back, jib, int(r.integers(7, 15)))
+                ]
+            )
             laced(b, rings, 0.1 * wide, steel)
             peak = np.array([0, 0, high + 3 * wide])
             b.rod((0, 0, high), peak, 0.08 * wide, steel)
@@ -199,8 +252,11 @@ def _pylons(b: SceneBuilder) -> tuple[float, float]:
     """A power line: laced pylons or wooden poles with sagging wires."""
     r = b.rng
     wooden = r.random() < 0.4
-    high, apart = (r.uniform(6, 10), r.uniform(18, 40)) if wooden else \
-        (r.uniform(15, 38), r.uniform(50, 120))
+    high, apart = (
+        (r.uniform(6, 10), r.uniform(18, 40))
+        if wooden
+        else (r.uniform(15, 38), r.uniform(50, 120))
+    )
     steel, arms = steel_paint(b), int(r.integers(1, 4))
     widths = high * r.uniform(0.1, 0.3, arms) * (0.7 if wooden else 1)
     levels = high * np.linspace(0.97, 0.97 - 0.14 * (arms - 1), arms)

@@ -20,8 +20,8 @@ from videodepth_ros.synthetic.scene import Lamp, Matrix, Scene
 
 SUN_DISTANCE_M = 400.0
 MAP_SIZE = 448
-LAMP_SLOPE = 2.2          # a lamp's map spans 65 degrees about the vertical
-VOLUME_CELLS = 44         # along the longest side
+LAMP_SLOPE = 2.2  # a lamp's map spans 65 degrees about the vertical
+VOLUME_CELLS = 44  # along the longest side
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,10 @@ def illuminate(scene: Scene) -> Illumination:
     still = (scene.group < 0) & (scene.glow <= 0)
     sun = lamp = None
     if max(lights.sun) > 0:
-        centre, radius = (scene.low_m + scene.high_m) / 2, \
-            float(np.linalg.norm(scene.high_m - scene.low_m)) / 2
+        centre, radius = (
+            (scene.low_m + scene.high_m) / 2,
+            float(np.linalg.norm(scene.high_m - scene.low_m)) / 2,
+        )
         direction = np.array(lights.sun_direction) / np.linalg.norm(lights.sun_direction)
         pose = _looking(centre + SUN_DISTANCE_M * direction, -direction)
         sun = _shadow_map(scene, pose, radius / SUN_DISTANCE_M, SUN_DISTANCE_M, still)
@@ -78,8 +80,9 @@ def with_moving(light: Illumination, scene: Scene, time_s: float) -> Illuminatio
     """Return the illumination with the shadows of moving solids at a time."""
     if not scene.motions:
         return light
-    return Illumination(_cast_into(light.sun, scene, time_s),
-                        _cast_into(light.lamp, scene, time_s), light.volume)
+    return Illumination(
+        _cast_into(light.sun, scene, time_s), _cast_into(light.lamp, scene, time_s), light.volume
+    )
 
 
 def _cast_into(shadow: ShadowMap | None, scene: Scene, time_s: float) -> ShadowMap | None:
@@ -98,8 +101,9 @@ def _looking(position: Matrix, forward: Matrix) -> Matrix:
     return pose
 
 
-def _shadow_map(scene: Scene, pose: Matrix, slope: float, distance_m: float,
-                still: NDArray[np.bool_]) -> ShadowMap:
+def _shadow_map(
+    scene: Scene, pose: Matrix, slope: float, distance_m: float, still: NDArray[np.bool_]
+) -> ShadowMap:
     focal = MAP_SIZE / 2 / slope
     centre = (MAP_SIZE - 1) / 2
     camera = Intrinsics(MAP_SIZE, MAP_SIZE, focal, focal, centre, centre)
@@ -147,21 +151,29 @@ def _volume(scene: Scene, still: NDArray[np.bool_]) -> Volume:
     size = np.array([nx, ny, nz])
     first, last = np.clip(first, 0, size), np.clip(last, 0, size)
     for k in np.flatnonzero(still & (last > first).all(axis=1)):
-        x, y, z = (np.arange(a, b) * cell + o
-                   for a, b, o in zip(first[k], last[k], scene.low_m, strict=True))
+        x, y, z = (
+            np.arange(a, b) * cell + o
+            for a, b, o in zip(first[k], last[k], scene.low_m, strict=True)
+        )
         A = inverse[k]
         slack = 1 + cell / 2 / scene.half_size_m[k]
         inside = np.ones((len(z), len(y), len(x)), np.bool_)
         for i in range(3):
-            inside &= np.abs(A[i, 0] * x + (A[i, 1] * y + A[i, 3])[:, None]
-                             + (A[i, 2] * z)[:, None, None]) <= slack[i]
-        solidity = min(1.0, 2 * float(scene.half_size_m[k].min()) / cell) \
-            * (0.35 if scene.mask[k] >= 0 else 1.0)
-        part = grid[first[k][2]:last[k][2], first[k][1]:last[k][1], first[k][0]:last[k][0]]
+            inside &= (
+                np.abs(
+                    A[i, 0] * x + (A[i, 1] * y + A[i, 3])[:, None] + (A[i, 2] * z)[:, None, None]
+                )
+                <= slack[i]
+            )
+        solidity = min(1.0, 2 * float(scene.half_size_m[k].min()) / cell) * (
+            0.35 if scene.mask[k] >= 0 else 1.0
+        )
+        part = grid[first[k][2] : last[k][2], first[k][1] : last[k][1], first[k][0] : last[k][0]]
         np.maximum(part, solidity * inside, out=part)
     fine, coarse = _blur(grid, 1.0), _blur(grid, 3.5)
-    return Volume(fine.reshape(nz * ny, nx), coarse.reshape(nz * ny, nx), scene.low_m, cell,
-                  (nz, ny, nx))
+    return Volume(
+        fine.reshape(nz * ny, nx), coarse.reshape(nz * ny, nx), scene.low_m, cell, (nz, ny, nx)
+    )
 
 
 def _blur(grid: Array, sigma_cells: float) -> Array:
@@ -169,8 +181,9 @@ def _blur(grid: Array, sigma_cells: float) -> Array:
     border = cv2.BORDER_REPLICATE
     across = np.stack([cv2.GaussianBlur(s, (0, 0), sigma_cells, borderType=border) for s in grid])
     columns = across.reshape(nz, ny * nx)
-    up = cv2.GaussianBlur(columns, (1, 2 * int(3 * sigma_cells) + 1), sigma_cells, None,
-                          sigma_cells, border)
+    up = cv2.GaussianBlur(
+        columns, (1, 2 * int(3 * sigma_cells) + 1), sigma_cells, None, sigma_cells, border
+    )
     return np.asarray(up, np.float32).reshape(nz, ny, nx)
 
 

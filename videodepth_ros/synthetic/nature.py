@@ -15,8 +15,9 @@ def _leaves(b: SceneBuilder, size_m: float) -> Material:
     r = b.rng
     autumn = 1.3 * hsv(r.uniform(0.02, 0.12), 0.6, 1.0)
     tint = r.uniform(0.6, 1.1, 3) if r.random() < 0.8 else autumn
-    return Material('leaves', r.uniform(0.6, 1.5), cutout='leaf',
-                    cutout_scale_m=size_m * r.uniform(0.5, 1.2)).painted(np.clip(tint, 0, 1.3))
+    return Material(
+        'leaves', r.uniform(0.6, 1.5), cutout='leaf', cutout_scale_m=size_m * r.uniform(0.5, 1.2)
+    ).painted(np.clip(tint, 0, 1.3))
 
 
 def tree(b: SceneBuilder, height: float) -> None:
@@ -30,16 +31,31 @@ def tree(b: SceneBuilder, height: float) -> None:
         leaf = _leaves(b, height * 0.25)
         for k in range(3):
             low = height * (0.15 + 0.26 * k)
-            b.rod((0, 0, low), (0, 0, low + height * 0.38), height * (0.24 - 0.055 * k), leaf,
-                  taper=0.12)
+            b.rod(
+                (0, 0, low),
+                (0, 0, low + height * 0.38),
+                height * (0.24 - 0.055 * k),
+                leaf,
+                taper=0.12,
+            )
         return
     crown = height * r.uniform(0.35, 0.7)
-    b.rod((0, 0, 0), (r.normal(0, 0.1), r.normal(0, 0.1), height - crown * 0.6), girth, bark,
-          taper=0.6)
+    b.rod(
+        (0, 0, 0),
+        (r.normal(0, 0.1), r.normal(0, 0.1), height - crown * 0.6),
+        girth,
+        bark,
+        taper=0.6,
+    )
     for _ in range(int(r.integers(2, 6))):
         reach = r.uniform(-0.4, 0.4, 2) * crown
-        b.rod((0, 0, height - crown), (reach[0], reach[1], height - crown * 0.3), girth * 0.45,
-              bark, taper=0.4)
+        b.rod(
+            (0, 0, height - crown),
+            (reach[0], reach[1], height - crown * 0.3),
+            girth * 0.45,
+            bark,
+            taper=0.4,
+        )
     if kind > 0.93:
         return
     leaf = _leaves(b, height * 0.3)
@@ -48,9 +64,13 @@ def tree(b: SceneBuilder, height: float) -> None:
     for _ in range(int(r.integers(4, 10))):
         spot = r.uniform((-0.5, -0.5, -1.0), (0.5, 0.5, -0.1)) * crown
         spot[2] += height
-        b.ellipsoid(spot, r.uniform(0.35, 0.85, 3) * crown,
-                    leaf if r.random() < 0.5 else fringe, yaw=r.uniform(0, 3),
-                    pitch=r.normal(0, 0.3))
+        b.ellipsoid(
+            spot,
+            r.uniform(0.35, 0.85, 3) * crown,
+            leaf if r.random() < 0.5 else fringe,
+            yaw=r.uniform(0, 3),
+            pitch=r.normal(0, 0.3),
+        )
 
 
 def bush(b: SceneBuilder, size: float) -> None:
@@ -59,8 +79,12 @@ def bush(b: SceneBuilder, size: float) -> None:
     b.ellipsoid((0, 0, size * 0.3), np.array([0.8, 0.8, 0.7]) * size, replace(leaf, cutout=None))
     for k in range(int(b.rng.integers(3, 7))):
         spot = b.rng.uniform((-0.5, -0.5, 0.2), (0.5, 0.5, 0.5)) * size
-        b.ellipsoid(spot, b.rng.uniform(0.6, 1.1, 3) * size,
-                    leaf if k % 2 else replace(leaf, cutout='sparse'), yaw=b.rng.uniform(0, 3))
+        b.ellipsoid(
+            spot,
+            b.rng.uniform(0.6, 1.1, 3) * size,
+            leaf if k % 2 else replace(leaf, cutout='sparse'),
+            yaw=b.rng.uniform(0, 3),
+        )
 
 
 def rock(b: SceneBuilder, size: float) -> None:
@@ -77,9 +101,12 @@ def hill(b: SceneBuilder, size: float, soil: Material) -> None:
     """A flat mound at a distance of about its size."""
     angle = b.rng.uniform(-np.pi, np.pi)
     away = size * b.rng.uniform(0.75, 1.6) + 4
-    b.ellipsoid((away * np.cos(angle), away * np.sin(angle), -0.05 * size),
-                (size * b.rng.uniform(0.8, 1.6), size, size * b.rng.uniform(0.12, 0.5)), soil,
-                yaw=angle)
+    b.ellipsoid(
+        (away * np.cos(angle), away * np.sin(angle), -0.05 * size),
+        (size * b.rng.uniform(0.8, 1.6), size, size * b.rng.uniform(0.12, 0.5)),
+        soil,
+        yaw=angle,
+    )
 
 
 def grass_tufts(b: SceneBuilder, count: int, reach: float) -> None:

@@ -22,8 +22,9 @@ def _power_law(beta: float, stretch_u: float, stretch_v: float) -> Array:
     return (np.maximum(radius, 1.0) ** -beta * np.isfinite(radius)).astype(np.float32)
 
 
-def spectral_noise(rng: np.random.Generator, beta: float = 1.5, stretch_u: float = 1.0,
-                   stretch_v: float = 1.0) -> Array:
+def spectral_noise(
+    rng: np.random.Generator, beta: float = 1.5, stretch_u: float = 1.0, stretch_v: float = 1.0
+) -> Array:
     """Return tileable (SIZE, SIZE) float32 noise of zero mean and unit deviation.
 
     The amplitude falls as frequency ** -beta; natural images have about 1 (Field 1987). A stretch
@@ -44,12 +45,13 @@ def cells(rng: np.random.Generator, count: int) -> tuple[NDArray[np.int32], Arra
     for du in (0, SIZE, 2 * SIZE):
         for dv in (0, SIZE, 2 * SIZE):
             seeds[points[:, 0] + du, points[:, 1] + dv] = 0
-    _, nearest = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5,
-                                                 labelType=cv2.DIST_LABEL_PIXEL)
+    _, nearest = cv2.distanceTransformWithLabels(
+        seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     border = (nearest != np.roll(nearest, 1, 0)) | (nearest != np.roll(nearest, 1, 1))
     inside = cv2.distanceTransform((~border).astype(np.uint8), cv2.DIST_L2, 5)
     centre = slice(SIZE, 2 * SIZE)
-    labels = (nearest[centre, centre].astype(np.int64) * 2654435761 % 9973 % count)
+    labels = nearest[centre, centre].astype(np.int64) * 2654435761 % 9973 % count
     depth = inside[centre, centre] / max(SIZE / np.sqrt(count) / 2, 1.0)
     return labels.astype(np.int32), np.minimum(depth, 1.0).astype(np.float32)
 
@@ -71,8 +73,11 @@ def _hue(rng: np.random.Generator) -> float:
 
 def neutral(rng: np.random.Generator, low: float = 0.5, high: float = 0.95) -> Array:
     """Return a near-grey (3,) colour, as painted walls have."""
-    return hsv(rng.uniform(0.02, 0.16) if rng.random() < 0.7 else rng.random(),
-               abs(rng.normal(0.0, 0.1)), rng.uniform(low, high))
+    return hsv(
+        rng.uniform(0.02, 0.16) if rng.random() < 0.7 else rng.random(),
+        abs(rng.normal(0.0, 0.1)),
+        rng.uniform(low, high),
+    )
 
 
 def muted(rng: np.random.Generator) -> Array:

@@ -42,24 +42,36 @@ def random_optics(rng: np.random.Generator) -> Optics:
     good = rng.random() < 0.33
     warm = rng.normal(0, 0.05 if good else 0.1)
     return Optics(
-        target=rng.uniform(0.42, 0.66), balance=(1 + warm, 1 + rng.normal(0, 0.02), 1 - warm),
-        gamma=rng.uniform(1.9, 2.5), contrast=rng.uniform(0.0, 0.5),
-        saturation=rng.uniform(0.6, 1.3), blur_px=0.0 if good else rng.uniform(0.2, 0.9),
+        target=rng.uniform(0.42, 0.66),
+        balance=(1 + warm, 1 + rng.normal(0, 0.02), 1 - warm),
+        gamma=rng.uniform(1.9, 2.5),
+        contrast=rng.uniform(0.0, 0.5),
+        saturation=rng.uniform(0.6, 1.3),
+        blur_px=0.0 if good else rng.uniform(0.2, 0.9),
         vignette=rng.uniform(0, 0.12 if good else 0.4),
         noise=rng.uniform(0.002, 0.01) if good else rng.uniform(0.004, 0.035),
         jpeg=0 if rng.random() < 0.3 else int(rng.integers(45, 97)),
-        drift=rng.uniform(0, 0.06), bloom=rng.uniform(0, 0.12), phase=rng.uniform(0, 6.28))
+        drift=rng.uniform(0, 0.06),
+        bloom=rng.uniform(0, 0.12),
+        phase=rng.uniform(0, 6.28),
+    )
 
 
 def meter(radiance: Array, optics: Optics) -> float:
     """Return the gain that brings the (H, W, 3) radiance to the camera's target brightness."""
     grey = radiance.mean(axis=-1)
     limited = np.minimum(grey, 3 * np.median(grey) + 0.5 * grey.mean())
-    return float(optics.target ** 2.2 / max(float(limited.mean()), 1e-5))
+    return float(optics.target**2.2 / max(float(limited.mean()), 1e-5))
 
 
-def photograph(radiance: Array, gain: float, optics: Optics, time_s: float,
-               motion_px: tuple[float, float], rng: np.random.Generator) -> NDArray[np.uint8]:
+def photograph(
+    radiance: Array,
+    gain: float,
+    optics: Optics,
+    time_s: float,
+    motion_px: tuple[float, float],
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
     """Return the (H, W, 3) uint8 image of linear radiance (H, W, 3).
 
     motion_px  how far the image moves during the exposure, across and down

@@ -22,29 +22,46 @@ def daylight(b: SceneBuilder, haze_m: float = 1500.0) -> Lights:
     r = b.rng
     overcast = r.random() < 0.35
     elevation, azimuth = r.uniform(0.2, 1.2), r.uniform(-np.pi, np.pi)
-    direction = (float(np.cos(azimuth) * np.cos(elevation)),
-                 float(np.sin(azimuth) * np.cos(elevation)), float(np.sin(elevation)))
+    direction = (
+        float(np.cos(azimuth) * np.cos(elevation)),
+        float(np.sin(azimuth) * np.cos(elevation)),
+        float(np.sin(elevation)),
+    )
     warm = np.array([1.0, 0.9, 0.7]) if elevation < 0.45 else np.array([1.0, 0.96, 0.9])
     sun = (0.0, 0.0, 0.0) if overcast else tuple(r.uniform(1.2, 3.2) * warm)
     ambient = (1.5 if overcast else r.uniform(0.4, 0.9)) * np.array([0.9, 0.97, 1.1])
     blue = 0.25 if overcast else r.uniform(0.6, 1.0)
     zenith = np.array([1 - 0.8 * blue, 1 - 0.55 * blue, 1.0]) * r.uniform(0.35, 0.8)
     horizon = zenith + r.uniform(0.3, 0.8) * (np.array([0.92, 0.96, 1.0]) - zenith)
-    return Lights(tuple(ambient), direction, sun, (), tuple(zenith), tuple(horizon),
-                  r.uniform(0, 1),
-                  haze_m * r.uniform(0.2, 1.5), r.uniform(0.5, 1.2) if r.random() < 0.85 else 0.0)
+    return Lights(
+        tuple(ambient),
+        direction,
+        sun,
+        (),
+        tuple(zenith),
+        tuple(horizon),
+        r.uniform(0, 1),
+        haze_m * r.uniform(0.2, 1.5),
+        r.uniform(0.5, 1.2) if r.random() < 0.85 else 0.0,
+    )
 
 
 def building(b: SceneBuilder, width: float, depth: float, height: float) -> None:
     """A house with facade, ground floor, ledges, door and roof; its front is x = 0, facing +x."""
     r = b.rng
     storey = r.uniform(2.8, 3.6)
-    wall = Material('facade', storey * 2.5) if r.random() < 0.75 else Material(
-        f.pick(b, 'bricks', 'plaster', 'stones', 'tiles'), 2.5)
+    wall = (
+        Material('facade', storey * 2.5)
+        if r.random() < 0.75
+        else Material(f.pick(b, 'bricks', 'plaster', 'stones', 'tiles'), 2.5)
+    )
     b.box((-depth / 2, 0, height / 2), (depth, width, height), wall)
     ground = f.pick(b, 'shopfront', 'shopfront', 'bricks', 'plaster', 'stones')
-    b.box((-depth / 2, 0, 1.6), (depth + 0.12, width + 0.05, 3.2),
-          Material(ground, None if ground != 'shopfront' else 3.8))
+    b.box(
+        (-depth / 2, 0, 1.6),
+        (depth + 0.12, width + 0.05, 3.2),
+        Material(ground, None if ground != 'shopfront' else 3.8),
+    )
     ledge = Material('plaster', 2).painted(neutral(r, 0.5, 0.95))
     for z in np.arange(3.25, height, storey):
         if r.random() < 0.5:
@@ -53,14 +70,21 @@ def building(b: SceneBuilder, width: float, depth: float, height: float) -> None
     if r.random() < 0.5:
         roof = Material(f.pick(b, 'tiles', 'bricks', 'metal'), 2.0)
         for side in (-1, 1):
-            b.box((-depth / 2 + side * depth * 0.25, 0, height + depth * 0.14),
-                  (depth * 0.62, width + 0.4, 0.25), roof, pitch=side * 0.5)
+            b.box(
+                (-depth / 2 + side * depth * 0.25, 0, height + depth * 0.14),
+                (depth * 0.62, width + 0.4, 0.25),
+                roof,
+                pitch=side * 0.5,
+            )
     for _ in range(int(r.integers(0, 4))):
         floors = max(1, int(height / storey))
         y, z = r.uniform(-0.4, 0.4) * width, 3.2 + storey * r.integers(0, floors)
         b.box((0.5, y, z), (1.0, r.uniform(1.5, 3), 0.15), ledge)
-        b.box((1.0, y, z + 0.5), (0.04, 2.2, 0.9), Material(
-            'metal', 0.5, cutout='bars', cutout_scale_m=1.0))
+        b.box(
+            (1.0, y, z + 0.5),
+            (0.04, 2.2, 0.9),
+            Material('metal', 0.5, cutout='bars', cutout_scale_m=1.0),
+        )
 
 
 def street_furniture(b: SceneBuilder) -> None:
@@ -82,8 +106,11 @@ def street_furniture(b: SceneBuilder) -> None:
         b.rod((0, 0, 0), (0, 0, 1.0), 0.28, metal, taper=1.1)
     elif kind == 4:
         for z, x in ((0.45, 0.0), (0.75, -0.25)):
-            b.box((x, 0, z), (0.4 if z < 0.5 else 0.05, 1.7, 0.06 if z < 0.5 else 0.4),
-                  Material('planks', 0.8))
+            b.box(
+                (x, 0, z),
+                (0.4 if z < 0.5 else 0.05, 1.7, 0.06 if z < 0.5 else 0.4),
+                Material('planks', 0.8),
+            )
         f.legs(b, 1.6, 0.4, 0.45, metal)
     else:
         b.box((0, 0, 1.2), (0.15, 1.4, 2.2), metal)
@@ -100,8 +127,11 @@ def _road(b: SceneBuilder, long: float, half: float, walk: float) -> None:
         b.box((long / 2 - 20, y, -0.05), (long + 300, walk, 0.35), paving)
         b.box((long / 2 - 20, side * (half + 0.08), -0.04), (long + 300, 0.16, 0.35), kerb)
         outer = side * (half + walk + 100)
-        b.box((long / 2 - 20, outer, -0.1), (long + 300, 200, 0.4),
-              Material(f.pick(b, 'grass', 'grass', 'gravel', 'asphalt'), 3.0))
+        b.box(
+            (long / 2 - 20, outer, -0.1),
+            (long + 300, 200, 0.4),
+            Material(f.pick(b, 'grass', 'grass', 'gravel', 'asphalt'), 3.0),
+        )
     paint = Material('plain', wear=0.9).painted((0.9, 0.9, 0.85))
     for x in np.arange(-20, long, r.uniform(4, 8)):
         b.box((x, 0, 0), (r.uniform(1.5, 3), 0.13, 0.006), paint)
@@ -128,26 +158,46 @@ def street(b: SceneBuilder) -> Stage:
                     tree(b, r.uniform(4, 11))
             x += width + (r.uniform(0, 6) if green or r.random() < 0.2 else 0)
         for x in np.arange(-10, long, r.uniform(6, 14)):
-            with b.at(x + r.normal(0, 2), side * (half + r.uniform(0.5, walk * 0.7)), 0.12,
-                      -side * np.pi / 2):
+            with b.at(
+                x + r.normal(0, 2),
+                side * (half + r.uniform(0.5, walk * 0.7)),
+                0.12,
+                -side * np.pi / 2,
+            ):
                 if r.random() < 0.35:
                     tree(b, r.uniform(3.5, 8))
                 elif r.random() < 0.7:
                     street_furniture(b)
         for x in np.arange(-8, long * 0.7, 6.5):
             if r.random() < 0.4 and half > 4:
-                with b.at(x + r.normal(0, 0.5), side * (half - 1.1), 0,
-                          (0 if side < 0 else np.pi) + r.normal(0, 0.04)):
+                with b.at(
+                    x + r.normal(0, 0.5),
+                    side * (half - 1.1),
+                    0,
+                    (0 if side < 0 else np.pi) + r.normal(0, 0.04),
+                ):
                     car(b)
     _traffic(b, long, half, walk)
     _wires(b, long, half + walk * 0.5)
-    zone = Zone((-8, -half * 0.5, 1.1), (long * 0.4, half * 0.5, 2.0),
-                (-0.35, 0.35) if r.random() < 0.7 else (-np.pi, np.pi), (-0.15, 0.08), (1, 9),
-                (Carrier.WHEELS, Carrier.WHEELS, Carrier.WHEELS, Carrier.HAND, Carrier.STATIC),
-                (0.55, 1.25))
+    zone = Zone(
+        (-8, -half * 0.5, 1.1),
+        (long * 0.4, half * 0.5, 2.0),
+        (-0.35, 0.35) if r.random() < 0.7 else (-np.pi, np.pi),
+        (-0.15, 0.08),
+        (1, 9),
+        (Carrier.WHEELS, Carrier.WHEELS, Carrier.WHEELS, Carrier.HAND, Carrier.STATIC),
+        (0.55, 1.25),
+    )
     if r.random() < 0.35:
-        zone = Zone((0, half + 0.5, 0.5), (long * 0.5, half + walk - 0.5, 1.9), (-np.pi, np.pi),
-                    (-0.3, 0.15), (0.3, 1.6), (Carrier.HAND, Carrier.WHEELS), (0.55, 1.1))
+        zone = Zone(
+            (0, half + 0.5, 0.5),
+            (long * 0.5, half + walk - 0.5, 1.9),
+            (-np.pi, np.pi),
+            (-0.3, 0.15),
+            (0.3, 1.6),
+            (Carrier.HAND, Carrier.WHEELS),
+            (0.55, 1.1),
+        )
     return b.build(daylight(b), (-15, -half - walk - 6, -0.5), (45, half + walk + 6, 12)), zone
 
 
@@ -161,8 +211,7 @@ def _wires(b: SceneBuilder, long: float, y: float) -> None:
     for x in np.arange(-12, min(long, 60), step):
         b.rod((x, side, 0), (x, side, high + 0.3), 0.1, Material('bark', 0.8))
         for lift in (0.0, -0.5):
-            points = [(x + k * step / 4, side, high + lift - 0.12 * k * (4 - k))
-                      for k in range(5)]
+            points = [(x + k * step / 4, side, high + lift - 0.12 * k * (4 - k)) for k in range(5)]
             for start, end in pairwise(points):
                 b.rod(start, end, 0.012, metal)
 
@@ -171,8 +220,9 @@ def _traffic(b: SceneBuilder, long: float, half: float, walk: float) -> None:
     r = b.rng
     for _ in range(int(r.integers(0, 4))):
         lane = r.choice([-1, 1])
-        driving_car(b, (r.uniform(6, 60), -lane * half * 0.4), 0.0 if lane > 0 else np.pi,
-                    r.uniform(0, 12))
+        driving_car(
+            b, (r.uniform(6, 60), -lane * half * 0.4), 0.0 if lane > 0 else np.pi, r.uniform(0, 12)
+        )
     for _ in range(int(r.integers(0, 4))):
         side = r.choice([-1, 1])
         y = side * (half + walk / 2)
@@ -183,21 +233,35 @@ def courtyard(b: SceneBuilder) -> Stage:
     """A yard, garden or square between walls, with trees, benches, steps and fences."""
     r = b.rng
     side_m = r.uniform(5, 22)
-    b.box((0, 0, -0.2), (300, 300, 0.4), Material(
-        f.pick(b, 'bricks', 'tiles', 'gravel', 'grass', 'stones', 'asphalt'), r.uniform(1.5, 3)))
+    b.box(
+        (0, 0, -0.2),
+        (300, 300, 0.4),
+        Material(
+            f.pick(b, 'bricks', 'tiles', 'gravel', 'grass', 'stones', 'asphalt'), r.uniform(1.5, 3)
+        ),
+    )
     for k in range(4):
         angle = k * np.pi / 2
         with b.at(side_m * np.cos(angle), side_m * np.sin(angle), 0, angle + np.pi):
             if r.random() < 0.5:
                 building(b, r.uniform(1, 2) * side_m, 8, r.uniform(3.5, 14))
             elif r.random() < 0.5:
-                b.box((0, 0, 1), (0.3, 2 * side_m, r.uniform(1, 3.5)), Material(
-                    f.pick(b, 'bricks', 'stones', 'plaster', 'leaves', 'planks'), 1.5))
+                b.box(
+                    (0, 0, 1),
+                    (0.3, 2 * side_m, r.uniform(1, 3.5)),
+                    Material(f.pick(b, 'bricks', 'stones', 'plaster', 'leaves', 'planks'), 1.5),
+                )
             else:
                 with b.at(0, -side_m, 0, np.pi / 2):
-                    b.box((side_m, 0, 0.9), (2 * side_m, 0.05, 1.8), Material(
-                        'metal', cutout=f.pick(b, 'bars', 'lattice', 'mesh'),
-                        cutout_scale_m=r.uniform(0.5, 1.5)))
+                    b.box(
+                        (side_m, 0, 0.9),
+                        (2 * side_m, 0.05, 1.8),
+                        Material(
+                            'metal',
+                            cutout=f.pick(b, 'bars', 'lattice', 'mesh'),
+                            cutout_scale_m=r.uniform(0.5, 1.5),
+                        ),
+                    )
     for _ in range(int(r.integers(12, 34))):
         away = side_m * r.uniform(0.1, 0.97)
         angle = r.uniform(-np.pi, np.pi)
@@ -206,9 +270,14 @@ def courtyard(b: SceneBuilder) -> Stage:
     for _ in range(int(r.integers(0, 3))):
         walking_person(b, (-side_m / 2, -side_m / 2), (side_m / 2, side_m / 2))
     reach = side_m * 0.7
-    zone = Zone((-reach, -reach, 0.3), (reach, reach, 1.9), pitch_rad=(-0.4, 0.15),
-                speed_m_s=(0.2, 1.5), fx_ratio=(0.5, 1.1),
-                carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT))
+    zone = Zone(
+        (-reach, -reach, 0.3),
+        (reach, reach, 1.9),
+        pitch_rad=(-0.4, 0.15),
+        speed_m_s=(0.2, 1.5),
+        fx_ratio=(0.5, 1.1),
+        carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT),
+    )
     return b.build(daylight(b), (-side_m, -side_m, -0.5), (side_m, side_m, 9)), zone
 
 
@@ -267,8 +336,14 @@ def terrain(b: SceneBuilder) -> Stage:
                 b.rod((x, 0, 0), (x, 0, 1.2), 0.06, post)
             for z in (0.4, 0.75, 1.1):
                 b.rod((0, 0, z), (37, 0, z), 0.015, post)
-    zone = Zone((-6, -6, 0.4), (6, 6, 2.2), pitch_rad=(-0.45, 0.12), speed_m_s=(0.3, 3),
-                carriers=(Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT), fx_ratio=(0.55, 1.2))
+    zone = Zone(
+        (-6, -6, 0.4),
+        (6, 6, 2.2),
+        pitch_rad=(-0.45, 0.12),
+        speed_m_s=(0.3, 3),
+        carriers=(Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT),
+        fx_ratio=(0.55, 1.2),
+    )
     return b.build(daylight(b, 600), (-25, -25, -1), (25, 25, 12)), zone
 
 
@@ -277,13 +352,23 @@ def aerial(b: SceneBuilder) -> Stage:
     r = b.rng
     b.box((0, 0, -0.5), (1500, 1500, 1.0), Material(f.pick(b, 'grass', 'gravel', 'asphalt'), 9))
     for _ in range(int(r.integers(5, 16))):
-        b.box((*r.uniform(-90, 90, 2), 0), (*r.uniform(8, 60, 2), 0.06), Material(
-            f.pick(b, 'grass', 'gravel', 'leaves', 'asphalt', 'stripes', 'plaster'),
-            r.uniform(3, 12)).painted(r.uniform(0.7, 1, 3)), yaw=r.normal(0, 0.3))
+        b.box(
+            (*r.uniform(-90, 90, 2), 0),
+            (*r.uniform(8, 60, 2), 0.06),
+            Material(
+                f.pick(b, 'grass', 'gravel', 'leaves', 'asphalt', 'stripes', 'plaster'),
+                r.uniform(3, 12),
+            ).painted(r.uniform(0.7, 1, 3)),
+            yaw=r.normal(0, 0.3),
+        )
     for _ in range(int(r.integers(1, 4))):
         yaw = r.choice([0.0, np.pi / 2]) + r.normal(0, 0.1)
-        b.box((r.uniform(-20, 20), r.uniform(-20, 20), 0.05), (600, r.uniform(4, 8), 0.1),
-              Material('asphalt', 4), yaw=yaw)
+        b.box(
+            (r.uniform(-20, 20), r.uniform(-20, 20), 0.05),
+            (600, r.uniform(4, 8), 0.1),
+            Material('asphalt', 4),
+            yaw=yaw,
+        )
     for _ in range(int(r.integers(20, 55))):
         x, y = r.uniform(-50, 50, 2) * r.uniform(0.4, 1)
         with b.at(float(x), float(y), 0, r.choice([0.0, np.pi / 2]) + r.normal(0, 0.1)):
@@ -297,10 +382,22 @@ def aerial(b: SceneBuilder) -> Stage:
             elif kind < 0.9:
                 b.box((0, 0, 1.25), (6, 2.4, 2.5), Material('metal', 2).painted(vivid(r)))
             else:
-                b.rod((0, 0, 0), (0, 0, r.uniform(3, 9)), r.uniform(1, 4),
-                      Material('metal', 2).painted(muted(r)))
+                b.rod(
+                    (0, 0, 0),
+                    (0, 0, r.uniform(3, 9)),
+                    r.uniform(1, 4),
+                    Material('metal', 2).painted(muted(r)),
+                )
     for _ in range(int(r.integers(0, 3))):
         driving_car(b, tuple(r.uniform(-20, 20, 2)), r.uniform(-3, 3), r.uniform(2, 10))
-    zone = Zone((-30, -30, 6), (30, 30, 40), (-0.9, 0.9), (-0.5, 0.3), speed_m_s=(1, 7),
-                carriers=(Carrier.FLIGHT,), fx_ratio=(0.55, 1.2), target_m=(0, 0, 2))
+    zone = Zone(
+        (-30, -30, 6),
+        (30, 30, 40),
+        (-0.9, 0.9),
+        (-0.5, 0.3),
+        speed_m_s=(1, 7),
+        carriers=(Carrier.FLIGHT,),
+        fx_ratio=(0.55, 1.2),
+        target_m=(0, 0, 2),
+    )
     return b.build(daylight(b, 2500), (-50, -50, -0.5), (50, 50, 15)), zone

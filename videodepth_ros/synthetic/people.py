@@ -21,13 +21,15 @@ def walking_person(b: SceneBuilder, low: tuple[float, float], high: tuple[float,
     person(b, (float(x), float(y)), heading, speed, r.normal(0, 0.3))
 
 
-def person(b: SceneBuilder, position: tuple[float, float], heading: float, speed: float,
-           turn: float = 0.0) -> None:
+def person(
+    b: SceneBuilder, position: tuple[float, float], heading: float, speed: float, turn: float = 0.0
+) -> None:
     """A person at a position (x, y) who walks along the heading with swinging limbs."""
     r = b.rng
     tall = r.uniform(1.5, 1.95) / 1.75
     skin = Material('plain', wear=0.2).painted(
-        hsv(r.uniform(0.03, 0.08), r.uniform(0.25, 0.6), r.uniform(0.3, 0.9)))
+        hsv(r.uniform(0.03, 0.08), r.uniform(0.25, 0.6), r.uniform(0.3, 0.9))
+    )
     shirt, trousers = cloth(b), Material('plain', 0.5).painted(muted(r) * 0.7)
     hair = Material('carpet', 0.3).painted(hsv(0.08, r.uniform(0, 0.6), r.uniform(0.05, 0.6)))
     start = (position[0], position[1], 0.0)
@@ -35,8 +37,16 @@ def person(b: SceneBuilder, position: tuple[float, float], heading: float, speed
     phase = r.uniform(0, 6.28)
 
     def part(pivot: float, swing: float, shift: float) -> Motion:
-        return Motion(start, heading, speed, turn, (0, 0, pivot * tall), swing * bool(speed), hz,
-                      phase + shift)
+        return Motion(
+            start,
+            heading,
+            speed,
+            turn,
+            (0, 0, pivot * tall),
+            swing * bool(speed),
+            hz,
+            phase + shift,
+        )
 
     with b.moving(part(0, 0, 0)):
         b.ellipsoid((0, 0, 1.2 * tall), (0.26, 0.44, 0.68 * tall), shirt)
@@ -59,7 +69,8 @@ def car(b: SceneBuilder) -> None:
     """A car, van or lorry at the origin of the current frame, front to +x."""
     r = b.rng
     paint = Material('plain', 2.0, gloss=r.uniform(0.4, 0.9), wear=0.15).painted(
-        neutral(r, 0.05, 0.98) if r.random() < 0.6 else hsv(r.random(), 0.8, 0.6))
+        neutral(r, 0.05, 0.98) if r.random() < 0.6 else hsv(r.random(), 0.8, 0.6)
+    )
     glass = Material('plain', gloss=0.95, wear=0).painted((0.06, 0.08, 0.1))
     rim = Material('metal', 0.4, gloss=0.6)
     rubber = Material('plain', gloss=0.1).painted((0.05, 0.05, 0.05))
@@ -77,8 +88,12 @@ def car(b: SceneBuilder) -> None:
     b.box((back, 0, z), (cabin + 0.02, wide * 0.78, band), glass)
     if not van:
         for end in (-1, 1):
-            b.box((back + end * cabin * 0.5, 0, (waist + top) / 2 - 0.06),
-                  (0.55, wide * 0.8, 0.05), glass, pitch=end * 0.75)
+            b.box(
+                (back + end * cabin * 0.5, 0, (waist + top) / 2 - 0.06),
+                (0.55, wide * 0.8, 0.05),
+                glass,
+                pitch=end * 0.75,
+            )
     for x in (-long * 0.31, long * 0.31):
         for side in (-1, 1):
             y = side * (wide / 2 - 0.08)
@@ -96,8 +111,9 @@ def _lights(b: SceneBuilder, long: float, wide: float) -> None:
     b.box((-long / 2 - 0.01, 0, 0.6), (0.03, 0.5, 0.11), plate)
 
 
-def driving_car(b: SceneBuilder, position: tuple[float, float], heading: float, speed: float
-                ) -> None:
+def driving_car(
+    b: SceneBuilder, position: tuple[float, float], heading: float, speed: float
+) -> None:
     """A car that drives from position (x, y) along the heading."""
     with b.moving(Motion((position[0], position[1], 0.0), heading, speed)):
         car(b)
@@ -127,16 +143,33 @@ def random_body(b: SceneBuilder) -> Body:
     r = b.rng
     tall = r.uniform(1.0, 1.5) if r.random() < 0.12 else float(np.clip(r.normal(1.7, 0.1), 1.5, 2))
     skin = Material('plain', wear=0.15).painted(
-        hsv(r.uniform(0.03, 0.08), r.uniform(0.25, 0.6), r.uniform(0.25, 0.95)))
+        hsv(r.uniform(0.03, 0.08), r.uniform(0.25, 0.6), r.uniform(0.25, 0.95))
+    )
     hair = pick(b, 'short', 'short', 'short', 'long', 'long', 'bun', 'bald', 'cap', 'hood')
-    top, bottom = (Material('plain', 0.5, wear=0.4).painted(
-        (muted, vivid, neutral)[int(r.choice(3, p=[0.5, 0.2, 0.3]))](r) * shade)
-        if r.random() < 0.6 else cloth(b) for shade in (1.0, 0.7))
-    colour = muted(r) if hair in ('cap', 'hood') else hsv(
-        r.uniform(0.04, 0.12), r.uniform(0, 0.65), r.uniform(0.03, 0.8) ** 1.5)
-    return Body(tall, float(np.clip(r.normal(1.05, 0.18), 0.78, 1.6)), hair,
-                pick(b, 'trousers', 'trousers', 'trousers', 'shorts', 'skirt', 'coat'), skin, top,
-                bottom, hard(b), Material('carpet', 0.25).painted(colour))
+    top, bottom = (
+        Material('plain', 0.5, wear=0.4).painted(
+            (muted, vivid, neutral)[int(r.choice(3, p=[0.5, 0.2, 0.3]))](r) * shade
+        )
+        if r.random() < 0.6
+        else cloth(b)
+        for shade in (1.0, 0.7)
+    )
+    colour = (
+        muted(r)
+        if hair in ('cap', 'hood')
+        else hsv(r.uniform(0.04, 0.12), r.uniform(0, 0.65), r.uniform(0.03, 0.8) ** 1.5)
+    )
+    return Body(
+        tall,
+        float(np.clip(r.normal(1.05, 0.18), 0.78, 1.6)),
+        hair,
+        pick(b, 'trousers', 'trousers', 'trousers', 'shorts', 'skirt', 'coat'),
+        skin,
+        top,
+        bottom,
+        hard(b),
+        Material('carpet', 0.25).painted(colour),
+    )
 
 
 def standing_person(b: SceneBuilder, body: Body) -> None:
@@ -148,8 +181,13 @@ def standing_person(b: SceneBuilder, body: Body) -> None:
         wide = r.uniform(0.045, 0.1)
         for side in (-1, 1):
             ankle = np.array([r.normal(0, 0.04), side * wide * tall, 0.04 * tall])
-            _leg(b, body, hip + _xyz(0, side * 0.05 * tall, 0),
-                 (hip + ankle) / 2 + _xyz(0.02, 0, 0), ankle)
+            _leg(
+                b,
+                body,
+                hip + _xyz(0, side * 0.05 * tall, 0),
+                (hip + ankle) / 2 + _xyz(0.02, 0, 0),
+                ankle,
+            )
             _arm(b, body, shoulders, side, pick(b, 'down', 'down', 'down', 'front', 'up'))
 
 
@@ -167,15 +205,17 @@ def seated_person(b: SceneBuilder, body: Body, seat_m: float = 0.45) -> None:
             _arm(b, body, shoulders, side, pick(b, 'front', 'front', 'front', 'up', 'lap'))
 
 
-def striding_person(b: SceneBuilder, body: Body, position: tuple[float, float], heading: float,
-                    speed: float) -> None:
+def striding_person(
+    b: SceneBuilder, body: Body, position: tuple[float, float], heading: float, speed: float
+) -> None:
     """A person who walks from a position (x, y) along the heading, arms and legs swinging."""
     r, tall = b.rng, body.tall_m
     start, turn, phase = (position[0], position[1], 0.0), r.normal(0, 0.25), r.uniform(0, 6.28)
 
     def part(pivot: float, swing: float, shift: float) -> Motion:
-        return Motion(start, heading, speed, turn, (0, 0, pivot * tall), swing, 0.9 * speed,
-                      phase + shift)
+        return Motion(
+            start, heading, speed, turn, (0, 0, pivot * tall), swing, 0.9 * speed, phase + shift
+        )
 
     with b.matched():
         hip = np.array([0.0, 0.0, 0.51 * tall])
@@ -185,8 +225,13 @@ def striding_person(b: SceneBuilder, body: Body, position: tuple[float, float], 
         for side in (-1, 1):
             with b.moving(part(0.51, 0.45, side * np.pi / 2)):
                 ankle = np.array([0, side * 0.05 * tall, 0.04 * tall])
-                _leg(b, body, hip + _xyz(0, side * 0.05 * tall, 0),
-                     (hip + ankle) / 2 + _xyz(0.02, 0, 0), ankle)
+                _leg(
+                    b,
+                    body,
+                    hip + _xyz(0, side * 0.05 * tall, 0),
+                    (hip + ankle) / 2 + _xyz(0.02, 0, 0),
+                    ankle,
+                )
             with b.moving(part(0.8, 0.0 if carries else 0.35, -side * np.pi / 2)):
                 _arm(b, body, shoulders, side, 'front' if carries else 'down')
 
@@ -203,26 +248,38 @@ def _trunk(b: SceneBuilder, body: Body, hip: Matrix, lean: float) -> Matrix:
     waist, neck = hip + 0.03 * tall * up, hip + 0.31 * tall * up
     wide = 0.095 * tall * girth
     b.ellipsoid(hip, np.array([0.13, 0.195, 0.15]) * tall * girth, body.bottom, pitch=lean)
-    b.rod(waist, neck - 0.045 * tall * up, wide, body.top, 1.16 / girth ** 0.4, 0.6)
-    b.ellipsoid(neck - 0.04 * tall * up, np.array([0.135, 0.245, 0.11]) * tall * girth ** 0.5,
-                body.top, pitch=lean)
+    b.rod(waist, neck - 0.045 * tall * up, wide, body.top, 1.16 / girth**0.4, 0.6)
+    b.ellipsoid(
+        neck - 0.04 * tall * up,
+        np.array([0.135, 0.245, 0.11]) * tall * girth**0.5,
+        body.top,
+        pitch=lean,
+    )
     if girth > 1.15:
-        b.ellipsoid(waist + 0.06 * tall * up + _xyz(0.02, 0, 0),
-                    np.array([0.155, 0.19, 0.21]) * tall * girth, body.top, pitch=lean)
+        b.ellipsoid(
+            waist + 0.06 * tall * up + _xyz(0.02, 0, 0),
+            np.array([0.155, 0.19, 0.21]) * tall * girth,
+            body.top,
+            pitch=lean,
+        )
     b.rod(neck, neck + 0.07 * tall * up, 0.031 * tall, body.skin)
     head = neck + 0.118 * tall * up + _xyz(0.012 * tall, 0, 0)
     yaw = r.normal(0, 0.5)
     with b.at(head[0], head[1], head[2], yaw):
         _head(b, body)
     if r.random() < 0.15:
-        b.ellipsoid(hip + 0.2 * tall * up - _xyz(0.13 * tall, 0, 0),
-                    np.array([0.12, 0.19, 0.26]) * tall, cloth(b), pitch=lean)
+        b.ellipsoid(
+            hip + 0.2 * tall * up - _xyz(0.13 * tall, 0, 0),
+            np.array([0.12, 0.19, 0.26]) * tall,
+            cloth(b),
+            pitch=lean,
+        )
     return neck - 0.035 * tall * up
 
 
 def _head(b: SceneBuilder, body: Body) -> None:
     """A head about the origin of the current frame, its face to +x."""
-    s = 0.13 * body.tall_m ** 0.5 * 1.75 ** 0.5
+    s = 0.13 * body.tall_m**0.5 * 1.75**0.5
     b.ellipsoid((0, 0, 0), np.array([0.84, 0.68, 1.0]) * s, body.skin)
     b.ellipsoid((0.41 * s, 0, -0.05 * s), np.array([0.16, 0.13, 0.25]) * s, body.skin)
     dark = Material('plain').painted((0.1, 0.08, 0.07))
@@ -243,34 +300,48 @@ def _head(b: SceneBuilder, body: Body) -> None:
 
 def _leg(b: SceneBuilder, body: Body, hip: Matrix, knee: Matrix, ankle: Matrix) -> None:
     """A leg through three joints (3,) with a shoe that points along +x."""
-    tall, thick = body.tall_m, 0.046 * body.tall_m * body.girth ** 0.7
+    tall, thick = body.tall_m, 0.046 * body.tall_m * body.girth**0.7
     shin = body.skin if body.dress in ('shorts', 'skirt') else body.bottom
     b.rod(hip, knee, thick * 1.15, body.bottom, 0.68)
     b.ellipsoid(knee, np.full(3, 1.66 * thick), body.bottom)
     b.rod(knee, ankle, thick * 0.74, shin, 0.62)
-    b.ellipsoid(ankle + _xyz(0.045 * tall, 0, -0.012 * tall),
-                np.array([0.145, 0.056, 0.055]) * tall, body.shoe)
+    b.ellipsoid(
+        ankle + _xyz(0.045 * tall, 0, -0.012 * tall),
+        np.array([0.145, 0.056, 0.055]) * tall,
+        body.shoe,
+    )
     if body.dress in ('skirt', 'coat'):
-        b.rod(hip + _xyz(0, 0, 0.02), hip + 0.85 * (knee - hip), 0.075 * tall * body.girth,
-              body.bottom if body.dress == 'skirt' else body.top, 1.15)
+        b.rod(
+            hip + _xyz(0, 0, 0.02),
+            hip + 0.85 * (knee - hip),
+            0.075 * tall * body.girth,
+            body.bottom if body.dress == 'skirt' else body.top,
+            1.15,
+        )
 
 
 def _arm(b: SceneBuilder, body: Body, shoulders: Matrix, side: int, how: str) -> None:
     """An arm that hangs ('down'), reaches to the 'front', rests in the 'lap' or bends 'up'."""
     r, tall = b.rng, body.tall_m
-    shoulder = shoulders + _xyz(0, side * 0.118 * tall * body.girth ** 0.5, 0)
+    shoulder = shoulders + _xyz(0, side * 0.118 * tall * body.girth**0.5, 0)
     out = side * r.uniform(0.01, 0.05) * tall
-    elbow = shoulder + _xyz((r.uniform(0.03, 0.09) if how != 'down' else 0.0) * tall, out,
-                        -0.165 * tall)
-    reach = {'down': (0.02, 0.1 * out / tall, -0.15), 'lap': (0.11, -1.5 * out / tall, -0.1),
-             'front': (0.15, -side * r.uniform(0, 0.08), r.uniform(-0.03, 0.05)),
-             'up': (0.06, -1.2 * out / tall, 0.14)}[how]
-    hand, thick = elbow + np.array(reach) * tall, 0.03 * tall * body.girth ** 0.5
+    elbow = shoulder + _xyz(
+        (r.uniform(0.03, 0.09) if how != 'down' else 0.0) * tall, out, -0.165 * tall
+    )
+    reach = {
+        'down': (0.02, 0.1 * out / tall, -0.15),
+        'lap': (0.11, -1.5 * out / tall, -0.1),
+        'front': (0.15, -side * r.uniform(0, 0.08), r.uniform(-0.03, 0.05)),
+        'up': (0.06, -1.2 * out / tall, 0.14),
+    }[how]
+    hand, thick = elbow + np.array(reach) * tall, 0.03 * tall * body.girth**0.5
     b.rod(shoulder, elbow, thick * 1.1, body.top, 0.8)
     b.ellipsoid(elbow, np.full(3, 1.85 * thick), body.top)
     b.rod(elbow, hand, thick * 0.88, body.skin if body.dress == 'shorts' else body.top, 0.7)
     b.ellipsoid(hand + 0.25 * (hand - elbow), np.array([0.055, 0.045, 0.06]) * tall, body.skin)
     if how in ('front', 'up') and r.random() < 0.3:
-        b.box(hand + _xyz(0.05, -side * 0.01, 0.04),
-              r.uniform((0.01, 0.05, 0.06), (0.09, 0.12, 0.16)),
-              Material(pick(b, 'plain', 'screen', 'document'), None).painted(neutral(r, 0.05, 1)))
+        b.box(
+            hand + _xyz(0.05, -side * 0.01, 0.04),
+            r.uniform((0.01, 0.05, 0.06), (0.09, 0.12, 0.16)),
+            Material(pick(b, 'plain', 'screen', 'document'), None).painted(neutral(r, 0.05, 1)),
+        )

@@ -47,11 +47,20 @@ def _text(rng: Rng, image: Array, left: int, top: int, right: int, bottom: int) 
         while column < end:
             word = int(height * rng.uniform(0.8, 4.0))
             if height < 7:
-                cv2.line(image, (column, row), (min(column + word, end), row), ink,
-                         max(height // 2, 1))
+                cv2.line(
+                    image, (column, row), (min(column + word, end), row), ink, max(height // 2, 1)
+                )
             else:
-                cv2.putText(image, 'aeioncdrstlmuhg'[rng.integers(0, 12):][:3], (column, row),
-                            cv2.FONT_HERSHEY_SIMPLEX, height / 24, ink, 1, cv2.LINE_AA)
+                cv2.putText(
+                    image,
+                    'aeioncdrstlmuhg'[rng.integers(0, 12) :][:3],
+                    (column, row),
+                    cv2.FONT_HERSHEY_SIMPLEX,
+                    height / 24,
+                    ink,
+                    1,
+                    cv2.LINE_AA,
+                )
             column += word + height
 
 
@@ -70,8 +79,17 @@ def _shapes(rng: Rng, image: Array, count: int) -> None:
             corners = np.array(centre) + rng.integers(-reach, reach, (3, 2))
             cv2.fillPoly(image, [corners.astype(np.int32)], colour, cv2.LINE_AA)
         else:
-            cv2.ellipse(image, centre, (reach, reach // 2), float(rng.uniform(0, 180)), 0, 360,
-                        colour, int(rng.integers(1, 9)), cv2.LINE_AA)
+            cv2.ellipse(
+                image,
+                centre,
+                (reach, reach // 2),
+                float(rng.uniform(0, 180)),
+                0,
+                360,
+                colour,
+                int(rng.integers(1, 9)),
+                cv2.LINE_AA,
+            )
 
 
 def picture(rng: Rng) -> Array:
@@ -81,8 +99,13 @@ def picture(rng: Rng) -> Array:
     if rng.random() < 0.4:
         _text(rng, image, 20, int(rng.integers(20, 180)), 236, 240)
     if rng.random() < 0.6:
-        cv2.rectangle(image, (0, 0), (SIZE - 1, SIZE - 1), _rgb(neutral(rng, 0.02, 0.98)),
-                      int(rng.integers(6, 40)))
+        cv2.rectangle(
+            image,
+            (0, 0),
+            (SIZE - 1, SIZE - 1),
+            _rgb(neutral(rng, 0.02, 0.98)),
+            int(rng.integers(6, 40)),
+        )
     return np.clip(image + 0.02 * spectral_noise(rng, 0.5)[..., None], 0, 1)
 
 
@@ -123,8 +146,13 @@ def books(rng: Rng) -> Array:
         for _ in range(int(rng.integers(0, 4))):
             row = int(rng.integers(top, SIZE))
             bottom = row + int(rng.integers(2, 40))
-            cv2.rectangle(image, (left + 2, row), (left + width - 4, bottom),
-                          _rgb(neutral(rng, 0.1, 1.0)), -1 if rng.random() < 0.5 else 1)
+            cv2.rectangle(
+                image,
+                (left + 2, row),
+                (left + width - 4, bottom),
+                _rgb(neutral(rng, 0.1, 1.0)),
+                -1 if rng.random() < 0.5 else 1,
+            )
         left += width
     return image
 
@@ -158,7 +186,7 @@ def facade(rng: Rng) -> Array:
             tone = rng.uniform(0.3, 1.4)
             image[top:bottom, left:right] = glass[top:bottom, left:right] * tone
             if rng.random() < 0.3:
-                image[top:(top + bottom) // 2, left:right] = neutral(rng, 0.5, 0.95)
+                image[top : (top + bottom) // 2, left:right] = neutral(rng, 0.5, 0.95)
             cv2.rectangle(image, (left, top), (right, bottom), frame, int(rng.integers(2, 6)))
             cv2.line(image, ((left + right) // 2, top), ((left + right) // 2, bottom), frame, 2)
             cv2.line(image, (left - 4, bottom + 3), (right + 4, bottom + 3), _rgb(wall * 0.6), 3)
@@ -171,8 +199,16 @@ def shopfront(rng: Rng) -> Array:
     image[80:230] = (_gradient(rng) * 0.5)[80:230]
     _shapes(rng, image[90:225], int(rng.integers(2, 8)))
     cv2.rectangle(image, (0, 10), (SIZE, 66), _rgb(vivid(rng)), -1)
-    cv2.putText(image, 'ABKREMSOTU'[int(rng.integers(0, 6)):][:4], (24, 56),
-                cv2.FONT_HERSHEY_DUPLEX, 1.6, _rgb(neutral(rng, 0.7, 1)), 3, cv2.LINE_AA)
+    cv2.putText(
+        image,
+        'ABKREMSOTU'[int(rng.integers(0, 6)) :][:4],
+        (24, 56),
+        cv2.FONT_HERSHEY_DUPLEX,
+        1.6,
+        _rgb(neutral(rng, 0.7, 1)),
+        3,
+        cv2.LINE_AA,
+    )
     frame = _rgb(neutral(rng, 0.05, 0.9))
     for column in range(0, SIZE, SIZE // int(rng.integers(2, 5))):
         cv2.rectangle(image, (column, 74), (column + 7, 232), frame, -1)
@@ -192,5 +228,6 @@ def stains(rng: Rng) -> Array:
 
 
 PRINTS: dict[str, Painter] = {
-    f.__name__: f for f in (picture, landscape, document, books, screen, facade, shopfront, clouds,
-                            stains)}
+    f.__name__: f
+    for f in (picture, landscape, document, books, screen, facade, shopfront, clouds, stains)
+}

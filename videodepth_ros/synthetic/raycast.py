@@ -19,8 +19,9 @@ from videodepth_ros.synthetic.scene import Matrix, Scene, Shape
 
 NEAR_M = 0.02
 _CORNERS = np.array([[x, y, z, 1.0] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-_EDGES = np.array([(a, b) for a in range(8) for b in range(a + 1, 8)
-                   if bin(a ^ b).count('1') == 1])
+_EDGES = np.array(
+    [(a, b) for a in range(8) for b in range(a + 1, 8) if bin(a ^ b).count('1') == 1]
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class View:
     order: NDArray[np.int64]
 
 
-def look(scene: Scene, T_map_cam: Matrix, time_s: float,
-         only: NDArray[np.bool_] | None = None) -> View:
+def look(
+    scene: Scene, T_map_cam: Matrix, time_s: float, only: NDArray[np.bool_] | None = None
+) -> View:
     """Prepare casting from a camera pose (4, 4); ``only`` (N,) selects the solids to be seen."""
     poses = scene.poses(time_s)
     T_cam_solid = np.linalg.inv(T_map_cam) @ poses
@@ -75,8 +77,15 @@ def look(scene: Scene, T_map_cam: Matrix, time_s: float,
     solid_from_map = scene.inverse(poses)[:, :3]
     solid_from_cam = solid_from_map @ T_map_cam
     bounds = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
-    return View(scene, T_map_cam, solid_from_map, solid_from_cam, bounds.astype(np.float32),
-                nearest.astype(np.float32), order)
+    return View(
+        scene,
+        T_map_cam,
+        solid_from_map,
+        solid_from_cam,
+        bounds.astype(np.float32),
+        nearest.astype(np.float32),
+        order,
+    )
 
 
 def cast_image(view: View, camera: Intrinsics) -> Hits:
@@ -111,8 +120,9 @@ def cast_rays(view: View, x: Array, y: Array) -> Hits:
     solid = np.full(x.shape, -1, np.int32)
     for k in view.order:
         x_min, x_max, y_min, y_max = view.bounds[k]
-        chosen = np.flatnonzero((x >= x_min) & (x <= x_max) & (y >= y_min) & (y <= y_max)
-                                & (depth > view.nearest_m[k]))
+        chosen = np.flatnonzero(
+            (x >= x_min) & (x <= x_max) & (y >= y_min) & (y <= y_max) & (depth > view.nearest_m[k])
+        )
         if chosen.size == 0:
             continue
         hit_m = _intersect(view, int(k), x[chosen], y[chosen])
@@ -163,10 +173,19 @@ def _slabs(origin: list[float], direction: list[Array]) -> tuple[Array, Array]:
 def _closest(origin: list[float], direction: list[Array]) -> tuple[Array, Array, list[Array]]:
     """Move the ray's origin next to the solid: small numbers keep float32 quadratics exact."""
     square = direction[0] ** 2 + direction[1] ** 2 + direction[2] ** 2
-    shift = -(np.float32(origin[0]) * direction[0] + np.float32(origin[1]) * direction[1]
-              + np.float32(origin[2]) * direction[2]) / square
-    return square, shift, [np.float32(o) + shift * d
-                           for o, d in zip(origin, direction, strict=True)]
+    shift = (
+        -(
+            np.float32(origin[0]) * direction[0]
+            + np.float32(origin[1]) * direction[1]
+            + np.float32(origin[2]) * direction[2]
+        )
+        / square
+    )
+    return (
+        square,
+        shift,
+        [np.float32(o) + shift * d for o, d in zip(origin, direction, strict=True)],
+    )
 
 
 def _sphere(origin: list[float], direction: list[Array]) -> tuple[Array, Array]:
@@ -195,17 +214,21 @@ def _frustum(origin: list[float], direction: list[Array], taper: float) -> tuple
     first = ~(low > near)
     enter = np.where(first, low, np.fmax(low, far))
     leave = np.where(first, np.fmin(high, near), high)
-    return (shift + np.where(steep, enter, np.maximum(near, low)),
-            shift + np.where(steep, leave, np.minimum(far, high)))
+    return (
+        shift + np.where(steep, enter, np.maximum(near, low)),
+        shift + np.where(steep, leave, np.minimum(far, high)),
+    )
 
 
-def _through_holes(scene: Scene, k: int, origin: list[float], direction: list[Array],
-                   hit_m: Array) -> Array:
+def _through_holes(
+    scene: Scene, k: int, origin: list[float], direction: list[Array], hit_m: Array
+) -> Array:
     """Return hit_m where the cut-out surface is solid, +inf in its holes."""
     finite = np.where(np.isfinite(hit_m), hit_m, np.float32(0))
     size = scene.half_size_m[k] / scene.mask_scale_m[k] * SIZE
-    point = [(np.float32(o) + finite * d) * s
-             for o, d, s in zip(origin, direction, size, strict=True)]
+    point = [
+        (np.float32(o) + finite * d) * s for o, d, s in zip(origin, direction, size, strict=True)
+    ]
     if scene.shape[k] == Shape.BOX:
         thin = int(np.argmin(scene.half_size_m[k]))
         u, v = (point[i] for i in range(3) if i != thin)

@@ -54,8 +54,9 @@ class Shot:
     exposure_s: float
 
 
-def film(shot: Shot, frames: int, fps: float, rng: np.random.Generator
-         ) -> Iterator[SyntheticFrame]:
+def film(
+    shot: Shot, frames: int, fps: float, rng: np.random.Generator
+) -> Iterator[SyntheticFrame]:
     """Render ``frames`` frames at ``fps``; the exposure is metered on the first one."""
     gain = None
     for k in range(frames):
@@ -70,13 +71,14 @@ def film(shot: Shot, frames: int, fps: float, rng: np.random.Generator
         motion_px = _image_motion(shot, hits, time_s)
         image = photograph(radiance, gain, shot.optics, time_s, motion_px, rng)
         moving = (hits.solid >= 0) & (shot.scene.group[hits.solid] >= 0)
-        yield SyntheticFrame(START_NS + round(time_s * 1e9), image, hits.depth_m, shot.camera,
-                             T_map_cam, moving)
+        yield SyntheticFrame(
+            START_NS + round(time_s * 1e9), image, hits.depth_m, shot.camera, T_map_cam, moving
+        )
 
 
 def _radiance(view: View, light: Illumination, camera: Intrinsics, hits: Hits) -> Array:
     """Shade pixel centres, and three more rays where another solid begins beside the pixel."""
-    row, column = (a.astype(np.float32) for a in np.mgrid[0:camera.height, 0:camera.width])
+    row, column = (a.astype(np.float32) for a in np.mgrid[0 : camera.height, 0 : camera.width])
     edge_row, edge_column = np.nonzero(_edges(hits))
     rows, columns = [row.ravel()], [column.ravel()]
     for du, dv in _EDGE_SAMPLES:
@@ -86,8 +88,10 @@ def _radiance(view: View, light: Illumination, camera: Intrinsics, hits: Hits) -
     x = (np.concatenate(columns) - np.float32(camera.cx)) / np.float32(camera.fx)
     y = (np.concatenate(rows) - np.float32(camera.cy)) / np.float32(camera.fy)
     extra = cast_rays(view, x[count:], y[count:])
-    both = Hits(np.concatenate([hits.depth_m.ravel(), extra.depth_m]),
-                np.concatenate([hits.solid.ravel(), extra.solid]))
+    both = Hits(
+        np.concatenate([hits.depth_m.ravel(), extra.depth_m]),
+        np.concatenate([hits.solid.ravel(), extra.solid]),
+    )
     radiance = shade(view, light, x, y, both, camera.fx)
     image = np.minimum(radiance[:count], 8).reshape(camera.height, camera.width, 3)
     beside = np.minimum(radiance[count:], 8).reshape(len(_EDGE_SAMPLES), -1, 3).sum(axis=0)

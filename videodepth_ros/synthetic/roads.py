@@ -20,8 +20,11 @@ def road(b: SceneBuilder) -> Stage:
     """A country road, track or motorway that bends, seen by a car or robot on it."""
     r = b.rng
     half, bend = r.uniform(2.5, 8), r.normal(0, 0.006)
-    b.box((0, 0, -0.6), (2000, 2000, 1.0), Material(
-        f.pick(b, 'grass', 'grass', 'gravel', 'plaster'), r.uniform(2, 6)))
+    b.box(
+        (0, 0, -0.6),
+        (2000, 2000, 1.0),
+        Material(f.pick(b, 'grass', 'grass', 'gravel', 'plaster'), r.uniform(2, 6)),
+    )
     surface = Material(f.pick(b, 'asphalt', 'asphalt', 'plaster', 'gravel'), r.uniform(2, 4))
     tile = b.atlas.pick(surface.texture, r)
     edge = _edge(b)
@@ -46,9 +49,15 @@ def road(b: SceneBuilder) -> Stage:
         heading += bend * PIECE_M
     _horizon(b)
     _cars(b, half, bend)
-    zone = Zone((-6, -half * 0.6, 0.4), (20, half * 0.6, 1.9), (-0.25, 0.25), (-0.15, 0.06),
-                (2, 16), (Carrier.WHEELS, Carrier.WHEELS, Carrier.WHEELS, Carrier.FLIGHT),
-                (0.55, 1.3))
+    zone = Zone(
+        (-6, -half * 0.6, 0.4),
+        (20, half * 0.6, 1.9),
+        (-0.25, 0.25),
+        (-0.15, 0.06),
+        (2, 16),
+        (Carrier.WHEELS, Carrier.WHEELS, Carrier.WHEELS, Carrier.FLIGHT),
+        (0.55, 1.3),
+    )
     return b.build(daylight(b, 900), (-25, -25, -0.5), (55, 25, 10)), zone
 
 
@@ -96,8 +105,11 @@ def _horizon(b: SceneBuilder) -> None:
             tall, wide = r.uniform(5, 16), r.uniform(25, 90)
             b.box((3, 0, tall * 0.4), (4, wide, tall * 0.8), solid)
             for y in np.arange(-wide / 2, wide / 2, tall * 0.8):
-                b.ellipsoid((0, y, tall * 0.6), (6, tall * r.uniform(0.9, 1.4),
-                                                 tall * r.uniform(0.7, 1.1)), leaf)
+                b.ellipsoid(
+                    (0, y, tall * 0.6),
+                    (6, tall * r.uniform(0.9, 1.4), tall * r.uniform(0.7, 1.1)),
+                    leaf,
+                )
     soil = Material(f.pick(b, 'grass', 'leaves'), 12.0)
     for _ in range(int(r.integers(0, 5))):
         hill(b, r.uniform(100, 400), soil)
@@ -111,6 +123,12 @@ def _cars(b: SceneBuilder, half: float, bend: float) -> None:
         heading = away if lane < 0 else away + np.pi
         x = distance * float(np.sinc(away / 2 / np.pi)) * np.cos(away / 2) - 20
         y = distance * np.sin(away / 2) + lane * half * 0.45
-        with b.moving(Motion((float(x) + 20, float(y), -0.02), float(heading), speed,
-                             speed * bend * (1 if lane < 0 else -1))):
+        with b.moving(
+            Motion(
+                (float(x) + 20, float(y), -0.02),
+                float(heading),
+                speed,
+                speed * bend * (1 if lane < 0 else -1),
+            )
+        ):
             car(b)

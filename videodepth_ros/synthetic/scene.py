@@ -192,7 +192,8 @@ class SceneBuilder:
     group: int = -1
     motions: list[Motion] = field(default_factory=list)
     rows: list[tuple[Shape, Matrix, float, Material, int, int, Matrix]] = field(
-        default_factory=list)
+        default_factory=list
+    )
     shared: dict[Material, int] | None = None
 
     @contextmanager
@@ -219,8 +220,14 @@ class SceneBuilder:
         yield
         self.shared = outer
 
-    def solid(self, shape: Shape, pose: Matrix, material: Material, taper: float = 1.0,
-              tile: int | None = None) -> None:
+    def solid(
+        self,
+        shape: Shape,
+        pose: Matrix,
+        material: Material,
+        taper: float = 1.0,
+        tile: int | None = None,
+    ) -> None:
         """Add a unit shape under ``pose`` (4, 4), given in the current frame."""
         if tile is None and self.shared is not None:
             if material not in self.shared:
@@ -230,18 +237,39 @@ class SceneBuilder:
         size = np.linalg.norm(pose[:3, :3], axis=0)
         self.rows.append((shape, self.frame @ pose, taper, material, number, self.group, size))
 
-    def box(self, centre: ArrayLike, size: ArrayLike, material: Material,
-            yaw: float = 0.0, pitch: float = 0.0, tile: int | None = None) -> None:
+    def box(
+        self,
+        centre: ArrayLike,
+        size: ArrayLike,
+        material: Material,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+        tile: int | None = None,
+    ) -> None:
         """Add a box by centre (3,) and full edge lengths (3,), metres."""
         self.solid(Shape.BOX, _placed(centre, size, yaw, pitch), material, tile=tile)
 
-    def ellipsoid(self, centre: ArrayLike, size: ArrayLike, material: Material,
-                  yaw: float = 0.0, pitch: float = 0.0, tile: int | None = None) -> None:
+    def ellipsoid(
+        self,
+        centre: ArrayLike,
+        size: ArrayLike,
+        material: Material,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+        tile: int | None = None,
+    ) -> None:
         """Add an ellipsoid by centre (3,) and full diameters (3,), metres."""
         self.solid(Shape.ELLIPSOID, _placed(centre, size, yaw, pitch), material, tile=tile)
 
-    def rod(self, start: ArrayLike, end: ArrayLike, radius_m: float,
-            material: Material, taper: float = 1.0, flat: float = 1.0) -> None:
+    def rod(
+        self,
+        start: ArrayLike,
+        end: ArrayLike,
+        radius_m: float,
+        material: Material,
+        taper: float = 1.0,
+        flat: float = 1.0,
+    ) -> None:
         """Add a capped cylinder or cone from start to end (3,); the end has taper * radius."""
         a, b = np.asarray(start, float), np.asarray(end, float)
         if taper > 1:  # the wide end comes first, so that the unit cube bounds the solid
@@ -255,7 +283,8 @@ class SceneBuilder:
         other /= np.linalg.norm(other)
         pose = np.eye(4)
         pose[:3, :4] = np.column_stack(
-            [across * radius_m, other * radius_m * flat, axis, (a + b) / 2])
+            [across * radius_m, other * radius_m * flat, axis, (a + b) / 2]
+        )
         self.solid(Shape.FRUSTUM, pose, material, taper)
 
     def build(self, lights: Lights, low_m: Sequence[float], high_m: Sequence[float]) -> Scene:
@@ -264,17 +293,27 @@ class SceneBuilder:
         count = len(materials)
         f32 = np.float32
         return Scene(
-            self.atlas, np.array(shapes, np.int8), np.stack(poses), np.array(sizes, f32),
-            np.array(tapers, f32), np.array(tiles, np.int32),
+            self.atlas,
+            np.array(shapes, np.int8),
+            np.stack(poses),
+            np.array(sizes, f32),
+            np.array(tapers, f32),
+            np.array(tiles, np.int32),
             np.array([self.atlas.pick('stains', self.rng) for _ in range(count)], np.int32),
             np.array([m.scale_m or 0.0 for m in materials], f32),
-            self.rng.random((count, 2), f32), np.array([m.tint for m in materials], f32),
+            self.rng.random((count, 2), f32),
+            np.array([m.tint for m in materials], f32),
             np.array([m.gloss for m in materials], f32),
             np.array([m.glow for m in materials], f32),
             np.array([m.wear for m in materials], f32),
             np.array([MASKS.index(m.cutout) if m.cutout else -1 for m in materials], np.int32),
-            np.array([m.cutout_scale_m for m in materials], f32), np.array(groups, np.int32),
-            tuple(self.motions), lights, np.array(low_m, float), np.array(high_m, float))
+            np.array([m.cutout_scale_m for m in materials], f32),
+            np.array(groups, np.int32),
+            tuple(self.motions),
+            lights,
+            np.array(low_m, float),
+            np.array(high_m, float),
+        )
 
 
 def translation(offset_m: Matrix) -> Matrix:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from videodepth_ros.errors import ConfigError
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.synthetic import (
     crowds,
@@ -43,21 +43,37 @@ Family = Callable[[SceneBuilder], tuple[Scene, Zone]]
 
 # The place of a family here seeds its scenes: new ones go to the end, and none moves or goes.
 _FAMILIES: dict[str, Family] = {
-    'rooms': indoor.living, 'kitchens': indoor.kitchen, 'corridors': indoor.corridor,
-    'offices': indoor.office, 'halls': indoor.hall,
-    'desks': homes.desks, 'homes': homes.homes, 'roads': roads.road, 'streets': outdoor.street,
-    'courtyards': outdoor.courtyard, 'wilds': outdoor.terrain, 'aerials': outdoor.aerial,
-    'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley,
-    'jumbles': jumbles.jumble, 'warehouses': warehouses.warehouse,
-    'stairs': stairs.stairs, 'gardens': gardens.garden, 'tunnels': tunnels.tunnel,
-    'shops': shops.shop, 'lattices': lattices.lattice,
-    'crowds': crowds.crowd, 'rocks': rocks.rocks}
+    'rooms': indoor.living,
+    'kitchens': indoor.kitchen,
+    'corridors': indoor.corridor,
+    'offices': indoor.office,
+    'halls': indoor.hall,
+    'desks': homes.desks,
+    'homes': homes.homes,
+    'roads': roads.road,
+    'streets': outdoor.street,
+    'courtyards': outdoor.courtyard,
+    'wilds': outdoor.terrain,
+    'aerials': outdoor.aerial,
+    'studios': held_out.studio,
+    'car_parks': held_out.car_park,
+    'alleys': held_out.alley,
+    'jumbles': jumbles.jumble,
+    'warehouses': warehouses.warehouse,
+    'stairs': stairs.stairs,
+    'gardens': gardens.garden,
+    'tunnels': tunnels.tunnel,
+    'shops': shops.shop,
+    'lattices': lattices.lattice,
+    'crowds': crowds.crowd,
+    'rocks': rocks.rocks,
+}
 HELD_OUT_FAMILIES = ('studios', 'car_parks', 'alleys')
 TRAINING_FAMILIES = tuple(name for name in _FAMILIES if name not in HELD_OUT_FAMILIES)
 
 SEEDS_PER_POOL = 128  # seeds that share one pool of textures
-_TRIES = 24    # paths drawn for a clip ...
-_CHOICES = 3   # ... until so many are usable, of which the richest is taken
+_TRIES = 24  # paths drawn for a clip ...
+_CHOICES = 3  # ... until so many are usable, of which the richest is taken
 _CLOSE_SHARE = 0.15  # of the clips of training scenes, which may see little but one surface
 
 
@@ -80,11 +96,18 @@ SCENES: dict[str, NamedScene] = {
     'street': NamedScene('streets', 6, Carrier.WHEELS),
     'courtyard': NamedScene('courtyards', 2, Carrier.HAND),
     'terrain': NamedScene('wilds', 1, Carrier.WHEELS),
-    'flight': NamedScene('aerials', 1, Carrier.FLIGHT)}
+    'flight': NamedScene('aerials', 1, Carrier.FLIGHT),
+}
 
 
-def render_scene(name: str, seed: int = 0, frames: int = 30, width: int = 640, height: int = 480,
-                 fps: float = 15.0) -> Iterator[SyntheticFrame]:
+def render_scene(
+    name: str,
+    seed: int = 0,
+    frames: int = 30,
+    width: int = 640,
+    height: int = 480,
+    fps: float = 15.0,
+) -> Iterator[SyntheticFrame]:
     """Render a clip of a named scene (SCENES) or of a random scene of a family.
 
     The same arguments give the same bytes on the same machine.
@@ -101,8 +124,9 @@ def render_scene(name: str, seed: int = 0, frames: int = 30, width: int = 640, h
     yield from _clip(stage, rng, frames, width, height, fps, carrier, close)
 
 
-def render_views(family: str, seed: int, views: int, width: int = 256, height: int = 192
-                 ) -> Iterator[SyntheticFrame]:
+def render_views(
+    family: str, seed: int, views: int, width: int = 256, height: int = 192
+) -> Iterator[SyntheticFrame]:
     """Render single frames of one random scene from unrelated cameras; the fast way to images.
 
     raises  ConfigError for an unknown family
@@ -111,8 +135,15 @@ def render_views(family: str, seed: int, views: int, width: int = 256, height: i
         yield clip[0]
 
 
-def render_clips(family: str, seed: int, clips: int, frames: int, width: int = 256,
-                 height: int = 192, fps: float = 10.0) -> Iterator[tuple[SyntheticFrame, ...]]:
+def render_clips(
+    family: str,
+    seed: int,
+    clips: int,
+    frames: int,
+    width: int = 256,
+    height: int = 192,
+    fps: float = 10.0,
+) -> Iterator[tuple[SyntheticFrame, ...]]:
     """Render several short clips of one random scene, each with its own camera and path.
 
     raises  ConfigError for an unknown family
@@ -130,20 +161,30 @@ def _style(family: str, seed: int) -> Style:
 
 def _stage(family: str, seed: int, style: Style) -> tuple[Scene, Zone, Illumination]:
     if family not in _FAMILIES:
-        raise ConfigError(f"no scene or family is called '{family}'; choose one of "
-                          f"{', '.join((*SCENES, *_FAMILIES))}")
+        raise ConfigError(
+            f"no scene or family is called '{family}'; choose one of "
+            f'{", ".join((*SCENES, *_FAMILIES))}'
+        )
     held = family in HELD_OUT_FAMILIES
     atlas = load_atlas(2 * (seed // SEEDS_PER_POOL) + held)
     number = tuple(_FAMILIES).index(family)
     rng = np.random.default_rng([7, number, seed])
-    scene, zone = _FAMILIES[family](StyledBuilder(atlas, rng, style=style,
-                                      style_rng=np.random.default_rng([19, number, seed])))
+    scene, zone = _FAMILIES[family](
+        StyledBuilder(atlas, rng, style=style, style_rng=np.random.default_rng([19, number, seed]))
+    )
     return scene, zone, illuminate(scene)
 
 
-def _clip(stage: tuple[Scene, Zone, Illumination], rng: np.random.Generator, frames: int,
-          width: int, height: int, fps: float, carrier: Carrier | None, close: bool = False
-          ) -> Iterator[SyntheticFrame]:
+def _clip(
+    stage: tuple[Scene, Zone, Illumination],
+    rng: np.random.Generator,
+    frames: int,
+    width: int,
+    height: int,
+    fps: float,
+    carrier: Carrier | None,
+    close: bool = False,
+) -> Iterator[SyntheticFrame]:
     scene, zone, light = stage
     camera = _camera(zone, rng, width, height)
     path = _free_path(scene, zone, camera, frames / fps, rng, carrier, close)
@@ -156,12 +197,25 @@ def _camera(zone: Zone, rng: np.random.Generator, width: int, height: int) -> In
     low, high = zone.fx_ratio
     focal = width * float(np.exp(rng.uniform(np.log(low), np.log(high))))
     shift = rng.normal(0, 0.01, 2) * width
-    return Intrinsics(width, height, focal, focal * float(rng.normal(1, 0.003)),
-                      (width - 1) / 2 + float(shift[0]), (height - 1) / 2 + float(shift[1]))
+    return Intrinsics(
+        width,
+        height,
+        focal,
+        focal * float(rng.normal(1, 0.003)),
+        (width - 1) / 2 + float(shift[0]),
+        (height - 1) / 2 + float(shift[1]),
+    )
 
 
-def _free_path(scene: Scene, zone: Zone, camera: Intrinsics, seconds: float,
-               rng: np.random.Generator, carrier: Carrier | None, close: bool) -> CameraPath:
+def _free_path(
+    scene: Scene,
+    zone: Zone,
+    camera: Intrinsics,
+    seconds: float,
+    rng: np.random.Generator,
+    carrier: Carrier | None,
+    close: bool,
+) -> CameraPath:
     """Draw paths until one keeps its distance and sees more than one bare surface.
 
     ``close`` takes the first that keeps a short distance, whatever it sees.
@@ -184,8 +238,9 @@ def _free_path(scene: Scene, zone: Zone, camera: Intrinsics, seconds: float,
     return best
 
 
-def _clearance(scene: Scene, path: CameraPath, small: Intrinsics, time_s: float, close: bool
-               ) -> float:
+def _clearance(
+    scene: Scene, path: CameraPath, small: Intrinsics, time_s: float, close: bool
+) -> float:
     """Return a score of a pose that is above 1 where the view is usable."""
     hits = cast_image(look(scene, path.pose(time_s), time_s), small)
     inverse = np.sort(1 / hits.depth_m.ravel())

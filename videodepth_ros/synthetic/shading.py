@@ -28,8 +28,9 @@ class Surface:
     v: Array
 
 
-def shade(view: View, light: Illumination, x: Array, y: Array, hits: Hits, focal_px: float
-          ) -> Array:
+def shade(
+    view: View, light: Illumination, x: Array, y: Array, hits: Hits, focal_px: float
+) -> Array:
     """Return linear radiance (N, 3) float32 of rays of slopes x, y (N,) with their hits (N,)."""
     R = view.T_map_cam[:3, :3].astype(np.float32)
     direction = np.stack([x, y, np.ones_like(x)], axis=1) @ R.T
@@ -43,8 +44,9 @@ def shade(view: View, light: Illumination, x: Array, y: Array, hits: Hits, focal
         return radiance
     solid, depth = hits.solid[met], hits.depth_m[met]
     local = np.stack([x[met] * depth, y[met] * depth, depth], axis=1)
-    surface = _surface(view, solid, local @ R.T + view.T_map_cam[:3, 3].astype(np.float32),
-                       direction[met])
+    surface = _surface(
+        view, solid, local @ R.T + view.T_map_cam[:3, 3].astype(np.float32), direction[met]
+    )
     colour = _albedo(view.scene, solid, surface, depth / np.float32(focal_px))
     lit_colour = _lighting(view.scene, light, solid, surface, colour)
     haze = np.exp(-depth / np.float32(view.scene.lights.haze_m))[:, None]
@@ -64,8 +66,9 @@ def _surface(view: View, solid: NDArray[np.int32], position_m: Array, direction:
     axis = _dominant([unit[i] / size[i] for i in range(3)])
     normal = [np.where(boxed, np.where(axis == i, np.sign(unit[i]), 0), unit[i]) for i in range(3)]
     fitted = scene.scale_m <= 0
-    multiple = np.where(fitted[:, None], 0.5, scene.half_size_m
-                        / np.where(fitted, 1, scene.scale_m)[:, None]).astype(np.float32)
+    multiple = np.where(
+        fitted[:, None], 0.5, scene.half_size_m / np.where(fitted, 1, scene.scale_m)[:, None]
+    ).astype(np.float32)
     shift = np.where(fitted[:, None], 0.5, scene.offset).astype(np.float32)[solid]
     scaled = [unit[i] * multiple[solid, i] for i in range(3)]
     u = np.where(axis == 0, scaled[1], scaled[0]) + shift[:, 0]
@@ -79,8 +82,9 @@ def _surface(view: View, solid: NDArray[np.int32], position_m: Array, direction:
         angle = np.arctan2(local[:, 1], local[:, 0]) * multiple[solid[cone], 0]
         u[cone] = np.where(side, angle + shift[cone, 0], u[cone])
         v[cone] = np.where(side, shift[cone, 1] - scaled[2][cone], v[cone])
-    world = np.stack([A[0, i] * normal[0] + A[1, i] * normal[1] + A[2, i] * normal[2]
-                      for i in range(3)], axis=1)
+    world = np.stack(
+        [A[0, i] * normal[0] + A[1, i] * normal[1] + A[2, i] * normal[2] for i in range(3)], axis=1
+    )
     world /= np.linalg.norm(world, axis=1, keepdims=True) + np.float32(1e-12)
     facing = np.einsum('ni,ni->n', world, direction)
     world[facing > 0] *= -1
@@ -112,14 +116,16 @@ def _albedo(scene: Scene, solid: NDArray[np.int32], surface: Surface, pixel_m: A
     base = scene.atlas.sample(scene.tile[solid], surface.u, surface.v, level)
     wear_m = np.clip(1.1 * sizes[:, 2], 1.0, 37.0).astype(np.float32)[solid]
     ratio = scale_m / wear_m
-    stain = scene.atlas.sample(scene.wear_tile[solid], surface.u * ratio, surface.v * ratio,
-                               level + np.log2(ratio))[:, 0]
+    stain = scene.atlas.sample(
+        scene.wear_tile[solid], surface.u * ratio, surface.v * ratio, level + np.log2(ratio)
+    )[:, 0]
     dirt = 1 - scene.wear[solid] * (1 - _LINEAR[stain])
     return _LINEAR[base] * scene.tint[solid] * dirt[:, None]
 
 
-def _lighting(scene: Scene, light: Illumination, solid: NDArray[np.int32], surface: Surface,
-              colour: Array) -> Array:
+def _lighting(
+    scene: Scene, light: Illumination, solid: NDArray[np.int32], surface: Surface, colour: Array
+) -> Array:
     lights = scene.lights
     normal, point = surface.normal, surface.position_m
     access = ambient_access(light.volume, point, normal) ** np.float32(lights.occlusion)
@@ -151,16 +157,19 @@ def _lighting(scene: Scene, light: Illumination, solid: NDArray[np.int32], surfa
     return radiance.astype(np.float32)
 
 
-def _reflection(scene: Scene, gloss: Array, mirror: Array, surface: Surface, upward: Array
-                ) -> Array:
+def _reflection(
+    scene: Scene, gloss: Array, mirror: Array, surface: Surface, upward: Array
+) -> Array:
     """Return a blurred mirror image of made-up surroundings, Fresnel-weighted (Schlick 1994)."""
     cosine = np.clip(np.einsum('ni,ni->n', surface.normal, surface.towards), 0, 1)
     weight = gloss * (0.05 + 0.6 * (1 - cosine) ** 4) * upward
     height = np.clip(0.5 + 0.8 * mirror[:, 2], 0, 1)
     ripple = 1 + 0.35 * np.sin(5 * mirror[:, 0] + 3 * mirror[:, 1]) * np.sin(7 * mirror[:, 2])
     low, high = (np.array(c, np.float32) for c in (scene.lights.ambient, scene.lights.sky_horizon))
-    tone = low * 0.5 * (1 - height[:, None]) + high * np.float32(max(scene.lights.ambient)) \
-        * height[:, None]
+    tone = (
+        low * 0.5 * (1 - height[:, None])
+        + high * np.float32(max(scene.lights.ambient)) * height[:, None]
+    )
     return (weight * ripple)[:, None] * tone
 
 
@@ -174,8 +183,11 @@ def sky(scene: Scene, direction: Array) -> Array:
     if lights.clouds is not None:
         return clouded(lights.clouds, direction, colour)
     plane = direction[:, :2] / (up[:, None] + np.float32(0.12)) * np.float32(0.35)
-    tile = np.full(len(up), scene.atlas.pick('clouds', np.random.default_rng(
-        int(1e6 * lights.cloudiness))), np.int32)
+    tile = np.full(
+        len(up),
+        scene.atlas.pick('clouds', np.random.default_rng(int(1e6 * lights.cloudiness))),
+        np.int32,
+    )
     cover = scene.atlas.sample(tile, plane[:, 0], plane[:, 1], np.full(len(up), 0.5, np.float32))
     opacity = _LINEAR[cover[:, :1]] * np.float32(lights.cloudiness)
     return colour * (1 - opacity) + opacity * horizon * np.float32(1.15)

@@ -39,8 +39,11 @@ def goods(b: SceneBuilder, depth: float, width: float, room: float) -> None:
         paint = f.hard(b) if r.random() < 0.4 else printed.painted(r.uniform(0.6, 1, 3))
         with b.at(0, y + wide / 2):
             if kind < 0.7:
-                b.box((r.uniform(-0.2, 0) * depth, 0, tall / 2),
-                      (depth * r.uniform(0.5, 0.9), wide * 0.95, tall), paint)
+                b.box(
+                    (r.uniform(-0.2, 0) * depth, 0, tall / 2),
+                    (depth * r.uniform(0.5, 0.9), wide * 0.95, tall),
+                    paint,
+                )
             elif kind < 0.93:
                 _bottles(b, depth, wide, min(tall, 0.32), paint)
         y += wide
@@ -60,7 +63,8 @@ def gondola(b: SceneBuilder, width: float, height: float, board: Material) -> No
     depth, count = r.uniform(0.35, 0.6), int(r.integers(3, 6))
     b.box((0.02, 0, height / 2), (0.04, width, height), board)
     strip = Material(f.pick(b, 'document', 'plain', 'stripes'), 0.25).painted(
-        vivid(r) if r.random() < 0.5 else (1, 1, 0.95))
+        vivid(r) if r.random() < 0.5 else (1, 1, 0.95)
+    )
     for k in range(count):
         deep = depth * (1.0 - 0.25 * k / count)
         z = 0.12 + k * (height - 0.1) / count
@@ -95,10 +99,15 @@ def _supermarket(b: SceneBuilder) -> Stage:
     for lane in lanes:
         _in_aisle(b, room, lane, aisle)
     lane = lanes[int(r.integers(0, len(lanes)))]
-    zone = Zone((0.6, max(0.7, lane - aisle * 0.3), 0.4),
-                (room.length - 1.5, min(room.width - 0.4, lane + aisle * 0.3), 1.8),
-                (-0.6, 0.6) if r.random() < 0.65 else (-np.pi, np.pi), (-0.4, 0.2), (0.2, 1.2),
-                (Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.STATIC), (0.5, 1.05))
+    zone = Zone(
+        (0.6, max(0.7, lane - aisle * 0.3), 0.4),
+        (room.length - 1.5, min(room.width - 0.4, lane + aisle * 0.3), 1.8),
+        (-0.6, 0.6) if r.random() < 0.65 else (-np.pi, np.pi),
+        (-0.4, 0.2),
+        (0.2, 1.2),
+        (Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.STATIC),
+        (0.5, 1.05),
+    )
     return _finish(b, room, zone)
 
 
@@ -107,13 +116,20 @@ def _in_aisle(b: SceneBuilder, room: Box, lane: float, aisle: float) -> None:
     for x in np.arange(r.uniform(1, 3), room.length, r.uniform(3, 6)):
         if r.random() < 0.7:
             high = room.height - r.uniform(0.4, 0.8)
-            b.box((x, lane, high), (0.04, r.uniform(0.7, 1.4), 0.4), Material(
-                f.pick(b, 'document', 'picture', 'plain'), None).painted(vivid(r)))
+            b.box(
+                (x, lane, high),
+                (0.04, r.uniform(0.7, 1.4), 0.4),
+                Material(f.pick(b, 'document', 'picture', 'plain'), None).painted(vivid(r)),
+            )
             for side in (-0.3, 0.3):
                 b.rod((x, lane + side, high), (x, lane + side, room.height), 0.006, f.hard(b))
     for _ in range(int(r.integers(0, 4))):
-        with b.at(r.uniform(1, room.length - 1), lane + r.uniform(-0.35, 0.35) * aisle, 0,
-                  r.uniform(-np.pi, np.pi)):
+        with b.at(
+            r.uniform(1, room.length - 1),
+            lane + r.uniform(-0.35, 0.35) * aisle,
+            0,
+            r.uniform(-np.pi, np.pi),
+        ):
             (_trolley, _display, _pile)[int(r.integers(0, 3))](b)
     if r.random() < 0.6:
         walking_person(b, (1.5, lane - 0.4), (room.length - 1, lane + 0.4))
@@ -124,8 +140,11 @@ def _freezer(b: SceneBuilder, width: float, height: float, board: Material) -> N
     b.box((0.35, 0, height / 2), (0.7, width, height), board)
     for k in range(3):
         y = (k - 1) * width / 3
-        b.box((0.71, y, height * 0.52), (0.02, width / 3 - 0.05, height * 0.85), Material(
-            f.pick(b, 'picture', 'books', 'plain'), 0.4, gloss=0.8, glow=0.3))
+        b.box(
+            (0.71, y, height * 0.52),
+            (0.02, width / 3 - 0.05, height * 0.85),
+            Material(f.pick(b, 'picture', 'books', 'plain'), 0.4, gloss=0.8, glow=0.3),
+        )
         b.rod((0.75, y + 0.1, 0.8), (0.75, y + 0.1, 1.4), 0.015, Material('metal', gloss=0.8))
 
 
@@ -150,13 +169,19 @@ def _display(b: SceneBuilder) -> None:
     """A bin or a stand with a heap of things and a card above."""
     r = b.rng
     side, high = r.uniform(0.5, 1.0), r.uniform(0.4, 0.9)
-    b.box((0, 0, high / 2), (side, side, high), Material(
-        f.pick(b, 'picture', 'plain', 'planks'), None).painted(vivid(r)))
+    b.box(
+        (0, 0, high / 2),
+        (side, side, high),
+        Material(f.pick(b, 'picture', 'plain', 'planks'), None).painted(vivid(r)),
+    )
     colour = f.hard(b)
     for _ in range(int(r.integers(4, 14))):
         size = r.uniform(0.08, 0.2)
-        b.ellipsoid((*r.uniform(-0.4, 0.4, 2) * side, high + r.uniform(0, 0.12)),
-                    (size, size, size), colour if r.random() < 0.7 else f.hard(b))
+        b.ellipsoid(
+            (*r.uniform(-0.4, 0.4, 2) * side, high + r.uniform(0, 0.12)),
+            (size, size, size),
+            colour if r.random() < 0.7 else f.hard(b),
+        )
     b.rod((-side / 2, 0, high), (-side / 2, 0, high + 0.7), 0.012, f.hard(b))
     card = Material('document', None).painted(vivid(r))
     b.box((-side / 2, 0, high + 0.8), (0.01, 0.4, 0.3), card)
@@ -169,8 +194,12 @@ def _pile(b: SceneBuilder) -> None:
     carton = Material(f.pick(b, *_PRINTS), None)
     for k in range(count):
         for n in range(count - k):
-            b.box((0, (n - (count - k - 1) / 2) * size[1] * 1.03, (k + 0.5) * size[2]), size,
-                  carton, yaw=r.normal(0, 0.03))
+            b.box(
+                (0, (n - (count - k - 1) / 2) * size[1] * 1.03, (k + 0.5) * size[2]),
+                size,
+                carton,
+                yaw=r.normal(0, 0.03),
+            )
 
 
 def _small_shop(b: SceneBuilder) -> Stage:
@@ -182,21 +211,36 @@ def _small_shop(b: SceneBuilder) -> Stage:
     makers: list[Callable[[], None]] = [
         lambda: gondola(b, r.uniform(1, 2.4), r.uniform(1.4, 2.2), board),
         lambda: gondola(b, r.uniform(1, 2.4), r.uniform(1.4, 2.2), board),
-        lambda: _freezer(b, 1.5, 2.0, board), lambda: f.shelf(b, 1.6, 2.1), lambda: door(b),
-        lambda: _poster(b)]
+        lambda: _freezer(b, 1.5, 2.0, board),
+        lambda: f.shelf(b, 1.6, 2.1),
+        lambda: door(b),
+        lambda: _poster(b),
+    ]
     against_walls(b, room, [makers[int(r.integers(0, 6))] for _ in range(int(r.integers(4, 9)))])
     middle: list[Callable[[], None]] = [
-        lambda: _counter(b), lambda: _clothes(b), lambda: _display(b), lambda: _pile(b),
-        lambda: f.table(b, r.uniform(0.8, 1.6), r.uniform(0.6, 0.9), 0.8, 12)]
+        lambda: _counter(b),
+        lambda: _clothes(b),
+        lambda: _display(b),
+        lambda: _pile(b),
+        lambda: f.table(b, r.uniform(0.8, 1.6), r.uniform(0.6, 0.9), 0.8, 12),
+    ]
     for _ in range(int(r.integers(3, 8))):
-        with b.at(r.uniform(0.8, room.length - 0.8), r.uniform(0.8, room.width - 0.8), 0,
-                  r.choice([0, 1, 2, 3]) * np.pi / 2 + r.normal(0, 0.1)):
+        with b.at(
+            r.uniform(0.8, room.length - 0.8),
+            r.uniform(0.8, room.width - 0.8),
+            0,
+            r.choice([0, 1, 2, 3]) * np.pi / 2 + r.normal(0, 0.1),
+        ):
             middle[int(r.integers(0, 5))]()
     if r.random() < 0.6:
         walking_person(b, (0.8, 0.8), (room.length - 0.8, room.width - 0.8))
-    zone = Zone((0.5, 0.5, 0.5), (room.length - 0.5, room.width - 0.5, 1.8),
-                pitch_rad=(-0.5, 0.15), fx_ratio=(0.5, 1.1),
-                carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.STATIC))
+    zone = Zone(
+        (0.5, 0.5, 0.5),
+        (room.length - 0.5, room.width - 0.5, 1.8),
+        pitch_rad=(-0.5, 0.15),
+        fx_ratio=(0.5, 1.1),
+        carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.STATIC),
+    )
     return _finish(b, room, zone)
 
 
@@ -215,8 +259,12 @@ def _counter(b: SceneBuilder) -> None:
     with b.at(0, 0, 1.0):
         f.clutter(b, 0.5, long * 0.9, int(r.integers(4, 10)))
         b.box((0, long * 0.3, 0.12), (0.35, 0.4, 0.22), f.hard(b))
-        b.box((-0.1, long * 0.3, 0.34), (0.03, 0.32, 0.22), Material('screen', None, glow=0.6),
-              pitch=0.2)
+        b.box(
+            (-0.1, long * 0.3, 0.34),
+            (0.03, 0.32, 0.22),
+            Material('screen', None, glow=0.6),
+            pitch=0.2,
+        )
 
 
 def _clothes(b: SceneBuilder) -> None:
@@ -229,16 +277,23 @@ def _clothes(b: SceneBuilder) -> None:
         b.box((0, side * long / 2, 0.03), (0.5, 0.05, 0.04), steel)
     for y in np.arange(-long / 2 + 0.06, long / 2 - 0.05, r.uniform(0.05, 0.12)):
         drop = r.uniform(0.5, 1.1)
-        b.box((0, y, 1.42 - drop / 2), (r.uniform(0.35, 0.5), 0.03, drop), f.cloth(b),
-              yaw=r.normal(0, 0.12))
+        b.box(
+            (0, y, 1.42 - drop / 2),
+            (r.uniform(0.35, 0.5), 0.03, drop),
+            f.cloth(b),
+            yaw=r.normal(0, 0.12),
+        )
 
 
 def _market(b: SceneBuilder) -> Stage:
     """Two rows of stalls under awnings in a square, with crates of fruit and many people."""
     r = b.rng
     half, long = r.uniform(1.3, 2.6), r.uniform(10, 18)
-    b.box((0, 0, -0.2), (300, 300, 0.4), Material(
-        f.pick(b, 'stones', 'bricks', 'asphalt', 'tiles', 'gravel'), r.uniform(1.5, 3)))
+    b.box(
+        (0, 0, -0.2),
+        (300, 300, 0.4),
+        Material(f.pick(b, 'stones', 'bricks', 'asphalt', 'tiles', 'gravel'), r.uniform(1.5, 3)),
+    )
     for side in (-1, 1):
         for x in np.arange(0, long, r.uniform(2.6, 3.6)):
             if r.random() < 0.9:
@@ -251,9 +306,15 @@ def _market(b: SceneBuilder) -> Stage:
             tree(b, r.uniform(4, 9))
     for _ in range(int(r.integers(1, 5))):
         walking_person(b, (1, -half + 0.4), (long, half - 0.4))
-    zone = Zone((-1, -half * 0.5, 0.7), (long * 0.6, half * 0.5, 1.9),
-                (-0.7, 0.7) if r.random() < 0.7 else (-np.pi, np.pi), (-0.3, 0.15), (0.2, 1.3),
-                (Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.STATIC), (0.5, 1.1))
+    zone = Zone(
+        (-1, -half * 0.5, 0.7),
+        (long * 0.6, half * 0.5, 1.9),
+        (-0.7, 0.7) if r.random() < 0.7 else (-np.pi, np.pi),
+        (-0.3, 0.15),
+        (0.2, 1.3),
+        (Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.STATIC),
+        (0.5, 1.1),
+    )
     return b.build(daylight(b), (-3, -half - 4, -0.5), (long + 3, half + 4, 6)), zone
 
 
@@ -286,8 +347,12 @@ def _crate(b: SceneBuilder) -> None:
         b.box((0, 0, 0.2), (0.5, 0.44, 0.2), Material(f.pick(b, *_PRINTS), 0.2), pitch=0.25)
         return
     fruit = Material('plain', 0.3, gloss=r.uniform(0, 0.6)).painted(
-        hsv(r.choice([0.0, 0.05, 0.1, 0.15, 0.28]) + r.normal(0, 0.02), r.uniform(0.5, 0.9),
-            r.uniform(0.3, 0.95)))
+        hsv(
+            r.choice([0.0, 0.05, 0.1, 0.15, 0.28]) + r.normal(0, 0.02),
+            r.uniform(0.5, 0.9),
+            r.uniform(0.3, 0.95),
+        )
+    )
     size = r.uniform(0.12, 0.2)
     for x in np.arange(-0.22, 0.23, size):
         for y in np.arange(-0.18, 0.19, size):
@@ -298,5 +363,8 @@ def _finish(b: SceneBuilder, room: Box, zone: Zone) -> Stage:
     glow = Material('plain', glow=b.rng.uniform(1.5, 5), wear=0)
     for x in np.arange(1.2, room.length, b.rng.uniform(1.8, 4)):
         b.box((x, room.width / 2, room.height - 0.03), (0.3, room.width * 0.6, 0.05), glow)
-    return b.build(indoor_lights(b, room, True), (-0.3, -0.3, -0.3),
-                   (room.length + 0.3, room.width + 0.3, room.height + 0.3)), zone
+    return b.build(
+        indoor_lights(b, room, True),
+        (-0.3, -0.3, -0.3),
+        (room.length + 0.3, room.width + 0.3, room.height + 0.3),
+    ), zone

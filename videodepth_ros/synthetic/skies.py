@@ -56,24 +56,43 @@ def open_sky(b: SceneBuilder, haze_m: float = 3000.0) -> Lights:
     low = kind == 5
     elevation = r.uniform(0.03, 0.2) if low else r.uniform(0.25, 1.25)
     azimuth = r.uniform(-np.pi, np.pi)
-    direction = (float(np.cos(azimuth) * np.cos(elevation)),
-                 float(np.sin(azimuth) * np.cos(elevation)), float(np.sin(elevation)))
+    direction = (
+        float(np.cos(azimuth) * np.cos(elevation)),
+        float(np.sin(azimuth) * np.cos(elevation)),
+        float(np.sin(elevation)),
+    )
     zenith, horizon, cover = _colours(b, kind)
     level = float(zenith.mean() + horizon.mean()) / 2
     warm = np.array([1.0, 0.6, 0.35]) if low else np.array([1.0, 0.95, 0.87])
     sun = r.uniform(0.2, 0.9) * warm if low else r.uniform(1.2, 3.5) * warm
     dull = kind == 3 or (kind == 2 and r.random() < 0.5) or r.random() < 0.1
     ambient = level * r.uniform(0.3, 1.2) * np.array([0.92, 0.98, 1.08])
-    white = (horizon + 0.3 * sun) * r.uniform(0.5, 1) if low or dull else \
-        np.array([1.0, 1.0, 1.0]) * r.uniform(0.75, 1.3)
-    clouds = Clouds(cover, r.uniform(0.05, 0.3) if kind != 3 else r.uniform(0.3, 1.2),
-                    float(np.exp(r.uniform(np.log(0.8), np.log(6)))), r.uniform(0.1, 0.7),
-                    r.uniform(0, 0.5) if kind in (0, 1) else r.uniform(0, 1.8),
-                    (float(white[0]), float(white[1]), float(white[2])),
-                    (float(r.random()), float(r.random())))
-    return Lights(tuple(ambient), direction, (0.0, 0.0, 0.0) if dull else tuple(sun), (),
-                  tuple(zenith), tuple(horizon), 0.0, haze_m * r.uniform(0.15, 2.0),
-                  r.uniform(0.5, 1.2) if r.random() < 0.85 else 0.0, clouds)
+    white = (
+        (horizon + 0.3 * sun) * r.uniform(0.5, 1)
+        if low or dull
+        else np.array([1.0, 1.0, 1.0]) * r.uniform(0.75, 1.3)
+    )
+    clouds = Clouds(
+        cover,
+        r.uniform(0.05, 0.3) if kind != 3 else r.uniform(0.3, 1.2),
+        float(np.exp(r.uniform(np.log(0.8), np.log(6)))),
+        r.uniform(0.1, 0.7),
+        r.uniform(0, 0.5) if kind in (0, 1) else r.uniform(0, 1.8),
+        (float(white[0]), float(white[1]), float(white[2])),
+        (float(r.random()), float(r.random())),
+    )
+    return Lights(
+        tuple(ambient),
+        direction,
+        (0.0, 0.0, 0.0) if dull else tuple(sun),
+        (),
+        tuple(zenith),
+        tuple(horizon),
+        0.0,
+        haze_m * r.uniform(0.15, 2.0),
+        r.uniform(0.5, 1.2) if r.random() < 0.85 else 0.0,
+        clouds,
+    )
 
 
 def _colours(b: SceneBuilder, kind: int) -> tuple[Matrix, Matrix, float]:
@@ -86,8 +105,7 @@ def _colours(b: SceneBuilder, kind: int) -> tuple[Matrix, Matrix, float]:
     deep = r.uniform((0.015, 0.06, 0.25), (0.1, 0.22, 0.65))
     if kind in (0, 4):
         horizon = deep + r.uniform(0.05, 0.7) * (pale - deep)
-        return deep, horizon, r.uniform(0.3, 0.8) if kind == 4 else \
-            max(0.0, r.uniform(-0.1, 0.35))
+        return deep, horizon, r.uniform(0.3, 0.8) if kind == 4 else max(0.0, r.uniform(-0.1, 0.35))
     if kind == 1:
         zenith = deep + r.uniform(0.2, 0.6) * (pale - deep)
         return zenith, zenith + r.uniform(0.2, 0.9) * (pale - zenith), r.uniform(0, 0.4)
@@ -95,5 +113,8 @@ def _colours(b: SceneBuilder, kind: int) -> tuple[Matrix, Matrix, float]:
         zenith = r.uniform((0.03, 0.04, 0.1), (0.2, 0.2, 0.4))
         return zenith, r.uniform((0.3, 0.15, 0.08), (1.0, 0.6, 0.5)), r.uniform(0, 0.7)
     grey = r.uniform(0.3, 1.1) * r.uniform((0.92, 0.96, 1.0), (1.0, 1.0, 1.0))
-    return grey, grey * r.uniform(0.85, 1.2), r.uniform(0, 0.4) if kind == 2 else \
-        r.uniform(0.8, 1.0)
+    return (
+        grey,
+        grey * r.uniform(0.85, 1.2),
+        r.uniform(0, 0.4) if kind == 2 else r.uniform(0.8, 1.0),
+    )

@@ -37,22 +37,37 @@ def stairs(b: SceneBuilder) -> Stage:
     return _split(b) if kind < 0.85 else _lobby(b)
 
 
-def flight(b: SceneBuilder, steps: int, width: float, rise: float, run: float, tread: Material,
-           below: Material | None) -> None:
+def flight(
+    b: SceneBuilder,
+    steps: int,
+    width: float,
+    rise: float,
+    run: float,
+    tread: Material,
+    below: Material | None,
+) -> None:
     """Steps rising along +x from the origin, on a slab of ``below`` or else between two beams."""
     thick = rise if below else 0.05
     tile = b.atlas.pick(tread.texture, b.rng)
     for k in range(steps):
-        b.box(((k + 0.5) * run, 0, (k + 1) * rise - thick / 2), (run * 1.1, width, thick), tread,
-              tile=tile)
+        b.box(
+            ((k + 0.5) * run, 0, (k + 1) * rise - thick / 2),
+            (run * 1.1, width, thick),
+            tread,
+            tile=tile,
+        )
     slope, length = np.arctan2(rise, run), steps * np.hypot(rise, run)
     middle = (steps * run / 2, 0.0, steps * rise / 2)
     if below:
         b.box(np.subtract(middle, (0, 0, 0.09)), (length, width, 0.16), below, pitch=-slope)
         return
     for side in (-1, 1):
-        b.box(np.add(middle, (0, side * width / 2, 0.0)), (length, 0.06, 0.26), f.hard(b),
-              pitch=-slope)
+        b.box(
+            np.add(middle, (0, side * width / 2, 0.0)),
+            (length, 0.06, 0.26),
+            f.hard(b),
+            pitch=-slope,
+        )
 
 
 def balustrade(b: SceneBuilder, length: float, climb: float = 0.0) -> None:
@@ -65,9 +80,17 @@ def balustrade(b: SceneBuilder, length: float, climb: float = 0.0) -> None:
     middle, slope = (length / 2, 0.0, climb / 2 + 0.5), float(np.arctan2(climb, length))
     size = np.array([np.hypot(length, climb), 0.1 if kind < 0.8 else 0.02, 0.95])
     holes = None if kind < 0.8 else f.pick(b, 'bars', 'lattice', 'mesh')
-    b.box(middle, size, Material('plain' if kind < 0.8 else 'metal', 1.5, cutout=holes,
-                                 cutout_scale_m=r.uniform(0.4, 1.2)).painted(neutral(r)),
-          pitch=-slope)
+    b.box(
+        middle,
+        size,
+        Material(
+            'plain' if kind < 0.8 else 'metal',
+            1.5,
+            cutout=holes,
+            cutout_scale_m=r.uniform(0.4, 1.2),
+        ).painted(neutral(r)),
+        pitch=-slope,
+    )
     b.rod((0, 0, 1.0), (length, 0, climb + 1.0), 0.03, f.wooden(b))
 
 
@@ -77,16 +100,31 @@ def _walls(b: SceneBuilder, room: Box, windows: float) -> None:
     paint, cover = wall_paint(b), floor_cover(b)
     cx, cy = room.length / 2, room.width / 2
     b.box((cx, cy, -0.1), (room.length + 0.4, room.width + 0.4, 0.2), cover)
-    b.box((cx, cy, room.height + 0.1), (room.length + 0.4, room.width + 0.4, 0.2),
-          Material('plain', 3).painted(neutral(r, 0.7, 1)))
+    b.box(
+        (cx, cy, room.height + 0.1),
+        (room.length + 0.4, room.width + 0.4, 0.2),
+        Material('plain', 3).painted(neutral(r, 0.7, 1)),
+    )
     b.box((cx, cy, -3), (120, 120, 0.5), Material(f.pick(b, 'grass', 'asphalt', 'bricks'), 2.0))
     corners = [(0.0, 0.0), (room.length, 0.0), (room.length, room.width), (0.0, room.width)]
     for k in range(4):
         along = room.length if k % 2 == 0 else room.width
-        holes = (Opening(along * r.uniform(0.4, 0.6), r.uniform(0.3, 0.7) * along,
-                         r.uniform(0.8, max(0.9, room.height * 0.4)), room.height - 0.4),)
-        wall(b, corners[k], corners[(k + 1) % 4], room.height,
-             paint if r.random() < 0.75 else wall_paint(b), holes if r.random() < windows else ())
+        holes = (
+            Opening(
+                along * r.uniform(0.4, 0.6),
+                r.uniform(0.3, 0.7) * along,
+                r.uniform(0.8, max(0.9, room.height * 0.4)),
+                room.height - 0.4,
+            ),
+        )
+        wall(
+            b,
+            corners[k],
+            corners[(k + 1) % 4],
+            room.height,
+            paint if r.random() < 0.75 else wall_paint(b),
+            holes if r.random() < windows else (),
+        )
 
 
 def _finish(b: SceneBuilder, room: Box, zone: Zone) -> Stage:
@@ -94,8 +132,11 @@ def _finish(b: SceneBuilder, room: Box, zone: Zone) -> Stage:
     for _ in range(int(r.integers(0, 4))):
         with b.at(r.uniform(0.2, 0.8) * room.length, r.uniform(0.2, 0.8) * room.width):
             ceiling_light(b, room.height)
-    return b.build(indoor_lights(b, room, True), (-0.3, -0.3, -0.3),
-                   (room.length + 0.3, room.width + 0.3, room.height + 0.3)), zone
+    return b.build(
+        indoor_lights(b, room, True),
+        (-0.3, -0.3, -0.3),
+        (room.length + 0.3, room.width + 0.3, room.height + 0.3),
+    ), zone
 
 
 def _well(b: SceneBuilder) -> Stage:
@@ -119,11 +160,21 @@ def _well(b: SceneBuilder) -> Stage:
                 (railing if fence < 0.7 else balustrade)(b, long, half)
         end = landing / 2 if back else room.length - landing / 2
         b.box((end, room.width / 2, (k + 1) * half - 0.1), (landing, room.width, 0.2), tread)
-        with b.at(0.0 if back else room.length, room.width * r.uniform(0.25, 0.75),
-                  (k + 1) * half, 0.0 if back else np.pi):
+        with b.at(
+            0.0 if back else room.length,
+            room.width * r.uniform(0.25, 0.75),
+            (k + 1) * half,
+            0.0 if back else np.pi,
+        ):
             _at_landing(b)
-    zone = Zone((0.4, 0.3, 0.8), (room.length - 0.4, room.width - 0.3, room.height - 0.6),
-                pitch_rad=_STEEP, speed_m_s=(0.1, 0.9), carriers=_CARRIERS, fx_ratio=(0.5, 1.0))
+    zone = Zone(
+        (0.4, 0.3, 0.8),
+        (room.length - 0.4, room.width - 0.3, room.height - 0.6),
+        pitch_rad=_STEEP,
+        speed_m_s=(0.1, 0.9),
+        carriers=_CARRIERS,
+        fx_ratio=(0.5, 1.0),
+    )
     return _finish(b, room, zone)
 
 
@@ -152,8 +203,9 @@ def _gallery(b: SceneBuilder) -> Stage:
     sides = [k for k in range(4) if r.random() < 0.8] or [0]
     for k in range(1, storeys):
         for side in sides:
-            along, across = (room.length, room.width) if side % 2 == 0 else \
-                (room.width, room.length)
+            along, across = (
+                (room.length, room.width) if side % 2 == 0 else (room.width, room.length)
+            )
             with b.at(room.length / 2, room.width / 2, k * storey, side * np.pi / 2):
                 b.box((0, deep / 2 - across / 2, -0.12), (along, deep, 0.24), slab)
                 with b.at(deep - along / 2, deep - across / 2):
@@ -164,9 +216,14 @@ def _gallery(b: SceneBuilder) -> Stage:
             for x in np.arange(1.5, room.length - 1, r.uniform(2.5, 5)):
                 with b.at(x, side * room.width, k * storey, -np.pi / 2 if side else np.pi / 2):
                     _at_landing(b)
-    zone = Zone((0.5, 0.5, 0.5), (room.length - 0.5, room.width - 0.5, room.height - 0.8),
-                pitch_rad=_STEEP, speed_m_s=(0.1, 1.0), fx_ratio=(0.5, 1.1),
-                carriers=(*_CARRIERS, Carrier.WHEELS))
+    zone = Zone(
+        (0.5, 0.5, 0.5),
+        (room.length - 0.5, room.width - 0.5, room.height - 0.8),
+        pitch_rad=_STEEP,
+        speed_m_s=(0.1, 1.0),
+        fx_ratio=(0.5, 1.1),
+        carriers=(*_CARRIERS, Carrier.WHEELS),
+    )
     return _finish(b, room, zone)
 
 
@@ -177,8 +234,15 @@ def _court(b: SceneBuilder, room: Box, storey: float, deep: float) -> None:
     run = min(0.29, (room.length - deep - 1.5) / steps)
     with b.at(room.length - deep - steps * run, room.width * r.uniform(0.3, 0.7)):
         wide = r.uniform(1.0, 2.2)
-        flight(b, steps, wide, storey / steps, run, floor_cover(b),
-               Material('plain').painted(neutral(r)) if r.random() < 0.6 else None)
+        flight(
+            b,
+            steps,
+            wide,
+            storey / steps,
+            run,
+            floor_cover(b),
+            Material('plain').painted(neutral(r)) if r.random() < 0.6 else None,
+        )
         for side in (-1, 1):
             with b.at(0, side * wide / 2):
                 balustrade(b, steps * run, storey)
@@ -188,8 +252,12 @@ def _court(b: SceneBuilder, room: Box, storey: float, deep: float) -> None:
             for y in (deep, room.width - deep):
                 b.rod((x, y, 0), (x, y, room.height), 0.14, pillar)
     for _ in range(int(r.integers(2, 8))):
-        with b.at(r.uniform(1, room.length - 1), r.uniform(1, room.width - 1), 0,
-                  r.uniform(-np.pi, np.pi)):
+        with b.at(
+            r.uniform(1, room.length - 1),
+            r.uniform(1, room.width - 1),
+            0,
+            r.uniform(-np.pi, np.pi),
+        ):
             _on_floor(b)
     for _ in range(int(r.integers(0, 3))):
         walking_person(b, (1, 1), (room.length - 1, room.width - 1))
@@ -220,10 +288,16 @@ def _split(b: SceneBuilder) -> Stage:
         climb = steps * rise
         if z + climb > room.height - 2.2:
             break
-        b.box(((x + room.length) / 2, room.width / 2, z + climb / 2 - 0.02),
-              (room.length - x, room.width, climb - 0.04), paint)
-        b.box(((x + room.length) / 2, room.width / 2, z + climb - 0.015),
-              (room.length - x, room.width, 0.03), cover)
+        b.box(
+            ((x + room.length) / 2, room.width / 2, z + climb / 2 - 0.02),
+            (room.length - x, room.width, climb - 0.04),
+            paint,
+        )
+        b.box(
+            ((x + room.length) / 2, room.width / 2, z + climb - 0.015),
+            (room.length - x, room.width, 0.03),
+            cover,
+        )
         y = r.uniform(wide / 2, room.width - wide / 2)
         with b.at(x - steps * 0.28, y, z):
             flight(b, steps, wide, rise, 0.28, floor_cover(b), paint)
@@ -234,15 +308,24 @@ def _split(b: SceneBuilder) -> Stage:
         z += climb
         level = r.uniform(2.0, 4.5)
         for _ in range(int(r.integers(1, 5))):
-            with b.at(x + r.uniform(0.4, level), r.uniform(0.5, room.width - 0.5), z,
-                      r.uniform(-np.pi, np.pi)):
+            with b.at(
+                x + r.uniform(0.4, level),
+                r.uniform(0.5, room.width - 0.5),
+                z,
+                r.uniform(-np.pi, np.pi),
+            ):
                 _on_floor(b)
         x += level
     for _ in range(int(r.integers(1, 7))):
         with b.at(r.uniform(0.5, room.length - 0.5), 0.01, z + r.uniform(0.3, 1.6), np.pi / 2):
             picture_on_wall(b)
-    zone = Zone((0.5, 0.5, 0.6), (room.length - 0.5, room.width - 0.5, room.height - 0.6),
-                pitch_rad=(-0.7, 0.35), carriers=(*_CARRIERS, Carrier.WHEELS), fx_ratio=(0.5, 1.1))
+    zone = Zone(
+        (0.5, 0.5, 0.6),
+        (room.length - 0.5, room.width - 0.5, room.height - 0.6),
+        pitch_rad=(-0.7, 0.35),
+        carriers=(*_CARRIERS, Carrier.WHEELS),
+        fx_ratio=(0.5, 1.1),
+    )
     return _finish(b, room, zone)
 
 
@@ -264,13 +347,19 @@ def _lobby(b: SceneBuilder) -> Stage:
         with b.at(x, room.width, 0, -np.pi / 2):
             _at_landing(b)
     for _ in range(int(r.integers(1, 4))):
-        with b.at(r.uniform(0.6, room.length - 2.4), room.width - r.uniform(0.3, 0.8), 0,
-                  -np.pi / 2):
+        with b.at(
+            r.uniform(0.6, room.length - 2.4), room.width - r.uniform(0.3, 0.8), 0, -np.pi / 2
+        ):
             _on_floor(b)
     if r.random() < 0.5:
         walking_person(b, (1, 0.7), (room.length - 2, room.width - 0.6))
-    zone = Zone((0.5, 0.4, 0.3), (room.length - 2, room.width - 0.4, 1.9), pitch_rad=(-0.5, 0.2),
-                carriers=(*_CARRIERS, Carrier.WHEELS), fx_ratio=(0.5, 1.0))
+    zone = Zone(
+        (0.5, 0.4, 0.3),
+        (room.length - 2, room.width - 0.4, 1.9),
+        pitch_rad=(-0.5, 0.2),
+        carriers=(*_CARRIERS, Carrier.WHEELS),
+        fx_ratio=(0.5, 1.0),
+    )
     return _finish(b, room, zone)
 
 

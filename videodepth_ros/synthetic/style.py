@@ -11,9 +11,27 @@ import numpy as np
 from videodepth_ros.synthetic.noise import Array, muted, neutral, vivid, wood
 from videodepth_ros.synthetic.scene import Lights, Material, Matrix, Scene, SceneBuilder, Shape
 
-PATTERNS = frozenset({
-    'plaster', 'grain', 'planks', 'tiles', 'bricks', 'carpet', 'stripes', 'checker', 'plaid',
-    'dots', 'marble', 'speckles', 'metal', 'panels', 'asphalt', 'stones', 'gravel'})
+PATTERNS = frozenset(
+    {
+        'plaster',
+        'grain',
+        'planks',
+        'tiles',
+        'bricks',
+        'carpet',
+        'stripes',
+        'checker',
+        'plaid',
+        'dots',
+        'marble',
+        'speckles',
+        'metal',
+        'panels',
+        'asphalt',
+        'stones',
+        'gravel',
+    }
+)
 """What paint can take the place of; prints, plants and facades stay what they are."""
 
 
@@ -42,8 +60,13 @@ class Style:
             return lights
         level = rng.uniform(0.5, 1.1)
         lamps = tuple(replace(lamp, casts_shadow=False) for lamp in lights.lamps[:1])
-        return replace(lights, ambient=(level, level, level), sun=(0.0, 0.0, 0.0),
-                       lamps=lamps if rng.random() < 0.5 else (), occlusion=0.0)
+        return replace(
+            lights,
+            ambient=(level, level, level),
+            sun=(0.0, 0.0, 0.0),
+            lamps=lamps if rng.random() < 0.5 else (),
+            occlusion=0.0,
+        )
 
 
 RICH = Style()
@@ -79,14 +102,21 @@ class StyledBuilder(SceneBuilder):
     style_rng: np.random.Generator = field(default_factory=np.random.default_rng)
     styled: dict[Material, Material] = field(default_factory=dict)
 
-    def solid(self, shape: Shape, pose: Matrix, material: Material, taper: float = 1.0,
-              tile: int | None = None) -> None:
+    def solid(
+        self,
+        shape: Shape,
+        pose: Matrix,
+        material: Material,
+        taper: float = 1.0,
+        tile: int | None = None,
+    ) -> None:
         """Add a unit shape under ``pose`` (4, 4), given in the current frame."""
         if material not in self.styled:
             self.styled[material] = self.style.of(material, self.style_rng)
         styled = self.styled[material]
-        super().solid(shape, pose, styled, taper,
-                      tile if styled.texture == material.texture else None)
+        super().solid(
+            shape, pose, styled, taper, tile if styled.texture == material.texture else None
+        )
 
     def build(self, lights: Lights, low_m: Sequence[float], high_m: Sequence[float]) -> Scene:
         """Return the scene; low_m and high_m bound what light and shadow are computed for."""

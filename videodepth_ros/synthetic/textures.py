@@ -49,8 +49,16 @@ def _joints(u: Array, v: Array, columns: int, rows: int, width: float) -> Array:
     return np.clip(1.5 - np.minimum(du, dv) / width, 0.0, 1.0).astype(np.float32)
 
 
-def _masonry(rng: Rng, columns: int, rows: int, shift: float, colour: Array, spread: float,
-             joint: Array, width: float) -> Array:
+def _masonry(
+    rng: Rng,
+    columns: int,
+    rows: int,
+    shift: float,
+    colour: Array,
+    spread: float,
+    joint: Array,
+    width: float,
+) -> Array:
     u, v, cell = _grid(rng, columns, rows, shift)
     tones = rng.normal(0.0, spread, columns * rows + 1).astype(np.float32)
     hues = rng.normal(0.0, spread * 0.3, (columns * rows + 1, 3)).astype(np.float32)
@@ -74,8 +82,11 @@ def plaster(rng: Rng) -> Array:
 
 def grain(rng: Rng) -> Array:
     """Wood of furniture: fibres along u."""
-    rings = spectral_noise(rng, 1.6, 1.0, rng.uniform(0.06, 0.15)) if rng.random() < 0.5 \
+    rings = (
+        spectral_noise(rng, 1.6, 1.0, rng.uniform(0.06, 0.15))
+        if rng.random() < 0.5
         else np.sin(3.0 * spectral_noise(rng, 2.2, 4.0, 0.6))
+    )
     fibre = spectral_noise(rng, 0.7, 12.0, 1.0)
     return _tone(wood(rng), rng.uniform(0.03, 0.13) * rings + rng.uniform(0.02, 0.07) * fibre)
 
@@ -83,38 +94,65 @@ def grain(rng: Rng) -> Array:
 def planks(rng: Rng) -> Array:
     """Floor boards, laid along u with staggered ends."""
     rows, columns = int(rng.integers(5, 15)), 1 + int(rng.random() < 0.25)
-    image = _masonry(rng, columns, rows, rng.uniform(0.3, 0.7), wood(rng), rng.uniform(0.03, 0.16),
-                     np.full(3, rng.uniform(0.05, 0.3), np.float32), rng.uniform(0.001, 0.004))
+    image = _masonry(
+        rng,
+        columns,
+        rows,
+        rng.uniform(0.3, 0.7),
+        wood(rng),
+        rng.uniform(0.03, 0.16),
+        np.full(3, rng.uniform(0.05, 0.3), np.float32),
+        rng.uniform(0.001, 0.004),
+    )
     return _tone(image, rng.uniform(0.02, 0.09) * spectral_noise(rng, 0.9, 8.0, 1.0))
 
 
 def tiles(rng: Rng) -> Array:
     """Square ceramic tiles with grout."""
     count = int(rng.integers(2, 9))
-    return _masonry(rng, count, count, 0.0, neutral(rng, 0.3, 0.95), rng.uniform(0.0, 0.08),
-                    neutral(rng, 0.2, 0.85), rng.uniform(0.003, 0.009))
+    return _masonry(
+        rng,
+        count,
+        count,
+        0.0,
+        neutral(rng, 0.3, 0.95),
+        rng.uniform(0.0, 0.08),
+        neutral(rng, 0.2, 0.85),
+        rng.uniform(0.003, 0.009),
+    )
 
 
 def bricks(rng: Rng) -> Array:
     """Brickwork or paving."""
     rows = 2 * int(rng.integers(3, 8))
     colour = hsv(rng.uniform(0.0, 0.09), rng.uniform(0.15, 0.7), rng.uniform(0.35, 0.8))
-    return _masonry(rng, rows // 2, rows, 0.5, colour, rng.uniform(0.05, 0.2),
-                    neutral(rng, 0.4, 0.8), rng.uniform(0.004, 0.012))
+    return _masonry(
+        rng,
+        rows // 2,
+        rows,
+        0.5,
+        colour,
+        rng.uniform(0.05, 0.2),
+        neutral(rng, 0.4, 0.8),
+        rng.uniform(0.004, 0.012),
+    )
 
 
 def carpet(rng: Rng) -> Array:
     """Short-pile carpet: fine grain, often streaked along one axis."""
     streak = spectral_noise(rng, 0.5, rng.choice([1.0, 10.0, 30.0]), 1.0)
-    return _tone(muted(rng), rng.uniform(0.05, 0.3) * streak
-                 + rng.uniform(0.03, 0.15) * spectral_noise(rng, 0.2))
+    return _tone(
+        muted(rng),
+        rng.uniform(0.05, 0.3) * streak + rng.uniform(0.03, 0.15) * spectral_noise(rng, 0.2),
+    )
 
 
 def stripes(rng: Rng) -> Array:
     """Stripes of several colours and widths across u."""
     bands = int(rng.integers(4, 24))
-    colours = np.stack([muted(rng) if rng.random() < 0.7 else vivid(rng)
-                        for _ in range(int(rng.integers(2, 5)))])
+    colours = np.stack(
+        [muted(rng) if rng.random() < 0.7 else vivid(rng) for _ in range(int(rng.integers(2, 5)))]
+    )
     order = rng.integers(0, len(colours), bands)
     row = colours[order[(np.arange(SIZE) * bands) // SIZE]]
     return _tone(np.repeat(row[None], SIZE, 0), 0.04 * spectral_noise(rng, 0.6))
@@ -132,11 +170,14 @@ def checker(rng: Rng) -> Array:
 def plaid(rng: Rng) -> Array:
     """Woven cloth with crossing bands."""
     bands = int(rng.integers(6, 20))
-    warp, weft = (rng.random((bands, 3)).astype(np.float32)[(np.arange(SIZE) * bands) // SIZE]
-                  for _ in range(2))
+    warp, weft = (
+        rng.random((bands, 3)).astype(np.float32)[(np.arange(SIZE) * bands) // SIZE]
+        for _ in range(2)
+    )
     mixed = 0.5 * (warp[None] + weft[:, None])
-    return np.clip(0.6 * mixed * muted(rng) * 1.6 + 0.2 + 0.04 * spectral_noise(rng, 0)[..., None],
-                   0, 1)
+    return np.clip(
+        0.6 * mixed * muted(rng) * 1.6 + 0.2 + 0.04 * spectral_noise(rng, 0)[..., None], 0, 1
+    )
 
 
 def dots(rng: Rng) -> Array:
@@ -158,8 +199,9 @@ def dots(rng: Rng) -> Array:
 def marble(rng: Rng) -> Array:
     """Veined stone, or worktops with clouds."""
     veins = np.exp(-np.abs(spectral_noise(rng, 1.7)) * rng.uniform(4, 14))
-    return _tone(neutral(rng, 0.1, 0.95), rng.uniform(-0.5, 0.6) * veins
-                 + 0.08 * spectral_noise(rng, 1.3))
+    return _tone(
+        neutral(rng, 0.1, 0.95), rng.uniform(-0.5, 0.6) * veins + 0.08 * spectral_noise(rng, 1.3)
+    )
 
 
 def speckles(rng: Rng) -> Array:
@@ -180,8 +222,12 @@ def stones(rng: Rng) -> Array:
 def asphalt(rng: Rng) -> Array:
     """Road surface: fine grit, patches and cracks."""
     crack = np.exp(-np.abs(spectral_noise(rng, 1.8)) * 40) * rng.uniform(0, 0.5)
-    return _tone(neutral(rng, 0.25, 0.6), 0.13 * spectral_noise(rng, 0.1)
-                 + rng.uniform(0.02, 0.1) * spectral_noise(rng, 1.7) - crack)
+    return _tone(
+        neutral(rng, 0.25, 0.6),
+        0.13 * spectral_noise(rng, 0.1)
+        + rng.uniform(0.02, 0.1) * spectral_noise(rng, 1.7)
+        - crack,
+    )
 
 
 def gravel(rng: Rng) -> Array:
@@ -210,33 +256,73 @@ def leaves(rng: Rng) -> Array:
 def bark(rng: Rng) -> Array:
     """Bark: furrows along v."""
     furrow = np.abs(spectral_noise(rng, 1.0, 1.0, 5.0))
-    return _tone(hsv(rng.uniform(0.04, 0.12), rng.uniform(0.1, 0.4), rng.uniform(0.3, 0.65)),
-                 0.25 * furrow - 0.2 + 0.1 * spectral_noise(rng, 0.4))
+    return _tone(
+        hsv(rng.uniform(0.04, 0.12), rng.uniform(0.1, 0.4), rng.uniform(0.3, 0.65)),
+        0.25 * furrow - 0.2 + 0.1 * spectral_noise(rng, 0.4),
+    )
 
 
 def metal(rng: Rng) -> Array:
     """Brushed, corrugated or rusty sheet."""
     brushed = 0.05 * spectral_noise(rng, 0.4, 20.0, 1.0)
     if rng.random() < 0.4:
-        brushed = brushed + rng.uniform(0.1, 0.35) * np.sin(
-            np.arange(SIZE, dtype=np.float32) * 2 * np.pi * int(rng.integers(6, 24)) / SIZE)[None]
+        brushed = (
+            brushed
+            + rng.uniform(0.1, 0.35)
+            * np.sin(
+                np.arange(SIZE, dtype=np.float32) * 2 * np.pi * int(rng.integers(6, 24)) / SIZE
+            )[None]
+        )
     rust = np.clip(spectral_noise(rng, 1.6) - rng.uniform(0.5, 3.5), 0, 1)[..., None]
-    return np.clip(_tone(neutral(rng, 0.3, 0.9), brushed) * (1 - rust)
-                   + rust * hsv(0.05, 0.7, 0.4), 0, 1)
+    return np.clip(
+        _tone(neutral(rng, 0.3, 0.9), brushed) * (1 - rust) + rust * hsv(0.05, 0.7, 0.4), 0, 1
+    )
 
 
 def panels(rng: Rng) -> Array:
     """Panelling: doors, cupboard fronts, suspended ceilings."""
     columns, rows = int(rng.integers(1, 4)), int(rng.integers(1, 4))
-    image = _masonry(rng, columns, rows, 0.0, neutral(rng, 0.4, 0.95), 0.02,
-                     np.full(3, rng.uniform(0.1, 0.5), np.float32), 0.006)
+    image = _masonry(
+        rng,
+        columns,
+        rows,
+        0.0,
+        neutral(rng, 0.4, 0.95),
+        0.02,
+        np.full(3, rng.uniform(0.1, 0.5), np.float32),
+        0.006,
+    )
     u, v, _ = _grid(rng, columns, rows, 0.0)
-    inner = (np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v)) > rng.uniform(0.1, 0.2))
-    return _tone(image, rng.uniform(-0.15, 0.1) * inner.astype(np.float32)
-                 + 0.015 * spectral_noise(rng, 1.5))
+    inner = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v)) > rng.uniform(0.1, 0.2)
+    return _tone(
+        image,
+        rng.uniform(-0.15, 0.1) * inner.astype(np.float32) + 0.015 * spectral_noise(rng, 1.5),
+    )
 
 
 SURFACES: dict[str, Painter] = {
-    f.__name__: f for f in (
-        plain, plaster, grain, planks, tiles, bricks, carpet, stripes, checker, plaid, dots,
-        marble, speckles, stones, asphalt, gravel, grass, leaves, bark, metal, panels)}
+    f.__name__: f
+    for f in (
+        plain,
+        plaster,
+        grain,
+        planks,
+        tiles,
+        bricks,
+        carpet,
+        stripes,
+        checker,
+        plaid,
+        dots,
+        marble,
+        speckles,
+        stones,
+        asphalt,
+        gravel,
+        grass,
+        leaves,
+        bark,
+        metal,
+        panels,
+    )
+}

@@ -23,12 +23,14 @@ def steel_paint(b: SceneBuilder) -> Material:
         return Material('plain', gloss=r.uniform(0.1, 0.7), wear=0.3).painted(vivid(r))
     if kind < 0.5:
         return Material('speckles', 1.0).painted(hsv(0.05, 0.6, r.uniform(0.3, 0.6)))
-    return Material(f.pick(b, 'metal', 'plain'), r.uniform(0.5, 2), gloss=r.uniform(0, 0.7),
-                    wear=0.4).painted(neutral(r, 0.05, 1.0))
+    return Material(
+        f.pick(b, 'metal', 'plain'), r.uniform(0.5, 2), gloss=r.uniform(0, 0.7), wear=0.4
+    ).painted(neutral(r, 0.05, 1.0))
 
 
-def bar(b: SceneBuilder, start: Matrix, end: Matrix, thick: float, steel: Material,
-         square: bool) -> None:
+def bar(
+    b: SceneBuilder, start: Matrix, end: Matrix, thick: float, steel: Material, square: bool
+) -> None:
     """A round or square bar from start to end (3,), metres."""
     if np.linalg.norm(end - start) < 1e-3:
         return
@@ -40,14 +42,18 @@ def bar(b: SceneBuilder, start: Matrix, end: Matrix, thick: float, steel: Materi
     across = across if np.linalg.norm(across) > 1e-9 else np.array([1.0, 0.0, 0.0])
     other = np.cross(axis, across)
     pose = np.eye(4)
-    pose[:3] = np.column_stack([across / np.linalg.norm(across) * thick / 2,
-                                other / np.linalg.norm(other) * thick / 2, axis,
-                                (start + end) / 2])
+    pose[:3] = np.column_stack(
+        [
+            across / np.linalg.norm(across) * thick / 2,
+            other / np.linalg.norm(other) * thick / 2,
+            axis,
+            (start + end) / 2,
+        ]
+    )
     b.solid(Shape.BOX, pose, steel)
 
 
-def laced(b: SceneBuilder, rings: Matrix, thick: float, steel: Material, web: str = 'zig'
-           ) -> None:
+def laced(b: SceneBuilder, rings: Matrix, thick: float, steel: Material, web: str = 'zig') -> None:
     """Chords through corners of rings (K, M, 3), and a web between them of half their thickness.
 
     web  'zig' one diagonal a field, 'cross' two, 'ladder' none
@@ -76,21 +82,33 @@ def laced(b: SceneBuilder, rings: Matrix, thick: float, steel: Material, web: st
 
 def level_square(centre: Matrix, wide: float, deep: float) -> Matrix:
     """Return four corners (4, 3) of a level rectangle."""
-    return centre + np.array([[-wide, -deep, 0], [wide, -deep, 0], [wide, deep, 0],
-                              [-wide, deep, 0]]) / 2
+    return (
+        centre
+        + np.array([[-wide, -deep, 0], [wide, -deep, 0], [wide, deep, 0], [-wide, deep, 0]]) / 2
+    )
 
 
-def mast(b: SceneBuilder, high: float, foot: float, head: float, thick: float, steel: Material
-          ) -> None:
+def mast(
+    b: SceneBuilder, high: float, foot: float, head: float, thick: float, steel: Material
+) -> None:
     """A laced tower on the origin whose sides are straight or bend inwards."""
     r = b.rng
     bays = int(r.integers(4, 11))
     waist = r.choice([1.0, r.uniform(1.2, 2.5)])
     rise = np.linspace(0, 1, bays + 1) ** r.uniform(0.75, 1.0)
     sides = head + (foot - head) * (1 - rise) ** waist
-    laced(b, np.stack([level_square(np.array([0, 0, z * high]), s, s)
-                        for z, s in zip(rise, sides, strict=True)]), thick, steel,
-           f.pick(b, 'zig', 'zig', 'cross'))
+    laced(
+        b,
+        np.stack(
+            [
+                level_square(np.array([0, 0, z * high]), s, s)
+                for z, s in zip(rise, sides, strict=True)
+            ]
+        ),
+        thick,
+        steel,
+        f.pick(b, 'zig', 'zig', 'cross'),
+    )
 
 
 def bridge(b: SceneBuilder) -> tuple[float, float]:
@@ -102,12 +120,25 @@ def bridge(b: SceneBuilder) -> tuple[float, float]:
     x = np.linspace(-long / 2, long / 2, int(r.integers(7, 15)))
     crown = tall * (1 - arch * (2 * x / long) ** 2)
     thick = r.uniform(0.15, 0.5)
-    b.box((0, 0, deck - 0.15), (long, wide, 0.3), Material(
-        f.pick(b, 'asphalt', 'planks', 'plaster'), 2.0))
+    b.box(
+        (0, 0, deck - 0.15),
+        (long, wide, 0.3),
+        Material(f.pick(b, 'asphalt', 'planks', 'plaster'), 2.0),
+    )
     for y in (-wide / 2, wide / 2):
-        laced(b, np.stack([np.stack([x, 0 * x + y, 0 * x + deck], axis=1),
-                            np.stack([x, 0 * x + y, deck + crown], axis=1)], axis=1), thick, steel,
-               f.pick(b, 'zig', 'cross'))
+        laced(
+            b,
+            np.stack(
+                [
+                    np.stack([x, 0 * x + y, 0 * x + deck], axis=1),
+                    np.stack([x, 0 * x + y, deck + crown], axis=1),
+                ],
+                axis=1,
+            ),
+            thick,
+            steel,
+            f.pick(b, 'zig', 'cross'),
+        )
     for k in range(1, len(x) - 1):
         if tall > 3:
             b.box((x[k], 0, deck + crown[k]), (0.6 * thick, wide, 0.6 * thick), steel)
@@ -136,8 +167,10 @@ def scaffold(b: SceneBuilder, long: float, high: float) -> None:
     r = b.rng
     steel, board = steel_paint(b), f.wooden(b)
     deep, lift, radius = r.uniform(0.7, 1.3), r.uniform(1.7, 2.2), r.uniform(0.022, 0.045)
-    posts, levels = np.linspace(-long / 2, long / 2, 2 + int(long / 2.4)), np.arange(lift, high,
-                                                                                 lift)
+    posts, levels = (
+        np.linspace(-long / 2, long / 2, 2 + int(long / 2.4)),
+        np.arange(lift, high, lift),
+    )
     for x in (0.0, deep):
         for y in posts:
             b.rod((x, y, 0), (x, y, high), radius, steel)
@@ -165,18 +198,29 @@ def stand(b: SceneBuilder) -> tuple[float, float]:
         b.box((x - 0.2, 0, z + 0.42), (0.4, long, 0.05), seat)
     deep, high = rows * run, 0.4 + rows * rise
     for y in np.linspace(-long / 2, long / 2, int(r.integers(3, 7))):
-        rings = np.stack([np.array([[-u * deep, y, 0.0], [-u * deep, y, 0.2 + u * (high - 0.4)]])
-                          for u in np.linspace(0, 1, 5)])
+        rings = np.stack(
+            [
+                np.array([[-u * deep, y, 0.0], [-u * deep, y, 0.2 + u * (high - 0.4)]])
+                for u in np.linspace(0, 1, 5)
+            ]
+        )
         laced(b, rings, r.uniform(0.06, 0.15), steel)
         if r.random() < 0.85:
-            rings = np.stack([np.array([[-u * deep, y, high + 2.6],
-                                        [-u * deep, y, high + 3.6 - u]])
-                              for u in np.linspace(0, 1, 6)])
+            rings = np.stack(
+                [
+                    np.array([[-u * deep, y, high + 2.6], [-u * deep, y, high + 3.6 - u]])
+                    for u in np.linspace(0, 1, 6)
+                ]
+            )
             laced(b, rings, 0.1, steel)
             b.rod((-deep, y, 0), (-deep, y, high + 2.8), 0.12, steel)
     if r.random() < 0.7:
-        b.box((-deep / 2, 0, high + 3.4), (deep + 1, long, 0.06), Material('metal', 1.5),
-              pitch=-float(np.arctan(1 / deep)))
+        b.box(
+            (-deep / 2, 0, high + 3.4),
+            (deep + 1, long, 0.06),
+            Material('metal', 1.5),
+            pitch=-float(np.arctan(1 / deep)),
+        )
     return high + 3.5, r.uniform(0.6, 1.2) * deep + 2
 
 
@@ -210,9 +254,16 @@ def _dome(b: SceneBuilder) -> None:
     r, steel = b.rng, steel_paint(b)
     radius, count, rows = r.uniform(1.2, 2.4), int(r.integers(6, 11)), int(r.integers(3, 5))
     heights = np.linspace(0, np.pi / 2, rows + 1)[:-1]
-    ring = [np.array([[np.cos(a) * np.cos(h), np.sin(a) * np.cos(h), np.sin(h)]
-                      for a in (np.arange(count) + 0.5 * k) * 2 * np.pi / count]) * radius
-            for k, h in enumerate(heights)]
+    ring = [
+        np.array(
+            [
+                [np.cos(a) * np.cos(h), np.sin(a) * np.cos(h), np.sin(h)]
+                for a in (np.arange(count) + 0.5 * k) * 2 * np.pi / count
+            ]
+        )
+        * radius
+        for k, h in enumerate(heights)
+    ]
     for k in range(rows):
         for m in range(count):
             bar(b, ring[k][m], ring[k][(m + 1) % count], 0.045, steel, False)
@@ -231,8 +282,14 @@ def _pyramid(b: SceneBuilder) -> None:
     for k, foot in enumerate(feet):
         bar(b, foot, top, 1.6 * thick, rope, False)
         for u in np.linspace(0.05, 0.9, int(r.integers(4, 8))):
-            bar(b, foot + u * (top - foot), feet[k - 1] + u * (top - feet[k - 1]), thick, rope,
-                False)
+            bar(
+                b,
+                foot + u * (top - foot),
+                feet[k - 1] + u * (top - feet[k - 1]),
+                thick,
+                rope,
+                False,
+            )
 
 
 def _ladders(b: SceneBuilder) -> None:
@@ -240,12 +297,26 @@ def _ladders(b: SceneBuilder) -> None:
     r, steel = b.rng, steel_paint(b)
     long, high, wide = r.uniform(2, 4), r.uniform(1.8, 2.4), r.uniform(0.7, 1.2)
     x = np.linspace(0, long, int(r.integers(7, 13)))
-    laced(b, np.stack([np.stack([x, 0 * x + s * wide / 2, 0 * x + high], axis=1)
-                       for s in (-1, 1)], axis=1), 0.06, steel, 'ladder')
+    laced(
+        b,
+        np.stack(
+            [np.stack([x, 0 * x + s * wide / 2, 0 * x + high], axis=1) for s in (-1, 1)], axis=1
+        ),
+        0.06,
+        steel,
+        'ladder',
+    )
     z = np.linspace(0, high, int(r.integers(5, 9)))
     for end in (0.0, long):
-        laced(b, np.stack([np.stack([0 * z + end, 0 * z + s * wide / 2, z], axis=1)
-                           for s in (-1, 1)], axis=1), 0.06, steel, 'ladder')
+        laced(
+            b,
+            np.stack(
+                [np.stack([0 * z + end, 0 * z + s * wide / 2, z], axis=1) for s in (-1, 1)], axis=1
+            ),
+            0.06,
+            steel,
+            'ladder',
+        )
     for y in np.arange(1, 1 + int(r.integers(0, 3))):
         b.rod((0, 0, high), (0, 1.5 * y, high), 0.04, steel)
         b.box((0, 1.5 * y - 0.5, 0.45), (0.2, 0.45, 0.04), f.wooden(b))

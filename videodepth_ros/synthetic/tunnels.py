@@ -34,8 +34,10 @@ class Bore:
         """Return the corners (x, z) from the foot of the left wall over the vault to the right."""
         angles = np.linspace(np.pi, 0, facets + 1)
         rise = self.height - self.wall
-        arch = [(self.width / 2 * float(np.cos(a)), self.wall + rise * float(np.sin(a)))
-                for a in angles]
+        arch = [
+            (self.width / 2 * float(np.cos(a)), self.wall + rise * float(np.sin(a)))
+            for a in angles
+        ]
         return [(-self.width / 2, 0.0), *arch, (self.width / 2, 0.0)] if self.wall > 0 else arch
 
 
@@ -65,13 +67,19 @@ def tunnel(b: SceneBuilder) -> Stage:
         b.box((0, 0, bore.height / 2), (bore.width + 1, 0.3, bore.height + 1), shell)
     if r.random() < 0.3:
         walking_person(b, (-0.2 * bore.width, 3), (0.2 * bore.width, 12))
-    zone = Zone((-0.32 * bore.width, 0.0, 0.3), (0.32 * bore.width, length, 0.75 * bore.height),
-                (_ALONG - 0.6, _ALONG + 0.6) if r.random() < 0.85 else (-np.pi, np.pi),
-                (-0.4, 0.3), (0.2, 1.5), (Carrier.HAND, Carrier.WHEELS, Carrier.WHEELS,
-                                          Carrier.FLIGHT), (0.5, 1.1))
+    zone = Zone(
+        (-0.32 * bore.width, 0.0, 0.3),
+        (0.32 * bore.width, length, 0.75 * bore.height),
+        (_ALONG - 0.6, _ALONG + 0.6) if r.random() < 0.85 else (-np.pi, np.pi),
+        (-0.4, 0.3),
+        (0.2, 1.5),
+        (Carrier.HAND, Carrier.WHEELS, Carrier.WHEELS, Carrier.FLIGHT),
+        (0.5, 1.1),
+    )
     wide = max(bore.width, abs(x)) + 1
-    return b.build(_dim(b, bore, lamps), (-wide, -length, -1.5),
-                   (wide, y + length, bore.height + 0.5)), zone
+    return b.build(
+        _dim(b, bore, lamps), (-wide, -length, -1.5), (wide, y + length, bore.height + 0.5)
+    ), zone
 
 
 def _bore_of(b: SceneBuilder, kind: str) -> Bore:
@@ -88,20 +96,32 @@ def _bore_of(b: SceneBuilder, kind: str) -> Bore:
 def _linings(b: SceneBuilder, kind: str) -> tuple[Material, Material]:
     """Return what walls and floor are of."""
     r = b.rng
-    walls = {'mine': ('stones', 'plaster', 'speckles', 'gravel'), 'sewer': ('bricks', 'plaster'),
-             'service': ('plain', 'plaster', 'panels', 'metal'),
-             'platform': ('tiles', 'tiles', 'plain', 'panels'),
-             'cellar': ('bricks', 'stones', 'plaster')}[kind]
-    shell = Material(f.pick(b, *walls), r.uniform(0.8, 2.5), wear=r.uniform(0.3, 1.0),
-                     gloss=r.uniform(0, 0.4) if kind == 'platform' else 0.0)
+    walls = {
+        'mine': ('stones', 'plaster', 'speckles', 'gravel'),
+        'sewer': ('bricks', 'plaster'),
+        'service': ('plain', 'plaster', 'panels', 'metal'),
+        'platform': ('tiles', 'tiles', 'plain', 'panels'),
+        'cellar': ('bricks', 'stones', 'plaster'),
+    }[kind]
+    shell = Material(
+        f.pick(b, *walls),
+        r.uniform(0.8, 2.5),
+        wear=r.uniform(0.3, 1.0),
+        gloss=r.uniform(0, 0.4) if kind == 'platform' else 0.0,
+    )
     wet = r.uniform(0.4, 1.0) if r.random() < 0.5 else 0.0
-    floor = Material(f.pick(b, 'plaster', 'gravel', 'stones', 'asphalt', 'tiles', 'speckles'),
-                     r.uniform(1, 2.5), gloss=wet, wear=0.8)
+    floor = Material(
+        f.pick(b, 'plaster', 'gravel', 'stones', 'asphalt', 'tiles', 'speckles'),
+        r.uniform(1, 2.5),
+        gloss=wet,
+        wear=0.8,
+    )
     return (shell.painted(neutral(r, 0.4, 1)) if r.random() < 0.5 else shell), floor
 
 
-def _slabs(b: SceneBuilder, bore: Bore, facets: int, length: float, shell: Material,
-           floor: Material) -> None:
+def _slabs(
+    b: SceneBuilder, bore: Bore, facets: int, length: float, shell: Material, floor: Material
+) -> None:
     """One piece of tunnel about the origin, along y."""
     b.box((0, 0, -_THICK_M / 2), (bore.width + 0.6, length, _THICK_M), floor)
     outline = bore.outline(facets)
@@ -109,9 +129,13 @@ def _slabs(b: SceneBuilder, bore: Bore, facets: int, length: float, shell: Mater
     for (x0, z0), (x1, z1) in pairwise(outline):
         pitch = -float(np.arctan2(z1 - z0, x1 - x0))
         out = _THICK_M / 2
-        b.box(((x0 + x1) / 2 + out * np.sin(pitch), 0, (z0 + z1) / 2 + out * np.cos(pitch)),
-              (float(np.hypot(x1 - x0, z1 - z0)) + 0.12, length, _THICK_M), shell, pitch=pitch,
-              tile=tile)
+        b.box(
+            ((x0 + x1) / 2 + out * np.sin(pitch), 0, (z0 + z1) / 2 + out * np.cos(pitch)),
+            (float(np.hypot(x1 - x0, z1 - z0)) + 0.12, length, _THICK_M),
+            shell,
+            pitch=pitch,
+            tile=tile,
+        )
 
 
 def _end(b: SceneBuilder, bore: Bore, length: float, shell: Material) -> None:
@@ -149,25 +173,42 @@ def _dim(b: SceneBuilder, bore: Bore, spots: list[tuple[float, float, float]]) -
     tint = np.array([1.0, r.uniform(0.8, 1.0), r.uniform(0.5, 1.05)])
     if not spots or r.random() < 0.25:
         spots = [(r.normal(0, 0.2), r.uniform(0, 3), 0.6 * bore.height), *spots[:2]]
-    lamps = tuple(Lamp(spot, tuple(r.uniform(0.3, 2.0) * max(1.0, bore.width / 3) ** 2 * tint),
-                       k == 0 and r.random() < 0.7) for k, spot in enumerate(spots[:4]))
-    return Lights(tuple(r.uniform(0.04, 0.4) * tint), lamps=lamps, occlusion=r.uniform(0, 0.9),
-                  haze_m=1e9 if r.random() < 0.7 else r.uniform(15, 60),
-                  sky_horizon=(0.5, 0.55, 0.6), sky_zenith=(0.4, 0.5, 0.7))
+    lamps = tuple(
+        Lamp(
+            spot,
+            tuple(r.uniform(0.3, 2.0) * max(1.0, bore.width / 3) ** 2 * tint),
+            k == 0 and r.random() < 0.7,
+        )
+        for k, spot in enumerate(spots[:4])
+    )
+    return Lights(
+        tuple(r.uniform(0.04, 0.4) * tint),
+        lamps=lamps,
+        occlusion=r.uniform(0, 0.9),
+        haze_m=1e9 if r.random() < 0.7 else r.uniform(15, 60),
+        sky_horizon=(0.5, 0.55, 0.6),
+        sky_zenith=(0.4, 0.5, 0.7),
+    )
 
 
 def _pieces(b: SceneBuilder, kind: str, bore: Bore) -> Callable[[float], None]:
     """Return a maker of what stands in each piece of a length; pipes run through all of them."""
     r = b.rng
     runs = _pipes(b, bore)
-    makers = {'mine': _mine, 'sewer': _sewer, 'service': _service, 'platform': _platform,
-              'cellar': _cellar}
+    makers = {
+        'mine': _mine,
+        'sewer': _sewer,
+        'service': _service,
+        'platform': _platform,
+        'cellar': _cellar,
+    }
     edge, left = r.uniform(0.05, 0.25) * bore.width, r.random() < 0.5
 
     def piece(length: float) -> None:
         for (x, z), radius, material in runs:
             b.rod((x, -length / 2 - 0.1, z), (x, length / 2 + 0.1, z), radius, material)
         makers[kind](b, bore, length, edge if left else -edge)
+
     return piece
 
 
@@ -187,8 +228,16 @@ def _mine(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
     stone = Material(f.pick(b, 'plaster', 'stones', 'speckles'), 1.5, wear=0.9)
     for _ in range(int(r.integers(4, 12))):
         side, size = r.choice([-1, 1]), r.uniform(0.3, 1.4, 3)
-        b.ellipsoid((side * bore.width / 2, r.uniform(-0.5, 0.5) * length,
-                     r.uniform(0, 0.85) * bore.height), size, stone, yaw=r.uniform(0, 3))
+        b.ellipsoid(
+            (
+                side * bore.width / 2,
+                r.uniform(-0.5, 0.5) * length,
+                r.uniform(0, 0.85) * bore.height,
+            ),
+            size,
+            stone,
+            yaw=r.uniform(0, 3),
+        )
     timber = Material('bark' if r.random() < 0.5 else 'grain', 0.8)
     for y in np.arange(-length / 2, length / 2, 1.8):
         for side in (-1, 1):
@@ -213,8 +262,12 @@ def _sewer(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
     b.box((0, 0, 0.04), (bore.width * 0.5, length + 0.1, 0.04), water)
     if r.random() < 0.6:
         side = r.choice([-1, 1]) * bore.width / 2
-        b.rod((side * 1.3, 0, 0.9), (side * 0.93, 0, 0.85), r.uniform(0.15, 0.45), Material(
-            'plain').painted((0.05, 0.05, 0.05)))
+        b.rod(
+            (side * 1.3, 0, 0.9),
+            (side * 0.93, 0, 0.85),
+            r.uniform(0.15, 0.45),
+            Material('plain').painted((0.05, 0.05, 0.05)),
+        )
     if r.random() < 0.4:
         with b.at(abs(edge) + 0.1 * bore.width, -length / 2, 0.28, np.pi / 2):
             railing(b, length)
@@ -228,12 +281,17 @@ def _service(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
         x = side * (bore.width / 2 - 0.2)
         b.box((x, 0, z), (0.32, length + 0.1, 0.02), steel)
         for k in range(int(r.integers(0, 4))):
-            b.rod((x - 0.1 + 0.07 * k, -length / 2, z + 0.03),
-                  (x - 0.1 + 0.07 * k, length / 2, z + 0.03), 0.022, f.hard(b))
+            b.rod(
+                (x - 0.1 + 0.07 * k, -length / 2, z + 0.03),
+                (x - 0.1 + 0.07 * k, length / 2, z + 0.03),
+                0.022,
+                f.hard(b),
+            )
         b.box((x + side * 0.05, 0, z - 0.1), (0.25, 0.04, 0.2), steel)
     for _ in range(int(r.integers(0, 4))):
-        with b.at(-side * bore.width / 2, r.uniform(-0.45, 0.45) * length, 0,
-                  0.0 if side > 0 else np.pi):
+        with b.at(
+            -side * bore.width / 2, r.uniform(-0.45, 0.45) * length, 0, 0.0 if side > 0 else np.pi
+        ):
             kind = int(r.integers(0, 4))
             if kind == 0:
                 door(b, 0.85, min(2.0, bore.wall))
@@ -256,11 +314,15 @@ def _platform(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
     top = Material(f.pick(b, 'tiles', 'speckles', 'plaster'), 1.5, gloss=0.4)
     b.box((x, 0, 0.3), (wide, length + 0.1, 0.62), top)
     lip = x + side * (wide / 2 - 0.35)
-    b.box((lip, 0, 0.613), (0.3, length + 0.1, 0.01),
-          Material('dots', 0.3).painted((1, 0.85, 0.2)))
+    b.box(
+        (lip, 0, 0.613), (0.3, length + 0.1, 0.01), Material('dots', 0.3).painted((1, 0.85, 0.2))
+    )
     for gauge in (0.3, 1.75):
-        b.box((edge + side * gauge, 0, 0.08), (0.07, length + 0.1, 0.15), Material(
-            'metal', 0.5, gloss=0.6))
+        b.box(
+            (edge + side * gauge, 0, 0.08),
+            (0.07, length + 0.1, 0.15),
+            Material('metal', 0.5, gloss=0.6),
+        )
     for y in np.arange(-length / 2, length / 2, 0.7):
         b.box((edge + side * 1.0, y, 0.02), (2.2, 0.22, 0.08), Material('planks', 0.6))
     with b.at(x, r.uniform(-0.3, 0.3) * length, 0.61):
@@ -282,12 +344,19 @@ def _cellar(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
     r = b.rng
     pier = Material(f.pick(b, 'bricks', 'stones', 'plaster'), 1.0, wear=0.8)
     for side in (-1, 1):
-        b.box((side * (bore.width / 2 - 0.15), -length / 2, bore.wall / 2),
-              (0.4, 0.5, bore.wall), pier)
+        b.box(
+            (side * (bore.width / 2 - 0.15), -length / 2, bore.wall / 2),
+            (0.4, 0.5, bore.wall),
+            pier,
+        )
     for _ in range(int(r.integers(1, 5))):
         side = r.choice([-1, 1])
-        with b.at(side * (bore.width / 2 - 0.05), r.uniform(-0.4, 0.4) * length, 0,
-                  0.0 if side < 0 else np.pi):
+        with b.at(
+            side * (bore.width / 2 - 0.05),
+            r.uniform(-0.4, 0.4) * length,
+            0,
+            0.0 if side < 0 else np.pi,
+        ):
             kind = int(r.integers(0, 4))
             if kind == 0:
                 f.shelf(b, r.uniform(0.8, 1.8), min(bore.wall, 1.8))

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.room import CAMERA, Room, walk
+from videodepth_ros.alignment.clips import (
+    ClipFiles,
+    Scene,
+    align_clips,
+    align_keyframes,
+    load_clip,
+    load_keyframes,
+)
+from videodepth_ros.alignment.constraints import Priors
+from videodepth_ros.alignment.global_alignment import Settings
+from videodepth_ros.alignment.hierarchy import HierarchySettings, refine
+from videodepth_ros.alignment.pair_graph import plan
+from videodepth_ros.core.errors import DeviceError
+
+PATIENCE_S = 120.0
+QUICK = Settings(camera=CAMERA, pixels=400, smoothing=0, translation_smoothing=0)
+SETTINGS = HierarchySettings(QUICK, QUICK)
+POSES = walk(13)
+LAYOUT = plan(len(POSES), clip=4)
+OPEN = partial(Scene, Room(POSES, 0.02), LAYOUT, SETTINGS, Priors())
+
+
+@pytest.fixture
+def files(tmp_path):
+    files = ClipFiles(
+        tmp_path / 'keys.npz', tuple(tmp_path / f'clip{n}.npz' for n in range(len(LAYOUT.clips)))
+    )
+    align_keyframes(OPEN(), files)
+    return files
+
+
+def everything(files):
+    return list(range(len(files.clips)))
+
+
+def test_clips_come_back_as_the_hierarchy_makes_them(files):
+    assert list(align_clips(OPEN, files, everything(files), 1)) == everything(files)
+    for path, expected in zip(files.clips, refine(*_open()), strict=True):
+        found = load_clip(path)
+        assert (found.frames, found.cameras) == (expected.frames, expected.cameras)
+        assert found.scale_from is expected.scale_from
+        assert found.moving is None
+        for one, other in (
+            (found.T_world_cam, expected.T_world_cam),
+            (found.depth, expected.depth),
+            (found.confidence, expected.confidence),
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def _open():
+    scene = OPEN()
+    return scene.provider, scene.plan, scene.settings, scene.priors
+
+
+def test_processes_make_the_same_bytes(files):
+    list(align_clips(OPEN, files, everything(files), 1))
+    alone = [path.read_bytes() for path in files.clips]
+    for path in files.clips:
+        path.unlink()
+    assert sorted(align_clips(OPEN, files, everything(files), 2)) == everything(files)
+    assert [path.read_bytes() for path in files.clips] == alone
+
+
+def test_only_missing_clips_are_aligned(files):
+    assert list(align_clips(OPEN, files, [1], 2)) == [1]
+    assert [path.exists() for path in files.clips] == [n == 1 for n in everything(files)]
+
+
+def test_keyframes_come_back(files):
+    keys = load_keyframes(files.keys)
+    assert keys.frames == LAYOUT.keys
+    assert keys.depth.shape[0] == len(LAYOUT.keys)
+    assert (keys.camera.width, keys.camera.height) == (CAMERA.width, CAMERA.height)
+
+
+def test_a_clip_that_is_the_whole_recording_needs_no_keyframes(tmp_path):
+    layout = plan(4, clip=9)
+    files = ClipFiles(None, (tmp_path / 'clip.npz',))
+    scene = partial(Scene, Room(POSES[:4], 0.0), layout, SETTINGS, Priors())
+    assert list(align_clips(scene, files, [0], 1)) == [0]
+    assert load_clip(files.clips[0]).frames == range(4)
+
+
+class Deadly(Room):
+    """A provider whose process is ended, as by the kernel when memory runs out."""
+
+    def pairs(self, edges):
+        os._exit(9)
+
+
+def test_a_process_that_dies_is_a_clear_error(files):
+    scene = partial(Scene, Deadly(POSES, 0.0), LAYOUT, SETTINGS, Priors())
+    with pytest.raises(DeviceError, match='fewer processes'):
+        list(align_clips(scene, files, everything(files), 2))
+
+
+class Endless(Room):
+    """A provider that leaves a note of its process, and never ends."""
+
+    folder: Path
+
+    def pairs(self, edges):
+        (self.folder / str(os.getpid())).touch()
+        threading.Event().wait()
+
+
+def endless_scene(folder):
+    provider = Endless(POSES, 0.0)
+    provider.folder = folder
+    return Scene(provider, LAYOUT, SETTINGS, Priors())
+
+
+JOB = """
+import sys
+from functools import partial
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from test.alignment.test_clips import ClipFiles, align_clips, endless_scene
+folder = Path({folder!r})
+files = ClipFiles(None, tuple(folder / f'clip{{n}}.npz' for n in range(2)))
+list(align_clips(partial(endless_scene, folder), files, [0, 1], 2))
+"""
+
+
+def test_processes_end_with_a_job_that_is_killed(tmp_path, root):
+    code = JOB.format(root=str(root), folder=str(tmp_path))
+    job = subprocess.Popen([sys.executable, '-c', code], start_new_session=True)
+    try:
+        until(lambda: len(list(tmp_path.iterdir())) == 2)
+        job.kill()
+        job.wait()
+        until(lambda: not any(lives(path.name) for path in tmp_path.iterdir()))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def lives(pid):
+    """Tell whether there is such a process; one that has ended has no command line."""
+    try:
+        return bool(Path('/proc', pid, 'cmdline').read_bytes())
+    except OSError:
+        return False
+
+
+def until(condition):
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s, 'what was waited for did not come'
+        time.sleep(0.01)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.room import CAMERA, pairs, walk
+from videodepth_ros.alignment.initialization import initial_state
+from videodepth_ros.alignment.observations import Observations
+from videodepth_ros.alignment.pairs import clip_graph
+from videodepth_ros.core.errors import InputError
+
+
+def guess(edges, focal=None, frames=5, noise=0.0):
+    seen = Observations(pairs(walk(frames), edges, noise=noise), (CAMERA.cx, CAMERA.cy))
+    views = [seen.at(n, 2) for n in range(seen.frames)]
+    return initial_state(seen, views, focal, 1.0, shared_focal=False)
+
+
+@pytest.mark.parametrize('edges', [clip_graph(5), [(0, 1), (0, 2), (3, 2), (0, 3), (1, 4)]])
+def test_exact_pairs_need_no_more_than_the_guess(edges):
+    state = guess(edges, CAMERA.fx)
+    relative = state.cameras[0].inverse() @ state.cameras
+    truth = np.linalg.inv(walk(5)[0]) @ walk(5)
+    np.testing.assert_allclose(relative.rotation, truth[:, :3, :3], atol=1e-4)
+    scale = np.linalg.norm(relative.translation[1:]) / np.linalg.norm(truth[1:, :3, 3])
+    np.testing.assert_allclose(relative.translation, scale * truth[:, :3, 3], atol=1e-3)
+
+
+def test_the_focal_length_is_read_off_the_point_maps():
+    np.testing.assert_allclose(np.exp(guess(clip_graph(5)).log_focal), CAMERA.fx, rtol=1e-4)
+    np.testing.assert_allclose(
+        np.exp(guess(clip_graph(5), noise=0.05).log_focal), CAMERA.fx, rtol=1e-2
+    )
+
+
+def test_frames_apart_are_named():
+    with pytest.raises(InputError, match=r'frames \[3, 4\]'):
+        guess([(0, 1), (1, 2), (3, 4)])

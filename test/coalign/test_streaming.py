@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from videodepth_ros.coalign.streaming import Coalignment, coalign_stream
+from videodepth_ros.core.errors import InputError
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.synthetic.scenes import render_scene
+
+FRAMES, WIDTH, HEIGHT = 18, 192, 144
+
+
+class Recording:
+    """A room, and what a model says of it: depth compressed, each frame in a scale of its own."""
+
+    def __init__(self) -> None:
+        shot = list(render_scene('studios', 900, FRAMES, WIDTH, HEIGHT, 15.0))
+        self.images = np.stack([frame.image for frame in shot])
+        self.truth = np.stack([frame.depth_m for frame in shot]).astype(np.float32)
+        self.camera: Intrinsics = shot[0].camera
+        random = np.random.default_rng(0)
+        wobble = np.exp(random.normal(0, 0.15, (FRAMES, 1, 1)))
+        self.depth = (wobble * self.truth**0.8).astype(np.float32)
+
+
+@pytest.fixture(scope='module')
+def recording() -> Recording:
+    return Recording()
+
+
+@pytest.fixture(scope='module')
+def found(recording) -> Coalignment:
+    return coalign_stream(recording.images, recording.depth, recording.camera)
+
+
+def aligned(found: Coalignment, depth: np.ndarray) -> np.ndarray:
+    return np.stack([found.aligned(frame, one) for frame, one in enumerate(depth)])
+
+
+def log_ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the log of a ratio of depths; NaN in the sky."""
+    with np.errstate(invalid='ignore'):
+        return np.log(one / other)
+
+
+def scales(depth: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return what each frame alone wants to be multiplied with, about its mean."""
+    wanted = np.exp([np.median(one[np.isfinite(one)]) for one in log_ratio(truth, depth)])
+    return wanted / wanted.mean()
+
+
+def test_frames_agree_better_and_their_shape_is_better(recording, found):
+    after = aligned(found, recording.depth)
+    assert found.tied.all()
+    before_drift, drift = (
+        scales(depth, recording.truth).std() for depth in (recording.depth, after)
+    )
+    assert drift < 0.3 * before_drift
+    errors = []
+    for depth in (recording.depth, after):
+        log_error = log_ratio(depth, recording.truth)
+        errors.append(np.nanmean(np.abs(log_error - np.nanmedian(log_error))))
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_the_unit_stays_that_of_the_model(recording, found):
+    change = log_ratio(aligned(found, recording.depth), recording.depth).ravel()
+    known = np.isfinite(change)
+    order = np.argsort(change[known])
+    near = np.cumsum(1 / recording.depth.ravel()[known][order])
+    middle = change[known][order][np.searchsorted(near, near[-1] / 2)]
+    assert abs(middle) < 0.02
+
+
+def test_unknown_and_infinite_depth_stays(recording, found):
+    depth = recording.depth[3].copy()
+    depth[:] = 2
+    depth[:9], depth[9:20] = np.nan, np.inf
+    after = found.aligned(3, depth)
+    assert np.isnan(after[:9]).all()
+    assert np.isposinf(after[9:20]).all()
+    assert np.isfinite(after[20:]).all()
+    assert after.dtype == np.float32
+
+
+def test_it_is_saved_and_loaded_to_the_byte(recording, found, tmp_path):
+    found.save(tmp_path / 'coalign.npz')
+    again = Coalignment.load(tmp_path / 'coalign.npz')
+    np.testing.assert_array_equal(aligned(again, recording.depth), aligned(found, recording.depth))
+
+
+def test_every_run_finds_the_same(recording, found):
+    told: list[float] = []
+    again = coalign_stream(recording.images, recording.depth, recording.camera, told.append)
+    np.testing.assert_array_equal(again.field, found.field)
+    np.testing.assert_array_equal(again.law.values, found.law.values)
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def test_where_nothing_can_be_followed_the_model_is_left_alone():
+    images = np.full((10, 96, 128, 3), 90, np.uint8)
+    depth = np.random.default_rng(0).uniform(1, 3, (10, 96, 128)).astype(np.float32)
+    found = coalign_stream(images, depth, None)
+    assert not found.tied.any()
+    np.testing.assert_allclose(aligned(found, depth), depth, rtol=1e-6)
+
+
+def test_a_single_frame_is_left_alone(recording):
+    found = coalign_stream(recording.images[:1], recording.depth[:1], recording.camera)
+    np.testing.assert_allclose(found.aligned(0, recording.depth[0]), recording.depth[0], rtol=1e-6)
+
+
+def test_scale_is_not_carried_over_a_cut(recording):
+    images = np.concatenate([recording.images[:9], recording.images[9:, ::-1, ::-1]])
+    depth = np.concatenate([recording.depth[:9], 3 * recording.depth[9:, ::-1, ::-1]])
+    after = aligned(coalign_stream(images, depth, recording.camera), depth)
+    change = np.nanmedian(log_ratio(after, depth), axis=(1, 2))
+    # Were it carried, the two halves would differ by ln 3 = 1.1; the law of both moves each a bit.
+    assert np.median(change[9:]) - np.median(change[:9]) == pytest.approx(0, abs=0.3)
+
+
+def test_true_depth_stays_nearly_as_it_is(recording):
+    found = coalign_stream(recording.images, recording.truth, recording.camera)
+    change = log_ratio(aligned(found, recording.truth), recording.truth)
+    assert np.nanmedian(np.abs(change)) < 0.01
+    assert np.nanquantile(np.abs(change), 0.95) < 0.05
+
+
+def test_depth_of_another_count_is_refused(recording):
+    with pytest.raises(InputError, match='18 images and 17 depth maps'):
+        coalign_stream(recording.images, recording.depth[1:], recording.camera)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.core.workspace import SpilledArray, WorkFolder, digest, growing, save_arrays
+
+RECORDS = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+
+
+def spilled(tmp_path):
+    return SpilledArray(tmp_path / 'depth', (2, 3), 'float32')
+
+
+def test_a_digest_tells_its_parts_apart():
+    assert digest('a', 1) == digest('a', 1)
+    assert len({digest('a', 1), digest('a', 1.0), digest('a1'), digest(('a', 1))}) == 4
+
+
+def test_a_second_job_is_refused_while_the_first_is_at_work(tmp_path):
+    with WorkFolder(tmp_path / 'work'), pytest.raises(ConfigError, match='another job'):
+        WorkFolder(tmp_path / 'work')
+    with WorkFolder(tmp_path / 'work') as again:
+        again.remove()
+    assert not (tmp_path / 'work').exists()
+
+
+def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConfigError, match='give an output in a folder'):
+        WorkFolder(tmp_path / 'file' / 'work')
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'work' / 'holiday.jpg').touch()
+    with pytest.raises(ConfigError, match='holds other files'):
+        WorkFolder(tmp_path / 'work')
+    assert (tmp_path / 'work' / 'holiday.jpg').exists()
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
+    with pytest.raises(FileNotFoundError), growing(tmp_path / 'result') as part:
+        part.write_bytes((tmp_path / 'missing').read_bytes())
+    assert not (tmp_path / 'result').exists()
+    with growing(tmp_path / 'result') as part:
+        part.write_text('whole')
+    assert (tmp_path / 'result').read_text() == 'whole'
+
+
+def test_arrays_come_back(tmp_path):
+    save_arrays(tmp_path / 'a.npz', one=RECORDS, name=np.array('x'))
+    with np.load(tmp_path / 'a.npz') as stored:
+        np.testing.assert_array_equal(stored['one'], RECORDS)
+        assert str(stored['name']) == 'x'
+
+
+def test_a_spilled_array_comes_back(tmp_path):
+    array = spilled(tmp_path)
+    with array.growing() as growth:
+        for record in RECORDS:
+            growth.append(record)
+    np.testing.assert_array_equal(array.open(), RECORDS)
+
+
+def test_a_killed_spill_goes_on_after_its_last_whole_record(tmp_path):
+    array = spilled(tmp_path)
+    (tmp_path / 'depth.part').write_bytes(RECORDS[:2].tobytes() + b'torn')
+    with array.growing(go_on=True) as growth:
+        assert growth.count == 2
+        for record in RECORDS[2:]:
+            growth.append(record)
+    np.testing.assert_array_equal(array.open(), RECORDS)
+
+
+def test_a_spill_that_does_not_go_on_starts_afresh(tmp_path):
+    array = spilled(tmp_path)
+    (tmp_path / 'depth.part').write_bytes(RECORDS.tobytes())
+    with array.growing() as growth:
+        growth.append(RECORDS[3])
+    np.testing.assert_array_equal(array.open(), RECORDS[3:])
+
+
+def test_two_jobs_do_not_write_one_array(tmp_path):
+    array = spilled(tmp_path)
+    with array.growing() as growth:
+        growth.append(RECORDS[0])
+        with pytest.raises(ConfigError, match='another job'), array.growing(go_on=True):
+            pytest.fail('both write')
+    np.testing.assert_array_equal(array.open(), RECORDS[:1])
+
+
+def test_a_record_of_another_shape_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='a record of'), spilled(tmp_path).growing() as growth:
+        growth.append(RECORDS[0].T)

@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""Stands before the real package on the path of a process that is to have a fake GPU."""
-
-from fake_cuda import FakeCuda
-
-runtime = FakeCuda()

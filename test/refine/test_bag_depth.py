@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, Topic
+from videodepth_ros.bags.types import new_message
+from videodepth_ros.bags.writer import BagWriter
+from videodepth_ros.core.errors import BagError, ConfigError
+from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.messages.image import write_depth
+from videodepth_ros.messages.transforms import set_stamp
+from videodepth_ros.models.mono import PriorKind
+from videodepth_ros.refine.bag_depth import BagDepth, find_depth_topic, seen_by
+
+MS = 1_000_000
+PERIOD_MS = 100
+CAMERA = Intrinsics(32, 24, 30.0, 30.0, 15.5, 11.5)
+TOPIC, INFO = '/camera/depth/image', '/camera/depth/camera_info'
+
+
+def depth_of(k: int) -> np.ndarray:
+    depth = np.full((24, 32), 1 + k, np.float32)
+    depth[:, 16:] = 9
+    depth[0, 0], depth[0, 1] = np.nan, np.inf
+    return depth
+
+
+def frame(at_ms: float, camera: Intrinsics | None = CAMERA, frame_id: str = 'camera') -> Frame:
+    size = (camera.height, camera.width) if camera else (24, 32)
+    return Frame(int(at_ms * MS), frame_id, np.zeros((*size, 3), np.uint8), camera)
+
+
+def recorded(path, *, count=5, camera=CAMERA, first_ms=1000):
+    with BagWriter(path) as writer:
+        for k in range(count):
+            stamp_ns = (first_ms + PERIOD_MS * k) * MS
+            writer.write_depth(TOPIC, stamp_ns, 'camera', depth_of(k))
+            if camera:
+                writer.write_camera_info(INFO, stamp_ns, 'camera', camera)
+    return path
+
+
+def estimated(path, frames, topic=None):
+    prior = BagDepth(path, topic)
+    try:
+        return list(prior.estimate(frames))
+    finally:
+        prior.close()
+
+
+def test_each_frame_has_the_depth_nearest_in_time(tmp_path):
+    bag = recorded(tmp_path / 'bag')
+    found = estimated(bag, [frame(at) for at in (1000, 1010, 1040, 1060, 1240, 1395)])
+    assert [float(each.values[5, 3]) for each in found] == [1, 1, 1, 2, 3, 5]
+    np.testing.assert_array_equal(found[0].values, depth_of(0))  # unknown and far ones too
+    assert {(each.kind, each.scale_source, each.focal_px) for each in found} == {
+        (PriorKind.METRIC, ScaleSource.SENSOR, None)
+    }
+
+
+def test_a_frame_without_depth_near_it_is_unknown(tmp_path):
+    bag = recorded(tmp_path / 'bag')
+    found = estimated(bag, [frame(at) for at in (900, 949, 951, 1449, 1451, 9000)])
+    assert [bool(np.isnan(each.values).all()) for each in found] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert found[-1].values.shape == (24, 32)
+
+
+def test_no_depth_near_any_frame_is_an_error(tmp_path):
+    with pytest.raises(BagError, match=r'none of the 2 frames has depth.*none is near in time'):
+        estimated(recorded(tmp_path / 'bag'), [frame(50_000), frame(50_100)])
+
+
+def test_stamps_that_leap_or_fall_back_do_not_hide_the_depth_after_them(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        for k, at_ms in enumerate((1000, 1100, 99_000, 1200, 500, 1200, 1300)):
+            message = new_message('sensor_msgs/msg/Image')
+            write_depth(depth_of(k), message)
+            set_stamp(message.header.stamp, at_ms * MS)
+            writer.write(TOPIC, 0, message, recorded_ns=(2000 + k) * MS)
+    found = estimated(tmp_path / 'bag', [frame(at) for at in (1000, 1100, 1200, 1300)])
+    assert [float(each.values[5, 3]) for each in found] == [1, 2, 4, 7]
+
+
+def test_a_frame_is_asked_for_when_it_is_needed(tmp_path):
+    taken = []
+
+    def source():
+        for k in range(5):
+            taken.append(k)
+            yield frame(1000 + PERIOD_MS * k)
+
+    prior = BagDepth(recorded(tmp_path / 'bag'))
+    next(prior.estimate(source()))
+    assert taken == [0]
+    prior.close()
+
+
+def test_a_camera_of_another_size_sees_the_same(tmp_path):
+    (found,) = estimated(recorded(tmp_path / 'bag'), [frame(1000, CAMERA.scaled_to(640, 480))])
+    np.testing.assert_array_equal(found.values, depth_of(0))
+
+
+def test_depth_without_camera_info_is_taken_as_registered(tmp_path):
+    bag = recorded(tmp_path / 'bag', camera=None)
+    (found,) = estimated(bag, [frame(1000, CAMERA.scaled_to(64, 48))])
+    np.testing.assert_array_equal(found.values, depth_of(0))
+    with pytest.raises(ConfigError, match=r'32x24.*640x360.*registered'):
+        estimated(bag, [frame(1000, CAMERA.scaled_to(640, 360))])
+
+
+def test_another_lens_at_the_same_place_is_reprojected(tmp_path):
+    narrow = Intrinsics(32, 24, 60.0, 60.0, 15.5, 11.5)
+    (found,) = estimated(recorded(tmp_path / 'bag'), [frame(1000, narrow)])
+    assert found.values.shape == (24, 32)
+    assert set(np.unique(found.values)) == {1, 9}, 'no depth between the two surfaces'
+    assert (found.values[:, :16] == 1).all()
+    assert (found.values[:, 16:] == 9).all()
+
+
+def test_another_camera_elsewhere_is_refused(tmp_path):
+    narrow = Intrinsics(32, 24, 60.0, 60.0, 15.5, 11.5)
+    with pytest.raises(ConfigError, match=r"'camera'.*'other'.*depth_image_proc/register"):
+        estimated(
+            recorded(tmp_path / 'bag'), [frame(1000, narrow, 'other')], '/camera/depth/image'
+        )
+
+
+def test_depth_of_another_frame_is_taken_only_where_it_is_named(tmp_path):
+    bag, ours = recorded(tmp_path / 'bag'), [frame(1000, CAMERA, 'rear')]
+    with pytest.raises(ConfigError, match=r"frame 'camera'.*of 'rear'.*--depth-topic"):
+        estimated(bag, ours)
+    (found,) = estimated(bag, ours, '/camera/depth/image')
+    np.testing.assert_array_equal(found.values, depth_of(0))
+
+
+def test_what_the_depth_camera_does_not_see_is_unknown():
+    wide = Intrinsics(32, 12, 15.0, 15.0, 15.5, 5.5)
+    depth = np.arange(24 * 32, dtype=np.float32).reshape(24, 32)
+    seen = seen_by(depth, CAMERA, wide)
+    assert seen.shape == (12, 32)
+    assert np.isnan(seen[:, :7]).all()
+    assert np.isnan(seen[:, -7:]).all()
+    inside = seen[:, 9:23]
+    assert np.isfinite(inside).all()
+    assert set(inside.ravel()) <= set(depth.ravel())
+    assert (np.diff(inside, axis=1) == 2).all()  # a pixel of the wide one is two of the other
+
+
+def test_a_distorted_depth_camera_is_rectified(tmp_path):
+    """Each value stays one of the map, and an edge lies where the lens' model puts it."""
+    from videodepth_ros.messages.camera_info import fill_camera_info
+
+    message = new_message('sensor_msgs/msg/CameraInfo')
+    fill_camera_info(message, CAMERA)
+    message.distortion_model, message.d = 'plumb_bob', np.array([-0.3, 0.05, 0, 0, 0])
+    with BagWriter(tmp_path / 'bag') as writer:
+        for k in range(2):
+            stamp_ns = (1000 + PERIOD_MS * k) * MS
+            writer.write_depth(TOPIC, stamp_ns, 'camera', depth_of(0))
+            writer.write(INFO, stamp_ns, message)
+    (found,) = estimated(tmp_path / 'bag', [frame(1000)])
+    assert set(np.unique(found.values[np.isfinite(found.values)])) == {1, 9}
+    # At column 23.5 the ray has a slope of 0.267, which this lens shows at 0.261: half a column.
+    ideal = (np.arange(32) - 15.5) / 30
+    shown = ideal * (1 - 0.3 * ideal**2 + 0.05 * ideal**4) * 30 + 15.5
+    np.testing.assert_array_equal(found.values[12], depth_of(0)[12][np.rint(shown).astype(int)])
+
+
+def compressed(depth_m: np.ndarray, stamp_ns: int):
+    message = new_message('sensor_msgs/msg/CompressedImage')
+    set_stamp(message.header.stamp, stamp_ns)
+    message.header.frame_id, message.format = 'camera', '16UC1; compressedDepth png'
+    packed = cv2.imencode('.png', (np.nan_to_num(depth_m, posinf=0) * 1000).astype(np.uint16))[1]
+    message.data = np.frombuffer(struct.pack('<iff', 0, 0, 0) + packed.tobytes(), np.uint8)
+    return message
+
+
+def test_compressed_depth(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        for k in range(3):
+            stamp_ns = (1000 + PERIOD_MS * k) * MS
+            writer.write(
+                '/camera/depth/image/compressedDepth', stamp_ns, compressed(depth_of(k), stamp_ns)
+            )
+            writer.write_camera_info(INFO, stamp_ns, 'camera', CAMERA)
+    (found,) = estimated(tmp_path / 'bag', [frame(1100)])
+    assert found.values[5, 3] == 2
+    assert np.isnan(found.values[0, 0])
+
+
+def test_topics():
+    def topic(name, kind=IMAGE, count=9):
+        return Topic(name, kind, count)
+
+    raw, packed = topic('/depth/image'), topic('/depth/image/compressedDepth', COMPRESSED)
+    others = [
+        topic('/rgb/image'),
+        topic('/depth/image/compressed', COMPRESSED),
+        topic('/depth/confidence'),
+        topic('/depth/empty', count=0),
+    ]
+    assert find_depth_topic([*others, packed]) == packed
+    assert find_depth_topic([*others, packed, raw]) == raw
+    registered = topic('/depth_registered/image')
+    assert find_depth_topic([raw, registered]) == registered
+    with pytest.raises(ConfigError, match=r'several depth topics.*/depth/image /left/depth/image'):
+        find_depth_topic([raw, topic('/left/depth/image')])
+    with pytest.raises(ConfigError, match='no depth topic'):
+        find_depth_topic(others)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from videodepth_ros.bags.stamps import Stamps
+from videodepth_ros.core.errors import BagError
+from videodepth_ros.refine.depth_association import match_depth, nearest
+
+MS = 1_000_000
+IMAGES_MS = np.arange(0, 3000, 100)
+
+
+def stamps(at_ms, recorded_ms=None):
+    at_ns = np.asarray(at_ms, np.int64) * MS
+    return Stamps(at_ns, at_ns if recorded_ms is None else np.asarray(recorded_ms, np.int64) * MS)
+
+
+def matched(depth):
+    return match_depth(stamps(IMAGES_MS).stamp_ns, stamps(IMAGES_MS), depth, '/depth')
+
+
+def test_depth_at_the_frames_needs_no_word():
+    match = matched(stamps(IMAGES_MS + 20))
+    match.check()
+    assert (match.lacking, match.notes, match.within_ns) == (0, (), 50 * MS)
+
+
+def test_some_frames_without_depth_are_counted_and_said():
+    match = matched(stamps(IMAGES_MS + 1000))
+    match.check()
+    assert match.lacking == 10
+    (note,) = match.notes
+    assert '10 of 30 frames have no depth of /depth within 50 ms' in note
+    assert match.has_depth.tolist() == 10 * [False] + 20 * [True]
+    assert 'begins 1.00 s after them' in note
+
+
+def test_most_frames_without_depth_are_an_error_with_its_mend():
+    with pytest.raises(BagError, match=r'20 of 30 frames.*begins 2\.00 s after them.*one clock'):
+        matched(stamps(IMAGES_MS + 2000)).check()
+    with pytest.raises(BagError, match=r'30 of 30.*40\.00 s before them.*--depth-topic'):
+        matched(stamps(IMAGES_MS - 40_000)).check()
+    with pytest.raises(BagError, match=r'0\.20 s away from the frames in the median.*--stride'):
+        matched(stamps(np.arange(0, 3000, 900))).check()
+    with pytest.raises(BagError, match='has no depth image'):
+        matched(stamps([])).check()
+
+
+def test_stamps_of_another_clock_are_told_by_the_times_of_recording():
+    match = matched(stamps(IMAGES_MS, IMAGES_MS - 2000))
+    (note,) = match.notes
+    assert 'are 2.00 s ahead of those of the images' in note
+
+
+def test_a_single_depth_image_is_matched_within_the_longest_offset():
+    assert matched(stamps([140])).lacking == 29
+
+
+def test_nearest():
+    at = np.array([0, 4, 5, 6, 99])
+    assert nearest(np.array([5]), at).tolist() == [0] * 5
+    assert nearest(np.array([2, 8]), at).tolist() == [0, 0, 1, 1, 1]

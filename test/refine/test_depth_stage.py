@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.models.mono import MonoEstimate, PriorKind
+from videodepth_ros.refine.depth_stage import Estimates, estimate, make_room, resized
+
+SIZE = (8, 6)
+FRAMES = [Frame(n, 'camera', np.full((12, 16, 3), n, np.uint8)) for n in range(5)]
+
+
+class Told:
+    """A prior that says what it is told to, and remembers whom it was asked about."""
+
+    name, notice = 'told', None
+
+    def __init__(self, say):
+        self.say, self.asked = say, []
+
+    def estimate(self, frames):
+        for frame in frames:
+            self.asked.append(frame.stamp_ns)
+            yield self.say(frame.stamp_ns)
+
+    def close(self):
+        pass
+
+
+def metric(n, focal_px=None):
+    depth = np.full((3, 4), 1 + n, np.float32)
+    return MonoEstimate(depth, PriorKind.METRIC, focal_px, ScaleSource.INTRINSICS)
+
+
+def kept(tmp_path, say, **how):
+    into, prior = Estimates.at(tmp_path / 'told', SIZE), Told(say)
+    estimate(FRAMES, prior, into, lambda: None, go_on=how.pop('go_on', False), **how)
+    return into, prior
+
+
+def test_metric_depth_is_kept_as_it_is(tmp_path):
+    into, _ = kept(tmp_path, metric)
+    depth = into.depth(tmp_path / 'depth')
+    assert depth == into.values
+    assert depth.open().shape == (5, 6, 8)
+    np.testing.assert_allclose(depth.open()[:, 2, 3], [1, 2, 3, 4, 5], rtol=1e-6)
+    assert (into.kind, into.scale_source, into.focal_px) == (
+        PriorKind.METRIC,
+        ScaleSource.INTRINSICS,
+        None,
+    )
+
+
+def test_one_focal_length_holds_for_all_frames(tmp_path):
+    into, _ = kept(tmp_path, lambda n: metric(0, focal_px=4.0 if n < 3 else 8.0))
+    assert into.focal_px == 8.0  # of the width 8, twice that of the estimate
+    np.testing.assert_allclose(into.depth(tmp_path / 'depth').open()[:, 0, 0], [1, 1, 1, 0.5, 0.5])
+
+
+def test_relative_inverse_depth_becomes_depth_in_a_unit_of_each_frame(tmp_path):
+    values = np.array([[4, 2], [1, 0]], np.float32).repeat(3, 0).repeat(4, 1)
+    into, _ = kept(tmp_path, lambda n: MonoEstimate((n + 1) * values, PriorKind.RELATIVE_INVERSE))
+    depth = into.depth(tmp_path / 'depth').open()
+    assert into.scale_source is None
+    for one in depth:
+        np.testing.assert_allclose(one[[0, 0, 5], [0, 7, 0]], [1.5 / 4, 1.5 / 2, 1.5])
+        assert one[5, 7] == np.inf
+
+
+def test_a_killed_job_goes_on_after_its_last_frame(tmp_path):
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+    whole, _ = kept(tmp_path / 'a', metric)
+    for suffix, records in (('.values', 2), ('.notes', 3)):  # one file was ahead
+        array = whole.values if suffix == '.values' else whole.notes
+        part = tmp_path / 'b' / f'told{suffix}.part'
+        part.write_bytes(array.path.read_bytes()[: records * array.record_bytes])
+    again, prior = kept(tmp_path / 'b', metric, go_on=True)
+    assert prior.asked == [2, 3, 4]
+    assert again.values.path.read_bytes() == whole.values.path.read_bytes()
+    assert again.notes.path.read_bytes() == whole.notes.path.read_bytes()
+
+
+@pytest.mark.parametrize('size', [(4, 3), (8, 6), (16, 12)])
+def test_resizing_makes_no_depth_between_two_surfaces(size):
+    values = np.where(np.arange(8) < 4, 1, 9).astype(np.float32)[None].repeat(6, 0)
+    found = resized(MonoEstimate(values, PriorKind.METRIC), *size)
+    assert found.shape == size[::-1]
+    assert set(np.unique(found[np.isfinite(found)])) == {1, 9}
+
+
+def test_what_was_used_least_lately_makes_room(tmp_path):
+    for age_s, name in enumerate(('new', 'middle', 'old')):
+        (tmp_path / name).write_bytes(bytes(10))
+        os.utime(tmp_path / name, (10**9 - age_s, 10**9 - age_s))
+    make_room(tmp_path, 20)
+    assert {file.name for file in tmp_path.iterdir()} == {'new', 'middle'}
+
+
+def test_what_was_just_made_stays_however_large(tmp_path):
+    for name in ('mine.values', 'mine.notes', 'of_another_job.values.part'):
+        (tmp_path / name).write_bytes(bytes(10))
+    make_room(tmp_path, 5)
+    assert len(list(tmp_path.iterdir())) == 3

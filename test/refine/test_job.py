@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from test.support.known_pairs import KnownPairs
+from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.bags.writer import BagWriter
+from videodepth_ros.cli.sample import make_sample
+from videodepth_ros.core.errors import BagError, Cancelled, ConfigError, ModelError
+from videodepth_ros.core.workspace import SpilledArray
+from videodepth_ros.evaluation.trajectory import Trajectory, evaluate_trajectory
+from videodepth_ros.evaluation.tum import read_tum
+from videodepth_ros.messages.image import decode_depth
+from videodepth_ros.messages.transforms import matrix_from_pose, set_stamp, stamp_ns
+from videodepth_ros.refine import alignment_inputs as scene_files
+from videodepth_ros.refine.job import cuts, refine_bag, work_folder
+from videodepth_ros.refine.plan import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
+from videodepth_ros.refine.recording import Recording, Selection
+from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
+
+FRAMES = 13
+QUICK = RefineSettings(prior='bag', processes=1, clip=4)
+FILES = ('trajectory.tum', 'cloud.ply', 'preview.mp4', 'report.html')
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    path = tmp_path_factory.mktemp('job') / 'scene'
+    make_sample(str(path), 'studios', 5, FRAMES / 10, 10.0, (96, 72))
+    return path
+
+
+def true_poses(bag):
+    with open_bag(bag) as reader:
+        (topic,) = (one.name for one in reader.topics if 'ground_truth/pose' in one.name)
+        return np.array(
+            [matrix_from_pose(message.pose) for _, _, message in reader.messages([topic])]
+        )
+
+
+@pytest.fixture(autouse=True)
+def known_pairs(bag, monkeypatch):
+    """Pairs as a perfect provider would make them: the job is tested here, not geometry."""
+    T = true_poses(bag)
+    monkeypatch.setattr(
+        scene_files.OpenPairs,
+        '__call__',
+        lambda self: KnownPairs(self.depth.open(), self.camera, T),
+    )
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope='module')
+def whole(bag, tmp_path_factory):
+    """What a run leaves that nobody disturbs; made by the first test that asks for it."""
+    return bag, tmp_path_factory.mktemp('whole') / 'refined'
+
+
+def undisturbed(whole):
+    bag, output = whole
+    if not output.exists():
+        refine_bag(bag, output, QUICK)
+    return contents(output)
+
+
+def test_a_recording_becomes_depth_and_a_trajectory(bag, tmp_path):
+    said = []
+    facts = refine_bag(bag, tmp_path / 'refined', QUICK, said.append, announce=said.append)
+    assert facts.frames == FRAMES
+    assert facts.scale_source == 'depth'
+    assert set(facts.outputs) == {str(tmp_path / 'refined' / name) for name in ('', *FILES)} - {
+        str(tmp_path / 'refined') + '/'
+    } | {str(tmp_path / 'refined')}
+    assert not work_folder(tmp_path / 'refined').exists()
+    plan, *_ = [line for line in said if isinstance(line, str)]
+    assert '13 frames of 96x72' in plan
+    shares = [one.fraction for one in said if not isinstance(one, str)]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+
+
+def test_poses_are_those_of_the_pairs(bag, tmp_path):
+    refine_bag(bag, tmp_path / 'refined', QUICK)
+    found = read_tum(tmp_path / 'refined' / 'trajectory.tum')
+    truth = Trajectory(found.stamp_ns, true_poses(bag))
+    assert evaluate_trajectory(found, truth).ate_rmse_m < 1e-3
+
+
+@pytest.mark.parametrize('stage', [READ, DEPTH, KEYFRAMES, CLIPS, WRITE])
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(whole, tmp_path, stage):
+    bag, _ = whole
+    stages = []
+    with pytest.raises(Cancelled, match='the same call goes on'):
+        refine_bag(
+            bag,
+            tmp_path / 'refined',
+            QUICK,
+            lambda one: stages.append(one.stage),
+            lambda: stages.count(stage) == 1,
+        )
+    assert not (tmp_path / 'refined').exists()
+    again = []
+    refine_bag(bag, tmp_path / 'refined', QUICK, lambda one: again.append(one.stage))
+    if stage in (KEYFRAMES, CLIPS, WRITE):
+        assert READ not in again
+        assert DEPTH not in again
+    expected = undisturbed(whole)
+    found = contents(tmp_path / 'refined')
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
+
+
+def test_other_options_take_over_what_fits(whole, tmp_path):
+    bag, _ = whole
+    stages = []
+    with pytest.raises(Cancelled):
+        refine_bag(
+            bag,
+            tmp_path / 'refined',
+            replace(QUICK, clip=6),
+            lambda one: stages.append(one.stage),
+            lambda: WRITE in stages,
+        )
+    again = []
+    refine_bag(bag, tmp_path / 'refined', QUICK, lambda one: again.append(one.stage))
+    assert READ not in again
+    assert CLIPS in again
+    assert contents(tmp_path / 'refined') == undisturbed(whole)
+
+
+def test_a_selection_is_kept_to(bag, tmp_path):
+    chosen = replace(QUICK, selection=Selection(start_s=0.2, stride=3, frames=3))
+    assert refine_bag(bag, tmp_path / 'refined', chosen).frames == 3
+    assert len((tmp_path / 'refined' / 'trajectory.tum').read_text().splitlines()) == 3
+
+
+def test_one_frame_is_a_recording_too(bag, tmp_path):
+    one = replace(QUICK, selection=Selection(frames=1))
+    assert refine_bag(bag, tmp_path / 'refined', one).path_length_m == 0
+
+
+def test_a_known_length_sets_the_scale(bag, tmp_path):
+    facts = refine_bag(bag, tmp_path / 'refined', replace(QUICK, path_length_m=7.0))
+    assert facts.scale_source == 'path_length'
+    assert facts.path_length_m == pytest.approx(7.0)
+
+
+def test_an_output_that_exists_is_not_overwritten(bag, tmp_path):
+    (tmp_path / 'refined').mkdir()
+    with pytest.raises(BagError, match='exists and is not overwritten'):
+        refine_bag(bag, tmp_path / 'refined', QUICK)
+
+
+@pytest.mark.parametrize(
+    'wrong', [{'prior': 'guess'}, {'image_topic': '/none'}, {'selection': Selection(start_s=99.0)}]
+)
+def test_what_cannot_be_done_is_said_and_leaves_no_output(bag, tmp_path, wrong):
+    with pytest.raises((ConfigError, BagError)):
+        refine_bag(bag, tmp_path / 'refined', replace(QUICK, **wrong))
+    assert not (tmp_path / 'refined').exists()
+
+
+@pytest.mark.parametrize(
+    ('lacking', 'error', 'said'),
+    [
+        ({'prior': 'guess'}, ConfigError, 'there is no prior'),
+        ({'depth_topic': '/none'}, ConfigError, 'topic /none is not in the recording'),
+        ({'prior': 'depth-pro'}, ModelError, 'hf download'),
+        ({'prior': 'flashdepth-s'}, ModelError, 'weights of flashdepth-s'),
+        ({'pairs': Pairs.ALIGN3R}, ModelError, 'weights of align3r'),
+        ({'method': Method.ROLLINGDEPTH}, ModelError, 'hf download'),
+        ({'method': Method.ROLLINGDEPTH, 'preset': 'slow'}, ConfigError, 'slow'),
+    ],
+)
+def test_what_is_lacking_is_said_before_any_work(bag, tmp_path, monkeypatch, lacking, error, said):
+    for name in ('VIDEODEPTH_WEIGHTS', 'HF_HOME', 'HF_HUB_CACHE'):
+        monkeypatch.setenv(name, str(tmp_path / 'none'))
+    told = []
+    with pytest.raises(error, match=said):
+        refine_bag(bag, tmp_path / 'refined', replace(QUICK, **lacking), announce=told.append)
+    assert not told
+    assert not work_folder(tmp_path / 'refined').exists()
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        {'clip': 1},
+        {'processes': -1},
+        {'path_length_m': -2.0},
+        {'max_range_m': float('nan')},
+        {'max_pixels': 10},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ConfigError):
+        RefineSettings(**wrong)
+
+
+def test_depth_without_poses(bag, tmp_path):
+    facts = refine_bag(bag, tmp_path / 'refined', replace(QUICK, pairs=Pairs.NONE))
+    assert (facts.path_length_m, facts.up_from) == (None, None)
+    assert facts.scale_source == 'depth'
+    assert {path.name for path in (tmp_path / 'refined').iterdir()} == {
+        'metadata.yaml',
+        'refined.mcap',
+        'preview.mp4',
+        'report.html',
+    }
+
+
+def test_frames_without_depth_of_their_own_are_left_out_and_said(bag, tmp_path):
+    with open_bag(bag) as reader, BagWriter(tmp_path / 'late') as late:
+        for topic, recorded_ns, message in reader.messages():
+            if topic == '/ground_truth/depth/image':
+                set_stamp(message.header.stamp, stamp_ns(message.header.stamp) + 400_000_000)
+            late.write(topic, recorded_ns, message)
+    facts = refine_bag(tmp_path / 'late', tmp_path / 'refined', replace(QUICK, pairs=Pairs.NONE))
+    assert (facts.frames, facts.left_out) == (FRAMES - 4, 4)
+    assert '4 of 13 frames have no depth' in facts.notes[0]
+    with open_bag(bag) as before, open_bag(tmp_path / 'refined') as after:
+        (topic,) = (one.name for one in after.topics if one.name.endswith('depth/image'))
+        found = [decode_depth(message) for _, _, message in after.messages([topic])]
+        truth = [
+            decode_depth(message)
+            for _, _, message in before.messages(['/ground_truth/depth/image'])
+        ]
+    np.testing.assert_allclose(np.nanmedian(found[0]), np.nanmedian(truth[0]), rtol=1e-3)
+
+
+def test_a_cut_is_said(tmp_path):
+    rng = np.random.default_rng(0)
+    looks = [rng.integers(0, 256, (24, 32, 3), np.uint8) // (1 + 3 * n) for n in range(2)]
+    images = SpilledArray(tmp_path / 'images', (24, 32, 3), 'uint8')
+    with images.growing() as growth:
+        for n in (0, 0, 0, 0, 1, 1, 1, 1):
+            growth.append(looks[n])
+    recording = Recording(np.arange(8), 'cam', (32, 24), None, images, 0, 'key')
+    (note,) = cuts(recording)
+    assert 'at frame 4 (' in note
+    images.path.write_bytes(images.path.read_bytes()[: 4 * images.record_bytes])
+    assert cuts(recording) == ()

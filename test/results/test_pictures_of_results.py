@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The map from above, the video and the charts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from test.support import refined_results as m
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.pictures import BACKGROUND, ColourRange
+from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.preview import MOST_FRAMES, Preview
+from videodepth_ros.results.report import PageFigures, Place, page
+from videodepth_ros.results.top_view import PATH, TopView
+
+COLOURS = ColourRange(0.5, 5.0)
+
+
+def ahead(x_m=0.0, y_m=0.0, depth_m=2.0, colour=(10, 200, 30)):
+    """Return a frame that looks along the map's x axis at a wall of one colour."""
+    T = np.eye(4)
+    T[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+    T[:3, 3] = x_m, y_m, 1.0
+    depth = np.full((24, 32), depth_m, np.float32)
+    return RefinedFrame(
+        int(m.STAMPS[0]),
+        m.OPTICAL,
+        depth,
+        np.ones_like(depth),
+        None,
+        m.CAMERA,
+        T,
+        np.full((24, 32, 3), colour, np.uint8),
+    )
+
+
+def straight(count, step_m=0.1, period_ns=100_000_000):
+    poses = np.stack([ahead(step_m * k).T_map_cam for k in range(count)])
+    return Trajectory(m.START_NS + period_ns * np.arange(count), poses)
+
+
+def place(view, x_m, y_m):
+    """Return row and column of a place in the map."""
+    column, row = view._pixels(np.array([[x_m, y_m]]))[0]
+    return int(row), int(column)
+
+
+def test_what_was_seen_and_where_the_camera_went():
+    view = TopView(straight(11), ahead(), 200)
+    view.add(ahead())
+    picture = view.picture(11)
+    rows, columns = np.nonzero((picture == (10, 200, 30)).all(axis=2))
+    assert set(columns.tolist()) == {place(view, 2.0, 0)[1]}  # a wall, 2 m before the start
+    assert rows.min() < place(view, 0, 0)[0] <= rows.max()
+    row, column = place(view, 0.5, 0)
+    assert picture[row - 1 : row + 2, column, 0].max() > 0.7 * PATH[0]
+    assert view.picture(1)[row - 1 : row + 2, column, 0].max() < 0.3 * PATH[0]
+
+
+def test_left_in_the_map_is_up_in_the_picture():
+    view = TopView(straight(11), ahead(), 200)
+    assert place(view, 0, 1)[0] < place(view, 0, -1)[0]
+    assert place(view, 1, 0)[1] > place(view, 0, 0)[1]
+
+
+def test_higher_points_hide_lower_ones_and_what_is_unsure_is_not_shown():
+    low = ahead(colour=(1, 1, 250))
+    low.T_map_cam[2, 3] = 0.5
+    for order in ([ahead(), low], [low, ahead()]):
+        view = TopView(straight(11), ahead(), 200)
+        for frame in order:
+            view.add(frame)
+        assert (view.picture(0) == (10, 200, 30)).all(axis=2).any()
+    view = TopView(straight(11), ahead(), 200)
+    view.add(replace(ahead(), confidence=np.zeros((24, 32), np.float32)))
+    assert not (view.picture(0) == (10, 200, 30)).all(axis=2).any()
+
+
+@pytest.mark.parametrize('extent_m', [1e-4, 0.03, 1.0, 44.0, 9e5])
+def test_the_grid_is_round_and_has_a_few_lines(extent_m):
+    view = TopView(straight(2, 0.9 * extent_m), ahead(depth_m=0.05 * extent_m), 200)
+    lines = view.extent_m / view.grid_m
+    assert 3 <= lines < 10
+    assert float(f'{view.grid_m:e}'[0]) in (1, 2, 5)
+
+
+def test_a_view_of_nothing(tmp_path):
+    nothing = ahead(depth_m=np.nan)
+    view = TopView(straight(1), nothing, 50)
+    view.add(nothing)
+    assert view.picture(1, nothing.T_map_cam).max() > BACKGROUND
+
+
+@pytest.mark.parametrize(
+    ('count', 'period_ns', 'shown', 'rate_hz'),
+    [
+        (12, 100_000_000, 12, 10),
+        (12, 33_333_333, 4, 10),
+        (3, 5_000_000_000, 3, 2),
+        (2 * MOST_FRAMES + 1, 100_000_000, MOST_FRAMES * 2 // 3 + 1, 10 / 3),
+    ],
+)
+def test_the_video_keeps_time_and_stays_short(tmp_path, count, period_ns, shown, rate_hz):
+    track = straight(count, period_ns=period_ns)
+    view = TopView(track, ahead(), 64)
+    with Preview(tmp_path / 'a.mp4', track.stamp_ns, view, COLOURS) as preview:
+        for ns in track.stamp_ns.tolist():
+            preview.add(replace(ahead(), stamp_ns=ns))
+    video = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(rate_hz, rel=0.01)
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == shown
+    video.release()
+
+
+@pytest.mark.parametrize(
+    ('width', 'height', 'panel'), [(32, 24, (240, 180)), (24, 40, (180, 300)), (8, 80, (36, 360))]
+)
+def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width, height, panel):
+    frame = replace(
+        ahead(),
+        depth_m=np.full((height, width), 2, np.float32),
+        image=np.zeros((height, width, 3), np.uint8),
+    )
+    with Preview(tmp_path / 'a.mp4', np.array([1]), None, COLOURS) as preview:
+        preview.add(frame)
+    video = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 2 * panel[0]
+    assert panel[1] <= video.get(cv2.CAP_PROP_FRAME_HEIGHT) < panel[1] + 40
+    video.release()
+
+
+@pytest.mark.parametrize('depth_m', [2.0, np.nan, np.inf])
+def test_a_page_of_one_frame_and_of_nothing_known(depth_m):
+    figures = PageFigures(1, COLOURS)
+    figures.add(ahead(depth_m=depth_m))
+    place = Place(np.zeros((9, 9, 3), np.uint8), np.zeros(1))
+    text = page('<name>', [('a & b', '1 < 2')], [], straight(1).stamp_ns, place, figures, 'm')
+    assert '&lt;name&gt;' in text
+    assert 'a &amp; b' in text
+    assert 'nan' not in text.partition('base64')[2].lower().split('</svg>')[-2]
+    assert figures.known == [0.0 if np.isnan(depth_m) else 1.0]

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from test.support.film import CAMERA, bent, film, sideways, turning
+from videodepth_ros.alignment.global_alignment import Settings
+from videodepth_ros.alignment.hierarchy import HierarchySettings, refine
+from videodepth_ros.alignment.pair_graph import plan
+from videodepth_ros.alignment.providers.geometric import GeometricPairs
+from videodepth_ros.core.errors import InputError
+from videodepth_ros.geometry import sim3
+from videodepth_ros.sfm.reconstruction import Learnt, learn
+
+FRAMES = 16
+QUICK = Settings(camera=CAMERA, pixels=400)
+
+
+@pytest.fixture(scope='module')
+def shot():
+    return film(sideways(FRAMES))
+
+
+def ate(T, poses, **how):
+    source, target = T[:, :3, 3].T, poses[:, :3, 3].T
+    error = sim3.fit(source, target, **how).apply(source) - target
+    return float(np.sqrt(np.square(error).sum(axis=0).mean()))
+
+
+def path(poses):
+    return float(np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).sum())
+
+
+def spread(depth, true):
+    """Return AbsRel after one scale, and how the scale of single frames spreads."""
+    ratio = true / depth
+    ratio /= np.nanmedian(ratio)
+    scales = np.nanmedian(ratio, axis=(1, 2))
+    return float(np.nanmean(np.abs(1 / ratio - 1))), float(np.nanstd(scales))
+
+
+def refined(shot, depth, learnt, clip=6):
+    settings = HierarchySettings(QUICK, QUICK)
+    clips = list(refine(GeometricPairs(depth, learnt), plan(len(depth), clip), settings))
+    return (
+        np.concatenate([clip.T_world_cam for clip in clips]),
+        np.concatenate([clip.depth for clip in clips]),
+    )
+
+
+def test_measured_depth_gives_a_metric_trajectory_and_stays_as_it_is(shot):
+    learnt = learn(shot.images, shot.depth, CAMERA)
+    assert ate(learnt.T_world_cam, shot.poses, with_scale=False) < 0.01 * path(shot.poses)
+    assert np.abs(learnt.field).max() < 0.01
+
+
+def test_a_prior_that_is_wrong_and_flickers_is_mended_by_parallax(shot):
+    prior = bent(shot.depth)
+    T, depth = refined(shot, prior, learn(shot.images, prior, CAMERA))
+    assert ate(T, shot.poses) < 0.02 * path(shot.poses)
+    before, after = spread(prior, shot.depth), spread(depth, shot.depth)
+    assert after[0] < before[0] / 3
+    assert after[1] < before[1] / 3
+
+
+def test_the_unit_is_that_of_the_prior(shot):
+    learnt = learn(shot.images, 3 * shot.depth, CAMERA)
+    assert path(learnt.T_world_cam) == pytest.approx(3 * path(shot.poses), rel=0.05)
+
+
+def test_a_focal_length_that_nobody_knows_is_found(shot):
+    learnt = learn(shot.images, shot.depth, None)
+    assert learnt.camera.fx == pytest.approx(CAMERA.fx, rel=0.1)
+    assert learnt.camera.fx == learnt.camera.fy
+
+
+def test_every_run_gives_the_same_and_survives_its_file(shot, tmp_path):
+    prior = bent(shot.depth)
+    first, second = (learn(shot.images, prior, CAMERA) for _ in range(2))
+    first.save(tmp_path / 'learnt.npz')
+    read = Learnt.load(tmp_path / 'learnt.npz')
+    for other in (second, read):
+        assert np.array_equal(first.T_world_cam, other.T_world_cam)
+        assert np.array_equal(first.field, other.field)
+        assert np.array_equal(first.level, other.level, equal_nan=True)
+        assert first.camera == other.camera
+        assert np.array_equal(first.followed, other.followed)
+        assert first.misfit == other.misfit
+
+
+def test_poses_that_points_tell_are_not_doubted(shot):
+    assert learn(shot.images, shot.depth, CAMERA).doubts() == ()
+
+
+def test_poses_from_noise_are_called_a_guess(shot):
+    noise = np.random.default_rng(0).integers(0, 256, shot.images.shape).astype(np.uint8)
+    doubts = learn(noise, shot.depth, CAMERA).doubts()
+    assert doubts
+    assert all('guess' in doubt for doubt in doubts)
+
+
+def test_frames_into_which_nothing_is_followed_are_named(shot):
+    images = shot.images.copy()
+    images[5:8] = 0
+    (doubt,) = learn(images, shot.depth, CAMERA).doubts()
+    assert f'4 of {FRAMES} frames, the first of them 5' in doubt
+
+
+def test_it_tells_how_far_it_is(shot):
+    shares = []
+    learn(shot.images[:4], shot.depth[:4], CAMERA, shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_larger_images_give_the_same_cameras(shot):
+    large = np.repeat(np.repeat(shot.images, 2, axis=1), 2, axis=2)
+    learnt = learn(large, shot.depth, CAMERA)
+    assert learnt.camera == CAMERA or learnt.camera.fx == pytest.approx(CAMERA.fx)
+    assert ate(learnt.T_world_cam, shot.poses) < 0.03 * path(shot.poses)
+
+
+def test_a_camera_that_only_turns_stays_in_its_place():
+    shot = film(turning(12))
+    prior = bent(shot.depth, flicker=0.0)
+    learnt = learn(shot.images, prior, CAMERA)
+    away = np.linalg.norm(learnt.T_world_cam[:, :3, 3] - learnt.T_world_cam[0, :3, 3], axis=1)
+    assert away.max() < 0.02 * np.median(prior)
+    turn = learnt.T_world_cam[0, :3, :3].T @ learnt.T_world_cam[-1, :3, :3]
+    assert np.linalg.norm(sim3.vector_from_rotation(turn)) == pytest.approx(0.22, abs=0.01)
+
+
+def test_noise_of_a_camera_that_stands_does_not_bend_the_prior(shot):
+    noise = np.random.default_rng(2).normal(0, 4, (FRAMES, *shot.images.shape[1:]))
+    images = (shot.images[:1] + noise).clip(0, 255).astype(np.uint8)
+    prior = np.repeat(bent(shot.depth)[:1], FRAMES, axis=0)
+    learnt = learn(images, prior, CAMERA)
+    assert np.ptp(learnt.field, axis=(1, 2)).max() == 0
+    assert np.abs(learnt.field).max() < 0.05
+
+
+def test_what_moves_by_itself_does_not_move_the_camera(shot):
+    images, depth = shot.images.copy(), shot.depth.copy()
+    card = np.random.default_rng(5).integers(0, 255, (8, 8, 1)).astype(np.uint8)
+    card = np.repeat(np.kron(card[..., 0], np.ones((5, 5), np.uint8))[..., None], 3, axis=-1)
+    for n in range(FRAMES):
+        images[n, 40:80, 20 + 4 * n : 60 + 4 * n] = card
+        depth[n, 40:80, 20 + 4 * n : 60 + 4 * n] = 1.0
+    learnt = learn(images, depth, CAMERA)
+    assert ate(learnt.T_world_cam, shot.poses) < 0.03 * path(shot.poses)
+    (pair,) = GeometricPairs(depth, learnt).pairs([(0, 8)])
+    assert np.median(pair.confidence_i[45:75, 25:55]) < np.median(pair.confidence_i)
+
+
+def unseen(shot, name):
+    """Return images and depth of recordings in which little can be known."""
+    images, depth = shot.images.copy(), shot.depth.copy()
+    if name == 'one frame':
+        return images[:1], depth[:1]
+    if name == 'identical frames':
+        return np.repeat(images[:1], FRAMES, 0), np.repeat(depth[:1], FRAMES, 0)
+    if name == 'no texture':
+        return np.full_like(images, 99), depth
+    if name == 'a keyframe without depth':
+        depth[6] = np.nan
+    if name == 'frames without depth and of the sky':
+        depth[3], depth[4] = np.nan, np.inf
+    if name == 'black frames':
+        images[7:10] = 0
+    if name == 'a cut':
+        images[8:] = images[8:, ::-1, ::-1]
+    return images, depth
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'one frame',
+        'identical frames',
+        'no texture',
+        'a keyframe without depth',
+        'frames without depth and of the sky',
+        'black frames',
+        'a cut',
+    ],
+)
+def test_little_to_see_is_no_end(shot, name):
+    images, depth = unseen(shot, name)
+    T, found = refined(shot, depth, learn(images, depth, CAMERA))
+    assert T.shape == (len(images), 4, 4)
+    assert np.isfinite(T).all()
+    assert np.isfinite(found).any(axis=(1, 2)).all()
+    if name in ('identical frames', 'no texture'):
+        assert path(T) < 1e-3
+
+
+def test_points_of_the_sky_are_unknown(shot):
+    depth = shot.depth.copy()
+    depth[:, :20] = np.inf
+    (pair,) = GeometricPairs(depth, learn(shot.images, depth, CAMERA)).pairs([(1, 4)])
+    assert np.isnan(pair.points_i[:20]).all()
+    assert (pair.confidence_i[:20] == 1).all()
+    assert (pair.confidence_i[30:] > 1).all()
+
+
+def test_both_views_of_a_pair_lie_in_one_place(shot):
+    (pair,) = GeometricPairs(shot.depth, learn(shot.images, shot.depth, CAMERA)).pairs([(2, 5)])
+    T_i_j = np.linalg.inv(shot.poses[2]) @ shot.poses[5]
+    assert pair.edge == (2, 5)
+    back = (pair.points_j - T_i_j[:3, 3]) @ T_i_j[:3, :3]
+    assert np.median(np.abs(back[..., 2] / shot.depth[5] - 1)) < 0.01
+
+
+@pytest.mark.parametrize(
+    'broken, says',
+    [
+        (lambda images, depth: (images[:3], depth, CAMERA), '3 images and 16 depth maps'),
+        (lambda images, depth: (images, depth, replace(CAMERA, width=80)), '80x120'),
+        (lambda images, depth: (images, np.full_like(depth, np.nan), CAMERA), 'no depth in any'),
+    ],
+)
+def test_what_does_not_fit_is_refused(shot, broken, says):
+    with pytest.raises(InputError, match=says):
+        learn(*broken(shot.images, shot.depth))

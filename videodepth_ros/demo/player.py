@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Play the camera of a bag as if it were there: each message at its time, stamped with now.
+
+Unlike `ros2 bag play` it needs no rosbag2, and it gives new stamps, so that the age of what others
+make of the images can be told. The last line that it prints says, as JSON, what it played.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from videodepth_ros.bags.cdr import header_stamp_ns, restamped
+from videodepth_ros.core.errors import BagError
+from videodepth_ros.core.interruption import Interruption
+from videodepth_ros.nodes.process import ros
+
+TYPES = {f'sensor_msgs/msg/{kind.__name__}': kind for kind in (Image, CompressedImage, CameraInfo)}
+WARM_UP_PERIOD_S = 0.1
+
+
+@dataclass(frozen=True)
+class Played:
+    """What was played.
+
+    frames     images, without those of the warm-up
+    warm_up    images sent, all alike, until somebody answered
+    started_ns first new stamp after the warm-up
+    offset_ns  new stamp minus stamp in the bag
+    late_ms    by how much the latest message missed its time
+    """
+
+    frames: int
+    warm_up: int
+    started_ns: int
+    offset_ns: int
+    late_ms: float
+
+
+class Player:
+    """Publishes the camera topics of one bag, until it ends or a signal comes."""
+
+    def __init__(
+        self, node: Node, bag: AnyReader, namespace: str, interruption: Interruption
+    ) -> None:
+        self._node = node
+        self._interruption = interruption
+        self._bag = bag
+        self._connections = [
+            each
+            for each in bag.connections
+            if each.msgtype in TYPES
+            and each.topic.strip('/').startswith(namespace.strip('/') + '/')
+        ]
+        if not self._connections:
+            raise BagError(
+                f'no image below {namespace} in this bag; it has '
+                f'{sorted(each.topic for each in bag.connections)}'
+            )
+        self._publishers = {
+            each.topic: node.create_publisher(
+                TYPES[each.msgtype], each.topic, qos_profile_sensor_data
+            )
+            for each in self._connections
+        }
+
+    def warm_up(self, answered: Callable[[], bool], timeout_s: float) -> int:
+        """Send the first message of each topic again and again until there is an answer.
+
+        Opening an engine takes its time, and what a camera sees meanwhile is lost.
+        returns  how many images were sent
+        raises   BagError if nobody answers in time
+        """
+        first = {topic: raw for topic, _, raw in reversed(self._head())}
+        deadline_s = time.monotonic() + timeout_s
+        sent = 0
+        while not (answered() or self._interruption.happened):
+            if time.monotonic() > deadline_s:
+                raise BagError(
+                    f'nobody answered {sent} images within {timeout_s:g} s; '
+                    'look at the log of the node'
+                )
+            now_ns = self._node.get_clock().now().nanoseconds
+            for topic, raw in first.items():
+                self._publishers[topic].publish(restamped(raw, now_ns))
+            sent += 1
+            next_s = time.monotonic() + WARM_UP_PERIOD_S
+            while (left_s := next_s - time.monotonic()) > 0:
+                rclpy.spin_once(self._node, timeout_sec=left_s)
+        return sent
+
+    def play(self, warm_up: int) -> Played:
+        """Send every message at its time."""
+        started_ns = offset_ns = frames = late_ns = 0
+        for connection, _, raw in self._interruption.until(self._bag.messages(self._connections)):
+            stamp_ns, now_ns = header_stamp_ns(raw), self._node.get_clock().now().nanoseconds
+            if not started_ns:
+                started_ns, offset_ns = now_ns, now_ns - stamp_ns
+            due_ns = stamp_ns + offset_ns
+            late_ns = max(late_ns, now_ns - due_ns)
+            time.sleep(max(0.0, (due_ns - now_ns) * 1e-9))
+            self._publishers[connection.topic].publish(restamped(raw, due_ns))
+            frames += TYPES[connection.msgtype] is not CameraInfo
+        return Played(frames, warm_up, started_ns, offset_ns, late_ns * 1e-6)
+
+    def _head(self) -> list[tuple[str, int, bytes]]:
+        """Return the messages up to where each topic has had one."""
+        head: list[tuple[str, int, bytes]] = []
+        missing = set(self._publishers)
+        for connection, stamp_ns, raw in self._bag.messages(self._connections):
+            head.append((connection.topic, stamp_ns, bytes(raw)))
+            missing.discard(connection.topic)
+            if not missing:
+                break
+        return head
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play a bag once a depth is heard; return the exit code."""
+    parser = argparse.ArgumentParser(description='Play the camera of a bag, stamped with now.')
+    parser.add_argument('bag', type=Path)
+    parser.add_argument('--namespace', default='/camera', help='of the topics to play')
+    parser.add_argument(
+        '--answer',
+        default='/videodepth/depth/camera_info',
+        help='CameraInfo topic to hear something on before the bag starts',
+    )
+    parser.add_argument(
+        '--listened',
+        default='/videodepth/depth/image',
+        help='topic that somebody must subscribe to before the bag starts',
+    )
+    parser.add_argument('--timeout-s', type=float, default=120.0)
+    args = parser.parse_args(arguments)
+    with ros([]) as interruption:
+        node = rclpy.create_node('player')
+        answers: list[Any] = []
+        node.create_subscription(CameraInfo, args.answer, answers.append, qos_profile_sensor_data)
+
+        def is_answered() -> bool:
+            return bool(answers) and node.count_subscribers(args.listened) > 0
+
+        try:
+            with AnyReader([args.bag]) as bag:
+                player = Player(node, bag, args.namespace, interruption)
+                sent = player.warm_up(is_answered, args.timeout_s)
+                print(json.dumps(asdict(player.play(sent))), flush=True)
+        finally:
+            node.destroy_node()
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

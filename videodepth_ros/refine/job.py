@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The offline job: a recording in; refined depth, intrinsics and camera poses out.
+
+Five stages, each kept in a work folder beside the output as soon as it is done: frames are read
+and reduced, a prior says their depth, keyframes are aligned, then the clips between them, and
+everything is written at the camera's size. A job that was killed goes on where it was, and what it
+writes at the end is the same to the byte.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from videodepth_ros.alignment.clips import ClipFiles, align_all, load_clip
+from videodepth_ros.alignment.global_alignment import AS_PUBLISHED
+from videodepth_ros.alignment.hierarchy import CALMER, HierarchySettings
+from videodepth_ros.alignment.pair_graph import Plan
+from videodepth_ros.bags.camera_topics import find_camera
+from videodepth_ros.bags.frames import frames
+from videodepth_ros.bags.reader import BagReader, open_bag
+from videodepth_ros.bags.stamps import Stamps, one_course
+from videodepth_ros.core.errors import BagError
+from videodepth_ros.core.progress import Meter, Progress, Stage
+from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.workspace import WorkFolder, digest
+from videodepth_ros.engines.store import cache_folder
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.refine import plan as stages
+from videodepth_ros.refine.alignment_inputs import OpenPairs, SceneFiles, lay_out
+from videodepth_ros.refine.bag_depth import choose_depth_topic
+from videodepth_ros.refine.depth_association import match_depth
+from videodepth_ros.refine.depth_stage import Estimates, estimate, make_room
+from videodepth_ros.refine.methods import RecordingDepth, coaligned, rolled
+from videodepth_ros.refine.metric_scale import Unit, UnitFrom, find_unit, stands, unit_of
+from videodepth_ros.refine.plan import Outline
+from videodepth_ros.refine.preflight import check_needs
+from videodepth_ros.refine.priors import NETWORKS, open_prior
+from videodepth_ros.refine.recording import (
+    NS,
+    Choice,
+    Kind,
+    OneCamera,
+    Recording,
+    Size,
+    bag_key,
+    choose,
+    read_recording,
+    read_stamps_once,
+    size_within,
+)
+from videodepth_ros.refine.refined_frames import (
+    WorkingFrame,
+    aligned_frames,
+    frames_without_pose,
+    refined_frames,
+)
+from videodepth_ros.refine.sensor_files import lidar_file, motion_file
+from videodepth_ros.refine.settings import AS_SHIPPED, Method, Pairs, RefineSettings
+from videodepth_ros.results.bag import Source
+from videodepth_ros.results.depth_only import write_depth
+from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.point_cloud import CloudSettings
+from videodepth_ros.results.write import ResultSettings, write_results
+from videodepth_ros.sfm.reconstruction import assumed_camera
+
+REST = 20.0
+"""What is left after reading, in times of it, before more is known."""
+
+TRACKING_PIXELS = 640 * 480
+"""Images are kept so large for the matching of features."""
+
+
+@dataclass(frozen=True)
+class RefineFacts:
+    """What became of a recording.
+
+    frames, left_out  refined; and left out for what ``notes`` say
+    seconds           wall time of this call
+    scale_source      where the metres come from; ``none`` where the unit is arbitrary
+    path_length_m     of the camera, in metres as far as ``scale_source`` says; None: no poses
+    up_from           what knew the map's z axis; None: no poses
+    lost              what could not be read of the recording, in words
+    notes             what a reader of the results should know
+    outputs           files and folders that were written
+    """
+
+    frames: int
+    left_out: int
+    seconds: float
+    method: str
+    prior: str
+    pairs: str
+    scale_source: str
+    path_length_m: float | None
+    up_from: str | None
+    lost: str | None
+    notes: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def ignore(*_: object) -> None:
+    """Hear, and do nothing."""
+
+
+def never() -> bool:
+    """Tell that nobody wants the end."""
+    return False
+
+
+def refine_bag(
+    input_bag: Path,
+    output_bag: Path,
+    settings: RefineSettings = AS_SHIPPED,
+    report: Callable[[Progress], None] = ignore,
+    cancelled: Callable[[], bool] = never,
+    announce: Callable[[str], None] = ignore,
+) -> RefineFacts:
+    """Refine a recording into another one.
+
+    report     hears of progress, many times a second
+    cancelled  asked as often; the work folder stays, so that the same call goes on
+    announce   hears lines for the operator: the plan, licences, what is amiss
+    raises     Cancelled; BagError, ConfigError, ModelError, InputError, DeviceError where the job
+               cannot go on: each says what to do
+    """
+    if output_bag.exists():
+        raise BagError(
+            f'{output_bag} exists and is not overwritten; remove it, or give another name'
+        )
+    with ExitStack() as stack:
+        bag = stack.enter_context(open_bag(input_bag))
+        check_needs(bag, settings)
+        work = stack.enter_context(WorkFolder(work_folder(output_bag)))
+        facts = _Job(bag, output_bag, settings, work, Meter(report, cancelled), announce).run()
+        work.remove()
+    return facts
+
+
+def cuts(recording: Recording) -> tuple[str, ...]:
+    """Return a note on cuts, over which no camera can be followed; none where there is none."""
+    starts = [str(shot.start) for shot in find_shots(list(recording.images.open()))[1:]]
+    return (
+        (
+            f'the picture changes at once at frame {", ".join(starts)} (the first one is 0): how '
+            'the cameras before and after lie to each other is not known; refine them apart with '
+            '--start-s and --end-s',
+        )
+        if starts
+        else ()
+    )
+
+
+def work_folder(output_bag: Path) -> Path:
+    """Return where a job keeps what it has done, until it is through."""
+    return output_bag.with_name(output_bag.name + '.work')
+
+
+class _Job:
+    """One recording on its way through the stages."""
+
+    def __init__(
+        self,
+        bag: BagReader,
+        output: Path,
+        settings: RefineSettings,
+        work: WorkFolder,
+        meter: Meter,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._bag, self._output, self._settings = bag, output, settings
+        self._work, self._meter, self._announce = work, meter, announce
+        self._topics = find_camera(bag.topics, settings.image_topic, settings.camera_info_topic)
+        self._key = bag_key(bag.path)
+        self._depth_stamps: Stamps | None = None  # for the prior that is in the recording
+        self._processes = settings.processes or os.cpu_count() or 1
+
+    def run(self) -> RefineFacts:
+        """Go through all stages."""
+        began_s = time.monotonic()
+        recording = self._read()
+        self._kind = Kind(recording.size, recording.frame_id)
+        self._notes = (*self._choice.notes, *recording.notes)
+        poses = self._settings.chosen_pairs is not Pairs.NONE
+        layout = lay_out(recording.images, self._settings.clip) if poses else None
+        self._tell(recording, layout)
+        estimates = self._estimate(recording)
+        depth = self._depth(recording, estimates)
+        if layout is None:
+            written = self._write_depth(recording, depth)
+        else:
+            files = self._align(recording, estimates, depth, layout)
+            written = self._write(recording, depth, files)
+        return replace(written, seconds=round(time.monotonic() - began_s, 3))
+
+    def _read(self) -> Recording:
+        """Read and reduce the chosen frames."""
+        topics, tick = self._topics, self._ticks(stages.READ)
+        reading = Stage(stages.READ, 2 * topics.image.count, stages.READ_S / 2)
+        self._meter.expect([reading, Stage('rest', 1, REST * reading.seconds)])
+        images = read_stamps_once(self._bag, topics.image.name, self._key, self._work, tick)
+        self._choice = choose(images, self._settings.selection)
+        if self._settings.prior == 'bag':
+            self._choice = self._with_depth(images)
+        return read_recording(
+            self._chosen,
+            digest(self._key, topics, self._choice.stamps.key),
+            TRACKING_PIXELS,
+            self._work,
+            tick,
+        )
+
+    def _with_depth(self, images: Stamps) -> Choice:
+        """Return the chosen images that have depth; raises BagError where most have none."""
+        topic = choose_depth_topic(self._bag.topics, self._settings.depth_topic).name
+        self._depth_stamps = one_course(
+            read_stamps_once(self._bag, topic, self._key, self._work, self._ticks(stages.READ))
+        )
+        match = match_depth(self._choice.stamps.stamp_ns, images, self._depth_stamps, topic)
+        match.check()
+        return self._choice.at(np.flatnonzero(match.has_depth), match.notes)
+
+    def _chosen(self) -> Iterator[Frame]:
+        return frames(
+            self._bag,
+            self._topics.image.name,
+            self._settings.camera_info_topic,
+            self._choice.stamps.hold,
+        )
+
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the frames of the job, in full size."""
+        return OneCamera(self._kind).frames(self._chosen())
+
+    def _ticks(self, stage: str) -> Callable[[], None]:
+        return partial(self._meter.tick, stage)
+
+    def _working_size(self, recording: Recording) -> Size:
+        return size_within(recording.size, self._settings.max_pixels)
+
+    def _tell(self, recording: Recording, layout: Plan | None) -> None:
+        """Say what will be done, and how long it may take."""
+        seconds_of_data = float(recording.stamps_ns[-1] - recording.stamps_ns[0]) / NS
+        outline = Outline(
+            len(recording),
+            recording.size,
+            self._working_size(recording),
+            seconds_of_data,
+            self._settings.method,
+            self._settings.prior,
+            layout,
+            self._processes,
+        )
+        self._meter.expect(outline.stages())
+        self._meter.finish(stages.READ)
+        for line in (str(outline), *(f'note: {note}' for note in self._notes)):
+            self._announce(line)
+
+    def _estimate(self, recording: Recording) -> Estimates:
+        """Ask the prior for the depth of every frame; kept in the user's cache if it is slow."""
+        settings = self._settings
+        size = self._working_size(recording)
+        slow = settings.prior in NETWORKS
+        folder = cache_folder() / 'estimates' if slow else self._work.folder
+        key = digest(recording.key, settings.prior, settings.depth_topic, size)
+        estimates = Estimates.at(folder / f'estimates-{key}', size)
+        if not estimates.exist():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with closing(
+                open_prior(
+                    settings.prior,
+                    bag=self._bag.path,
+                    engine=settings.engine,
+                    depth_topic=settings.depth_topic,
+                    depth_stamps=self._depth_stamps,
+                )
+            ) as prior:
+                if prior.notice:
+                    self._announce(prior.notice)
+                estimate(self._frames(), prior, estimates, self._ticks(stages.DEPTH), go_on=slow)
+            if slow:
+                make_room(folder)
+        self._meter.finish(stages.DEPTH)
+        return estimates
+
+    def _depth(self, recording: Recording, estimates: Estimates) -> RecordingDepth:
+        """Return the depth that the estimates make, by the method that was chosen."""
+        settings = self._settings
+        prior = RecordingDepth(
+            estimates.depth(self._work.path('depth', estimates.key)), estimates.scale_source
+        )
+        if settings.method is Method.ALIGN3R:
+            return prior
+        advanced = self._meter.shares(stages.AGREE)
+        if settings.method is Method.COALIGN:
+            depth = coaligned(recording, prior, self._work, advanced)
+        else:
+            depth = rolled(recording, prior, settings.preset, self._work, self._announce, advanced)
+        self._meter.finish(stages.AGREE)
+        return depth
+
+    def _align(
+        self, recording: Recording, estimates: Estimates, depth: RecordingDepth, layout: Plan
+    ) -> ClipFiles:
+        """Align keyframes and clips; return where the results are."""
+        scene = self._scene(recording, estimates, depth, layout)
+        key = digest(scene, recording.key)
+        files = ClipFiles(
+            self._work.path('keyframes', key) if len(layout.keys) > 1 else None,
+            tuple(self._work.path(f'clip{n:05d}', key) for n in range(len(layout.clips))),
+        )
+        align_all(
+            scene, files, self._processes, self._ticks(stages.KEYFRAMES), self._ticks(stages.CLIPS)
+        )
+        for stage in (stages.KEYFRAMES, stages.CLIPS):
+            self._meter.finish(stage)
+        return files
+
+    def _scene(
+        self, recording: Recording, estimates: Estimates, depth: RecordingDepth, layout: Plan
+    ) -> SceneFiles:
+        """Gather what is aligned: pairs, and what sensors know."""
+        settings = self._settings
+        width, height = self._working_size(recording)
+        camera = recording.camera_at(width, height)
+        measured = (
+            depth.array
+            if depth.scale_source is ScaleSource.SENSOR
+            else lidar_file(self._bag, recording, camera, self._work)
+        )
+        motion = motion_file(self._bag, recording, self._work) if settings.odometry else None
+        pairs = OpenPairs(
+            settings.chosen_pairs,
+            recording.images,
+            depth.array,
+            estimates,
+            camera,
+            self._work.path('learnt', digest(depth)),
+        )
+        learnt = pairs.learn(self._meter.shares(stages.TRACK))
+        if learnt:
+            camera = learnt.camera
+            self._notes = (*self._notes, *learnt.doubts())
+        self._meter.finish(stages.TRACK)
+        believed = HierarchySettings(
+            replace(AS_PUBLISHED, camera=camera), replace(CALMER, camera=camera)
+        )
+        if settings.chosen_pairs is Pairs.GEOMETRIC:  # its bundle adjustment has smoothed enough
+            believed = believed.unsmoothed
+        return SceneFiles(pairs, layout, believed, measured, motion)
+
+    def _write(self, recording: Recording, depth: RecordingDepth, files: ClipFiles) -> RefineFacts:
+        """Write depth and poses, at the camera's size."""
+        unit = find_unit(
+            map(load_clip, files.clips),
+            depth.array.open(),
+            depth.scale_source,
+            self._settings.path_length_m,
+        )
+        T_world_cam = np.concatenate([load_clip(path).T_world_cam for path in files.clips])
+        T_world_cam[:, :3, 3] *= unit.metres
+        working = aligned_frames(files.clips, depth.array.open(), unit.metres)
+        found = write_results(
+            self._refined(working),
+            Trajectory(recording.stamps_ns, T_world_cam),
+            Source(self._bag, self._topics.image.name),
+            self._output,
+            self._results(unit, (*cuts(recording), *stands(T_world_cam, depth.array.open()[0]))),
+        )
+        return replace(
+            self._facts(recording, unit, found.notes, found.outputs),
+            path_length_m=found.path_length_m,
+            up_from=found.up_from,
+        )
+
+    def _write_depth(self, recording: Recording, depth: RecordingDepth) -> RefineFacts:
+        """Write depth alone, at the camera's size."""
+        unit = Unit(1.0, unit_of(depth.scale_source))
+        width, height = self._working_size(recording)
+        camera = recording.camera_at(width, height) or assumed_camera(width, height)
+        found = write_depth(
+            self._refined(frames_without_pose(depth.array.open(), camera)),
+            recording.stamps_ns,
+            Source(self._bag, self._topics.image.name),
+            self._output,
+            self._results(unit),
+        )
+        return self._facts(recording, unit, found.notes, found.outputs)
+
+    def _refined(self, working: Iterable[WorkingFrame]) -> Iterator[RefinedFrame]:
+        return refined_frames(
+            self._frames(),
+            working,
+            self._settings.max_range_m,
+            partial(self._meter.tick, stages.WRITE),
+        )
+
+    def _results(self, unit: Unit, notes: tuple[str, ...] = ()) -> ResultSettings:
+        settings = self._settings
+        return ResultSettings(
+            depth=settings.depth_encoding,
+            copied=('*',) if settings.copy_topics else (),
+            cloud=CloudSettings(voxel_m=settings.voxel_m),
+            is_metric=unit.source not in (UnitFrom.NONE, UnitFrom.MODEL),
+            scale_source=unit.source.value,
+            notes=(*self._notes, *notes),
+        )
+
+    def _facts(
+        self, recording: Recording, unit: Unit, notes: tuple[str, ...], outputs: tuple[str, ...]
+    ) -> RefineFacts:
+        settings = self._settings
+        return RefineFacts(
+            len(recording),
+            recording.left_out + self._choice.left_out,
+            0.0,
+            settings.method.value,
+            settings.prior,
+            settings.chosen_pairs.value,
+            unit.source.value,
+            None,
+            None,
+            self._bag.lost,
+            notes,
+            outputs,
+        )

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth of a recording that agrees with itself, without pairs: co-alignment and diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from videodepth_ros.coalign.streaming import coalign_stream
+from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.workspace import SpilledArray, WorkFolder, digest, growing
+from videodepth_ros.frames import ScaleSource
+from videodepth_ros.refine.depth_stage import relative_to_size
+from videodepth_ros.refine.recording import Recording
+from videodepth_ros.refine.shot_scale import anchor_shot
+from videodepth_ros.rollingdepth.settings import RollingSettings, rolling_preset
+
+
+@dataclass(frozen=True)
+class RecordingDepth:
+    """Depth (N, h, w) float32, Z; NaN unknown, +inf nothing hit. None as source: no metres."""
+
+    array: SpilledArray
+    scale_source: ScaleSource | None
+
+
+def coaligned(
+    recording: Recording,
+    prior: RecordingDepth,
+    work: WorkFolder,
+    advanced: Callable[[float], None],
+) -> RecordingDepth:
+    """Return the depth of a prior with its frames in agreement, in the prior's unit.
+
+    advanced  is told the share that is done
+    """
+    depth = SpilledArray(work.path('coaligned', digest(prior)), prior.array.shape, 'float32')
+    if not depth.exists():
+        before, (height, width) = prior.array.open(), depth.shape
+        found = coalign_stream(
+            recording.images.open(), before, recording.camera_at(width, height), advanced
+        )
+        with depth.growing() as growth:
+            for frame, one in enumerate(before):
+                growth.append(found.aligned(frame, one))
+    return RecordingDepth(depth, prior.scale_source)
+
+
+def rolled(
+    recording: Recording,
+    prior: RecordingDepth,
+    preset: str,
+    work: WorkFolder,
+    announce: Callable[[str], None],
+    advanced: Callable[[float], None],
+) -> RecordingDepth:
+    """Return the depth that RollingDepth gives, shot by shot, with the scale of a prior.
+
+    preset    a name of `rolling_settings.PRESETS`
+    announce  hears what is due to the licence of the weights
+    advanced  is told the share that is done
+    raises    ModelError where there are no weights; ConfigError, DeviceError as they cannot run
+    """
+    key = digest(recording.key, preset, prior.array.shape)
+    relative = SpilledArray(work.path('relative', key), prior.array.shape, 'float32')
+    if not relative.exists():
+        _roll(recording, preset, work, key, relative, announce, advanced)
+    depth = SpilledArray(work.path('rolled', digest(key, prior)), prior.array.shape, 'float32')
+    metric = work.path('metric', digest(key, prior))
+    if not (depth.exists() and metric.exists()):
+        with growing(metric) as part:
+            part.write_text(repr(_anchored(recording, relative, prior, depth)))
+    return RecordingDepth(depth, prior.scale_source if metric.read_text() == 'True' else None)
+
+
+def _roll(
+    recording: Recording,
+    preset: str,
+    work: WorkFolder,
+    key: str,
+    into: SpilledArray,
+    announce: Callable[[str], None],
+    advanced: Callable[[float], None],
+) -> None:
+    """Compute relative inverse depth (N, h, w); larger is nearer."""
+    from videodepth_ros.models.rollingdepth import open_rollingdepth  # needs diffusers
+    from videodepth_ros.rollingdepth.recording import rolling_recording  # and torch
+
+    chosen = rolling_preset(preset)
+    network = open_rollingdepth(precision='fp32' if chosen.precision == 'fp32' else 'auto')
+    if network.notice:
+        announce(network.notice)
+    height, width = into.shape
+    with into.growing() as growth:
+        images, folder = list(recording.images.open()), work.path('rolling', key)
+        for one in rolling_recording(images, network, folder, RollingSettings(chosen), advanced):
+            growth.append(relative_to_size(one, width, height))
+
+
+def _anchored(
+    recording: Recording, relative: SpilledArray, prior: RecordingDepth, into: SpilledArray
+) -> bool:
+    """Write depth (N, h, w) with the scale and shift of each shot; tell if all are metric."""
+    every, known = relative.open(), prior.array.open()
+    if prior.scale_source is None:
+        known = np.full((len(every), 1, 1), np.nan, np.float32)
+    metric = True
+    with into.growing() as growth:
+        for shot in find_shots(list(recording.images.open())):
+            anchor = anchor_shot(*(list(one[shot.start : shot.stop]) for one in (every, known)))
+            metric = metric and anchor.metric
+            for frame in shot:
+                growth.append(anchor.depth(every[frame]))
+    return metric

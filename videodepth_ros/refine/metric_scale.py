@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long the unit of an alignment is in metres, and who says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.alignment.constraints import ScaleFrom
+from videodepth_ros.alignment.hierarchy import RefinedClip
+from videodepth_ros.frames import ScaleSource
+from videodepth_ros.geometry.poses import STATIC_EXTENT_DEPTHS, trajectory_extent
+
+Array = NDArray[np.float32]
+Array64 = NDArray[np.float64]
+
+STRIDE = 4
+"""Rows and columns between the pixels that are compared."""
+
+
+class UnitFrom(str, Enum):
+    """Who says how long the unit is."""
+
+    PATH_LENGTH = 'path_length'  # the operator, who knows how far the camera went
+    DEPTH = 'depth'  # measured depth: a depth camera's, or a lidar's
+    POSES = 'poses'  # known poses
+    ODOMETRY = 'odometry'  # odometry
+    INTRINSICS = 'intrinsics'  # a prior's canonical depth and the camera's focal length
+    PRIOR = 'prior'  # a metric prior that looked at a frame now and then
+    MODEL = 'model'  # the prior's own unit: a guess
+    NONE = 'none'  # nobody: the unit is arbitrary
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Metres to a unit of the alignment, and who says so."""
+
+    metres: float
+    source: UnitFrom
+
+
+def unit_of(source: ScaleSource | None) -> UnitFrom:
+    """Return who says how long a metre of a prior is."""
+    if source is None:
+        return UnitFrom.NONE
+    return UnitFrom.DEPTH if source is ScaleSource.SENSOR else UnitFrom(source.value)
+
+
+def path_length(T_world_cam: Array64) -> float:
+    """Return the length of the way of a camera, poses (N, 4, 4), in their unit."""
+    return float(np.linalg.norm(np.diff(T_world_cam[:, :3, 3], axis=0), axis=1).sum())
+
+
+def stands(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
+    """Return a note where a camera, poses (N, 4, 4), has hardly moved against a depth (h, w).
+
+    Not the path's length but its reach is judged, for noise lengthens a path with every frame.
+    """
+    known = depth[np.isfinite(depth)]
+    far = float(np.median(known)) if known.size else 1.0
+    share = trajectory_extent(T_world_cam) / far
+    if len(T_world_cam) < 2 or share > STATIC_EXTENT_DEPTHS:
+        return ()
+    return (
+        f'hardly any motion of the camera was seen, {share:.1%} of the depth before it: '
+        'it stood, only turned, or the images show too little; depth is what the prior says, '
+        'and positions mean little',
+    )
+
+
+def find_unit(
+    clips: Iterable[RefinedClip],
+    prior_depth: Array,
+    source: ScaleSource | None,
+    path_length_m: float,
+) -> Unit:
+    """Return the unit of the aligned clips, by the best of those that know it.
+
+    prior_depth    (N, h, w) float32, Z in the metres of ``source``
+    path_length_m  that somebody has measured; 0: nobody has
+    """
+    poses, logs, scale_from = [], [], ScaleFrom.PAIRS
+    for clip in clips:
+        scale_from = clip.scale_from
+        poses.append(clip.T_world_cam)
+        for n, aligned in zip(clip.frames, clip.depth, strict=True):
+            grid = (slice(None, None, STRIDE), slice(None, None, STRIDE))
+            with np.errstate(invalid='ignore', divide='ignore'):
+                ratio = np.log(prior_depth[n][grid] / aligned[grid])
+            ratio = ratio[np.isfinite(ratio)]
+            logs.append(np.median(ratio) if ratio.size else np.nan)
+    length = path_length(np.concatenate(poses))
+    if path_length_m and length:
+        return Unit(path_length_m / length, UnitFrom.PATH_LENGTH)
+    if scale_from is not ScaleFrom.PAIRS:
+        return Unit(1.0, UnitFrom(scale_from.value))
+    if source is None or np.isnan(logs).all():
+        return Unit(1.0, UnitFrom.NONE)
+    return Unit(float(np.exp(np.nanmedian(logs))), unit_of(source))

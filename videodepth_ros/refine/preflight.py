@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job needs, looked for before it begins: an hour of work should not end for want of it."""
+
+from __future__ import annotations
+
+from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.models.catalogue import (
+    ALIGN3R_CARD,
+    PRIOR_CARDS,
+    ROLLINGDEPTH_CARD,
+    cards,
+    weights_path,
+)
+from videodepth_ros.refine.bag_depth import choose_depth_topic
+from videodepth_ros.refine.priors import PRIORS
+from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
+from videodepth_ros.rollingdepth.settings import rolling_preset
+
+
+def check_needs(bag: BagReader, settings: RefineSettings) -> None:
+    """Raise what the job would end with later.
+
+    raises  ConfigError for a prior, preset or depth topic that is not there, or several of the
+            latter; ModelError, which tells how to get them, where weights are missing
+    """
+    if settings.prior not in PRIORS:
+        raise ConfigError(
+            f'there is no prior {settings.prior!r}: choose one of {", ".join(PRIORS)}'
+        )
+    if settings.prior == 'bag':
+        choose_depth_topic(bag.topics, settings.depth_topic)
+    for model in (*cards(), *PRIOR_CARDS):
+        if model.name == settings.prior:
+            weights_path(model)
+    if settings.method is Method.ROLLINGDEPTH:
+        rolling_preset(settings.preset)
+        weights_path(ROLLINGDEPTH_CARD)
+    if settings.chosen_pairs is Pairs.ALIGN3R:
+        weights_path(ALIGN3R_CARD)

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The refined recording: depth, calibration, confidence, motion and frames, under their stamps.
+
+The recording's own /tf and /tf_static come along, for without them the camera would hang in the
+air; other topics do if asked for, byte by byte. Everything lies in the order of time, also where
+the source was recorded by another clock than that of its stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videodepth_ros.bags.frame_tree import frame_name
+from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.bags.recording_clock import recording_clock
+from videodepth_ros.bags.writer import BagWriter
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.geometry.sim3 import vector_from_rotation
+from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.source_topics import Carrier
+from videodepth_ros.results.tf_join import MapJoin, Transform
+
+DEPTH, CAMERA_INFO = 'videodepth/depth/image', 'videodepth/depth/camera_info'
+CONFIDENCE = 'videodepth/depth/confidence'
+COMPRESSED_DEPTH = f'{DEPTH}/compressedDepth'
+PATH, ODOMETRY = 'videodepth/path', 'videodepth/odometry'
+
+
+class DepthEncoding(str, Enum):
+    """How depth is stored."""
+
+    METRES = '32FC1'  # float32: REP-118's canonical form
+    MILLIMETRES = '16UC1'  # up to 65.535 m; 0 is unknown, as is the sky
+    COMPRESSED = 'compressed'  # compressedDepth of 32FC1: 16-bit inverse depth in PNG
+
+
+@dataclass(frozen=True)
+class Source:
+    """The recording that was refined, and the topic of the images that were."""
+
+    bag: BagReader
+    image_topic: str
+
+
+class DepthBag:
+    """A recording of depth while it is written, to be used in a ``with`` statement."""
+
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        encoding: DepthEncoding,
+        copied: Sequence[str] = (),
+        transforms: Sequence[Transform] = (),
+    ) -> None:
+        """Create the recording.
+
+        copied      names of topics to copy, or patterns such as ``/camera/*``
+        transforms  that the source holds in other messages only, in order of time
+        raises      BagError if it exists or cannot be made
+        """
+        self._encoding = encoding
+        self._recorded_at = recording_clock(source.bag, source.image_topic)
+        self._begun = False
+        self.writer = BagWriter(path, self._recorded_at)
+        self._carrier = Carrier(source.bag, self.writer, self._recorded_at, transforms, copied)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be copied, in words."""
+        return tuple(self._carrier.notes.values())
+
+    def __enter__(self) -> DepthBag:
+        self.writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.writer.__exit__(kind, error, trace)
+
+    def carry(self, frame: RefinedFrame) -> None:
+        """Write what was recorded before a frame."""
+        recorded_ns = self._recorded_at(frame.stamp_ns)
+        if not self._begun:
+            self._carrier.begin(recorded_ns)
+            self._begun = True
+        self._carrier.copy_until(recorded_ns)
+
+    def add(self, frame: RefinedFrame) -> None:
+        """Write depth, calibration and confidence of a frame.
+
+        raises  BagError if it cannot be written
+        """
+        frame_id, ns = frame_name(frame.frame_id), frame.stamp_ns
+        write, topic = {
+            DepthEncoding.METRES: (self.writer.write_depth, DEPTH),
+            DepthEncoding.MILLIMETRES: (self.writer.write_depth_mm, DEPTH),
+            DepthEncoding.COMPRESSED: (self.writer.write_compressed_depth, COMPRESSED_DEPTH),
+        }[self._encoding]
+        write(topic, ns, frame_id, frame.depth_m)
+        self.writer.write_camera_info(CAMERA_INFO, ns, frame_id, frame.camera)
+        self.writer.write_depth(CONFIDENCE, ns, frame_id, frame.confidence)
+
+    def finish(self) -> None:
+        """Write the rest of what the source holds."""
+        self._carrier.copy_until(None)
+
+
+class RefinedBag:
+    """A recording of depth and poses while it is written, to be used in a ``with`` statement."""
+
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        join: MapJoin,
+        trajectory: Trajectory,
+        encoding: DepthEncoding,
+        copied: Sequence[str] = (),
+    ) -> None:
+        """Create the recording.
+
+        trajectory  of the camera in the map that ``join`` names; one pose a frame
+        copied, raises  as for `DepthBag`
+        """
+        self._join, self._trajectory = join, trajectory
+        self._twists = _twists(trajectory)
+        self._transforms = (
+            join.transforms(trajectory.stamp_ns, trajectory.T_map_cam) if join.child else None
+        )
+        self._frames = 0
+        self._depth = DepthBag(path, source, encoding, copied, join.odometry_transforms())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be copied, in words."""
+        return self._depth.notes
+
+    def __enter__(self) -> RefinedBag:
+        self._depth.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._depth.__exit__(kind, error, trace)
+
+    def add(self, frame: RefinedFrame) -> None:
+        """Write the next frame of the trajectory, and what was recorded before it.
+
+        raises  BagError if it cannot be written
+        """
+        self._depth.carry(frame)
+        if self._transforms is not None:
+            for one in next(self._transforms):
+                self._depth.writer.write_transform(*one)
+        self._depth.add(frame)
+        self._depth.writer.write_odometry(
+            ODOMETRY,
+            frame.stamp_ns,
+            self._join.map_frame,
+            frame_name(frame.frame_id),
+            self._trajectory.T_map_cam[self._frames],
+            self._twists[self._frames],
+        )
+        self._frames += 1
+
+    def finish(self) -> None:
+        """Write the path, and the rest of what the source holds."""
+        poses = list(
+            zip(self._trajectory.stamp_ns.tolist(), self._trajectory.T_map_cam, strict=True)
+        )
+        self._depth.writer.write_path(PATH, poses[-1][0], self._join.map_frame, poses)
+        self._depth.finish()
+
+
+def _twists(trajectory: Trajectory) -> NDArray[np.float64]:
+    """Return the motion of each pose (N, 6) in its own frame, from the pose before to that behind.
+
+    Metres and radians a second; zero where there is only one pose.
+    """
+    count = len(trajectory.stamp_ns)
+    before, behind = (
+        np.maximum(np.arange(count) - 1, 0),
+        np.minimum(np.arange(count) + 1, count - 1),
+    )
+    seconds = np.maximum((trajectory.stamp_ns[behind] - trajectory.stamp_ns[before]) / 1e9, 1e-9)
+    R, p = trajectory.T_map_cam[:, :3, :3], trajectory.positions_m
+    back = np.swapaxes(R, 1, 2)
+    linear = back @ (p[behind] - p[before])[:, :, None]
+    turn = vector_from_rotation(back[before] @ R[behind])
+    angular = back @ R[before] @ turn[:, :, None]
+    return np.asarray(np.concatenate([linear, angular], axis=1)[:, :, 0] / seconds[:, None])

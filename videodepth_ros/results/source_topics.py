@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a refined recording takes over from its source: the frames, and the topics asked for."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
+
+from videodepth_ros.bags.decoding import MessageDecoder
+from videodepth_ros.bags.frame_tree import TF, TF_STATIC, frame_name
+from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.bags.scan import DAMAGE, Channel, Record
+from videodepth_ros.bags.writer import BagWriter
+from videodepth_ros.core.errors import BagError
+from videodepth_ros.messages.transforms import matrix_from_transform, stamp_ns
+from videodepth_ros.results.tf_join import Transform
+
+OWN_TOPICS = '/videodepth/'
+TF_MESSAGE = 'tf2_msgs/msg/TFMessage'
+
+Item = Record | Transform
+
+
+class Carrier:
+    """Copies messages of the source into the result, up to a time and then further.
+
+    notes  what could not be copied, in words, by topic
+    """
+
+    def __init__(
+        self,
+        bag: BagReader,
+        writer: BagWriter,
+        recorded_at: Callable[[int], int],
+        odometry: Sequence[Transform],
+        copied: Sequence[str],
+    ) -> None:
+        """Choose what is copied.
+
+        odometry  transforms that the source has as other messages, for /tf
+        copied    names of topics, or patterns such as ``/camera/*``; /tf and /tf_static always
+                  are, and topics below /videodepth, which are the results', never
+        """
+        self.notes: dict[str, str] = {}
+        self._bag, self._writer, self._recorded_at = bag, writer, recorded_at
+        self._decoder = MessageDecoder()
+        topics = [
+            topic.name for topic in bag.topics if topic.name == TF or is_asked(topic.name, copied)
+        ]
+        rest: Iterator[Item] = iter(bag.records(topics) if topics else ())
+        self._items = heapq.merge(rest, iter(odometry), key=self._time)
+        self._next = next(self._items, None)
+
+    def begin(self, start_ns: int) -> None:
+        """Write what is static, at the beginning, for everybody who listens from there on."""
+        if self._next is not None:
+            start_ns = min(start_ns, self._time(self._next))
+        for channel, _, data in self._bag.records([TF_STATIC]):
+            self._copy(channel, start_ns, data)
+
+    def copy_until(self, end_ns: int | None) -> None:
+        """Write what was recorded no later than that; all that is left if that is None.
+
+        raises  BagError if the result cannot be written
+        """
+        while self._next is not None and (end_ns is None or self._time(self._next) <= end_ns):
+            if isinstance(self._next, Transform):
+                self._writer.write_transform(*self._next)
+            else:
+                self._copy(*self._next)
+            self._next = next(self._items, None)
+
+    def _time(self, item: Item) -> int:
+        return self._recorded_at(item.stamp_ns) if isinstance(item, Transform) else item[1]
+
+    def _copy(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
+        """Write a message of the source; one that cannot be is noted."""
+        is_tf = channel.topic in (TF, TF_STATIC)
+        try:
+            if is_tf and (channel.encoding != 'cdr' or channel.msgtype != TF_MESSAGE):
+                self._rewrite_transforms(channel, recorded_ns, data)
+            else:
+                self._writer.copy(channel, recorded_ns, data)
+        except BagError as error:
+            self.notes[channel.topic] = str(error)
+        except DAMAGE as error:
+            self.notes[channel.topic] = f'{channel.topic} has a damaged message: {error}'
+
+    def _rewrite_transforms(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
+        """Write transforms of ROS 1 as those of ROS 2, whose frames have no slash before them."""
+        for one in self._decoder.decode(channel, data).transforms:
+            self._writer.write_transform(
+                stamp_ns(one.header.stamp),
+                frame_name(one.header.frame_id),
+                frame_name(one.child_frame_id),
+                matrix_from_transform(one.transform),
+                static=channel.topic == TF_STATIC,
+                recorded_ns=recorded_ns,
+            )
+
+
+def is_asked(topic: str, patterns: Sequence[str]) -> bool:
+    """Return whether patterns ask for a topic that may be copied."""
+    name = '/' + topic.strip('/')
+    if name in (TF, TF_STATIC) or name.startswith(OWN_TOPICS):
+        return False
+    return any(fnmatch(name, '/' + pattern.strip('/')) for pattern in patterns)
