@@ -35,7 +35,8 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.stream.session import DepthSession, SessionSettings
-from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, render_scene
+from videodepth_ros.synthetic.families import HELD_OUT_FAMILIES
+from videodepth_ros.synthetic.scenes import render_scene
 
 BARS = {'drift': 'at most 0.7 of streaming', 'abs_rel': 'not above streaming'}
 SECONDS, RATE_HZ, SIZE = 6.0, 10.0, (256, 192)

@@ -13,16 +13,13 @@ import time
 import cv2
 import numpy as np
 
+from training.scenes import TRAINING_FAMILIES
 from videodepth_ros.synthetic.atlas import load_atlas
-from videodepth_ros.synthetic.scenes import (
-    HELD_OUT_FAMILIES,
-    TRAINING_FAMILIES,
-    render_clips,
-    render_views,
-)
+from videodepth_ros.synthetic.families import FAMILIES, Family
+from videodepth_ros.synthetic.scenes import render_clips, render_views
 
 
-def measure(family: str, scenes: int, frames: int, width: int, height: int) -> dict[str, float]:
+def measure(family: Family, scenes: int, frames: int, width: int, height: int) -> dict[str, float]:
     """Return processor seconds as rates: frames of clips, and of unrelated views."""
     start = time.process_time()
     for seed in range(scenes):
@@ -60,8 +57,8 @@ def main() -> None:
     load_atlas(1)
     pool_s = (time.process_time() - start) / 2
     families = {
-        name: measure(name, options.scenes, options.frames, width, height)
-        for name in (*TRAINING_FAMILIES, *HELD_OUT_FAMILIES)
+        name: measure(family, options.scenes, options.frames, width, height)
+        for name, family in {**FAMILIES, **TRAINING_FAMILIES}.items()
     }
     print(
         json.dumps(

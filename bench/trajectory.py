@@ -41,7 +41,8 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.sfm.reconstruction import learn
 from videodepth_ros.stream.session import DepthSession, SessionSettings
-from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, render_scene
+from videodepth_ros.synthetic.families import HELD_OUT_FAMILIES
+from videodepth_ros.synthetic.scenes import render_scene
 
 DATA = Path(__file__).parents[2] / 'shared/data'
 RECORDED = ('real_kitchen', 'rendered_livingroom', 'rendered_house', 'rendered_drive')

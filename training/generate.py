@@ -14,16 +14,20 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from training.scenes import TRAINING_FAMILIES
 from training.shards import canonical_inverse_depth, clip_path, write_clip
+from videodepth_ros.synthetic.families import FAMILIES, HELD_OUT_FAMILIES, Family
 from videodepth_ros.synthetic.render import SyntheticFrame
-from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, TRAINING_FAMILIES, render_scene
+from videodepth_ros.synthetic.scenes import render_family
 
 FRAME_RATES = (2.0, 4.0, 8.0, 15.0)
 """Frames a second of the clips: slow ones see more of a scene, in fast ones little moves."""
 
-
 SIZES = ((256, 192), (320, 240))
 """Width and height of the clips, in turn: small ones are cheap, large ones show fine things."""
+
+HELD_OUT = tuple(FAMILIES[name] for name in HELD_OUT_FAMILIES)
+"""Families to measure on: never trained on."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,12 @@ class Take:
 
     index: int
     seed: int
-    families: tuple[str, ...]
+    families: tuple[Family, ...]
     frames: int
 
     @property
-    def family(self) -> str:
-        """Families take turns."""
+    def family(self) -> Family:
+        """Return the family of the clip: they take turns."""
         return self.families[self.index % len(self.families)]
 
     @property
@@ -48,19 +52,19 @@ class Take:
     def shoot(self) -> Iterator[SyntheticFrame]:
         """Render the clip."""
         width, height = SIZES[self.index // len(self.families) % len(SIZES)]
-        return render_scene(
+        return render_family(
             self.family, self.seed + self.index, self.frames, width, height, self.fps
         )
 
     def store(self, folder: Path) -> None:
         """Render and write the clip unless it is there."""
-        if clip_path(folder, self.family, self.index).exists():
+        if clip_path(folder, self.family.name, self.index).exists():
             return
         shot = list(self.shoot())
         depth_m = np.stack([frame.depth_m for frame in shot])
         write_clip(
             folder,
-            self.family,
+            self.family.name,
             self.index,
             np.stack([frame.image for frame in shot]),
             canonical_inverse_depth(depth_m, shot[0].camera.fx),
@@ -79,7 +83,7 @@ def main() -> None:
     )
     parser.add_argument('--frames', type=int, default=4, help='of each clip')
     arguments = parser.parse_args()
-    families = HELD_OUT_FAMILIES if arguments.held_out else TRAINING_FAMILIES
+    families = HELD_OUT if arguments.held_out else tuple(TRAINING_FAMILIES.values())
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for index in tqdm(range(arguments.first, arguments.clips), unit='clip'):
         Take(index, arguments.seed, families, arguments.frames).store(arguments.folder)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.generate import Take
+from training.generate import HELD_OUT, Take
 from training.shards import CANONICAL_UNIT
 from training.validate import baseline
 from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
@@ -34,7 +34,6 @@ from videodepth_ros.models.nano import NANO
 from videodepth_ros.models.preprocess import budget_size, network_input
 from videodepth_ros.stream.guided import guided
 from videodepth_ros.stream.steady import SteadyDepth
-from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES
 
 CARD = card('nano')
 NOISE_LEVELS = 4.0
@@ -71,9 +70,7 @@ class Sequence:
 
 def held_out(count: int) -> list[Sequence]:
     """The first ``count`` clips of the held-out families that are measured by, by their names."""
-    return [
-        of_take(Take(k, HELD_OUT_SEED, HELD_OUT_FAMILIES, HELD_OUT_FRAMES)) for k in range(count)
-    ]
+    return [of_take(Take(k, HELD_OUT_SEED, HELD_OUT, HELD_OUT_FRAMES)) for k in range(count)]
 
 
 def of_take(take: Take) -> Sequence:
@@ -81,7 +78,7 @@ def of_take(take: Take) -> Sequence:
     shot = list(take.shoot())
     camera = shot[0].camera
     return Sequence(
-        f'{take.family}-{take.index}',
+        f'{take.family.name}-{take.index}',
         camera.fx / camera.width,
         take.fps,
         lambda: (TrueFrame(frame.image, frame.depth_m) for frame in shot),

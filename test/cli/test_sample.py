@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import re
+
 import numpy as np
 import pytest
 
 from videodepth_ros.bags.reader import open_bag
+from videodepth_ros.cli import main
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import matrix_from_pose, matrix_from_transform, stamp_ns
-from videodepth_ros.synthetic.scenes import render_scene
+from videodepth_ros.synthetic.families import FAMILIES
+from videodepth_ros.synthetic.scenes import SCENES, render_scene
 
 OPTIONS = ('--scene', 'corridor', '--seconds', 0.2, '--size', '64x48', '--seed', 3)
 
@@ -52,3 +56,10 @@ def test_unknown_scene_names_the_choices_and_writes_nothing(run, tmp_path):
 def test_existing_bag_is_not_overwritten(run, tmp_path):
     (tmp_path / 'bag').mkdir()
     assert run('sample', tmp_path / 'bag', *OPTIONS)[0] == 1
+
+
+def test_help_names_every_scene(capsys):
+    with pytest.raises(SystemExit):
+        main(['sample', '--help'])
+    words = re.split(r'\W+', capsys.readouterr().out)
+    assert {*SCENES, *FAMILIES} <= set(words)

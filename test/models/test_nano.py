@@ -13,7 +13,8 @@ from videodepth_ros.models.catalogue import card, weights_path
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 from videodepth_ros.models.preprocess import network_input
-from videodepth_ros.synthetic.scenes import HELD_OUT_FAMILIES, render_scene
+from videodepth_ros.synthetic.families import HELD_OUT_FAMILIES
+from videodepth_ros.synthetic.scenes import render_scene
 
 
 @pytest.fixture(scope='module')

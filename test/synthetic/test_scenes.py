@@ -6,13 +6,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from training.scenes import TRAINING_FAMILIES
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.geometry.camera import backproject, project
+from videodepth_ros.synthetic.families import FAMILIES, HELD_OUT_FAMILIES
 from videodepth_ros.synthetic.scenes import (
-    HELD_OUT_FAMILIES,
     SCENES,
-    TRAINING_FAMILIES,
     render_clips,
+    render_family,
     render_scene,
     render_views,
 )
@@ -20,11 +21,20 @@ from videodepth_ros.synthetic.scenes import (
 SIZE = {'width': 96, 'height': 72}
 
 
+ALL_FAMILIES = {**FAMILIES, **TRAINING_FAMILIES}
+
+
 def test_no_held_out_family_is_trained_on():
     assert len(HELD_OUT_FAMILIES) >= 2
     assert not set(HELD_OUT_FAMILIES) & set(TRAINING_FAMILIES)
     assert {scene.family for scene in SCENES.values()} <= set(TRAINING_FAMILIES)
-    assert not set(SCENES) & {*TRAINING_FAMILIES, *HELD_OUT_FAMILIES}
+    assert not set(SCENES) & set(ALL_FAMILIES)
+
+
+def test_every_family_has_a_number_of_its_own():
+    numbers = [family.number for family in ALL_FAMILIES.values()]
+    assert sorted(numbers) == list(range(len(ALL_FAMILIES)))
+    assert all(family.name == name for name, family in ALL_FAMILIES.items())
 
 
 @pytest.mark.parametrize(
@@ -49,9 +59,9 @@ def test_an_unknown_name_is_refused_with_the_choices():
         next(render_scene('bathroom', frames=1, **SIZE))
 
 
-@pytest.mark.parametrize('name', [*TRAINING_FAMILIES, *HELD_OUT_FAMILIES])
+@pytest.mark.parametrize('name', list(ALL_FAMILIES))
 def test_a_frame_of_every_family_is_usable(name):
-    frame = next(render_scene(name, 11, 1, **SIZE))
+    frame = next(render_family(ALL_FAMILIES[name], 11, 1, **SIZE))
     assert frame.image.shape == (72, 96, 3)
     assert frame.image.dtype == np.uint8
     assert frame.depth_m.shape == frame.moving.shape == (72, 96)
@@ -114,9 +124,9 @@ def test_a_named_scene_keeps_its_layout_and_moves_its_camera():
 
 
 def test_views_and_clips_share_a_scene_but_not_a_camera():
-    views = list(render_views('kitchens', 2, 3, 64, 48))
+    views = list(render_views(FAMILIES['kitchens'], 2, 3, 64, 48))
     assert len(views) == 3
     assert len({v.camera.fx for v in views}) == 3
-    clips = list(render_clips('kitchens', 2, 2, 4, 64, 48))
+    clips = list(render_clips(FAMILIES['kitchens'], 2, 2, 4, 64, 48))
     assert [len(c) for c in clips] == [4, 4]
     np.testing.assert_array_equal(views[0].T_map_cam, clips[0][0].T_map_cam)

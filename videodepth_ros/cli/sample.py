@@ -49,9 +49,10 @@ def add_to(commands: Commands) -> None:
         '--scene',
         default='living_room',
         metavar='NAME',
-        help='living_room, kitchen, corridor, office, workshop, street, '
-        'courtyard, terrain, flight, or a family of scenes that are drawn '
-        'from the seed; a wrong name lists all (default: living_room)',
+        help='living_room, kitchen, desk, corridor, office, workshop, street, courtyard, terrain '
+        'or flight; or a family that draws a scene from the seed: rooms, kitchens, corridors, '
+        'offices, halls, desks, homes, streets, courtyards, wilds, aerials, studios, car_parks '
+        'or alleys (default: living_room)',
     )
     parser.add_argument(
         '--seconds', type=positive_float, default=5.0, metavar='S', help='length (default: 5)'

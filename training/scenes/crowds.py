@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from training.scenes.bodies import random_body, seated_person, standing_person, striding_person
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import ceiling_light, door, picture_on_wall
 from videodepth_ros.synthetic.camera_path import Carrier, Zone
@@ -15,13 +16,7 @@ from videodepth_ros.synthetic.indoor import Box, Stage, against_walls, indoor_li
 from videodepth_ros.synthetic.nature import tree
 from videodepth_ros.synthetic.noise import neutral, vivid
 from videodepth_ros.synthetic.outdoor import building, street_furniture
-from videodepth_ros.synthetic.people import (
-    car,
-    random_body,
-    seated_person,
-    standing_person,
-    striding_person,
-)
+from videodepth_ros.synthetic.people import car
 from videodepth_ros.synthetic.scene import Material, SceneBuilder
 from videodepth_ros.synthetic.skies import open_sky
 

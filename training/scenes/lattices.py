@@ -7,17 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from videodepth_ros.synthetic import furniture as f
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.gardens import fence
-from videodepth_ros.synthetic.indoor import Stage
-from videodepth_ros.synthetic.nature import bush, hill, tree
-from videodepth_ros.synthetic.noise import neutral
-from videodepth_ros.synthetic.outdoor import building
-from videodepth_ros.synthetic.people import walking_person
-from videodepth_ros.synthetic.scene import Material, SceneBuilder
-from videodepth_ros.synthetic.skies import open_sky
-from videodepth_ros.synthetic.trusses import (
+from training.scenes.gardens import fence
+from training.scenes.trusses import (
     bridge,
     climbing_frames,
     laced,
@@ -27,6 +18,15 @@ from videodepth_ros.synthetic.trusses import (
     stand,
     steel_paint,
 )
+from videodepth_ros.synthetic import furniture as f
+from videodepth_ros.synthetic.camera_path import Carrier, Zone
+from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.nature import bush, hill, tree
+from videodepth_ros.synthetic.noise import neutral
+from videodepth_ros.synthetic.outdoor import building
+from videodepth_ros.synthetic.people import walking_person
+from videodepth_ros.synthetic.scene import Material, SceneBuilder
+from videodepth_ros.synthetic.skies import open_sky
 
 _GROUNDS = ('grass', 'grass', 'grass', 'asphalt', 'gravel', 'leaves', 'stones', 'plaster')
 

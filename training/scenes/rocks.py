@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.scenes.animals import animal, random_beast
+from training.scenes.bodies import random_body, standing_person
+from training.scenes.gardens import Slope
 from videodepth_ros.synthetic import furniture as f
-from videodepth_ros.synthetic.animals import animal, random_beast
 from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.gardens import Slope
 from videodepth_ros.synthetic.indoor import Stage
 from videodepth_ros.synthetic.nature import bush, grass_tufts, hill, tree
 from videodepth_ros.synthetic.noise import hsv, neutral
-from videodepth_ros.synthetic.people import random_body, standing_person
 from videodepth_ros.synthetic.scene import Material, SceneBuilder
 from videodepth_ros.synthetic.skies import open_sky
 
