@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.room import CAMERA, Room, pair, rounds
-from videodepth_ros.alignment.global_alignment import Settings, align
-from videodepth_ros.alignment.hierarchy import HierarchySettings, refine
-from videodepth_ros.alignment.pair_graph import Clip, Plan, plan
+from videodepth_ros.alignment.global_alignment import AlignmentOptions, align
+from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy
+from videodepth_ros.alignment.pair_graph import Clip, PairGraph, build_pair_graph
 from videodepth_ros.alignment.pairs import PointMapPair, clip_graph
 from videodepth_ros.alignment.parameters import FocalModel
 from videodepth_ros.alignment.reference import published_cost
@@ -37,7 +37,9 @@ from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_t
 from videodepth_ros.geometry.camera import Intrinsics
 
 GOLDENS = Path(__file__).parents[2] / 'shared/goldens/align3r'
-NO_SMOOTHING = Settings(focal=FocalModel.PER_FRAME, smoothing=0, translation_smoothing=0)
+NO_SMOOTHING = AlignmentOptions(
+    focal_model=FocalModel.PER_FRAME, rotation_smoothing=0, translation_smoothing=0
+)
 OFFICIAL_SHORT_S, OFFICIAL_LONG_S, OFFICIAL_LARGE_S = 21.0, 42.0, 460.0
 LENGTHS = (50, 100, 200, 400)
 
@@ -107,7 +109,7 @@ class Official:
     ate: float
 
 
-def short(folder: Path, case: str, settings: Settings, official: Official) -> list[Figure]:
+def short(folder: Path, case: str, settings: AlignmentOptions, official: Official) -> list[Figure]:
     """Align the 10 stored frames, 50 pairs."""
     golden = Golden(folder, 'short')
     with np.load(folder / 'opt_short_flow.npz') as stored:
@@ -122,7 +124,7 @@ def short(folder: Path, case: str, settings: Settings, official: Official) -> li
     cost = published_cost(
         pairs,
         found,
-        smoothing=settings.smoothing,
+        smoothing=settings.rotation_smoothing,
         translation_smoothing=settings.translation_smoothing,
     )
     loss = cost.total if case == 'short_flow' else cost.data
@@ -135,7 +137,7 @@ def short(folder: Path, case: str, settings: Settings, official: Official) -> li
 
 
 def short_demo(folder: Path) -> list[Figure]:
-    return short(folder, 'short_demo', Settings(), Official(0.18448, 0.01869, 0.0320))
+    return short(folder, 'short_demo', AlignmentOptions(), Official(0.18448, 0.01869, 0.0320))
 
 
 def short_noshared(folder: Path) -> list[Figure]:
@@ -143,7 +145,7 @@ def short_noshared(folder: Path) -> list[Figure]:
 
 
 def short_flow(folder: Path) -> list[Figure]:
-    return short(folder, 'short_flow', Settings(), Official(0.19760, 0.01843, 0.01554))
+    return short(folder, 'short_flow', AlignmentOptions(), Official(0.19760, 0.01843, 0.01554))
 
 
 def long_hier(folder: Path) -> list[Figure]:
@@ -154,14 +156,14 @@ def long_hier(folder: Path) -> list[Figure]:
     for k, (first, after) in enumerate(zip(keys, [*keys[1:], 44], strict=True)):
         edges = tuple((i, j) for i, j in golden.arrays[f'clip_edges_{k}'].tolist())
         clips.append(Clip(range(first, after), range(first, after), (first,), edges))
-    layout = Plan(
+    graph = PairGraph(
         tuple(keys),
         tuple((i, j) for i, j in golden.arrays['key_edges'].tolist()),
         tuple(clips),
         len(keys),
     )
     start = time.process_time()
-    found = list(refine(golden, layout))
+    found = list(align_hierarchy(golden, graph))
     cpu_s = time.process_time() - start
     T = np.concatenate([clip.T_world_cam for clip in found])
     depth = np.concatenate([clip.depth for clip in found])
@@ -229,9 +231,11 @@ class Timed:
 
 def one_length(frames: int) -> tuple[float, float]:
     """Refine a walk of so many frames; return CPU seconds and the process's peak in GB."""
-    settings = Settings(camera=CAMERA, pixels=400)
+    settings = AlignmentOptions(camera=CAMERA, max_pixels=400)
     provider, start = Timed(Room(rounds(frames))), time.process_time()
-    for _ in refine(provider, plan(frames), HierarchySettings(settings, settings)):
+    for _ in align_hierarchy(
+        provider, build_pair_graph(frames), HierarchyOptions(settings, settings)
+    ):
         pass
     return time.process_time() - start - provider.cpu_s, peak_gb()
 

@@ -26,11 +26,11 @@ import cv2
 import numpy as np
 
 from bench.rounds import filmed_round
-from videodepth_ros.alignment.constraints import Priors
-from videodepth_ros.alignment.global_alignment import AS_PUBLISHED
-from videodepth_ros.alignment.hierarchy import CALMER, HierarchySettings, refine
-from videodepth_ros.alignment.pair_graph import plan
-from videodepth_ros.alignment.providers.geometric import GeometricPairs
+from videodepth_ros.alignment.constraints import Constraints
+from videodepth_ros.alignment.global_alignment import PUBLISHED_OPTIONS
+from videodepth_ros.alignment.hierarchy import CLIP_OPTIONS, HierarchyOptions, align_hierarchy
+from videodepth_ros.alignment.pair_graph import build_pair_graph
+from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
 from videodepth_ros.evaluation.sums import Alignment
@@ -186,11 +186,16 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     streamed_s = time.process_time()
     learnt = learn(sequence.images, depth, sequence.camera)
     learnt_s = time.process_time()
-    settings = HierarchySettings(
-        replace(AS_PUBLISHED, camera=learnt.camera), replace(CALMER, camera=learnt.camera)
-    ).unsmoothed
-    known = Priors(depth_m=measured) if prior == 'bag' else Priors()
-    clips = list(refine(GeometricPairs(depth, learnt), plan(len(depth)), settings, known))
+    settings = HierarchyOptions(
+        replace(PUBLISHED_OPTIONS, camera=learnt.camera),
+        replace(CLIP_OPTIONS, camera=learnt.camera),
+    ).without_smoothing()
+    known = Constraints(depth_m=measured) if prior == 'bag' else Constraints()
+    clips = list(
+        align_hierarchy(
+            GeometricPairProvider(depth, learnt), build_pair_graph(len(depth)), settings, known
+        )
+    )
     done_s = time.process_time()
     refined = np.concatenate([clip.depth for clip in clips])
     stamps = np.arange(len(depth)) * 10**8

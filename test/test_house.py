@@ -137,7 +137,7 @@ LIGHT = [
     'models.preprocess',
     'engines.open',
     'refine.job',
-    'alignment.clips',
+    'alignment.parallel',
     'cli',
 ]
 

@@ -6,15 +6,15 @@ import pytest
 
 from bench.room import walk
 from videodepth_ros.alignment.constraints import (
-    MotionFactor,
-    Odometry,
-    Priors,
-    ScaleFrom,
-    prior_factors,
-    settled,
-    smoothing_factors,
+    Constraints,
+    PoseFactor,
+    RelativePose,
+    ScaleReference,
+    constraint_factors,
+    fix_gauge,
+    smoothness_factors,
 )
-from videodepth_ros.alignment.parameters import FocalModel, State, Unknowns
+from videodepth_ros.alignment.parameters import AlignmentState, FocalModel, ParameterLayout
 from videodepth_ros.geometry.block_solver import NormalEquations
 from videodepth_ros.geometry.sim3 import Sim3, rotation_from_vector
 
@@ -22,57 +22,61 @@ POSES = walk(5)
 ELSEWHERE = Sim3(
     np.array(0.4), rotation_from_vector(np.array([0.3, -0.2, 0.1])), np.array([1.0, 2.0, 3.0])
 )
-STATE = State(Sim3.from_rigid(POSES), Sim3.identity(4), np.zeros(5), 1.0).carried(ELSEWHERE)
+STATE = AlignmentState(Sim3.from_rigid(POSES), Sim3.identity(4), np.zeros(5), 1.0).transformed(
+    ELSEWHERE
+)
 
 
 def steps(frames):
-    return [Odometry(n, n + 1, np.linalg.inv(POSES[n]) @ POSES[n + 1]) for n in range(frames - 1)]
+    return [
+        RelativePose(n, n + 1, np.linalg.inv(POSES[n]) @ POSES[n + 1]) for n in range(frames - 1)
+    ]
 
 
 def test_poses_bring_back_world_and_metres():
-    state, source = settled(STATE, Priors(T_world_cam=POSES), [])
-    assert source is ScaleFrom.POSES
+    state, source = fix_gauge(STATE, Constraints(T_world_cam=POSES), [])
+    assert source is ScaleReference.POSES
     np.testing.assert_allclose(state.cameras.rigid, POSES, atol=1e-9)
 
 
 def test_one_pose_tells_the_world_but_no_metres():
     known = np.full_like(POSES, np.nan)
     known[3] = POSES[3]
-    state, source = settled(STATE, Priors(T_world_cam=known), [])
-    assert source is ScaleFrom.PAIRS
+    state, source = fix_gauge(STATE, Constraints(T_world_cam=known), [])
+    assert source is ScaleReference.PAIRS
     np.testing.assert_allclose(state.cameras.rigid[3], POSES[3], atol=1e-9)
 
 
 @pytest.mark.parametrize(
     'priors, depths, source',
     [
-        (Priors(odometry=steps(5)), [], ScaleFrom.ODOMETRY),
+        (Constraints(odometry=steps(5)), [], ScaleReference.ODOMETRY),
         (
-            Priors(),
+            Constraints(),
             [(np.full(9, 0.4, np.float32), np.array([1.0] * 8 + [np.nan]))],
-            ScaleFrom.DEPTH,
+            ScaleReference.DEPTH,
         ),
     ],
 )
 def test_other_priors_bring_back_metres(priors, depths, source):
-    state, found = settled(STATE, priors, depths)
+    state, found = fix_gauge(STATE, priors, depths)
     assert found is source
     np.testing.assert_allclose(state.cameras.rigid, np.linalg.inv(POSES[0]) @ POSES, atol=1e-6)
 
 
 def test_without_priors_the_pairs_set_the_unit():
-    state, source = settled(STATE, Priors(), [])
-    assert source is ScaleFrom.PAIRS
+    state, source = fix_gauge(STATE, Constraints(), [])
+    assert source is ScaleReference.PAIRS
     np.testing.assert_allclose(state.pairs.scale, 0.5)
     np.testing.assert_allclose(state.cameras.rigid[0], np.eye(4), atol=1e-12)
 
 
 def test_factors_pull_cameras_to_what_is_known():
-    factors = prior_factors(Priors(T_world_cam=POSES, odometry=steps(5)))
-    unknowns = Unknowns(5, [(0, 1)], FocalModel.KNOWN, hold_first=False, window=None)
+    factors = constraint_factors(Constraints(T_world_cam=POSES, odometry=steps(5)))
+    unknowns = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=False, window=None)
     rng = np.random.default_rng(0)
     twist = np.pad(0.02 * rng.normal(size=(5, 6)), ((0, 0), (0, 1)))
-    state = State(Sim3.from_rigid(POSES).moved(twist), Sim3.identity(1), np.zeros(5), 1.0)
+    state = AlignmentState(Sim3.from_rigid(POSES).moved(twist), Sim3.identity(1), np.zeros(5), 1.0)
     values = []
     for _ in range(20):
         equations = NormalEquations(unknowns.group_of)
@@ -83,11 +87,11 @@ def test_factors_pull_cameras_to_what_is_known():
 
 
 def test_the_value_of_smoothing_is_that_of_its_formula():
-    state = State(Sim3.from_rigid(POSES), Sim3.identity(1), np.zeros(5), 1.0)
-    unknowns = Unknowns(5, [(0, 1)], FocalModel.KNOWN, hold_first=True, window=None)
+    state = AlignmentState(Sim3.from_rigid(POSES), Sim3.identity(1), np.zeros(5), 1.0)
+    unknowns = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
     value = sum(
         factor.add_to(NormalEquations(unknowns.group_of), unknowns, state, 2.0)
-        for factor in smoothing_factors(5, 0.3, 0.7)
+        for factor in smoothness_factors(5, 0.3, 0.7)
     )
     relative = np.linalg.inv(POSES[:-1]) @ POSES[1:]
     expected = sum(
@@ -95,13 +99,13 @@ def test_the_value_of_smoothing_is_that_of_its_formula():
         for T in relative
     )
     assert value == pytest.approx(expected, rel=1e-3)
-    assert smoothing_factors(5, 0.0, 0.0) == []
+    assert smoothness_factors(5, 0.0, 0.0) == []
 
 
 def test_some_of_the_frames_keep_their_odometry_chained():
-    some = Priors(
+    some = Constraints(
         T_world_cam=POSES, odometry=steps(5)[:3], depth_m=np.ones((5, 4, 6), np.float32)
-    ).among((0, 2, 4), 2)
+    ).select((0, 2, 4), 2)
     assert [(step.i, step.j) for step in some.odometry] == [(0, 1)]  # the step 3 to 4 is unknown
     np.testing.assert_allclose(some.odometry[0].T_i_j, np.linalg.inv(POSES[0]) @ POSES[2])
     assert some.depth_m.shape == (3, 2, 3)
@@ -111,18 +115,18 @@ def test_some_of_the_frames_keep_their_odometry_chained():
 def test_poses_are_motions_too():
     known = POSES.copy()
     known[1] = np.nan
-    motions = Priors(T_world_cam=known, odometry=steps(5)[:1]).as_motion()
+    motions = Constraints(T_world_cam=known, odometry=steps(5)[:1]).to_relative_poses()
     assert motions.T_world_cam is None
     assert [(m.i, m.j) for m in motions.odometry] == [(0, 1), (0, 2), (2, 3), (3, 4)]
     np.testing.assert_allclose(motions.odometry[1].T_i_j, np.linalg.inv(POSES[0]) @ POSES[2])
-    kept = motions.among((0, 2, 3))
+    kept = motions.select((0, 2, 3))
     assert [(m.i, m.j) for m in kept.odometry] == [(0, 1), (1, 2)]
 
 
 def test_a_factor_is_at_rest_where_it_is_met():
-    unknowns = Unknowns(2, [(0, 1)], FocalModel.KNOWN, hold_first=True, window=None)
-    state = State(Sim3.from_rigid(POSES[:2]), Sim3.identity(1), np.zeros(2), 1.0)
-    met = MotionFactor(0, 1, (state.cameras[0].inverse() @ state.cameras[1]), 1.0, 1.0)
+    unknowns = ParameterLayout(2, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
+    state = AlignmentState(Sim3.from_rigid(POSES[:2]), Sim3.identity(1), np.zeros(2), 1.0)
+    met = PoseFactor(0, 1, (state.cameras[0].inverse() @ state.cameras[1]), 1.0, 1.0)
     equations = NormalEquations(unknowns.group_of)
     assert met.add_to(equations, unknowns, state, 1.0) < 1e-3
     np.testing.assert_allclose(equations.solve(1e-9), 0, atol=1e-9)

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 from bench.room import CAMERA, depth, pair, pairs, pose, walk
-from videodepth_ros.alignment.constraints import Odometry, Priors, ScaleFrom
-from videodepth_ros.alignment.global_alignment import Settings, align
-from videodepth_ros.alignment.pairs import both_ways, chain, clip_graph
+from videodepth_ros.alignment.constraints import Constraints, RelativePose, ScaleReference
+from videodepth_ros.alignment.global_alignment import AlignmentOptions, align
+from videodepth_ros.alignment.pairs import clip_graph, sliding_window_graph, symmetrize
 from videodepth_ros.alignment.parameters import FocalModel
 from videodepth_ros.alignment.reference import published_cost
 from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.geometry.camera import Intrinsics
 
-FREE = Settings(smoothing=0, translation_smoothing=0, pixels=400, tolerance=1e-7)
+FREE = AlignmentOptions(
+    rotation_smoothing=0, translation_smoothing=0, max_pixels=400, function_tolerance=1e-7
+)
 KNOWN = replace(FREE, camera=CAMERA)
 
 
@@ -40,7 +42,7 @@ def errors(result, poses):
 
 @pytest.mark.parametrize(
     'settings',
-    [KNOWN, FREE, replace(FREE, focal=FocalModel.PER_FRAME), replace(KNOWN, window=5)],
+    [KNOWN, FREE, replace(FREE, focal_model=FocalModel.PER_FRAME), replace(KNOWN, window=5)],
     ids=['known focal', 'shared focal', 'own focal', 'banded'],
 )
 def test_exact_pairs_give_the_exact_scene(settings):
@@ -48,7 +50,7 @@ def test_exact_pairs_give_the_exact_scene(settings):
     result = align(pairs(poses, clip_graph(6)), settings)
     assert max(errors(result, poses)) < 2e-3
     assert all(camera.fx == pytest.approx(CAMERA.fx, rel=2e-3) for camera in result.cameras)
-    assert result.scale_from is ScaleFrom.PAIRS
+    assert result.scale_reference is ScaleReference.PAIRS
     assert np.exp(np.log(result.pair_scale).mean()) == pytest.approx(0.5)
 
 
@@ -74,7 +76,11 @@ def test_cameras_that_no_pair_starts_from_are_placed_by_resection():
 def test_cameras_without_a_path(poses):
     assert max(errors(align(pairs(poses, clip_graph(4)), FREE), poses)) < 5e-3
     assert (
-        max(errors(align(pairs(poses, clip_graph(4)), replace(FREE, smoothing=0.01)), poses))
+        max(
+            errors(
+                align(pairs(poses, clip_graph(4)), replace(FREE, rotation_smoothing=0.01)), poses
+            )
+        )
         < 5e-3
     )
 
@@ -111,8 +117,8 @@ def test_twice_the_same_is_the_same():
 
 def test_the_banded_problem_is_the_dense_problem():
     poses = walk(8)
-    noisy = pairs(poses, [*both_ways(chain(8, (1, 2))), (7, 0)], noise=0.02)
-    settings = replace(KNOWN, tolerance=1e-6)
+    noisy = pairs(poses, [*symmetrize(sliding_window_graph(8, (1, 2))), (7, 0)], noise=0.02)
+    settings = replace(KNOWN, function_tolerance=1e-6)
     dense, banded = align(noisy, settings), align(noisy, replace(settings, window=2))
     np.testing.assert_allclose(banded.T_world_cam, dense.T_world_cam, atol=1e-4)
     np.testing.assert_allclose(banded.depth, dense.depth, rtol=1e-3)
@@ -149,8 +155,8 @@ def test_measured_depth_gives_metres():
     poses = walk(4)
     sparse = np.full((4, 32, 48), np.nan, np.float32)
     sparse[1:3, ::4, ::4] = np.array([depth(T) for T in poses])[1:3, ::4, ::4]
-    result = align(pairs(poses, clip_graph(4), noise=0.01), KNOWN, Priors(depth_m=sparse))
-    assert result.scale_from is ScaleFrom.DEPTH
+    result = align(pairs(poses, clip_graph(4), noise=0.01), KNOWN, Constraints(depth_m=sparse))
+    assert result.scale_reference is ScaleReference.DEPTH
     np.testing.assert_allclose(
         result.T_world_cam[:, :3, 3], poses[:, :3, 3] - poses[0, :3, 3], atol=0.02
     )
@@ -161,22 +167,24 @@ def test_known_poses_give_metres_and_the_world():
     poses = walk(6)
     known = poses.copy()
     known[2] = np.nan
-    result = align(pairs(poses, clip_graph(6), noise=0.02), KNOWN, Priors(T_world_cam=known))
-    assert result.scale_from is ScaleFrom.POSES
+    result = align(pairs(poses, clip_graph(6), noise=0.02), KNOWN, Constraints(T_world_cam=known))
+    assert result.scale_reference is ScaleReference.POSES
     np.testing.assert_allclose(result.T_world_cam, poses, atol=0.02)
 
 
 def test_odometry_gives_metres():
     poses = walk(5)
-    motions = [Odometry(n, n + 1, np.linalg.inv(poses[n]) @ poses[n + 1]) for n in range(4)]
-    result = align(pairs(poses, clip_graph(5), noise=0.02), KNOWN, Priors(odometry=motions))
-    assert result.scale_from is ScaleFrom.ODOMETRY
+    motions = [RelativePose(n, n + 1, np.linalg.inv(poses[n]) @ poses[n + 1]) for n in range(4)]
+    result = align(pairs(poses, clip_graph(5), noise=0.02), KNOWN, Constraints(odometry=motions))
+    assert result.scale_reference is ScaleReference.ODOMETRY
     np.testing.assert_allclose(np.linalg.inv(poses[0]) @ poses, result.T_world_cam, atol=0.02)
 
 
 def test_no_other_state_nearby_costs_less():
     noisy = pairs(walk(4), clip_graph(4), noise=0.02)
-    every_pixel = replace(KNOWN, smoothing=0.01, translation_smoothing=0.01, pixels=32 * 48)
+    every_pixel = replace(
+        KNOWN, rotation_smoothing=0.01, translation_smoothing=0.01, max_pixels=32 * 48
+    )
     found = align(noisy, every_pixel)
     best, rng = published_cost(noisy, found).total, np.random.default_rng(0)
     for _ in range(20):
@@ -199,11 +207,23 @@ def test_no_other_state_nearby_costs_less():
             r'flow .*\(0, 3\)',
         ),
         ({'pairs': [pair(walk(4), 0, 1), pair(walk(4), 2, 3)]}, InputError, r'frames \[2, 3\]'),
-        ({'settings': Settings(camera=Intrinsics(9, 9, 9.0, 9.0, 4.0, 4.0))}, ConfigError, '9x9'),
-        ({'settings': Settings(focal=FocalModel.KNOWN)}, ConfigError, 'no camera'),
-        ({'priors': Priors(depth_m=np.ones((2, 3, 3), np.float32))}, InputError, 'measured depth'),
-        ({'priors': Priors(T_world_cam=np.eye(4)[None])}, InputError, 'known poses'),
-        ({'priors': Priors(odometry=[Odometry(0, 7, np.eye(4))])}, InputError, 'odometry'),
+        (
+            {'settings': AlignmentOptions(camera=Intrinsics(9, 9, 9.0, 9.0, 4.0, 4.0))},
+            ConfigError,
+            '9x9',
+        ),
+        ({'settings': AlignmentOptions(focal_model=FocalModel.KNOWN)}, ConfigError, 'no camera'),
+        (
+            {'priors': Constraints(depth_m=np.ones((2, 3, 3), np.float32))},
+            InputError,
+            'measured depth',
+        ),
+        ({'priors': Constraints(T_world_cam=np.eye(4)[None])}, InputError, 'known poses'),
+        (
+            {'priors': Constraints(odometry=[RelativePose(0, 7, np.eye(4))])},
+            InputError,
+            'odometry',
+        ),
     ],
 )
 def test_what_cannot_be_aligned_is_named(wrong, error, says):
@@ -214,7 +234,7 @@ def test_what_cannot_be_aligned_is_named(wrong, error, says):
 
 def test_flow_keeps_to_the_band():
     poses = walk(9)
-    flowing = pairs(poses, both_ways(chain(9, (1, 2))), noise=0.02, flow=True)
-    settings = replace(KNOWN, tolerance=1e-6)
+    flowing = pairs(poses, symmetrize(sliding_window_graph(9, (1, 2))), noise=0.02, flow=True)
+    settings = replace(KNOWN, function_tolerance=1e-6)
     dense, banded = align(flowing, settings), align(flowing, replace(settings, window=2))
     np.testing.assert_allclose(banded.T_world_cam, dense.T_world_cam, atol=1e-4)

@@ -7,19 +7,26 @@ import numpy as np
 import pytest
 
 from bench.room import CAMERA, Room, depth, rounds, walk
-from videodepth_ros.alignment.constraints import Priors, ScaleFrom
-from videodepth_ros.alignment.global_alignment import Settings
-from videodepth_ros.alignment.hierarchy import HierarchySettings, align_keys, refine
-from videodepth_ros.alignment.pair_graph import plan
+from videodepth_ros.alignment.constraints import Constraints, ScaleReference
+from videodepth_ros.alignment.global_alignment import AlignmentOptions
+from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy, align_keyframes
+from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.geometry import sim3
 
-QUICK = Settings(camera=CAMERA, pixels=400, smoothing=0, translation_smoothing=0)
-SETTINGS = HierarchySettings(QUICK, QUICK)
+QUICK = AlignmentOptions(
+    camera=CAMERA, max_pixels=400, rotation_smoothing=0, translation_smoothing=0
+)
+SETTINGS = HierarchyOptions(QUICK, QUICK)
 
 
-def refined(poses, settings=SETTINGS, priors=None, noise=0.02, **layout):
+def refined(poses, settings=SETTINGS, priors=None, noise=0.02, **graph):
     clips = list(
-        refine(Room(poses, noise), plan(len(poses), **layout), settings, priors or Priors())
+        align_hierarchy(
+            Room(poses, noise),
+            build_pair_graph(len(poses), **graph),
+            settings,
+            priors or Constraints(),
+        )
     )
     assert [frame for clip in clips for frame in clip.frames] == list(range(len(poses)))
     return (
@@ -59,7 +66,7 @@ def test_clips_agree_on_scale_and_place():
 
 def test_an_unknown_focal_length_is_that_of_the_keyframes():
     free = replace(QUICK, camera=None)
-    _, _, clips = refined(walk(13), HierarchySettings(free, free), noise=0.01, clip=4)
+    _, _, clips = refined(walk(13), HierarchyOptions(free, free), noise=0.01, clip=4)
     assert len({clip.cameras[0].fx for clip in clips}) == 1
     assert clips[0].cameras[0].fx == pytest.approx(CAMERA.fx, rel=0.02)
 
@@ -68,8 +75,8 @@ def test_known_poses_of_some_frames_place_all_of_them():
     poses = rounds(16)
     known = poses.copy()
     known[1::2] = np.nan
-    T, found, clips = refined(poses, priors=Priors(T_world_cam=known), clip=8, noise=0.005)
-    assert {clip.scale_from for clip in clips} == {ScaleFrom.POSES}
+    T, found, clips = refined(poses, priors=Constraints(T_world_cam=known), clip=8, noise=0.005)
+    assert {clip.scale_reference for clip in clips} == {ScaleReference.POSES}
     np.testing.assert_allclose(T[:, :3, 3], poses[:, :3, 3], atol=0.05)
     np.testing.assert_allclose(scales(found, poses), 1, atol=0.02)
 
@@ -78,44 +85,46 @@ def test_a_loop_closes():
     poses = rounds(121)
 
     def error(loops):
-        layout = plan(121, clip=10, window=1, loops=loops)
-        pairs = Room(poses, 0.05).pairs(layout.key_edges)
-        T = align_keys(pairs, layout, QUICK).T_world_cam
-        return ate(T, poses[list(layout.keys)])
+        graph = build_pair_graph(121, clip=10, window=1, loops=loops)
+        pairs = Room(poses, 0.05).pairs(graph.keyframe_edges)
+        T = align_keyframes(pairs, graph, QUICK).T_world_cam
+        return ate(T, poses[list(graph.keyframes)])
 
     assert error([(0, 110)]) < 0.7 * error([])
 
 
 def test_smoothing_does_not_outgrow_the_pairs():
     poses = rounds(160)
-    layout = plan(160, clip=8, window=2)
-    pairs = Room(poses).pairs(layout.key_edges)
-    T = align_keys(
-        pairs, layout, replace(SETTINGS.keys, smoothing=0.01, translation_smoothing=0.01)
+    graph = build_pair_graph(160, clip=8, window=2)
+    pairs = Room(poses).pairs(graph.keyframe_edges)
+    T = align_keyframes(
+        pairs,
+        graph,
+        replace(SETTINGS.keyframes, rotation_smoothing=0.01, translation_smoothing=0.01),
     ).T_world_cam
-    assert ate(T, poses[list(layout.keys)]) < 0.25
+    assert ate(T, poses[list(graph.keyframes)]) < 0.25
 
 
 def test_a_false_loop_does_little_harm():
     poses = rounds(80)
-    layout = plan(80, clip=10, loops=[(0, 60)])
+    graph = build_pair_graph(80, clip=10, loops=[(0, 60)])
     lied_to = poses.copy()
 
     def error(false):
         lied_to[60] = poses[33] if false else poses[60]
-        honest = {pair.edge: pair for pair in Room(poses).pairs(layout.key_edges)}
+        honest = {pair.edge: pair for pair in Room(poses).pairs(graph.keyframe_edges)}
         lies = {pair.edge: pair for pair in Room(lied_to).pairs([(0, 60), (60, 0)])}
-        T = align_keys((honest | lies).values(), layout, QUICK).T_world_cam
-        return ate(T, poses[list(layout.keys)])
+        T = align_keyframes((honest | lies).values(), graph, QUICK).T_world_cam
+        return ate(T, poses[list(graph.keyframes)])
 
     assert error(True) < error(False) + 0.05
 
 
 def test_both_ends_of_a_clip_are_tied():
-    poses, layout = rounds(30), plan(30, clip=6)
+    poses, graph = rounds(30), build_pair_graph(30, clip=6)
 
-    def border_error(layout):
-        clips = list(refine(Room(poses, 0.05), layout, SETTINGS))
+    def border_error(graph):
+        clips = list(align_hierarchy(Room(poses, 0.05), graph, SETTINGS))
         T = np.concatenate([clip.T_world_cam for clip in clips])
         T[:, :3, 3] *= np.mean(scales(np.concatenate([clip.depth for clip in clips]), poses))
         error = np.linalg.inv(T[:-1]) @ T[1:] - np.linalg.inv(poses[:-1]) @ poses[1:]
@@ -124,6 +133,6 @@ def test_both_ends_of_a_clip_are_tied():
         )
 
     first_only = replace(
-        layout, clips=tuple(replace(clip, keys=clip.keys[:1]) for clip in layout.clips)
+        graph, clips=tuple(replace(clip, keyframes=clip.keyframes[:1]) for clip in graph.clips)
     )
-    assert border_error(layout) < 0.75 * border_error(first_only)
+    assert border_error(graph) < 0.75 * border_error(first_only)

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from bench.room import CAMERA, pairs, walk
-from videodepth_ros.alignment.initialization import initial_state
-from videodepth_ros.alignment.observations import Observations
+from videodepth_ros.alignment.initialization import initialize_state
+from videodepth_ros.alignment.observations import PairObservations
 from videodepth_ros.alignment.pairs import clip_graph
 from videodepth_ros.core.errors import InputError
 
 
 def guess(edges, focal=None, frames=5, noise=0.0):
-    seen = Observations(pairs(walk(frames), edges, noise=noise), (CAMERA.cx, CAMERA.cy))
+    seen = PairObservations(pairs(walk(frames), edges, noise=noise), (CAMERA.cx, CAMERA.cy))
     views = [seen.at(n, 2) for n in range(seen.frames)]
-    return initial_state(seen, views, focal, 1.0, shared_focal=False)
+    return initialize_state(seen, views, focal, 1.0, shared_focal=False)
 
 
 @pytest.mark.parametrize('edges', [clip_graph(5), [(0, 1), (0, 2), (3, 2), (0, 3), (1, 4)]])

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.alignment.moving_objects import moving_masks
+from videodepth_ros.alignment.moving_objects import segment_moving_objects
 from videodepth_ros.geometry.camera import Intrinsics
 
 CAMERA = Intrinsics(160, 120, 140.0, 140.0, 79.5, 59.5)
@@ -39,7 +39,7 @@ def film(box_step=None, pan_m=0.06):
 @pytest.mark.parametrize('step', [(0, 4), (2, 3)])
 def test_what_moves_by_itself_is_found(step):
     images, depth, poses = film(step)
-    masks = moving_masks(images, depth, poses, [CAMERA] * COUNT)
+    masks = segment_moving_objects(images, depth, poses, [CAMERA] * COUNT)
     for n in range(2, COUNT - 2):
         row, column = 40 + step[1] * n, 50 + step[0] * n
         box = np.zeros((120, 160), bool)
@@ -54,21 +54,21 @@ def test_what_moves_by_itself_is_found(step):
 @pytest.mark.parametrize('factor', [1.0, 1.4, 0.75])
 def test_nothing_moves_in_a_still_scene_though_its_depth_is_off(factor):
     images, depth, poses = film()
-    masks = moving_masks(images, depth * np.float32(factor), poses, [CAMERA] * COUNT)
+    masks = segment_moving_objects(images, depth * np.float32(factor), poses, [CAMERA] * COUNT)
     assert masks.mean() < 0.002
 
 
 def test_sky_unknown_depth_and_plain_pictures_do_not_move():
     images, depth, poses = film()
     depth[:, :, :80] = np.nan
-    assert moving_masks(images, depth, poses, [CAMERA] * COUNT).mean() < 0.002
+    assert segment_moving_objects(images, depth, poses, [CAMERA] * COUNT).mean() < 0.002
     still = np.tile(np.eye(4), (COUNT, 1, 1))
     sky = np.full_like(depth, np.inf)
-    assert not moving_masks([images[0]] * COUNT, sky, still, [CAMERA] * COUNT).any()
+    assert not segment_moving_objects([images[0]] * COUNT, sky, still, [CAMERA] * COUNT).any()
     grey = [np.full_like(image, 90) for image in images]
-    assert not moving_masks(grey, depth, poses, [CAMERA] * COUNT).any()
+    assert not segment_moving_objects(grey, depth, poses, [CAMERA] * COUNT).any()
 
 
 def test_one_frame_has_nothing_to_be_compared_with():
     images, depth, poses = film()
-    assert not moving_masks(images[:1], depth[:1], poses[:1], [CAMERA]).any()
+    assert not segment_moving_objects(images[:1], depth[:1], poses[:1], [CAMERA]).any()

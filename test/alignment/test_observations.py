@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from bench.room import CAMERA, pair, walk
-from videodepth_ros.alignment.observations import Observations
+from videodepth_ros.alignment.observations import PairObservations
 from videodepth_ros.geometry.camera import backproject
 
 CENTER = (CAMERA.cx, CAMERA.cy)
@@ -15,7 +15,7 @@ PAIRS = [pair(POSES, 0, 1, flow=True), pair(POSES, 2, 1), pair(POSES, 1, 1)]
 
 
 def test_a_frame_meets_every_pair_that_shows_it():
-    seen = Observations(PAIRS, CENTER)
+    seen = PairObservations(PAIRS, CENTER)
     assert seen.frames == 3
     assert [seen.at(n, 1).pair.tolist() for n in range(3)] == [[0], [0, 1, 2, 2], [1]]
     assert seen.at(0, 1).flow_to.tolist() == [1]
@@ -23,7 +23,7 @@ def test_a_frame_meets_every_pair_that_shows_it():
 
 
 def test_offsets_are_those_of_the_camera_at_every_stride():
-    view = Observations(PAIRS, CENTER).at(0, 5)
+    view = PairObservations(PAIRS, CENTER).at(0, 5)
     rays = backproject(np.ones((32, 48), np.float32), CAMERA)[::5, ::5].reshape(-1, 3)
     np.testing.assert_allclose(view.offset.T / CAMERA.fx, rays[:, :2], atol=1e-6)
     assert view.points.shape == (1, 3, len(rays))
@@ -35,7 +35,7 @@ def test_what_is_unknown_weighs_nothing_and_is_zero():
     )
     holed.points_i[0, 0, 1] = np.nan
     holed.confidence_i[0, 1:5] = [1, 0, np.nan, np.inf]
-    view = Observations([holed], CENTER).at(0, 1)
+    view = PairObservations([holed], CENTER).at(0, 1)
     assert not view.weight[0, :5].any()
     assert not view.points[0, :, :5].any()
     assert (view.weight[0, 5:] > 0).all()
@@ -46,7 +46,7 @@ def test_flow_counts_where_it_is_known_and_nothing_moves():
     flowing.flow[0, 0] = np.nan
     moving = np.zeros((32, 48), np.bool_)
     moving[0, 1] = True
-    view = Observations([flowing], CENTER).at(0, 1, moving)
+    view = PairObservations([flowing], CENTER).at(0, 1, moving)
     assert view.flow_weight[0, :3].tolist() == [0, 0, 1]
     here = view.offset[:, 2] + flowing.flow[0, 2]
     np.testing.assert_allclose(view.flow[0, :, 2], here, atol=1e-5)

@@ -4,7 +4,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videodepth_ros.alignment.pairs import PointMapPair, both_ways, chain, clip_graph
+from videodepth_ros.alignment.pairs import (
+    PointMapPair,
+    clip_graph,
+    sliding_window_graph,
+    symmetrize,
+)
 from videodepth_ros.core.errors import InputError
 
 POINTS, SURE = np.ones((4, 6, 3), np.float32), np.ones((4, 6), np.float32)
@@ -42,5 +47,7 @@ def test_one_frame_is_paired_with_itself():
 
 
 def test_a_chain_grows_with_the_recording_only():
-    assert len(chain(100, (1, 2, 3))) - len(chain(50, (1, 2, 3))) == 150
-    assert both_ways([(0, 1)]) == [(0, 1), (1, 0)]
+    assert (
+        len(sliding_window_graph(100, (1, 2, 3))) - len(sliding_window_graph(50, (1, 2, 3))) == 150
+    )
+    assert symmetrize([(0, 1)]) == [(0, 1), (1, 0)]

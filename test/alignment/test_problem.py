@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from bench.room import CAMERA, pairs, walk
-from videodepth_ros.alignment.global_alignment import Settings, align
+from videodepth_ros.alignment.global_alignment import AlignmentOptions, align
 from videodepth_ros.alignment.pairs import clip_graph
 from videodepth_ros.alignment.reference import published_cost
 
-EVERY_PIXEL = Settings(camera=CAMERA, pixels=48 * 32, tolerance=1e-7)
+EVERY_PIXEL = AlignmentOptions(camera=CAMERA, max_pixels=48 * 32, function_tolerance=1e-7)
 
 
 @pytest.mark.parametrize('flow', [False, True])
@@ -29,14 +29,14 @@ def test_the_solver_reports_the_published_objective(flow):
 def test_a_thinned_grid_finds_nearly_the_same_minimum():
     noisy = pairs(walk(5), clip_graph(5), noise=0.02)
     full = published_cost(noisy, align(noisy, EVERY_PIXEL)).total
-    thin = published_cost(noisy, align(noisy, replace(EVERY_PIXEL, pixels=384))).total
+    thin = published_cost(noisy, align(noisy, replace(EVERY_PIXEL, max_pixels=384))).total
     assert full <= thin * (1 + 1e-4)
     assert thin < 1.005 * full
 
 
 @pytest.mark.parametrize('times', [1e-3, 8, 1e4])
 def test_the_unit_of_the_pairs_does_not_matter_without_smoothing(times):
-    settings = replace(EVERY_PIXEL, smoothing=0, translation_smoothing=0)
+    settings = replace(EVERY_PIXEL, rotation_smoothing=0, translation_smoothing=0)
     noisy = pairs(walk(4), clip_graph(4), noise=0.02)
     larger = [
         replace(one, points_i=times * one.points_i, points_j=times * one.points_j) for one in noisy

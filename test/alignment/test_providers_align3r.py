@@ -9,7 +9,7 @@ import torch
 
 from test.support.small_align3r import small_align3r
 from videodepth_ros.alignment.pairs import clip_graph
-from videodepth_ros.alignment.providers.align3r import Align3rPairs, Align3rSettings, View
+from videodepth_ros.alignment.providers.align3r import Align3rOptions, Align3rPairProvider, View
 from videodepth_ros.core.errors import InputError, ModelError
 from videodepth_ros.models.align3r_input import (
     network_image,
@@ -21,7 +21,7 @@ from videodepth_ros.models.align3r_input import (
 from videodepth_ros.models.mono import PriorKind
 
 COUNT, WIDTH, HEIGHT = 4, 128, 96
-SMALL = Align3rSettings(long_side_px=64)
+SMALL = Align3rOptions(long_side_px=64)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def values(height: int = 48, width: int = 64) -> np.ndarray:
 
 
 def provider(kind=PriorKind.METRIC, settings=SMALL, network=None, prior=None):
-    return Align3rPairs(
+    return Align3rPairProvider(
         images(), values() if prior is None else prior, kind, settings, network or small_align3r()
     )
 
@@ -108,7 +108,7 @@ def test_every_edge_once_and_every_frame_encoded_once():
 def test_few_frames_are_held():
     network = counted(small_align3r())
     edges = [(i, i + 1) for i in range(COUNT - 1)]
-    pairs = provider(settings=Align3rSettings(long_side_px=64, frames_held=2), network=network)
+    pairs = provider(settings=Align3rOptions(long_side_px=64, frames_held=2), network=network)
     found = list(pairs.pairs(reversed(edges)))
     assert [pair.edge for pair in found] == edges, 'in the order of their frames'
     assert network.encoded == COUNT
@@ -118,7 +118,7 @@ def test_few_frames_are_held():
 def test_a_batch_changes_nothing():
     edges = clip_graph(COUNT)
     alone = list(provider().pairs(edges))
-    together = provider(settings=Align3rSettings(long_side_px=64, batch=3)).pairs(edges)
+    together = provider(settings=Align3rOptions(long_side_px=64, batch=3)).pairs(edges)
     for found, wanted in zip(together, alone, strict=True):
         assert found.edge == wanted.edge
         scale = np.abs(wanted.points_j).max()
@@ -133,7 +133,9 @@ def test_pairs_have_the_size_of_the_prior():
 
 def test_what_the_network_does_not_see_is_unknown():
     """Of 128x104 it sees 64x48 of the 64x52 that it reduces the image to."""
-    pairs = Align3rPairs(images(104), values(104, 128), PriorKind.METRIC, SMALL, small_align3r())
+    pairs = Align3rPairProvider(
+        images(104), values(104, 128), PriorKind.METRIC, SMALL, small_align3r()
+    )
     (pair,) = pairs.pairs([(0, 1)])
     assert np.isnan(pair.points_i[:4]).all()
     assert np.isnan(pair.points_j[-4:]).all()
@@ -168,17 +170,15 @@ def test_points_that_overflow_are_worth_nothing():
 
 def test_reduced_precision_is_near():
     (wanted,) = provider().pairs([(0, 1)])
-    (found,) = provider(settings=Align3rSettings(long_side_px=64, precision='bf16')).pairs(
-        [(0, 1)]
-    )
+    (found,) = provider(settings=Align3rOptions(long_side_px=64, precision='bf16')).pairs([(0, 1)])
     error = np.linalg.norm(found.points_i - wanted.points_i, axis=2)
     assert 0 < np.median(error / np.linalg.norm(wanted.points_i, axis=2)) < 0.05
 
 
 def test_what_does_not_fit_and_weights_that_are_not_there(tmp_path, monkeypatch):
     with pytest.raises(InputError, match='do not fit'):
-        Align3rPairs(images(), values()[:2], PriorKind.METRIC, SMALL, small_align3r())
+        Align3rPairProvider(images(), values()[:2], PriorKind.METRIC, SMALL, small_align3r())
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
     with pytest.raises(ModelError, match='videodepth weights import'):
-        Align3rPairs(images(), values(), PriorKind.METRIC)
-    assert 'CC-BY-NC-SA-4.0' in Align3rPairs.notice
+        Align3rPairProvider(images(), values(), PriorKind.METRIC)
+    assert 'CC-BY-NC-SA-4.0' in Align3rPairProvider.notice

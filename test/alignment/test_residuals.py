@@ -6,12 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videodepth_ros.alignment.observations import FrameView
+from videodepth_ros.alignment.observations import FrameObservations
 from videodepth_ros.alignment.residuals import (
+    eliminate_depth,
     flow_residuals,
-    measured_residuals,
-    point_residuals,
-    reduced,
+    measured_depth_residuals,
+    point_map_residuals,
 )
 from videodepth_ros.geometry.sim3 import Sim3
 
@@ -22,7 +22,7 @@ DEPTH = RNG.uniform(1, 3, P).astype(np.float32)
 POINTS = RNG.normal(size=(3, 3, P)).astype(np.float32) + np.array([[0], [0], [2]], np.float32)
 WEIGHT = RNG.uniform(0.5, 2, (3, P)).astype(np.float32)
 OTHERS = Sim3.identity(2).moved(0.05 * RNG.normal(size=(2, 7)) * [1, 1, 1, 1, 1, 1, 0])
-VIEW = FrameView(
+VIEW = FrameObservations(
     0,
     OFFSET,
     np.arange(3),
@@ -42,7 +42,7 @@ def rays(log_f=0.0):
 
 def points(twist=0.0, log_f=0.0, deeper=0.0):
     seen = Sim3.identity(3).moved(np.broadcast_to(twist, (3, 7)) + 0.0).apply(POINTS)
-    return point_residuals(DEPTH + np.float32(deeper), rays(log_f), seen, WEIGHT)
+    return point_map_residuals(DEPTH + np.float32(deeper), rays(log_f), seen, WEIGHT)
 
 
 def flow(twist=0.0, log_f=0.0, deeper=0.0, other_log_f=0.0):
@@ -89,13 +89,13 @@ def test_values_are_the_norms():
 def test_unknown_measured_depth_counts_nothing():
     measured = DEPTH + 1
     measured[::2] = np.nan
-    block = measured_residuals(DEPTH, rays(), measured, 2.0)
+    block = measured_depth_residuals(DEPTH, rays(), measured, 2.0)
     assert not block.weight[..., ::2].any()
     assert block.value == pytest.approx(2 * np.linalg.norm(rays(), axis=0)[1::2].sum(), rel=1e-5)
 
 
 def test_elimination_is_the_schur_complement():
-    blocks = [points(), flow(), measured_residuals(DEPTH, rays(), DEPTH + 0.1, 2.0)]
+    blocks = [points(), flow(), measured_depth_residuals(DEPTH, rays(), DEPTH + 0.1, 2.0)]
     shared, rows = 7 * 6 + 2, []
     start = 0
     for block in blocks:
@@ -113,4 +113,4 @@ def test_elimination_is_the_schur_complement():
     expected = H[:shared, :shared] - H[:shared, shared:] @ np.linalg.solve(
         H[shared:, shared:], H[shared:, :shared]
     )
-    np.testing.assert_allclose(reduced(blocks), expected, atol=1e-5 * np.abs(H).max())
+    np.testing.assert_allclose(eliminate_depth(blocks), expected, atol=1e-5 * np.abs(H).max())

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from videodepth_ros.alignment.constraints import ScaleFrom
-from videodepth_ros.alignment.hierarchy import RefinedClip
+from videodepth_ros.alignment.constraints import ScaleReference
+from videodepth_ros.alignment.hierarchy import ClipAlignment
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.metric_scale import Unit, UnitFrom, find_unit, path_length, stands
@@ -17,11 +17,13 @@ POSES = np.tile(np.eye(4), (3, 1, 1))
 POSES[:, 0, 3] = 0, 1, 3
 
 
-def clips(scale_from=ScaleFrom.PAIRS):
+def clips(scale_reference=ScaleReference.PAIRS):
     depth = np.full((3, 8, 8), 2, np.float32)
     depth[0, 0, 0] = np.nan
     return [
-        RefinedClip(range(3), POSES, depth, np.ones_like(depth), (CAMERA,) * 3, None, scale_from)
+        ClipAlignment(
+            range(3), POSES, depth, np.ones_like(depth), (CAMERA,) * 3, None, scale_reference
+        )
     ]
 
 
@@ -33,16 +35,16 @@ def test_a_path_has_its_length():
 
 
 @pytest.mark.parametrize(
-    ('scale_from', 'source', 'length_m', 'expected'),
+    ('scale_reference', 'source', 'length_m', 'expected'),
     [
-        (ScaleFrom.DEPTH, ScaleSource.INTRINSICS, 12.0, Unit(4.0, UnitFrom.PATH_LENGTH)),
-        (ScaleFrom.DEPTH, ScaleSource.INTRINSICS, 0.0, Unit(1.0, UnitFrom.DEPTH)),
-        (ScaleFrom.ODOMETRY, None, 0.0, Unit(1.0, UnitFrom.ODOMETRY)),
-        (ScaleFrom.PAIRS, None, 0.0, Unit(1.0, UnitFrom.NONE)),
+        (ScaleReference.DEPTH, ScaleSource.INTRINSICS, 12.0, Unit(4.0, UnitFrom.PATH_LENGTH)),
+        (ScaleReference.DEPTH, ScaleSource.INTRINSICS, 0.0, Unit(1.0, UnitFrom.DEPTH)),
+        (ScaleReference.ODOMETRY, None, 0.0, Unit(1.0, UnitFrom.ODOMETRY)),
+        (ScaleReference.PAIRS, None, 0.0, Unit(1.0, UnitFrom.NONE)),
     ],
 )
-def test_the_best_of_those_that_know_says_it(scale_from, source, length_m, expected):
-    assert find_unit(clips(scale_from), PRIOR_M, source, length_m) == expected
+def test_the_best_of_those_that_know_says_it(scale_reference, source, length_m, expected):
+    assert find_unit(clips(scale_reference), PRIOR_M, source, length_m) == expected
 
 
 def test_a_prior_says_it_by_the_median_over_frames_that_it_knows():

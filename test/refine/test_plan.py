@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from videodepth_ros.alignment.pair_graph import plan
+from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.refine.plan import Outline
 from videodepth_ros.refine.settings import Method
 
@@ -16,7 +16,7 @@ def outline(frames, camera, working, processes=1, *, poses=True, prior='nano'):
         frames / 10,
         Method.ALIGN3R,
         prior,
-        plan(frames) if poses else None,
+        build_pair_graph(frames) if poses else None,
         processes,
     )
 

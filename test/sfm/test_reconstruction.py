@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from test.support.film import CAMERA, bent, film, sideways, turning
-from videodepth_ros.alignment.global_alignment import Settings
-from videodepth_ros.alignment.hierarchy import HierarchySettings, refine
-from videodepth_ros.alignment.pair_graph import plan
-from videodepth_ros.alignment.providers.geometric import GeometricPairs
+from videodepth_ros.alignment.global_alignment import AlignmentOptions
+from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy
+from videodepth_ros.alignment.pair_graph import build_pair_graph
+from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry import sim3
 from videodepth_ros.sfm.reconstruction import Learnt, learn
 
 FRAMES = 16
-QUICK = Settings(camera=CAMERA, pixels=400)
+QUICK = AlignmentOptions(camera=CAMERA, max_pixels=400)
 
 
 @pytest.fixture(scope='module')
@@ -43,8 +43,12 @@ def spread(depth, true):
 
 
 def refined(shot, depth, learnt, clip=6):
-    settings = HierarchySettings(QUICK, QUICK)
-    clips = list(refine(GeometricPairs(depth, learnt), plan(len(depth), clip), settings))
+    settings = HierarchyOptions(QUICK, QUICK)
+    clips = list(
+        align_hierarchy(
+            GeometricPairProvider(depth, learnt), build_pair_graph(len(depth), clip), settings
+        )
+    )
     return (
         np.concatenate([clip.T_world_cam for clip in clips]),
         np.concatenate([clip.depth for clip in clips]),
@@ -151,7 +155,7 @@ def test_what_moves_by_itself_does_not_move_the_camera(shot):
         depth[n, 40:80, 20 + 4 * n : 60 + 4 * n] = 1.0
     learnt = learn(images, depth, CAMERA)
     assert ate(learnt.T_world_cam, shot.poses) < 0.03 * path(shot.poses)
-    (pair,) = GeometricPairs(depth, learnt).pairs([(0, 8)])
+    (pair,) = GeometricPairProvider(depth, learnt).pairs([(0, 8)])
     assert np.median(pair.confidence_i[45:75, 25:55]) < np.median(pair.confidence_i)
 
 
@@ -200,14 +204,16 @@ def test_little_to_see_is_no_end(shot, name):
 def test_points_of_the_sky_are_unknown(shot):
     depth = shot.depth.copy()
     depth[:, :20] = np.inf
-    (pair,) = GeometricPairs(depth, learn(shot.images, depth, CAMERA)).pairs([(1, 4)])
+    (pair,) = GeometricPairProvider(depth, learn(shot.images, depth, CAMERA)).pairs([(1, 4)])
     assert np.isnan(pair.points_i[:20]).all()
     assert (pair.confidence_i[:20] == 1).all()
     assert (pair.confidence_i[30:] > 1).all()
 
 
 def test_both_views_of_a_pair_lie_in_one_place(shot):
-    (pair,) = GeometricPairs(shot.depth, learn(shot.images, shot.depth, CAMERA)).pairs([(2, 5)])
+    (pair,) = GeometricPairProvider(shot.depth, learn(shot.images, shot.depth, CAMERA)).pairs(
+        [(2, 5)]
+    )
     T_i_j = np.linalg.inv(shot.poses[2]) @ shot.poses[5]
     assert pair.edge == (2, 5)
     back = (pair.points_j - T_i_j[:3, 3]) @ T_i_j[:3, :3]

@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.parameters import State, Unknowns
+from videodepth_ros.alignment.parameters import AlignmentState, ParameterLayout
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.block_solver import NormalEquations
 from videodepth_ros.geometry.sim3 import Sim3, skew, vector_from_rotation
@@ -30,7 +30,7 @@ FLOOR = 1e-4
 SHORTEST_PATH_M = 1e-3
 
 
-class ScaleFrom(str, Enum):
+class ScaleReference(str, Enum):
     """What set the unit of depths and positions."""
 
     PAIRS = 'pairs'  # no metres: the pairs' own unit
@@ -40,7 +40,7 @@ class ScaleFrom(str, Enum):
 
 
 @dataclass(frozen=True)
-class Odometry:
+class RelativePose:
     """A measured motion between two frames: T_i_j maps points of camera j to i, (4, 4), metres."""
 
     i: int
@@ -49,7 +49,7 @@ class Odometry:
 
 
 @dataclass(frozen=True)
-class Priors:
+class Constraints:
     """What other sensors say; each may be absent.
 
     T_world_cam      (N, 4, 4) float64, metres; NaN for frames without a known pose
@@ -61,29 +61,29 @@ class Priors:
     """
 
     T_world_cam: Array64 | None = None
-    odometry: Sequence[Odometry] = ()
+    odometry: Sequence[RelativePose] = ()
     depth_m: Array | None = None
     pose_weight: float = 1.0
     odometry_weight: float = 1.0
     depth_weight: float = 10.0
 
     @property
-    def posed(self) -> NDArray[np.intp]:
+    def posed_frames(self) -> NDArray[np.intp]:
         """Frames whose pose is known."""
         if self.T_world_cam is None:
             return np.empty(0, np.intp)
         return np.flatnonzero(np.isfinite(self.T_world_cam).all(axis=(1, 2)))
 
-    def as_motion(self) -> Priors:
+    def to_relative_poses(self) -> Constraints:
         """Return the same knowledge without a world: poses become motions from one to the next."""
         motions = []
-        for i, j in pairwise(self.posed.tolist()):
+        for i, j in pairwise(self.posed_frames.tolist()):
             assert self.T_world_cam is not None
             T_i_j = np.linalg.inv(self.T_world_cam[i]) @ self.T_world_cam[j]
-            motions.append(Odometry(i, j, T_i_j))
+            motions.append(RelativePose(i, j, T_i_j))
         return replace(self, T_world_cam=None, odometry=[*self.odometry, *motions])
 
-    def among(self, frames: Sequence[int], stride: int = 1) -> Priors:
+    def select(self, frames: Sequence[int], stride: int = 1) -> Constraints:
         """Return what is known of some of the frames, in order of time, numbered anew.
 
         stride  of the depth that is kept; odometry from frame to frame is chained over those that
@@ -91,7 +91,7 @@ class Priors:
         """
         place = {frame: k for k, frame in enumerate(frames)}
         motions = [
-            Odometry(place[m.i], place[m.j], m.T_i_j)
+            RelativePose(place[m.i], place[m.j], m.T_i_j)
             for m in self.odometry
             if m.i in place and m.j in place
         ]
@@ -99,7 +99,7 @@ class Priors:
         for i, j in pairwise(frames):
             if j > i + 1 and all(n in steps for n in range(i, j)):
                 T_i_j = reduce(np.matmul, [steps[n] for n in range(i, j)])
-                motions.append(Odometry(place[i], place[j], T_i_j))
+                motions.append(RelativePose(place[i], place[j], T_i_j))
         index = list(frames)
         return replace(
             self,
@@ -129,7 +129,7 @@ class Priors:
 
 
 @dataclass(frozen=True)
-class MotionFactor:
+class PoseFactor:
     """A pose of camera b, expected in camera a or in the world (None): T_a_b, weights of |.|."""
 
     a: int | None
@@ -139,7 +139,11 @@ class MotionFactor:
     translation_weight: float
 
     def add_to(
-        self, equations: NormalEquations, unknowns: Unknowns, state: State, unit: float
+        self,
+        equations: NormalEquations,
+        unknowns: ParameterLayout,
+        state: AlignmentState,
+        unit: float,
     ) -> float:
         """Add weight * |error| of rotation and of translation; return its value.
 
@@ -164,46 +168,45 @@ class MotionFactor:
         return float(push * t_norm + turn * 2 * np.sin(angle / 2))
 
 
-def smoothing_factors(
+def smoothness_factors(
     frames: int, rotation_weight: float, translation_weight: float
-) -> list[MotionFactor]:
+) -> list[PoseFactor]:
     """Expect every camera where the one before it is (MonST3R, arXiv 2410.03825, eq. 5)."""
     if not rotation_weight and not translation_weight:
         return []
     still = Sim3.identity(1)[0]
     return [
-        MotionFactor(n, n + 1, still, rotation_weight, translation_weight)
-        for n in range(frames - 1)
+        PoseFactor(n, n + 1, still, rotation_weight, translation_weight) for n in range(frames - 1)
     ]
 
 
-def prior_factors(priors: Priors) -> list[MotionFactor]:
+def constraint_factors(priors: Constraints) -> list[PoseFactor]:
     """Expect cameras where poses and odometry say."""
     factors = []
-    for n in priors.posed:
+    for n in priors.posed_frames:
         assert priors.T_world_cam is not None
-        weight = priors.pose_weight / len(priors.posed)
+        weight = priors.pose_weight / len(priors.posed_frames)
         factors.append(
-            MotionFactor(None, int(n), Sim3.from_rigid(priors.T_world_cam[n]), weight, weight)
+            PoseFactor(None, int(n), Sim3.from_rigid(priors.T_world_cam[n]), weight, weight)
         )
     for motion in priors.odometry:
         weight = priors.odometry_weight / len(priors.odometry)
         factors.append(
-            MotionFactor(motion.i, motion.j, Sim3.from_rigid(motion.T_i_j), weight, weight)
+            PoseFactor(motion.i, motion.j, Sim3.from_rigid(motion.T_i_j), weight, weight)
         )
     return factors
 
 
-def settled(
-    state: State, priors: Priors, depths: Sequence[tuple[Array, Array]]
-) -> tuple[State, ScaleFrom]:
+def fix_gauge(
+    state: AlignmentState, priors: Constraints, depths: Sequence[tuple[Array, Array]]
+) -> tuple[AlignmentState, ScaleReference]:
     """Return the state in the priors' world and unit, or with the first camera as the world.
 
     depths  pairs of depths (P,) of the state and as measured, float32, NaN where unknown
     """
-    posed = priors.posed
+    posed = priors.posed_frames
     if not len(posed):
-        state = state.carried(state.cameras[0].inverse())
+        state = state.transformed(state.cameras[0].inverse())
     else:
         assert priors.T_world_cam is not None
         turned = priors.T_world_cam[posed, :3, :3] @ np.swapaxes(
@@ -211,7 +214,7 @@ def settled(
         )
         u, _, vt = np.linalg.svd(turned.sum(axis=0))
         rotation = (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
-        state = state.carried(Sim3(np.array(1.0), rotation, np.zeros(3)))
+        state = state.transformed(Sim3(np.array(1.0), rotation, np.zeros(3)))
     scale, source = _metres(state, priors, depths)
     offset = np.zeros(3)
     if len(posed):
@@ -219,18 +222,18 @@ def settled(
         offset = np.median(
             priors.T_world_cam[posed, :3, 3] - scale * state.cameras.translation[posed], axis=0
         )
-    return state.carried(Sim3(np.array(scale), np.eye(3), offset)), source
+    return state.transformed(Sim3(np.array(scale), np.eye(3), offset)), source
 
 
 def _metres(
-    state: State, priors: Priors, depths: Sequence[tuple[Array, Array]]
-) -> tuple[float, ScaleFrom]:
+    state: AlignmentState, priors: Constraints, depths: Sequence[tuple[Array, Array]]
+) -> tuple[float, ScaleReference]:
     """Return the length in metres of the state's unit, by the best prior that tells."""
     ratios = np.concatenate([measured / depth for depth, measured in depths] or [np.empty(0)])
     ratios = ratios[np.isfinite(ratios)]
     if ratios.size:
-        return float(np.median(ratios)), ScaleFrom.DEPTH
-    centers, posed = state.cameras.translation, priors.posed
+        return float(np.median(ratios)), ScaleReference.DEPTH
+    centers, posed = state.cameras.translation, priors.posed_frames
     if len(posed):
         assert priors.T_world_cam is not None
         known = priors.T_world_cam[posed, :3, 3]
@@ -238,7 +241,7 @@ def _metres(
             known - known.mean(axis=0), centers[posed] - centers[posed].mean(axis=0)
         )
         if scale is not None:
-            return scale, ScaleFrom.POSES
+            return scale, ScaleReference.POSES
     if priors.odometry:
         known = np.array([motion.T_i_j[:3, 3] for motion in priors.odometry])
         found = np.array(
@@ -249,8 +252,8 @@ def _metres(
         )
         scale = _length_ratio(known, found)
         if scale is not None:
-            return scale, ScaleFrom.ODOMETRY
-    return BASE_SCALE / float(np.exp(state.log_scale)), ScaleFrom.PAIRS
+            return scale, ScaleReference.ODOMETRY
+    return BASE_SCALE / float(np.exp(state.mean_log_scale)), ScaleReference.PAIRS
 
 
 def _length_ratio(known_m: Array64, found: Array64) -> float | None:

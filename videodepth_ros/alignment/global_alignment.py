@@ -25,18 +25,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.alignment.constraints import (
-    Priors,
-    ScaleFrom,
-    prior_factors,
-    settled,
-    smoothing_factors,
+    Constraints,
+    ScaleReference,
+    constraint_factors,
+    fix_gauge,
+    smoothness_factors,
 )
-from videodepth_ros.alignment.depth_elimination import confidence, depth_along_rays
-from videodepth_ros.alignment.initialization import initial_state
-from videodepth_ros.alignment.observations import FrameView, Observations
+from videodepth_ros.alignment.initialization import initialize_state
+from videodepth_ros.alignment.observations import FrameObservations, PairObservations
 from videodepth_ros.alignment.pairs import PointMapPair
-from videodepth_ros.alignment.parameters import FocalModel, State, Unknowns
-from videodepth_ros.alignment.problem import Cost, Point, Problem, with_measured
+from videodepth_ros.alignment.parameters import AlignmentState, FocalModel, ParameterLayout
+from videodepth_ros.alignment.problem import (
+    AlignmentProblem,
+    Cost,
+    Linearization,
+    with_measured_depth,
+)
+from videodepth_ros.alignment.ray_depth import depth_confidence, weiszfeld_depth
 from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.core.threads import one_blas_thread
 from videodepth_ros.geometry.camera import Intrinsics
@@ -51,40 +56,40 @@ FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e3
 
 
 @dataclass(frozen=True)
-class Settings:
+class AlignmentOptions:
     """How to align; the defaults are those of the published demo.
 
     camera        intrinsics at the size of the point maps; None where they are unknown: pixels
                   are square and the principal point is taken at (w / 2, h / 2), as published
-    focal         what to believe of the camera's fx; None: it is known if there is a camera, else
+    focal_model   what to believe of the camera's fx; None: it is known if there is a camera, else
                   one is sought for all frames
-    smoothing     weight of the rotation between neighbouring frames, 1/rad
+    rotation_smoothing     weight of the rotation between neighbouring frames, 1/rad
     translation_smoothing   likewise of their distance, in the pairs' unit
     flow_weight   of the mean error of flow, 1/px
-    pixels        about so many, at most, of each frame on the finest grid of step 2
-    levels        of the grid, each with twice the stride of the next
-    iterations    at most, on each level; tolerance: share of the cost that a step must gain
-    window        pairs of frames further apart close loops, see `Unknowns`; None for up to a
-                  hundred pairs
+    max_pixels    about so many, at most, of each frame on the finest grid of step 2
+    grid_levels   of the grid, each with twice the stride of the next
+    max_iterations    on each level; function_tolerance: share of the cost that a step must gain
+    window        pairs of frames further apart close loops, see `ParameterLayout`; None for up
+                  to a hundred pairs
     """
 
     camera: Intrinsics | None = None
-    focal: FocalModel | None = None
-    smoothing: float = 0.01
+    focal_model: FocalModel | None = None
+    rotation_smoothing: float = 0.01
     translation_smoothing: float = 0.01
     flow_weight: float = 0.01
-    pixels: int = 2560
-    levels: int = 2
-    iterations: int = 30
-    tolerance: float = 1e-5
+    max_pixels: int = 2560
+    grid_levels: int = 2
+    max_iterations: int = 30
+    function_tolerance: float = 1e-5
     window: int | None = None
 
 
-AS_PUBLISHED, NO_PRIORS = Settings(), Priors()
+PUBLISHED_OPTIONS, NO_CONSTRAINTS = AlignmentOptions(), Constraints()
 
 
 @dataclass(frozen=True)
-class Alignment:
+class GlobalAlignment:
     """What was found. Unit and world are those of the priors, or the pairs' and frame 0's.
 
     T_world_cam   (N, 4, 4) float64
@@ -103,26 +108,28 @@ class Alignment:
     T_world_pair: Array64
     pair_scale: Array64
     moving: Mask | None
-    scale_from: ScaleFrom
+    scale_reference: ScaleReference
     cost: Cost
 
 
 @one_blas_thread()
 def align(
-    pairs: Sequence[PointMapPair], settings: Settings = AS_PUBLISHED, priors: Priors = NO_PRIORS
-) -> Alignment:
+    pairs: Sequence[PointMapPair],
+    settings: AlignmentOptions = PUBLISHED_OPTIONS,
+    priors: Constraints = NO_CONSTRAINTS,
+) -> GlobalAlignment:
     """Align the pairs of frames 0 to N - 1; every run gives the same result.
 
     raises   InputError where pairs or priors do not fit each other, or the pairs leave a frame
              apart; ConfigError where settings contradict each other
     """
-    seen = _observations(pairs, settings, priors)
+    seen = _pair_observations(pairs, settings, priors)
     focal = _focal_model(settings)
-    unknowns = Unknowns(
+    unknowns = ParameterLayout(
         seen.frames,
         [pair.edge for pair in pairs],
         focal,
-        hold_first=not len(priors.posed),
+        fix_first_camera=not len(priors.posed_frames),
         window=settings.window,
         flow=seen.has_flow,
     )
@@ -131,31 +138,36 @@ def align(
     if not any(view.weight.any() for view in views):
         raise InputError('no point of any pair is known with a confidence above 1')
     camera = settings.camera
-    state = initial_state(
+    state = initialize_state(
         seen,
         views,
         camera.fx if camera and focal is FocalModel.KNOWN else None,
         camera.fy / camera.fx if camera else 1.0,
         shared_focal=focal is FocalModel.SHARED,
     )
-    state, _ = settled(state, priors, _measured(views, state))
+    state, _ = fix_gauge(state, priors, _measured(views, state))
     masks = None
     for level, stride in enumerate(strides):
         views = [
             seen.at(n, stride, None if masks is None else masks[n]) for n in range(seen.frames)
         ]
         problem = _problem(views, unknowns, settings, priors, len(pairs), flow=level > 0)
-        found = minimise(problem, unknowns, state, settings)
-        state, scale_from = settled(found.state, priors, _measured(views, found.state))
+        found = minimize(problem, unknowns, state, settings)
+        state, scale_reference = fix_gauge(found.state, priors, _measured(views, found.state))
         if seen.has_flow and masks is None:
             masks = _moving(seen, state)
-    return _result(seen, state, priors, masks, scale_from, found.cost)
+    return _result(seen, state, priors, masks, scale_reference, found.cost)
 
 
-def minimise(problem: Problem, unknowns: Unknowns, state: State, settings: Settings) -> Point:
+def minimize(
+    problem: AlignmentProblem,
+    unknowns: ParameterLayout,
+    state: AlignmentState,
+    settings: AlignmentOptions,
+) -> Linearization:
     """Descend by damped Gauss-Newton steps (Levenberg-Marquardt) until they gain little."""
     here, damping = problem.at(state), FIRST_DAMPING
-    for _ in range(settings.iterations):
+    for _ in range(settings.max_iterations):
         step = here.equations.solve(damping)
         there = problem.at(unknowns.moved(here.state, step), here.depths)
         gain = here.cost.total - there.cost.total
@@ -163,14 +175,14 @@ def minimise(problem: Problem, unknowns: Unknowns, state: State, settings: Setti
             here, damping = there, max(damping / 10, LEAST_DAMPING)
         else:
             damping *= 10
-        if 0 <= gain < settings.tolerance * here.cost.total or damping > MOST_DAMPING:
+        if 0 <= gain < settings.function_tolerance * here.cost.total or damping > MOST_DAMPING:
             break
     return here
 
 
-def _observations(
-    pairs: Sequence[PointMapPair], settings: Settings, priors: Priors
-) -> Observations:
+def _pair_observations(
+    pairs: Sequence[PointMapPair], settings: AlignmentOptions, priors: Constraints
+) -> PairObservations:
     if not pairs:
         raise InputError('no pairs to align; one frame alone is given as the pair (0, 0)')
     h, w = pairs[0].shape
@@ -189,12 +201,12 @@ def _observations(
             f'{w}x{h}; scale the intrinsics to the point maps'
         )
     center = (w / 2, h / 2) if camera is None else (camera.cx, camera.cy)
-    seen = Observations(pairs, center, priors.depth_m)
+    seen = PairObservations(pairs, center, priors.depth_m)
     priors.check(seen.frames, (h, w))
     return seen
 
 
-def _check_window(pairs: Sequence[PointMapPair], priors: Priors, window: int) -> None:
+def _check_window(pairs: Sequence[PointMapPair], priors: Constraints, window: int) -> None:
     """Refuse what would tie two cameras directly that are further apart than the window."""
     if window < 1:
         raise ConfigError(f'a window of {window} frames holds no pair; give 1 or more, or None')
@@ -207,61 +219,67 @@ def _check_window(pairs: Sequence[PointMapPair], priors: Priors, window: int) ->
         )
 
 
-def _focal_model(settings: Settings) -> FocalModel:
-    if settings.focal is FocalModel.KNOWN and settings.camera is None:
+def _focal_model(settings: AlignmentOptions) -> FocalModel:
+    if settings.focal_model is FocalModel.KNOWN and settings.camera is None:
         raise ConfigError('the focal length is said to be known, but no camera is given')
-    if settings.focal is not None:
-        return settings.focal
+    if settings.focal_model is not None:
+        return settings.focal_model
     return FocalModel.SHARED if settings.camera is None else FocalModel.KNOWN
 
 
-def stride_for(height: int, width: int, pixels: int) -> int:
+def sampling_stride(height: int, width: int, pixels: int) -> int:
     """Return the stride that leaves about ``pixels`` of an image, or fewer."""
     return ceil((height * width / pixels) ** 0.5)
 
 
-def _strides(seen: Observations, settings: Settings) -> list[int]:
+def _strides(seen: PairObservations, settings: AlignmentOptions) -> list[int]:
     """Return the strides of step 2, coarse to fine; flow needs a level before it for its masks."""
     h, w = seen.shape
-    finest = stride_for(h, w, settings.pixels)
-    strides = [finest << level for level in reversed(range(settings.levels))]
+    finest = sampling_stride(h, w, settings.max_pixels)
+    strides = [finest << level for level in reversed(range(settings.grid_levels))]
     return strides * 2 if seen.has_flow and len(strides) == 1 else strides
 
 
 def _problem(
-    views: list[FrameView],
-    unknowns: Unknowns,
-    settings: Settings,
-    priors: Priors,
+    views: list[FrameObservations],
+    unknowns: ParameterLayout,
+    settings: AlignmentOptions,
+    priors: Constraints,
     pairs: int,
     *,
     flow: bool,
-) -> Problem:
-    smoothing = smoothing_factors(len(views), settings.smoothing, settings.translation_smoothing)
-    return Problem(
+) -> AlignmentProblem:
+    smoothing = smoothness_factors(
+        len(views), settings.rotation_smoothing, settings.translation_smoothing
+    )
+    return AlignmentProblem(
         views,
         unknowns,
         pairs,
         smoothing,
-        prior_factors(priors),
+        constraint_factors(priors),
         settings.flow_weight if flow else 0.0,
         priors.depth_weight,
     )
 
 
-def _told(view: FrameView, state: State, depth_weight: float) -> tuple[Array, Array, Array]:
-    """Return rays, points and weights of one frame, as `depth_along_rays` takes them."""
+def _told(
+    view: FrameObservations, state: AlignmentState, depth_weight: float
+) -> tuple[Array, Array, Array]:
+    """Return rays, points and weights of one frame, as `weiszfeld_depth` takes them."""
     rays = state.rays(view.frame, view.offset)
     seen = state.seen(view.frame, view.pair, view.points)
-    return rays, *with_measured(view, rays, seen, depth_weight)
+    return rays, *with_measured_depth(view, rays, seen, depth_weight)
 
 
-def _depth(view: FrameView, state: State, depth_weight: float, passes: int) -> Array:
+def _depth(
+    view: FrameObservations, state: AlignmentState, depth_weight: float, passes: int
+) -> Array:
     """Return the depth of one frame, (P,) float32, NaN where nothing tells it."""
-    return depth_along_rays(*_told(view, state, depth_weight), passes)
+    return weiszfeld_depth(*_told(view, state, depth_weight), passes)
 
 
-def _measured(views: list[FrameView], state: State) -> list[tuple[Array, Array]]:
+def _measured(views: list[FrameObservations], state: AlignmentState) -> list[tuple[Array, Array]]:
     """Return depths of the state beside those that were measured, for frames that have any."""
     return [
         (_depth(view, state, 0.0, 2), view.depth)
@@ -270,12 +288,12 @@ def _measured(views: list[FrameView], state: State) -> list[tuple[Array, Array]]
     ]
 
 
-def _intrinsics(seen: Observations, state: State, frame: int) -> Intrinsics:
+def _intrinsics(seen: PairObservations, state: AlignmentState, frame: int) -> Intrinsics:
     fx = float(np.exp(state.log_focal[frame]))
     return Intrinsics(seen.shape[1], seen.shape[0], fx, fx * state.aspect, *seen.center)
 
 
-def _moving(seen: Observations, state: State) -> Mask:
+def _moving(seen: PairObservations, state: AlignmentState) -> Mask:
     """Return the pixels (N, h, w) that flow sees moving by themselves."""
     masks = np.zeros((seen.frames, *seen.shape), np.bool_)
     poses = state.cameras.rigid
@@ -298,23 +316,23 @@ def _moving(seen: Observations, state: State) -> Mask:
 
 
 def _result(
-    seen: Observations,
-    state: State,
-    priors: Priors,
+    seen: PairObservations,
+    state: AlignmentState,
+    priors: Constraints,
     masks: Mask | None,
-    scale_from: ScaleFrom,
+    scale_reference: ScaleReference,
     cost: Cost,
-) -> Alignment:
+) -> GlobalAlignment:
     """Find the depth of every pixel, frame by frame, and gather everything."""
     depth = np.empty((seen.frames, *seen.shape), np.float32)
     trust = np.empty_like(depth)
     for frame in range(seen.frames):
         told = _told(seen.at(frame, 1), state, priors.depth_weight)
-        found = depth_along_rays(*told, DEPTH_PASSES)
+        found = weiszfeld_depth(*told, DEPTH_PASSES)
         depth[frame] = found.reshape(seen.shape)
-        trust[frame] = confidence(found, *told).reshape(seen.shape)
+        trust[frame] = depth_confidence(found, *told).reshape(seen.shape)
     cameras = tuple(_intrinsics(seen, state, frame) for frame in range(seen.frames))
-    return Alignment(
+    return GlobalAlignment(
         state.cameras.rigid,
         depth,
         trust,
@@ -322,6 +340,6 @@ def _result(
         state.pairs.rigid,
         state.pairs.scale,
         masks,
-        scale_from,
+        scale_reference,
         cost,
     )

@@ -7,8 +7,8 @@ keyframes says by which similarity it lies in the world of the keyframes, depth 
 frames between take their share of the difference: what was amiss at the border of two clips is
 spread over the clips, and both agree on the keyframe that they share.
 
-Memory is that of the thinned pairs of keyframes and of one clip. Clips know nothing of each other:
-`align_clip` may run in as many processes as there are.
+Peak memory: the subsampled pairs of the keyframes and of one clip. Clips are independent:
+`align_clip` may run in parallel processes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.constraints import Priors, ScaleFrom
+from videodepth_ros.alignment.constraints import Constraints, ScaleReference
 from videodepth_ros.alignment.global_alignment import (
-    AS_PUBLISHED,
-    NO_PRIORS,
-    Alignment,
-    Settings,
+    NO_CONSTRAINTS,
+    PUBLISHED_OPTIONS,
+    AlignmentOptions,
+    GlobalAlignment,
     align,
-    stride_for,
+    sampling_stride,
 )
-from videodepth_ros.alignment.pair_graph import Clip, Plan
-from videodepth_ros.alignment.pairs import PairProvider, PointMapPair, thinned
+from videodepth_ros.alignment.pair_graph import Clip, PairGraph
+from videodepth_ros.alignment.pairs import PairProvider, PointMapPair, subsample
 from videodepth_ros.alignment.parameters import FocalModel
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
@@ -47,29 +47,30 @@ PUBLISHED_STEPS = 9
 """The published smoothing is a sum over the steps of some ten frames, against a mean over pairs;
 over more keyframes than that it is weighed down, or it would outgrow the pairs."""
 
-CALMER = replace(AS_PUBLISHED, smoothing=CLIP_SMOOTHING, translation_smoothing=CLIP_SMOOTHING)
+CLIP_OPTIONS = replace(
+    PUBLISHED_OPTIONS, rotation_smoothing=CLIP_SMOOTHING, translation_smoothing=CLIP_SMOOTHING
+)
 
 
 @dataclass(frozen=True)
-class HierarchySettings:
+class HierarchyOptions:
     """How keyframes and clips are aligned; the cameras of both are at the size of the pairs."""
 
-    keys: Settings = AS_PUBLISHED
-    clips: Settings = CALMER
+    keyframes: AlignmentOptions = PUBLISHED_OPTIONS
+    clips: AlignmentOptions = CLIP_OPTIONS
 
-    @property
-    def unsmoothed(self) -> HierarchySettings:
+    def without_smoothing(self) -> HierarchyOptions:
         """The same, with nothing that holds cameras back."""
-        return HierarchySettings(
+        return HierarchyOptions(
             *(
-                replace(one, smoothing=0.0, translation_smoothing=0.0)
-                for one in (self.keys, self.clips)
+                replace(one, rotation_smoothing=0.0, translation_smoothing=0.0)
+                for one in (self.keyframes, self.clips)
             )
         )
 
 
 @dataclass(frozen=True)
-class Keyframes:
+class KeyframeAlignment:
     """The aligned keyframes: all that a clip must know of the rest of the recording.
 
     frames       their numbers in the recording
@@ -83,11 +84,11 @@ class Keyframes:
     depth: Array
     stride: int
     camera: Intrinsics
-    scale_from: ScaleFrom
+    scale_reference: ScaleReference
 
 
 @dataclass(frozen=True)
-class RefinedClip:
+class ClipAlignment:
     """The result for frames that no other clip gives.
 
     frames        their numbers in the recording
@@ -103,44 +104,49 @@ class RefinedClip:
     confidence: Array
     cameras: tuple[Intrinsics, ...]
     moving: Mask | None
-    scale_from: ScaleFrom
+    scale_reference: ScaleReference
 
 
-DEFAULT = HierarchySettings()
+DEFAULT = HierarchyOptions()
 
 
-def refine(
+def align_hierarchy(
     provider: PairProvider,
-    plan: Plan,
-    settings: HierarchySettings = DEFAULT,
-    priors: Priors = NO_PRIORS,
-) -> Iterator[RefinedClip]:
+    graph: PairGraph,
+    settings: HierarchyOptions = DEFAULT,
+    priors: Constraints = NO_CONSTRAINTS,
+) -> Iterator[ClipAlignment]:
     """Align a recording clip by clip; each is forgotten when the next one is asked for.
 
     priors   numbered as the recording
     raises   what `align` raises
     """
     keys = None
-    if len(plan.keys) > 1:
-        keys = align_keys(provider.pairs(plan.key_edges), plan, settings.keys, priors)
-    for clip in plan.clips:
+    if len(graph.keyframes) > 1:
+        keys = align_keyframes(
+            provider.pairs(graph.keyframe_edges), graph, settings.keyframes, priors
+        )
+    for clip in graph.clips:
         yield align_clip(provider.pairs(clip.edges), clip, keys, settings.clips, priors)
 
 
-def align_keys(
-    pairs: Iterable[PointMapPair], plan: Plan, settings: Settings, priors: Priors = NO_PRIORS
-) -> Keyframes:
-    """Align the keyframes on a thinned grid; ``pairs`` are let go one by one."""
-    place = {frame: k for k, frame in enumerate(plan.keys)}
+def align_keyframes(
+    pairs: Iterable[PointMapPair],
+    graph: PairGraph,
+    settings: AlignmentOptions,
+    priors: Constraints = NO_CONSTRAINTS,
+) -> KeyframeAlignment:
+    """Align the keyframes on a subsampled grid; ``pairs`` are let go one by one."""
+    place = {frame: k for k, frame in enumerate(graph.keyframes)}
     thin, stride, camera = [], 1, settings.camera
     for pair in pairs:
         h, w = pair.shape
-        stride = stride_for(h, w, settings.pixels)
+        stride = sampling_stride(h, w, settings.max_pixels)
         camera = settings.camera or Intrinsics(w, h, w, w, w / 2, h / 2)
-        thin.append(thinned(replace(pair, i=place[pair.i], j=place[pair.j]), stride))
+        thin.append(subsample(replace(pair, i=place[pair.i], j=place[pair.j]), stride))
     assert camera is not None
-    calm = min(1.0, PUBLISHED_STEPS / max(len(plan.keys) - 1, 1))
-    focal = settings.focal or (
+    calm = min(1.0, PUBLISHED_STEPS / max(len(graph.keyframes) - 1, 1))
+    focal = settings.focal_model or (
         FocalModel.KNOWN if settings.camera is not None else FocalModel.SHARED
     )
     aligned = align(
@@ -148,27 +154,32 @@ def align_keys(
         replace(
             settings,
             camera=camera.strided(stride),
-            focal=focal,
-            window=plan.window,
-            smoothing=calm * settings.smoothing,
+            focal_model=focal,
+            window=graph.window,
+            rotation_smoothing=calm * settings.rotation_smoothing,
             translation_smoothing=calm * settings.translation_smoothing,
         ),
-        priors.among(plan.keys, stride),
+        priors.select(graph.keyframes, stride),
     )
     found = aligned.cameras[0]
     camera = replace(camera, fx=found.fx * stride, fy=found.fy * stride)
-    return Keyframes(
-        plan.keys, aligned.T_world_cam, aligned.depth, stride, camera, aligned.scale_from
+    return KeyframeAlignment(
+        graph.keyframes,
+        aligned.T_world_cam,
+        aligned.depth,
+        stride,
+        camera,
+        aligned.scale_reference,
     )
 
 
 def align_clip(
     pairs: Iterable[PointMapPair],
     clip: Clip,
-    keys: Keyframes | None,
-    settings: Settings,
-    priors: Priors = NO_PRIORS,
-) -> RefinedClip:
+    keys: KeyframeAlignment | None,
+    settings: AlignmentOptions,
+    priors: Constraints = NO_CONSTRAINTS,
+) -> ClipAlignment:
     """Align one clip and tie it to its keyframes.
 
     keys  None where this clip is the whole recording
@@ -176,48 +187,53 @@ def align_clip(
     if keys is None:
         return _owned(clip, _align_alone(pairs, clip, settings, priors))
     settings = replace(settings, camera=settings.camera or keys.camera)
-    alone = _align_alone(pairs, clip, settings, priors.as_motion())
+    alone = _align_alone(pairs, clip, settings, priors.to_relative_poses())
     into_world = _ties(alone, clip, keys)
     cameras = into_world @ Sim3.from_rigid(alone.T_world_cam)
     depth = alone.depth * into_world.scale.astype(np.float32)[:, None, None]
     return _owned(
-        clip, replace(alone, T_world_cam=cameras.rigid, depth=depth, scale_from=keys.scale_from)
+        clip,
+        replace(
+            alone, T_world_cam=cameras.rigid, depth=depth, scale_reference=keys.scale_reference
+        ),
     )
 
 
 def _align_alone(
-    pairs: Iterable[PointMapPair], clip: Clip, settings: Settings, priors: Priors
-) -> Alignment:
+    pairs: Iterable[PointMapPair], clip: Clip, settings: AlignmentOptions, priors: Constraints
+) -> GlobalAlignment:
     first = clip.frames.start
     local = [replace(pair, i=pair.i - first, j=pair.j - first) for pair in pairs]
-    return align(local, settings, priors.among(clip.frames))
+    return align(local, settings, priors.select(clip.frames))
 
 
-def _owned(clip: Clip, aligned: Alignment) -> RefinedClip:
-    own = slice(clip.owned.start - clip.frames.start, clip.owned.stop - clip.frames.start)
+def _owned(clip: Clip, aligned: GlobalAlignment) -> ClipAlignment:
+    own = slice(
+        clip.output_frames.start - clip.frames.start, clip.output_frames.stop - clip.frames.start
+    )
     moving = None if aligned.moving is None else aligned.moving[own]
-    return RefinedClip(
-        clip.owned,
+    return ClipAlignment(
+        clip.output_frames,
         aligned.T_world_cam[own],
         aligned.depth[own],
         aligned.confidence[own],
         aligned.cameras[own],
         moving,
-        aligned.scale_from,
+        aligned.scale_reference,
     )
 
 
-def _ties(alone: Alignment, clip: Clip, keys: Keyframes) -> Sim3:
+def _ties(alone: GlobalAlignment, clip: Clip, keys: KeyframeAlignment) -> Sim3:
     """Return for every frame of a clip the similarity from the clip's world to the keyframes'."""
-    places = [key - clip.frames.start for key in clip.keys]
+    places = [key - clip.frames.start for key in clip.keyframes]
     ties = [
         _tie(alone, place, keys, keys.frames.index(key))
-        for place, key in zip(places, clip.keys, strict=True)
+        for place, key in zip(places, clip.keyframes, strict=True)
     ]
     return Sim3.stack([_between(ties, places, n) for n in range(len(clip.frames))])
 
 
-def _tie(alone: Alignment, place: int, keys: Keyframes, key: int) -> Sim3:
+def _tie(alone: GlobalAlignment, place: int, keys: KeyframeAlignment, key: int) -> Sim3:
     """Return the similarity that puts frame ``place`` of a clip where its keyframe is.
 
     raises  InputError where no pixel has a depth in both

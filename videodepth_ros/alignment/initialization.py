@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.observations import FrameView, Observations
-from videodepth_ros.alignment.parameters import State
+from videodepth_ros.alignment.observations import FrameObservations, PairObservations
+from videodepth_ros.alignment.parameters import AlignmentState
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.sim3 import Sim3, fit
 
@@ -24,14 +24,14 @@ FOCAL_PASSES = 10
 FEWEST_POINTS = 6
 
 
-def initial_state(
-    observations: Observations,
-    views: list[FrameView],
+def initialize_state(
+    observations: PairObservations,
+    views: list[FrameObservations],
     focal: float | None,
     aspect: float,
     *,
     shared_focal: bool,
-) -> State:
+) -> AlignmentState:
     """Place cameras and pairs; the frame that the tree starts from is the world.
 
     focal   fx in pixels where it is known; aspect fy / fx
@@ -46,17 +46,19 @@ def initial_state(
         for view in views
     ]
     pairs = [_pair(observations, views, index, world) for index in range(len(observations.pairs))]
-    return State(Sim3.stack(cameras), Sim3.stack(pairs), np.log(focals), aspect)
+    return AlignmentState(Sim3.stack(cameras), Sim3.stack(pairs), np.log(focals), aspect)
 
 
-def _shown(views: list[FrameView], frame: int, pair: int, second: bool) -> tuple[Array, Array]:
+def _shown(
+    views: list[FrameObservations], frame: int, pair: int, second: bool
+) -> tuple[Array, Array]:
     """Return points (3, P) and weights (P,) of a frame in a pair; ``second`` if it is j there."""
     rows = np.flatnonzero(views[frame].pair == pair)
     row = rows[-1 if second else 0]
     return views[frame].points[row], views[frame].weight[row]
 
 
-def _focal(observations: Observations, view: FrameView, aspect: float) -> float:
+def _focal(observations: PairObservations, view: FrameObservations, aspect: float) -> float:
     """Return the fx that puts the frame's own point maps on their pixels, by Weiszfeld passes.
 
     The median over the pairs whose camera it is; where there is none, a common field of view.
@@ -78,7 +80,7 @@ def _focal(observations: Observations, view: FrameView, aspect: float) -> float:
     return float(np.median(good_guesses)) if good_guesses else fallback
 
 
-def _grow(observations: Observations, views: list[FrameView]) -> list[Array]:
+def _grow(observations: PairObservations, views: list[FrameObservations]) -> list[Array]:
     """Return the points of every frame (3, P) in the world, along the strongest tree of pairs."""
     pairs = observations.pairs
     score = [_score(views, index, *pair.edge) for index, pair in enumerate(pairs)]
@@ -110,7 +112,7 @@ def _grow(observations: Observations, views: list[FrameView]) -> list[Array]:
     return [world[frame] for frame in range(len(views))]
 
 
-def _score(views: list[FrameView], index: int, i: int, j: int) -> float:
+def _score(views: list[FrameObservations], index: int, i: int, j: int) -> float:
     confidence_i = np.exp(_shown(views, i, index, False)[1]).mean()
     return float(confidence_i * np.exp(_shown(views, j, index, True)[1]).mean())
 
@@ -124,7 +126,11 @@ def _fit(points: Array, weight: Array, target: Array) -> Sim3:
 
 
 def _camera(
-    observations: Observations, view: FrameView, world: Array, focal: float, aspect: float
+    observations: PairObservations,
+    view: FrameObservations,
+    world: Array,
+    focal: float,
+    aspect: float,
 ) -> Sim3:
     """Place a camera by its own point map, or by resection where only other cameras show it."""
     for m in np.argsort(-view.weight.sum(axis=1), kind='stable'):
@@ -151,7 +157,7 @@ def _camera(
 
 
 def _pair(
-    observations: Observations, views: list[FrameView], index: int, world: list[Array]
+    observations: PairObservations, views: list[FrameObservations], index: int, world: list[Array]
 ) -> Sim3:
     """Place a pair where both of its point maps lie nearest to the frames' points."""
     i, j = observations.pairs[index].edge

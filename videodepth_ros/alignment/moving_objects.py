@@ -37,7 +37,7 @@ edges flow is a guess, and a still scene explains the pictures as well."""
 GRAIN = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 
 
-def moving_masks(
+def segment_moving_objects(
     images: Images, depth: Array, T_world_cam: Array64, cameras: Sequence[Intrinsics]
 ) -> Mask:
     """Return what moves by itself, (N, h, w) bool.

@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class FrameView:
+class FrameObservations:
     """One frame: P of its pixels, seen by M pairs and followed by F flows.
 
     offset    (2, P) float32, pixels right of and below the principal point
@@ -50,7 +50,7 @@ class _View:
     confidence: Array
 
 
-class Observations:
+class PairObservations:
     """Pairs sorted by the frames that they show. Nothing is copied until a frame is looked at."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Observations:
         """Return where the pixels of a frame go: other frames, and flows (h, w, 2) in pixels."""
         return self._flows[frame]
 
-    def at(self, frame: int, stride: int, moving: Mask | None = None) -> FrameView:
+    def at(self, frame: int, stride: int, moving: Mask | None = None) -> FrameObservations:
         """Look at every ``stride``-th row and column of one frame.
 
         moving  (h, w) bool, where flow does not follow a still scene
@@ -108,7 +108,7 @@ class Observations:
             if self._depth_m is None
             else self._depth_m[frame][grid].ravel()
         )
-        return FrameView(
+        return FrameObservations(
             frame,
             offset,
             np.array([view.pair for view in views], np.intp),

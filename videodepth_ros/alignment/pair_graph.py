@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.pairs import both_ways, chain, clip_graph
+from videodepth_ros.alignment.pairs import clip_graph, sliding_window_graph, symmetrize
 from videodepth_ros.core.arrays import Edge
 from videodepth_ros.core.errors import ConfigError
 
@@ -27,31 +27,33 @@ LEAST_SIMILARITY = 0.8
 class Clip:
     """Neighbouring frames that are aligned together.
 
-    frames  all of them; owned: those whose result is taken from this clip
+    frames  all of them; output_frames: those whose result is taken from this clip
     keys    keyframes among them
     edges   pairs of them, numbered as in the recording
     """
 
     frames: range
-    owned: range
-    keys: tuple[int, ...]
+    output_frames: range
+    keyframes: tuple[int, ...]
     edges: tuple[Edge, ...]
 
 
 @dataclass(frozen=True)
-class Plan:
+class PairGraph:
     """What to pair in a recording; all frames numbered as in the recording.
 
     window  how many keyframes apart a pair is before it counts as a loop
     """
 
-    keys: tuple[int, ...]
-    key_edges: tuple[Edge, ...]
+    keyframes: tuple[int, ...]
+    keyframe_edges: tuple[Edge, ...]
     clips: tuple[Clip, ...]
     window: int
 
 
-def plan(frames: int, clip: int = 10, window: int = 3, loops: Iterable[Edge] = ()) -> Plan:
+def build_pair_graph(
+    frames: int, clip: int = 10, window: int = 3, loops: Iterable[Edge] = ()
+) -> PairGraph:
     """Lay out a recording of ``frames`` frames.
 
     clip    frames from one keyframe to the next
@@ -67,7 +69,7 @@ def plan(frames: int, clip: int = 10, window: int = 3, loops: Iterable[Edge] = (
     keys = tuple(range(0, frames, clip))
     if len(keys) > 1 and frames - keys[-1] <= clip // 2:
         keys = keys[:-1]  # the rest is too short for a clip of its own
-    near = chain(len(keys), range(1, window + 1))
+    near = sliding_window_graph(len(keys), range(1, window + 1))
     far = {
         (min(a, b), max(a, b))
         for a, b in ((_nearest(keys, i), _nearest(keys, j)) for i, j in loops)
@@ -76,19 +78,21 @@ def plan(frames: int, clip: int = 10, window: int = 3, loops: Iterable[Edge] = (
     clips = []
     for first, after in zip(keys, [*keys[1:], None], strict=True):
         last = frames - 1 if after is None else after
-        owned = range(first, frames if after is None else after)
+        output_frames = range(first, frames if after is None else after)
         clips.append(
             Clip(
                 range(first, last + 1),
-                owned,
+                output_frames,
                 (first,) if after is None else (first, after),
                 tuple((first + i, first + j) for i, j in clip_graph(last + 1 - first)),
             )
         )
-    return Plan(keys, tuple(both_ways((keys[a], keys[b]) for a, b in edges)), tuple(clips), window)
+    return PairGraph(
+        keys, tuple(symmetrize((keys[a], keys[b]) for a, b in edges)), tuple(clips), window
+    )
 
 
-def loop_candidates(thumbnails: Array, gap: int) -> list[Edge]:
+def find_loop_candidates(thumbnails: Array, gap: int) -> list[Edge]:
     """Return pairs of keyframes that look alike: each other's best match beyond ``gap`` keyframes.
 
     thumbnails  (K, h, w) float32, small grey images, whose normalised correlation is the likeness

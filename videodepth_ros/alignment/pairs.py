@@ -70,7 +70,7 @@ class PointMapPair:
         return self.points_i.shape[0], self.points_i.shape[1]
 
 
-def thinned(pair: PointMapPair, stride: int) -> PointMapPair:
+def subsample(pair: PointMapPair, stride: int) -> PointMapPair:
     """Return every ``stride``-th row and column of a pair, copied, and without its flow."""
 
     def thin(values: Array) -> Array:
@@ -93,13 +93,13 @@ class PairProvider(Protocol):
         """Yield the pair of every edge, frames numbered as in ``edges``."""
 
 
-def both_ways(edges: Iterable[Edge]) -> list[Edge]:
+def symmetrize(edges: Iterable[Edge]) -> list[Edge]:
     """Return the edges, and each one reversed after them."""
     once = list(edges)
     return once + [(j, i) for i, j in once]
 
 
-def chain(frames: int, offsets: Iterable[int]) -> list[Edge]:
+def sliding_window_graph(frames: int, offsets: Iterable[int]) -> list[Edge]:
     """Return the edges (i, i + offset): as many for each frame, however long the recording."""
     steps = list(offsets)
     return [(i, i + step) for i in range(frames) for step in steps if i + step < frames]
@@ -110,4 +110,6 @@ def clip_graph(frames: int) -> list[Edge]:
 
     One frame alone is paired with itself, so that it has a depth too.
     """
-    return both_ways(chain(frames, range(1, frames, 2))) if frames > 1 else [(0, 0)]
+    return (
+        symmetrize(sliding_window_graph(frames, range(1, frames, 2))) if frames > 1 else [(0, 0)]
+    )

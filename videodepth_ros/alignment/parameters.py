@@ -30,7 +30,7 @@ class FocalModel(str, Enum):
 
 
 @dataclass(frozen=True)
-class State:
+class AlignmentState:
     """All that is sought, but for the depths.
 
     cameras    N transforms of scale 1, from each camera to the world
@@ -45,7 +45,7 @@ class State:
     aspect: float
 
     @property
-    def log_scale(self) -> float:
+    def mean_log_scale(self) -> float:
         """Mean logarithm of the pairs' scales: the one number that the residuals cannot tell."""
         return float(np.log(self.pairs.scale).mean())
 
@@ -62,10 +62,10 @@ class State:
         into_camera: Sim3 = self.cameras[frame].inverse() @ self.pairs[pair]
         return into_camera.apply(points)
 
-    def carried(self, by: Sim3) -> State:
+    def transformed(self, by: Sim3) -> AlignmentState:
         """Return the same scene in another world frame and unit; one similarity for all."""
         moved = by @ self.cameras
-        return State(
+        return AlignmentState(
             Sim3(np.ones_like(moved.scale), moved.rotation, moved.translation),
             by @ self.pairs,
             self.log_focal,
@@ -73,7 +73,7 @@ class State:
         )
 
 
-class Unknowns:
+class ParameterLayout:
     """Numbers: 7 for each camera (its twist of 6, its own focal length), 7 for each pair.
 
     After them come the shared focal length and the multiplier that keeps the scale.
@@ -85,13 +85,13 @@ class Unknowns:
         edges: Sequence[Edge],
         focal: FocalModel,
         *,
-        hold_first: bool,
+        fix_first_camera: bool,
         window: int | None,
         flow: bool = False,
     ) -> None:
         """Number the unknowns and lay them out along time.
 
-        hold_first  the first camera is the world, and stays
+        fix_first_camera  the first camera is the world, and stays
         flow        ties a frame to cameras after it too, so that groups are twice as long
         window      pairs further apart than this close loops, and lie in the border; None puts
                     all in one group, which is quicker for a hundred pairs or fewer
@@ -110,7 +110,7 @@ class Unknowns:
             self.group_of[RIGID : self._first_pair : TWIST] = HELD
         if focal is not FocalModel.SHARED:
             self.group_of[self._shared_focal] = HELD
-        if hold_first:
+        if fix_first_camera:
             self.group_of[:RIGID] = HELD
 
     def camera(self, frame: int) -> Indices:
@@ -130,13 +130,13 @@ class Unknowns:
         """Return the number of the log focal length that a frame has."""
         return TWIST * frame + RIGID if self._own_focal else self._shared_focal
 
-    def moved(self, state: State, step: Array64) -> State:
+    def moved(self, state: AlignmentState, step: Array64) -> AlignmentState:
         """Return the state after a step of all unknowns."""
         twists = step[: self._shared_focal].reshape(-1, TWIST)
         cameras = twists[: self.frames].copy()
         cameras[:, RIGID] = 0
         log_focal = state.log_focal + step[[self.focal(n) for n in range(self.frames)]]
-        return State(
+        return AlignmentState(
             state.cameras.moved(cameras),
             state.pairs.moved(twists[self.frames :]),
             log_focal,

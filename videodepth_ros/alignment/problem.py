@@ -14,16 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.constraints import BASE_SCALE, MotionFactor
-from videodepth_ros.alignment.depth_elimination import depth_along_rays
-from videodepth_ros.alignment.observations import FrameView
-from videodepth_ros.alignment.parameters import RIGID, State, Unknowns
+from videodepth_ros.alignment.constraints import BASE_SCALE, PoseFactor
+from videodepth_ros.alignment.observations import FrameObservations
+from videodepth_ros.alignment.parameters import RIGID, AlignmentState, ParameterLayout
+from videodepth_ros.alignment.ray_depth import weiszfeld_depth
 from videodepth_ros.alignment.residuals import (
-    Linear,
+    LinearizedResiduals,
+    eliminate_depth,
     flow_residuals,
-    measured_residuals,
-    point_residuals,
-    reduced,
+    measured_depth_residuals,
+    point_map_residuals,
 )
 from videodepth_ros.geometry.block_solver import NormalEquations
 from videodepth_ros.geometry.sim3 import TWIST
@@ -55,25 +55,25 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Point:
+class Linearization:
     """A state, its depths (P,) of every frame, its cost, and the equations of a step from it."""
 
-    state: State
+    state: AlignmentState
     depths: Sequence[Array]
     cost: Cost
     equations: NormalEquations
 
 
-class Problem:
+class AlignmentProblem:
     """All residuals at one sampling of the frames."""
 
     def __init__(
         self,
-        views: Sequence[FrameView],
-        unknowns: Unknowns,
+        views: Sequence[FrameObservations],
+        unknowns: ParameterLayout,
         pairs: int,
-        smoothing: Sequence[MotionFactor],
-        priors: Sequence[MotionFactor],
+        smoothing: Sequence[PoseFactor],
+        priors: Sequence[PoseFactor],
         flow_weight: float,
         depth_weight: float,
     ) -> None:
@@ -89,15 +89,15 @@ class Problem:
         followed = 2 * sum(float(view.flow_weight.sum()) for view in views)
         self._per_flow = 2 * flow_weight / followed if followed else 0.0
 
-    def at(self, state: State, depths: Sequence[Array] | None = None) -> Point:
+    def at(self, state: AlignmentState, depths: Sequence[Array] | None = None) -> Linearization:
         """Linearise at ``state``; its depths are sought from ``depths`` on."""
-        equations, unit = NormalEquations(self._unknowns.group_of), unit_of(state)
+        equations, unit = NormalEquations(self._unknowns.group_of), published_unit(state)
         share, found = self._per_pixel * unit, []
         data = flow = prior = 0.0
         for view in self._views:
             start = None if depths is None else depths[view.frame]
             depth, blocks = self._residuals(view, state, start)
-            system = share * reduced(blocks)
+            system = share * eliminate_depth(blocks)
             numbers, change = self._changes(view, state, len(system) - 1)
             equations.add(
                 numbers, change.T @ system[:-1, :-1] @ change, change.T @ system[:-1, -1]
@@ -110,35 +110,37 @@ class Problem:
             for factor in factors:
                 prior += factor.add_to(equations, self._unknowns, state, length)
         self._keep_scale(equations)
-        return Point(state, found, Cost(data, flow, prior), equations)
+        return Linearization(state, found, Cost(data, flow, prior), equations)
 
     def _residuals(
-        self, view: FrameView, state: State, start: Array | None
-    ) -> tuple[Array, list[Linear]]:
+        self, view: FrameObservations, state: AlignmentState, start: Array | None
+    ) -> tuple[Array, list[LinearizedResiduals]]:
         """Return the depth of one frame (P,), and its residuals: points, flow, measured depth.
 
         All are weighed against a point of log confidence 1.
         """
         rays = state.rays(view.frame, view.offset)
         seen = state.seen(view.frame, view.pair, view.points)
-        depth = depth_along_rays(
+        depth = weiszfeld_depth(
             rays,
-            *with_measured(view, rays, seen, self._depth_weight),
+            *with_measured_depth(view, rays, seen, self._depth_weight),
             FIRST_PASSES if start is None else PASSES,
             start,
         )
         depth = np.where(np.isnan(depth), np.float32(1), depth)  # of no weight, and no harm
-        blocks = [point_residuals(depth, rays, seen, view.weight)]
+        blocks = [point_map_residuals(depth, rays, seen, view.weight)]
         others = state.cameras[view.flow_to].inverse() @ state.cameras[view.frame]
         flow = flow_residuals(
             depth, rays, others, np.exp(state.log_focal[view.flow_to]), state.aspect, view
         )
-        blocks.append(flow.weighted(self._per_flow / (self._per_pixel * unit_of(state))))
+        blocks.append(flow.weighted(self._per_flow / (self._per_pixel * published_unit(state))))
         if np.isfinite(view.depth).any():
-            blocks.append(measured_residuals(depth, rays, view.depth, self._depth_weight))
+            blocks.append(measured_depth_residuals(depth, rays, view.depth, self._depth_weight))
         return depth, blocks
 
-    def _changes(self, view: FrameView, state: State, rows: int) -> tuple[Indices, Array64]:
+    def _changes(
+        self, view: FrameObservations, state: AlignmentState, rows: int
+    ) -> tuple[Indices, Array64]:
         """Say how the twists of one frame's residuals, and its focal length, follow the unknowns.
 
         returns  numbers of unknowns (n,), each once, and the derivative (rows, n): rows are 7 for
@@ -173,12 +175,14 @@ class Problem:
             )
 
 
-def unit_of(state: State) -> float:
+def published_unit(state: AlignmentState) -> float:
     """Return what one unit of the state is in the unit of the published objective."""
-    return BASE_SCALE / float(np.exp(state.log_scale))
+    return BASE_SCALE / float(np.exp(state.mean_log_scale))
 
 
-def with_measured(view: FrameView, rays: Array, seen: Array, weight: float) -> tuple[Array, Array]:
+def with_measured_depth(
+    view: FrameObservations, rays: Array, seen: Array, weight: float
+) -> tuple[Array, Array]:
     """Return points (M, 3, P) and weights (M, P) with the measured depth as one point map more."""
     known = np.isfinite(view.depth)
     if not known.any():

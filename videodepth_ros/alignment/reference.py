@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.alignment.constraints import BASE_SCALE
-from videodepth_ros.alignment.global_alignment import Alignment
+from videodepth_ros.alignment.global_alignment import GlobalAlignment
 from videodepth_ros.alignment.pairs import PointMapPair
 from videodepth_ros.alignment.problem import Cost
 from videodepth_ros.geometry.camera import backproject
@@ -27,7 +27,7 @@ DROPPED_FLOW = 50.0
 
 def published_cost(
     pairs: Sequence[PointMapPair],
-    alignment: Alignment,
+    alignment: GlobalAlignment,
     *,
     smoothing: float = 0.01,
     translation_smoothing: float = 0.01,
@@ -48,7 +48,7 @@ def published_cost(
     return Cost(unit * data / len(pairs), 2 * flow_weight * _flow_error(pairs, alignment), smooth)
 
 
-def _in_world(alignment: Alignment, frame: int) -> Array64:
+def _in_world(alignment: GlobalAlignment, frame: int) -> Array64:
     """Return the points (h, w, 3) of a frame in the world."""
     T = alignment.T_world_cam[frame]
     points: Array64 = (
@@ -58,7 +58,7 @@ def _in_world(alignment: Alignment, frame: int) -> Array64:
 
 
 def _pair_error(
-    pair: PointMapPair, alignment: Alignment, index: int, world: list[Array64]
+    pair: PointMapPair, alignment: GlobalAlignment, index: int, world: list[Array64]
 ) -> float:
     """Return the mean weighted distance of both views of a pair, added."""
     T, scale, total = alignment.T_world_pair[index], alignment.pair_scale[index], 0.0
@@ -72,7 +72,7 @@ def _pair_error(
     return total
 
 
-def _flow_error(pairs: Sequence[PointMapPair], alignment: Alignment) -> float:
+def _flow_error(pairs: Sequence[PointMapPair], alignment: GlobalAlignment) -> float:
     """Return the mean smooth L1 error of flow in pixels, over still pixels and both components."""
     total, count = 0.0, 0
     for pair in pairs:

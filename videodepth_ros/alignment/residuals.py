@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.depth_elimination import floor_square
-from videodepth_ros.alignment.observations import FrameView
+from videodepth_ros.alignment.observations import FrameObservations
+from videodepth_ros.alignment.ray_depth import squared_norm_floor
 from videodepth_ros.geometry.sim3 import TWIST, Sim3
 
 Array = NDArray[np.float32]
@@ -29,7 +29,7 @@ OUTLIER_PX = 50.5
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearizedResiduals:
     """Residuals r of M transforms at P pixels, D numbers each, and how they change.
 
     residual  (M, D, P)
@@ -48,18 +48,20 @@ class Linear:
     weight: Array
     value: float
 
-    def weighted(self, share: float) -> Linear:
+    def weighted(self, share: float) -> LinearizedResiduals:
         """Return the same residuals, counting ``share`` times."""
         return replace(self, weight=self.weight * np.float32(share), value=self.value * share)
 
 
-def point_residuals(depth: Array, rays: Array, seen: Array, weight: Array) -> Linear:
+def point_map_residuals(
+    depth: Array, rays: Array, seen: Array, weight: Array
+) -> LinearizedResiduals:
     """Linearise d k - y, of whose Euclidean norm the objective is the weighted sum.
 
     depth (P,), rays (3, P), seen (M, 3, P): the points y; weight (M, P)
     """
     residual = depth * rays - seen
-    length = np.sqrt(np.einsum('mdp,mdp->mp', residual, residual) + floor_square(depth))
+    length = np.sqrt(np.einsum('mdp,mdp->mp', residual, residual) + squared_norm_floor(depth))
     twist = np.zeros((len(seen), TWIST, 3, depth.size), np.float32)
     twist[:, [0, 1, 2], [0, 1, 2]] = -1
     x, y, z = seen[:, 0], seen[:, 1], seen[:, 2]
@@ -69,7 +71,7 @@ def point_residuals(depth: Array, rays: Array, seen: Array, weight: Array) -> Li
     twist[:, 6] = -seen
     focal = np.zeros_like(seen)
     focal[:, :2] = -depth * rays[:2]
-    return Linear(
+    return LinearizedResiduals(
         residual,
         twist,
         focal,
@@ -79,7 +81,9 @@ def point_residuals(depth: Array, rays: Array, seen: Array, weight: Array) -> Li
     )
 
 
-def measured_residuals(depth: Array, rays: Array, measured: Array, weight: float) -> Linear:
+def measured_depth_residuals(
+    depth: Array, rays: Array, measured: Array, weight: float
+) -> LinearizedResiduals:
     """Linearise |k| (d - m), the distance along the ray to a measured depth m, (P,), NaN unknown.
 
     It depends on no transform; its one row of twists is zero.
@@ -87,10 +91,10 @@ def measured_residuals(depth: Array, rays: Array, measured: Array, weight: float
     known = np.isfinite(measured)
     length = np.linalg.norm(rays, axis=0)
     residual = np.where(known, length * (depth - np.where(known, measured, 0)), 0)
-    norm = np.sqrt(np.square(residual) + floor_square(depth))
+    norm = np.sqrt(np.square(residual) + squared_norm_floor(depth))
     gain = known.astype(np.float32) * np.float32(weight)
     row = (1, 1, depth.size)
-    return Linear(
+    return LinearizedResiduals(
         residual.reshape(row),
         np.zeros((1, TWIST, 1, depth.size), np.float32),
         np.zeros(row, np.float32),
@@ -101,8 +105,8 @@ def measured_residuals(depth: Array, rays: Array, measured: Array, weight: float
 
 
 def flow_residuals(
-    depth: Array, rays: Array, other: Sim3, fx: Array64, aspect: float, view: FrameView
-) -> Linear:
+    depth: Array, rays: Array, other: Sim3, fx: Array64, aspect: float, view: FrameObservations
+) -> LinearizedResiduals:
     """Linearise where flow says that pixels go against where the cameras say; smooth L1, 1 pixel.
 
     other  F rigid transforms into the cameras that flow leads to; fx (F,) float64, theirs
@@ -129,7 +133,7 @@ def flow_residuals(
     turned = other.rotation.astype(np.float32) @ rays
     bent = other.rotation[:, :, :2].astype(np.float32) @ (-depth * rays[:2])
     huber = np.where(error < 1, 0.5 * np.square(error), error - 0.5)
-    return Linear(
+    return LinearizedResiduals(
         residual,
         twist,
         np.einsum('fcdp,fcp->fdp', slope, bent),
@@ -143,7 +147,7 @@ def _sum(weight: Array | NDArray[np.bool_], value: Array) -> float:
     return float(np.sum(weight * value, dtype=np.float64))
 
 
-def reduced(blocks: list[Linear]) -> Array64:
+def eliminate_depth(blocks: list[LinearizedResiduals]) -> Array64:
     """Eliminate the depths of one frame from all of its residuals.
 
     returns  (7 M + 2, 7 M + 2) float64: the normal matrix of the M twists one after another, of

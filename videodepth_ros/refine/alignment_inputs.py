@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.clips import Scene
-from videodepth_ros.alignment.constraints import Priors
-from videodepth_ros.alignment.hierarchy import HierarchySettings
-from videodepth_ros.alignment.pair_graph import Plan, loop_candidates, plan
+from videodepth_ros.alignment.constraints import Constraints
+from videodepth_ros.alignment.hierarchy import HierarchyOptions
+from videodepth_ros.alignment.pair_graph import PairGraph, build_pair_graph, find_loop_candidates
 from videodepth_ros.alignment.pairs import PairProvider
-from videodepth_ros.alignment.providers.geometric import GeometricPairs
+from videodepth_ros.alignment.parallel import AlignmentTask
+from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.core.workspace import SpilledArray, growing
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.depth_stage import Estimates
@@ -47,12 +47,14 @@ class OpenPairs:
     def __call__(self) -> PairProvider:
         """Open it; a further network is opened here."""
         if self.kind is Pairs.ALIGN3R:
-            from videodepth_ros.alignment.providers.align3r import Align3rPairs  # needs torch
+            from videodepth_ros.alignment.providers.align3r import (
+                Align3rPairProvider,  # needs torch
+            )
 
-            return Align3rPairs(
+            return Align3rPairProvider(
                 self.images.open(), self.estimates.values.open(), self.estimates.kind
             )
-        return GeometricPairs(self.depth.open(), Learnt.load(self.learnt))
+        return GeometricPairProvider(self.depth.open(), Learnt.load(self.learnt))
 
     def learn(self, advanced: Callable[[float], None]) -> Learnt | None:
         """Learn what is learnt of the whole recording, unless that is done.
@@ -79,27 +81,31 @@ class SceneFiles:
     """
 
     pairs: OpenPairs
-    plan: Plan
-    settings: HierarchySettings
+    graph: PairGraph
+    settings: HierarchyOptions
     measured: SpilledArray | None
     motion: Path | None
 
-    def __call__(self) -> Scene:
+    def __call__(self) -> AlignmentTask:
         """Open everything."""
-        priors = Priors(
+        priors = Constraints(
             depth_m=self.measured.open() if self.measured else None,
             odometry=load_motion(self.motion) if self.motion else (),
         )
-        return Scene(self.pairs(), self.plan, self.settings, priors, self.pairs.images.open())
+        return AlignmentTask(
+            self.pairs(), self.graph, self.settings, priors, self.pairs.images.open()
+        )
 
 
-def lay_out(images: SpilledArray, clip: int) -> Plan:
+def build_recording_graph(images: SpilledArray, clip: int) -> PairGraph:
     """Lay out the frames of a recording; keyframes that look alike are paired as loops."""
     pictures = images.open()
-    chain = plan(len(pictures), clip)
-    thumbnails = np.stack([_thumbnail(pictures[key]) for key in chain.keys])
-    loops = loop_candidates(thumbnails, chain.window)
-    return plan(len(pictures), clip, loops=[(chain.keys[a], chain.keys[b]) for a, b in loops])
+    chain = build_pair_graph(len(pictures), clip)
+    thumbnails = np.stack([_thumbnail(pictures[key]) for key in chain.keyframes])
+    loops = find_loop_candidates(thumbnails, chain.window)
+    return build_pair_graph(
+        len(pictures), clip, loops=[(chain.keyframes[a], chain.keyframes[b]) for a, b in loops]
+    )
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:

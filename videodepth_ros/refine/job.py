@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from videodepth_ros.alignment.clips import ClipFiles, align_all, load_clip
-from videodepth_ros.alignment.global_alignment import AS_PUBLISHED
-from videodepth_ros.alignment.hierarchy import CALMER, HierarchySettings
-from videodepth_ros.alignment.pair_graph import Plan
+from videodepth_ros.alignment.global_alignment import PUBLISHED_OPTIONS
+from videodepth_ros.alignment.hierarchy import CLIP_OPTIONS, HierarchyOptions
+from videodepth_ros.alignment.pair_graph import PairGraph
+from videodepth_ros.alignment.parallel import AlignmentFiles, align_parallel, load_clip
 from videodepth_ros.bags.camera_topics import find_camera
 from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import BagReader, open_bag
@@ -35,7 +35,7 @@ from videodepth_ros.engines.store import cache_folder
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.refine import plan as stages
-from videodepth_ros.refine.alignment_inputs import OpenPairs, SceneFiles, lay_out
+from videodepth_ros.refine.alignment_inputs import OpenPairs, SceneFiles, build_recording_graph
 from videodepth_ros.refine.bag_depth import choose_depth_topic
 from videodepth_ros.refine.depth_association import match_depth
 from videodepth_ros.refine.depth_stage import Estimates, estimate, make_room
@@ -190,14 +190,14 @@ class _Job:
         self._kind = Kind(recording.size, recording.frame_id)
         self._notes = (*self._choice.notes, *recording.notes)
         poses = self._settings.chosen_pairs is not Pairs.NONE
-        layout = lay_out(recording.images, self._settings.clip) if poses else None
-        self._tell(recording, layout)
+        graph = build_recording_graph(recording.images, self._settings.clip) if poses else None
+        self._tell(recording, graph)
         estimates = self._estimate(recording)
         depth = self._depth(recording, estimates)
-        if layout is None:
+        if graph is None:
             written = self._write_depth(recording, depth)
         else:
-            files = self._align(recording, estimates, depth, layout)
+            files = self._align(recording, estimates, depth, graph)
             written = self._write(recording, depth, files)
         return replace(written, seconds=round(time.monotonic() - began_s, 3))
 
@@ -246,7 +246,7 @@ class _Job:
     def _working_size(self, recording: Recording) -> Size:
         return size_within(recording.size, self._settings.max_pixels)
 
-    def _tell(self, recording: Recording, layout: Plan | None) -> None:
+    def _tell(self, recording: Recording, graph: PairGraph | None) -> None:
         """Say what will be done, and how long it may take."""
         seconds_of_data = float(recording.stamps_ns[-1] - recording.stamps_ns[0]) / NS
         outline = Outline(
@@ -256,7 +256,7 @@ class _Job:
             seconds_of_data,
             self._settings.method,
             self._settings.prior,
-            layout,
+            graph,
             self._processes,
         )
         self._meter.expect(outline.stages())
@@ -308,16 +308,16 @@ class _Job:
         return depth
 
     def _align(
-        self, recording: Recording, estimates: Estimates, depth: RecordingDepth, layout: Plan
-    ) -> ClipFiles:
+        self, recording: Recording, estimates: Estimates, depth: RecordingDepth, graph: PairGraph
+    ) -> AlignmentFiles:
         """Align keyframes and clips; return where the results are."""
-        scene = self._scene(recording, estimates, depth, layout)
+        scene = self._scene(recording, estimates, depth, graph)
         key = digest(scene, recording.key)
-        files = ClipFiles(
-            self._work.path('keyframes', key) if len(layout.keys) > 1 else None,
-            tuple(self._work.path(f'clip{n:05d}', key) for n in range(len(layout.clips))),
+        files = AlignmentFiles(
+            self._work.path('keyframes', key) if len(graph.keyframes) > 1 else None,
+            tuple(self._work.path(f'clip{n:05d}', key) for n in range(len(graph.clips))),
         )
-        align_all(
+        align_parallel(
             scene, files, self._processes, self._ticks(stages.KEYFRAMES), self._ticks(stages.CLIPS)
         )
         for stage in (stages.KEYFRAMES, stages.CLIPS):
@@ -325,7 +325,7 @@ class _Job:
         return files
 
     def _scene(
-        self, recording: Recording, estimates: Estimates, depth: RecordingDepth, layout: Plan
+        self, recording: Recording, estimates: Estimates, depth: RecordingDepth, graph: PairGraph
     ) -> SceneFiles:
         """Gather what is aligned: pairs, and what sensors know."""
         settings = self._settings
@@ -350,14 +350,16 @@ class _Job:
             camera = learnt.camera
             self._notes = (*self._notes, *learnt.doubts())
         self._meter.finish(stages.TRACK)
-        believed = HierarchySettings(
-            replace(AS_PUBLISHED, camera=camera), replace(CALMER, camera=camera)
+        believed = HierarchyOptions(
+            replace(PUBLISHED_OPTIONS, camera=camera), replace(CLIP_OPTIONS, camera=camera)
         )
         if settings.chosen_pairs is Pairs.GEOMETRIC:  # its bundle adjustment has smoothed enough
-            believed = believed.unsmoothed
-        return SceneFiles(pairs, layout, believed, measured, motion)
+            believed = believed.without_smoothing()
+        return SceneFiles(pairs, graph, believed, measured, motion)
 
-    def _write(self, recording: Recording, depth: RecordingDepth, files: ClipFiles) -> RefineFacts:
+    def _write(
+        self, recording: Recording, depth: RecordingDepth, files: AlignmentFiles
+    ) -> RefineFacts:
         """Write depth and poses, at the camera's size."""
         unit = find_unit(
             map(load_clip, files.clips),

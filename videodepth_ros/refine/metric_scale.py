@@ -10,8 +10,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.constraints import ScaleFrom
-from videodepth_ros.alignment.hierarchy import RefinedClip
+from videodepth_ros.alignment.constraints import ScaleReference
+from videodepth_ros.alignment.hierarchy import ClipAlignment
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.geometry.poses import STATIC_EXTENT_DEPTHS, trajectory_extent
 
@@ -73,7 +73,7 @@ def stands(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
 
 
 def find_unit(
-    clips: Iterable[RefinedClip],
+    clips: Iterable[ClipAlignment],
     prior_depth: Array,
     source: ScaleSource | None,
     path_length_m: float,
@@ -83,9 +83,9 @@ def find_unit(
     prior_depth    (N, h, w) float32, Z in the metres of ``source``
     path_length_m  that somebody has measured; 0: nobody has
     """
-    poses, logs, scale_from = [], [], ScaleFrom.PAIRS
+    poses, logs, scale_reference = [], [], ScaleReference.PAIRS
     for clip in clips:
-        scale_from = clip.scale_from
+        scale_reference = clip.scale_reference
         poses.append(clip.T_world_cam)
         for n, aligned in zip(clip.frames, clip.depth, strict=True):
             grid = (slice(None, None, STRIDE), slice(None, None, STRIDE))
@@ -96,8 +96,8 @@ def find_unit(
     length = path_length(np.concatenate(poses))
     if path_length_m and length:
         return Unit(path_length_m / length, UnitFrom.PATH_LENGTH)
-    if scale_from is not ScaleFrom.PAIRS:
-        return Unit(1.0, UnitFrom(scale_from.value))
+    if scale_reference is not ScaleReference.PAIRS:
+        return Unit(1.0, UnitFrom(scale_reference.value))
     if source is None or np.isnan(logs).all():
         return Unit(1.0, UnitFrom.NONE)
     return Unit(float(np.exp(np.nanmedian(logs))), unit_of(source))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from videodepth_ros.alignment.pair_graph import Plan
+from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.core.progress import Stage
 from videodepth_ros.refine.recording import Size
 from videodepth_ros.refine.settings import Method
@@ -41,7 +41,7 @@ CLOUD_BYTES, NEW_VOXELS, MOST_VOXELS = 320, 40_000, 1_000_000
 """Of a voxel while new ones are merged; how many a frame brings; see `results.ply`."""
 
 PLAIN_PRIORS = 'bag', 'nano'
-"""Priors that take less than the other stages."""
+"""Constraints that take less than the other stages."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Outline:
     seconds_of_data: float
     method: Method
     prior: str
-    layout: Plan | None
+    graph: PairGraph | None
     processes: int
 
     def stages(self) -> Iterator[Stage]:
@@ -71,11 +71,11 @@ class Outline:
                 AGREE, self.frames, TRACK_S if self.method is Method.COALIGN else ROLLING_S
             )
         pair_s = PAIR_S_PER_PIXEL * self.working[0] * self.working[1]
-        if self.layout:
+        if self.graph:
             yield Stage(TRACK, self.frames, TRACK_S)
-            yield Stage(KEYFRAMES, 1, pair_s * len(self.layout.key_edges))
+            yield Stage(KEYFRAMES, 1, pair_s * len(self.graph.keyframe_edges))
             yield Stage(
-                CLIPS, len(self.layout.clips), pair_s * self._pairs_of_a_clip / self.processes
+                CLIPS, len(self.graph.clips), pair_s * self._pairs_of_a_clip / self.processes
             )
         yield Stage(WRITE, self.frames, WRITE_S_PER_PIXEL * self.camera[0] * self.camera[1])
 
@@ -88,7 +88,7 @@ class Outline:
     def memory_mb(self) -> float:
         """Expected peak, all processes together, without networks."""
         at_once = BYTES_PER_POINT * self.working[0] * self.working[1] * self._pairs_of_a_clip
-        at_work = min(self.processes, len(self.layout.clips)) if self.layout else 0
+        at_work = min(self.processes, len(self.graph.clips)) if self.graph else 0
         aligned = at_work * (PROCESS_MB + 1e-6 * at_once)
         pixels = self.camera[0] * self.camera[1]
         voxels = min(MOST_VOXELS, self.frames * min(NEW_VOXELS, pixels))
@@ -103,16 +103,16 @@ class Outline:
 
     @property
     def _pairs_of_a_clip(self) -> int:
-        return max(len(clip.edges) for clip in self.layout.clips) if self.layout else 0
+        return max(len(clip.edges) for clip in self.graph.clips) if self.graph else 0
 
     def __str__(self) -> str:
         pairs = (
             'no poses'
-            if self.layout is None
+            if self.graph is None
             else (
-                f'{_counted(len(self.layout.keys), "keyframe")}, '
-                f'{_counted(len(self.layout.clips), "clip")}, '
-                f'{len(self.layout.key_edges) + sum(len(c.edges) for c in self.layout.clips)} '
+                f'{_counted(len(self.graph.keyframes), "keyframe")}, '
+                f'{_counted(len(self.graph.clips), "clip")}, '
+                f'{len(self.graph.keyframe_edges) + sum(len(c.edges) for c in self.graph.clips)} '
                 f'pairs '
                 f'of {self.working[0]}x{self.working[1]}'
             )

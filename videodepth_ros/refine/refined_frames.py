@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.clips import load_clip
+from videodepth_ros.alignment.parallel import load_clip
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.pictures import Image, colour_range, colourise, resized

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videodepth_ros.alignment.constraints import Odometry
+from videodepth_ros.alignment.constraints import RelativePose
 from videodepth_ros.bags.frame_tree import read_frame_tree
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.workspace import SpilledArray, WorkFolder, save_arrays
@@ -57,10 +57,10 @@ def motion_file(bag: BagReader, recording: Recording, work: WorkFolder) -> Path 
     return path
 
 
-def load_motion(path: Path) -> list[Odometry]:
+def load_motion(path: Path) -> list[RelativePose]:
     """Read what `motion_file` wrote."""
     with np.load(path) as stored:
         return [
-            Odometry(i, j, T)
+            RelativePose(i, j, T)
             for (i, j), T in zip(stored['frames'].tolist(), stored['T_i_j'], strict=True)
         ]

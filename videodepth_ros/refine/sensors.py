@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.constraints import Odometry
+from videodepth_ros.alignment.constraints import RelativePose
 from videodepth_ros.bags.frame_tree import (
     ODOMETRY,
     Edge,
@@ -44,7 +44,7 @@ NEAREST_M = 0.1
 class KnownMotion:
     """Motions of the camera between neighbouring frames; ``source``: the topic that tells them."""
 
-    steps: tuple[Odometry, ...]
+    steps: tuple[RelativePose, ...]
     source: str
 
 
@@ -88,9 +88,9 @@ def _odom_above(tree: FrameTree, frame: str) -> Edge | None:
     return None
 
 
-def _steps(T_odom_cam: Array64, known: NDArray[np.bool_]) -> tuple[Odometry, ...]:
+def _steps(T_odom_cam: Array64, known: NDArray[np.bool_]) -> tuple[RelativePose, ...]:
     return tuple(
-        Odometry(i, j, np.linalg.inv(T_odom_cam[i]) @ T_odom_cam[j])
+        RelativePose(i, j, np.linalg.inv(T_odom_cam[i]) @ T_odom_cam[j])
         for i, j in pairwise(range(len(known)))
         if known[i] and known[j]
     )

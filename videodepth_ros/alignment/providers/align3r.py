@@ -41,7 +41,7 @@ EDGE = 0.1
 
 
 @dataclass(frozen=True)
-class Align3rSettings:
+class Align3rOptions:
     """How the network is run.
 
     device, precision  see ``models.place.placed``
@@ -57,10 +57,10 @@ class Align3rSettings:
     frames_held: int = 24
 
 
-AS_PUBLISHED = Align3rSettings()
+AS_PUBLISHED = Align3rOptions()
 
 
-class Align3rPairs:
+class Align3rPairProvider:
     """A ``PairProvider``; pairs have the size of the prior's values."""
 
     notice = ALIGN3R_CARD.notice
@@ -70,7 +70,7 @@ class Align3rPairs:
         images: NDArray[np.uint8],
         values: Array,
         kind: PriorKind,
-        settings: Align3rSettings = AS_PUBLISHED,
+        settings: Align3rOptions = AS_PUBLISHED,
         network: Align3R | None = None,
     ) -> None:
         """Prepare the pairs of a recording.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Point-map pairs without a network: a depth prior, corrected and unprojected.
+"""Linearization-map pairs without a network: a depth prior, corrected and unprojected.
 
 `videodepth_ros.sfm.reconstruction` estimates the poses and the depth corrections of a whole
 recording. A pair is the two corrected depths unprojected, with high confidence where they agree.
@@ -30,7 +30,7 @@ AGREE = 0.1
 """Log ratio of depths at which the confidence of a pixel falls to half."""
 
 
-class GeometricPairs:
+class GeometricPairProvider:
     """Pairs of a recording whose geometry is learnt."""
 
     def __init__(self, depth: Array, learnt: Learnt) -> None:

@@ -19,13 +19,13 @@ FLOOR = 1e-5
 """Smallest distance, against the depth, that a weight tells from zero."""
 
 
-def floor_square(depth: Array) -> Array:
+def squared_norm_floor(depth: Array) -> Array:
     """Return what is added to a squared distance at ``depth``, so that its inverse is finite."""
     square: Array = np.square(np.float32(FLOOR) * depth) + np.float32(TINY**2)
     return square
 
 
-def depth_along_rays(
+def weiszfeld_depth(
     rays: Array, seen: Array, weight: Array, passes: int, start: Array | None = None
 ) -> Array:
     """Return the depths (P,) float32 with the least weighted sum of distances to the points.
@@ -38,7 +38,7 @@ def depth_along_rays(
     square = np.einsum('dp,dp->p', rays, rays)
     along = np.einsum('dp,mdp->mp', rays, seen) / square
     across = seen - along[:, None] * rays
-    off_ray = np.einsum('mdp,mdp->mp', across, across) + floor_square(along)
+    off_ray = np.einsum('mdp,mdp->mp', across, across) + squared_norm_floor(along)
     depth = start
     for _ in range(passes):
         if depth is None:
@@ -53,10 +53,10 @@ def depth_along_rays(
     return depth
 
 
-def confidence(depth: Array, rays: Array, seen: Array, weight: Array) -> Array:
+def depth_confidence(depth: Array, rays: Array, seen: Array, weight: Array) -> Array:
     """Return how far a depth can be trusted, (P,) float32 in [0, 1]: the point maps' mean say.
 
-    depth   (P,) float32; rays, seen and weight as for `depth_along_rays`
+    depth   (P,) float32; rays, seen and weight as for `weiszfeld_depth`
     A point map of confidence C, whose weight is log C, says 1 - 1 / C where its point is no
     further away than `AGREES` of the depth, and 0 elsewhere.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keyframes and clips of a job, each result in a file, clips in as many processes as there are.
+"""Keyframes and clips of a job, each in a file, clips in parallel processes.
 
 A process opens what it works on from files, so that nothing large travels between processes, and a
 clip's result is the same wherever and whenever it is computed.
@@ -21,16 +21,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.alignment.constraints import Priors, ScaleFrom
+from videodepth_ros.alignment.constraints import Constraints, ScaleReference
 from videodepth_ros.alignment.hierarchy import (
-    HierarchySettings,
-    Keyframes,
-    RefinedClip,
+    ClipAlignment,
+    HierarchyOptions,
+    KeyframeAlignment,
     align_clip,
-    align_keys,
+    align_keyframes,
 )
-from videodepth_ros.alignment.moving_objects import moving_masks
-from videodepth_ros.alignment.pair_graph import Plan
+from videodepth_ros.alignment.moving_objects import segment_moving_objects
+from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.alignment.pairs import PairProvider
 from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.core.workspace import save_arrays
@@ -40,85 +40,88 @@ Camera64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Scene:
+class AlignmentTask:
     """What is aligned, opened.
 
     images  (N, H, W, 3) uint8 RGB, in which to look for what moves; None: nobody looks
     """
 
     provider: PairProvider
-    plan: Plan
-    settings: HierarchySettings
-    priors: Priors
+    graph: PairGraph
+    settings: HierarchyOptions
+    priors: Constraints
     images: NDArray[np.uint8] | None = None
 
 
-OpenScene = Callable[[], Scene]
-"""Opens a scene from files; it travels to other processes, so it is a plain value itself."""
+OpenTask = Callable[[], AlignmentTask]
+"""Opens a task from files; it travels to other processes, so it is a plain value itself."""
 
 
 @dataclass(frozen=True)
-class ClipFiles:
+class AlignmentFiles:
     """Where the results are: keyframes (None where one clip is all), and a file for each clip."""
 
-    keys: Path | None
+    keyframes: Path | None
     clips: tuple[Path, ...]
 
 
-def align_keyframes(scene: Scene, files: ClipFiles) -> None:
+def save_keyframes(task: AlignmentTask, files: AlignmentFiles) -> None:
     """Align the keyframes and write them."""
-    assert files.keys is not None
-    keys = align_keys(
-        scene.provider.pairs(scene.plan.key_edges), scene.plan, scene.settings.keys, scene.priors
+    assert files.keyframes is not None
+    keys = align_keyframes(
+        task.provider.pairs(task.graph.keyframe_edges),
+        task.graph,
+        task.settings.keyframes,
+        task.priors,
     )
     save_arrays(
-        files.keys,
+        files.keyframes,
         frames=np.array(keys.frames),
         T_world_cam=keys.T_world_cam,
         depth=keys.depth,
         stride=np.array(keys.stride),
         camera=_numbers([keys.camera]),
-        scale_from=np.array(keys.scale_from.value),
+        scale_reference=np.array(keys.scale_reference.value),
     )
 
 
-def load_keyframes(path: Path) -> Keyframes:
+def load_keyframes(path: Path) -> KeyframeAlignment:
     """Read what `align_keyframes` wrote."""
     with np.load(path) as stored:
-        return Keyframes(
+        return KeyframeAlignment(
             tuple(stored['frames'].tolist()),
             stored['T_world_cam'],
             stored['depth'],
             int(stored['stride']),
             _cameras(stored['camera'])[0],
-            ScaleFrom(str(stored['scale_from'])),
+            ScaleReference(str(stored['scale_reference'])),
         )
 
 
-def load_clip(path: Path) -> RefinedClip:
+def load_clip(path: Path) -> ClipAlignment:
     """Read the result of one clip."""
     with np.load(path) as stored:
         moving = stored['moving']  # without records where nobody looked
-        return RefinedClip(
+        return ClipAlignment(
             range(*stored['frames'].tolist()),
             stored['T_world_cam'],
             stored['depth'],
             stored['confidence'],
             _cameras(stored['cameras']),
             moving if len(moving) else None,
-            ScaleFrom(str(stored['scale_from'])),
+            ScaleReference(str(stored['scale_reference'])),
         )
 
 
-def align_clips(
-    open_scene: OpenScene, files: ClipFiles, missing: Sequence[int], processes: int
+def align_clips_parallel(
+    open_task: OpenTask, files: AlignmentFiles, missing: Sequence[int], processes: int
 ) -> Iterator[int]:
     """Align the clips ``missing`` and write each; yield its number when it is done.
 
     raises  DeviceError where a process died, else what `align_clip` raises
     """
     if processes == 1 or len(missing) < 2:
-        worker = _Worker(open_scene(), files)
+        worker = _Worker(open_task(), files)
         for number in missing:
             yield worker.align(number)
         return
@@ -127,7 +130,7 @@ def align_clips(
         min(processes, len(missing)),
         multiprocessing.get_context('spawn'),
         _enter,
-        (open_scene, files),
+        (open_task, files),
     )
     try:
         waiting = _submitted(pool, missing)
@@ -155,23 +158,23 @@ def _submitted(pool: ProcessPoolExecutor, missing: Sequence[int]) -> set[Future[
 
 
 class _Worker:
-    """One process: the scene, opened once, and the keyframes."""
+    """One process: the task, opened once, and the keyframes."""
 
-    def __init__(self, scene: Scene, files: ClipFiles) -> None:
-        self._scene, self._files = scene, files
-        self._keys = load_keyframes(files.keys) if files.keys else None
+    def __init__(self, task: AlignmentTask, files: AlignmentFiles) -> None:
+        self._task, self._files = task, files
+        self._keys = load_keyframes(files.keyframes) if files.keyframes else None
 
     def align(self, number: int) -> int:
         """Align a clip, write it and return its number."""
-        scene = self._scene
-        clip = scene.plan.clips[number]
+        task = self._task
+        clip = task.graph.clips[number]
         found = align_clip(
-            scene.provider.pairs(clip.edges), clip, self._keys, scene.settings.clips, scene.priors
+            task.provider.pairs(clip.edges), clip, self._keys, task.settings.clips, task.priors
         )
         moving = found.moving
-        if moving is None and scene.images is not None:
-            moving = moving_masks(
-                scene.images[found.frames.start : found.frames.stop],
+        if moving is None and task.images is not None:
+            moving = segment_moving_objects(
+                task.images[found.frames.start : found.frames.stop],
                 found.depth,
                 found.T_world_cam,
                 found.cameras,
@@ -185,7 +188,7 @@ class _Worker:
             confidence=found.confidence,
             cameras=_numbers(found.cameras),
             moving=moving,
-            scale_from=np.array(found.scale_from.value),
+            scale_reference=np.array(found.scale_reference.value),
         )
         return number
 
@@ -193,12 +196,12 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _enter(open_scene: OpenScene, files: ClipFiles) -> None:
+def _enter(open_task: OpenTask, files: AlignmentFiles) -> None:
     """Prepare a process of the pool."""
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # the cores are taken by the other processes
-    _worker = _Worker(open_scene(), files)
+    _worker = _Worker(open_task(), files)
 
 
 def _end_with_parent() -> None:
@@ -224,17 +227,17 @@ def _cameras(numbers: Camera64) -> tuple[Intrinsics, ...]:
     )
 
 
-def align_all(
-    open_scene: OpenScene,
-    files: ClipFiles,
+def align_parallel(
+    open_task: OpenTask,
+    files: AlignmentFiles,
     processes: int,
-    keys_done: Callable[[], None],
-    clip_done: Callable[[], None],
+    on_keyframes: Callable[[], None],
+    on_clip: Callable[[], None],
 ) -> None:
-    """Align what is not there yet; ``keys_done`` and ``clip_done`` are called after each."""
-    if files.keys and not files.keys.exists():
-        align_keyframes(open_scene(), files)
-        keys_done()
+    """Align what is not there yet; ``on_keyframes`` and ``on_clip`` are called after each."""
+    if files.keyframes and not files.keyframes.exists():
+        save_keyframes(open_task(), files)
+        on_keyframes()
     missing = [number for number, path in enumerate(files.clips) if not path.exists()]
-    for _ in align_clips(open_scene, files, missing, processes):
-        clip_done()
+    for _ in align_clips_parallel(open_task, files, missing, processes):
+        on_clip()

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from videodepth_ros.alignment.depth_elimination import confidence, depth_along_rays
+from videodepth_ros.alignment.ray_depth import depth_confidence, weiszfeld_depth
 
 P = 50
 RNG = np.random.default_rng(5)
@@ -17,30 +17,30 @@ def cost(depth):
 
 
 def test_no_depth_on_a_fine_grid_is_better():
-    found = cost(depth_along_rays(RAYS, SEEN, WEIGHT, 30))
+    found = cost(weiszfeld_depth(RAYS, SEEN, WEIGHT, 30))
     grid = np.linspace(0.5, 3.5, 3001, dtype=np.float32)
     best = np.min([cost(depth) for depth in grid], axis=0)
     assert (found <= best * (1 + 1e-4)).all()
 
 
 def test_every_pass_descends():
-    costs = [cost(depth_along_rays(RAYS, SEEN, WEIGHT, passes)) for passes in range(1, 8)]
+    costs = [cost(weiszfeld_depth(RAYS, SEEN, WEIGHT, passes)) for passes in range(1, 8)]
     assert (np.diff(costs, axis=0) <= 1e-5).all()
 
 
 def test_a_start_goes_on_where_it_stopped():
-    half = depth_along_rays(RAYS, SEEN, WEIGHT, 4)
+    half = weiszfeld_depth(RAYS, SEEN, WEIGHT, 4)
     np.testing.assert_array_equal(
-        depth_along_rays(RAYS, SEEN, WEIGHT, 4, half), depth_along_rays(RAYS, SEEN, WEIGHT, 8)
+        weiszfeld_depth(RAYS, SEEN, WEIGHT, 4, half), weiszfeld_depth(RAYS, SEEN, WEIGHT, 8)
     )
 
 
 def test_pixels_that_nothing_sees_are_unknown_or_stay():
     weight = WEIGHT.copy()
     weight[:, :7] = 0
-    assert np.isnan(depth_along_rays(RAYS, SEEN, weight, 5)[:7]).all()
+    assert np.isnan(weiszfeld_depth(RAYS, SEEN, weight, 5)[:7]).all()
     start = np.full(P, 9, np.float32)
-    np.testing.assert_array_equal(depth_along_rays(RAYS, SEEN, weight, 5, start)[:7], 9)
+    np.testing.assert_array_equal(weiszfeld_depth(RAYS, SEEN, weight, 5, start)[:7], 9)
 
 
 def test_confidence_is_what_the_point_maps_that_agree_say():
@@ -49,9 +49,9 @@ def test_confidence_is_what_the_point_maps_that_agree_say():
     seen = np.float32([[[0], [0], [2]], [[0], [0], [2.05]], [[0], [0], [3]], [[0.3], [0], [2]]])
     weight = np.log(np.float32([[2], [4], [100], [100]]))
     said = (0.5 + 0.75 + 0 + 0) / 4  # 1 - 1 / C of the two that are near
-    np.testing.assert_allclose(confidence(depth, ray, seen, weight), [said], rtol=1e-6)
+    np.testing.assert_allclose(depth_confidence(depth, ray, seen, weight), [said], rtol=1e-6)
 
 
 def test_an_unknown_depth_is_not_trusted():
     unknown = np.full(P, np.nan, np.float32)
-    np.testing.assert_array_equal(confidence(unknown, RAYS, SEEN, WEIGHT), np.zeros(P))
+    np.testing.assert_array_equal(depth_confidence(unknown, RAYS, SEEN, WEIGHT), np.zeros(P))

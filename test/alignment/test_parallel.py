@@ -15,34 +15,36 @@ import numpy as np
 import pytest
 
 from bench.room import CAMERA, Room, walk
-from videodepth_ros.alignment.clips import (
-    ClipFiles,
-    Scene,
-    align_clips,
-    align_keyframes,
+from videodepth_ros.alignment.constraints import Constraints
+from videodepth_ros.alignment.global_alignment import AlignmentOptions
+from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy
+from videodepth_ros.alignment.pair_graph import build_pair_graph
+from videodepth_ros.alignment.parallel import (
+    AlignmentFiles,
+    AlignmentTask,
+    align_clips_parallel,
     load_clip,
     load_keyframes,
+    save_keyframes,
 )
-from videodepth_ros.alignment.constraints import Priors
-from videodepth_ros.alignment.global_alignment import Settings
-from videodepth_ros.alignment.hierarchy import HierarchySettings, refine
-from videodepth_ros.alignment.pair_graph import plan
 from videodepth_ros.core.errors import DeviceError
 
 PATIENCE_S = 120.0
-QUICK = Settings(camera=CAMERA, pixels=400, smoothing=0, translation_smoothing=0)
-SETTINGS = HierarchySettings(QUICK, QUICK)
+QUICK = AlignmentOptions(
+    camera=CAMERA, max_pixels=400, rotation_smoothing=0, translation_smoothing=0
+)
+SETTINGS = HierarchyOptions(QUICK, QUICK)
 POSES = walk(13)
-LAYOUT = plan(len(POSES), clip=4)
-OPEN = partial(Scene, Room(POSES, 0.02), LAYOUT, SETTINGS, Priors())
+GRAPH = build_pair_graph(len(POSES), clip=4)
+OPEN = partial(AlignmentTask, Room(POSES, 0.02), GRAPH, SETTINGS, Constraints())
 
 
 @pytest.fixture
 def files(tmp_path):
-    files = ClipFiles(
-        tmp_path / 'keys.npz', tuple(tmp_path / f'clip{n}.npz' for n in range(len(LAYOUT.clips)))
+    files = AlignmentFiles(
+        tmp_path / 'keys.npz', tuple(tmp_path / f'clip{n}.npz' for n in range(len(GRAPH.clips)))
     )
-    align_keyframes(OPEN(), files)
+    save_keyframes(OPEN(), files)
     return files
 
 
@@ -51,11 +53,11 @@ def everything(files):
 
 
 def test_clips_come_back_as_the_hierarchy_makes_them(files):
-    assert list(align_clips(OPEN, files, everything(files), 1)) == everything(files)
-    for path, expected in zip(files.clips, refine(*_open()), strict=True):
+    assert list(align_clips_parallel(OPEN, files, everything(files), 1)) == everything(files)
+    for path, expected in zip(files.clips, align_hierarchy(*_open()), strict=True):
         found = load_clip(path)
         assert (found.frames, found.cameras) == (expected.frames, expected.cameras)
-        assert found.scale_from is expected.scale_from
+        assert found.scale_reference is expected.scale_reference
         assert found.moving is None
         for one, other in (
             (found.T_world_cam, expected.T_world_cam),
@@ -66,36 +68,36 @@ def test_clips_come_back_as_the_hierarchy_makes_them(files):
 
 
 def _open():
-    scene = OPEN()
-    return scene.provider, scene.plan, scene.settings, scene.priors
+    task = OPEN()
+    return task.provider, task.graph, task.settings, task.priors
 
 
 def test_processes_make_the_same_bytes(files):
-    list(align_clips(OPEN, files, everything(files), 1))
+    list(align_clips_parallel(OPEN, files, everything(files), 1))
     alone = [path.read_bytes() for path in files.clips]
     for path in files.clips:
         path.unlink()
-    assert sorted(align_clips(OPEN, files, everything(files), 2)) == everything(files)
+    assert sorted(align_clips_parallel(OPEN, files, everything(files), 2)) == everything(files)
     assert [path.read_bytes() for path in files.clips] == alone
 
 
 def test_only_missing_clips_are_aligned(files):
-    assert list(align_clips(OPEN, files, [1], 2)) == [1]
+    assert list(align_clips_parallel(OPEN, files, [1], 2)) == [1]
     assert [path.exists() for path in files.clips] == [n == 1 for n in everything(files)]
 
 
 def test_keyframes_come_back(files):
-    keys = load_keyframes(files.keys)
-    assert keys.frames == LAYOUT.keys
-    assert keys.depth.shape[0] == len(LAYOUT.keys)
+    keys = load_keyframes(files.keyframes)
+    assert keys.frames == GRAPH.keyframes
+    assert keys.depth.shape[0] == len(GRAPH.keyframes)
     assert (keys.camera.width, keys.camera.height) == (CAMERA.width, CAMERA.height)
 
 
 def test_a_clip_that_is_the_whole_recording_needs_no_keyframes(tmp_path):
-    layout = plan(4, clip=9)
-    files = ClipFiles(None, (tmp_path / 'clip.npz',))
-    scene = partial(Scene, Room(POSES[:4], 0.0), layout, SETTINGS, Priors())
-    assert list(align_clips(scene, files, [0], 1)) == [0]
+    graph = build_pair_graph(4, clip=9)
+    files = AlignmentFiles(None, (tmp_path / 'clip.npz',))
+    task = partial(AlignmentTask, Room(POSES[:4], 0.0), graph, SETTINGS, Constraints())
+    assert list(align_clips_parallel(task, files, [0], 1)) == [0]
     assert load_clip(files.clips[0]).frames == range(4)
 
 
@@ -107,9 +109,9 @@ class Deadly(Room):
 
 
 def test_a_process_that_dies_is_a_clear_error(files):
-    scene = partial(Scene, Deadly(POSES, 0.0), LAYOUT, SETTINGS, Priors())
+    task = partial(AlignmentTask, Deadly(POSES, 0.0), GRAPH, SETTINGS, Constraints())
     with pytest.raises(DeviceError, match='fewer processes'):
-        list(align_clips(scene, files, everything(files), 2))
+        list(align_clips_parallel(task, files, everything(files), 2))
 
 
 class Endless(Room):
@@ -122,10 +124,10 @@ class Endless(Room):
         threading.Event().wait()
 
 
-def endless_scene(folder):
+def endless_task(folder):
     provider = Endless(POSES, 0.0)
     provider.folder = folder
-    return Scene(provider, LAYOUT, SETTINGS, Priors())
+    return AlignmentTask(provider, GRAPH, SETTINGS, Constraints())
 
 
 JOB = """
@@ -133,10 +135,10 @@ import sys
 from functools import partial
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from test.alignment.test_clips import ClipFiles, align_clips, endless_scene
+from test.alignment.test_parallel import AlignmentFiles, align_clips_parallel, endless_task
 folder = Path({folder!r})
-files = ClipFiles(None, tuple(folder / f'clip{{n}}.npz' for n in range(2)))
-list(align_clips(partial(endless_scene, folder), files, [0, 1], 2))
+files = AlignmentFiles(None, tuple(folder / f'clip{{n}}.npz' for n in range(2)))
+list(align_clips_parallel(partial(endless_task, folder), files, [0, 1], 2))
 """
 
 
