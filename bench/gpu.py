@@ -38,8 +38,8 @@ import numpy as np
 import torch
 
 from videodepth_ros.engines.fused import FusedStep
-from videodepth_ros.engines.graph import VIEW_SIZE, Layout, View
-from videodepth_ros.engines.lowering import lowered
+from videodepth_ros.engines.graph import PARAMETER_COUNT, FrameParameters, Layout
+from videodepth_ros.engines.lowering import lower_network
 from videodepth_ros.engines.reference import reference_frames
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_plan import TorchPlan, TorchRequest
@@ -193,9 +193,9 @@ def of_engine(name: str, engine: Any) -> Runner:
 
 def tensorrt(model: FlashDepth, name: str, width: int, height: int, precision: str) -> Any:
     """Export, build and open a plan, all in a folder that goes away; nothing is checked."""
-    from videodepth_ros.engines.device import open_cuda
+    from videodepth_ros.engines.cuda_provider import open_cuda
     from videodepth_ros.engines.export import export_fused
-    from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
+    from videodepth_ros.engines.tensorrt_engine import PlanInfo, TensorRtEngine
     from videodepth_ros.engines.tensorrt_plan import (
         BuildOptions,
         build_plan,
@@ -208,7 +208,7 @@ def tensorrt(model: FlashDepth, name: str, width: int, height: int, precision: s
         graph, plan = Path(folder, 'graph.onnx'), Path(folder, 'plan')
         export_fused(model.cpu(), graph, Layout(width, height, width, height), precision)
         build_plan(found, graph, plan, BuildOptions(), lambda phase, fraction: None)
-        facts = PlanFacts(name, precision, cuda.gpu().name)
+        facts = PlanInfo(name, precision, cuda.gpu().name)
         return TensorRtEngine(load_plan(found, plan), facts, cuda)
 
 
@@ -262,7 +262,7 @@ def steady(case: str, precision: str, device: str) -> dict[str, Any]:
     }
     wanted = {
         'device_allocations': 0,
-        'up_bytes': 3 * width * height + 4 * VIEW_SIZE,
+        'up_bytes': 3 * width * height + 4 * PARAMETER_COUNT,
         'down_bytes': 4 * width * height + 4,
     }
     return {'case': case, **found, 'passed': found == wanted}
@@ -297,8 +297,8 @@ def drift(name: str, precision: str, frames: int, device: str) -> dict[str, Any]
     width, height = DRIFT_SIZES[device][name]
     layout = Layout(width, height, width, height)
     half = open_graph(model, name, width, height, precision, device)
-    exact = FusedStep(lowered(model, width, height), layout).eval().to(device)
-    view = torch.from_numpy(View(1, 1, 0, 0).values()).to(device)
+    exact = FusedStep(lower_network(model, width, height), layout).eval().to(device)
+    view = torch.from_numpy(FrameParameters(1, 1, 0, 0).values()).to(device)
     state, exact_state = half.zero_state(), model.zero_state().to(device)
     still = list(reference_frames(width, height))
     ratios = []

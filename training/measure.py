@@ -32,8 +32,8 @@ from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 from videodepth_ros.models.preprocess import budget_size, network_input
-from videodepth_ros.stream.guided import guided
-from videodepth_ros.stream.steady import SteadyDepth
+from videodepth_ros.stream.guided_filter import guided_filter
+from videodepth_ros.stream.stabilization import DepthStabilizer
 
 CARD = card('nano')
 NOISE_LEVELS = 4.0
@@ -53,7 +53,9 @@ class TrueFrame:
 class Memory(str, Enum):
     """What a stream remembers from frame to frame."""
 
-    STEADIED = 'steadied'  # its state, and what stream/steady.py and stream/guided.py do
+    STEADIED = (
+        'steadied'  # its state, and what stream/stabilization.py and stream/guided_filter.py do
+    )
     KEPT = 'kept'  # its state
     RESET = 'reset'  # nothing
 
@@ -108,7 +110,7 @@ class Stream:
     def __init__(self, model: FlashDepth, sequence: Sequence, memory: Memory) -> None:
         self.model, self.sequence, self.memory = model, sequence, memory
         self.state: torch.Tensor | None = None
-        self.steady = SteadyDepth()
+        self.steady = DepthStabilizer()
         self.seen = 0
 
     @torch.no_grad()
@@ -121,7 +123,7 @@ class Stream:
         canonical = inverse_depth[0].numpy()
         if self.memory is Memory.STEADIED:
             correction = self.steady.correction(self._frame(image), self._metres(canonical))
-            canonical = guided(canonical / correction, image, image.shape[:2])
+            canonical = guided_filter(canonical / correction, image, image.shape[:2])
         return self._metres(canonical)
 
     def _metres(self, canonical: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -50,7 +50,7 @@ programs and of a camera.
 Image, truth, prediction, each depth in the colours of the truth's range; scale and shift are
 fitted once to the whole sequence. "Drift saved" is what the stream's memory takes away from what
 frames by themselves drift: the network's state and the corners that are followed to steady depth
-(`stream/steady.py`), and the network's state alone."""
+(`stream/stabilization.py`), and the network's state alone."""
 
 HEADS = (
     'sequence',

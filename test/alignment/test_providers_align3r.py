@@ -13,10 +13,10 @@ from videodepth_ros.alignment.providers.align3r import Align3rOptions, Align3rPa
 from videodepth_ros.core.errors import InputError, ModelError
 from videodepth_ros.models.align3r_input import (
     network_image,
-    network_points,
+    network_point_map,
     network_window,
-    points_of_depth,
-    points_of_disparity,
+    point_map_from_depth,
+    point_map_from_disparity,
 )
 from videodepth_ros.models.mono import PriorKind
 
@@ -61,7 +61,10 @@ def counted(network):
 
 @pytest.mark.parametrize(
     ('kind', 'lift'),
-    [(PriorKind.METRIC, points_of_depth), (PriorKind.RELATIVE_INVERSE, points_of_disparity)],
+    [
+        (PriorKind.METRIC, point_map_from_depth),
+        (PriorKind.RELATIVE_INVERSE, point_map_from_disparity),
+    ],
 )
 def test_pairs_are_what_the_network_says_of_their_frames(kind, lift):
     """Depth is lifted as depth, and what Depth Anything says as it is."""
@@ -74,7 +77,7 @@ def test_pairs_are_what_the_network_says_of_their_frames(kind, lift):
         for frame in (i, j)
         for each in (
             network_image(images()[frame], window),
-            network_points(lift(prior[frame]), window),
+            network_point_map(lift(prior[frame]), window),
         )
     ]
     with torch.inference_mode():

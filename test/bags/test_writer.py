@@ -17,7 +17,7 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.camera_info import intrinsics_from
-from videodepth_ros.messages.cloud import POINT, plain_cloud
+from videodepth_ros.messages.cloud import POINT, reference_cloud
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import (
     matrix_from_pose,
@@ -82,7 +82,7 @@ def test_everything_comes_back(tmp_path):
         assert msg.header.frame_id == 'camera'
     np.testing.assert_array_equal(decode_depth(last['/videodepth/depth/image'][1]), depth_m)
     points = np.frombuffer(last['/videodepth/depth/points'][1].data, POINT)
-    plain = plain_cloud(depth_m, image, CAMERA, 2, 9.0).reshape(-1)
+    plain = reference_cloud(depth_m, image, CAMERA, 2, 9.0).reshape(-1)
     np.testing.assert_array_equal(points['rgb'], plain['rgb'])
     np.testing.assert_array_equal(points['x'], plain['x'])
     assert intrinsics_from(last['/camera/camera_info'][1], 24, 16) == CAMERA

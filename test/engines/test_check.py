@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from videodepth_ros.core.errors import ModelError
-from videodepth_ros.engines.check import Difference, relmax, require_agreement, rollout_difference
+from videodepth_ros.engines.check import (
+    Difference,
+    max_relative_error,
+    require_agreement,
+    rollout_difference,
+)
 from videodepth_ros.engines.engine import EngineSpec
 
 
@@ -60,6 +65,6 @@ def test_tolerance_is_a_bound():
 
 
 def test_relmax():
-    assert relmax([1.0, 2.0], [1.0, 4.0]) == 0.5
-    assert relmax([0.0], [0.0]) == 0.0
-    assert math.isnan(relmax([0.0], [0.0, 1.0]))
+    assert max_relative_error([1.0, 2.0], [1.0, 4.0]) == 0.5
+    assert max_relative_error([0.0], [0.0]) == 0.0
+    assert math.isnan(max_relative_error([0.0], [0.0, 1.0]))

@@ -12,10 +12,10 @@ from test.support.fake_tensorrt import VERSIONS, FakeTensorRt
 from test.support.toy_plan import HEIGHT, WIDTH, Rig, install
 from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.cuda import CudaBindings
-from videodepth_ros.engines.device import open_cuda
-from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
+from videodepth_ros.engines.cuda_provider import open_cuda
+from videodepth_ros.engines.tensorrt_engine import PlanInfo, TensorRtEngine
 
-FACTS = PlanFacts('nano', 'fp16', 'NVIDIA Fake 9000')
+FACTS = PlanInfo('nano', 'fp16', 'NVIDIA Fake 9000')
 
 
 def test_bindings_come_first(monkeypatch):

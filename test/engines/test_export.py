@@ -13,7 +13,7 @@ from test.support.tiny_networks import VARIANTS
 from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.check import FP32_TOLERANCE, rollout_difference
 from videodepth_ros.engines.export import OPSET, UNWELCOME, export_onnx, graph_flaws
-from videodepth_ros.engines.graph import facts_from_metadata
+from videodepth_ros.engines.graph import parse_graph_metadata
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.engines.torch_engine import TorchEngine
 
@@ -67,7 +67,7 @@ def test_tensors_have_the_names_and_shapes_that_runtimes_bind(exported):
 def test_file_describes_itself(exported):
     it = exported('nano')
     entries = {entry.key: entry.value for entry in onnx.load(it.path).metadata_props}
-    facts = facts_from_metadata(entries, 'graph')
+    facts = parse_graph_metadata(entries, 'graph')
     assert (facts.width, facts.height, facts.precision) == (it.width, it.height, 'fp32')
     assert facts.origin.model == 'nano'
     assert facts.origin.weights_sha256 == 'abc'

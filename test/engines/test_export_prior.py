@@ -12,8 +12,8 @@ import torch
 
 from test.support.small_priors import frame, small_depth_anything, small_depth_pro
 from videodepth_ros.cli import main
-from videodepth_ros.models.depth_pro import focal_of, metric_depth, square_input
-from videodepth_ros.models.mono import open_mono
+from videodepth_ros.models.depth_pro import focal_from_fov, metric_depth, square_input
+from videodepth_ros.models.mono import open_mono_prior
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_depth_anything(tmp_path, store):
     assert (facts['width'], facts['height'], facts['licence']) == (70, 56, 'Apache-2.0')
     assert [one.name for one in graph.get_outputs()] == ['relative_inverse_depth']
     told = graph.get_modelmeta().custom_metadata_map
-    prior = open_mono('depth-anything-v2-small')
+    prior = open_mono_prior('depth-anything-v2-small')
     image = prior._processor([frame().image], return_tensors='np')['pixel_values']
     assert image.shape == tuple(graph.get_inputs()[0].shape)
     assert json.loads(told['mean']) == pytest.approx([0.485, 0.456, 0.406])
@@ -53,8 +53,8 @@ def test_depth_pro(tmp_path, store):
     canonical, angle = graph.run(
         ['canonical_inverse_depth', 'field_of_view_deg'], {'image': image}
     )
-    wanted = next(open_mono('depth-pro').estimate([frame()]))
-    focal_px = focal_of(float(angle[0]), 64)
+    wanted = next(open_mono_prior('depth-pro').estimate([frame()]))
+    focal_px = focal_from_fov(float(angle[0]), 64)
     assert focal_px == pytest.approx(wanted.focal_px, rel=1e-4)
     depth_m = metric_depth(torch.from_numpy(canonical[0]), focal_px / 64, 64, 48)
     np.testing.assert_allclose(depth_m, wanted.values, rtol=1e-3)

@@ -12,19 +12,30 @@ import pytest
 import torch
 
 from test.support.fused_networks import NAMES, VIEW, FusedSession, fused_model, layout_of
-from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.export import OPSET, UNWELCOME, export_fused
-from videodepth_ros.engines.fused import FusedStep, area, cubic, packed_rgb
-from videodepth_ros.engines.graph import FUSED_INPUTS, FUSED_OUTPUTS, VIEW_SIZE, Layout, View
-from videodepth_ros.engines.lowering import lowered
+from videodepth_ros.engines.fused import (
+    FusedStep,
+    area_resize_matrix,
+    cubic_resize_matrix,
+    pack_rgb,
+)
+from videodepth_ros.engines.graph import (
+    FUSED_INPUTS,
+    FUSED_OUTPUTS,
+    PARAMETER_COUNT,
+    FrameParameters,
+    Layout,
+)
+from videodepth_ros.engines.lowering import lower_network
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.cloud import plain_cloud
+from videodepth_ros.messages.cloud import reference_cloud
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.preprocess import network_input
 from videodepth_ros.stream.scale import Scale
-from videodepth_ros.stream.upsample import confidence as host_confidence
-from videodepth_ros.stream.upsample import relief, upsample
+from videodepth_ros.stream.upsample import confidence_map as host_confidence
+from videodepth_ros.stream.upsample import find_discontinuities, upsample
 
 EVERY = pytest.mark.parametrize('name', NAMES)
 FP32_BAR = 5e-4  # issue 5; sums in another order give 1e-5
@@ -53,8 +64,8 @@ def test_graph_computes_what_torch_computes_over_thirty_frames(fused, name):
     session, state = FusedSession(it.path), it.model.zero_state().numpy()
     for image, expected, expected_state in reference(it.model, it.layout, 30):
         inverse_depth, *_, total, state = session.step(image, state)
-        assert relmax(inverse_depth, expected) <= FP32_BAR
-        assert relmax(state, expected_state) <= FP32_BAR
+        assert max_relative_error(inverse_depth, expected) <= FP32_BAR
+        assert max_relative_error(state, expected_state) <= FP32_BAR
         assert math.isfinite(total[0])
 
 
@@ -67,7 +78,7 @@ def test_half_precision_graph_keeps_the_depth(fused, name):
         seen = expected > 1e-3 * expected.max()
         error = np.median(np.abs(inverse_depth[seen] / expected[seen] - 1))
         assert 0 < error <= FP16_BAR
-        assert relmax(state, expected_state) <= 2 * FP16_BAR
+        assert max_relative_error(state, expected_state) <= 2 * FP16_BAR
 
 
 def with_outliers(model: FlashDepth) -> FlashDepth:
@@ -172,7 +183,7 @@ def test_file_describes_itself(fused):
 )
 def test_images_are_resized_as_on_the_cpu(camera, network):
     """One grey level: the CPU rounds to bytes on the way, and averages of averages."""
-    step = FusedStep(lowered(fused_model('nano'), *network), Layout(*camera, *network))
+    step = FusedStep(lower_network(fused_model('nano'), *network), Layout(*camera, *network))
     smooth = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8)
     image = np.kron(smooth, np.ones((camera[1] // 8 + 1, camera[0] // 10 + 1, 1), np.uint8))
     image = np.ascontiguousarray(image[: camera[1], : camera[0]])
@@ -182,13 +193,17 @@ def test_images_are_resized_as_on_the_cpu(camera, network):
 
 
 def test_resize_matrices_keep_what_is_constant():
-    for matrix in (area(30, 7), cubic(7, 30), cubic(30, 7)):
+    for matrix in (
+        area_resize_matrix(30, 7),
+        cubic_resize_matrix(7, 30),
+        cubic_resize_matrix(30, 7),
+    ):
         np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-6)
-    assert np.count_nonzero(area(28, 7)[0]) == 4
+    assert np.count_nonzero(area_resize_matrix(28, 7)[0]) == 4
 
 
 def test_blue_may_come_first():
-    network = lowered(fused_model('nano'), 160, 112)
+    network = lower_network(fused_model('nano'), 160, 112)
     rgb, bgr = (FusedStep(network, Layout(160, 112, 160, 112, order)) for order in ('rgb', 'bgr'))
     image = torch.from_numpy(next(images(rgb.layout, 1)))[None]
     torch.testing.assert_close(rgb._pixels(image), bgr._pixels(image.flip(-1)))
@@ -215,16 +230,16 @@ def test_depth_and_confidence_are_finished_as_on_the_host(fused, range_m, edge_r
     view = replace(
         VIEW, scale=1 / metres, shift=0.0, max_range_m=range_m or math.inf, edge_ratio=edge_ratio
     )
-    inverse_depth, depth, confidence, *_ = FusedSession(it.path).step(
+    inverse_depth, depth, confidence_map, *_ = FusedSession(it.path).step(
         next(images(it.layout, 1)), it.model.zero_state().numpy(), view
     )
     scale = Scale(metres, ScaleSource.MODEL)
     seen = scale.without_far(inverse_depth, range_m)
-    jumps = relief(seen, edge_ratio)
+    jumps = find_discontinuities(seen, edge_ratio)
     known = upsample(seen, jumps, it.layout.width, it.layout.height)
     assert jumps.between.any() == (edge_ratio > 1)
     np.testing.assert_allclose(depth, scale.depth_m(known), rtol=1e-6)
-    np.testing.assert_allclose(confidence, host_confidence(jumps, known), rtol=1e-6)
+    np.testing.assert_allclose(confidence_map, host_confidence(jumps, known), rtol=1e-6)
     assert np.isposinf(depth).any()
 
 
@@ -236,7 +251,7 @@ def test_cloud_is_that_of_the_messages(fused):
     view = replace(VIEW, cloud_range_m=3.0)
     _, depth, _, cloud, *_ = FusedSession(it.path).step(image, it.model.zero_state().numpy(), view)
     camera = Intrinsics(width, height, view.fx, view.fy, view.cx, view.cy)
-    expected = plain_cloud(depth, image, camera, 1, 3.0)
+    expected = reference_cloud(depth, image, camera, 1, 3.0)
     assert 0 < np.isnan(cloud[..., 2]).sum() < depth.size
     for k, axis in enumerate('xyz'):
         np.testing.assert_allclose(cloud[..., k], expected[axis], rtol=1e-5, atol=1e-5)
@@ -247,7 +262,7 @@ def test_cloud_is_that_of_the_messages(fused):
 def test_every_colour_survives_its_packing():
     levels = torch.tensor([0.0, 1, 2, 63, 127, 128, 129, 200, 254, 255])
     pixels = torch.stack(torch.meshgrid(levels, levels, levels, indexing='ij')).flatten(2)
-    bits = packed_rgb(pixels[None])[0].numpy().view(np.uint32)
+    bits = pack_rgb(pixels[None])[0].numpy().view(np.uint32)
     red, green, blue = pixels.numpy().astype(np.uint32)
     np.testing.assert_array_equal(bits, 0x3F000000 | red << 16 | green << 8 | blue)
 
@@ -262,8 +277,8 @@ def test_total_tells_when_the_state_is_lost(fused):
 
 
 def test_view_is_finite_numbers():
-    values = View(1, 2, 3, 4).values()
-    assert values.shape == (VIEW_SIZE,)
+    values = FrameParameters(1, 2, 3, 4).values()
+    assert values.shape == (PARAMETER_COUNT,)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
 
@@ -271,7 +286,7 @@ def test_view_is_finite_numbers():
 def test_streams_step_together_as_each_does_alone():
     """They share kernels, which sum in another order; far away that is a thousandth."""
     model, layout = fused_model('tiny-full'), layout_of('tiny-full')
-    step = FusedStep(lowered(model, layout.width, layout.height), layout)
+    step = FusedStep(lower_network(model, layout.width, layout.height), layout)
     views = torch.from_numpy(np.stack([replace(VIEW, scale=k).values() for k in (1, 2, 3)]))
     pictures = torch.from_numpy(np.stack(list(images(layout, 3))))
     states = torch.randn(model.zero_state(3).shape) * 0.1

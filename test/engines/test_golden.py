@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from test.support.tiny_networks import VARIANTS
-from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.export import export_onnx
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.models.flashdepth import load_flashdepth
@@ -28,6 +28,6 @@ def test_graph_reproduces_the_official_stream(tmp_path):
     state = engine.zero_state()
     for t, image in enumerate(video):
         depth, state = engine.step(image, state)
-        assert relmax(depth, expected['depth'][0, t]) < 1e-4
+        assert max_relative_error(depth, expected['depth'][0, t]) < 1e-4
     for layer, array in enumerate(np.asarray(state)):
-        assert relmax(array, expected[f'ssm_f{len(video) - 1}_l{layer}']) < 1e-4
+        assert max_relative_error(array, expected[f'ssm_f{len(video) - 1}_l{layer}']) < 1e-4

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from test.support.fused_networks import NAMES, fused_model, variant
-from videodepth_ros.engines.check import relmax
-from videodepth_ros.engines.lowering import lowered
+from videodepth_ros.engines.check import max_relative_error
+from videodepth_ros.engines.lowering import lower_network
 from videodepth_ros.models.nano import ConvNorm
 from videodepth_ros.models.vit import LayerScale
 
@@ -31,15 +31,15 @@ def test_lowered_computes_the_same(name):
     """2e-5: products of constants are rounded once more; a lost layer scale makes 0.1."""
     model, it = fused_model(name), variant(name)
     expected, expected_state = rollout(model, name)
-    depths, state = rollout(lowered(model, it.width, it.height), name)
-    assert relmax(depths, expected) < 2e-5
-    assert relmax(state, expected_state) < 2e-5
+    depths, state = rollout(lower_network(model, it.width, it.height), name)
+    assert max_relative_error(depths, expected) < 2e-5
+    assert max_relative_error(state, expected_state) < 2e-5
 
 
 @EVERY
 def test_what_can_be_computed_once_is(name):
     it = variant(name)
-    network = lowered(fused_model(name), it.width, it.height)
+    network = lower_network(fused_model(name), it.width, it.height)
     left = {type(module) for module in network.modules()}
     assert not left & {LayerScale, ConvNorm, nn.BatchNorm2d, nn.ConvTranspose2d}
     assert not any(parameter.requires_grad for parameter in network.parameters())
@@ -49,7 +49,7 @@ def test_what_can_be_computed_once_is(name):
 def test_the_original_stays_as_it_is(name):
     model, it = fused_model(name), variant(name)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    lowered(model, it.width, it.height, torch.float16)
+    lower_network(model, it.width, it.height, torch.float16)
     after = model.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[key], before[key]) for key in before)
@@ -60,12 +60,12 @@ def test_the_original_stays_as_it_is(name):
 def test_half_precision_keeps_the_sums_in_float32(name, dtype, bound):
     """A float16 has 11 digits, a bfloat16 has 8: sums of a hundred products lose two of them."""
     model, it = fused_model(name), variant(name)
-    network = lowered(model, it.width, it.height, dtype)
+    network = lower_network(model, it.width, it.height, dtype)
     depths, state = rollout(network, name, dtype)
     expected, expected_state = rollout(model, name)
     assert depths.dtype == state.dtype == torch.float32
-    assert 0 < relmax(depths, expected) < bound
-    assert 0 < relmax(state, expected_state) < bound
+    assert 0 < max_relative_error(depths, expected) < bound
+    assert 0 < max_relative_error(state, expected_state) < bound
     products = {
         module.weight.dtype
         for path, module in network.named_modules()

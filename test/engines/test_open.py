@@ -14,7 +14,7 @@ from test.support.random_network import random_model
 from videodepth_ros.core.errors import ConfigError, DeviceError, ModelError
 from videodepth_ros.engines import artefacts, build
 from videodepth_ros.engines.artefacts import export_graph, graph_key
-from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.models import catalogue
@@ -66,7 +66,7 @@ def test_every_engine_opens_and_they_agree():
     assert ran == {'auto': 'onnx', 'onnx': 'onnx', 'torch': 'torch'}
     depths = {name: first_depth(engine) for name, engine in engines.items()}
     np.testing.assert_array_equal(depths['auto'], depths['onnx'])
-    assert relmax(depths['onnx'], depths['torch']) < 2e-4
+    assert max_relative_error(depths['onnx'], depths['torch']) < 2e-4
 
 
 @pytest.mark.usefixtures('nano')

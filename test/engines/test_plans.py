@@ -15,14 +15,18 @@ import pytest
 from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines import plans
 from videodepth_ros.engines.artefacts import REFERENCE, fetch_artefact
-from videodepth_ros.engines.check import relmax
-from videodepth_ros.engines.child import silent
-from videodepth_ros.engines.compile import Finding, check_plan
-from videodepth_ros.engines.device import open_cuda
+from videodepth_ros.engines.check import max_relative_error
+from videodepth_ros.engines.child_process import ignore_progress
+from videodepth_ros.engines.compile import PlanAccuracy, measure_accuracy
+from videodepth_ros.engines.cuda_provider import open_cuda
 from videodepth_ros.engines.engine import Engine
-from videodepth_ros.engines.open import GPU_DEVICES, best_engine, open_engine
+from videodepth_ros.engines.open import GPU_DEVICES, open_engine, select_engine
 from videodepth_ros.engines.plans import compile_plan, open_tensorrt, plan_key
-from videodepth_ros.engines.reference import Answers, load_answers, reference_frames
+from videodepth_ros.engines.reference import (
+    ReferenceOutputs,
+    load_reference_outputs,
+    reference_frames,
+)
 from videodepth_ros.engines.store import EngineKey, EngineStore
 from videodepth_ros.engines.tensorrt_plan import find_tensorrt
 from videodepth_ros.frames import Frame
@@ -71,8 +75,8 @@ def test_a_plan_is_built_checked_stored_and_opened_again():
     assert engine.spec.precision == 'fp16'
     assert 'NVIDIA Fake 9000, tensorrt 10.3.0' in engine.spec.device
     assert any('in the median' in note for note in engine.spec.notes)
-    answers = load_answers(fetch_artefact(card('nano'), WIDTH, HEIGHT, REFERENCE).path)
-    assert relmax(depths(engine), answers.inverse_depth) < 0.02
+    answers = load_reference_outputs(fetch_artefact(card('nano'), WIDTH, HEIGHT, REFERENCE).path)
+    assert max_relative_error(depths(engine), answers.inverse_depth) < 0.02
     again = open_engine(
         'nano',
         'tensorrt',
@@ -150,7 +154,7 @@ def test_a_build_that_fails_says_why_and_stores_nothing(monkeypatch, tmp_path):
             tmp_path / 'answers',
             tmp_path / 'plan',
             tmp_path / 'timing',
-            silent,
+            ignore_progress,
         )
     assert not (tmp_path / 'plan').exists()
 
@@ -201,7 +205,7 @@ def test_key_names_everything_that_a_plan_depends_on(tmp_path, monkeypatch):
 
 
 def test_a_finding_with_nan_is_not_sound():
-    sound = Finding(0.002, 0.02, 0.003, 1e-6)
+    sound = PlanAccuracy(0.002, 0.02, 0.003, 1e-6)
     assert sound.sound
     for harm in ('median', 'p99', 'state', 'depth'):
         assert not replace(sound, **{harm: float('nan')}).sound
@@ -211,10 +215,10 @@ def test_a_finding_with_nan_is_not_sound():
 @pytest.mark.usefixtures('fake_gpu')
 def test_a_plan_that_forgets_its_state_does_not_pass():
     engine = open_tensorrt(card('nano'), WIDTH, HEIGHT)
-    answers = load_answers(fetch_artefact(card('nano'), WIDTH, HEIGHT, REFERENCE).path)
-    assert check_plan(engine, answers).sound
-    forgot = Answers(answers.inverse_depth, 0.9 * answers.state)
-    assert not check_plan(engine, forgot).sound
+    answers = load_reference_outputs(fetch_artefact(card('nano'), WIDTH, HEIGHT, REFERENCE).path)
+    assert measure_accuracy(engine, answers).sound
+    forgot = ReferenceOutputs(answers.inverse_depth, 0.9 * answers.state)
+    assert not measure_accuracy(engine, forgot).sound
     engine.close()
 
 
@@ -226,14 +230,14 @@ def test_reference_frames_follow_from_their_size():
 
 
 def test_answers_survive_the_file_and_others_are_refused(tmp_path):
-    answers = Answers(np.ones((4, 2, 2), np.float32), np.zeros((1, 1), np.float32))
+    answers = ReferenceOutputs(np.ones((4, 2, 2), np.float32), np.zeros((1, 1), np.float32))
     answers.save(tmp_path / 'answers.npz')
     np.testing.assert_array_equal(
-        load_answers(tmp_path / 'answers.npz').inverse_depth, answers.inverse_depth
+        load_reference_outputs(tmp_path / 'answers.npz').inverse_depth, answers.inverse_depth
     )
     (tmp_path / 'bad.npz').write_bytes(b'bad')
     with pytest.raises(ModelError, match='holds no reference answers'):
-        load_answers(tmp_path / 'bad.npz')
+        load_reference_outputs(tmp_path / 'bad.npz')
 
 
 # Which engine 'auto' is.
@@ -241,16 +245,16 @@ def test_answers_survive_the_file_and_others_are_refused(tmp_path):
 
 def test_without_a_gpu_auto_is_onnx_and_looks_no_further(monkeypatch):
     monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', ())
-    monkeypatch.setattr('videodepth_ros.engines.open.gpu_engine', None)
+    monkeypatch.setattr('videodepth_ros.engines.open.tensorrt_is_available', None)
     notes = []
-    assert best_engine(notes) == 'onnx'
+    assert select_engine(notes) == 'onnx'
     assert notes == []
 
 
 @pytest.mark.usefixtures('fake_gpu')
 def test_with_a_gpu_and_tensorrt_auto_is_tensorrt(monkeypatch):
     monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', (Path('/dev/null'),))
-    assert best_engine([]) == 'tensorrt'
+    assert select_engine([]) == 'tensorrt'
 
 
 @pytest.mark.skipif(any(device.exists() for device in GPU_DEVICES), reason='there is a GPU')
@@ -259,7 +263,7 @@ def test_with_a_gpu_that_nothing_can_use_auto_is_onnx_and_says_why(monkeypatch):
     for name in ('tensorrt', 'tensorrt_rtx', 'tensorrt_rtx_bindings'):
         monkeypatch.setitem(sys.modules, name, None)
     notes = []
-    assert best_engine(notes) == 'onnx'
+    assert select_engine(notes) == 'onnx'
     assert 'TensorRT is not installed' in notes[0]
     assert 'sees no GPU' in notes[1]
 

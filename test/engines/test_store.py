@@ -16,7 +16,7 @@ from videodepth_ros.engines.store import (
     SHORTEST_IDLE_S,
     EngineKey,
     EngineStore,
-    Stored,
+    StoredArtefact,
     cache_folder,
     sha256_of,
 )
@@ -62,7 +62,7 @@ def test_builds_once_and_says_so(store):
     (note,) = first.notes
     assert 'built in' in note
     assert 'relmax 1e-05' in note
-    assert store.fetch(KEY, no_builder) == Stored(first.path)
+    assert store.fetch(KEY, no_builder) == StoredArtefact(first.path)
 
 
 def test_folder_is_the_users_own(store):

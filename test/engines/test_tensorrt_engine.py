@@ -13,11 +13,11 @@ from test.support.fake_tensorrt import VERSIONS
 from test.support.toy_plan import HEIGHT, STATE, WIDTH, Rig
 from videodepth_ros.core.errors import DeviceError, InputError, ModelError
 from videodepth_ros.engines.engine import State
-from videodepth_ros.engines.graph import VIEW_SIZE, View
+from videodepth_ros.engines.graph import PARAMETER_COUNT, FrameParameters
 from videodepth_ros.engines.resident import DeviceState
-from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
+from videodepth_ros.engines.tensorrt_engine import PlanInfo, TensorRtEngine
 
-FACTS = PlanFacts('nano', 'fp16', 'NVIDIA Fake 9000', ('was built',))
+FACTS = PlanInfo('nano', 'fp16', 'NVIDIA Fake 9000', ('was built',))
 
 
 @pytest.fixture(params=VERSIONS)
@@ -95,7 +95,7 @@ def test_only_image_view_and_what_is_asked_for_cross_the_bus(engine, rig):
     copied = rig.fake_cuda.copied
     copied.clear()
     _, state = engine.step(picture(0), engine.zero_state())
-    assert copied['up'] == engine.traffic.up_bytes == HEIGHT * WIDTH * 3 + VIEW_SIZE * 4
+    assert copied['up'] == engine.traffic.up_bytes == HEIGHT * WIDTH * 3 + PARAMETER_COUNT * 4
     assert copied['down'] == engine.traffic.down_bytes == HEIGHT * WIDTH * 4 + 4
     assert copied['on'] == np.prod(STATE) * 4
     engine.run(picture(0), state, ('cloud',))
@@ -135,7 +135,9 @@ def test_the_plan_runs_once_before_it_is_captured(engine, rig):
 
 def test_view_reaches_the_device_and_stays(engine):
     _, state = engine.step(picture(0), engine.zero_state())
-    found, state = engine.run(picture(0), state, ('depth',), View(1, 1, 0, 0, scale=2.0))
+    found, state = engine.run(
+        picture(0), state, ('depth',), FrameParameters(1, 1, 0, 0, scale=2.0)
+    )
     np.testing.assert_allclose(found['depth'], 1 / (2 * 1.5 * mean(0) + 1), rtol=1e-5)
     found, _ = engine.run(picture(0), engine.zero_state(), ('depth',))
     np.testing.assert_allclose(found['depth'], 1 / (2 * mean(0) + 1), rtol=1e-5)

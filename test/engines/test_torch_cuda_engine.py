@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from test.support.fused_networks import NAMES, VIEW, fused_model, layout_of, variant
 from videodepth_ros.core.errors import DeviceError, InputError
-from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.engine import State
 from videodepth_ros.engines.graph import Layout
 from videodepth_ros.engines.open import open_engine
@@ -55,8 +55,8 @@ def test_stream_is_that_of_the_network(name):
         planes = network_input(image, engine.spec.width, engine.spec.height)
         with torch.inference_mode():
             expected, expected_state = model.step(torch.from_numpy(planes)[None], expected_state)
-        assert relmax(inverse_depth, expected[0]) < 2e-5
-    assert relmax(engine.read_state(), expected_state) < 2e-5
+        assert max_relative_error(inverse_depth, expected[0]) < 2e-5
+    assert max_relative_error(engine.read_state(), expected_state) < 2e-5
     engine.close()
 
 
@@ -67,7 +67,7 @@ def test_precision_is_as_asked(precision):
     found, _ = engine.step(image, engine.zero_state())
     expected, _ = exact.step(image, exact.zero_state())
     assert engine.spec.precision == precision
-    assert 0 < relmax(found, expected) < 0.03
+    assert 0 < max_relative_error(found, expected) < 0.03
 
 
 def test_spec_says_what_runs():
@@ -163,7 +163,7 @@ class Watch(TorchDispatchMode):
 @pytest.mark.parametrize('name', NAMES)
 def test_nothing_in_a_step_waits_for_the_device(name, monkeypatch):
     """Nor does a constant cross the bus: on a GPU they are kept, as here."""
-    monkeypatch.setattr('videodepth_ros.models.mamba.constant', kept)
+    monkeypatch.setattr('videodepth_ros.models.mamba.device_constant', kept)
     engine = open_on_cpu(name)
     room = engine._plan._room
     room.compute(1)
@@ -194,13 +194,13 @@ def test_cameras_that_wait_together_are_one_batch_and_get_what_they_get_alone():
     """They share kernels, which sum in another order."""
     engines = [open_on_cpu('tiny-full')]
     engines += [engines[0].another() for _ in range(2)]
-    alone = open_on_cpu('tiny-full')
+    run_exclusive = open_on_cpu('tiny-full')
     batches, states = noted_batches(engines[0]), [engine.zero_state() for engine in engines]
-    expected = [stream(alone, k, 3) for k in range(3)]
+    expected = [stream(run_exclusive, k, 3) for k in range(3)]
     for t in range(3):
         found = together(engines, states, t)
         for k in range(3):
-            assert relmax(found[k], expected[k][t]) < 5e-4
+            assert max_relative_error(found[k], expected[k][t]) < 5e-4
     assert batches == [[0, 1, 2]] * 3
     one_answer = engines[0].spec.width * engines[0].spec.height * 4 + 4
     assert [engine.traffic.down_bytes for engine in engines] == [3 * one_answer] * 3
@@ -216,21 +216,21 @@ def test_a_camera_without_a_frame_keeps_its_state_and_holds_nobody_up():
     front.step(second, state)
     np.testing.assert_array_equal(rear.read_state(), kept)
     depth, _ = rear.step(second, rear_state)
-    alone = open_on_cpu()
-    _, state = alone.step(first, alone.zero_state())
-    np.testing.assert_array_equal(depth, alone.step(second, state)[0])
+    run_exclusive = open_on_cpu()
+    _, state = run_exclusive.step(first, run_exclusive.zero_state())
+    np.testing.assert_array_equal(depth, run_exclusive.step(second, state)[0])
 
 
 def test_a_camera_that_comes_later_harms_no_stream_and_one_that_leaves_gives_its_place():
-    front, alone = open_on_cpu(), open_on_cpu()
-    image, state, expected = pictures(front, 1)[0], front.zero_state(), alone.zero_state()
+    front, run_exclusive = open_on_cpu(), open_on_cpu()
+    image, state, expected = pictures(front, 1)[0], front.zero_state(), run_exclusive.zero_state()
     for t in range(4):
         if t in (1, 2):
             rear = front.another()
             rear.step(image, rear.zero_state())
             rear.close()
         found, state = front.step(image, state)
-        depth, expected = alone.step(image, expected)
+        depth, expected = run_exclusive.step(image, expected)
         np.testing.assert_array_equal(found, depth)
     assert front._plan._room.streams == 2
     rear.close()  # once more is no harm
@@ -275,20 +275,20 @@ def picture(engine: TorchCudaEngine, camera: int, t: int) -> np.ndarray:
 
 def noted_batches(engine: TorchCudaEngine) -> list[list[int]]:
     """Return where the slots of each batch are noted."""
-    turns, batches = engine._plan.turns, []
-    serve = turns._serve
+    batcher, batches = engine._plan.batcher, []
+    serve = batcher._serve
 
     def noting(requests) -> None:
         batches.append([request.slot for request in requests])
         serve(requests)
 
-    turns._serve = noting
+    batcher._serve = noting
     return batches
 
 
 def together(engines: list[TorchCudaEngine], states: list[State], t: int) -> dict[int, np.ndarray]:
     """Step all cameras, in threads of their own, once all of them wait; put the next states."""
-    turns, found = engines[0]._plan.turns, {}
+    batcher, found = engines[0]._plan.batcher, {}
 
     def run(k: int) -> None:
         found[k], states[k] = engines[k].step(picture(engines[k], k, t), states[k])
@@ -296,11 +296,11 @@ def together(engines: list[TorchCudaEngine], states: list[State], t: int) -> dic
     def start_all() -> None:
         for k, thread in enumerate(threads):
             thread.start()
-            while len(turns._waiting) <= k:
+            while len(batcher._waiting) <= k:
                 assert thread.is_alive()
 
     threads = [threading.Thread(target=run, args=(k,)) for k in range(len(engines))]
-    turns.alone(start_all)
+    batcher.run_exclusive(start_all)
     for thread in threads:
         thread.join()
     return found

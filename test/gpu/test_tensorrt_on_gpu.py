@@ -8,11 +8,11 @@ import pytest
 
 from test.support.fused_networks import NAMES, fused_model, layout_of
 from videodepth_ros.core.errors import DeviceError
-from videodepth_ros.engines.check import relmax
-from videodepth_ros.engines.device import open_cuda
+from videodepth_ros.engines.check import max_relative_error
+from videodepth_ros.engines.cuda_provider import open_cuda
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.export import export_fused
-from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
+from videodepth_ros.engines.tensorrt_engine import PlanInfo, TensorRtEngine
 from videodepth_ros.engines.tensorrt_plan import BuildOptions, build_plan, find_tensorrt, load_plan
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_plan import TorchPlan
@@ -37,7 +37,7 @@ def open_plan(here, name: str, precision: str, folder) -> TensorRtEngine:
         BuildOptions(),
         lambda phase, fraction: None,
     )
-    facts = PlanFacts(name, precision, cuda.gpu().name)
+    facts = PlanInfo(name, precision, cuda.gpu().name)
     return TensorRtEngine(load_plan(tensorrt, folder / 'plan'), facts, cuda)
 
 
@@ -55,8 +55,8 @@ def stream(engine: Engine, frames: int = 5) -> np.ndarray:
 def test_plan_computes_what_torch_computes(here, tmp_path, name, precision):
     engine = open_plan(here, name, precision, tmp_path)
     exact = TorchCudaEngine(TorchPlan(fused_model(name), name, layout_of(name), precision='fp32'))
-    assert relmax(stream(engine), stream(exact)) < 2e-2
-    assert relmax(engine.read_state(), exact.read_state()) < 2e-2
+    assert max_relative_error(stream(engine), stream(exact)) < 2e-2
+    assert max_relative_error(engine.read_state(), exact.read_state()) < 2e-2
     engine.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from test.support.fused_networks import NAMES, fused_model, layout_of
-from videodepth_ros.engines.check import relmax
+from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_plan import TorchPlan, TorchRequest
 from videodepth_ros.models.preprocess import network_input
@@ -45,8 +45,8 @@ def test_captured_stream_is_that_of_the_network_on_the_cpu(name, precision, boun
     state = engine.zero_state()
     for image, depth, after in expected_stream(name, engine, 10):
         found, state = engine.step(image, state)
-        assert relmax(found, depth) < bound
-        assert relmax(engine.read_state(), after) < bound
+        assert max_relative_error(found, depth) < bound
+        assert max_relative_error(engine.read_state(), after) < bound
     engine.close()
 
 
@@ -132,7 +132,7 @@ def test_a_batch_computes_what_each_camera_gets_alone(name):
         ]
     )
     for engine, depth in zip(engines, expected, strict=True):
-        assert relmax(engine._host['inverse_depth'], depth) < 2e-3
+        assert max_relative_error(engine._host['inverse_depth'], depth) < 2e-3
 
 
 def test_cameras_run_beside_each_other():
@@ -155,7 +155,7 @@ def test_cameras_run_beside_each_other():
     state = alone.zero_state()
     for image in pictures(alone, 12):
         expected, state = alone.step(image, state)
-    assert relmax(found[2], expected) < 2e-3
+    assert max_relative_error(found[2], expected) < 2e-3
 
 
 def test_half_precision_does_not_drift():

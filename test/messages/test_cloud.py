@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.cloud import POINT, plain_cloud, write_cloud, write_points
+from videodepth_ros.messages.cloud import POINT, reference_cloud, write_cloud, write_points
 
 
 def empty_cloud(library):
@@ -48,7 +48,7 @@ def test_the_fast_cloud_equals_the_plain_one(library, seed, width, height, strid
     depth_m, image, camera = scene(seed, width, height)
     msg = empty_cloud(library)
     write_cloud(depth_m, image, camera, stride, max_range_m, msg)
-    plain = plain_cloud(depth_m, image, camera, stride, max_range_m)
+    plain = reference_cloud(depth_m, image, camera, stride, max_range_m)
     got = points_of(msg)
     assert got.shape == plain.shape
     for name in ('x', 'y', 'z', 'rgb'):  # the same products of the same float32: no tolerance
@@ -59,7 +59,7 @@ def test_a_large_cloud_is_filled_band_by_band_without_a_seam():
     depth_m, image, camera = scene(1, 1500, 300)
     msg = empty_cloud('rosbags')
     write_cloud(depth_m, image, camera, 1, 30.0, msg)
-    plain = plain_cloud(depth_m, image, camera, 1, 30.0)
+    plain = reference_cloud(depth_m, image, camera, 1, 30.0)
     assert msg.data.tobytes() == plain.tobytes() or all(
         np.array_equal(points_of(msg)[name], plain[name], equal_nan=name != 'rgb')
         for name in ('x', 'y', 'z', 'rgb')

@@ -11,12 +11,12 @@ from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.align3r_input import (
     FAR_M,
-    Window,
+    CropWindow,
     network_image,
-    network_points,
+    network_point_map,
     network_window,
-    points_of_depth,
-    points_of_disparity,
+    point_map_from_depth,
+    point_map_from_disparity,
     resampling_matrix,
 )
 
@@ -28,12 +28,12 @@ def depth(height: int = 30, width: int = 40) -> np.ndarray:
 @pytest.mark.parametrize(
     ('camera', 'window'),
     [
-        ((1920, 1080), Window(512, 288, 0, 0, 512, 288)),
-        ((640, 480), Window(512, 384, 0, 0, 512, 384)),
-        ((480, 640), Window(384, 512, 0, 0, 384, 512)),
-        ((848, 480), Window(512, 290, 0, 1, 512, 288)),
-        ((1242, 375), Window(512, 155, 0, 5, 512, 144)),
-        ((300, 300), Window(512, 512, 0, 64, 512, 384)),
+        ((1920, 1080), CropWindow(512, 288, 0, 0, 512, 288)),
+        ((640, 480), CropWindow(512, 384, 0, 0, 512, 384)),
+        ((480, 640), CropWindow(384, 512, 0, 0, 384, 512)),
+        ((848, 480), CropWindow(512, 290, 0, 1, 512, 288)),
+        ((1242, 375), CropWindow(512, 155, 0, 5, 512, 144)),
+        ((300, 300), CropWindow(512, 512, 0, 64, 512, 384)),
     ],
 )
 def test_windows_of_cameras(camera, window):
@@ -78,7 +78,7 @@ def test_resampling_is_that_of_training(source, target):
 
 def test_an_image_of_the_right_size_is_only_normalised():
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    found = network_image(image, Window(64, 48, 0, 0, 64, 48))
+    found = network_image(image, CropWindow(64, 48, 0, 0, 64, 48))
     assert found.dtype == np.float32
     assert_allclose(found, (image.transpose(2, 0, 1) / 255 - 0.5) / 0.5, atol=1e-6)
     assert found.flags.c_contiguous
@@ -90,7 +90,7 @@ def test_image_and_point_map_show_the_same_part():
     image[200:, 700:], far[200:, 700:] = 255, 2
     window = network_window(1242, 375, 256)
     seen = network_image(image, window)[0]
-    z = network_points(points_of_depth(far), window)[..., 2]
+    z = network_point_map(point_map_from_depth(far), window)[..., 2]
     assert seen.shape == z.shape == (64, 256)
     assert ((seen > 0) == (z > 0.5)).mean() > 0.99
 
@@ -107,17 +107,17 @@ def test_a_point_map_is_the_lifted_depth_with_each_axis_from_zero_to_one():
         v, u = np.mgrid[:30, :40]
         lifted = np.stack([(u - 20) * z / focal, (v - 15) * z / focal, z], axis=-1)
         low, high = lifted.min(axis=(0, 1)), lifted.max(axis=(0, 1))
-        assert_allclose(points_of_depth(z), (lifted - low) / (high - low), atol=1e-6)
+        assert_allclose(point_map_from_depth(z), (lifted - low) / (high - low), atol=1e-6)
 
 
 def test_neither_unit_nor_focal_length_matters():
-    assert_allclose(points_of_depth(10 * depth()), points_of_depth(depth()), atol=1e-6)
+    assert_allclose(point_map_from_depth(10 * depth()), point_map_from_depth(depth()), atol=1e-6)
 
 
 def test_a_disparity_is_not_inverted():
     disparity = depth()
     disparity[:10] = 0  # sky
-    found = points_of_disparity(disparity)
+    found = point_map_from_disparity(disparity)
     assert_allclose(found[..., 2], disparity / disparity.max(), atol=1e-6)
     assert (found[:10, :, 2] == 0).all()
 
@@ -126,10 +126,10 @@ def test_a_disparity_is_not_inverted():
 def test_sky_does_not_press_the_scene_together(sky):
     z = depth()
     z[:10] = sky
-    found = points_of_depth(z)
+    found = point_map_from_depth(z)
     wanted = depth()
     wanted[:10] = wanted[10:].max()
-    assert_array_equal(found, points_of_depth(wanted))
+    assert_array_equal(found, point_map_from_depth(wanted))
     assert found[10:, :, 2].min() == 0
     assert found[10:, :, 2].max() == found[:10, :, 2].min() == 1
 
@@ -139,7 +139,7 @@ def test_a_hole_lies_as_far_as_its_rim(unknown):
     z, wanted = np.full((2, 30, 40), 3, np.float32)
     z[:, 20:], wanted[:, 20:] = 6, 6
     z[10:15, 5:10] = z[20, 39] = unknown
-    assert_array_equal(points_of_depth(z), points_of_depth(wanted))
+    assert_array_equal(point_map_from_depth(z), point_map_from_depth(wanted))
 
 
 @given(
@@ -149,7 +149,7 @@ def test_a_hole_lies_as_far_as_its_rim(unknown):
 def test_no_prior_makes_a_point_map_that_is_not_finite(a, b):
     z = np.full((8, 9), a, np.float32)
     z[3, 4] = b
-    for points in (points_of_depth(z), points_of_disparity(z)):
+    for points in (point_map_from_depth(z), point_map_from_disparity(z)):
         assert points.dtype == np.float32
         assert np.isfinite(points).all()
         assert points.min() >= 0
@@ -158,4 +158,4 @@ def test_no_prior_makes_a_point_map_that_is_not_finite(a, b):
 
 def test_what_is_no_prior_is_refused():
     with pytest.raises(InputError, match='depth prior'):
-        points_of_depth(np.ones((4, 4, 1), np.float32))
+        point_map_from_depth(np.ones((4, 4, 1), np.float32))

@@ -12,10 +12,10 @@ from videodepth_ros.core.errors import ModelError
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.models.catalogue import PRIOR_CARDS
 from videodepth_ros.models.depth_anything import DepthAnything
+from videodepth_ros.models.device_precision import DevicePrecision
 from videodepth_ros.models.mono import PriorKind
-from videodepth_ros.models.place import Place
 
-CPU = Place(torch.device('cpu'), torch.float32)
+CPU = DevicePrecision(torch.device('cpu'), torch.float32)
 CARD = PRIOR_CARDS[1]
 
 

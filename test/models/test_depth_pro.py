@@ -14,10 +14,10 @@ from videodepth_ros.core.errors import InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import DEPTH_PRO_CARD
 from videodepth_ros.models.depth_pro import DepthPro, metric_depth, square_input
+from videodepth_ros.models.device_precision import DevicePrecision
 from videodepth_ros.models.mono import PriorKind
-from videodepth_ros.models.place import Place
 
-CPU = Place(torch.device('cpu'), torch.float32)
+CPU = DevicePrecision(torch.device('cpu'), torch.float32)
 
 
 @pytest.fixture(scope='module')

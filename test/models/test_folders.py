@@ -12,9 +12,9 @@ import pytest
 from test.support.small_priors import frame, small_depth_anything, small_depth_pro
 from videodepth_ros.core.errors import ModelError
 from videodepth_ros.models.catalogue import weights_folder, weights_path
-from videodepth_ros.models.folders import recognised
+from videodepth_ros.models.folders import identify_folder
 from videodepth_ros.models.importing import import_weights
-from videodepth_ros.models.mono import open_mono
+from videodepth_ros.models.mono import open_mono_prior
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +32,12 @@ def test_a_folder_is_imported_and_only_its_components(tmp_path):
         'config.json',
         'model.safetensors',
     ]
-    before = next(open_mono('depth-pro').estimate([frame()])).values
+    before = next(open_mono_prior('depth-pro').estimate([frame()])).values
     import_weights(small_depth_pro(tmp_path / 'other', seed=1))
     assert [path.name for path in weights_folder().iterdir()] == ['depth-pro'], 'nothing is left'
-    assert not np.array_equal(next(open_mono('depth-pro').estimate([frame()])).values, before)
+    assert not np.array_equal(
+        next(open_mono_prior('depth-pro').estimate([frame()])).values, before
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_folder_is_imported_and_only_its_components(tmp_path):
 )
 def test_depth_anything_is_recognised_by_its_configuration(tmp_path, width, metric, largest, name):
     change(small_depth_anything(tmp_path / 'da', metric=metric), width, largest)
-    assert recognised(tmp_path / 'da').name == name
+    assert identify_folder(tmp_path / 'da').name == name
 
 
 def change(folder, width, largest):

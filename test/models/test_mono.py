@@ -13,7 +13,7 @@ import torch
 from test.support.small_priors import frame, small_depth_anything, small_depth_pro
 from videodepth_ros.core.errors import ConfigError, DeviceError, InputError, ModelError
 from videodepth_ros.models.catalogue import PRIOR_CARDS
-from videodepth_ros.models.mono import MonoEstimate, PriorKind, open_mono
+from videodepth_ros.models.mono import MonoEstimate, PriorKind, open_mono_prior
 from videodepth_ros.models.prior import batches
 
 BOTH = ['depth-pro', 'depth-anything-v2-small']
@@ -49,8 +49,8 @@ def test_a_batch_changes_nothing_and_keeps_the_order(name):
         frame(40, 56, seed=3),
         frame(40, 56, seed=4),
     ]
-    alone = [next(open_mono(name).estimate([each])) for each in frames]
-    together = list(open_mono(name, batch=2).estimate(iter(frames)))
+    alone = [next(open_mono_prior(name).estimate([each])) for each in frames]
+    together = list(open_mono_prior(name, batch=2).estimate(iter(frames)))
     assert len(together) == len(frames)
     for found, wanted in zip(together, alone, strict=True):
         assert found.values.shape == wanted.values.shape
@@ -68,7 +68,7 @@ def test_frames_are_taken_as_they_are_needed(name):
             taken.append(seed)
             yield frame(seed=seed)
 
-    estimates = open_mono(name, batch=2).estimate(source())
+    estimates = open_mono_prior(name, batch=2).estimate(source())
     next(estimates)
     assert len(taken) <= 3
 
@@ -76,16 +76,16 @@ def test_frames_are_taken_as_they_are_needed(name):
 @pytest.mark.usefixtures('networks')
 @pytest.mark.parametrize('name', BOTH)
 def test_half_precision_is_near(name):
-    wanted = next(open_mono(name).estimate([frame()]))
-    found = next(open_mono(name, precision='bf16').estimate([frame()]))
+    wanted = next(open_mono_prior(name).estimate([frame()]))
+    found = next(open_mono_prior(name, precision='bf16').estimate([frame()]))
     assert found.values.dtype == np.float32
     assert 0 < relmax(found.values, wanted.values) < 0.1
 
 
 @pytest.mark.usefixtures('networks')
 def test_the_licence_is_told():
-    assert 'must not be used commercially' in open_mono('depth-pro').notice
-    assert open_mono('depth-anything-v2-small').notice is None
+    assert 'must not be used commercially' in open_mono_prior('depth-pro').notice
+    assert open_mono_prior('depth-anything-v2-small').notice is None
 
 
 def test_batches_are_of_one_size():
@@ -105,29 +105,29 @@ def test_another_focal_length_scales_metric_depth():
 @pytest.mark.usefixtures('networks')
 def test_names_and_options_that_cannot_be():
     with pytest.raises(ConfigError, match=r"'depth-amateur'.*depth-pro, depth-anything-v2-small"):
-        open_mono('depth-amateur')
+        open_mono_prior('depth-amateur')
     with pytest.raises(ConfigError, match="'tpu'"):
-        open_mono('depth-pro', device='tpu')
+        open_mono_prior('depth-pro', device='tpu')
     with pytest.raises(ConfigError, match=r"'int8'.*fp16"):
-        open_mono('depth-pro', precision='int8')
+        open_mono_prior('depth-pro', precision='int8')
     with pytest.raises(ConfigError, match='-1 frames'):
-        open_mono('depth-pro', batch=-1)
+        open_mono_prior('depth-pro', batch=-1)
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match='no GPU'):
-            open_mono('depth-pro', device='cuda:0')
+            open_mono_prior('depth-pro', device='cuda:0')
 
 
 @pytest.mark.parametrize('card', PRIOR_CARDS, ids=lambda card: card.name)
 def test_missing_weights_say_how_to_get_them(card, store):
     with pytest.raises(ModelError, match=f'hf download {card.repository} --local-dir {store}'):
-        open_mono(card.name)
+        open_mono_prior(card.name)
 
 
 @pytest.mark.parametrize('absent', ['config.json', 'model.safetensors'])
 def test_a_missing_component_is_named(networks, absent):
     (networks / 'depth-pro' / absent).unlink()
     with pytest.raises(ModelError, match=f'lacks {absent} of depth-pro: hf download'):
-        open_mono('depth-pro')
+        open_mono_prior('depth-pro')
 
 
 def test_a_missing_tensor_is_named_and_never_random(networks):
@@ -138,14 +138,14 @@ def test_a_missing_tensor_is_named_and_never_random(networks):
     del weights['head.conv2.weight']
     save_file(weights, file, {'format': 'pt'})
     with pytest.raises(ModelError, match=r'lacks 1 tensors.*head\.conv2\.weight'):
-        open_mono('depth-anything-v2-small')
+        open_mono_prior('depth-anything-v2-small')
 
 
 def test_a_broken_file_is_named(networks):
     file = networks / 'depth-pro' / 'model.safetensors'
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ModelError, match='cannot be read as a DepthPro'):
-        open_mono('depth-pro')
+        open_mono_prior('depth-pro')
 
 
 def test_the_cache_of_the_hub_serves_as_well(networks, tmp_path):
@@ -153,7 +153,7 @@ def test_the_cache_of_the_hub_serves_as_well(networks, tmp_path):
     (entry / 'refs').mkdir(parents=True)
     (entry / 'refs' / 'main').write_text('0123abc')
     shutil.move(networks / 'depth-pro', entry / 'snapshots' / '0123abc')
-    assert next(open_mono('depth-pro').estimate([frame()])).values.shape == (48, 64)
+    assert next(open_mono_prior('depth-pro').estimate([frame()])).values.shape == (48, 64)
 
 
 def test_without_the_library_the_mend_is_told(networks, monkeypatch):
@@ -161,4 +161,4 @@ def test_without_the_library_the_mend_is_told(networks, monkeypatch):
         monkeypatch.delitem(sys.modules, f'videodepth_ros.models.{module}', raising=False)
     monkeypatch.setitem(sys.modules, 'transformers', None)
     with pytest.raises(DeviceError, match=r"pip install torch .*'transformers>="):
-        open_mono('depth-pro')
+        open_mono_prior('depth-pro')

@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from test.support.instant_engine import InstantEngine
 from test.support.rig import PERIOD_NS, START_NS, InstantNode, image_message
 from videodepth_ros.core.errors import DeviceError
-from videodepth_ros.engines.turns import Turns
+from videodepth_ros.engines.batching import RequestBatcher
 from videodepth_ros.nodes import cameras_node
 
 STEP_ROUNDS = 20
@@ -30,7 +30,7 @@ class BusyDevice:
     """What all engines of a test share, as those of a GPU do; it serves what waits."""
 
     def __init__(self) -> None:
-        self.turns: Turns[object] = Turns(self._step)
+        self.batcher: RequestBatcher[object] = RequestBatcher(self._step)
         self._round = threading.Condition()
         self._rounds, self._is_idle = 0, False
 
@@ -60,7 +60,7 @@ class SharedEngine(InstantEngine):
         self.device = device
 
     def step(self, image: Any, state: int) -> tuple[Any, int]:
-        self.device.turns.ask(self)
+        self.device.batcher.submit(self)
         return super().step(image, state)
 
 

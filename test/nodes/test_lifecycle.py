@@ -19,7 +19,7 @@ from videodepth.msg import Status
 
 from test.support.rig import InstantNode, image_message, info_message
 from videodepth_ros.core.errors import DeviceError, ModelError
-from videodepth_ros.stream.mailbox import Counts
+from videodepth_ros.stream.mailbox import MailboxCounts
 
 PATIENCE_S = 120.0
 """With processes and threads, on a busy machine; none of them needs it."""
@@ -375,7 +375,7 @@ def test_a_build_is_seen_in_diagnostics_and_ends_with_cleanup(make_rig):
     assert rig.node.trigger_deactivate().name == 'SUCCESS'
     assert rig.node.trigger_cleanup().name == 'SUCCESS'
     assert not depth_threads()
-    assert counts.counts == Counts(received=1, displaced=1)
+    assert counts.counts == MailboxCounts(received=1, displaced=1)
     rig.node.hold = lambda: None  # and the node works as before
     rig.start()
     rig.until(images.get_subscription_count)

@@ -13,7 +13,7 @@ from test.support import goldens as reference
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.importing import import_weights
-from videodepth_ros.models.mono import open_mono
+from videodepth_ros.models.mono import open_mono_prior
 
 golden = partial(reference.golden, 'depthpro')
 pytest.importorskip(
@@ -43,13 +43,13 @@ def frame(image: np.ndarray, fx: float | None = None) -> Frame:
 
 @pytest.mark.parametrize(('case', 'fx'), [('a', None), ('b', None), ('c', 200.0), ('d', None)])
 def test_depth_and_focal_length(record, case, fx):
-    found = next(open_mono('depth-pro').estimate([frame(record[f'{case}_image'], fx)]))
+    found = next(open_mono_prior('depth-pro').estimate([frame(record[f'{case}_image'], fx)]))
     assert np.abs(found.values / record[f'{case}_depth'] - 1).max() <= TOLERANCE
     assert found.focal_px == pytest.approx(float(record[f'{case}_focal_px']), rel=TOLERANCE)
 
 
 def test_a_batch(record):
-    found = open_mono('depth-pro', batch=2).estimate(map(frame, record['batch_images']))
+    found = open_mono_prior('depth-pro', batch=2).estimate(map(frame, record['batch_images']))
     np.testing.assert_allclose(
         [each.focal_px for each in found], record['batch_focal_px'], rtol=TOLERANCE
     )

@@ -11,7 +11,7 @@ from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.boundary import boundary_f1
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.results.upsampling import full_size, full_size_maps
-from videodepth_ros.stream.upsample import nearest
+from videodepth_ros.stream.upsample import resize_nearest
 
 SMALL, FULL = (64, 48), (160, 120)  # width, height
 
@@ -75,7 +75,7 @@ def test_unknown_stays_unknown_and_sky_stays_sky():
     image[:30] = 230
     maps = full_size_maps(small, np.full(small.shape, 0.7, np.float32), None, image)
     np.testing.assert_array_equal(
-        np.isnan(maps.depth_m), nearest(np.isnan(small), *FULL).astype(bool)
+        np.isnan(maps.depth_m), resize_nearest(np.isnan(small), *FULL).astype(bool)
     )
     np.testing.assert_array_equal(np.isposinf(maps.depth_m[:30]), True)
     assert np.isfinite(maps.depth_m[31:70]).all()
@@ -113,7 +113,7 @@ def test_it_beats_plain_and_live_upsampling_on_real_pictures(root, sequence):
     folder = root.parent / 'shared' / 'data' / sequence
     if not folder.exists():
         pytest.skip('the shared sequences are not here')
-    from videodepth_ros.stream.upsample import relief, upsample
+    from videodepth_ros.stream.upsample import find_discontinuities, upsample
 
     pick = 20
     image = cv2.imread(str(sorted((folder / 'rgb').iterdir())[pick]))[..., ::-1]
@@ -123,7 +123,7 @@ def test_it_beats_plain_and_live_upsampling_on_real_pictures(root, sequence):
     with np.errstate(divide='ignore'):
         grown = full_size(1 / inverse, np.ascontiguousarray(image))
         known = np.nan_to_num(inverse)
-        live = 1 / upsample(known, relief(known, 1.25), 640, 480)
+        live = 1 / upsample(known, find_discontinuities(known, 1.25), 640, 480)
         bilinear = 1 / cv2.resize(inverse, (640, 480))
     judged = np.isfinite(depth_m) & np.isfinite(live) & np.isfinite(grown) & np.isfinite(bilinear)
 

@@ -16,7 +16,7 @@ from videodepth_ros.core.errors import ConfigError, DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import InverseDepthUnit, card
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
-from videodepth_ros.stream.anchor import SETTLE_S, MetricAnchor, log_metres
+from videodepth_ros.stream.anchor import SETTLE_S, MetricAnchor, log_metric_scale
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 
 CARD = replace(
@@ -185,15 +185,15 @@ def test_fit():
     rng = np.random.default_rng(0)
     truth = rng.uniform(1, 20, (48, 64)).astype(np.float32)
     inverse = 50 / truth * np.exp(rng.normal(0, 0.05, truth.shape)).astype(np.float32)
-    assert log_metres(inverse, truth) == pytest.approx(math.log(50), abs=0.005)
+    assert log_metric_scale(inverse, truth) == pytest.approx(math.log(50), abs=0.005)
     worse = inverse.copy()
     worse[:, :20] *= 5  # a third is another surface
     worse[:3], truth[3:6] = 0, np.nan
-    assert log_metres(worse, truth) == pytest.approx(math.log(50), abs=0.05)
+    assert log_metric_scale(worse, truth) == pytest.approx(math.log(50), abs=0.05)
     with pytest.raises(InputError, match='both know 0%'):
-        log_metres(inverse, np.full_like(truth, np.inf))
+        log_metric_scale(inverse, np.full_like(truth, np.inf))
     with pytest.raises(InputError, match='disagree'):
-        log_metres(inverse, truth[:, ::-1] ** 3)
+        log_metric_scale(inverse, truth[:, ::-1] ** 3)
 
 
 def test_the_session_takes_its_metres_from_the_anchor(anchor, oracle):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videodepth_ros.stream.mailbox import Counts, Mailbox
+from videodepth_ros.stream.mailbox import Mailbox, MailboxCounts
 
 
-def adds_up(counts: Counts) -> bool:
+def adds_up(counts: MailboxCounts) -> bool:
     return counts.received == (
         counts.published + counts.displaced + counts.rejected + counts.in_flight
     )
@@ -24,17 +24,17 @@ def test_the_newest_wins():
     assert mailbox.take(0) == 'newest'
     mailbox.published()
     assert mailbox.take(0) is None
-    assert mailbox.counts == Counts(received=3, published=1, displaced=2)
+    assert mailbox.counts == MailboxCounts(received=3, published=1, displaced=2)
 
 
 def test_an_item_in_hand_can_be_swapped_for_a_newer_one():
     mailbox: Mailbox[str] = Mailbox()
     mailbox.put('stale')
     stale = mailbox.take(0)
-    assert mailbox.newer(stale) == 'stale'
+    assert mailbox.take_newer(stale) == 'stale'
     mailbox.put('fresh')
-    assert mailbox.newer(stale) == 'fresh'
-    assert mailbox.counts == Counts(received=2, displaced=1, in_flight=1)
+    assert mailbox.take_newer(stale) == 'fresh'
+    assert mailbox.counts == MailboxCounts(received=2, displaced=1, in_flight=1)
 
 
 def test_take_waits_no_longer_than_told():
@@ -52,11 +52,11 @@ def test_close_wakes_the_taker_and_displaces_what_waits():
     taker.join(60)
     assert taken == [None]
     mailbox.put(1)
-    assert mailbox.counts == Counts(received=1, displaced=1)
+    assert mailbox.counts == MailboxCounts(received=1, displaced=1)
     mailbox.reopen()
     mailbox.put(2)
     mailbox.close()
-    assert mailbox.counts == Counts(received=2, displaced=2)
+    assert mailbox.counts == MailboxCounts(received=2, displaced=2)
 
 
 @pytest.mark.parametrize('ending', ['published', 'reject', 'displace'])
@@ -82,7 +82,7 @@ def test_the_counters_add_up_after_every_call(calls):
                 mailbox.published()
             in_hand = mailbox.take(0)
         elif call == 'newer' and in_hand is not None:
-            in_hand = mailbox.newer(in_hand)
+            in_hand = mailbox.take_newer(in_hand)
         elif call in ('close', 'reopen'):
             getattr(mailbox, call)()
         assert adds_up(mailbox.counts)

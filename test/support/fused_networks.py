@@ -10,11 +10,11 @@ import torch
 
 from test.support.random_network import random_model
 from test.support.tiny_networks import VARIANTS, Variant
-from videodepth_ros.engines.graph import Layout, View
+from videodepth_ros.engines.graph import FrameParameters, Layout
 from videodepth_ros.models.flashdepth import FlashDepth
 
 NAMES = ('tiny-s', 'tiny-l', 'tiny-full', 'nano')
-VIEW = View(200.0, 210.0, 69.5, 48.5, scale=0.3, shift=0.01, cloud_range_m=20.0)
+VIEW = FrameParameters(200.0, 210.0, 69.5, 48.5, scale=0.3, shift=0.01, cloud_range_m=20.0)
 
 
 def variant(name: str) -> Variant:

@@ -8,7 +8,7 @@ import numpy as np
 from test.support.fake_cuda import FakeCuda
 from test.support.fake_tensorrt import FakeTensorRt, Network
 from videodepth_ros.engines.cuda import CudaBindings
-from videodepth_ros.engines.graph import VIEW_SIZE
+from videodepth_ros.engines.graph import PARAMETER_COUNT
 from videodepth_ros.engines.tensorrt_plan import TensorRt, load_plan
 
 WIDTH, HEIGHT = 8, 6
@@ -16,7 +16,7 @@ STATE = (2, 1, 1, HEIGHT, WIDTH)
 INPUTS = [
     ('image', (HEIGHT, WIDTH, 3), 'uint8'),
     ('state_in', STATE, 'float32'),
-    ('view', (VIEW_SIZE,), 'float32'),
+    ('view', (PARAMETER_COUNT,), 'float32'),
 ]
 OUTPUTS = [
     ('inverse_depth', (HEIGHT, WIDTH), 'float32'),

@@ -20,7 +20,7 @@ from videodepth_ros.cli.options import (
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.interruption import Interruption
-from videodepth_ros.stream.wanted import WANTED, is_wanted
+from videodepth_ros.stream.feature_mode import FEATURE_MODES, is_enabled
 
 if TYPE_CHECKING:
     from videodepth_ros.cli.options import Commands
@@ -134,14 +134,14 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument(
         '--guided-edges',
-        choices=WANTED,
+        choices=FEATURE_MODES,
         default='auto',
         help='lay the edges of depth on those of the image, where it is finer '
         'than the network (default: auto, for models whose own are soft)',
     )
     parser.add_argument(
         '--steady',
-        choices=WANTED,
+        choices=FEATURE_MODES,
         default='auto',
         help='keep depth steady from frame to frame by corners that are '
         'followed (default: auto, for models whose scale drifts)',
@@ -237,8 +237,8 @@ def _session(args: argparse.Namespace) -> DepthSession:
             max_range_m=args.max_range_m,
             edge_ratio=args.edge_ratio,
             scale_factor=args.scale_factor,
-            guided=is_wanted(args.guided_edges, model.soft),
-            steady=is_wanted(args.steady, model.drifts),
+            guided=is_enabled(args.guided_edges, model.soft),
+            steady=is_enabled(args.steady, model.drifts),
         ),
     )
 

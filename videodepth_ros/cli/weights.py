@@ -68,7 +68,7 @@ def _run(args: argparse.Namespace) -> Outcome:
         use = '' if model.commercial_use else ' (no commercial use)'
         print(
             f'{model.name}  {model.licence}{use}\n    {model.variant}\n'
-            f'    {model.path or f"not here: {weights_card(model.name).mend}"}'
+            f'    {model.path or f"not here: {weights_card(model.name).how_to_get}"}'
         )
     return outcome(facts)
 

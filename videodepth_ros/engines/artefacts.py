@@ -11,9 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 from videodepth_ros.core.errors import ConfigError, DeviceError, ModelError
-from videodepth_ros.engines.child import Report, run_module, silent
+from videodepth_ros.engines.child_process import BuildProgress, ignore_progress, run_module
 from videodepth_ros.engines.graph import FUSED_SCHEMA, GRAPH_SCHEMA
-from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
+from videodepth_ros.engines.store import EngineKey, EngineStore, StoredArtefact, sha256_of
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
 
@@ -74,8 +74,8 @@ def graph_key(card: ModelCard, width: int, height: int, kind: str = PLAIN) -> En
 
 
 def fetch_artefact(
-    card: ModelCard, width: int, height: int, kind: str, report: Report = silent
-) -> Stored:
+    card: ModelCard, width: int, height: int, kind: str, report: BuildProgress = ignore_progress
+) -> StoredArtefact:
     """Return what the exporter makes of a model, from the store or made now.
 
     report  told how far this is; what it raises cancels it
@@ -91,7 +91,12 @@ def fetch_artefact(
 
 
 def export_graph(
-    model: str, path: Path, width: int, height: int, kind: str = PLAIN, report: Report = silent
+    model: str,
+    path: Path,
+    width: int,
+    height: int,
+    kind: str = PLAIN,
+    report: BuildProgress = ignore_progress,
 ) -> str:
     """Write what the exporter makes of a model to ``path``; return its self-check's finding.
 
@@ -106,16 +111,16 @@ def export_graph(
             'to export a graph takes torch, onnx and onnxscript, and not all of '
             'them are installed; `pip install torch onnx onnxscript`'
         )
-    ended = run_module(
+    result = run_module(
         'videodepth_ros.engines.build',
         (kind, model, path, width, height),
         f'Exporting {model}',
         report,
     )
-    if ended.code:
-        reason = ended.words or ended.complaints.strip()[-2000:]
+    if result.exit_code:
+        reason = result.last_line or result.stderr.strip()[-2000:]
         raise ModelError(
             f'no graph of {model} at {width}x{height} (the exporter ended with '
-            f'{ended.code}): {reason}'
+            f'{result.exit_code}): {reason}'
         )
-    return ended.words
+    return result.last_line

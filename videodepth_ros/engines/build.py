@@ -16,13 +16,13 @@ import torch
 from videodepth_ros.core.errors import VideoDepthError
 from videodepth_ros.engines.artefacts import PLAIN, REFERENCE
 from videodepth_ros.engines.check import FP32_TOLERANCE, require_agreement, rollout_difference
-from videodepth_ros.engines.child import end_with_parent
+from videodepth_ros.engines.child_process import exit_with_parent
 from videodepth_ros.engines.export import export_fused, export_onnx
 from videodepth_ros.engines.fused import FusedStep
-from videodepth_ros.engines.graph import Layout, Origin, View
-from videodepth_ros.engines.lowering import lowered
+from videodepth_ros.engines.graph import FrameParameters, Layout, Origin
+from videodepth_ros.engines.lowering import lower_network
 from videodepth_ros.engines.onnx_engine import OnnxEngine
-from videodepth_ros.engines.reference import Answers, reference_frames
+from videodepth_ros.engines.reference import ReferenceOutputs, reference_frames
 from videodepth_ros.engines.store import sha256_of
 from videodepth_ros.engines.torch_engine import TorchEngine
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
@@ -42,7 +42,7 @@ def build_graph(
     model = load_flashdepth(config_of(model_card.name), weights)
     layout = Layout(width, height, width, height)
     if kind == REFERENCE:
-        answers(model, layout).save(path)
+        reference_outputs(model, layout).save(path)
         return 'answers of the network in float32'
     origin = Origin(model_card.name, model_card.unit.value, model_card.licence, sha256_of(weights))
     if kind != PLAIN:
@@ -56,22 +56,22 @@ def build_graph(
     return str(difference)
 
 
-def answers(model: FlashDepth, layout: Layout) -> Answers:
+def reference_outputs(model: FlashDepth, layout: Layout) -> ReferenceOutputs:
     """Return what the network in float32 says to the reference frames."""
-    step = FusedStep(lowered(model, layout.width, layout.height), layout)
-    view, state = torch.from_numpy(View(1, 1, 0, 0).values()), model.zero_state()
+    step = FusedStep(lower_network(model, layout.width, layout.height), layout)
+    view, state = torch.from_numpy(FrameParameters(1, 1, 0, 0).values()), model.zero_state()
     found = []
     with torch.inference_mode():
         for image in reference_frames(layout.camera_width, layout.camera_height):
             inverse_depth, *_, state = step(torch.from_numpy(image), state, view)
             found.append(inverse_depth.numpy())
-    return Answers(np.stack(found), state.numpy())
+    return ReferenceOutputs(np.stack(found), state.numpy())
 
 
 def main(arguments: list[str]) -> int:
     """Build from the words KIND MODEL PATH WIDTH HEIGHT; the last line is the finding."""
     kind, name, path, width, height = arguments
-    end_with_parent()
+    exit_with_parent()
     try:
         print(build_graph(card(name), Path(path), int(width), int(height), kind))
     except (VideoDepthError, OSError) as error:

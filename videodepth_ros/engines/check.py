@@ -42,8 +42,8 @@ def rollout_difference(engine: Engine, reference: Engine, frames: int = 3) -> Di
         depth, state = engine.step(image, state)
         reference_depth, reference_state = reference.step(image, reference_state)
         worst = Difference(
-            float(np.maximum(worst.inverse_depth, relmax(depth, reference_depth))),
-            float(np.maximum(worst.state, relmax(state, reference_state))),
+            float(np.maximum(worst.inverse_depth, max_relative_error(depth, reference_depth))),
+            float(np.maximum(worst.state, max_relative_error(state, reference_state))),
         )
     return worst
 
@@ -57,7 +57,7 @@ def require_agreement(difference: Difference, tolerance: float, what: str) -> No
         )
 
 
-def relmax(value: object, reference: object) -> float:
+def max_relative_error(value: object, reference: object) -> float:
     """Return ``max|value - reference| / max|reference|`` of two arrays, NaN if shapes differ.
 
     Takes whatever numpy can read, so that states of different engines can be compared.

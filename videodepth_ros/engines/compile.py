@@ -14,14 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from videodepth_ros.core.errors import VideoDepthError
-from videodepth_ros.engines.check import relmax
-from videodepth_ros.engines.child import end_with_parent, tell
-from videodepth_ros.engines.cuda import Cuda
-from videodepth_ros.engines.device import open_cuda
-from videodepth_ros.engines.graph import DEPTH, INVERSE_DEPTH, TOTAL, View
-from videodepth_ros.engines.plans import WRONG
-from videodepth_ros.engines.reference import Answers, load_answers, reference_frames
-from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
+from videodepth_ros.engines.check import max_relative_error
+from videodepth_ros.engines.child_process import exit_with_parent, report_progress
+from videodepth_ros.engines.cuda import CudaRuntime
+from videodepth_ros.engines.cuda_provider import open_cuda
+from videodepth_ros.engines.graph import DEPTH, INVERSE_DEPTH, TOTAL, FrameParameters
+from videodepth_ros.engines.plans import EXIT_INACCURATE
+from videodepth_ros.engines.reference import (
+    ReferenceOutputs,
+    load_reference_outputs,
+    reference_frames,
+)
+from videodepth_ros.engines.tensorrt_engine import PlanInfo, TensorRtEngine
 from videodepth_ros.engines.tensorrt_plan import (
     TensorRt,
     build_options,
@@ -39,7 +43,7 @@ off by a tenth and more, for they scale frames at random or mix up tokens.
 
 
 @dataclass(frozen=True)
-class Finding:
+class PlanAccuracy:
     """How far a plan is from the network in float32 over the reference frames.
 
     median, p99  of the relative error of the inverse depth, over the pixels that are not far
@@ -69,10 +73,10 @@ class Finding:
         )
 
 
-def check_plan(engine: TensorRtEngine, answers: Answers) -> Finding:
+def measure_accuracy(engine: TensorRtEngine, answers: ReferenceOutputs) -> PlanAccuracy:
     """Run the reference frames beside the answers."""
     height, width = engine.spec.inputs[0].shape[:2]
-    view = View(1, 1, 0, 0, scale=0.02, shift=0.1)
+    view = FrameParameters(1, 1, 0, 0, scale=0.02, shift=0.1)
     state, medians, p99s, worst_depth = engine.zero_state(), [0.0], [0.0], 0.0
     for image, expected in zip(
         reference_frames(width, height), answers.inverse_depth, strict=True
@@ -84,34 +88,34 @@ def check_plan(engine: TensorRtEngine, answers: Answers) -> Finding:
         p99s.append(float(np.percentile(errors, 99)))
         hit = found[INVERSE_DEPTH] > 0.05 * expected.max()
         metres = 1 / (view.scale * found[INVERSE_DEPTH][hit] + view.shift)
-        worst_depth = float(np.maximum(worst_depth, relmax(found[DEPTH][hit], metres)))
-    return Finding(
+        worst_depth = float(np.maximum(worst_depth, max_relative_error(found[DEPTH][hit], metres)))
+    return PlanAccuracy(
         float(np.max(medians)),
         float(np.max(p99s)),
-        relmax(engine.read_state(), answers.state),
+        max_relative_error(engine.read_state(), answers.state),
         worst_depth,
     )
 
 
 def compile_and_check(
     tensorrt: TensorRt,
-    cuda: Cuda,
+    cuda: CudaRuntime,
     precision: str,
     graph: Path,
     answers: Path,
     plan: Path,
     timing: Path,
-) -> Finding:
+) -> PlanAccuracy:
     """Build the plan and return what its check found.
 
     raises  ModelError, DeviceError if it cannot be built or run
     """
     options = build_options(precision, cuda.gpu().memory_mb)
-    build_plan(tensorrt, graph, plan, replace(options, timing_cache=timing), tell)
-    tell('Checking', 0.0)
-    engine = TensorRtEngine(load_plan(tensorrt, plan), PlanFacts('', precision, ''), cuda)
+    build_plan(tensorrt, graph, plan, replace(options, timing_cache=timing), report_progress)
+    report_progress('Checking', 0.0)
+    engine = TensorRtEngine(load_plan(tensorrt, plan), PlanInfo('', precision, ''), cuda)
     try:
-        return check_plan(engine, load_answers(answers))
+        return measure_accuracy(engine, load_reference_outputs(answers))
     finally:
         engine.close()
 
@@ -119,14 +123,14 @@ def compile_and_check(
 def main(arguments: list[str]) -> int:
     """Compile from the words PRECISION GRAPH ANSWERS PLAN TIMING; the last line is the finding."""
     precision, *paths = arguments
-    end_with_parent()
+    exit_with_parent()
     try:
         finding = compile_and_check(find_tensorrt(), open_cuda(), precision, *map(Path, paths))
     except (VideoDepthError, OSError) as error:
         print(' '.join(str(error).split()))
         return 1
     print(finding)
-    return 0 if finding.sound else WRONG
+    return 0 if finding.sound else EXIT_INACCURATE
 
 
 if __name__ == '__main__':

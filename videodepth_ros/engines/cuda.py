@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Gpu:
+class GpuInfo:
     """The device that engines run on.
 
     major, minor    its compute capability
@@ -33,10 +33,10 @@ class Gpu:
     major: int
     minor: int
     memory_mb: int
-    cuda_of_driver: int
+    driver_cuda_version: int
 
 
-class Cuda(Protocol):
+class CudaRuntime(Protocol):
     """What an engine asks of CUDA; each call raises DeviceError where the device fails.
 
     What takes a ``stream`` only stands in line there: arrays that are copied must stay as they
@@ -51,7 +51,7 @@ class Cuda(Protocol):
     def captures(self) -> bool:
         """Whether the work of a stream can be captured as a graph."""
 
-    def gpu(self) -> Gpu:
+    def gpu(self) -> GpuInfo:
         """Return what the device is."""
 
     def allocate(self, size_bytes: int) -> int:
@@ -116,10 +116,10 @@ class CudaBindings:
         if self._call('cudaGetDeviceCount') == 0:
             raise DeviceError('CUDA finds no GPU; `nvidia-smi` tells whether the driver does')
 
-    def gpu(self) -> Gpu:
+    def gpu(self) -> GpuInfo:
         """Return what the device is."""
         facts = self._call('cudaGetDeviceProperties', 0)
-        return Gpu(
+        return GpuInfo(
             facts.name.decode(),
             facts.major,
             facts.minor,

@@ -14,20 +14,20 @@ from torch import Tensor, nn
 from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.fused import FusedStep
 from videodepth_ros.engines.graph import (
-    ANONYMOUS,
     FUSED_INPUTS,
     FUSED_OUTPUTS,
     IMAGE,
     INVERSE_DEPTH,
     STATE_IN,
     STATE_OUT,
-    FusedFacts,
-    GraphFacts,
+    UNKNOWN_ORIGIN,
+    FrameParameters,
+    FusedMetadata,
+    GraphMetadata,
     Layout,
     Origin,
-    View,
 )
-from videodepth_ros.engines.lowering import PRECISIONS, lowered
+from videodepth_ros.engines.lowering import PRECISIONS, lower_network
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.imagenet import MEAN, STD
 
@@ -50,18 +50,18 @@ UNWELCOME = frozenset(
 
 
 def export_onnx(
-    model: FlashDepth, path: Path, width: int, height: int, origin: Origin = ANONYMOUS
+    model: FlashDepth, path: Path, width: int, height: int, origin: Origin = UNKNOWN_ORIGIN
 ) -> None:
     """Write one streaming step of ``model`` as a graph.
 
     Inputs ``image`` (1, 3, height, width) and ``state_in`` (layers, 1, heads, P, N), outputs
     ``inverse_depth`` (1, height, width) and ``state_out``, all float32. Weights stand in the file,
-    and its metadata say what ``graph.GraphFacts`` lists.
+    and its metadata say what ``graph.GraphMetadata`` lists.
 
     raises  ModelError if the exporter wrote something that engines do not take
     """
     example = (torch.zeros(1, 3, height, width), model.zero_state())
-    facts = GraphFacts(origin, 'fp32', width, height, MEAN, STD)
+    facts = GraphMetadata(origin, 'fp32', width, height, MEAN, STD)
     _export(
         model.eval(),
         example,
@@ -73,18 +73,18 @@ def export_onnx(
 
 
 def export_fused(
-    model: FlashDepth, path: Path, layout: Layout, precision: str, origin: Origin = ANONYMOUS
+    model: FlashDepth, path: Path, layout: Layout, precision: str, origin: Origin = UNKNOWN_ORIGIN
 ) -> None:
     """Write one step from the camera's bytes to depth and cloud as a graph, see fused.py.
 
     precision  ``fp32`` or ``fp16``, as lowering.py has it; the graph says it operator by operator
     raises     ModelError if the exporter wrote something that engines do not take
     """
-    network = lowered(model, layout.width, layout.height, PRECISIONS[precision])
+    network = lower_network(model, layout.width, layout.height, PRECISIONS[precision])
     example = (
         torch.zeros(layout.camera_height, layout.camera_width, 3, dtype=torch.uint8),
         network.zero_state(),
-        torch.from_numpy(View(1, 1, 0, 0).values()),
+        torch.from_numpy(FrameParameters(1, 1, 0, 0).values()),
     )
     _export(
         FusedStep(network, layout).eval(),
@@ -92,7 +92,7 @@ def export_fused(
         FUSED_INPUTS,
         FUSED_OUTPUTS,
         path,
-        FusedFacts(origin, precision, layout).to_metadata(),
+        FusedMetadata(origin, precision, layout).to_metadata(),
         {torch.ops.aten.scaled_dot_product_attention.default: _attention},
     )
 

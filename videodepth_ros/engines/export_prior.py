@@ -19,8 +19,8 @@ from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.export import OPSET
 from videodepth_ros.models.depth_anything import DepthAnything
 from videodepth_ros.models.depth_pro import DepthPro
-from videodepth_ros.models.mono import open_mono
-from videodepth_ros.models.pretrained import Exportable
+from videodepth_ros.models.mono import open_mono_prior
+from videodepth_ros.models.pretrained import ExportableNetwork
 
 TOLERANCE = 1e-4
 """Relative to the greatest value, of ONNX Runtime against torch, both in float32."""
@@ -44,9 +44,9 @@ def export_prior(name: str, path: Path, width: int, height: int) -> PriorGraph:
     Its input ``image`` is (1, 3, h, w) float32, normalised with the mean and standard deviation
     in the file's metadata.
     width, height  of the camera's images
-    raises  what `open_mono` raises; ModelError where graph and network disagree
+    raises  what `open_mono_prior` raises; ModelError where graph and network disagree
     """
-    prior = open_mono(name, device='cpu', precision='fp32')
+    prior = open_mono_prior(name, device='cpu', precision='fp32')
     assert isinstance(prior, DepthPro | DepthAnything)
     alone = prior.exportable() if isinstance(prior, DepthPro) else prior.exportable(width, height)
     with torch.no_grad():
@@ -75,7 +75,7 @@ def export_prior(name: str, path: Path, width: int, height: int) -> PriorGraph:
     return PriorGraph(columns, rows, difference)
 
 
-def _difference(alone: Exportable, path: Path) -> float:
+def _difference(alone: ExportableNetwork, path: Path) -> float:
     """Return the greatest difference on noise, relative to the greatest value."""
     image = torch.randn(alone.example.shape, generator=torch.Generator().manual_seed(0))
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])

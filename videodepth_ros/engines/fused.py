@@ -45,7 +45,7 @@ class FusedStep(nn.Module):
             module.weight.dtype for module in network.modules() if isinstance(module, nn.Conv2d)
         )
         grows = layout.width > layout.camera_width or layout.height > layout.camera_height
-        resize = cubic if grows else area
+        resize = cubic_resize_matrix if grows else area_resize_matrix
         for name, given, wanted in (
             ('rows', layout.camera_height, layout.height),
             ('columns', layout.camera_width, layout.width),
@@ -89,9 +89,9 @@ class FusedStep(nn.Module):
         fx, fy, cx, cy, scale, shift, range_m, cloud_range_m, edge_ratio = views[
             :, :, None, None
         ].unbind(1)
-        depth, confidence = finished(inverse_depth, scale, shift, range_m, edge_ratio)
-        lifted = points(depth, fx, fy, cx, cy, cloud_range_m)
-        cloud = torch.stack((*lifted, packed_rgb(pixels.round())), dim=-1)
+        depth, confidence = postprocess(inverse_depth, scale, shift, range_m, edge_ratio)
+        lifted = backproject_tensor(depth, fx, fy, cx, cy, cloud_range_m)
+        cloud = torch.stack((*lifted, pack_rgb(pixels.round())), dim=-1)
         total = (inverse_depth.sum(dim=(1, 2)) + states.sum(dim=(0, 2, 3, 4)))[:, None]
         return inverse_depth, depth, confidence, cloud, total, states
 
@@ -107,7 +107,7 @@ class FusedStep(nn.Module):
         return planes.clamp(0, 255)  # a cubic overshoots
 
 
-def finished(
+def postprocess(
     inverse_depth: Tensor, scale: Tensor, shift: Tensor, range_m: Tensor, edge_ratio: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return depth and confidence (B, h, w) float32 of an inverse depth, see ``forward``.
@@ -126,7 +126,7 @@ def finished(
     return depth.masked_fill(between, math.nan), smoothness.masked_fill(between, 0.0)
 
 
-def points(
+def backproject_tensor(
     depth: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor, range_m: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Lift depth (B, h, w) to x, y, z likewise, NaN beyond a range and where there is none."""
@@ -137,7 +137,7 @@ def points(
     return z * ((columns - cx) / fx), z * ((rows - cy) / fy), z
 
 
-def packed_rgb(pixels: Tensor) -> Tensor:
+def pack_rgb(pixels: Tensor) -> Tensor:
     """Return (B, h, w) float32 with the bits 0x3f, red, green, blue, of (B, 3, h, w) in 0..255.
 
     Graphs have no operator that reads an integer's bits as a float's, but arithmetic makes them: a
@@ -152,7 +152,7 @@ def packed_rgb(pixels: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def area(source: int, target: int) -> NDArray[np.float32]:
+def area_resize_matrix(source: int, target: int) -> NDArray[np.float32]:
     """Matrix (target, source) that shrinks a row: each new pixel averages what it covers."""
     edges = np.arange(target + 1) * source / target
     pixels = np.arange(source)
@@ -161,7 +161,7 @@ def area(source: int, target: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=32)
-def cubic(source: int, target: int) -> NDArray[np.float32]:
+def cubic_resize_matrix(source: int, target: int) -> NDArray[np.float32]:
     """Matrix (target, source) that resizes a row by the cubic of Keys 1981, borders repeated."""
     centre = (np.arange(target) + 0.5) * source / target - 0.5
     matrix = np.zeros((target, source))

@@ -24,9 +24,9 @@ FUSED_SCHEMA = 102
 IMAGE, STATE_IN = 'image', 'state_in'
 INVERSE_DEPTH, STATE_OUT = 'inverse_depth', 'state_out'
 
-VIEW = 'view'
+PARAMETERS = 'view'
 DEPTH, CONFIDENCE, CLOUD, TOTAL = 'depth', 'confidence', 'cloud', 'total'
-FUSED_INPUTS = (IMAGE, STATE_IN, VIEW)
+FUSED_INPUTS = (IMAGE, STATE_IN, PARAMETERS)
 FUSED_OUTPUTS = (INVERSE_DEPTH, DEPTH, CONFIDENCE, CLOUD, TOTAL, STATE_OUT)
 """Tensors of a fused step, in the order of ``FusedStep.forward``, which describes them."""
 
@@ -53,7 +53,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class View:
+class FrameParameters:
     """What a fused step is told with each image.
 
     fx, fy, cx, cy  intrinsics in pixels at the network's size, for the cloud
@@ -78,7 +78,7 @@ class View:
         return np.minimum(np.array(astuple(self)), np.finfo(np.float32).max).astype(np.float32)
 
 
-VIEW_SIZE = len(fields(View))
+PARAMETER_COUNT = len(fields(FrameParameters))
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ class Origin:
     weights_sha256: str = 'unknown'
 
 
-ANONYMOUS = Origin()
+UNKNOWN_ORIGIN = Origin()
 
 
 @dataclass(frozen=True)
-class GraphFacts:
+class GraphMetadata:
     """What an exported file tells a reader who has nothing but the file.
 
     The input is ``(rgb / 255 - mean) / std``, (1, 3, height, width), channels red green blue.
@@ -129,7 +129,7 @@ class GraphFacts:
 
 
 @dataclass(frozen=True)
-class FusedFacts:
+class FusedMetadata:
     """What the file of a fused step tells a reader who has nothing but the file."""
 
     origin: Origin
@@ -147,7 +147,7 @@ class FusedFacts:
         return {_PREFIX + name: str(value) for name, value in entries.items()}
 
 
-def facts_from_metadata(metadata: Mapping[str, str], file_name: str) -> GraphFacts:
+def parse_graph_metadata(metadata: Mapping[str, str], file_name: str) -> GraphMetadata:
     """Read back what ``to_metadata`` wrote.
 
     raises  ModelError if the file was not exported by this package, or under another schema
@@ -160,7 +160,7 @@ def facts_from_metadata(metadata: Mapping[str, str], file_name: str) -> GraphFac
         )
     try:
         origin = Origin(**{field.name: entries[field.name] for field in fields(Origin)})
-        return GraphFacts(
+        return GraphMetadata(
             origin,
             entries['precision'],
             int(entries['width']),

@@ -32,7 +32,7 @@ PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat
 PRODUCTS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
-def lowered(
+def lower_network(
     model: FlashDepth, width: int, height: int, dtype: torch.dtype = torch.float32
 ) -> FlashDepth:
     """Return a copy of the network for images of one size only, to be run and not trained.
@@ -57,7 +57,7 @@ def lowered(
     return network
 
 
-class InFloat32(nn.Module):
+class Float32Module(nn.Module):
     """A module in float32 between others that are not; what it returns stays float32."""
 
     def __init__(self, inner: nn.Module) -> None:
@@ -69,7 +69,7 @@ class InFloat32(nn.Module):
         return self.inner(x.float())
 
 
-class NormInFloat32(nn.Module):
+class Float32Norm(nn.Module):
     """A layer norm of float32 whose answer goes into products of another type."""
 
     def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
@@ -142,9 +142,9 @@ def _narrow(network: FlashDepth, dtype: torch.dtype) -> None:
     for module in network.modules():
         if isinstance(module, PRODUCTS):
             module.to(dtype)
-    _replace(network, nn.LayerNorm, lambda norm: NormInFloat32(norm, dtype))
+    _replace(network, nn.LayerNorm, lambda norm: Float32Norm(norm, dtype))
     encoder = network.pretrained
     if isinstance(encoder, NanoEncoder) and encoder.fixed_positions is not None:
         encoder.fixed_positions = encoder.fixed_positions.to(dtype)  # its tokens are maps
     output = cast(nn.Sequential, network.depth_head.scratch['output_conv2'])
-    output[2] = InFloat32(output[2].float())
+    output[2] = Float32Module(output[2].float())

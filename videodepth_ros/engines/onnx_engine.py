@@ -14,7 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.engine import EngineSpec, State, TensorSpec, check_image
-from videodepth_ros.engines.graph import IMAGE, STATE_IN, facts_from_metadata
+from videodepth_ros.engines.graph import IMAGE, STATE_IN, parse_graph_metadata
 
 _ORT_ERRORS = (
     ort_errors.EPFail,
@@ -49,7 +49,7 @@ class OnnxEngine:
                 f'ONNX Runtime {ort.__version__} cannot load {path}: {error}; '
                 'export it again with `videodepth export`'
             ) from error
-        facts = facts_from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
+        facts = parse_graph_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
         self.spec = EngineSpec(
             model=facts.origin.model,
             engine='onnx',

@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 
 from videodepth_ros.core.errors import ConfigError, DeviceError
 from videodepth_ros.engines.artefacts import PLAIN, checked_card, fetch_artefact
-from videodepth_ros.engines.child import Report, silent
+from videodepth_ros.engines.child_process import BuildProgress, ignore_progress
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.graph import Layout
-from videodepth_ros.engines.plans import gpu_engine, open_tensorrt
+from videodepth_ros.engines.plans import open_tensorrt, tensorrt_is_available
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
 
@@ -44,7 +44,7 @@ def open_engine(
     *,
     threads: int = 0,
     precision: str = 'fp16',
-    report: Report = silent,
+    report: BuildProgress = ignore_progress,
 ) -> Engine:
     """Return an engine for images of ``width`` x ``height``; what is missing is built first.
 
@@ -63,7 +63,7 @@ def open_engine(
     card = checked_card(model, width, height)
     notes: list[str] = []
     if engine == 'auto':
-        engine = best_engine(notes)
+        engine = select_engine(notes)
     if engine == 'tensorrt':
         return open_tensorrt(card, width, height, precision, report)
     if engine == 'torch-cuda':
@@ -73,11 +73,11 @@ def open_engine(
     return _open_onnx(card, width, height, threads, tuple(notes), report)
 
 
-def best_engine(notes: list[str]) -> str:
+def select_engine(notes: list[str]) -> str:
     """Return the fastest engine that can run here; ``notes`` gets why a GPU stays unused."""
     if not any(device.exists() for device in GPU_DEVICES):
         return 'onnx'
-    if gpu_engine(notes.append):
+    if tensorrt_is_available(notes.append):
         return 'tensorrt'
     try:
         import torch
@@ -91,12 +91,17 @@ def best_engine(notes: list[str]) -> str:
 
 
 def _open_onnx(
-    card: ModelCard, width: int, height: int, threads: int, notes: tuple[str, ...], report: Report
+    card: ModelCard,
+    width: int,
+    height: int,
+    threads: int,
+    notes: tuple[str, ...],
+    report: BuildProgress,
 ) -> Engine:
     try:
         from videodepth_ros.engines.onnx_engine import OnnxEngine
     except ImportError as error:
-        raise _absent('onnx', error, 'onnxruntime') from error
+        raise _not_installed('onnx', error, 'onnxruntime') from error
     stored = fetch_artefact(card, width, height, PLAIN, report)
     return OnnxEngine(stored.path, threads, notes + stored.notes)
 
@@ -105,7 +110,7 @@ def _open_torch(card: ModelCard, width: int, height: int, threads: int) -> Engin
     try:
         from videodepth_ros.engines.torch_engine import TorchEngine
     except ImportError as error:
-        raise _absent('torch', error, 'torch') from error
+        raise _not_installed('torch', error, 'torch') from error
     return TorchEngine(_network(card), card.name, width, height, threads)
 
 
@@ -116,7 +121,7 @@ def _open_torch_cuda(
         from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
         from videodepth_ros.engines.torch_plan import TorchPlan
     except ImportError as error:
-        raise _absent('torch-cuda', error, 'torch') from error
+        raise _not_installed('torch-cuda', error, 'torch') from error
     with _loading:
         wanted = card.name, width, height, precision
         plan = _torch_plans.get(wanted)  # of another camera of this process
@@ -140,7 +145,7 @@ def _network(card: ModelCard) -> Any:
     return load_flashdepth(config_of(card.name), catalogue.weights_path(card))
 
 
-def _absent(engine: str, error: ImportError, package: str) -> DeviceError:
+def _not_installed(engine: str, error: ImportError, package: str) -> DeviceError:
     return DeviceError(
         f'the engine {engine} cannot run here: {error}; `pip install {package}`, '
         'or take another engine'

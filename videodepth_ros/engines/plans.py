@@ -17,13 +17,13 @@ from weakref import WeakValueDictionary
 
 from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.artefacts import REFERENCE, fetch_artefact, graph_key
-from videodepth_ros.engines.child import Report, run_module, silent
-from videodepth_ros.engines.cuda import Cuda
-from videodepth_ros.engines.device import open_cuda
-from videodepth_ros.engines.store import EngineKey, EngineStore, Stored, sha256_of
-from videodepth_ros.engines.tensorrt_engine import PlanFacts, TensorRtEngine
+from videodepth_ros.engines.child_process import BuildProgress, ignore_progress, run_module
+from videodepth_ros.engines.cuda import CudaRuntime
+from videodepth_ros.engines.cuda_provider import open_cuda
+from videodepth_ros.engines.store import EngineKey, EngineStore, StoredArtefact, sha256_of
+from videodepth_ros.engines.tensorrt_engine import PlanInfo, TensorRtEngine
 from videodepth_ros.engines.tensorrt_plan import (
-    Plan,
+    LoadedPlan,
     TensorRt,
     build_options,
     find_tensorrt,
@@ -31,25 +31,29 @@ from videodepth_ros.engines.tensorrt_plan import (
 )
 from videodepth_ros.models.catalogue import ModelCard
 
-LADDERS = {'fp16': ('fp16', 'fp32'), 'fp32': ('fp32',)}
+PRECISION_FALLBACKS = {'fp16': ('fp16', 'fp32'), 'fp32': ('fp32',)}
 """What is tried, in this order, when a precision is asked for; after the last one it is refused.
 """
 
-VERDICT = b'refused: '
+REJECTED_PREFIX = b'refused: '
 """How the file of a plan begins that was built and does not compute what the network does."""
 
-WRONG = 3
+EXIT_INACCURATE = 3
 """Exit code of compile.py for a verdict."""
 
 DRIVER_FILES = (Path('/proc/driver/nvidia/version'), Path('/etc/nv_tegra_release'))
 
 
 _loading = threading.Lock()
-_loaded: WeakValueDictionary[Path, Plan] = WeakValueDictionary()
+_loaded: WeakValueDictionary[Path, LoadedPlan] = WeakValueDictionary()
 
 
 def open_tensorrt(
-    card: ModelCard, width: int, height: int, precision: str = 'fp16', report: Report = silent
+    card: ModelCard,
+    width: int,
+    height: int,
+    precision: str = 'fp16',
+    report: BuildProgress = ignore_progress,
 ) -> TensorRtEngine:
     """Return an engine over the stored plan, which is built first if it is missing.
 
@@ -58,13 +62,13 @@ def open_tensorrt(
     """
     tensorrt, cuda = find_tensorrt(), open_cuda()
     notes: list[str] = []
-    for rung in LADDERS[precision]:
+    for rung in PRECISION_FALLBACKS[precision]:
         stored = fetch_plan(tensorrt, cuda, card, (width, height), rung, report)
         notes += stored.notes
-        verdict = verdict_of(stored.path)
+        verdict = rejection_of(stored.path)
         if verdict is None:
-            facts = PlanFacts(card.name, rung, cuda.gpu().name, tuple(notes))
-            return TensorRtEngine(_loaded_once(tensorrt, stored.path), facts, cuda)
+            facts = PlanInfo(card.name, rung, cuda.gpu().name, tuple(notes))
+            return TensorRtEngine(_load_shared(tensorrt, stored.path), facts, cuda)
         notes.append(
             f'{tensorrt.flavour} {tensorrt.version} computes {card.name} wrongly in '
             f'{rung}: {verdict}'
@@ -75,7 +79,7 @@ def open_tensorrt(
     )
 
 
-def _loaded_once(tensorrt: TensorRt, path: Path) -> Plan:
+def _load_shared(tensorrt: TensorRt, path: Path) -> LoadedPlan:
     """Load a plan, or return the one that another camera of this process runs."""
     with _loading:
         plan = _loaded.get(path)
@@ -86,12 +90,12 @@ def _loaded_once(tensorrt: TensorRt, path: Path) -> Plan:
 
 def fetch_plan(
     tensorrt: TensorRt,
-    cuda: Cuda,
+    cuda: CudaRuntime,
     card: ModelCard,
     size: tuple[int, int],
     precision: str,
-    report: Report,
-) -> Stored:
+    report: BuildProgress,
+) -> StoredArtefact:
     """Return the plan of one precision, or its verdict, from the store or built now."""
     store = EngineStore()
     graph = fetch_artefact(card, *size, precision, report)
@@ -103,10 +107,10 @@ def fetch_plan(
         return compile_plan(precision, graph.path, answers.path, path, timing, report)
 
     plan = store.fetch(key, build, report)
-    return Stored(plan.path, graph.notes + plan.notes)
+    return StoredArtefact(plan.path, graph.notes + plan.notes)
 
 
-def plan_key(tensorrt: TensorRt, cuda: Cuda, graph: EngineKey, path: Path) -> EngineKey:
+def plan_key(tensorrt: TensorRt, cuda: CudaRuntime, graph: EngineKey, path: Path) -> EngineKey:
     """Return the key of the plan of a graph on this machine."""
     gpu = cuda.gpu()
     driver = next(
@@ -121,46 +125,46 @@ def plan_key(tensorrt: TensorRt, cuda: Cuda, graph: EngineKey, path: Path) -> En
             f'{tensorrt.flavour} {tensorrt.version}',
             f'{gpu.name} sm_{gpu.major}{gpu.minor}',
             f'{gpu.memory_mb} MB',
-            f'CUDA {gpu.cuda_of_driver} of the driver',
+            f'CUDA {gpu.driver_cuda_version} of the driver',
             driver,
             build_options(graph.precision, gpu.memory_mb).flags,
         ),
     )
 
 
-def verdict_of(path: Path) -> str | None:
+def rejection_of(path: Path) -> str | None:
     """Return why there is no plan in a file; None if there is one."""
     with path.open('rb') as file:
-        if file.read(len(VERDICT)) != VERDICT:
+        if file.read(len(REJECTED_PREFIX)) != REJECTED_PREFIX:
             return None
         return file.read(2000).decode(errors='replace')
 
 
 def compile_plan(
-    precision: str, graph: Path, answers: Path, plan: Path, timing: Path, report: Report
+    precision: str, graph: Path, answers: Path, plan: Path, timing: Path, report: BuildProgress
 ) -> str:
     """Build and check a plan in a process of its own; write it, or the verdict.
 
     raises  DeviceError if it cannot be built; what ``report`` raises ends the process
     """
-    ended = run_module(
+    result = run_module(
         'videodepth_ros.engines.compile',
         (precision, graph, answers, plan, timing),
         'Starting the builder',
         report,
     )
-    if ended.code == WRONG:
-        plan.write_bytes(VERDICT + ended.words.encode())
-        return VERDICT.decode() + ended.words
-    if ended.code:
+    if result.exit_code == EXIT_INACCURATE:
+        plan.write_bytes(REJECTED_PREFIX + result.last_line.encode())
+        return REJECTED_PREFIX.decode() + result.last_line
+    if result.exit_code:
         raise DeviceError(
-            f'no plan of {graph.name} (its builder ended with {ended.code}): '
-            f'{ended.words or ended.complaints[-2000:].strip()}'
+            f'no plan of {graph.name} (its builder ended with {result.exit_code}): '
+            f'{result.last_line or result.stderr[-2000:].strip()}'
         )
-    return ended.words
+    return result.last_line
 
 
-def gpu_engine(why_not: Callable[[str], None]) -> bool:
+def tensorrt_is_available(why_not: Callable[[str], None]) -> bool:
     """Tell whether TensorRT and a GPU are here; where not, ``why_not`` is told."""
     try:
         find_tensorrt()

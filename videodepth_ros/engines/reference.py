@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import ModelError
 
-FRAMES = 4
+REFERENCE_FRAMES = 4
 
 
 @dataclass(frozen=True)
-class Answers:
+class ReferenceOutputs:
     """What the network says to ``reference_frames``, in float32.
 
     inverse_depth  (T, h, w) float32, of each frame
@@ -30,19 +30,19 @@ class Answers:
     state: NDArray[np.float32]
 
     def save(self, path: Path) -> None:
-        """Write a file for ``load_answers``."""
+        """Write a file for ``load_reference_outputs``."""
         with path.open('wb') as file:
             np.savez(file, inverse_depth=self.inverse_depth, state=self.state)
 
 
-def load_answers(path: Path) -> Answers:
+def load_reference_outputs(path: Path) -> ReferenceOutputs:
     """Read what ``save`` has written.
 
     raises  ModelError if the file is not such a one
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return Answers(file['inverse_depth'], file['state'])
+            return ReferenceOutputs(file['inverse_depth'], file['state'])
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f'{path} holds no reference answers ({error}); remove it, and it is made anew'
@@ -50,14 +50,14 @@ def load_answers(path: Path) -> Answers:
 
 
 def reference_frames(width: int, height: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield ``FRAMES`` images (height, width, 3) uint8: coloured slabs that pass a rough wall.
+    """Yield ``REFERENCE_FRAMES`` synthetic images (height, width, 3) uint8, red green blue.
 
-    They have what images have: smooth areas, texture, sharp edges and motion.
+    Coloured rectangles move in front of a textured wall: smooth areas, texture, edges, motion.
     """
     noise = np.random.default_rng(7)
     rows, columns = np.mgrid[:height, :width]
     texture = noise.integers(-12, 13, (height, width, 1))
-    for t in range(FRAMES):
+    for t in range(REFERENCE_FRAMES):
         shade = 90 + 60 * np.sin(columns / 37 + t / 5) * np.cos(rows / 23)
         image = np.stack([shade, 0.8 * shade + 20, 140 - 0.4 * shade], axis=-1) + texture
         for k, colour in enumerate(((220, 60, 40), (40, 180, 90), (235, 235, 230))):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.engines.engine import EngineSpec, State, check_image
-from videodepth_ros.engines.graph import IMAGE, INVERSE_DEPTH, TOTAL, VIEW, View
+from videodepth_ros.engines.graph import IMAGE, INVERSE_DEPTH, PARAMETERS, TOTAL, FrameParameters
 from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
 
 Array = NDArray[Any]
@@ -34,7 +34,7 @@ class DeviceState:
 
 
 @dataclass
-class Traffic:
+class TransferCounts:
     """Bytes that have crossed the bus, for tests and benchmarks."""
 
     up_bytes: int = 0
@@ -55,11 +55,11 @@ class ResidentEngine(ABC):
 
     def __init__(self) -> None:
         """Begin with the state before the first frame."""
-        self.traffic = Traffic()
-        self._current: int | None = 0
+        self.traffic = TransferCounts()
+        self._newest: int | None = 0
 
     @abstractmethod
-    def _advance(self, afresh: bool, wanted: Sequence[str]) -> None:
+    def _advance(self, reset: bool, outputs: Sequence[str]) -> None:
         """Compute one frame: upload ``_host``'s image and view, step, fetch what is wanted, wait.
 
         afresh  whether the state is to be zero first
@@ -89,8 +89,8 @@ class ResidentEngine(ABC):
         self,
         image: NDArray[np.uint8],
         state: State,
-        wanted: Sequence[str],
-        view: View | None = None,
+        outputs: Sequence[str],
+        view: FrameParameters | None = None,
     ) -> tuple[Mapping[str, Array], State]:
         """Compute one frame and fetch some of its outputs.
 
@@ -102,25 +102,25 @@ class ResidentEngine(ABC):
         raises   InputError if image or state do not fit, DeviceError if the device fails
         """
         check_image(image, self.spec)
-        number = self._accepted(state)
+        number = self._check_state(state)
         np.copyto(self._host[IMAGE], image)
         if view is not None:
-            np.copyto(self._host[VIEW], view.values())
-        self._current = None  # until the step is done its state is nobody's
-        self._advance(number == 0, wanted)
-        self._current = next(self._numbers)
-        found = {name: self._host[name] for name in wanted}
-        self.traffic.up_bytes += self._host[IMAGE].nbytes + self._host[VIEW].nbytes
+            np.copyto(self._host[PARAMETERS], view.values())
+        self._newest = None  # until the step is done its state is nobody's
+        self._advance(number == 0, outputs)
+        self._newest = next(self._numbers)
+        found = {name: self._host[name] for name in outputs}
+        self.traffic.up_bytes += self._host[IMAGE].nbytes + self._host[PARAMETERS].nbytes
         self.traffic.down_bytes += sum(array.nbytes for array in found.values())
-        return MappingProxyType(found), State(DeviceState(self._current))
+        return MappingProxyType(found), State(DeviceState(self._newest))
 
-    def _accepted(self, state: State) -> int:
+    def _check_state(self, state: State) -> int:
         """Return the number of a state.
 
         raises  InputError if it is not on the device any more
         """
         number = state.number if isinstance(state, DeviceState) else None
-        if number is None or number not in (0, self._current):
+        if number is None or number not in (0, self._newest):
             raise InputError(
                 'the state of this stream has been overwritten on the device: only '
                 'the last one and zero_state() can be continued'
@@ -128,7 +128,7 @@ class ResidentEngine(ABC):
         return number
 
 
-def view_ahead(width: int, height: int) -> NDArray[np.float32]:
+def default_parameters(width: int, height: int) -> NDArray[np.float32]:
     """Return ``View.values`` of an ordinary lens, for streams that nobody has told theirs."""
     lens = Intrinsics.centred(width, height, ASSUMED_FOCAL_WIDTHS * width)
-    return View(lens.fx, lens.fy, lens.cx, lens.cy).values()
+    return FrameParameters(lens.fx, lens.fy, lens.cx, lens.cy).values()

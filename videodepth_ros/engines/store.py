@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from videodepth_ros.core.errors import ConfigError, ModelError
-from videodepth_ros.engines.child import ASK_PERIOD_S, Report, silent
+from videodepth_ros.engines.child_process import POLL_PERIOD_S, BuildProgress, ignore_progress
 
 Builder = Callable[[Path], str]
 """Writes an artefact to the path and returns what its self-check found, in words.
@@ -78,7 +78,7 @@ class EngineKey:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredArtefact:
     """An artefact whose checksum is right, and what happened on the way to it, for the log."""
 
     path: Path
@@ -92,7 +92,9 @@ class EngineStore:
         """Use ``folder``, or that of ``cache_folder``; it is made when something is built."""
         self.folder = cache_folder() if folder is None else folder
 
-    def fetch(self, key: EngineKey, build: Builder | None, report: Report = silent) -> Stored:
+    def fetch(
+        self, key: EngineKey, build: Builder | None, report: BuildProgress = ignore_progress
+    ) -> StoredArtefact:
         """Return the artefact of ``key``, built first if it is missing or broken.
 
         build   how to make it; None where the tools are absent, and then an artefact that other
@@ -104,15 +106,15 @@ class EngineStore:
         path = self.folder / key.file_name
         try:
             if self._problem(path) is None:
-                _note_use(path)
-                return Stored(path)
+                _touch(path)
+                return StoredArtefact(path)
             if build is None:
                 return self._of_other_tools(key)
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked(path, report):
                 problem = self._problem(path)  # another process may have built it meanwhile
                 if problem is None:
-                    return Stored(path)
+                    return StoredArtefact(path)
                 built = self._build(path, key, build)
             self.prune()
         except OSError as error:
@@ -121,8 +123,8 @@ class EngineStore:
                 'XDG_CACHE_HOME to a folder that can, and that has room'
             ) from error
         if problem == _ABSENT:
-            return Stored(path, (built,))
-        return Stored(path, (f'{path} was {problem} and has been replaced', built))
+            return StoredArtefact(path, (built,))
+        return StoredArtefact(path, (f'{path} was {problem} and has been replaced', built))
 
     def prune(self) -> None:
         """Remove what is idle for long, and the longest idle while there is too much."""
@@ -141,7 +143,7 @@ class EngineStore:
             if idle_s > LONGEST_IDLE_S or (room < 0 and idle_s > SHORTEST_IDLE_S):
                 # The record goes first: without one the artefact counts as unfinished.
                 for suffix in ('.json', ''):
-                    _beside(path, suffix).unlink(missing_ok=True)
+                    _with_suffix(path, suffix).unlink(missing_ok=True)
 
     def _problem(self, path: Path) -> str | None:
         """Say in words why the artefact cannot be used; None if it can."""
@@ -149,7 +151,7 @@ class EngineStore:
             return _ABSENT
         self._refuse_if_others_can_write()
         try:
-            record = json.loads(_beside(path, '.json').read_text())
+            record = json.loads(_with_suffix(path, '.json').read_text())
             expected, name = record['sha256'], EngineKey(**record['key']).file_name
         except (OSError, ValueError, KeyError, TypeError):
             return 'without a readable record'
@@ -160,10 +162,10 @@ class EngineStore:
             return f'damaged (sha256 {actual[:12]} instead of {str(expected)[:12]})'
         return None
 
-    def _of_other_tools(self, key: EngineKey) -> Stored:
+    def _of_other_tools(self, key: EngineKey) -> StoredArtefact:
         for path in sorted(self.folder.glob(f'{key.prefix}*.{key.kind}')):
             if self._problem(path) is None:
-                return Stored(path)
+                return StoredArtefact(path)
         raise ModelError(
             f'no sound {key.kind} artefact of {key.model} at {key.width}x{key.height} in '
             f'{self.folder}, and the tools to build one are not installed here; install torch, '
@@ -179,7 +181,7 @@ class EngineStore:
         try:
             artefact = workshop / path.name
             finding = build(artefact)
-            record = _beside(artefact, '.json')
+            record = _with_suffix(artefact, '.json')
             record.write_text(
                 json.dumps(
                     {'sha256': sha256_of(artefact), 'self_check': finding, 'key': asdict(key)},
@@ -195,14 +197,14 @@ class EngineStore:
         return f'{path.name} was built in {time.monotonic() - began_s:.1f} s ({finding})'
 
     @contextmanager
-    def _locked(self, path: Path, report: Report) -> Iterator[None]:
+    def _locked(self, path: Path, report: BuildProgress) -> Iterator[None]:
         """Hold the lock of one artefact; the system frees it when its holder dies."""
         self._refuse_if_others_can_write()
-        lock = os.open(_beside(path, '.lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(_with_suffix(path, '.lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             while not _holds(lock):
                 report(f'Waiting for who builds {path.name}', 0.0)
-                time.sleep(ASK_PERIOD_S)
+                time.sleep(POLL_PERIOD_S)
             yield
         finally:
             os.close(lock)
@@ -254,7 +256,7 @@ def _holds(lock: int) -> bool:
     return True
 
 
-def _note_use(path: Path) -> None:
+def _touch(path: Path) -> None:
     """Set the time of a file to now; that of a store which root has filled stays."""
     with suppress(PermissionError):
         os.utime(path)
@@ -267,7 +269,7 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _beside(path: Path, suffix: str) -> Path:
+def _with_suffix(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 

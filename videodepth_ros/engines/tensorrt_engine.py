@@ -17,23 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import DeviceError, ModelError
-from videodepth_ros.engines.cuda import Array, Cuda
+from videodepth_ros.engines.cuda import Array, CudaRuntime
 from videodepth_ros.engines.engine import EngineSpec, TensorSpec
 from videodepth_ros.engines.graph import (
     FUSED_INPUTS,
     FUSED_OUTPUTS,
     IMAGE,
     INVERSE_DEPTH,
+    PARAMETERS,
     STATE_IN,
     STATE_OUT,
-    VIEW,
 )
-from videodepth_ros.engines.resident import ResidentEngine, view_ahead
-from videodepth_ros.engines.tensorrt_plan import Plan
+from videodepth_ros.engines.resident import ResidentEngine, default_parameters
+from videodepth_ros.engines.tensorrt_plan import LoadedPlan
 
 
 @dataclass(frozen=True)
-class PlanFacts:
+class PlanInfo:
     """What a plan does not say itself, from its key in the store."""
 
     model: str
@@ -45,14 +45,14 @@ class PlanFacts:
 class TensorRtEngine(ResidentEngine):
     """One stream over a plan; ``another`` makes one for another camera over the same plan."""
 
-    def __init__(self, plan: Plan, facts: PlanFacts, cuda: Cuda) -> None:
+    def __init__(self, plan: LoadedPlan, facts: PlanInfo, cuda: CudaRuntime) -> None:
         """Allocate all that the stream needs, run it once and capture it.
 
         raises  ModelError if the plan is not that of a fused step, DeviceError if the device
                 fails; nothing stays allocated then
         """
         super().__init__()
-        _refuse_foreign(plan)
+        _check_tensors(plan)
         self._plan, self._facts, self._cuda = plan, facts, cuda
         self._tensors = {tensor.name: tensor for tensor in plan.tensors}
         self._sizes = {
@@ -77,14 +77,14 @@ class TensorRtEngine(ResidentEngine):
         """Return an engine for another camera: same plan, own context, stream and state."""
         return TensorRtEngine(self._plan, self._facts, self._cuda)
 
-    def _advance(self, afresh: bool, wanted: Sequence[str]) -> None:
-        if afresh:
+    def _advance(self, reset: bool, outputs: Sequence[str]) -> None:
+        if reset:
             self._reset()
         if self._graph is None:
             self._enqueue()
         else:
             self._cuda.launch(self._graph, self._stream)
-        for name in wanted:
+        for name in outputs:
             self._cuda.download(self._host[name], self._device[name], self._stream)
         self._cuda.synchronize(self._stream)
 
@@ -101,7 +101,7 @@ class TensorRtEngine(ResidentEngine):
 
     def close(self) -> None:
         """Free everything on the device; the plan stays while other streams use it."""
-        self._current = None
+        self._newest = None
         self._resources.close()
 
     def _spec(self) -> EngineSpec:
@@ -138,7 +138,7 @@ class TensorRtEngine(ResidentEngine):
                 self._host[tensor.name] = array
         self._host[IMAGE].fill(0)
         height, width = self._tensors[INVERSE_DEPTH].shape
-        np.copyto(self._host[VIEW], view_ahead(width, height))
+        np.copyto(self._host[PARAMETERS], default_parameters(width, height))
 
     def _bind(self) -> None:
         if self._context is None:
@@ -179,7 +179,7 @@ class TensorRtEngine(ResidentEngine):
     def _enqueue(self) -> None:
         """Put one step into the stream."""
         device = self._device
-        for name in (IMAGE, VIEW):
+        for name in (IMAGE, PARAMETERS):
             self._cuda.upload(device[name], self._host[name], self._stream)
         if not self._context.execute_async_v3(self._stream):
             raise DeviceError(
@@ -189,7 +189,7 @@ class TensorRtEngine(ResidentEngine):
         self._cuda.copy(device[STATE_IN], device[STATE_OUT], self._sizes[STATE_IN], self._stream)
 
 
-def _refuse_foreign(plan: Plan) -> None:
+def _check_tensors(plan: LoadedPlan) -> None:
     """Raise ModelError unless the plan has exactly the tensors of a fused step."""
     inputs = {tensor.name for tensor in plan.tensors if tensor.is_input}
     outputs = {tensor.name for tensor in plan.tensors if not tensor.is_input}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from videodepth_ros.core.errors import DeviceError, ModelError
-from videodepth_ros.engines.child import Report
+from videodepth_ros.engines.child_process import BuildProgress
 
 _MODULES = {
     'tensorrt': 'tensorrt',
@@ -22,7 +22,7 @@ _MODULES = {
     'tensorrt_rtx_bindings': 'tensorrt-rtx',
 }
 _DTYPES = {'FLOAT': 'float32', 'HALF': 'float16', 'UINT8': 'uint8', 'INT32': 'int32'}
-LEAST_VERSION = (10, 3)
+MIN_VERSION = (10, 3)
 
 SMALL_MB = 8192
 """A GPU with so much memory or less shares it, as a Jetson does: a builder that tries kernels with
@@ -82,7 +82,7 @@ class BuildOptions:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadedPlan:
     """A loaded plan; any number of streams may run it, each with a context of its own.
 
     holders  what must live as long as the plan
@@ -108,7 +108,7 @@ def find_tensorrt() -> TensorRt:
         except (ImportError, AttributeError, OSError) as error:
             failures.append(f'{name}: {error}')
             continue
-        if flavour == 'tensorrt' and _number(version) < LEAST_VERSION:
+        if flavour == 'tensorrt' and _number(version) < MIN_VERSION:
             raise DeviceError(
                 f'TensorRT {version} is older than 10.3, the oldest that this '
                 'package builds for; install JetPack 6 or newer, or TensorRT 10.3 '
@@ -135,14 +135,14 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def build_plan(
-    tensorrt: TensorRt, graph: Path, plan: Path, options: BuildOptions, report: Report
+    tensorrt: TensorRt, graph: Path, plan: Path, options: BuildOptions, report: BuildProgress
 ) -> None:
     """Compile an ONNX graph for the GPU that is here.
 
     raises  ModelError if TensorRT does not take the graph, DeviceError if it cannot build
     """
     trt = tensorrt.module
-    log = _listener(trt)
+    log = _error_logger(trt)
     builder = trt.Builder(log)
     if not builder:
         raise DeviceError(
@@ -170,16 +170,16 @@ def build_plan(
         )
     plan.write_bytes(memoryview(serialized))
     if cache is not None and options.timing_cache is not None:
-        _replace(options.timing_cache, bytes(memoryview(cache.serialize())))
+        _write_atomically(options.timing_cache, bytes(memoryview(cache.serialize())))
 
 
-def load_plan(tensorrt: TensorRt, plan: Path) -> Plan:
+def load_plan(tensorrt: TensorRt, plan: Path) -> LoadedPlan:
     """Load a plan whose checksum the store has verified; its code is part of this process.
 
     raises  DeviceError if this TensorRT or this GPU does not run it
     """
     trt = tensorrt.module
-    log = _listener(trt)
+    log = _error_logger(trt)
     runtime = trt.Runtime(log)
     engine = runtime.deserialize_cuda_engine(plan.read_bytes()) if runtime else None
     if engine is None:
@@ -190,7 +190,7 @@ def load_plan(tensorrt: TensorRt, plan: Path) -> Plan:
     tensors = tuple(
         _tensor(trt, engine, engine.get_tensor_name(k)) for k in range(engine.num_io_tensors)
     )
-    return Plan(engine, tensors, tensorrt.flavour, tensorrt.version, (runtime, log))
+    return LoadedPlan(engine, tensors, tensorrt.flavour, tensorrt.version, (runtime, log))
 
 
 def _tensor(trt: Any, engine: Any, name: str) -> PlanTensor:
@@ -214,13 +214,13 @@ def _timing_cache(tensorrt: TensorRt, config: Any, file: Path | None) -> Any:
     return config.get_timing_cache()
 
 
-def _replace(file: Path, content: bytes) -> None:
+def _write_atomically(file: Path, content: bytes) -> None:
     fresh = file.with_name(f'.{file.name}.new')
     fresh.write_bytes(content)
     fresh.replace(file)
 
 
-def _listener(trt: Any) -> Any:
+def _error_logger(trt: Any) -> Any:
     """Return a logger that keeps what TensorRT complains of, for the words of an error."""
 
     class Listener(trt.ILogger):
@@ -242,7 +242,7 @@ def _listener(trt: Any) -> Any:
     return Listener()
 
 
-def _monitor(trt: Any, report: Report) -> Any:
+def _monitor(trt: Any, report: BuildProgress) -> Any:
     """Return what TensorRT tells its progress to."""
 
     class Monitor(trt.IProgressMonitor):

@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from videodepth_ros.engines.engine import EngineSpec, TensorSpec
-from videodepth_ros.engines.graph import STATE_IN, STATE_OUT, VIEW
-from videodepth_ros.engines.resident import ResidentEngine, view_ahead
+from videodepth_ros.engines.graph import PARAMETERS, STATE_IN, STATE_OUT
+from videodepth_ros.engines.resident import ResidentEngine, default_parameters
 from videodepth_ros.engines.torch_plan import TorchPlan, TorchRequest
 
 
 class TorchCudaEngine(ResidentEngine):
     """One stream over a plan; ``another`` makes one for another camera over the same plan.
 
-    Streams whose frames wait at the same time are stepped as one batch, see turns.py.
+    Streams whose frames wait at the same time are stepped as one batch, see batching.py.
     """
 
     def __init__(self, plan: TorchPlan) -> None:
@@ -30,7 +30,9 @@ class TorchCudaEngine(ResidentEngine):
         self._plan: TorchPlan | None = plan
         self._tensors = plan.host_tensors()
         self._host = {name: tensor.numpy() for name, tensor in self._tensors.items()}
-        np.copyto(self._host[VIEW], view_ahead(plan.layout.width, plan.layout.height))
+        np.copyto(
+            self._host[PARAMETERS], default_parameters(plan.layout.width, plan.layout.height)
+        )
         self._slot = plan.join()
         self.spec = self._spec(plan)
 
@@ -38,8 +40,8 @@ class TorchCudaEngine(ResidentEngine):
         """Return an engine for another camera: same plan, own state."""
         return TorchCudaEngine(self._open_plan())
 
-    def _advance(self, afresh: bool, wanted: Sequence[str]) -> None:
-        self._open_plan().turns.ask(TorchRequest(self._slot, self._tensors, afresh, wanted))
+    def _advance(self, reset: bool, outputs: Sequence[str]) -> None:
+        self._open_plan().batcher.submit(TorchRequest(self._slot, self._tensors, reset, outputs))
 
     def read_state(self) -> NDArray[np.float32]:
         """Return a copy of the last state, see ``ResidentEngine``."""
@@ -47,7 +49,7 @@ class TorchCudaEngine(ResidentEngine):
 
     def close(self) -> None:
         """Give the place back; weights and graphs stay while other streams use them."""
-        self._current = None
+        self._newest = None
         if self._plan is not None:
             self._plan.leave(self._slot)
             self._plan, self._host, self._tensors = None, {}, {}

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videodepth_ros.core.errors import DeviceError
+from videodepth_ros.engines.batching import RequestBatcher
 from videodepth_ros.engines.fused import FusedStep
 from videodepth_ros.engines.graph import (
     CLOUD,
@@ -29,21 +30,20 @@ from videodepth_ros.engines.graph import (
     FUSED_OUTPUTS,
     IMAGE,
     INVERSE_DEPTH,
+    PARAMETER_COUNT,
+    PARAMETERS,
     STATE_OUT,
     TOTAL,
-    VIEW,
-    VIEW_SIZE,
     Layout,
 )
-from videodepth_ros.engines.lowering import PRECISIONS, lowered
-from videodepth_ros.engines.side_stream import encode_teacher_aside
-from videodepth_ros.engines.turns import Turns
+from videodepth_ros.engines.lowering import PRECISIONS, lower_network
+from videodepth_ros.engines.teacher_stream import run_teacher_concurrently
 from videodepth_ros.models.flashdepth import FlashDepth
 
 WARM_UP_STEPS = 3
 """Before a capture kernels are chosen and memory is taken, as torch's notes on graphs ask."""
 
-Streams = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
+BatchedStep = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
 """``FusedStep.streams``, or what a compiler has made of it."""
 
 
@@ -59,8 +59,8 @@ class TorchRequest:
 
     slot: int
     host: Mapping[str, Tensor]
-    afresh: bool
-    wanted: Sequence[str]
+    reset: bool
+    outputs: Sequence[str]
 
 
 class TorchPlan:
@@ -93,17 +93,17 @@ class TorchPlan:
             )
         self.name, self.layout, self.precision = name, layout, precision
         self.device = torch.device(device)
-        self.turns = Turns(self._advance)
+        self.batcher = RequestBatcher(self._advance)
         self._free: list[int] = []
         with self._device_errors():
-            network = lowered(model, layout.width, layout.height, PRECISIONS[precision])
+            network = lower_network(model, layout.width, layout.height, PRECISIONS[precision])
             step = _channels_last(FusedStep(network, layout).eval().to(self.device))
-            self._step: Streams = step.streams
+            self._step: BatchedStep = step.streams
             if fuse:
                 self._step = torch.compile(step.streams, dynamic=False)
             elif self.device.type == 'cuda':
-                encode_teacher_aside(network, self.device)
-            self._room = Room(self._step, layout, model.zero_state(0).to(self.device))
+                run_teacher_concurrently(network, self.device)
+            self._room = StreamBatch(self._step, layout, model.zero_state(0).to(self.device))
 
     def host_tensors(self) -> dict[str, Tensor]:
         """Return what a stream sends up, image and view, and gets back, by name: page-locked.
@@ -114,7 +114,7 @@ class TorchPlan:
             pinned = self.device.type == 'cuda'
             return {
                 name: torch.zeros(shape, dtype=dtype, pin_memory=pinned)
-                for name, (shape, dtype) in tensors_of(self.layout).items()
+                for name, (shape, dtype) in tensor_specs(self.layout).items()
             }
 
     def join(self) -> int:
@@ -131,12 +131,12 @@ class TorchPlan:
             places.append(self._free.pop())
 
         places: list[int] = []
-        self.turns.alone(grow)
+        self.batcher.run_exclusive(grow)
         return places[0]
 
     def leave(self, slot: int) -> None:
         """Give a place back."""
-        self.turns.alone(lambda: self._free.append(slot))
+        self.batcher.run_exclusive(lambda: self._free.append(slot))
 
     def read_state(self, slot: int) -> NDArray[np.float32]:
         """Return a copy of the state of a stream, (layers, 1, heads, P, N) float32."""
@@ -159,14 +159,14 @@ class TorchPlan:
             ) from error
 
 
-class Room:
+class StreamBatch:
     """Place for a number of streams on the device: their states, and a graph for each batch.
 
     streams  their number
     states   (layers, streams, heads, P, N) float32
     """
 
-    def __init__(self, step: Streams, layout: Layout, states: Tensor) -> None:
+    def __init__(self, step: BatchedStep, layout: Layout, states: Tensor) -> None:
         """Allocate everything and capture the graphs; ``states`` are those to begin with."""
         self.streams, self.states = states.shape[1], states
         self._step, self._layout = step, layout
@@ -174,27 +174,27 @@ class Room:
         device = states.device
         self._tensors = {
             name: torch.zeros(self.streams, *shape, dtype=dtype, device=device)
-            for name, (shape, dtype) in tensors_of(layout).items()
+            for name, (shape, dtype) in tensor_specs(layout).items()
         }
         self._slots = torch.arange(self.streams, device=device)
         self._slots_host = torch.zeros(self.streams, dtype=torch.int64, pin_memory=self._captures)
         self._stream: Any = torch.cuda.Stream(device) if self._captures else None
         self._graphs = self._captured() if self._captures else []
 
-    def larger(self) -> Room:
+    def larger(self) -> StreamBatch:
         """Return a room with place for one stream more, the states as they are here."""
         layers, _, *head = self.states.shape
         newcomer = torch.zeros(layers, 1, *head, device=self.states.device)
-        return Room(self._step, self._layout, torch.cat([self.states, newcomer], dim=1))
+        return StreamBatch(self._step, self._layout, torch.cat([self.states, newcomer], dim=1))
 
     def advance(self, requests: Sequence[TorchRequest]) -> None:
         """Compute one frame of each of some streams, and wait for the answers."""
         with torch.cuda.stream(self._stream) if self._captures else nullcontext():
             for k, request in enumerate(requests):
                 self._slots_host[k] = request.slot
-                if request.afresh:
+                if request.reset:
                     self.states[:, request.slot].zero_()
-                for name in (IMAGE, VIEW):
+                for name in (IMAGE, PARAMETERS):
                     self._tensors[name][k].copy_(request.host[name], non_blocking=True)
             batch = len(requests)
             self._slots[:batch].copy_(self._slots_host[:batch], non_blocking=True)
@@ -203,7 +203,7 @@ class Room:
             else:
                 self.compute(batch)
             for k, request in enumerate(requests):
-                for name in request.wanted:
+                for name in request.outputs:
                     request.host[name].copy_(self._tensors[name][k], non_blocking=True)
         if self._captures:
             self._stream.synchronize()
@@ -212,7 +212,7 @@ class Room:
     def compute(self, batch: int) -> None:
         """Put a step of the first ``batch`` slots in line: everything in it has a fixed place."""
         slots = self._slots[:batch]
-        images, views = (self._tensors[name][:batch] for name in (IMAGE, VIEW))
+        images, views = (self._tensors[name][:batch] for name in (IMAGE, PARAMETERS))
         answers = self._step(images, self.states.index_select(1, slots), views)
         for name, answer in zip(FUSED_OUTPUTS, answers, strict=True):
             if name == STATE_OUT:
@@ -243,12 +243,12 @@ class Room:
         return graphs
 
 
-def tensors_of(layout: Layout) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+def tensor_specs(layout: Layout) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     """Return shape and type of what a stream sends up and gets back, by name."""
     size, real = (layout.height, layout.width), torch.float32
     return {
         IMAGE: ((layout.camera_height, layout.camera_width, 3), torch.uint8),
-        VIEW: ((VIEW_SIZE,), real),
+        PARAMETERS: ((PARAMETER_COUNT,), real),
         INVERSE_DEPTH: (size, real),
         DEPTH: (size, real),
         CONFIDENCE: (size, real),

@@ -25,7 +25,7 @@ IDENTITY: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 PINHOLE_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (4, 5, 8, 12, 14)}
 FISHEYE_MODELS = {'equidistant': (4,), 'fisheye': (4,)}
 _LENGTHS = PINHOLE_MODELS | FISHEYE_MODELS
-LONGEST_PX = 32766
+MAX_REMAP_SIDE_PX = 32766
 """Side of an image that is rectified: ``cv2.remap`` counts its pixels in 16 bits."""
 
 
@@ -98,7 +98,12 @@ def calibration_from(msg: Any, width: int, height: int) -> Calibration | None:
     P = _numbers(msg, 'p', 12)
     P = (*P[0:3], *P[4:7], *P[8:11]) if P[0] != 0.0 else K
     return Calibration(
-        width, height, _windowed(K, msg), *_lens(msg), _rotation(msg), _windowed(P, msg)
+        width,
+        height,
+        _apply_roi_and_binning(K, msg),
+        *_distortion(msg),
+        _rotation(msg),
+        _apply_roi_and_binning(P, msg),
     )
 
 
@@ -122,10 +127,10 @@ def rectifier_from(msg: Any, width: int, height: int) -> Rectifier | None:
     calibration = calibration_from(msg, width, height)
     if calibration is None or calibration.is_rectified:
         return None
-    if max(width, height) > LONGEST_PX:
+    if max(width, height) > MAX_REMAP_SIDE_PX:
         raise InputError(
             f'an image of {width}x{height} cannot be rectified, for its sides may '
-            f'have {LONGEST_PX} pixels; give rectified or smaller images'
+            f'have {MAX_REMAP_SIDE_PX} pixels; give rectified or smaller images'
         )
     return _rectifier(calibration)
 
@@ -182,7 +187,7 @@ def _rotation(msg: Any) -> Matrix:
     return R
 
 
-def _lens(msg: Any) -> tuple[str, Matrix]:
+def _distortion(msg: Any) -> tuple[str, Matrix]:
     """Return model and coefficients; none for a pinhole, whatever its model is called."""
     D = _numbers(msg, 'd')
     model = str(msg.distortion_model)
@@ -212,7 +217,7 @@ def _check_size(msg: Any, width: int, height: int) -> None:
         )
 
 
-def _windowed(K: Matrix, msg: Any) -> Matrix:
+def _apply_roi_and_binning(K: Matrix, msg: Any) -> Matrix:
     """Move a camera matrix of the full sensor to the region of interest, then to its bins.
 
     A bin is the mean of its pixels, hence the pixel-centre rule c' = (c + 0.5) / bin - 0.5.

@@ -71,7 +71,7 @@ def write_points(points: NDArray[np.float32], out: Any) -> None:
     np.copyto(data.reshape(points.shape), points)
 
 
-def plain_cloud(
+def reference_cloud(
     depth_m: Depth, image: Image, camera: Intrinsics, stride: int, max_range_m: float
 ) -> NDArray[np.void]:
     """Return what write_cloud writes, (H', W') of POINT, in the plainest way: its reference."""

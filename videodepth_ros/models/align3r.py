@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.models.checkpoint import load_strictly
+from videodepth_ros.models.checkpoint import load_strict
 from videodepth_ros.models.croco import Block, DecoderBlock, rotary_table
 from videodepth_ros.models.dpt import DPTConfig
 from videodepth_ros.models.point_head import PointHead
@@ -277,7 +277,7 @@ def load_align3r(path: Path | str, config: Align3RConfig = ALIGN3R) -> Align3R:
     raises  ModelError where the file cannot be read or is not exactly of this network, as that of
             a DUSt3R, which has no point-map branch
     """
-    return load_strictly(lambda: Align3R(config), Path(path))
+    return load_strict(lambda: Align3R(config), Path(path))
 
 
 def _blocks(kind: type[Block | DecoderBlock], stack: StackConfig, depth: int) -> nn.ModuleList:

@@ -27,7 +27,7 @@ FAR_M = 400.0
 
 
 @dataclass(frozen=True)
-class Window:
+class CropWindow:
     """The part of a camera's image that the network sees.
 
     The image is resized to ``resized_width`` x ``resized_height``; then ``width`` x ``height``
@@ -53,7 +53,7 @@ class Window:
         return resized[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def network_window(width: int, height: int, long_side_px: int = LONG_SIDE_PX) -> Window:
+def network_window(width: int, height: int, long_side_px: int = LONG_SIDE_PX) -> CropWindow:
     """Return what the network sees of images of ``width`` x ``height``.
 
     long_side_px  of the network's input, a multiple of 16; the weights know 512
@@ -72,10 +72,10 @@ def network_window(width: int, height: int, long_side_px: int = LONG_SIDE_PX) ->
             f'{resized[1]} it holds no patch of {PATCH}x{PATCH}'
         )
     left, top = (length // 2 - kept // 2 for length, kept in zip(resized, inside, strict=True))
-    return Window(*resized, left, top, *inside)
+    return CropWindow(*resized, left, top, *inside)
 
 
-def network_image(image: NDArray[np.uint8], window: Window) -> Array:
+def network_image(image: NDArray[np.uint8], window: CropWindow) -> Array:
     """Return the network's image (3, h, w) float32, -1 black to 1 white.
 
     image   (H, W, 3) uint8, red green blue
@@ -112,7 +112,7 @@ def resampling_matrix(source: int, target: int) -> Array:
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def network_points(point_map: Array, window: Window) -> Array:
+def network_point_map(point_map: Array, window: CropWindow) -> Array:
     """Return the network's point map (h, w, 3) float32 of the point map (H, W, 3) of a prior.
 
     Resizing overshoots a little beyond 0 and 1, as it did in training.
@@ -123,7 +123,7 @@ def network_points(point_map: Array, window: Window) -> Array:
     return np.ascontiguousarray(window.cut(cv2.resize(point_map, size, interpolation=how)))  # type: ignore[arg-type]
 
 
-def points_of_depth(depth_m: Array) -> Array:
+def point_map_from_depth(depth_m: Array) -> Array:
     """Return the point map (H, W, 3) float32, each axis from 0 to 1, of a depth map.
 
     depth_m  (H, W) float32; +inf and all beyond ``FAR_M`` is sky and lies as far as the farthest
@@ -134,7 +134,7 @@ def points_of_depth(depth_m: Array) -> Array:
     return _points(np.where(depth_m > FAR_M, np.inf, np.where(depth_m > 0, depth_m, np.nan)))
 
 
-def points_of_disparity(disparity: Array) -> Array:
+def point_map_from_disparity(disparity: Array) -> Array:
     """Return the point map (H, W, 3) float32 of a relative inverse depth, taken as if it were Z.
 
     disparity  (H, W) float32, 0 infinitely far; NaN unknown

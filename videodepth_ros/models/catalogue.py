@@ -59,7 +59,7 @@ class WeightsCard:
         return self.name == 'nano'
 
     @property
-    def mend(self) -> str:
+    def how_to_get(self) -> str:
         """What a user does who lacks the weights."""
         if self.bundled:
             return 'install the package again'
@@ -110,7 +110,7 @@ class FolderCard(WeightsCard):
     components: tuple[str, ...]
 
     @property
-    def mend(self) -> str:
+    def how_to_get(self) -> str:
         """The command with which a user gets the folder."""
         return f'hf download {self.repository} --local-dir {weights_folder() / self.weights_file}'
 
@@ -278,7 +278,7 @@ def card(name: str) -> ModelCard:
 
     raises  ConfigError naming the choices
     """
-    return named(name, _CARDS)
+    return find_card(name, _CARDS)
 
 
 def weights_cards() -> tuple[WeightsCard, ...]:
@@ -291,10 +291,10 @@ def weights_card(name: str) -> WeightsCard:
 
     raises  ConfigError naming the choices
     """
-    return named(name, weights_cards())
+    return find_card(name, weights_cards())
 
 
-def named(name: str, choices: tuple[Card, ...]) -> Card:
+def find_card(name: str, choices: tuple[Card, ...]) -> Card:
     """Return the card of that name.
 
     raises  ConfigError naming the choices
@@ -330,7 +330,7 @@ def weights_path(model: WeightsCard) -> Path:
     path = (BUNDLED if model.bundled else weights_folder()) / model.weights_file
     if path.is_file():
         return path
-    raise ModelError(f'the weights of {model.name} are not at {path}: {model.mend}')
+    raise ModelError(f'the weights of {model.name} are not at {path}: {model.how_to_get}')
 
 
 def _weights_folder_of(model: FolderCard) -> Path:
@@ -340,9 +340,9 @@ def _weights_folder_of(model: FolderCard) -> Path:
     if folder is None:
         raise ModelError(
             f'the weights of {model.name} are neither at {own} nor in the cache of the Hugging '
-            f'Face hub: {model.mend}; where you have them, videodepth weights import FOLDER'
+            f'Face hub: {model.how_to_get}; where you have them, videodepth weights import FOLDER'
         )
     absent = [name for name in model.components if not (folder / name).is_file()]
     if absent:
-        raise ModelError(f'{folder} lacks {", ".join(absent)} of {model.name}: {model.mend}')
+        raise ModelError(f'{folder} lacks {", ".join(absent)} of {model.name}: {model.how_to_get}')
     return folder

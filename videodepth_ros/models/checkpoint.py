@@ -23,7 +23,7 @@ Shapes = dict[str, tuple[int, ...]]
 """Shape of each tensor by name, inside the models floor."""
 
 
-def load_strictly(make: Callable[[], Network], path: Path) -> Network:
+def load_strict(make: Callable[[], Network], path: Path) -> Network:
     """Return a new network with the weights of a checkpoint, in float32 and ready to run.
 
     path    a ``.pth``, with or without its ``model`` key, or a ``.safetensors``
@@ -31,15 +31,15 @@ def load_strictly(make: Callable[[], Network], path: Path) -> Network:
     """
     with torch.device('meta'):  # without storage: every tensor comes from the file
         model = make()
-    weights = completed(read_weights(path), model)
-    problem = mismatch(shapes_of(model.state_dict()), shapes_of(weights))
+    weights = expand_tied_tensors(read_state_dict(path), model)
+    problem = describe_mismatch(shapes_of(model.state_dict()), shapes_of(weights))
     if problem:
         raise ModelError(f'{path} does not hold the weights of this variant: {problem}')
     model.load_state_dict(weights, assign=True)
     return model.float().requires_grad_(True).eval()
 
 
-def read_weights(path: Path) -> Weights:
+def read_state_dict(path: Path) -> Weights:
     """Return the tensors of a checkpoint by name, on the CPU; no code of the file is run.
 
     raises  ModelError where the file cannot be read or holds something else
@@ -80,7 +80,7 @@ def _safe_weights(path: Path) -> Weights:
         raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
 
 
-def completed(weights: Weights, model: nn.Module) -> Weights:
+def expand_tied_tensors(weights: Weights, model: nn.Module) -> Weights:
     """Return the weights with each tensor under all the names that the network has for it.
 
     A ``.safetensors`` holds a tensor that goes by two names only once.
@@ -95,7 +95,7 @@ def shapes_of(tensors: Weights) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def mismatch(wanted: Shapes, found: Shapes) -> str | None:
+def describe_mismatch(wanted: Shapes, found: Shapes) -> str | None:
     """Say in one line how ``found`` differs from ``wanted``; None where it does not."""
     facts = []
     for verb, names in (

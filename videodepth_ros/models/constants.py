@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def constant(
+def device_constant(
     make: Callable[..., NDArray[np.generic]],
     *arguments: int,
     like: Tensor,

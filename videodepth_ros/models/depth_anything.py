@@ -19,8 +19,8 @@ from transformers import DepthAnythingForDepthEstimation, DPTImageProcessorPil
 from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
-from videodepth_ros.models.place import Place
-from videodepth_ros.models.pretrained import Exportable, load_whole
+from videodepth_ros.models.device_precision import DevicePrecision
+from videodepth_ros.models.pretrained import ExportableNetwork, load_pretrained
 from videodepth_ros.models.prior import MonoEstimate, PriorKind, batches
 
 
@@ -31,21 +31,23 @@ class DepthAnything:
     is left to those who know where the edges are.
     """
 
-    def __init__(self, card: FolderCard, folder: Path, place: Place, batch: int = 0) -> None:
-        """Load the network and the processor of a folder, see ``mono.open_mono``.
+    def __init__(
+        self, card: FolderCard, folder: Path, placement: DevicePrecision, batch: int = 0
+    ) -> None:
+        """Load the network and the processor of a folder, see ``mono.open_mono_prior``.
 
         raises  ModelError where it is not whole
         """
         self.name, self.notice = card.name, card.notice
-        self._place, self._batch = place, place.batch(batch, on_gpu=16)
-        self._model: Any = load_whole(DepthAnythingForDepthEstimation, folder, place)
+        self._placement, self._batch = placement, placement.batch(batch, on_gpu=16)
+        self._model: Any = load_pretrained(DepthAnythingForDepthEstimation, folder, placement)
         try:
             self._processor: Any = DPTImageProcessorPil.from_pretrained(
                 folder, local_files_only=True
             )
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(
-                f'{folder}/preprocessor_config.json cannot be used: {error}; {card.mend}'
+                f'{folder}/preprocessor_config.json cannot be used: {error}; {card.how_to_get}'
             ) from error
         # The two mean the opposite: only the configuration tells which one it is.
         self._is_metric = self._model.config.depth_estimation_type == 'metric'
@@ -65,7 +67,7 @@ class DepthAnything:
         """Drop the network."""
         del self._model
 
-    def exportable(self, width: int, height: int) -> Exportable:
+    def exportable(self, width: int, height: int) -> ExportableNetwork:
         """Return the network alone, for camera images of ``width`` x ``height``."""
         pixels = self._processor(
             [np.zeros((height, width, 3), np.uint8)],
@@ -73,8 +75,8 @@ class DepthAnything:
             input_data_format='channels_last',
         )['pixel_values']
         name = 'depth' if self._is_metric else 'relative_inverse_depth'
-        return Exportable(
-            _Alone(self._model),
+        return ExportableNetwork(
+            _TensorOutput(self._model),
             torch.zeros_like(pixels),
             (name,),
             tuple(self._processor.image_mean),
@@ -88,18 +90,18 @@ class DepthAnything:
             return_tensors='pt',
             input_data_format='channels_last',
         )
-        pixels = inputs['pixel_values'].to(self._place.device, self._place.dtype)
+        pixels = inputs['pixel_values'].to(self._placement.device, self._placement.dtype)
         try:
             with torch.inference_mode():
                 return self._model(pixels).predicted_depth.float().cpu()
         except RuntimeError as error:
             raise DeviceError(
-                f'{self.name} failed on {self._place.device}: {error}; where memory '
+                f'{self.name} failed on {self._placement.device}: {error}; where memory '
                 'has run out, choose a smaller batch'
             ) from error
 
 
-class _Alone(nn.Module):
+class _TensorOutput(nn.Module):
     """The library's network with a tensor for an answer."""
 
     def __init__(self, network: Any) -> None:

@@ -21,8 +21,8 @@ from transformers import DepthProForDepthEstimation
 from videodepth_ros.core.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import FolderCard
-from videodepth_ros.models.place import Place
-from videodepth_ros.models.pretrained import Exportable, load_whole
+from videodepth_ros.models.device_precision import DevicePrecision
+from videodepth_ros.models.pretrained import ExportableNetwork, load_pretrained
 from videodepth_ros.models.prior import MonoEstimate, PriorKind, batches
 
 NEAREST_M, FARTHEST_M = 1e-4, 1e4
@@ -36,19 +36,19 @@ class DepthPro:
         self,
         card: FolderCard,
         folder: Path,
-        place: Place,
+        placement: DevicePrecision,
         batch: int = 0,
         *,
         camera_focal: bool = True,
     ) -> None:
-        """Load the network of a folder, see ``mono.open_mono``.
+        """Load the network of a folder, see ``mono.open_mono_prior``.
 
         raises  ModelError where it is not whole
         """
         self.name, self.notice = card.name, card.notice
-        self._place, self._batch = place, place.batch(batch, on_gpu=4)
+        self._placement, self._batch = placement, placement.batch(batch, on_gpu=4)
         self._camera_focal = camera_focal
-        self._model: Any = load_whole(DepthProForDepthEstimation, folder, place)
+        self._model: Any = load_pretrained(DepthProForDepthEstimation, folder, placement)
         config = self._model.config
         self._side_px = round(config.patch_size / min(config.scaled_images_ratios))
 
@@ -61,11 +61,11 @@ class DepthPro:
         """Drop the network."""
         del self._model
 
-    def exportable(self) -> Exportable:
+    def exportable(self) -> ExportableNetwork:
         """Return the network alone; its input is square, whatever the camera."""
         example = torch.zeros(1, 3, self._side_px, self._side_px)
-        return Exportable(
-            _Alone(self._model),
+        return ExportableNetwork(
+            _TensorOutput(self._model),
             example,
             ('canonical_inverse_depth', 'field_of_view_deg'),
             (0.5,) * 3,
@@ -88,7 +88,7 @@ class DepthPro:
                     f'have a field of view of {angle:.0f} degrees; give the '
                     'intrinsics of the camera'
                 )
-            focal_px = fx or focal_of(angle, width)
+            focal_px = fx or focal_from_fov(angle, width)
             depth_m = metric_depth(inverse, focal_px / width, width, height)
             source = ScaleSource.INTRINSICS if fx else ScaleSource.MODEL
             yield MonoEstimate(depth_m.cpu().numpy(), PriorKind.METRIC, focal_px, source)
@@ -100,13 +100,13 @@ class DepthPro:
         they are NaN.
         """
         self._model.use_fov_model = with_field_of_view
-        pixels = square_input(torch.from_numpy(images).to(self._place.device), self._side_px)
+        pixels = square_input(torch.from_numpy(images).to(self._placement.device), self._side_px)
         try:
             with torch.inference_mode():
-                found = self._model(pixels.to(self._place.dtype))
+                found = self._model(pixels.to(self._placement.dtype))
         except RuntimeError as error:
             raise DeviceError(
-                f'{self.name} failed on {self._place.device}: {error}; where memory '
+                f'{self.name} failed on {self._placement.device}: {error}; where memory '
                 'has run out, choose a smaller batch'
             ) from error
         angles = (
@@ -117,7 +117,7 @@ class DepthPro:
         return found.predicted_depth.float(), angles
 
 
-class _Alone(nn.Module):
+class _TensorOutput(nn.Module):
     """The library's network with tensors for an answer."""
 
     def __init__(self, network: Any) -> None:
@@ -144,7 +144,7 @@ def square_input(images: Tensor, side_px: int) -> Tensor:
     return functional.interpolate(pixels, (side_px, side_px), mode='bilinear')
 
 
-def focal_of(field_of_view_deg: float, width: int) -> float:
+def focal_from_fov(field_of_view_deg: float, width: int) -> float:
     """Return fx in pixels of an image so wide that spans a horizontal angle."""
     return float(0.5 * width / np.tan(0.5 * np.deg2rad(field_of_view_deg)))
 

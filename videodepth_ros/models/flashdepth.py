@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.models.checkpoint import load_strictly
+from videodepth_ros.models.checkpoint import load_strict
 from videodepth_ros.models.dpt import DPT, DPTConfig
 from videodepth_ros.models.fusion import HybridConfig, HybridFusion, Teacher
 from videodepth_ros.models.mamba import MambaConfig, TemporalMamba
@@ -132,4 +132,4 @@ def load_flashdepth(config: FlashDepthConfig, path: Path | str) -> FlashDepth:
     path    a published ``.pth``, with or without its ``model`` key, or a ``.safetensors``
     raises  ModelError where the file cannot be read or is not exactly of this variant
     """
-    return load_strictly(lambda: FlashDepth(config), Path(path))
+    return load_strict(lambda: FlashDepth(config), Path(path))

@@ -19,11 +19,11 @@ from videodepth_ros.models.catalogue import (
     ROLLINGDEPTH_CARD,
     FolderCard,
 )
-from videodepth_ros.models.place import Place
-from videodepth_ros.models.pretrained import load_whole
+from videodepth_ros.models.device_precision import DevicePrecision
+from videodepth_ros.models.pretrained import load_pretrained
 
 KNOWN = (*PRIOR_CARDS, ROLLINGDEPTH_CARD)
-CPU = Place(torch.device('cpu'), torch.float32)
+CPU = DevicePrecision(torch.device('cpu'), torch.float32)
 
 SIZES = {384: 'small', 768: 'base', 1024: 'large'}
 """Which Depth Anything V2 has tokens so wide (arXiv 2406.09414)."""
@@ -38,10 +38,12 @@ def copy_folder(source: Path, target: Path) -> str:
     raises  ModelError where the folder is of no known network, not whole or holds NaN;
             OSError where ``target`` cannot be written
     """
-    card = recognised(source)
+    card = identify_folder(source)
     absent = [name for name in card.components if not (source / name).is_file()]
     if absent:
-        raise ModelError(f'{source} is of {card.name} but lacks {", ".join(absent)}: {card.mend}')
+        raise ModelError(
+            f'{source} is of {card.name} but lacks {", ".join(absent)}: {card.how_to_get}'
+        )
     _load(card, source)
     broken = [
         key
@@ -61,7 +63,7 @@ def copy_folder(source: Path, target: Path) -> str:
     return card.name
 
 
-def recognised(folder: Path) -> FolderCard:
+def identify_folder(folder: Path) -> FolderCard:
     """Return whose configuration lies in a folder.
 
     raises  ModelError where there is none, or that of another network
@@ -92,7 +94,7 @@ def _load(card: FolderCard, folder: Path) -> None:
 
         RollingDepth(card, folder, CPU)
     else:
-        load_whole(
+        load_pretrained(
             DepthProForDepthEstimation
             if card is DEPTH_PRO_CARD
             else DepthAnythingForDepthEstimation,

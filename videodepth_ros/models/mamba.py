@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.models.constants import constant
+from videodepth_ros.models.constants import device_constant
 from videodepth_ros.models.dpt import resize
 from videodepth_ros.models.vit import zero_linear
 
@@ -174,7 +174,7 @@ def scan(
     size = -(-length // count)
     x, dt, B, C = (_chunks(v, count, size) for v in (x, dt, B, C))  # (B, K, size, ...)
 
-    decay = constant(lower_triangle, size, like=x) @ (dt * A)  # its log, up to each token
+    decay = device_constant(lower_triangle, size, like=x) @ (dt * A)  # its log, up to each token
     total = decay[:, :, -1]  # (B, K, H)
     driven = x * dt[..., None]
     left = torch.exp(total[:, :, None] - decay)[..., None] * driven
@@ -183,7 +183,7 @@ def scan(
 
     by_head = decay.transpose(2, 3)  # (B, K, H, size)
     between = by_head[..., :, None] - by_head[..., None, :]
-    later = constant(upper_triangle, size, like=x)
+    later = device_constant(upper_triangle, size, like=x)
     between = between.masked_fill(later, -torch.inf)  # before exp: it would overflow
     weights = between.exp() * (C @ B.transpose(2, 3))[:, :, None]
     within = (weights @ driven.transpose(2, 3)).transpose(2, 3)
@@ -254,7 +254,7 @@ def pooled_size(size: torch.Size | tuple[int, int], fraction: float) -> tuple[in
 def average_pool(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Adaptive average pooling (B, C, h, w) to (B, C, *size) by two constant matrices."""
     vertical, horizontal = (
-        constant(pooling_matrix, n, m, like=maps, dtype=maps.dtype)
+        device_constant(pooling_matrix, n, m, like=maps, dtype=maps.dtype)
         for n, m in zip(maps.shape[-2:], size, strict=True)
     )
     return vertical @ maps @ horizontal.T

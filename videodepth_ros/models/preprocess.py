@@ -68,7 +68,7 @@ def network_input(image: NDArray[np.uint8], width: int, height: int) -> NDArray[
 
     Resizes in uint8: the official path's float64 takes tens of times as long.
     """
-    image = sized_image(image, width, height)
+    image = resized_image(image, width, height)
     planes = np.empty((3, height, width), np.float32)
     for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
         np.multiply(image[..., channel], np.float32(1 / (255 * std)), out=planes[channel])
@@ -76,7 +76,7 @@ def network_input(image: NDArray[np.uint8], width: int, height: int) -> NDArray[
     return planes
 
 
-def sized_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def resized_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """Return a camera image (H, W, 3) uint8 at the size (height, width, 3).
 
     raises  InputError where the image is not such an array

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from transformers.utils import logging
 
 from videodepth_ros.core.errors import ModelError
-from videodepth_ros.models.place import Place
+from videodepth_ros.models.device_precision import DevicePrecision
 
 
 @dataclass(frozen=True)
-class Exportable:
+class ExportableNetwork:
     """A network as a function of tensors, to be written as a graph.
 
     example     what it is called with, of the shapes that it is written for
@@ -34,7 +34,7 @@ class Exportable:
     std: tuple[float, ...]
 
 
-def load_whole(kind: Any, folder: Path, place: Place) -> Any:
+def load_pretrained(kind: Any, folder: Path, placement: DevicePrecision) -> Any:
     """Return a network of `transformers` with exactly the weights of a folder, ready to run.
 
     kind    its class
@@ -42,7 +42,7 @@ def load_whole(kind: Any, folder: Path, place: Place) -> Any:
             itself would fill with random numbers
     """
     try:
-        with silent_library():
+        with quiet_transformers():
             model, found = kind.from_pretrained(
                 folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
@@ -56,11 +56,11 @@ def load_whole(kind: Any, folder: Path, place: Place) -> Any:
             f'{folder} lacks {len(missing)} tensors of its {kind.__name__}, such as '
             f'{missing[0]}: get it again'
         )
-    return model.to(place.device, place.dtype).eval().requires_grad_(False)
+    return model.to(placement.device, placement.dtype).eval().requires_grad_(False)
 
 
 @contextmanager
-def silent_library() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Let the library write no progress and no warnings of what is checked here anyway."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

@@ -23,8 +23,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.models.catalogue import ROLLINGDEPTH_CARD, FolderCard, weights_path
-from videodepth_ros.models.place import Place, placed
-from videodepth_ros.models.pretrained import silent_library
+from videodepth_ros.models.device_precision import DevicePrecision, select_device
+from videodepth_ros.models.pretrained import quiet_transformers
 from videodepth_ros.models.snippet_attention import attend_over_snippets
 
 Floats = NDArray[np.float32]
@@ -47,7 +47,7 @@ def open_rollingdepth(
     """
     card = ROLLINGDEPTH_CARD
     return RollingDepth(
-        card, weights_path(card) if folder is None else folder, placed(device, precision)
+        card, weights_path(card) if folder is None else folder, select_device(device, precision)
     )
 
 
@@ -58,16 +58,16 @@ class RollingDepth:
     pixels      of an image, each way, that one latent stands for
     """
 
-    def __init__(self, card: FolderCard, folder: Path, place: Place) -> None:
+    def __init__(self, card: FolderCard, folder: Path, placement: DevicePrecision) -> None:
         """Load the five components of a folder.
 
         raises  ModelError naming the component that is missing or cannot be read
         """
         self.name, self.notice = card.name, card.notice
-        self._place = place
-        self._text = _empty_text(card, folder).to(place.device, place.dtype)
-        self._unet = _loaded(UNet2DConditionModel, card, folder, 'unet', place)
-        self._autoencoder = _loaded(AutoencoderKL, card, folder, 'vae', place)
+        self._placement = placement
+        self._text = _empty_text(card, folder).to(placement.device, placement.dtype)
+        self._unet = _loaded(UNet2DConditionModel, card, folder, 'unet', placement)
+        self._autoencoder = _loaded(AutoencoderKL, card, folder, 'vae', placement)
         self._scheduler = _scheduler(card, folder)
         self._attention = attend_over_snippets(self._unet)
         self.pixels = 2 ** (len(self._autoencoder.config.block_out_channels) - 1)
@@ -130,7 +130,7 @@ class RollingDepth:
 
     def _tensor(self, array: Floats) -> Tensor:
         return torch.from_numpy(np.array(array, np.float32)).to(
-            self._place.device, self._place.dtype
+            self._placement.device, self._placement.dtype
         )
 
 
@@ -151,23 +151,26 @@ def _array(tensor: Tensor) -> Floats:
     return np.asarray(tensor.float().cpu().numpy())
 
 
-def _loaded(kind: Any, card: FolderCard, folder: Path, component: str, place: Place) -> Any:
+def _loaded(
+    kind: Any, card: FolderCard, folder: Path, component: str, placement: DevicePrecision
+) -> Any:
     """Return a network of `diffusers` with exactly the weights of a folder, ready to run."""
     with _reading(card, folder, component):
         model, found = kind.from_pretrained(
             folder,
             subfolder=component,
             local_files_only=True,
-            torch_dtype=place.dtype,
+            torch_dtype=placement.dtype,
             low_cpu_mem_usage=False,
             output_loading_info=True,
         )
     missing = sorted(found['missing_keys'])
     if missing:
         raise ModelError(
-            f'{folder / component} lacks {len(missing)} tensors, such as {missing[0]}: {card.mend}'
+            f'{folder / component} lacks {len(missing)} tensors, such as {missing[0]}: '
+            f'{card.how_to_get}'
         )
-    return model.to(place.device).eval().requires_grad_(False)
+    return model.to(placement.device).eval().requires_grad_(False)
 
 
 def _scheduler(card: FolderCard, folder: Path) -> Any:
@@ -196,11 +199,11 @@ def _reading(card: FolderCard, folder: Path, component: str) -> Iterator[None]:
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.CRITICAL)
     try:
-        with silent_library():
+        with quiet_transformers():
             yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(
-            f'{folder / component} of {card.name} cannot be read: {error}; {card.mend}'
+            f'{folder / component} of {card.name} cannot be read: {error}; {card.how_to_get}'
         ) from error
     finally:
         logging.set_verbosity(verbosity)

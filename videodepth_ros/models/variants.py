@@ -13,7 +13,12 @@ from torch import nn
 
 from videodepth_ros.core.errors import ConfigError, ModelError
 from videodepth_ros.models.align3r import ALIGN3R, Align3R
-from videodepth_ros.models.checkpoint import completed, mismatch, read_weights, shapes_of
+from videodepth_ros.models.checkpoint import (
+    describe_mismatch,
+    expand_tied_tensors,
+    read_state_dict,
+    shapes_of,
+)
 from videodepth_ros.models.flashdepth import (
     FLASHDEPTH_FULL,
     FLASHDEPTH_L,
@@ -60,7 +65,7 @@ def convert_checkpoint(source: Path, target: Path) -> str:
     raises  ModelError where the file cannot be read, is of no known variant or holds NaN;
             OSError where ``target`` cannot be written
     """
-    weights = read_weights(source)
+    weights = read_state_dict(source)
     if DEPTH_PRO_TENSOR in weights:
         from videodepth_ros.models.depth_pro_release import write_folder  # needs transformers
 
@@ -69,8 +74,8 @@ def convert_checkpoint(source: Path, target: Path) -> str:
     for name, make in _networks().items():
         with torch.device('meta'):
             network = make()
-        complete = completed(weights, network)
-        problem = mismatch(shapes_of(network.state_dict()), shapes_of(complete))
+        complete = expand_tied_tensors(weights, network)
+        problem = describe_mismatch(shapes_of(network.state_dict()), shapes_of(complete))
         if problem is None:
             break
         problems[name] = problem

@@ -4,7 +4,7 @@
 The parameter ``streams`` names them. All have the same parameters, unless a file of parameters
 names a node; each has its own engine's state, scale, counters and services. On a GPU cameras of
 the same size share one plan, so that its weights are there once; torch steps as one batch what
-waits at the same time (engines/turns.py).
+waits at the same time (engines/batching.py).
 """
 
 from __future__ import annotations

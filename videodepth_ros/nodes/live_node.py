@@ -29,7 +29,7 @@ from videodepth_ros.core.errors import ConfigError, VideoDepthError
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
-from videodepth_ros.models.mono import MonoPrior, open_mono
+from videodepth_ros.models.mono import MonoPrior, open_mono_prior
 from videodepth_ros.nodes import process
 from videodepth_ros.nodes.diagnostics import Watchman, diagnostic, resident_memory_mb, write_stream
 from videodepth_ros.nodes.inputs import Arrival, CameraInput
@@ -39,9 +39,9 @@ from videodepth_ros.nodes.publishers import Outputs
 from videodepth_ros.nodes.record import Record
 from videodepth_ros.nodes.worker import Stream, Worker
 from videodepth_ros.stream.anchor import MetricAnchor
+from videodepth_ros.stream.feature_mode import is_enabled
 from videodepth_ros.stream.mailbox import Mailbox
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
-from videodepth_ros.stream.wanted import is_wanted
 
 WATCH_PERIOD_S = 0.1
 """How often the node looks who publishes, who subscribes, and whether the worker failed."""
@@ -124,7 +124,7 @@ class LiveNode(ToldNode):
         raises  ModelError, DeviceError if its weights or what computes it are not here
         """
         name = self.parameters.scale_prior
-        return None if name == 'none' else open_mono(name)
+        return None if name == 'none' else open_mono_prior(name)
 
     # Transitions.
 
@@ -355,8 +355,8 @@ def session_settings(parameters: LiveParameters) -> SessionSettings:
         max_range_m=parameters.max_range_m,
         edge_ratio=parameters.edge_ratio,
         scale_factor=parameters.scale_factor,
-        guided=is_wanted(parameters.guided_edges, model.soft),
-        steady=is_wanted(parameters.scale_steady, model.drifts),
+        guided=is_enabled(parameters.guided_edges, model.soft),
+        steady=is_enabled(parameters.scale_steady, model.drifts),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from videodepth_ros.engines.open import ENGINES
 from videodepth_ros.models.catalogue import METRIC_PRIORS, cards
 from videodepth_ros.nodes.declaration import checked, declarations_of, declare
-from videodepth_ros.stream.wanted import WANTED
+from videodepth_ros.stream.feature_mode import FEATURE_MODES
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class LiveParameters:
         'auto',
         'Whether the edges of depth are laid on those of the image, where '
         'it is finer than the network; auto does for models whose own are soft (nano).',
-        choices=WANTED,
+        choices=FEATURE_MODES,
         dynamic=True,
     )
     max_gap_s: float = declare(
@@ -138,7 +138,7 @@ class LiveParameters:
         'auto',
         'Whether the scale, of the whole and of regions, is kept steady '
         'by corners that are followed; auto does for models whose scale drifts (nano).',
-        choices=WANTED,
+        choices=FEATURE_MODES,
         dynamic=True,
     )
     scale_prior: str = declare(

@@ -148,7 +148,7 @@ class Worker:
         if self.stream.session.is_open_for(*frame.size):
             return arrival, frame
         self._open(*frame.size)
-        newest = self.stream.mailbox.newer(arrival)
+        newest = self.stream.mailbox.take_newer(arrival)
         return newest, frame if newest is arrival else self.stream.camera.decode(newest)
 
     def _open_ahead(self) -> None:

@@ -22,7 +22,7 @@ from videodepth_ros.core.workspace import SpilledArray
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.mono import MonoEstimate, MonoPrior, PriorKind
 from videodepth_ros.refine.recording import Size
-from videodepth_ros.stream.upsample import nearest, relief, upsample
+from videodepth_ros.stream.upsample import find_discontinuities, resize_nearest, upsample
 
 Array = NDArray[np.float32]
 
@@ -135,13 +135,15 @@ def resized(told: MonoEstimate, width: int, height: int) -> Array:
     """Return the values of an estimate, (height, width), without a mean of two surfaces."""
     values = told.values
     if np.isnan(values).any() or values.shape[0] > height:
-        return np.asarray(nearest(values, width, height), np.float32)
+        return np.asarray(resize_nearest(values, width, height), np.float32)
     if told.kind is not PriorKind.METRIC:
         return relative_to_size(values, width, height)
     with np.errstate(divide='ignore'):  # 1 / 0 is nothing hit
         inverse = np.divide(1, values, dtype=np.float32)
         return np.divide(
-            1, upsample(inverse, relief(inverse, EDGE_RATIO), width, height), dtype=np.float32
+            1,
+            upsample(inverse, find_discontinuities(inverse, EDGE_RATIO), width, height),
+            dtype=np.float32,
         )
 
 
@@ -151,7 +153,7 @@ def relative_to_size(inverse_depth: Array, width: int, height: int) -> Array:
     Where jumps are cannot be told without its shift, so that it is interpolated as it is.
     """
     if inverse_depth.shape[0] > height or np.isnan(inverse_depth).any():
-        return np.asarray(nearest(inverse_depth, width, height), np.float32)
+        return np.asarray(resize_nearest(inverse_depth, width, height), np.float32)
     return np.asarray(cv2.resize(inverse_depth, (width, height)), np.float32)
 
 

@@ -14,7 +14,7 @@ from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import PRIOR_CARDS, ModelCard, card, cards, weights_path
-from videodepth_ros.models.mono import MonoEstimate, MonoPrior, PriorKind, open_mono
+from videodepth_ros.models.mono import MonoEstimate, MonoPrior, PriorKind, open_mono_prior
 from videodepth_ros.refine.bag_depth import BagDepth
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 
@@ -42,13 +42,13 @@ def open_prior(
     bag, depth_topic  for the prior ``bag``: the recording, and its topic where it has several
     depth_stamps      of that topic, growing; read where it is None
     engine            what runs a streaming model, see ``engines.open.open_engine``
-    device, batch     where and how the networks run, see ``models.mono.open_mono``
+    device, batch     where and how the networks run, see ``models.mono.open_mono_prior``
     raises            ConfigError for a name or topic that is not there, ModelError where weights
                       are missing, DeviceError where something is not installed, BagError where
                       the recording cannot be read
     """
     if name in NETWORKS:
-        return open_mono(name, device=device, batch=batch)
+        return open_mono_prior(name, device=device, batch=batch)
     if name in STREAMING:
         return StreamPrior(card(name), engine)
     if name != 'bag':

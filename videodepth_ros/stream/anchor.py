@@ -22,7 +22,7 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.models.mono import MonoPrior, PriorKind
 from videodepth_ros.stream.mailbox import Mailbox
 from videodepth_ros.stream.scale import TINY_INVERSE_DEPTH
-from videodepth_ros.stream.upsample import nearest
+from videodepth_ros.stream.upsample import resize_nearest
 
 Array = NDArray[np.float32]
 
@@ -145,13 +145,13 @@ class MetricAnchor:
                 f'{self._prior.name} tells no metres: choose depth-pro, or a '
                 'depth-anything-v2-metric'
             )
-        fit = log_metres(keyframe.inverse_depth, estimate.values)
+        fit = log_metric_scale(keyframe.inverse_depth, estimate.values)
         with self._lock:
             if keyframe.stream == self._stream:
                 self._fits.append(fit)
 
 
-def log_metres(inverse_depth: Array, depth_m: Array) -> float:
+def log_metric_scale(inverse_depth: Array, depth_m: Array) -> float:
     """Return the logarithm of the scale s for which depth is s / inverse depth.
 
     inverse_depth  (h, w) float32 of the stream
@@ -161,7 +161,7 @@ def log_metres(inverse_depth: Array, depth_m: Array) -> float:
     The median of the logarithms is right while half of the pixels are.
     """
     height, width = inverse_depth.shape
-    depth_m = np.asarray(nearest(depth_m, width, height), np.float32)
+    depth_m = np.asarray(resize_nearest(depth_m, width, height), np.float32)
     both = (inverse_depth > TINY_INVERSE_DEPTH) & (depth_m > 0) & (depth_m < FARTHEST_M)
     if both.mean() < LEAST_SHARE:
         raise InputError(f'prior and stream both know {both.mean():.0%} of the image only')

@@ -16,7 +16,7 @@ T = TypeVar('T')
 
 
 @dataclass(frozen=True)
-class Counts:
+class MailboxCounts:
     """What became of the items: ``received == published + displaced + rejected + in_flight``."""
 
     received: int = 0
@@ -41,10 +41,10 @@ class Mailbox(Generic[T]):
         self._received = self._published = self._displaced = self._rejected = 0
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> MailboxCounts:
         """The counters of one instant."""
         with self._changed:
-            return Counts(
+            return MailboxCounts(
                 self._received,
                 self._published,
                 self._displaced,
@@ -80,7 +80,7 @@ class Mailbox(Generic[T]):
             self._taken += 1
             return self._waiting.pop()
 
-    def newer(self, taken: T) -> T:
+    def take_newer(self, taken: T) -> T:
         """Swap the item in hand for the one that waits, if any: after something slow."""
         with self._changed:
             if not self._waiting:

@@ -24,10 +24,10 @@ from videodepth_ros.engines.graph import CLOUD, INVERSE_DEPTH, TOTAL
 from videodepth_ros.engines.resident import ResidentEngine
 from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
-from videodepth_ros.models.preprocess import budget_size, network_input, sized_image
-from videodepth_ros.stream.finish import Finish
+from videodepth_ros.models.preprocess import budget_size, network_input, resized_image
+from videodepth_ros.stream.postprocess import DepthPostprocessor
 from videodepth_ros.stream.scale import Anchor, Scale, scale_of
-from videodepth_ros.stream.steady import SteadyDepth
+from videodepth_ros.stream.stabilization import DepthStabilizer
 
 
 class ResetReason(str, Enum):
@@ -52,9 +52,9 @@ class SessionSettings:
     max_range_m  beyond this nothing was hit (+inf); 0: no limit
     edge_ratio   neighbouring depths of a greater ratio are two surfaces; 1: there are none
     scale_factor multiplies every depth
-    guided       whether the image guides the edges of depth (stream/guided.py)
-    steady       whether depth is kept steady from frame to frame (stream/steady.py), unless an
-                 anchor tells its scale
+    guided       apply the guided filter to depth edges (stream/guided_filter.py)
+    steady       stabilise depth across frames (stream/stabilization.py) unless an anchor sets
+                 the scale
     """
 
     max_gap_s: float = 2.0
@@ -83,7 +83,7 @@ class StepResult:
     cloud: NDArray[np.float32] | None = None
 
 
-class _Seen(NamedTuple):
+class _LastFrame(NamedTuple):
     """What is kept of the last frame."""
 
     stamp_ns: int
@@ -104,13 +104,13 @@ class DepthSession:
         """Prepare a stream; ``anchor`` is what tells its metres, if anything does."""
         self.settings = settings
         self._anchor = anchor
-        self._steady = SteadyDepth()
+        self._steady = DepthStabilizer()
         self._metres_by: tuple[float, bool] | None = None  # factor, and whether calibrated
         self._card = card
         self._open_engine = open_engine
         self._engine: Engine | None = None
         self._state: State | None = None
-        self._last: _Seen | None = None
+        self._last: _LastFrame | None = None
         self._requests: deque[ResetReason] = deque(maxlen=1)
 
     @property
@@ -150,7 +150,7 @@ class DepthSession:
         """
         self._refuse_repeated(frame)
         engine = self.open(*frame.size)
-        make_input = sized_image if engine.spec.takes_bytes else network_input
+        make_input = resized_image if engine.spec.takes_bytes else network_input
         image = make_input(frame.image, engine.spec.width, engine.spec.height)
         reset = self._reset_before(frame)
         if reset and self._anchor:
@@ -220,10 +220,10 @@ class DepthSession:
 
     def _finish(
         self, frame: Frame, spec: EngineSpec, with_confidence: bool, cloud_range_m: float | None
-    ) -> Finish:
+    ) -> DepthPostprocessor:
         settings = self.settings
         size = frame.size if settings.output == 'camera' else (spec.width, spec.height)
-        return Finish(
+        return DepthPostprocessor(
             self._scale(frame),
             *size,
             guided=settings.guided,
@@ -245,7 +245,7 @@ class DepthSession:
     def _is_steadied(self) -> bool:
         return self.settings.steady and not self._anchor
 
-    def _finishes(self, engine: Engine, finish: Finish) -> bool:
+    def _finishes(self, engine: Engine, finish: DepthPostprocessor) -> bool:
         """Tell whether the engine can finish the depth itself: its size, its scale beforehand."""
         size = engine.spec.width, engine.spec.height
         return (
@@ -256,7 +256,12 @@ class DepthSession:
         )
 
     def _on_device(
-        self, engine: Engine, frame: Frame, image: NDArray[Any], state: State, finish: Finish
+        self,
+        engine: Engine,
+        frame: Frame,
+        image: NDArray[Any],
+        state: State,
+        finish: DepthPostprocessor,
     ) -> tuple[StepResult, State]:
         assert isinstance(engine, ResidentEngine)
         wanted, start_s = finish.wanted(self._anchor is not None), time.perf_counter()
@@ -269,7 +274,12 @@ class DepthSession:
         return StepResult(depth, None, engine_s, found.get(CLOUD)), after
 
     def _on_host(
-        self, engine: Engine, frame: Frame, image: NDArray[Any], state: State, finish: Finish
+        self,
+        engine: Engine,
+        frame: Frame,
+        image: NDArray[Any],
+        state: State,
+        finish: DepthPostprocessor,
     ) -> tuple[StepResult, State]:
         start_s = time.perf_counter()
         inverse_depth, after = engine.step(image, state)
@@ -287,7 +297,7 @@ class DepthSession:
 
         raises  InputError if not to a finite answer
         """
-        self._last = _Seen(frame.stamp_ns, frame.frame_id, frame.size)
+        self._last = _LastFrame(frame.stamp_ns, frame.frame_id, frame.size)
         if not is_finite:
             self.request_reset(ResetReason.NOT_FINITE)
             raise InputError(

@@ -24,7 +24,7 @@ NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
-class Relief:
+class DepthDiscontinuities:
     """How an inverse depth map varies from each pixel to its eight neighbours.
 
     smoothness  (h, w) float32 in (0, 1], least over greatest inverse depth there: 1 on a wall
@@ -37,7 +37,7 @@ class Relief:
     jump: Mask
 
 
-def relief(inverse_depth: Array, edge_ratio: float) -> Relief:
+def find_discontinuities(inverse_depth: Array, edge_ratio: float) -> DepthDiscontinuities:
     """Find the jumps of a map (h, w) float32, finite and >= 0.
 
     edge_ratio  neighbouring depths whose ratio exceeds this belong to two surfaces; 1: none do
@@ -49,19 +49,19 @@ def relief(inverse_depth: Array, edge_ratio: float) -> Relief:
     )
     if edge_ratio <= 1:
         nowhere = np.zeros(inverse_depth.shape, np.bool_)
-        return Relief(smoothness, nowhere, nowhere)
+        return DepthDiscontinuities(smoothness, nowhere, nowhere)
     between = (greatest > edge_ratio * inverse_depth) & (inverse_depth > edge_ratio * least)
-    return Relief(smoothness, between, smoothness * edge_ratio < 1)
+    return DepthDiscontinuities(smoothness, between, smoothness * edge_ratio < 1)
 
 
-def nearest(values: NDArray[np.generic], width: int, height: int) -> NDArray[np.generic]:
+def resize_nearest(values: NDArray[np.generic], width: int, height: int) -> NDArray[np.generic]:
     """Resize (h, w) to (height, width) by the nearest pixel centre, any dtype."""
     rows = ((np.arange(height) + 0.5) * (values.shape[0] / height)).astype(np.intp)
     columns = ((np.arange(width) + 0.5) * (values.shape[1] / width)).astype(np.intp)
     return values.take(columns, axis=1).take(rows, axis=0)
 
 
-def upsample(inverse_depth: Array, jumps: Relief, width: int, height: int) -> Array:
+def upsample(inverse_depth: Array, jumps: DepthDiscontinuities, width: int, height: int) -> Array:
     """Resize inverse depth (h, w) float32 to (height, width), NaN between two surfaces."""
     known = inverse_depth
     if jumps.between.any():
@@ -71,12 +71,12 @@ def upsample(inverse_depth: Array, jumps: Relief, width: int, height: int) -> Ar
         return known
     out = np.asarray(cv2.resize(inverse_depth, (width, height)), np.float32)  # bilinear
     if jumps.jump.any():
-        at_jump = nearest(jumps.jump, width, height)
-        np.copyto(out, nearest(known, width, height), where=at_jump)
+        at_jump = resize_nearest(jumps.jump, width, height)
+        np.copyto(out, resize_nearest(known, width, height), where=at_jump)
     return out
 
 
-def confidence(jumps: Relief, inverse_depth: Array) -> Array:
+def confidence_map(jumps: DepthDiscontinuities, inverse_depth: Array) -> Array:
     """Return how far a depth can be trusted, at the size of ``inverse_depth`` (H, W) float32.
 
     It is the smoothness of the network's answer: 1 on a wall, low at a jump, where the place of
@@ -84,7 +84,7 @@ def confidence(jumps: Relief, inverse_depth: Array) -> Array:
     orders pixels, not a probability: nothing here measures how wrong the network is on a wall.
     """
     height, width = inverse_depth.shape
-    trust = nearest(jumps.smoothness, width, height).astype(np.float32, copy=False)
+    trust = resize_nearest(jumps.smoothness, width, height).astype(np.float32, copy=False)
     if jumps.between.any():
         trust[np.isnan(inverse_depth)] = 0
     return trust

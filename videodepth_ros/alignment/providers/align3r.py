@@ -21,16 +21,16 @@ from videodepth_ros.core.errors import DeviceError, InputError
 from videodepth_ros.models.align3r import Align3R, Features, PairPoints, load_align3r
 from videodepth_ros.models.align3r_input import (
     LONG_SIDE_PX,
-    Window,
+    CropWindow,
     network_image,
-    network_points,
+    network_point_map,
     network_window,
-    points_of_depth,
-    points_of_disparity,
+    point_map_from_depth,
+    point_map_from_disparity,
 )
 from videodepth_ros.models.catalogue import ALIGN3R_CARD, weights_path
+from videodepth_ros.models.device_precision import select_device
 from videodepth_ros.models.mono import PriorKind
-from videodepth_ros.models.place import placed
 
 Array = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ EDGE = 0.1
 class Align3rOptions:
     """How the network is run.
 
-    device, precision  see ``models.place.placed``
+    device, precision  see ``models.place.select_device``
     batch              pairs computed at once; 0: chosen for the device
     long_side_px       of the network's input, a multiple of 16; the weights know 512
     frames_held        whose features are kept, some 25 MB each: as many as a clip and more
@@ -81,14 +81,14 @@ class Align3rPairProvider:
                  inverse depth as it is
         network  with its weights; None: those that the user has imported, whose ``notice`` is due
         raises   InputError where images and values do not fit; ModelError where there are no
-                 weights; ConfigError, DeviceError as ``placed``
+                 weights; ConfigError, DeviceError as ``select_device``
         """
         if len(images) != len(values) or images.ndim != 4 or values.ndim != 3:
             raise InputError(
                 f'images {images.shape} and what a prior says of them {values.shape} '
                 'do not fit: give (N, H, W, 3) and (N, h, w)'
             )
-        place = placed(settings.device, settings.precision)
+        place = select_device(settings.device, settings.precision)
         network = network or load_align3r(weights_path(ALIGN3R_CARD))
         if place.dtype != torch.float32:
             network = network.in_precision(place.dtype)
@@ -133,15 +133,15 @@ class Align3rPairProvider:
         if frame not in self._features:
             values = np.asarray(self._values[frame])
             points = (
-                points_of_depth(values)
+                point_map_from_depth(values)
                 if self._kind is PriorKind.METRIC
-                else points_of_disparity(values)
+                else point_map_from_disparity(values)
             )
             image = network_image(np.asarray(self._images[frame]), self._window)
             self._features[frame] = self._network.encode(
                 *(
                     torch.from_numpy(each)[None].to(self._device)
-                    for each in (image, network_points(points, self._window))
+                    for each in (image, network_point_map(points, self._window))
                 )
             )
         self._features.move_to_end(frame)
@@ -172,7 +172,7 @@ class View:
     inside: NDArray[np.bool_]
 
     @staticmethod
-    def of(window: Window, width: int, height: int) -> View:
+    def of(window: CropWindow, width: int, height: int) -> View:
         """Return the view of a map of ``width`` x ``height``."""
         column = (np.arange(width) + 0.5) * (window.resized_width / width) - 0.5 - window.left
         row = (np.arange(height) + 0.5) * (window.resized_height / height) - 0.5 - window.top

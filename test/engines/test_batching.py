@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from videodepth_ros.core.errors import DeviceError
-from videodepth_ros.engines.turns import Turns
+from videodepth_ros.engines.batching import RequestBatcher
 
 PATIENCE_S = 30.0
 
@@ -18,7 +18,7 @@ class Device:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.turns: Turns[int] = Turns(self.serve)
+        self.batcher: RequestBatcher[int] = RequestBatcher(self.serve)
         self.busy, self.may_end = threading.Event(), threading.Event()
         self.error: BaseException | None = None
 
@@ -31,7 +31,7 @@ class Device:
 
     def wait_for(self, requests: int) -> None:
         """Return when so many requests wait."""
-        while len(self.turns._waiting) < requests:
+        while len(self.batcher._waiting) < requests:
             assert not self.may_end.wait(0.001)
 
 
@@ -43,7 +43,7 @@ def device() -> Device:
 def ask_aside(device: Device, request: int, told: list) -> threading.Thread:
     def run() -> None:
         try:
-            device.turns.ask(request)
+            device.batcher.submit(request)
             told.append(request)
         except DeviceError as error:
             told.append(error)
@@ -73,7 +73,7 @@ def end(device: Device, threads: list[threading.Thread]) -> None:
 def test_who_comes_alone_is_served_alone_and_at_once(device):
     device.may_end.set()
     for request in range(3):
-        device.turns.ask(request)
+        device.batcher.submit(request)
     assert device.batches == [[0], [1], [2]]
 
 
@@ -91,7 +91,7 @@ def test_a_failure_is_told_to_each_of_its_batch_and_to_nobody_else(device):
     end(device, threads)
     assert [str(error) for error in told] == ['gone'] * 3
     device.error = None
-    device.turns.ask(9)
+    device.batcher.submit(9)
     assert device.batches[-1] == [9]
 
 
@@ -99,7 +99,7 @@ def test_a_change_waits_for_the_batch_that_is_served(device):
     threads = begin(device, [], 0)
     seen: list[int] = []
     changer = threading.Thread(
-        target=device.turns.alone, args=(lambda: seen.append(len(device.batches)),)
+        target=device.batcher.run_exclusive, args=(lambda: seen.append(len(device.batches)),)
     )
     changer.start()
     assert not seen
@@ -109,11 +109,11 @@ def test_a_change_waits_for_the_batch_that_is_served(device):
 
 def test_many_threads_lose_nothing():
     served: list[int] = []
-    turns: Turns[int] = Turns(served.extend)
+    batcher: RequestBatcher[int] = RequestBatcher(served.extend)
 
     def run(first: int) -> None:
         for request in range(first, first + 200):
-            turns.ask(request)
+            batcher.submit(request)
 
     threads = [threading.Thread(target=run, args=(1000 * k,)) for k in range(6)]
     for thread in threads:

@@ -9,19 +9,19 @@ from torch import Tensor, nn
 from videodepth_ros.models.flashdepth import FlashDepth
 
 
-def encode_teacher_aside(network: FlashDepth, device: torch.device) -> None:
+def run_teacher_concurrently(network: FlashDepth, device: torch.device) -> None:
     """Have the teacher begin when the student's encoder does; no effect without a teacher.
 
     Both see the same image and meet in the fusion. In a captured graph the two become branches.
     """
     if network.config.hybrid is None:
         return
-    meeting = _Meeting(network.teacher_model, device)
-    network.pretrained = _Beginning(network.pretrained, meeting)
-    network.teacher_model = _Awaiting(meeting)  # type: ignore[assignment]
+    meeting = _TeacherStream(network.teacher_model, device)
+    network.pretrained = _Fork(network.pretrained, meeting)
+    network.teacher_model = _Join(meeting)  # type: ignore[assignment]
 
 
-class _Meeting:
+class _TeacherStream:
     """The teacher, its stream, and what it is working at."""
 
     def __init__(self, teacher: nn.Module, device: torch.device) -> None:
@@ -44,10 +44,10 @@ class _Meeting:
         return answer
 
 
-class _Beginning(nn.Module):
+class _Fork(nn.Module):
     """The student's encoder, which starts the teacher first."""
 
-    def __init__(self, encoder: nn.Module, meeting: _Meeting) -> None:
+    def __init__(self, encoder: nn.Module, meeting: _TeacherStream) -> None:
         super().__init__()
         self.encoder, self._meeting = encoder, meeting
 
@@ -57,10 +57,10 @@ class _Beginning(nn.Module):
         return self.encoder(image)
 
 
-class _Awaiting(nn.Module):
+class _Join(nn.Module):
     """In the teacher's place: what it has made of the image that it was begun with."""
 
-    def __init__(self, meeting: _Meeting) -> None:
+    def __init__(self, meeting: _TeacherStream) -> None:
         super().__init__()
         self._meeting = meeting
 

@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.stream.guided import guided
+from videodepth_ros.stream.guided_filter import guided_filter
 
 SMALL, FULL = (48, 64), (96, 128)
 
@@ -35,14 +35,14 @@ def blurred_step(edge: float) -> np.ndarray:
 @pytest.mark.parametrize('texture', [0, 20])
 def test_a_plane_stays_a_plane_up_to_the_border(texture):
     image = np.random.default_rng(0).integers(100, 101 + texture, (*FULL, 3)).astype(np.uint8)
-    full, true = guided(plane(SMALL), image, FULL), plane(FULL)
+    full, true = guided_filter(plane(SMALL), image, FULL), plane(FULL)
     assert np.abs(full / true - 1).max() < 0.05  # the last pixels lie beyond the last sample
     assert np.abs(full / true - 1)[4:-4, 4:-4].max() < (0.012 if texture else 1e-4)
 
 
 @pytest.mark.parametrize('edge', [0.4, 0.47, 0.5])
 def test_an_edge_is_where_the_image_has_it(edge):
-    full = guided(blurred_step(edge), two_sides(FULL, edge), FULL)
+    full = guided_filter(blurred_step(edge), two_sides(FULL, edge), FULL)
     change = -np.diff(full[FULL[0] // 2])
     place = round(edge * FULL[1])
     assert change.argmax() == place - 1
@@ -55,7 +55,7 @@ def test_no_pixel_leaves_the_range_of_the_samples_around_it():
     rng = np.random.default_rng(0)
     small = rng.uniform(0, 1, SMALL).astype(np.float32)
     small[:10] = 0  # sky
-    full = guided(small, rng.integers(0, 256, (*FULL, 3)).astype(np.uint8), FULL)
+    full = guided_filter(small, rng.integers(0, 256, (*FULL, 3)).astype(np.uint8), FULL)
     assert full.min() >= 0
     assert full.max() <= 1
     assert not full[:12].any()  # two pixels a sample, and windows reach three samples
@@ -63,16 +63,16 @@ def test_no_pixel_leaves_the_range_of_the_samples_around_it():
 
 def test_a_large_image_costs_no_more():
     large = two_sides((960, 1280), 0.5)
-    assert guided(blurred_step(0.5), large, large.shape[:2]).shape == (144, 192)
+    assert guided_filter(blurred_step(0.5), large, large.shape[:2]).shape == (144, 192)
 
 
 def test_edges_are_guided_at_the_size_of_the_network_too():
     small = blurred_step(0.5)
-    same_size = guided(small, two_sides(FULL, 0.5), SMALL)
+    same_size = guided_filter(small, two_sides(FULL, 0.5), SMALL)
     assert same_size.shape == SMALL
     assert np.abs(np.diff(same_size)).max() > 2 * np.abs(np.diff(small)).max()
 
 
 def test_an_image_that_is_no_finer_changes_nothing():
     small = blurred_step(0.5)
-    np.testing.assert_array_equal(guided(small, two_sides(SMALL, 0.5), SMALL), small)
+    np.testing.assert_array_equal(guided_filter(small, two_sides(SMALL, 0.5), SMALL), small)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from videodepth_ros.core.errors import DeviceError
-from videodepth_ros.engines.cuda import Array, Gpu
+from videodepth_ros.engines.cuda import Array, GpuInfo
 
 
 class PyCuda:
@@ -34,11 +34,11 @@ class PyCuda:
         self._context = self._checked(lambda: driver.Device(0).retain_primary_context())
         self._checked(self._context.push)
 
-    def gpu(self) -> Gpu:
+    def gpu(self) -> GpuInfo:
         """Return what the device is."""
         device = self._checked(self._driver.Device, 0)
         major, minor = device.compute_capability()
-        return Gpu(
+        return GpuInfo(
             device.name(),
             major,
             minor,

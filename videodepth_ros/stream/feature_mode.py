@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-WANTED = ('auto', 'always', 'never')
+FEATURE_MODES = ('auto', 'always', 'never')
 
 
-def is_wanted(word: str, usual: bool) -> bool:
-    """Tell whether it is done, by a word of ``WANTED``; ``usual``: the model needs it."""
+def is_enabled(word: str, usual: bool) -> bool:
+    """Tell whether it is done, by a word of ``FEATURE_MODES``; ``usual``: the model needs it."""
     return word == 'always' or (word == 'auto' and usual)

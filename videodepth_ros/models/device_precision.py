@@ -14,7 +14,7 @@ PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat
 
 
 @dataclass(frozen=True)
-class Place:
+class DevicePrecision:
     """A device and a precision."""
 
     device: torch.device
@@ -25,7 +25,7 @@ class Place:
         return asked or (on_gpu if self.device.type == 'cuda' else 1)
 
 
-def placed(device: str, precision: str) -> Place:
+def select_device(device: str, precision: str) -> DevicePrecision:
     """Return the place that a user has named.
 
     device     ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``
@@ -48,4 +48,4 @@ def placed(device: str, precision: str) -> Place:
         )
     if precision == 'auto':
         precision = 'fp16' if found.type == 'cuda' else 'fp32'
-    return Place(found, PRECISIONS[precision])
+    return DevicePrecision(found, PRECISIONS[precision])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from videodepth_ros.frames import Frame
-from videodepth_ros.stream.corners import AT_START, Corners, Located
-from videodepth_ros.stream.steady import SteadyDepth, _field
+from videodepth_ros.stream.corner_tracking import IDENTITY_POSE, Corners, PoseEstimate
+from videodepth_ros.stream.stabilization import DepthStabilizer, _residual_field
 from videodepth_ros.synthetic.scenes import render_scene
 
 FRAMES = 24
@@ -26,7 +26,7 @@ def frame(seen, k=0):
 
 def factors(scales, images=None):
     """Return what a stream makes, in the median, of true depth times a scale of each frame."""
-    steady = SteadyDepth()
+    steady = DepthStabilizer()
     return np.array(
         [
             np.median(
@@ -69,7 +69,7 @@ def test_a_scale_that_wanders_is_kept():
 
 def test_depth_of_a_wrong_shape_is_kept_too():
     # What lies far is seen too near, as small networks do, and more so in every other frame.
-    steady, ratios = SteadyDepth(), []
+    steady, ratios = DepthStabilizer(), []
     for k, seen in enumerate(scene()):
         wrong_m = 2 * (seen.depth_m / 2) ** (0.8 if k % 2 else 0.6)
         steadied_m = wrong_m * steady.correction(frame(seen, k), wrong_m)
@@ -79,7 +79,7 @@ def test_depth_of_a_wrong_shape_is_kept_too():
 
 
 def test_regions_that_are_seen_too_near_or_too_far_are_put_right():
-    steady = SteadyDepth()
+    steady = DepthStabilizer()
     for k, seen in enumerate(scene()):
         wrong_m = tilted(seen.depth_m)
         steadied_m = wrong_m * steady.correction(frame(seen, k), wrong_m)
@@ -89,19 +89,19 @@ def test_regions_that_are_seen_too_near_or_too_far_are_put_right():
 @pytest.mark.parametrize(('share', 'told'), [(0.3, 0.0), (0.55, 0.5), (0.8, 1.0)])
 def test_regions_are_put_right_as_far_as_corners_agree(share, told):
     def field(agreeing):
-        agree = np.arange(200) < 200 * agreeing
+        inliers = np.arange(200) < 200 * agreeing
         corners = Corners(
             np.tile(np.float32([[160, 120]]), (200, 1)), *np.zeros((2, 200, 3)), np.zeros(200)
         )
-        located = Located(corners, AT_START, agree, np.ones(200), np.full(200, 1e-4))
-        return _field(located, np.full(200, 0.1), (240, 320), (48, 64))
+        located = PoseEstimate(corners, IDENTITY_POSE, inliers, np.ones(200), np.full(200, 1e-4))
+        return _residual_field(located, np.full(200, 0.1), (240, 320), (48, 64))
 
     assert field(1.0)[24, 32] > 0.08
     assert field(share)[24, 32] == pytest.approx(told * field(1.0)[24, 32], abs=0.01)
 
 
 def test_a_camera_that_stands_still_is_told_nothing_of_regions():
-    steady, seen = SteadyDepth(), scene()[0]
+    steady, seen = DepthStabilizer(), scene()[0]
     for k in range(8):
         correction = steady.correction(frame(seen, k), tilted(seen.depth_m))
         np.testing.assert_allclose(correction, 1, atol=0.01)
@@ -111,7 +111,7 @@ def test_a_camera_that_turns_on_the_spot_is_told_nothing_of_regions():
     # A plane far away, seen at another part of one picture: no point comes nearer or goes.
     seen = scene()[0]
     picture = np.tile(seen.image, (1, 2, 1))
-    steady, depth_m = SteadyDepth(), tilted(np.full((240, 320), 5, np.float32))
+    steady, depth_m = DepthStabilizer(), tilted(np.full((240, 320), 5, np.float32))
     narrow = replace(seen.camera, fx=4000.0, fy=4000.0)
     for k in range(8):
         view = np.ascontiguousarray(picture[:, 4 * k : 4 * k + 320])
@@ -121,7 +121,7 @@ def test_a_camera_that_turns_on_the_spot_is_told_nothing_of_regions():
 
 def test_regions_that_flicker_are_calmed():
     # Nothing moves but what the network sees: left and right by turns too near.
-    steady, seen, after = SteadyDepth(), scene()[0], []
+    steady, seen, after = DepthStabilizer(), scene()[0], []
     for k in range(10):
         wrong_m = tilted(seen.depth_m, 0.2 if k % 2 else -0.2)
         after.append(wrong_m * steady.correction(frame(seen, k), wrong_m))
@@ -130,14 +130,14 @@ def test_regions_that_flicker_are_calmed():
 
 
 def test_a_first_frame_of_another_shape_is_forgotten():
-    steady, seen = SteadyDepth(), scene()[0]
+    steady, seen = DepthStabilizer(), scene()[0]
     steady.correction(frame(seen), tilted(seen.depth_m))
     early, *_, late = (steady.correction(frame(seen, k), seen.depth_m) for k in range(1, 200))
     assert np.abs(np.log(late)).mean() < 0.2 * np.abs(np.log(early)).mean()
 
 
 def test_a_blank_wall_is_left_as_it_is():
-    steady, seen = SteadyDepth(), scene()[0]
+    steady, seen = DepthStabilizer(), scene()[0]
     wall = replace(frame(seen), image=np.full_like(seen.image, 128))
     for k in range(3):
         told = steady.correction(replace(wall, stamp_ns=k * 10**8), (k + 1) * seen.depth_m)
@@ -161,7 +161,7 @@ def test_the_mean_over_the_stream_is_that_of_the_network():
 
 
 def test_a_network_that_changes_its_mind_for_good_is_followed():
-    steady, seen, told = SteadyDepth(), scene()[0], []
+    steady, seen, told = DepthStabilizer(), scene()[0], []
     for k in range(60):
         scale = 1.5 if k >= 20 else 1.0
         told.append(np.median(steady.correction(frame(seen, 10 * k), scale * seen.depth_m)))
@@ -187,7 +187,7 @@ def test_it_starts_anew_where_nothing_is_found_again():
 
 
 def test_a_restart_forgets():
-    steady = SteadyDepth()
+    steady = DepthStabilizer()
     seen = scene()
     steady.correction(frame(seen[0]), seen[0].depth_m)
     steady.restart()
@@ -196,7 +196,7 @@ def test_a_restart_forgets():
 
 @pytest.mark.parametrize('fill', [np.nan, np.inf, 0.0])
 def test_depth_that_says_nothing_changes_nothing(fill):
-    steady = SteadyDepth()
+    steady = DepthStabilizer()
     for k, seen in enumerate(scene()[:3]):
         told = steady.correction(frame(seen, k), np.full((24, 32), fill, np.float32))
         assert told.shape == (24, 32)
@@ -206,7 +206,7 @@ def test_depth_that_says_nothing_changes_nothing(fill):
 @pytest.mark.parametrize('size', [(1, 1), (2, 3), (9, 400), (480, 854)])
 def test_images_of_any_size_are_taken(size):
     rng = np.random.default_rng(0)
-    steady = SteadyDepth()
+    steady = DepthStabilizer()
     for k in range(3):
         image = rng.integers(0, 255, (*size, 3), np.uint8)
         told = steady.correction(Frame(k * 10**8, 'c', image), np.ones((48, 64), np.float32))
@@ -215,7 +215,7 @@ def test_images_of_any_size_are_taken(size):
 
 
 def test_another_size_begins_anew():
-    steady = SteadyDepth()
+    steady = DepthStabilizer()
     seen = scene()[0]
     steady.correction(frame(seen), seen.depth_m)
     smaller = Frame(

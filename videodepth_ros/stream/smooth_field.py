@@ -31,7 +31,7 @@ def fit_field(places: Array, values: Array, variance: Array) -> Array:
     places    (N, 2) across and down the image, each 0 to 1
     values    (N,) what is known there; variance (N,) of it
     """
-    across, down = (_hats(places[:, axis], count) for axis, count in enumerate(KNOTS))
+    across, down = (_hat_weights(places[:, axis], count) for axis, count in enumerate(KNOTS))
     design = (down[:, :, None] * across[:, None, :]).reshape(len(values), -1)
     knots: Array = np.zeros(design.shape[1])
     for _ in range(ROUNDS):
@@ -46,15 +46,15 @@ def fit_field(places: Array, values: Array, variance: Array) -> Array:
     return knots.reshape(KNOTS[::-1])
 
 
-def spread_field(knots: Array, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def evaluate_field(knots: Array, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return the field at the pixel centres of an image of ``shape`` (h, w), float32."""
     down, across = (
-        _hats((np.arange(size) + 0.5) / size, count)
+        _hat_weights((np.arange(size) + 0.5) / size, count)
         for size, count in zip(shape, KNOTS[::-1], strict=True)
     )
     return (down @ knots @ across.T).astype(np.float32)
 
 
-def _hats(places: Array, count: int) -> Array:
+def _hat_weights(places: Array, count: int) -> Array:
     """Return what each of ``count`` evenly spaced knots weighs at places (N,); (N, count)."""
     return np.maximum(0, 1 - np.abs(places[:, None] * (count - 1) - np.arange(count)))

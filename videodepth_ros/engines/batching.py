@@ -26,7 +26,7 @@ class _Ticket(Generic[T]):
     error: BaseException | None = None
 
 
-class Turns(Generic[T]):
+class RequestBatcher(Generic[T]):
     """Serves requests of several threads, one batch after the other."""
 
     def __init__(self, serve: Callable[[Sequence[T]], None]) -> None:
@@ -34,9 +34,9 @@ class Turns(Generic[T]):
         self._serve = serve
         self._waiting: list[_Ticket[T]] = []
         self._arrivals = threading.Lock()
-        self._turn = threading.Lock()
+        self._serving = threading.Lock()
 
-    def ask(self, request: T) -> None:
+    def submit(self, request: T) -> None:
         """Return when the request has been served.
 
         raises  what serving it raised
@@ -44,15 +44,15 @@ class Turns(Generic[T]):
         ticket = _Ticket(request)
         with self._arrivals:
             self._waiting.append(ticket)
-        with self._turn:
+        with self._serving:
             if not ticket.served:
                 self._serve_all()
         if ticket.error is not None:
             raise ticket.error
 
-    def alone(self, change: Callable[[], None]) -> None:
+    def run_exclusive(self, change: Callable[[], None]) -> None:
         """Call ``change`` while nothing is being served."""
-        with self._turn:
+        with self._serving:
             change()
 
     def _serve_all(self) -> None:

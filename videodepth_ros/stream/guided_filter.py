@@ -26,7 +26,7 @@ FINER = 3  # times finer than the network's map: of finer edges its fits know li
 FAINT = (0.05 * 255) ** 2  # variance of grey: what varies less is noise rather than an edge
 
 
-def guided(inverse_depth: Array, image: NDArray[np.uint8], size: tuple[int, int]) -> Array:
+def guided_filter(inverse_depth: Array, image: NDArray[np.uint8], size: tuple[int, int]) -> Array:
     """Return inverse depth (h, w) float32 with the edges of ``image`` (H, W, 3) uint8 RGB.
 
     It comes at ``size`` (height, width), but at no more than ``FINER`` times the network's, for

@@ -16,7 +16,7 @@ from videodepth_ros.engines.torch_engine import TorchEngine
 from videodepth_ros.engines.torch_plan import TorchPlan
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.cloud import POINT, plain_cloud
+from videodepth_ros.messages.cloud import POINT, reference_cloud
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.nano import NANO
 from videodepth_ros.stream.session import DepthSession, SessionSettings
@@ -87,7 +87,7 @@ def test_depth_confidence_and_cloud_are_those_of_the_host(network):
             assert getattr(found.depth, field) == getattr(expected.depth, field)
         assert np.isnan(found.depth.depth_m).any()
         assert np.isposinf(found.depth.depth_m).any()
-        points = plain_cloud(
+        points = reference_cloud(
             found.depth.depth_m, frame.image, found.depth.camera, 1, cloud_range_m
         )
         cloud = found.cloud.view(POINT)[..., 0]

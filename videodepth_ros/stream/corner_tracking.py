@@ -70,11 +70,11 @@ class Corners:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def among(self, chosen: Mask) -> Corners:
+    def select(self, chosen: Mask) -> Corners:
         """Return those chosen, (N,) bool."""
         return Corners(*(values[chosen] for values in vars(self).values()))
 
-    def joined(self, others: Corners) -> Corners:
+    def concatenated(self, others: Corners) -> Corners:
         """Return these and others."""
         return Corners(
             *(
@@ -104,17 +104,17 @@ class Pose:
         """Return the same pose in a world that is larger by ``factor``."""
         return replace(self, translation_m=self.translation_m * factor)
 
-    def moved(self, step: Array) -> Pose:
+    def perturbed(self, step: Array) -> Pose:
         """Return the pose turned by step[:3], a rotation vector, and shifted by step[3:]."""
         turn = np.asarray(cv2.Rodrigues(step[:3])[0])
         return Pose(turn @ self.rotation, self.translation_m + step[3:])
 
 
-AT_START = Pose(np.eye(3), np.zeros(3))
+IDENTITY_POSE = Pose(np.eye(3), np.zeros(3))
 
 
 @dataclass(frozen=True)
-class Located:
+class PoseEstimate:
     """A frame whose camera was found.
 
     agree     (N,) bool, corners that are seen where they should be
@@ -124,12 +124,12 @@ class Located:
 
     corners: Corners
     pose: Pose
-    agree: Mask
+    inliers: Mask
     z_m: Array
     variance: Array
 
 
-def small_grey(frame: Frame) -> tuple[Grey, Intrinsics]:
+def downscaled_grey(frame: Frame) -> tuple[Grey, Intrinsics]:
     """Return the image of a frame as (h, w) uint8, at most WIDTH_PX wide, and its camera."""
     width, height = frame.size
     size = (width, height)
@@ -142,7 +142,7 @@ def small_grey(frame: Frame) -> tuple[Grey, Intrinsics]:
     return grey, Intrinsics.centred(*size, ASSUMED_FOCAL_WIDTHS * size[0])
 
 
-def depth_at(depth_m: Depth, pixels: NDArray[np.float32], shape: tuple[int, ...]) -> Array:
+def sample_depth(depth_m: Depth, pixels: NDArray[np.float32], shape: tuple[int, ...]) -> Array:
     """Read depth (h, w) at pixels (N, 2) of an image of ``shape`` (H, W); (N,) float64."""
     centres = (pixels + 0.5) * (depth_m.shape[1] / shape[1], depth_m.shape[0] / shape[0])
     column, row = centres.astype(np.intp).T
@@ -151,7 +151,7 @@ def depth_at(depth_m: Depth, pixels: NDArray[np.float32], shape: tuple[int, ...]
     )
 
 
-def new_corners(
+def detect_corners(
     grey: Grey, depth_m: Depth, camera: Intrinsics, pose: Pose, kept: Corners | None = None
 ) -> Corners:
     """Return corners between those that are kept, at the depth (h, w) that is believed."""
@@ -161,7 +161,7 @@ def new_corners(
     wanted = MOST_CORNERS - (len(kept) if kept else 0)
     found = cv2.goodFeaturesToTrack(grey, max(wanted, 1), 0.005, CORNER_DISTANCE_PX, mask=free)
     pixels = np.zeros((0, 2), np.float32) if found is None else found[:, 0].astype(np.float32)
-    z_m = depth_at(depth_m, pixels, grey.shape)
+    z_m = sample_depth(depth_m, pixels, grey.shape)
     known = (z_m > NEAREST_M) & (z_m < FARTHEST_M)
     pixels, z_m = pixels[known], z_m[known, None]
     directions = (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
@@ -170,44 +170,44 @@ def new_corners(
     return Corners(pixels, np.tile(origin_m, (len(pixels), 1)), rays_m, np.zeros(len(pixels)))
 
 
-def locate(
+def track_and_localize(
     corners: Corners, guess: Pose, before: Grey, now: Grey, camera: Intrinsics
-) -> Located | None:
+) -> PoseEstimate | None:
     """Find corners again and the camera among them; None if it is lost."""
-    corners = follow(corners, before, now)
-    found = _sampled_pose(corners, guess, camera)
+    corners = track_corners(corners, before, now)
+    found = _ransac_pose(corners, guess, camera)
     if found is None:
         return None
-    pose, agree = found
+    pose, inliers = found
     for _ in range(ROUNDS):
-        corners, pose = settle(corners, pose, camera, agree)
-        view = _View(corners, pose, camera)
-        agree = (view.length_px < INLIER_PX) & (view.point_m[:, 2] > NEAREST_M)
-        if np.count_nonzero(agree) < LEAST_CORNERS:
+        corners, pose = refine_pose_and_depths(corners, pose, camera, inliers)
+        view = _Linearization(corners, pose, camera)
+        inliers = (view.length_px < INLIER_PX) & (view.point_m[:, 2] > NEAREST_M)
+        if np.count_nonzero(inliers) < LEAST_CORNERS:
             return None
-    return Located(corners, pose, agree, view.point_m[:, 2], 1 / view.hessian)
+    return PoseEstimate(corners, pose, inliers, view.point_m[:, 2], 1 / view.hessian)
 
 
-def follow(corners: Corners, before: Grey, now: Grey) -> Corners:
+def track_corners(corners: Corners, before: Grey, now: Grey) -> Corners:
     """Return the corners that are found again (Lucas-Kanade on pyramids) in the next image."""
     if len(corners) < LEAST_CORNERS or before.shape != now.shape:
-        return corners.among(np.zeros(len(corners), bool))
+        return corners.select(np.zeros(len(corners), bool))
     found, status, _ = cv2.calcOpticalFlowPyrLK(
         before, now, corners.pixels, corners.pixels.copy(), winSize=(15, 15), maxLevel=3
     )
     pixels = np.asarray(found, np.float32)
     inside = ((pixels >= 0) & (pixels < now.shape[::-1])).all(axis=1)
-    return replace(corners, pixels=pixels).among((status[:, 0] > 0) & inside)
+    return replace(corners, pixels=pixels).select((status[:, 0] > 0) & inside)
 
 
-def _sampled_pose(corners: Corners, guess: Pose, camera: Intrinsics) -> tuple[Pose, Mask] | None:
+def _ransac_pose(corners: Corners, guess: Pose, camera: Intrinsics) -> tuple[Pose, Mask] | None:
     """Return the pose that most corners agree with, near a guess, and which; None if none is.
 
     Sample consensus over the perspective-n-point problem, from a fixed seed.
     """
     if len(corners) < LEAST_CORNERS:
         return None
-    found, rotation, translation_m, inliers = cv2.solvePnPRansac(
+    found, rotation, translation_m, indices = cv2.solvePnPRansac(
         corners.points_m,
         corners.pixels.astype(np.float64),
         camera.matrix,
@@ -220,17 +220,19 @@ def _sampled_pose(corners: Corners, guess: Pose, camera: Intrinsics) -> tuple[Po
         0.99,
         flags=cv2.SOLVEPNP_ITERATIVE,
     )
-    if not found or inliers is None or len(inliers) < LEAST_CORNERS:
+    if not found or indices is None or len(indices) < LEAST_CORNERS:
         return None
-    agree = np.zeros(len(corners), bool)
-    agree[inliers[:, 0]] = True
+    inliers = np.zeros(len(corners), bool)
+    inliers[indices[:, 0]] = True
     pose = Pose(
         np.asarray(cv2.Rodrigues(rotation)[0], float), np.asarray(translation_m, float).ravel()
     )
-    return (pose, agree) if np.isfinite(pose.translation_m).all() else None
+    return (pose, inliers) if np.isfinite(pose.translation_m).all() else None
 
 
-def settle(corners: Corners, pose: Pose, camera: Intrinsics, agree: Mask) -> tuple[Corners, Pose]:
+def refine_pose_and_depths(
+    corners: Corners, pose: Pose, camera: Intrinsics, inliers: Mask
+) -> tuple[Corners, Pose]:
     """Find the camera, from those that agree, and how far along its ray each corner is.
 
     Gauss-Newton in the pose and all log depths together, these eliminated (Schur complement):
@@ -238,24 +240,24 @@ def settle(corners: Corners, pose: Pose, camera: Intrinsics, agree: Mask) -> tup
     units of DEPTH_SIGMA.
     """
     for _ in range(STEPS):
-        view = _View(corners, pose, camera)
+        view = _Linearization(corners, pose, camera)
         coupling = view.weight[:, None] * np.einsum(
             'nij,ni->nj', view.pose_slope_px, view.depth_slope_px
         )
-        slope = view.pose_slope_px[agree].reshape(-1, 6)
-        weighted = slope * np.repeat(view.weight[agree], 2)[:, None]
-        eliminated = (coupling / view.hessian[:, None])[agree].T
+        slope = view.pose_slope_px[inliers].reshape(-1, 6)
+        weighted = slope * np.repeat(view.weight[inliers], 2)[:, None]
+        eliminated = (coupling / view.hessian[:, None])[inliers].T
         step = np.linalg.lstsq(
-            weighted.T @ slope - eliminated @ coupling[agree],
-            weighted.T @ view.residual_px[agree].ravel() - eliminated @ view.gradient[agree],
+            weighted.T @ slope - eliminated @ coupling[inliers],
+            weighted.T @ view.residual_px[inliers].ravel() - eliminated @ view.gradient[inliers],
             rcond=None,
         )[0]
         log_depth = corners.log_depth + (view.gradient - coupling @ step) / view.hessian
-        corners, pose = replace(corners, log_depth=np.clip(log_depth, -1, 1)), pose.moved(step)
+        corners, pose = replace(corners, log_depth=np.clip(log_depth, -1, 1)), pose.perturbed(step)
     return corners, pose
 
 
-class _View:
+class _Linearization:
     """Corners as a camera sees them, and what of it changes with the pose and their log depths.
 
     point_m                            (N, 3) in the camera

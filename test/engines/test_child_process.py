@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from videodepth_ros.core.errors import Cancelled
-from videodepth_ros.engines.child import child_environment, run_module, silent
+from videodepth_ros.engines.child_process import child_environment, ignore_progress, run_module
 
 BUILDER = """
 import sys, time
 from pathlib import Path
-from videodepth_ros.engines.child import end_with_parent, tell
-end_with_parent()
+from videodepth_ros.engines.child_process import exit_with_parent, report_progress
+exit_with_parent()
 Path(sys.argv[1]).write_text(str(__import__('os').getpid()))
 {does}
 """
@@ -45,12 +45,12 @@ def lives(pid: int) -> bool:
 
 def test_progress_is_handed_on_and_the_last_line_is_kept(builder):
     pid = builder(
-        "tell('Halving', 0.5); print('chatter'); print('found it'); "
+        "report_progress('Halving', 0.5); print('chatter'); print('found it'); "
         "print('oh', file=sys.stderr); sys.exit(3)"
     )
     told = []
-    ended = run_module('toy_builder', (pid,), 'Starting', lambda *progress: told.append(progress))
-    assert (ended.code, ended.words, ended.complaints) == (3, 'found it', 'oh\n')
+    result = run_module('toy_builder', (pid,), 'Starting', lambda *progress: told.append(progress))
+    assert (result.exit_code, result.last_line, result.stderr) == (3, 'found it', 'oh\n')
     assert told[0] == ('Starting', 0.0)
     assert ('Halving', 0.5) in told
 
@@ -70,12 +70,12 @@ def test_a_silent_builder_can_be_cancelled(builder):
 
 def test_much_output_does_not_stop_a_builder(builder):
     pid = builder("sys.stderr.write('x' * 300_000); print('y' * 300_000); print('done')")
-    assert run_module('toy_builder', (pid,), 'Starting', silent).words == 'done'
+    assert run_module('toy_builder', (pid,), 'Starting', ignore_progress).last_line == 'done'
 
 
 def test_a_builder_may_say_what_is_no_text(builder):
     pid = builder("sys.stdout.buffer.write(b'\\xff\\n'); print('y' * 300_000); print('done')")
-    assert run_module('toy_builder', (pid,), 'Starting', silent).words == 'done'
+    assert run_module('toy_builder', (pid,), 'Starting', ignore_progress).last_line == 'done'
 
 
 def test_a_builder_ends_when_nobody_waits_for_it(builder):

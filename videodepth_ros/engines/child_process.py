@@ -16,30 +16,32 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-Report = Callable[[str, float], None]
-"""Told the phase of a build, and which fraction of it is done, every ``ASK_PERIOD_S`` or sooner;
+BuildProgress = Callable[[str, float], None]
+"""Told the phase of a build, and which fraction of it is done, every ``POLL_PERIOD_S`` or sooner;
 it may raise to cancel."""
 
-ASK_PERIOD_S = 0.2
+POLL_PERIOD_S = 0.2
 
 _PROGRESS = 'progress'
 """First word of a line that tells progress."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class ProcessResult:
     """How a child ended: its exit code, its last line, and what it wrote to standard error."""
 
-    code: int
-    words: str
-    complaints: str
+    exit_code: int
+    last_line: str
+    stderr: str
 
 
-def silent(phase: str, fraction: float) -> None:
+def ignore_progress(phase: str, fraction: float) -> None:
     """Tell nobody how a build goes on."""
 
 
-def run_module(module: str, arguments: Sequence[object], phase: str, report: Report) -> Ended:
+def run_module(
+    module: str, arguments: Sequence[object], phase: str, report: BuildProgress
+) -> ProcessResult:
     """Run a module of this package until it ends.
 
     phase   what is reported until the child tells another one
@@ -57,23 +59,25 @@ def run_module(module: str, arguments: Sequence[object], phase: str, report: Rep
         start_new_session=True,
     ) as child:
         try:
-            return _follow(child, phase, report)
+            return _collect_output(child, phase, report)
         except BaseException:
             child.kill()
             raise
 
 
-def _follow(child: subprocess.Popen[str], phase: str, report: Report) -> Ended:
+def _collect_output(
+    child: subprocess.Popen[str], phase: str, report: BuildProgress
+) -> ProcessResult:
     assert child.stdout is not None
     assert child.stderr is not None
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    complaints: list[str] = []
-    listeners = [_listen(child.stdout, lines.put), _listen(child.stderr, complaints.append)]
-    words, fraction = '', 0.0
+    stderr: list[str] = []
+    listeners = [_read_lines(child.stdout, lines.put), _read_lines(child.stderr, stderr.append)]
+    last_line, fraction = '', 0.0
     while listeners[0].is_alive() or not lines.empty():
         report(phase, fraction)
         try:
-            line = lines.get(timeout=ASK_PERIOD_S).strip()
+            line = lines.get(timeout=POLL_PERIOD_S).strip()
         except queue.Empty:
             continue
         first, _, rest = line.partition(' ')
@@ -82,13 +86,13 @@ def _follow(child: subprocess.Popen[str], phase: str, report: Report) -> Ended:
             fraction = float(number)
             report(phase, fraction)
         elif line:
-            words = line
+            last_line = line
     for listener in listeners:
         listener.join()
-    return Ended(child.wait(), words, ''.join(complaints))
+    return ProcessResult(child.wait(), last_line, ''.join(stderr))
 
 
-def _listen(stream: Iterable[str], hear: Callable[[str], None]) -> threading.Thread:
+def _read_lines(stream: Iterable[str], hear: Callable[[str], None]) -> threading.Thread:
     """Hand on what comes, in a thread of its own, so that the child never waits for a reader."""
 
     def run() -> None:
@@ -109,12 +113,12 @@ def child_environment() -> dict[str, str]:
 # The child's side.
 
 
-def tell(phase: str, fraction: float) -> None:
+def report_progress(phase: str, fraction: float) -> None:
     """Tell the parent how far this is."""
     print(f'{_PROGRESS} {fraction:.3f} {phase}', flush=True)
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """End this process when its standard input closes."""
 
     def wait() -> None:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from videodepth_ros.core.errors import DeviceError
-from videodepth_ros.engines.cuda import Cuda, CudaBindings
-from videodepth_ros.engines.pycuda_memory import PyCuda
+from videodepth_ros.engines.cuda import CudaBindings, CudaRuntime
+from videodepth_ros.engines.pycuda_runtime import PyCuda
 
 
-def open_cuda() -> Cuda:
+def open_cuda() -> CudaRuntime:
     """Return the first provider that is installed: cuda-bindings, else PyCUDA.
 
     raises  DeviceError if there is none, or it finds no GPU

@@ -15,23 +15,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.engines.graph import CLOUD, CONFIDENCE, DEPTH, INVERSE_DEPTH, TOTAL, View
+from videodepth_ros.engines.graph import (
+    CLOUD,
+    CONFIDENCE,
+    DEPTH,
+    INVERSE_DEPTH,
+    TOTAL,
+    FrameParameters,
+)
 from videodepth_ros.frames import DepthMap, Frame
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.stream.guided import guided
+from videodepth_ros.stream.guided_filter import guided_filter
 from videodepth_ros.stream.scale import Scale
-from videodepth_ros.stream.upsample import confidence, relief, upsample
+from videodepth_ros.stream.upsample import confidence_map, find_discontinuities, upsample
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Finish:
+class DepthPostprocessor:
     """What becomes of the inverse depth of one frame.
 
     scale            of the stream, as of this frame
     width, height    of the depth
-    guided           whether the image guides the edges: guided.py
+    guided           whether the image guides the edges: guided_filter.py
     max_range_m      beyond this nothing was hit (+inf); 0: no limit
     edge_ratio       neighbouring depths of a greater ratio are two surfaces; 1: there are none
     with_confidence  whether somebody reads it
@@ -50,14 +57,14 @@ class Finish:
     def on_host(self, frame: Frame, inverse_depth: Array) -> DepthMap:
         """Turn the network's inverse depth (h, w) float32, finite and >= 0, into depth."""
         if self.guided:
-            inverse_depth = guided(inverse_depth, frame.image, (self.height, self.width))
+            inverse_depth = guided_filter(inverse_depth, frame.image, (self.height, self.width))
         inverse_depth = self.scale.without_far(inverse_depth, self.max_range_m)
-        jumps = relief(inverse_depth, self.edge_ratio)
+        jumps = find_discontinuities(inverse_depth, self.edge_ratio)
         full = upsample(inverse_depth, jumps, self.width, self.height)
         return self._depth_map(
             frame,
             self.scale.depth_m(full),
-            confidence(jumps, full) if self.with_confidence else None,
+            confidence_map(jumps, full) if self.with_confidence else None,
         )
 
     def on_device(self, frame: Frame, found: Mapping[str, NDArray[Any]]) -> DepthMap:
@@ -75,11 +82,11 @@ class Finish:
         }
         return DEPTH, TOTAL, *(name for name, wanted in asked.items() if wanted)
 
-    def view(self, frame: Frame) -> View:
+    def view(self, frame: Frame) -> FrameParameters:
         """Return what a fused step is told with this frame."""
         camera = self._camera(frame)
         lens = (camera.fx, camera.fy, camera.cx, camera.cy) if camera else (1.0, 1.0, 0.0, 0.0)
-        return View(
+        return FrameParameters(
             *lens,
             scale=1 / self.scale.metres,
             max_range_m=self.max_range_m or math.inf,
