@@ -90,7 +90,7 @@ def resized(picture: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-class Video:
+class VideoWriter:
     """A video that browsers play, picture by picture, to be used in a ``with`` statement.
 
     VP8 where the file's name ends in webm, else VP9 in mp4, whose bytes depend on the pictures
@@ -102,7 +102,7 @@ class Video:
         self._path, self._rate_hz = path, rate_hz
         self._video: cv2.VideoWriter | None = None
 
-    def __enter__(self) -> Video:
+    def __enter__(self) -> VideoWriter:
         return self
 
     def __exit__(
@@ -142,7 +142,7 @@ def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
     raises  BagError if this OpenCV cannot write it
     """
     count = 0
-    with Video(path, rate_hz) as video:
+    with VideoWriter(path, rate_hz) as video:
         for picture in pictures:
             video.add(picture)
             count += 1

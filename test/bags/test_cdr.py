@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videodepth_ros.bags.cdr import header_stamp_ns, restamped
+from videodepth_ros.bags.cdr import header_stamp_ns, with_header_stamp
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.messages.transforms import set_stamp, stamp_ns
@@ -23,12 +23,12 @@ def serialised(ns: int, *, little_endian: bool = True) -> bytes:
 def test_only_the_stamp_changes(before_ns, after_ns, little_endian):
     raw = serialised(before_ns, little_endian=little_endian)
     assert header_stamp_ns(raw) == before_ns
-    changed = restamped(raw, after_ns)
+    changed = with_header_stamp(raw, after_ns)
     assert header_stamp_ns(changed) == after_ns
     message = STORE.deserialize_cdr(changed, IMAGE)
     assert stamp_ns(message.header.stamp) == after_ns
     assert (message.header.frame_id, message.width) == ('optical', 7)
-    assert restamped(changed, before_ns) == raw
+    assert with_header_stamp(changed, before_ns) == raw
 
 
 @pytest.mark.parametrize('raw', [b'', b'\x00\x01\x00\x00\x05', b'\x07\x01' + bytes(20)])

@@ -34,7 +34,7 @@ def decoded(shot) -> np.ndarray:
 def test_a_video_keeps_its_frames_and_their_times(tmp_path):
     levels = [20, 80, 140, 200]
     footage = open_footage(video(tmp_path / 'a.mp4', levels))
-    shots = list(footage.shots())
+    shots = list(footage.frames())
     assert (footage.count, footage.rate_hz) == (4, pytest.approx(12.5))
     assert [shot.time_s for shot in shots] == pytest.approx([0, 0.08, 0.16, 0.24], abs=1e-3)
     for shot, level in zip(shots, levels, strict=True):
@@ -44,7 +44,7 @@ def test_a_video_keeps_its_frames_and_their_times(tmp_path):
 
 def test_a_rate_overrides_that_of_a_video(tmp_path):
     footage = open_footage(video(tmp_path / 'a.mp4', [20, 80, 140]), 25.0)
-    assert [shot.time_s for shot in footage.shots()] == pytest.approx([0, 0.04, 0.08], abs=1e-3)
+    assert [shot.time_s for shot in footage.frames()] == pytest.approx([0, 0.04, 0.08], abs=1e-3)
 
 
 def test_files_are_taken_as_they_lie_in_the_order_of_their_numbers(tmp_path):
@@ -52,7 +52,7 @@ def test_files_are_taken_as_they_lie_in_the_order_of_their_numbers(tmp_path):
         cv2.imwrite(str(tmp_path / f'frame{k}.png'), picture(k))
     (tmp_path / 'notes.txt').write_text('no image')
     footage = open_footage(tmp_path)
-    shots = list(footage.shots())
+    shots = list(footage.frames())
     assert footage.count == 3
     assert [decoded(shot)[-1, -1, 0] for shot in shots] == [1, 9, 10]
     assert [shot.time_s for shot in shots] == pytest.approx(
@@ -71,7 +71,7 @@ def test_a_photograph_is_turned_as_it_notes_that_the_camera_was_held(tmp_path):
         )
         marker = b'\xff\xe1' + struct.pack('>H', len(note) + 2)
         (tmp_path / name).write_bytes(lying[:2] + marker + note + lying[2:])
-    plain, turned = open_footage(tmp_path).shots()
+    plain, turned = open_footage(tmp_path).frames()
     assert plain.data == (tmp_path / 'a.jpg').read_bytes()
     assert (turned.width, turned.height) == (HEIGHT, WIDTH)
     assert np.abs(decoded(turned).astype(int) - np.rot90(decoded(plain), -1)).max() < 40
@@ -81,7 +81,7 @@ def test_a_photograph_is_turned_as_it_notes_that_the_camera_was_held(tmp_path):
 @pytest.mark.parametrize(('suffix', 'kind'), [('.JPG', 'jpeg'), ('.bmp', 'png'), ('.webp', 'png')])
 def test_every_kind_of_image_becomes_one_that_messages_hold(tmp_path, suffix, kind):
     cv2.imwrite(str(tmp_path / f'a{suffix}'), picture(90))
-    (shot,) = open_footage(tmp_path, 5.0).shots()
+    (shot,) = open_footage(tmp_path, 5.0).frames()
     assert shot.format == kind
     assert np.abs(decoded(shot)[20:, 30:].astype(int) - 90).max() < 6
 
@@ -96,4 +96,4 @@ def test_what_cannot_be_read_is_named(tmp_path):
         open_footage(tmp_path / 'a.mp4')
     (tmp_path / 'b.jpg').write_bytes(b'no image')
     with pytest.raises(InputError, match=r'b\.jpg cannot be read as an image'):
-        list(open_footage(tmp_path).shots())
+        list(open_footage(tmp_path).frames())

@@ -69,8 +69,8 @@ def test_between_and_outside_of_what_was_recorded(tmp_path):
     tree = robot(tmp_path / 'bag')
     at = np.array([NS - 5, NS + STEP_NS // 2, NS + 10 * STEP_NS])
     edge = tree.edges['base']
-    assert edge.reaches(at).tolist() == [False, True, False]
-    assert tree.edges['mast'].reaches(at).all()
+    assert edge.covers(at).tolist() == [False, True, False]
+    assert tree.edges['mast'].covers(at).all()
     found = edge.at(at)
     np.testing.assert_allclose(found[[0, 2]], [transform(0), transform(3)], atol=1e-12)
     np.testing.assert_allclose(found[1, :3, 3], (transform(0) + transform(1))[:3, 3] / 2)

@@ -24,7 +24,12 @@ from test.support.bag_makers import (
     write_rosbag1,
     write_rosbag2,
 )
-from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, Topic, find_camera
+from videodepth_ros.bags.camera_topics import (
+    CAMERA_INFO,
+    COMPRESSED,
+    TopicInfo,
+    find_camera_topics,
+)
 from videodepth_ros.bags.camera_topics import IMAGE as IMAGE_TYPE
 from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import open_bag
@@ -42,13 +47,13 @@ def read(path, **topics):
 
 def images(*names, compressed=()):
     return [
-        *(Topic(name, IMAGE_TYPE, 3) for name in names),
-        *(Topic(name, COMPRESSED, 3) for name in compressed),
+        *(TopicInfo(name, IMAGE_TYPE, 3) for name in names),
+        *(TopicInfo(name, COMPRESSED, 3) for name in compressed),
     ]
 
 
 def infos(*names):
-    return [Topic(name, CAMERA_INFO, 3) for name in names]
+    return [TopicInfo(name, CAMERA_INFO, 3) for name in names]
 
 
 def test_frames_have_the_stamp_of_their_header_their_camera_and_contiguous_rgb(tmp_path):
@@ -64,7 +69,7 @@ def test_frames_have_the_stamp_of_their_header_their_camera_and_contiguous_rgb(t
 
 def test_the_images_are_counted_without_reading_them(tmp_path):
     with open_bag(write_rosbag2(tmp_path / 'bag', camera_messages(5))) as reader:
-        counts = [find_camera(reader.topics, name).image.count for name in (None, IMAGE)]
+        counts = [find_camera_topics(reader.topics, name).image.count for name in (None, IMAGE)]
         assert counts == [5, 5]
 
 
@@ -170,13 +175,13 @@ def test_depth_and_other_pictures_are_not_taken_for_the_camera(tmp_path):
 
 def test_a_camera_whose_name_only_begins_like_depth_is_a_camera():
     topics = images('/depthai/rgb/image_raw', '/cam/aligned_depth_to_color/image_raw')
-    assert find_camera(topics).image.name == '/depthai/rgb/image_raw'
+    assert find_camera_topics(topics).image.name == '/depthai/rgb/image_raw'
 
 
 def test_raw_images_are_preferred_to_the_same_ones_compressed():
     topics = images('/cam/image_raw', compressed=['/cam/image_raw/compressed'])
-    assert find_camera(topics).image == topics[0]
-    assert find_camera(topics, '/cam/image_raw/compressed').image == topics[1]
+    assert find_camera_topics(topics).image == topics[0]
+    assert find_camera_topics(topics, '/cam/image_raw/compressed').image == topics[1]
 
 
 def test_several_cameras_are_named_and_one_has_to_be_chosen():
@@ -184,47 +189,50 @@ def test_several_cameras_are_named_and_one_has_to_be_chosen():
         '/left/camera_info', '/right/camera_info'
     )
     with pytest.raises(ConfigError, match=r'several.*: /left/image_raw /right/image_raw$'):
-        find_camera(topics)
-    chosen = find_camera(topics, 'right/image_raw/')
+        find_camera_topics(topics)
+    chosen = find_camera_topics(topics, 'right/image_raw/')
     assert (chosen.image.name, chosen.info.name) == ('/right/image_raw', '/right/camera_info')
 
 
 def test_camera_info_is_beside_the_image_or_the_only_one_or_to_be_chosen():
     beside = images('/cam/image_raw') + infos('/cam/camera_info', '/other/camera_info')
-    assert find_camera(beside).info.name == '/cam/camera_info'
+    assert find_camera_topics(beside).info.name == '/cam/camera_info'
     below = images(compressed=['/cam/image_raw/compressed']) + infos('/cam/camera_info', '/o/info')
-    assert find_camera(below).info.name == '/cam/camera_info'
+    assert find_camera_topics(below).info.name == '/cam/camera_info'
     only = images('/cam/image_raw') + infos('/calibration')
-    assert find_camera(only).info.name == '/calibration'
+    assert find_camera_topics(only).info.name == '/calibration'
     several = images('/cam/image_raw') + infos('/a/camera_info', '/b/camera_info')
     with pytest.raises(ConfigError, match=r'none is /cam/camera_info; .*/a/camera_info /b/camera'):
-        find_camera(several)
-    assert find_camera(several, camera_info_topic='/b/camera_info').info.name == '/b/camera_info'
-    assert find_camera(images('/cam/image_raw')).info is None
-    assert find_camera(beside, camera_info_topic='none').info is None
+        find_camera_topics(several)
+    assert (
+        find_camera_topics(several, camera_info_topic='/b/camera_info').info.name
+        == '/b/camera_info'
+    )
+    assert find_camera_topics(images('/cam/image_raw')).info is None
+    assert find_camera_topics(beside, camera_info_topic='none').info is None
 
 
 def test_camera_info_of_another_camera_is_not_taken_unasked():
     topics = images('/front/image', '/rear/image') + infos('/front/camera_info')
     with pytest.raises(ConfigError, match=r'beside /front/image and not beside /rear/image'):
-        find_camera(topics, '/rear/image')
-    asked = find_camera(topics, '/rear/image', '/front/camera_info')
+        find_camera_topics(topics, '/rear/image')
+    asked = find_camera_topics(topics, '/rear/image', '/front/camera_info')
     assert asked.info.name == '/front/camera_info'
-    assert find_camera(topics, '/rear/image', 'none').info is None
+    assert find_camera_topics(topics, '/rear/image', 'none').info is None
 
 
 def test_a_topic_that_is_not_there_or_of_another_type_is_named():
     topics = images('/cam/image_raw') + infos('/cam/camera_info')
     with pytest.raises(ConfigError, match=r'/cam/image is not in the recording.*: /cam/image_raw'):
-        find_camera(topics, '/cam/image')
+        find_camera_topics(topics, '/cam/image')
     with pytest.raises(ConfigError, match=r'/cam/camera_info has the type sensor_msgs/msg/Camera'):
-        find_camera(topics, '/cam/camera_info')
+        find_camera_topics(topics, '/cam/camera_info')
     with pytest.raises(ConfigError, match=r'no topic with camera images; .*: /cam/camera_info$'):
-        find_camera(infos('/cam/camera_info'))
+        find_camera_topics(infos('/cam/camera_info'))
     with pytest.raises(ConfigError, match=r'no topic with camera images; .*: none$'):
-        find_camera(())
+        find_camera_topics(())
     with pytest.raises(ConfigError, match=r'/d/depth/image$'):
-        find_camera(images('/d/depth/image'))
+        find_camera_topics(images('/d/depth/image'))
 
 
 def test_wrong_topics_are_refused_before_the_first_frame_is_asked_for(tmp_path):

@@ -28,7 +28,7 @@ from test.support.bag_makers import (
     write_rosbag1,
     write_rosbag2,
 )
-from videodepth_ros.bags.camera_topics import Topic
+from videodepth_ros.bags.camera_topics import TopicInfo
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import STORE
 from videodepth_ros.core.errors import BagError
@@ -76,8 +76,8 @@ def numbers(reader):
 def test_a_whole_recording(kind, tmp_path):
     with open_bag(make(kind, tmp_path / 'bag')) as reader:
         assert reader.topics == (
-            Topic(INFO, 'sensor_msgs/msg/CameraInfo', FRAMES),
-            Topic(IMAGE, 'sensor_msgs/msg/Image', FRAMES),
+            TopicInfo(INFO, 'sensor_msgs/msg/CameraInfo', FRAMES),
+            TopicInfo(IMAGE, 'sensor_msgs/msg/Image', FRAMES),
         )
         assert reader.count() == 2 * FRAMES
         assert reader.count([IMAGE]) == FRAMES
@@ -220,7 +220,7 @@ def test_a_damaged_message_is_left_out_and_counted(tmp_path):
 def test_an_unknown_type_is_left_out_and_told(tmp_path):
     messages = [*camera_messages(3), ('/odd', stamp_of(9), ('acme_msgs/msg/Odd', b'\0\1\0\0abcd'))]
     with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
-        assert Topic('/odd', 'acme_msgs/msg/Odd', 1) in reader.topics
+        assert TopicInfo('/odd', 'acme_msgs/msg/Odd', 1) in reader.topics
         assert sum(1 for _ in reader.messages()) == 6
         assert reader.lost == (
             '1 messages of /odd (acme_msgs/msg/Odd) could not be decoded: '

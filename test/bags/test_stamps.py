@@ -17,13 +17,13 @@ from test.support.bag_makers import (
     write_rosbag2,
 )
 from videodepth_ros.bags.reader import open_bag
-from videodepth_ros.bags.stamps import Stamps, in_one_course, one_course, read_stamps
+from videodepth_ros.bags.stamps import Stamps, monotonic, monotonic_indices, read_stamps
 
 S = 10**9
 
 
 def places(seconds):
-    return in_one_course(np.array(seconds, np.float64) * S // 1).tolist()
+    return monotonic_indices(np.array(seconds, np.float64) * S // 1).tolist()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_pause_is_none_of_them():
 
 @given(st.lists(st.integers(0, 50), max_size=9))
 def test_no_growing_order_is_longer(stamps):
-    found = in_one_course(np.array(stamps, np.int64)).tolist()
+    found = monotonic_indices(np.array(stamps, np.int64)).tolist()
     assert found == sorted(found)
     assert all(stamps[a] < stamps[b] for a, b in pairwise(found))
     longest = [1] * len(stamps)
@@ -77,15 +77,15 @@ def test_stamps_are_read_without_their_messages(tmp_path, write):
 
 def test_a_stamp_of_zero_is_the_time_of_recording():
     stamps = Stamps(np.array([5, 7]), np.array([5, 8]))
-    assert stamps.hold(5, 0)
-    assert stamps.hold(5, 5)
-    assert stamps.hold(8, 7)
-    assert not stamps.hold(8, 8)
-    assert not stamps.hold(9, 7)  # recorded again
-    assert not stamps.hold(3, 3)
-    assert not stamps.hold(9, 9)
+    assert stamps.contains(5, 0)
+    assert stamps.contains(5, 5)
+    assert stamps.contains(8, 7)
+    assert not stamps.contains(8, 8)
+    assert not stamps.contains(9, 7)  # recorded again
+    assert not stamps.contains(3, 3)
+    assert not stamps.contains(9, 9)
 
 
 def test_a_topic_is_reduced_to_one_course():
     both = np.array([1, 2, 9, 3, 4])
-    assert one_course(Stamps(both, np.arange(5))).recorded_ns.tolist() == [0, 1, 3, 4]
+    assert monotonic(Stamps(both, np.arange(5))).recorded_ns.tolist() == [0, 1, 3, 4]

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.core.workspace import SpilledArray, WorkFolder, digest, growing, save_arrays
+from videodepth_ros.core.workspace import DiskArray, WorkFolder, atomic_write, digest, save_arrays
 
 RECORDS = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
 
 
 def spilled(tmp_path):
-    return SpilledArray(tmp_path / 'depth', (2, 3), 'float32')
+    return DiskArray(tmp_path / 'depth', (2, 3), 'float32')
 
 
 def test_a_digest_tells_its_parts_apart():
@@ -42,10 +42,10 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
-    with pytest.raises(FileNotFoundError), growing(tmp_path / 'result') as part:
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / 'result') as part:
         part.write_bytes((tmp_path / 'missing').read_bytes())
     assert not (tmp_path / 'result').exists()
-    with growing(tmp_path / 'result') as part:
+    with atomic_write(tmp_path / 'result') as part:
         part.write_text('whole')
     assert (tmp_path / 'result').read_text() == 'whole'
 
@@ -59,7 +59,7 @@ def test_arrays_come_back(tmp_path):
 
 def test_a_spilled_array_comes_back(tmp_path):
     array = spilled(tmp_path)
-    with array.growing() as growth:
+    with array.writer() as growth:
         for record in RECORDS:
             growth.append(record)
     np.testing.assert_array_equal(array.open(), RECORDS)
@@ -68,7 +68,7 @@ def test_a_spilled_array_comes_back(tmp_path):
 def test_a_killed_spill_goes_on_after_its_last_whole_record(tmp_path):
     array = spilled(tmp_path)
     (tmp_path / 'depth.part').write_bytes(RECORDS[:2].tobytes() + b'torn')
-    with array.growing(go_on=True) as growth:
+    with array.writer(resume=True) as growth:
         assert growth.count == 2
         for record in RECORDS[2:]:
             growth.append(record)
@@ -78,20 +78,20 @@ def test_a_killed_spill_goes_on_after_its_last_whole_record(tmp_path):
 def test_a_spill_that_does_not_go_on_starts_afresh(tmp_path):
     array = spilled(tmp_path)
     (tmp_path / 'depth.part').write_bytes(RECORDS.tobytes())
-    with array.growing() as growth:
+    with array.writer() as growth:
         growth.append(RECORDS[3])
     np.testing.assert_array_equal(array.open(), RECORDS[3:])
 
 
 def test_two_jobs_do_not_write_one_array(tmp_path):
     array = spilled(tmp_path)
-    with array.growing() as growth:
+    with array.writer() as growth:
         growth.append(RECORDS[0])
-        with pytest.raises(ConfigError, match='another job'), array.growing(go_on=True):
+        with pytest.raises(ConfigError, match='another job'), array.writer(resume=True):
             pytest.fail('both write')
     np.testing.assert_array_equal(array.open(), RECORDS[:1])
 
 
 def test_a_record_of_another_shape_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='a record of'), spilled(tmp_path).growing() as growth:
+    with pytest.raises(ValueError, match='a record of'), spilled(tmp_path).writer() as growth:
         growth.append(RECORDS[0].T)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, Topic
+from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, TopicInfo
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import BagError, ConfigError
@@ -16,7 +16,7 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.image import write_depth
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.models.mono import PriorKind
-from videodepth_ros.refine.bag_depth import BagDepth, find_depth_topic, seen_by
+from videodepth_ros.refine.bag_depth import BagDepthPrior, find_depth_topic, resample_to_camera
 
 MS = 1_000_000
 PERIOD_MS = 100
@@ -47,7 +47,7 @@ def recorded(path, *, count=5, camera=CAMERA, first_ms=1000):
 
 
 def estimated(path, frames, topic=None):
-    prior = BagDepth(path, topic)
+    prior = BagDepthPrior(path, topic)
     try:
         return list(prior.estimate(frames))
     finally:
@@ -102,7 +102,7 @@ def test_a_frame_is_asked_for_when_it_is_needed(tmp_path):
             taken.append(k)
             yield frame(1000 + PERIOD_MS * k)
 
-    prior = BagDepth(recorded(tmp_path / 'bag'))
+    prior = BagDepthPrior(recorded(tmp_path / 'bag'))
     next(prior.estimate(source()))
     assert taken == [0]
     prior.close()
@@ -149,7 +149,7 @@ def test_depth_of_another_frame_is_taken_only_where_it_is_named(tmp_path):
 def test_what_the_depth_camera_does_not_see_is_unknown():
     wide = Intrinsics(32, 12, 15.0, 15.0, 15.5, 5.5)
     depth = np.arange(24 * 32, dtype=np.float32).reshape(24, 32)
-    seen = seen_by(depth, CAMERA, wide)
+    seen = resample_to_camera(depth, CAMERA, wide)
     assert seen.shape == (12, 32)
     assert np.isnan(seen[:, :7]).all()
     assert np.isnan(seen[:, -7:]).all()
@@ -203,7 +203,7 @@ def test_compressed_depth(tmp_path):
 
 def test_topics():
     def topic(name, kind=IMAGE, count=9):
-        return Topic(name, kind, count)
+        return TopicInfo(name, kind, count)
 
     raw, packed = topic('/depth/image'), topic('/depth/image/compressedDepth', COMPRESSED)
     others = [

@@ -6,7 +6,7 @@ import pytest
 
 from videodepth_ros.bags.stamps import Stamps
 from videodepth_ros.core.errors import BagError
-from videodepth_ros.refine.depth_association import match_depth, nearest
+from videodepth_ros.refine.depth_association import associate_depth, nearest_indices
 
 MS = 1_000_000
 IMAGES_MS = np.arange(0, 3000, 100)
@@ -18,7 +18,7 @@ def stamps(at_ms, recorded_ms=None):
 
 
 def matched(depth):
-    return match_depth(stamps(IMAGES_MS).stamp_ns, stamps(IMAGES_MS), depth, '/depth')
+    return associate_depth(stamps(IMAGES_MS).stamp_ns, stamps(IMAGES_MS), depth, '/depth')
 
 
 def test_depth_at_the_frames_needs_no_word():
@@ -60,5 +60,5 @@ def test_a_single_depth_image_is_matched_within_the_longest_offset():
 
 def test_nearest():
     at = np.array([0, 4, 5, 6, 99])
-    assert nearest(np.array([5]), at).tolist() == [0] * 5
-    assert nearest(np.array([2, 8]), at).tolist() == [0, 0, 1, 1, 1]
+    assert nearest_indices(np.array([5]), at).tolist() == [0] * 5
+    assert nearest_indices(np.array([2, 8]), at).tolist() == [0, 0, 1, 1, 1]

@@ -11,15 +11,15 @@ from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.core.errors import BagError, Cancelled, ConfigError, ModelError
-from videodepth_ros.core.workspace import SpilledArray
+from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.evaluation.trajectory import Trajectory, evaluate_trajectory
 from videodepth_ros.evaluation.tum import read_tum
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import matrix_from_pose, set_stamp, stamp_ns
 from videodepth_ros.refine import alignment_inputs as scene_files
-from videodepth_ros.refine.job import cuts, refine_bag, work_folder
+from videodepth_ros.refine.image_sequence import FrameRange, ImageSequence
+from videodepth_ros.refine.job import refine_bag, shot_cut_notes, work_folder
 from videodepth_ros.refine.plan import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
-from videodepth_ros.refine.recording import Recording, Selection
 from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
 
 FRAMES = 13
@@ -47,7 +47,7 @@ def known_pairs(bag, monkeypatch):
     """Pairs as a perfect provider would make them: the job is tested here, not geometry."""
     T = true_poses(bag)
     monkeypatch.setattr(
-        scene_files.OpenPairs,
+        scene_files.PairProviderFactory,
         '__call__',
         lambda self: KnownPairs(self.depth.open(), self.camera, T),
     )
@@ -136,13 +136,13 @@ def test_other_options_take_over_what_fits(whole, tmp_path):
 
 
 def test_a_selection_is_kept_to(bag, tmp_path):
-    chosen = replace(QUICK, selection=Selection(start_s=0.2, stride=3, frames=3))
+    chosen = replace(QUICK, selection=FrameRange(start_s=0.2, stride=3, frames=3))
     assert refine_bag(bag, tmp_path / 'refined', chosen).frames == 3
     assert len((tmp_path / 'refined' / 'trajectory.tum').read_text().splitlines()) == 3
 
 
 def test_one_frame_is_a_recording_too(bag, tmp_path):
-    one = replace(QUICK, selection=Selection(frames=1))
+    one = replace(QUICK, selection=FrameRange(frames=1))
     assert refine_bag(bag, tmp_path / 'refined', one).path_length_m == 0
 
 
@@ -159,7 +159,8 @@ def test_an_output_that_exists_is_not_overwritten(bag, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'wrong', [{'prior': 'guess'}, {'image_topic': '/none'}, {'selection': Selection(start_s=99.0)}]
+    'wrong',
+    [{'prior': 'guess'}, {'image_topic': '/none'}, {'selection': FrameRange(start_s=99.0)}],
 )
 def test_what_cannot_be_done_is_said_and_leaves_no_output(bag, tmp_path, wrong):
     with pytest.raises((ConfigError, BagError)):
@@ -238,12 +239,12 @@ def test_frames_without_depth_of_their_own_are_left_out_and_said(bag, tmp_path):
 def test_a_cut_is_said(tmp_path):
     rng = np.random.default_rng(0)
     looks = [rng.integers(0, 256, (24, 32, 3), np.uint8) // (1 + 3 * n) for n in range(2)]
-    images = SpilledArray(tmp_path / 'images', (24, 32, 3), 'uint8')
-    with images.growing() as growth:
+    images = DiskArray(tmp_path / 'images', (24, 32, 3), 'uint8')
+    with images.writer() as growth:
         for n in (0, 0, 0, 0, 1, 1, 1, 1):
             growth.append(looks[n])
-    recording = Recording(np.arange(8), 'cam', (32, 24), None, images, 0, 'key')
-    (note,) = cuts(recording)
+    recording = ImageSequence(np.arange(8), 'cam', (32, 24), None, images, 0, 'key')
+    (note,) = shot_cut_notes(recording)
     assert 'at frame 4 (' in note
     images.path.write_bytes(images.path.read_bytes()[: 4 * images.record_bytes])
-    assert cuts(recording) == ()
+    assert shot_cut_notes(recording) == ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 import pytest
 
 from videodepth_ros.alignment.pair_graph import build_pair_graph
-from videodepth_ros.refine.plan import Outline
+from videodepth_ros.refine.plan import JobPlan
 from videodepth_ros.refine.settings import Method
 
 
 def outline(frames, camera, working, processes=1, *, poses=True, prior='nano'):
-    return Outline(
+    return JobPlan(
         frames,
         camera,
         working,

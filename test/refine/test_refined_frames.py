@@ -10,9 +10,9 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.refined_frames import (
     GLIMPSE_HEIGHT_PX,
     aligned_frames,
-    frames_without_pose,
-    refined_frames,
-    whole_depth,
+    fill_with_prior,
+    unposed_frames,
+    upsample_frames,
 )
 
 INF, NAN = np.inf, np.nan
@@ -22,12 +22,14 @@ CAMERA = Intrinsics(16, 12, 14, 14, 7.5, 5.5)
 def test_what_no_pair_knows_is_completed_in_the_aligned_unit():
     aligned = np.array([[2, 4, NAN, NAN, 9]], np.float32)
     prior = np.array([[1, 2, 5, NAN, INF]], np.float32)
-    np.testing.assert_array_equal(whole_depth(aligned, prior), [[2, 4, 10, NAN, INF]])
+    np.testing.assert_array_equal(fill_with_prior(aligned, prior), [[2, 4, 10, NAN, INF]])
 
 
 def test_without_anything_in_common_the_aligned_depth_stays():
     aligned = np.array([[2, NAN]], np.float32)
-    np.testing.assert_array_equal(whole_depth(aligned, np.array([[NAN, 3]], np.float32)), aligned)
+    np.testing.assert_array_equal(
+        fill_with_prior(aligned, np.array([[NAN, 3]], np.float32)), aligned
+    )
 
 
 def clip_file(path, first, count):
@@ -61,7 +63,7 @@ def refined(files, camera=CAMERA, max_range_m=0.0):
     prior = np.full((5, 6, 8), 1, np.float32)
     ticks = []
     working = aligned_frames(files, prior, 2.0)
-    found = list(refined_frames(frames(camera), working, max_range_m, ticks.append))
+    found = list(upsample_frames(frames(camera), working, max_range_m, ticks.append))
     assert len(ticks) == len(found)
     assert all(picture.shape[0] == GLIMPSE_HEIGHT_PX for picture in ticks)
     return found
@@ -90,6 +92,6 @@ def test_nothing_is_hit_beyond_the_range(files):
 
 def test_depth_alone_is_trusted_where_it_is_known():
     depth = np.array([[[1, NAN], [INF, 2]]], np.float32)
-    (one,) = frames_without_pose(depth, CAMERA)
+    (one,) = unposed_frames(depth, CAMERA)
     np.testing.assert_array_equal(one.depth_m, depth[0])
     np.testing.assert_array_equal(one.confidence, [[1, 0], [1, 1]])

@@ -13,11 +13,11 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.sim3 import rotation_from_vector
 from videodepth_ros.messages.transforms import fill_pose, set_stamp
 from videodepth_ros.refine.sensors import (
-    cloud_points,
-    depth_of_points,
-    known_motion,
-    lidar_depths,
-    lidar_topics,
+    find_lidar_topics,
+    points_from_cloud,
+    project_lidar,
+    rasterize_depth,
+    read_camera_odometry,
 )
 
 STAMPS = np.arange(5, dtype=np.int64) * 10**8 + 10**9
@@ -77,7 +77,7 @@ def record(path, *, topic=True, tf=False, lidar=None):
 @pytest.mark.parametrize('how', [{'topic': True}, {'topic': False, 'tf': True}])
 def test_odometry_reaches_the_camera(tmp_path, how):
     with open_bag(record(tmp_path / 'bag', **how)) as bag:
-        motion = known_motion(bag, read_frame_tree(bag), 'cam', STAMPS)
+        motion = read_camera_odometry(bag, read_frame_tree(bag), 'cam', STAMPS)
     assert [(one.i, one.j) for one in motion.steps] == [(0, 1), (1, 2), (2, 3), (3, 4)]
     T_odom_cam = [T @ T_BASE_CAM for T in T_ODOM_BASE]
     for one in motion.steps:
@@ -87,13 +87,13 @@ def test_odometry_reaches_the_camera(tmp_path, how):
 
 def test_frames_beyond_the_odometry_have_no_motion(tmp_path):
     with open_bag(record(tmp_path / 'bag')) as bag:
-        late = known_motion(bag, read_frame_tree(bag), 'cam', STAMPS + 3 * 10**8)
+        late = read_camera_odometry(bag, read_frame_tree(bag), 'cam', STAMPS + 3 * 10**8)
     assert [(one.i, one.j) for one in late.steps] == [(0, 1)]
 
 
 def test_odometry_that_nothing_ties_to_the_camera_says_nothing(tmp_path):
     with open_bag(record(tmp_path / 'bag')) as bag:
-        assert known_motion(bag, read_frame_tree(bag), 'other', STAMPS) is None
+        assert read_camera_odometry(bag, read_frame_tree(bag), 'other', STAMPS) is None
 
 
 def test_known_poses_are_no_odometry(tmp_path):
@@ -101,7 +101,7 @@ def test_known_poses_are_no_odometry(tmp_path):
         for ns, T in zip(STAMPS.tolist(), T_ODOM_BASE, strict=True):
             writer.write_transform(ns, 'map', 'cam', T)
     with open_bag(tmp_path / 'bag') as bag:
-        assert known_motion(bag, read_frame_tree(bag), 'cam', STAMPS) is None
+        assert read_camera_odometry(bag, read_frame_tree(bag), 'cam', STAMPS) is None
 
 
 def test_a_lidar_gives_depth_where_its_points_fall(tmp_path):
@@ -111,8 +111,8 @@ def test_a_lidar_gives_depth_where_its_points_fall(tmp_path):
     points = np.vstack([points, np.full((1, 3), np.nan)])
     with open_bag(record(tmp_path / 'bag', lidar=points)) as bag:
         tree = read_frame_tree(bag)
-        assert lidar_topics(bag, tree, 'cam') == ['/points']
-        ((frame, depth),) = lidar_depths(bag, ['/points'], tree, 'cam', CAMERA, STAMPS)
+        assert find_lidar_topics(bag, tree, 'cam') == ['/points']
+        ((frame, depth),) = project_lidar(bag, ['/points'], tree, 'cam', CAMERA, STAMPS)
     assert frame == 2
     expected = np.full((6, 8), np.nan, np.float32)
     expected[3, 4] = expected[3, 6] = 2
@@ -123,11 +123,11 @@ def test_a_cloud_in_the_frame_of_the_camera_is_no_lidar(tmp_path):
     with BagWriter(tmp_path / 'bag') as writer:
         writer.write('/depth/points', FIRST_NS, cloud(FIRST_NS, np.ones((3, 3)), frame='cam'))
     with open_bag(tmp_path / 'bag') as bag:
-        assert lidar_topics(bag, read_frame_tree(bag), 'cam') == []
+        assert find_lidar_topics(bag, read_frame_tree(bag), 'cam') == []
 
 
 def test_the_nearest_point_of_a_pixel_counts():
-    depth = depth_of_points(np.array([[0, 0, 5.0], [0, 0, 3.0], [0, 0, 4.0]]), CAMERA)
+    depth = rasterize_depth(np.array([[0, 0, 5.0], [0, 0, 3.0], [0, 0, 4.0]]), CAMERA)
     assert np.nanmin(depth) == 3
     assert np.isfinite(depth).sum() == 1
 
@@ -136,7 +136,7 @@ def test_a_cloud_without_float_coordinates_is_refused():
     message = cloud(0, np.ones((1, 3)))
     message.fields = message.fields[:2]
     with pytest.raises(InputError, match='no float32 or float64 x, y and z'):
-        cloud_points(message)
+        points_from_cloud(message)
 
 
 def test_a_cloud_of_doubles_is_read():
@@ -144,7 +144,7 @@ def test_a_cloud_of_doubles_is_read():
     for number, field in enumerate(message.fields):
         field.offset, field.datatype = 8 * number, 8
     message.point_step, message.row_step, message.data = 24, 48, points.view(np.uint8).ravel()
-    np.testing.assert_array_equal(cloud_points(message), points)
+    np.testing.assert_array_equal(points_from_cloud(message), points)
 
 
 @pytest.mark.parametrize('wrong', [{'point_step': 8}, {'width': 5}, {'height': 2}])
@@ -153,7 +153,7 @@ def test_a_cloud_of_another_size_than_it_says_is_refused(wrong):
     for name, value in wrong.items():
         setattr(message, name, value)
     with pytest.raises(InputError, match='do not fit'):
-        cloud_points(message)
+        points_from_cloud(message)
 
 
 def test_a_cloud_that_cannot_be_used_ends_nothing_and_is_said(tmp_path):
@@ -167,6 +167,6 @@ def test_a_cloud_that_cannot_be_used_ends_nothing_and_is_said(tmp_path):
                 writer.write(topic, LIDAR_NS, message)
     with open_bag(tmp_path / 'bag') as bag:
         tree = read_frame_tree(bag)
-        assert lidar_topics(bag, tree, 'cam') == ['/good']
+        assert find_lidar_topics(bag, tree, 'cam') == ['/good']
         assert '/bad was not used: cloud in' in bag.lost
-        assert len(list(lidar_depths(bag, ['/good'], tree, 'cam', CAMERA, STAMPS))) == 1
+        assert len(list(project_lidar(bag, ['/good'], tree, 'cam', CAMERA, STAMPS))) == 1

@@ -18,16 +18,16 @@ from videodepth_ros.bags.types import new_message
 from videodepth_ros.messages.camera_info import intrinsics_from
 from videodepth_ros.messages.image import decode_depth, decode_image
 from videodepth_ros.messages.transforms import stamp_ns
-from videodepth_ros.results.bag import DepthEncoding, RefinedBag, Source
-from videodepth_ros.results.source_topics import is_asked
-from videodepth_ros.results.tf_join import join_map
+from videodepth_ros.results.bag import DepthEncoding, RefinedBagWriter, SourceRecording
+from videodepth_ros.results.map_attachment import attach_map
+from videodepth_ros.results.source_topics import is_topic_copied
 
 
 def write(path, out, encoding=DepthEncoding.METRES, copied=(), frame_id=m.OPTICAL):
     with open_bag(path) as bag:
-        join = join_map(bag, frame_id)
-        with RefinedBag(
-            out, Source(bag, m.IMAGE), join, m.trajectory(), encoding, copied
+        join = attach_map(bag, frame_id)
+        with RefinedBagWriter(
+            out, SourceRecording(bag, m.IMAGE), join, m.trajectory(), encoding, copied
         ) as refined:
             for frame, T in zip(m.refined(frame_id), m.trajectory().T_map_cam, strict=True):
                 refined.add(type(frame)(**{**vars(frame), 'T_map_cam': T}))
@@ -302,4 +302,4 @@ def test_a_topic_that_cannot_be_copied_is_noted(tmp_path):
     ],
 )
 def test_what_is_asked_for(topic, patterns, is_copied):
-    assert is_asked(topic, patterns) is is_copied
+    assert is_topic_copied(topic, patterns) is is_copied

@@ -9,10 +9,10 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.image import decode_depth
-from videodepth_ros.results.bag import Source
-from videodepth_ros.results.depth_only import write_depth
+from videodepth_ros.results.bag import SourceRecording
+from videodepth_ros.results.depth_only import write_depth_results
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.write import ResultSettings
+from videodepth_ros.results.write import ResultOptions
 
 STAMPS = np.array([10**9, 11 * 10**8, 12 * 10**8])
 CAMERA = Intrinsics(8, 6, 7.0, 7.0, 3.5, 2.5)
@@ -39,16 +39,16 @@ def source(tmp_path):
         for ns in STAMPS.tolist():
             writer.write_image('/image', ns, 'cam', np.zeros((6, 8, 3), np.uint8))
     with open_bag(tmp_path / 'source') as bag:
-        yield Source(bag, '/image')
+        yield SourceRecording(bag, '/image')
 
 
 def test_depth_is_written_and_no_pose_is_invented(tmp_path, source):
-    facts = write_depth(
+    facts = write_depth_results(
         map(frame, STAMPS.tolist()),
         STAMPS,
         source,
         tmp_path / 'out',
-        ResultSettings(is_metric=False),
+        ResultOptions(is_metric=False),
     )
     assert len(facts.outputs) == 3
     assert any('nothing measured metres' in note for note in facts.notes)
@@ -67,5 +67,5 @@ def test_depth_is_written_and_no_pose_is_invented(tmp_path, source):
 
 def test_without_frames_nothing_is_left(tmp_path, source):
     with pytest.raises(InputError, match='no frame to write'):
-        write_depth([], STAMPS, source, tmp_path / 'out', ResultSettings())
+        write_depth_results([], STAMPS, source, tmp_path / 'out', ResultOptions())
     assert not (tmp_path / 'out').exists()

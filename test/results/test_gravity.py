@@ -9,8 +9,8 @@ import pytest
 from test.support import refined_results as m
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.geometry.sim3 import rotation_from_vector
-from videodepth_ros.results.gravity import upright
-from videodepth_ros.results.tf_join import join_map
+from videodepth_ros.results.gravity import align_to_gravity
+from videodepth_ros.results.map_attachment import attach_map
 
 T_BASE_IMU = np.eye(4)  # mounted askew
 T_BASE_IMU[:3, :3] = rotation_from_vector(np.array([2.0, 0.5, -1.0]))
@@ -37,7 +37,7 @@ def made_upright(path, world=None):
     """Return what made it upright, and the true world's up as it is in the map, (3,)."""
     world = m.odd_world() if world is None else world
     with open_bag(path) as bag:
-        made = upright(bag, join_map(bag, m.OPTICAL), m.trajectory(world))
+        made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), m.trajectory(world))
     return made.up_from, (made.T_map_world @ world)[:3, 2], made.T_map_world @ world
 
 
@@ -70,7 +70,7 @@ def test_an_imu_knows_gravity_for_a_single_image_too(tmp_path):
     path = m.write_bag(tmp_path / 'in', m.write_static, write_imu())
     poses = m.trajectory(m.odd_world()).at(np.array([0]))
     with open_bag(path) as bag:
-        made = upright(bag, join_map(bag, m.OPTICAL), poses)
+        made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
     assert made.up_from == 'imu /imu/data'
     # the base turns by 24 degrees meanwhile, which one pose does not tell
     assert np.degrees(np.arccos((made.T_map_world @ m.odd_world())[2, 2])) < 6
@@ -86,7 +86,7 @@ def test_the_map_of_a_camera_alone_begins_at_it_and_looks_along_its_view(tmp_pat
     path = m.write_bag(tmp_path / 'in')
     with open_bag(path) as bag:
         poses = m.trajectory(m.odd_world())
-        made = upright(bag, join_map(bag, m.OPTICAL), poses)
+        made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
     first = made.T_map_world @ poses.T_map_cam[0]
     np.testing.assert_allclose(first[:3, 3], 0, atol=1e-9)
     assert first[0, 2] > 0.9
@@ -108,7 +108,7 @@ def test_a_camera_that_looks_straight_down_has_a_map_all_the_same(tmp_path):
     down = np.array([[0.0, -1, 0], [-1, 0, 0], [0, 0, -1]])
     poses.T_map_cam[:, :3, :3] = down
     with open_bag(path) as bag:
-        made = upright(bag, join_map(bag, m.OPTICAL), poses)
+        made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
     R = made.T_map_world[:3, :3]
     np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-9)
     assert made.up_from == 'camera'

@@ -13,9 +13,9 @@ from test.support import refined_results as m
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.pictures import BACKGROUND, ColourRange
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.preview import MOST_FRAMES, Preview
-from videodepth_ros.results.report import PageFigures, Place, page
-from videodepth_ros.results.top_view import PATH, TopView
+from videodepth_ros.results.preview import MOST_FRAMES, PreviewVideo
+from videodepth_ros.results.report import ReportFigures, TrajectoryFigures, render_report
+from videodepth_ros.results.top_view import PATH, TopDownMap
 
 COLOURS = ColourRange(0.5, 5.0)
 
@@ -50,7 +50,7 @@ def place(view, x_m, y_m):
 
 
 def test_what_was_seen_and_where_the_camera_went():
-    view = TopView(straight(11), ahead(), 200)
+    view = TopDownMap(straight(11), ahead(), 200)
     view.add(ahead())
     picture = view.picture(11)
     rows, columns = np.nonzero((picture == (10, 200, 30)).all(axis=2))
@@ -62,7 +62,7 @@ def test_what_was_seen_and_where_the_camera_went():
 
 
 def test_left_in_the_map_is_up_in_the_picture():
-    view = TopView(straight(11), ahead(), 200)
+    view = TopDownMap(straight(11), ahead(), 200)
     assert place(view, 0, 1)[0] < place(view, 0, -1)[0]
     assert place(view, 1, 0)[1] > place(view, 0, 0)[1]
 
@@ -71,18 +71,18 @@ def test_higher_points_hide_lower_ones_and_what_is_unsure_is_not_shown():
     low = ahead(colour=(1, 1, 250))
     low.T_map_cam[2, 3] = 0.5
     for order in ([ahead(), low], [low, ahead()]):
-        view = TopView(straight(11), ahead(), 200)
+        view = TopDownMap(straight(11), ahead(), 200)
         for frame in order:
             view.add(frame)
         assert (view.picture(0) == (10, 200, 30)).all(axis=2).any()
-    view = TopView(straight(11), ahead(), 200)
+    view = TopDownMap(straight(11), ahead(), 200)
     view.add(replace(ahead(), confidence=np.zeros((24, 32), np.float32)))
     assert not (view.picture(0) == (10, 200, 30)).all(axis=2).any()
 
 
 @pytest.mark.parametrize('extent_m', [1e-4, 0.03, 1.0, 44.0, 9e5])
 def test_the_grid_is_round_and_has_a_few_lines(extent_m):
-    view = TopView(straight(2, 0.9 * extent_m), ahead(depth_m=0.05 * extent_m), 200)
+    view = TopDownMap(straight(2, 0.9 * extent_m), ahead(depth_m=0.05 * extent_m), 200)
     lines = view.extent_m / view.grid_m
     assert 3 <= lines < 10
     assert float(f'{view.grid_m:e}'[0]) in (1, 2, 5)
@@ -90,7 +90,7 @@ def test_the_grid_is_round_and_has_a_few_lines(extent_m):
 
 def test_a_view_of_nothing(tmp_path):
     nothing = ahead(depth_m=np.nan)
-    view = TopView(straight(1), nothing, 50)
+    view = TopDownMap(straight(1), nothing, 50)
     view.add(nothing)
     assert view.picture(1, nothing.T_map_cam).max() > BACKGROUND
 
@@ -106,8 +106,8 @@ def test_a_view_of_nothing(tmp_path):
 )
 def test_the_video_keeps_time_and_stays_short(tmp_path, count, period_ns, shown, rate_hz):
     track = straight(count, period_ns=period_ns)
-    view = TopView(track, ahead(), 64)
-    with Preview(tmp_path / 'a.mp4', track.stamp_ns, view, COLOURS) as preview:
+    view = TopDownMap(track, ahead(), 64)
+    with PreviewVideo(tmp_path / 'a.mp4', track.stamp_ns, view, COLOURS) as preview:
         for ns in track.stamp_ns.tolist():
             preview.add(replace(ahead(), stamp_ns=ns))
     video = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
@@ -125,7 +125,7 @@ def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width,
         depth_m=np.full((height, width), 2, np.float32),
         image=np.zeros((height, width, 3), np.uint8),
     )
-    with Preview(tmp_path / 'a.mp4', np.array([1]), None, COLOURS) as preview:
+    with PreviewVideo(tmp_path / 'a.mp4', np.array([1]), None, COLOURS) as preview:
         preview.add(frame)
     video = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 2 * panel[0]
@@ -135,10 +135,12 @@ def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width,
 
 @pytest.mark.parametrize('depth_m', [2.0, np.nan, np.inf])
 def test_a_page_of_one_frame_and_of_nothing_known(depth_m):
-    figures = PageFigures(1, COLOURS)
+    figures = ReportFigures(1, COLOURS)
     figures.add(ahead(depth_m=depth_m))
-    place = Place(np.zeros((9, 9, 3), np.uint8), np.zeros(1))
-    text = page('<name>', [('a & b', '1 < 2')], [], straight(1).stamp_ns, place, figures, 'm')
+    place = TrajectoryFigures(np.zeros((9, 9, 3), np.uint8), np.zeros(1))
+    text = render_report(
+        '<name>', [('a & b', '1 < 2')], [], straight(1).stamp_ns, place, figures, 'm'
+    )
     assert '&lt;name&gt;' in text
     assert 'a &amp; b' in text
     assert 'nan' not in text.partition('base64')[2].lower().split('</svg>')[-2]

@@ -11,7 +11,7 @@ import pytest
 from test.support import refined_results as m
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.camera import backproject
-from videodepth_ros.results.point_cloud import POINT, CloudSettings, VoxelCloud, write_ply
+from videodepth_ros.results.point_cloud import POINT, CloudOptions, VoxelGrid, write_ply
 
 
 def frames(count=m.FRAMES):
@@ -20,7 +20,7 @@ def frames(count=m.FRAMES):
 
 
 def cloud_of(settings, every=None):
-    cloud = VoxelCloud(settings)
+    cloud = VoxelGrid(settings)
     for frame in every or frames():
         cloud.add(frame)
     return cloud
@@ -42,7 +42,7 @@ def plain_voxels(edge_m, every=None):
 
 
 def test_each_voxel_has_the_mean_of_its_points():
-    cloud = cloud_of(CloudSettings(voxel_m=0.1, stride=1))
+    cloud = cloud_of(CloudOptions(voxel_m=0.1, stride=1))
     points, plain = cloud.points(), plain_voxels(0.1)
     assert len(points) == len(plain)
     for point in points[::50]:
@@ -56,24 +56,24 @@ def test_each_voxel_has_the_mean_of_its_points():
 
 def test_what_is_unsure_moves_or_is_far_is_left_out():
     frame = next(frames())
-    everything = len(cloud_of(CloudSettings(0.05, stride=1), [frame]).points())
+    everything = len(cloud_of(CloudOptions(0.05, stride=1), [frame]).points())
     near = frame.depth_m < 1.5
     for changed, settings in (
         (replace(frame, confidence=np.where(near, 0.1, 0.9).astype(np.float32)), {}),
         (replace(frame, moving=near), {}),
         (replace(frame, depth_m=np.where(near, np.nan, frame.depth_m)), {}),
     ):
-        points = cloud_of(CloudSettings(0.05, stride=1, **settings), [changed]).points()
+        points = cloud_of(CloudOptions(0.05, stride=1, **settings), [changed]).points()
         assert 0 < len(points) < everything
         far_only = points
     farthest = 1.5 / float(np.median(frame.depth_m[np.isfinite(frame.depth_m)]))
-    limited = cloud_of(CloudSettings(0.05, stride=1, farthest=farthest), [frame]).points()
+    limited = cloud_of(CloudOptions(0.05, stride=1, farthest=farthest), [frame]).points()
     assert len(limited) + len(far_only) == everything
 
 
 def test_voxels_double_where_there_would_be_too_many_and_lose_nothing():
-    fine = cloud_of(CloudSettings(voxel_m=0.02, stride=1))
-    coarse = cloud_of(CloudSettings(voxel_m=0.02, stride=1, most_voxels=500))
+    fine = cloud_of(CloudOptions(voxel_m=0.02, stride=1))
+    coarse = cloud_of(CloudOptions(voxel_m=0.02, stride=1, most_voxels=500))
     fine_count = len(fine.points())
     assert len(coarse.points()) <= 500 < fine_count
     assert coarse.voxel_m in (0.04, 0.08, 0.16, 0.32)
@@ -82,22 +82,22 @@ def test_voxels_double_where_there_would_be_too_many_and_lose_nothing():
 
 
 def test_the_voxel_is_a_round_share_of_what_is_seen():
-    cloud = cloud_of(CloudSettings())
+    cloud = cloud_of(CloudOptions())
     assert cloud.voxel_m in (0.005, 0.01, 0.02)
     scaled = (replace(frame, depth_m=10 * frame.depth_m) for frame in frames(1))
-    assert cloud_of(CloudSettings(), scaled).voxel_m == pytest.approx(10 * cloud.voxel_m, rel=1.01)
+    assert cloud_of(CloudOptions(), scaled).voxel_m == pytest.approx(10 * cloud.voxel_m, rel=1.01)
 
 
 def test_nothing_known_is_an_empty_cloud(tmp_path):
     frame = replace(next(frames()), depth_m=np.full((24, 32), np.nan, np.float32))
-    points = cloud_of(CloudSettings(), [frame]).points()
+    points = cloud_of(CloudOptions(), [frame]).points()
     assert len(points) == 0
     write_ply(tmp_path / 'a.ply', points)
     assert b'element vertex 0' in (tmp_path / 'a.ply').read_bytes()
 
 
 def test_the_file_is_what_other_programs_read(tmp_path):
-    points = cloud_of(CloudSettings(voxel_m=0.1)).points()
+    points = cloud_of(CloudOptions(voxel_m=0.1)).points()
     write_ply(tmp_path / 'a.ply', points)
     head, _, body = (tmp_path / 'a.ply').read_bytes().partition(b'end_header\n')
     assert head.decode().splitlines() == [

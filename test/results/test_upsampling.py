@@ -10,7 +10,7 @@ import pytest
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.boundary import boundary_f1
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.results.upsampling import full_size, full_size_maps
+from videodepth_ros.results.upsampling import upsample_depth, upsample_maps
 from videodepth_ros.stream.upsample import resize_nearest
 
 SMALL, FULL = (64, 48), (160, 120)  # width, height
@@ -42,14 +42,14 @@ def scene():
 
 def test_planes_are_exact():
     grey = np.full((FULL[1], FULL[0], 3), 120, np.uint8)
-    grown = full_size(plane(*SMALL), grey)
+    grown = upsample_depth(plane(*SMALL), grey)
     inside = (slice(2, -2), slice(2, -2))  # there is nothing to interpolate with at the border
     np.testing.assert_allclose(grown[inside], plane(*FULL)[inside], rtol=1e-5)
 
 
 def test_edges_lie_where_the_image_has_them_and_nothing_hangs_between():
     depth_m, image, small = scene()
-    grown = full_size(small, image)
+    grown = upsample_depth(small, image)
     bilinear = 1 / cv2.resize(1 / small, FULL)
     assert boundary_f1(grown, depth_m) > 0.9
     assert boundary_f1(bilinear, depth_m) < 0.5
@@ -60,7 +60,7 @@ def test_edges_lie_where_the_image_has_them_and_nothing_hangs_between():
 
 def test_a_slanted_surface_stays_a_plane_up_to_its_edge():
     depth_m, image, small = scene()
-    grown = full_size(small, image)
+    grown = upsample_depth(small, image)
     behind = ~cv2.dilate(disc(*FULL).astype(np.uint8), np.ones((3, 3))).astype(bool)
     behind[:2] = behind[-2:] = behind[:, :2] = behind[:, -2:] = False
     off = np.abs(grown / depth_m - 1)[behind]
@@ -73,7 +73,7 @@ def test_unknown_stays_unknown_and_sky_stays_sky():
     small[30:36, 20:28] = np.nan
     image = np.full((FULL[1], FULL[0], 3), 90, np.uint8)
     image[:30] = 230
-    maps = full_size_maps(small, np.full(small.shape, 0.7, np.float32), None, image)
+    maps = upsample_maps(small, np.full(small.shape, 0.7, np.float32), None, image)
     np.testing.assert_array_equal(
         np.isnan(maps.depth_m), resize_nearest(np.isnan(small), *FULL).astype(bool)
     )
@@ -86,26 +86,26 @@ def test_unknown_stays_unknown_and_sky_stays_sky():
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 def test_a_map_of_nothing(value):
     small = np.full(SMALL[::-1], value, np.float32)
-    grown = full_size(small, np.zeros((FULL[1], FULL[0], 3), np.uint8))
+    grown = upsample_depth(small, np.zeros((FULL[1], FULL[0], 3), np.uint8))
     np.testing.assert_array_equal(grown, np.full(FULL[::-1], value, np.float32))
 
 
 def test_what_moves_and_how_sure_it_is_go_with_their_surface():
     _, image, small = scene()
     front = small < 1.2
-    maps = full_size_maps(small, np.where(front, np.float32(0.9), np.float32(0.3)), front, image)
+    maps = upsample_maps(small, np.where(front, np.float32(0.9), np.float32(0.3)), front, image)
     assert (maps.moving == disc(*FULL)).mean() > 0.995
     assert np.abs(maps.confidence[disc(*FULL)] - 0.9).mean() < 0.02
 
 
 def test_maps_of_the_size_of_the_image_are_left_alone():
     depth_m, image, _ = scene()
-    np.testing.assert_array_equal(full_size(depth_m, image), depth_m)
+    np.testing.assert_array_equal(upsample_depth(depth_m, image), depth_m)
 
 
 def test_sizes_that_do_not_fit():
     with pytest.raises(InputError, match='64x48 cannot be brought to an image of 48x64'):
-        full_size(plane(*SMALL), np.zeros((64, 48, 3), np.uint8))
+        upsample_depth(plane(*SMALL), np.zeros((64, 48, 3), np.uint8))
 
 
 @pytest.mark.parametrize('sequence', ['rendered_house', 'rendered_livingroom', 'rendered_drive'])
@@ -121,7 +121,7 @@ def test_it_beats_plain_and_live_upsampling_on_real_pictures(root, sequence):
     depth_m = np.where(raw > 0, raw, np.inf if 'drive' in sequence else np.nan).astype(np.float32)
     inverse = np.asarray(cv2.resize(1 / depth_m, (256, 192), interpolation=cv2.INTER_AREA))
     with np.errstate(divide='ignore'):
-        grown = full_size(1 / inverse, np.ascontiguousarray(image))
+        grown = upsample_depth(1 / inverse, np.ascontiguousarray(image))
         known = np.nan_to_num(inverse)
         live = 1 / upsample(known, find_discontinuities(known, 1.25), 640, 480)
         bilinear = 1 / cv2.resize(inverse, (640, 480))

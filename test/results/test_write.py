@@ -22,9 +22,9 @@ from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
 from videodepth_ros.evaluation.tum import read_tum
 from videodepth_ros.messages.image import decode_image
-from videodepth_ros.results.bag import Source
+from videodepth_ros.results.bag import SourceRecording
 from videodepth_ros.results.report import STRIPS
-from videodepth_ros.results.write import ResultSettings, write_results
+from videodepth_ros.results.write import ResultOptions, write_results
 
 FILES = ['cloud.ply', 'metadata.yaml', 'out.mcap', 'preview.mp4', 'report.html', 'trajectory.tum']
 
@@ -39,9 +39,9 @@ def write(recording, folder, given=None, trajectory=None, **settings):
         return write_results(
             given or m.refined(),
             trajectory or m.trajectory(m.odd_world()),
-            Source(bag, m.IMAGE),
+            SourceRecording(bag, m.IMAGE),
             folder,
-            ResultSettings(**settings),
+            ResultOptions(**settings),
         )
 
 
@@ -93,9 +93,9 @@ def test_frames_may_come_from_the_recording_that_is_copied_at_the_same_time(tmp_
         write_results(
             seen,
             m.trajectory(),
-            Source(bag, m.IMAGE),
+            SourceRecording(bag, m.IMAGE),
             tmp_path / 'out',
-            ResultSettings(copied=('*',)),
+            ResultOptions(copied=('*',)),
         )
     with open_bag(tmp_path / 'out') as result:
         for k, (_, _, message) in enumerate(result.messages([m.IMAGE])):
@@ -160,7 +160,7 @@ def test_one_frame_is_enough(recording, tmp_path):
 
 
 def test_a_world_that_is_upright_is_left_as_it_is(recording, tmp_path):
-    facts = write(recording, tmp_path / 'out', trajectory=m.trajectory(), upright='poses')
+    facts = write(recording, tmp_path / 'out', trajectory=m.trajectory(), up_from='poses')
     assert facts.up_from == 'poses'
     np.testing.assert_allclose(
         read_tum(tmp_path / 'out' / 'trajectory.tum').T_map_cam,

@@ -61,7 +61,9 @@ def true(request, report, cancelled, announce):
                 for _, _, message in bag.messages(['/ground_truth/pose'])
             ]
         )
-    scene_files.OpenPairs.__call__ = lambda self: KnownPairs(self.depth.open(), self.camera, T)
+    scene_files.PairProviderFactory.__call__ = lambda self: KnownPairs(
+        self.depth.open(), self.camera, T
+    )
     settings = replace(request.settings, processes=1)
     return refine(replace(request, settings=settings), report, cancelled, announce)
 

@@ -13,7 +13,7 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
-NO_INFO = 'none'
+NO_CAMERA_INFO = 'none'
 """Instead of a camera_info topic: the one that is there does not fit, and is left out."""
 
 _NOT_A_CAMERA = re.compile(r'(^|[/_])(depth|disparity|confidence|mask|debug)([/_]|$)')
@@ -21,7 +21,7 @@ _TRANSPORT = '/compressed'
 
 
 @dataclass(frozen=True)
-class Topic:
+class TopicInfo:
     """A topic of a recording: its name, message type and number of messages."""
 
     name: str
@@ -33,12 +33,14 @@ class Topic:
 class CameraTopics:
     """Where a camera's images are, and its calibration, None where nothing calibrates it."""
 
-    image: Topic
-    info: Topic | None
+    image: TopicInfo
+    info: TopicInfo | None
 
 
-def find_camera(
-    topics: Sequence[Topic], image_topic: str | None = None, camera_info_topic: str | None = None
+def find_camera_topics(
+    topics: Sequence[TopicInfo],
+    image_topic: str | None = None,
+    camera_info_topic: str | None = None,
 ) -> CameraTopics:
     """Return the topics that are named, and find those that are not.
 
@@ -50,7 +52,7 @@ def find_camera(
         if image_topic
         else find_image_topic(topics)
     )
-    if camera_info_topic == NO_INFO:
+    if camera_info_topic == NO_CAMERA_INFO:
         return CameraTopics(image, None)
     info = (
         find_topic(topics, camera_info_topic, (CAMERA_INFO,))
@@ -60,7 +62,7 @@ def find_camera(
     return CameraTopics(image, info)
 
 
-def find_topic(topics: Sequence[Topic], name: str, types: Sequence[str]) -> Topic:
+def find_topic(topics: Sequence[TopicInfo], name: str, types: Sequence[str]) -> TopicInfo:
     """Return the topic of that name, with or without its leading slash.
 
     raises  ConfigError naming the candidates if there is none, or it has another type
@@ -76,7 +78,7 @@ def find_topic(topics: Sequence[Topic], name: str, types: Sequence[str]) -> Topi
     return fitting[0]
 
 
-def find_image_topic(topics: Sequence[Topic]) -> Topic:
+def find_image_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
     """Return the one topic with camera images, raw rather than compressed where it is both.
 
     raises  ConfigError naming the candidates if there is none or more than one
@@ -102,14 +104,14 @@ def find_image_topic(topics: Sequence[Topic]) -> Topic:
     return images[0]
 
 
-def _instead(cameras: Sequence[Topic], topics: Sequence[Topic]) -> str:
+def _instead(cameras: Sequence[TopicInfo], topics: Sequence[TopicInfo]) -> str:
     """Return what can be chosen where no camera, or more than one, was found."""
     if images := cameras or [topic for topic in topics if topic.type in (IMAGE, COMPRESSED)]:
         return 'choose an image topic of: ' + ' '.join(topic.name for topic in images)
     return 'its topics are: ' + (' '.join(topic.name for topic in topics) or 'none')
 
 
-def find_camera_info_topic(topics: Sequence[Topic], image_topic: str) -> Topic | None:
+def find_camera_info_topic(topics: Sequence[TopicInfo], image_topic: str) -> TopicInfo | None:
     """Return camera_info beside the image topic, else the only one there is, else None.
 
     raises  ConfigError naming the candidates if none is beside it and there are several, or the
@@ -130,7 +132,7 @@ def find_camera_info_topic(topics: Sequence[Topic], image_topic: str) -> Topic |
             raise ConfigError(
                 f'the only camera_info, {infos[0].name}, is beside {other.name} and '
                 f'not beside {image_topic}; choose it if it belongs to both, or '
-                f'{NO_INFO}'
+                f'{NO_CAMERA_INFO}'
             )
     return infos[0] if infos else None
 
@@ -140,5 +142,5 @@ def _beside(image_topic: str) -> str:
     return image_topic.removesuffix(_TRANSPORT).rpartition('/')[0] + '/camera_info'
 
 
-def _names(topics: Sequence[Topic], types: Sequence[str]) -> str:
+def _names(topics: Sequence[TopicInfo], types: Sequence[str]) -> str:
     return ' '.join(topic.name for topic in topics if topic.type in types) or 'none'

@@ -23,7 +23,7 @@ def header_stamp_ns(cdr: bytes | memoryview) -> int:
     return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
-def restamped(cdr: bytes | memoryview, stamp_ns: int) -> bytes:
+def with_header_stamp(cdr: bytes | memoryview, stamp_ns: int) -> bytes:
     """Return the message with another stamp.
 
     raises  BagError if these bytes cannot hold one

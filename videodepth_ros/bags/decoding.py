@@ -15,7 +15,7 @@ from rosbags.typesys import (
 )
 from rosbags.typesys.store import Typestore
 
-from videodepth_ros.bags.scan import Channel, message_bytes
+from videodepth_ros.bags.scan import Channel, decompress_message
 
 _IDL_SEPARATOR = '=' * 80 + '\nIDL: '
 _OWN = {'cdr': Stores.ROS2_JAZZY, 'ros1': Stores.ROS1_NOETIC}
@@ -37,14 +37,14 @@ class MessageDecoder:
         """
         if channel not in self._compiled:
             self._compiled[channel] = _compile(channel)
-        return self._compiled[channel](message_bytes(data))
+        return self._compiled[channel](decompress_message(data))
 
 
 def _compile(channel: Channel) -> Decode:
     if channel.encoding not in _OWN:
         return _refuse(f'its encoding {channel.encoding!r} is neither cdr nor ros1')
     try:
-        store = typestore_of(channel)
+        store = typestore_for(channel)
     except (TypesysError, ValueError, LookupError) as error:
         return _refuse(f'its definition is damaged ({error})')
     if channel.msgtype not in store.fielddefs:
@@ -54,7 +54,7 @@ def _compile(channel: Channel) -> Decode:
     return lambda data: store.deserialize_cdr(data, channel.msgtype)
 
 
-def typestore_of(channel: Channel) -> Typestore:
+def typestore_for(channel: Channel) -> Typestore:
     """Return the types that a recording defines, or our own where it defines none.
 
     raises  TypesysError, ValueError or LookupError if its definition is damaged

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.bags.reader import by_number
+from videodepth_ros.bags.reader import natural_sort_key
 from videodepth_ros.core.errors import InputError
 
-AS_THEY_LIE = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
+PASSTHROUGH_FORMATS = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
 """Image files whose bytes a CompressedImage can hold, and its ``format``."""
 
-TO_BE_DECODED = ('.bmp', '.ppm', '.pgm', '.tif', '.tiff', '.webp')
+TRANSCODED_SUFFIXES = ('.bmp', '.ppm', '.pgm', '.tif', '.tiff', '.webp')
 """Image files that become PNG."""
 
 FOLDER_RATE_HZ = 30.0
@@ -30,7 +30,7 @@ EXIF_WITHIN = 1 << 16
 
 
 @dataclass(frozen=True)
-class Shot:
+class FootageFrame:
     """One frame.
 
     time_s         since the first one
@@ -58,7 +58,7 @@ class Footage:
     count: int
     rate_hz: float
 
-    def shots(self) -> Iterator[Shot]:
+    def frames(self) -> Iterator[FootageFrame]:
         """Yield the frames in their order.
 
         raises  InputError for an image that cannot be read; a video ends where it is damaged
@@ -77,7 +77,7 @@ def open_footage(path: Path, rate_hz: float | None = None) -> Footage:
     if path.is_dir():
         count = len(_files(path))
         if not count:
-            known = ', '.join((*AS_THEY_LIE, *TO_BE_DECODED))
+            known = ', '.join((*PASSTHROUGH_FORMATS, *TRANSCODED_SUFFIXES))
             raise InputError(
                 f'{path} holds no images; give a folder with files that end in {known}'
             )
@@ -96,21 +96,21 @@ def _files(folder: Path) -> list[Path]:
         (
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in (*AS_THEY_LIE, *TO_BE_DECODED)
+            if path.suffix.lower() in (*PASSTHROUGH_FORMATS, *TRANSCODED_SUFFIXES)
         ),
-        key=by_number,
+        key=natural_sort_key,
     )
 
 
-def _shots_of_folder(footage: Footage) -> Iterator[Shot]:
+def _shots_of_folder(footage: Footage) -> Iterator[FootageFrame]:
     for k, path in enumerate(_files(footage.path)):
-        data, kind = path.read_bytes(), AS_THEY_LIE.get(path.suffix.lower())
+        data, kind = path.read_bytes(), PASSTHROUGH_FORMATS.get(path.suffix.lower())
         pixels = _decoded(data, path)
         if kind is None:
             data, kind = _encoded('.png', pixels), 'png'
         elif kind == 'jpeg' and EXIF in data[:EXIF_WITHIN]:
             data, pixels = _upright(data, pixels)
-        yield Shot(k / footage.rate_hz, data, kind, pixels.shape[1], pixels.shape[0])
+        yield FootageFrame(k / footage.rate_hz, data, kind, pixels.shape[1], pixels.shape[0])
 
 
 def _decoded(data: bytes, path: Path) -> NDArray[Any]:
@@ -136,7 +136,7 @@ def _open(path: Path) -> cv2.VideoCapture:
     return video
 
 
-def _shots_of_video(footage: Footage) -> Iterator[Shot]:
+def _shots_of_video(footage: Footage) -> Iterator[FootageFrame]:
     """Yield the frames, upright, at their own times as far as these run forwards."""
     video = _open(footage.path)
     told_hz = float(video.get(cv2.CAP_PROP_FPS))
@@ -150,7 +150,7 @@ def _shots_of_video(footage: Footage) -> Iterator[Shot]:
         if not last_s < time_s < last_s + 10:  # absent, or not to be believed
             time_s = last_s + 1 / footage.rate_hz
         height, width = pixels.shape[:2]
-        yield Shot(time_s, _encoded('.jpg', pixels), 'jpeg', width, height)
+        yield FootageFrame(time_s, _encoded('.jpg', pixels), 'jpeg', width, height)
         last_s = time_s
 
 

@@ -29,7 +29,7 @@ ODOMETRY = 'nav_msgs/msg/Odometry'
 
 
 @dataclass(frozen=True)
-class Edge:
+class TransformSeries:
     """Where a frame is in its parent.
 
     stamp_ns        (N,) int64, increasing; N is 1 where ``is_static``
@@ -45,7 +45,7 @@ class Edge:
         """Return T_parent_child at some stamps (M,), (M, 4, 4)."""
         return interpolate(self.stamp_ns, self.T_parent_child, at_ns)
 
-    def reaches(self, at_ns: Stamps) -> NDArray[np.bool_]:
+    def covers(self, at_ns: Stamps) -> NDArray[np.bool_]:
         """Return whether a tf2 listener could look the transform up, (M,)."""
         if self.is_static:
             return np.ones(len(at_ns), np.bool_)
@@ -60,7 +60,7 @@ class FrameTree:
     notes  what was wrong with the transforms, in words
     """
 
-    edges: Mapping[str, Edge]
+    edges: Mapping[str, TransformSeries]
     notes: tuple[str, ...] = ()
 
     def __contains__(self, frame: str) -> bool:
@@ -104,14 +104,14 @@ class FrameTree:
             )
         return inverse(self.T_root_frame(target, at_ns)) @ self.T_root_frame(source, at_ns)
 
-    def with_edge(self, child: str, edge: Edge) -> FrameTree:
+    def with_edge(self, child: str, edge: TransformSeries) -> FrameTree:
         """Return the tree with one edge more; ``child`` must not have a parent yet."""
         assert child not in self.edges, child
         return FrameTree({**self.edges, child: edge}, self.notes)
 
 
 @dataclass
-class _Series:
+class _SeriesBuilder:
     """Transforms of one child and one parent while they are read."""
 
     stamp_ns: array[int] = field(default_factory=lambda: array('q'))
@@ -123,7 +123,7 @@ class _Series:
             (position.x, position.y, position.z, rotation.x, rotation.y, rotation.z, rotation.w)
         )
 
-    def edge(self, parent: str, *, is_static: bool) -> Edge | None:
+    def edge(self, parent: str, *, is_static: bool) -> TransformSeries | None:
         """Return the transforms in order of time, the last one of each stamp; None if none."""
         stamps = np.array(self.stamp_ns, np.int64)
         T = from_numbers(np.array(self.numbers).reshape(-1, 7))
@@ -132,9 +132,9 @@ class _Series:
         if not len(stamps):
             return None
         if is_static:
-            return Edge(parent, stamps[-1:], T[-1:], True)
+            return TransformSeries(parent, stamps[-1:], T[-1:], True)
         last = len(stamps) - 1 - np.unique(stamps[::-1], return_index=True)[1]
-        return Edge(parent, stamps[last], T[last], False)
+        return TransformSeries(parent, stamps[last], T[last], False)
 
 
 def read_frame_tree(bag: BagReader) -> FrameTree:
@@ -142,15 +142,15 @@ def read_frame_tree(bag: BagReader) -> FrameTree:
 
     Of several parents of one frame the one with most transforms counts, and a note says so.
     """
-    found: dict[str, dict[tuple[str, bool], _Series]] = {}
+    found: dict[str, dict[tuple[str, bool], _SeriesBuilder]] = {}
     for topic, _, message in bag.messages([TF, TF_STATIC]):
         for one in message.transforms:
             key = frame_name(one.header.frame_id), topic == TF_STATIC
             series = found.setdefault(frame_name(one.child_frame_id), {})
-            series.setdefault(key, _Series()).add(
+            series.setdefault(key, _SeriesBuilder()).add(
                 stamp_ns(one.header.stamp), one.transform.translation, one.transform.rotation
             )
-    edges: dict[str, Edge] = {}
+    edges: dict[str, TransformSeries] = {}
     notes = []
     for child, by_parent in sorted(found.items()):
         ranked = sorted(by_parent.items(), key=lambda item: (-len(item[1].stamp_ns), item[0]))
@@ -182,7 +182,7 @@ class OdometryTrack:
 
     topic: str
     child: str
-    edge: Edge
+    edge: TransformSeries
 
 
 def read_odometry(bag: BagReader, without: Iterable[str] = ()) -> list[OdometryTrack]:
@@ -191,7 +191,7 @@ def read_odometry(bag: BagReader, without: Iterable[str] = ()) -> list[OdometryT
     for topic in bag.topics:
         if topic.type != ODOMETRY or topic.name in without:
             continue
-        series, frames = _Series(), set()
+        series, frames = _SeriesBuilder(), set()
         for _, _, message in bag.messages([topic.name]):
             frames.add((frame_name(message.header.frame_id), frame_name(message.child_frame_id)))
             series.add(

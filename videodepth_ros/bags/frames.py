@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from videodepth_ros.bags.camera_topics import CameraTopics, find_camera
+from videodepth_ros.bags.camera_topics import CameraTopics, find_camera_topics
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.messages.frame import frame_from, is_rectified
 from videodepth_ros.messages.transforms import stamp_ns
 
-Wanted = Callable[[int, int], bool]
+FramePredicate = Callable[[int, int], bool]
 """Tells by time of recording and stamp, in nanoseconds, whether an image is wanted."""
 
 
@@ -22,7 +22,7 @@ def frames(
     reader: BagReader,
     image_topic: str | None = None,
     camera_info_topic: str | None = None,
-    wanted: Wanted = lambda *_: True,
+    wanted: FramePredicate = lambda *_: True,
 ) -> Iterator[Frame]:
     """Yield the rectified frames of a camera, each with its intrinsics.
 
@@ -34,10 +34,12 @@ def frames(
     raises  ConfigError naming the candidates if a topic is missing or there are several; BagError
             at the end if not one image could be used
     """
-    return _frames(reader, find_camera(reader.topics, image_topic, camera_info_topic), wanted)
+    return _frames(
+        reader, find_camera_topics(reader.topics, image_topic, camera_info_topic), wanted
+    )
 
 
-def _frames(reader: BagReader, topics: CameraTopics, wanted: Wanted) -> Iterator[Frame]:
+def _frames(reader: BagReader, topics: CameraTopics, wanted: FramePredicate) -> Iterator[Frame]:
     name, used, rejected = topics.image.name, 0, 0
     first_error: InputError | None = None
     for recorded_ns, image, info in _with_info(reader, topics):

@@ -18,10 +18,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from videodepth_ros.bags.camera_topics import Topic
+from videodepth_ros.bags.bag_file import SCANNERS, BagFile
+from videodepth_ros.bags.camera_topics import TopicInfo
 from videodepth_ros.bags.decoding import MessageDecoder
-from videodepth_ros.bags.recording import SCANS, BagFile
-from videodepth_ros.bags.scan import DAMAGE, Record, unpack_file
+from videodepth_ros.bags.scan import DECODE_ERRORS, RawMessage, decompress_file
 from videodepth_ros.core.errors import BagError
 
 
@@ -57,7 +57,7 @@ class BagReader:
         for channel in (one for file in self._files for one in file.channels):
             counts[channel.topic, channel.msgtype] += channel.count
         self.topics = tuple(
-            Topic(*name_and_type, count) for name_and_type, count in sorted(counts.items())
+            TopicInfo(*name_and_type, count) for name_and_type, count in sorted(counts.items())
         )
         if self.lost and not self.count():
             self.close()
@@ -102,7 +102,7 @@ class BagReader:
         for channel, recorded_ns, data in self.records(topics):
             try:
                 message = self._decoder.decode(channel, data)
-            except DAMAGE as error:
+            except DECODE_ERRORS as error:
                 failed[channel.topic] += 1
                 self.note(
                     f'{channel.topic} {channel.msgtype}',
@@ -112,7 +112,7 @@ class BagReader:
                 continue
             yield channel.topic, recorded_ns, message
 
-    def records(self, topics: Collection[str] = ()) -> Iterator[Record]:
+    def records(self, topics: Collection[str] = ()) -> Iterator[RawMessage]:
         """Yield channel, time of recording in nanoseconds, and the message as it lies there.
 
         topics  names as in ``topics``; every topic if none is named
@@ -125,7 +125,7 @@ class BagReader:
         """Open one file, unpacked first where rosbag2 compressed it as a whole."""
         if path.suffix == '.zstd':
             folder = Path(self._resources.enter_context(TemporaryDirectory()))
-            damage = unpack_file(path, folder / path.stem)
+            damage = decompress_file(path, folder / path.stem)
             if damage:
                 self.note(path.name, damage)
             path = folder / path.stem
@@ -142,7 +142,7 @@ class BagReader:
         present = [
             file
             for file in self.path.iterdir()
-            if file.name.removesuffix('.zstd').endswith(tuple(SCANS))
+            if file.name.removesuffix('.zstd').endswith(tuple(SCANNERS))
         ]
         listed = self._listed_files()
         missing = [name for name in listed if not (self.path / name).exists()]
@@ -150,12 +150,12 @@ class BagReader:
             self.note('files', f'{", ".join(missing)} of {self.path.name} is missing')
         if not present:
             raise BagError(
-                f'{self.path} has no file that ends in {", ".join(SCANS)}; '
+                f'{self.path} has no file that ends in {", ".join(SCANNERS)}; '
                 'give the folder or file of a recording; `videodepth import` makes one '
                 'of a folder of images'
             )
         return [self.path / name for name in listed if name not in missing] or sorted(
-            present, key=by_number
+            present, key=natural_sort_key
         )
 
     def _listed_files(self) -> list[str]:
@@ -167,11 +167,11 @@ class BagReader:
             described = YAML(typ='safe').load(metadata.read_text())
             paths = described['rosbag2_bagfile_information']['relative_file_paths']
             return [Path(one).name for one in paths]
-        except DAMAGE as error:
+        except DECODE_ERRORS as error:
             self.note('metadata', f'metadata.yaml of {self.path.name} is damaged: {error}')
             return []
 
 
-def by_number(path: Path) -> list[tuple[str, int]]:
+def natural_sort_key(path: Path) -> list[tuple[str, int]]:
     """Order names by the numbers in them: part_2 before part_10."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r'(\D*)(\d*)', path.name)]

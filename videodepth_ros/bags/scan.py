@@ -25,7 +25,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-DAMAGE: tuple[type[Exception], ...] = (
+DECODE_ERRORS: tuple[type[Exception], ...] = (
     Reader1Error,
     Reader2Error,
     SerdeError,
@@ -71,20 +71,20 @@ class Channel:
     offered: tuple[Qos, ...] = field(default=(), compare=False)
 
 
-Record = tuple[Channel, int, bytes]
+RawMessage = tuple[Channel, int, bytes]
 """Channel, time of recording in nanoseconds, serialised message."""
 
-Scan = Callable[[Path, list[str]], Iterator[Record]]
+Scanner = Callable[[Path, list[str]], Iterator[RawMessage]]
 """Reads a file from the first byte on; appends to the list, in words, what could not be read."""
 
 
-def ros2_name(msgtype: str) -> str:
+def ros2_type_name(msgtype: str) -> str:
     """Return ``package/msg/Name`` for a message type of either ROS."""
     package, _, name = msgtype.rpartition('/')
     return f'{package.removesuffix("/msg")}/msg/{name}'
 
 
-def unpacked(data: bytes, compression: str) -> bytes:
+def decompress(data: bytes, compression: str) -> bytes:
     """Decompress as much of a chunk as is there.
 
     compression  '' or 'none', 'zstd', 'lz4', 'bz2'
@@ -101,12 +101,12 @@ def unpacked(data: bytes, compression: str) -> bytes:
     raise ValueError(f'compression {compression!r} is not known')
 
 
-def message_bytes(data: bytes) -> bytes:
+def decompress_message(data: bytes) -> bytes:
     """Return a message, decompressed where rosbag2 compressed each one (mode ``message``)."""
-    return unpacked(data, 'zstd') if data[:4] == _ZSTD_MAGIC else data
+    return decompress(data, 'zstd') if data[:4] == _ZSTD_MAGIC else data
 
 
-def unpack_file(source: Path, target: Path) -> str | None:
+def decompress_file(source: Path, target: Path) -> str | None:
     """Unpack a file that rosbag2 compressed as a whole; return what is wrong with it, in words.
 
     raises  OSError where it cannot be read, or ``target`` not be written

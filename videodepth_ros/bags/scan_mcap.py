@@ -8,7 +8,7 @@ from binascii import crc32
 from collections.abc import Iterator
 from pathlib import Path
 
-from videodepth_ros.bags.scan import DAMAGE, Channel, Record, ros2_name, unpacked
+from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, decompress, ros2_type_name
 
 _MAGIC = b'\x89MCAP0\r\n'
 _RECORD = struct.Struct('<BQ')  # opcode, length
@@ -19,7 +19,7 @@ _LAST_OPCODE = 0x0F
 _LONGEST = 1 << 30  # a record longer than this is a wrong length, not a record
 
 
-def scan_mcap(path: Path, notes: list[str]) -> Iterator[Record]:
+def scan_mcap(path: Path, notes: list[str]) -> Iterator[RawMessage]:
     """Yield every message that can be read, in the order of the file."""
     contents = _Contents(path.name, notes)
     size = path.stat().st_size
@@ -52,7 +52,7 @@ class _Contents:
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._channels: dict[int, Channel] = {}
 
-    def record(self, opcode: int, data: bytes, length: int) -> Iterator[Record]:
+    def record(self, opcode: int, data: bytes, length: int) -> Iterator[RawMessage]:
         """Take in one record, of which ``data`` may be only the beginning."""
         if opcode == _CHUNK_OP:
             yield from self._chunk(data)
@@ -78,20 +78,22 @@ class _Contents:
         (schema,) = struct.unpack_from('<H', data, 2)
         topic, encoding = _strings(data[4:], 2)
         msgtype, form, text = self._schemas.get(schema, ('', '', ''))
-        self._channels[key] = Channel(topic, ros2_name(msgtype), encoding, text, 'idl' in form)
+        self._channels[key] = Channel(
+            topic, ros2_type_name(msgtype), encoding, text, 'idl' in form
+        )
 
-    def _chunk(self, data: bytes) -> Iterator[Record]:
+    def _chunk(self, data: bytes) -> Iterator[RawMessage]:
         """Yield the messages of a chunk; a damaged one is noted and left out as a whole."""
         try:
             _, _, unpacked_size, checksum = _CHUNK.unpack_from(data)
             (compression,) = _strings(data[_CHUNK.size :], 1)
             start = _CHUNK.size + 4 + len(compression) + 8
             packed_size = int.from_bytes(data[start - 8 : start], 'little')
-            body = unpacked(data[start:], compression)
+            body = decompress(data[start:], compression)
             is_whole = len(data) - start >= packed_size
             if is_whole and (len(body) != unpacked_size or (checksum and crc32(body) != checksum)):
                 raise ValueError('its checksum or size is wrong')
-        except DAMAGE as error:
+        except DECODE_ERRORS as error:
             self._notes.append(f'a chunk of {len(data)} bytes in {self._name} is damaged: {error}')
             return
         start = 0

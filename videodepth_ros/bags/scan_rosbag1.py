@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from videodepth_ros.bags.scan import DAMAGE, Channel, Record, ros2_name, unpacked
+from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, decompress, ros2_type_name
 
 _MAGIC = b'#ROSBAG V2.0\n'
 _MESSAGE, _CHUNK, _CONNECTION = 2, 5, 7
@@ -17,7 +17,7 @@ _LONGEST = 1 << 30  # a record longer than this is a wrong length, not a record
 Fields = dict[str, bytes]
 
 
-def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[Record]:
+def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[RawMessage]:
     """Yield every message that can be read, in the order of the file."""
     channels: dict[int, Channel] = {}
     with path.open('rb') as file:
@@ -39,19 +39,19 @@ def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[Record]:
             except EOFError:
                 notes.append(f'{path.name} was cut off in the record at byte {start}')
                 return
-            except DAMAGE as error:
+            except DECODE_ERRORS as error:
                 notes.append(f'{path.name} is damaged in the record at byte {start}: {error}')
                 return
 
 
-def _message(fields: Fields, data: bytes, channels: dict[int, Channel]) -> Iterator[Record]:
+def _message(fields: Fields, data: bytes, channels: dict[int, Channel]) -> Iterator[RawMessage]:
     """Take in a connection, or yield a message."""
     op = fields['op'][0]
     if op == _CONNECTION:
         described = _fields(data)
         channels[_number(fields['conn'])] = Channel(
             fields['topic'].decode(),
-            ros2_name(described['type'].decode()),
+            ros2_type_name(described['type'].decode()),
             'ros1',
             described['message_definition'].decode(),
         )
@@ -61,7 +61,7 @@ def _message(fields: Fields, data: bytes, channels: dict[int, Channel]) -> Itera
 
 
 def _in_chunk(fields: Fields, data: bytes) -> Iterator[tuple[Fields, bytes]]:
-    body = unpacked(data, fields['compression'].decode())
+    body = decompress(data, fields['compression'].decode())
     start = 0
     while start < len(body):
         head, start = _sized(body, start)

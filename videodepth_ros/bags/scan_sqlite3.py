@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from videodepth_ros.bags.scan import DAMAGE, Channel, Record
+from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage
 
 _WIDEST_GAP = 100_000  # messages that a damaged place is thought to hold at most
 
 
-def scan_sqlite3(path: Path, notes: list[str]) -> Iterator[Record]:
+def scan_sqlite3(path: Path, notes: list[str]) -> Iterator[RawMessage]:
     """Yield every message that can be read, in the order of recording."""
     try:
         with closing(_connect(path)) as database:
             yield from _messages(database, path.name, notes)
-    except DAMAGE as error:
+    except DECODE_ERRORS as error:
         notes.append(f'{path.name} cannot be read as a database: {error}')
 
 
@@ -30,7 +30,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iterator[Record]:
+def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iterator[RawMessage]:
     """Yield the rows that can be read, but not the last before a damaged place.
 
     SQLite fills a page that was cut off with zeros, and that row may reach into it.
@@ -39,7 +39,7 @@ def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iter
     query = 'SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id'
     last, step, is_whole = 0, 1, True
     while step <= _WIDEST_GAP:
-        held: Record | None = None
+        held: RawMessage | None = None
         try:
             for key, topic, stamp_ns, data in database.execute(query, (last + step,)):
                 if not last < key <= last + _WIDEST_GAP or topic not in channels or not data:
@@ -51,7 +51,7 @@ def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iter
             if held:
                 yield held
             return
-        except DAMAGE as error:
+        except DECODE_ERRORS as error:
             if is_whole:
                 notes.append(f'{name} is damaged or cut off at message {last}: {error}')
             is_whole = False

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from videodepth_ros.bags.cdr import header_stamp_ns
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.bags.scan import DAMAGE, Record, message_bytes
+from videodepth_ros.bags.scan import DECODE_ERRORS, RawMessage, decompress_message
 from videodepth_ros.core.errors import BagError
 
 Array = NDArray[np.int64]
 
-DAMAGES: tuple[type[Exception], ...] = (BagError, *DAMAGE)
+STAMP_ERRORS: tuple[type[Exception], ...] = (BagError, *DECODE_ERRORS)
 
 LEAP = 1000
 """Who is alone behind a gap of so many periods has a wrong stamp; a pause has frames after it."""
@@ -55,7 +55,7 @@ class Stamps:
         """Return those at some places (M,)."""
         return Stamps(self.stamp_ns[places], self.recorded_ns[places])
 
-    def hold(self, recorded_ns: int, stamp_ns: int) -> bool:
+    def contains(self, recorded_ns: int, stamp_ns: int) -> bool:
         """Tell whether one of these messages, whose stamps grow, is meant."""
         place = int(np.searchsorted(self.stamp_ns, stamp_ns or recorded_ns))
         return place < len(self) and (int(self.stamp_ns[place]), int(self.recorded_ns[place])) == (
@@ -73,19 +73,19 @@ def read_stamps(bag: BagReader, topic: str, tick: Callable[[], None] = lambda: N
     for record in bag.records([topic]):
         try:
             found.append((_stamp_ns(record) or record[1], record[1]))
-        except DAMAGES:  # whoever decodes the messages tells of it
+        except STAMP_ERRORS:  # whoever decodes the messages tells of it
             continue
         tick()
     both = np.array(found, np.int64).reshape(-1, 2)
     return Stamps(both[:, 0].copy(), both[:, 1].copy())
 
 
-def one_course(stamps: Stamps) -> Stamps:
+def monotonic(stamps: Stamps) -> Stamps:
     """Return those that are in one course of time, see `in_one_course`."""
-    return stamps.at(in_one_course(stamps.stamp_ns))
+    return stamps.at(monotonic_indices(stamps.stamp_ns))
 
 
-def in_one_course(stamp_ns: Array) -> NDArray[np.intp]:
+def monotonic_indices(stamp_ns: Array) -> NDArray[np.intp]:
     """Return the places of as many stamps (N,) as can be in one growing order.
 
     Stamps that leap ahead or fall back for a while are left out rather than all that come after
@@ -119,9 +119,9 @@ def _longest_growing(stamp_ns: Array) -> NDArray[np.intp]:
     return np.array(places[::-1], np.intp)
 
 
-def _stamp_ns(record: Record) -> int:
+def _stamp_ns(record: RawMessage) -> int:
     channel, _, data = record
-    raw = message_bytes(data)
+    raw = decompress_message(data)
     if channel.encoding != 'ros1':
         return header_stamp_ns(raw)
     seconds, nanoseconds = struct.unpack_from('<II', raw, 4)  # after the header's seq

@@ -27,9 +27,9 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys.store import Typestore
 
-from videodepth_ros.bags.decoding import typestore_of
+from videodepth_ros.bags.decoding import typestore_for
 from videodepth_ros.bags.frame_tree import TF, TF_STATIC
-from videodepth_ros.bags.scan import DAMAGE, Channel, message_bytes
+from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, decompress_message
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.camera import Intrinsics
@@ -113,13 +113,13 @@ class BagWriter:
         raises  BagError if it cannot be written, or if nothing defines its type
         """
         key = '/' + channel.topic.strip('/'), channel.msgtype
-        raw: bytes | memoryview = message_bytes(data)
+        raw: bytes | memoryview = decompress_message(data)
         try:
-            store = STORE if channel.encoding == 'ros1' else typestore_of(channel)
+            store = STORE if channel.encoding == 'ros1' else typestore_for(channel)
             if channel.encoding == 'ros1':
                 raw = STORE.ros1_to_cdr(raw, channel.msgtype)
             connection = self._connection(key, store, channel.offered)
-        except DAMAGE as error:
+        except DECODE_ERRORS as error:
             raise BagError(
                 f'{channel.topic} ({channel.msgtype}) cannot be copied: {error}; leave it out'
             ) from error

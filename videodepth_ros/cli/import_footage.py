@@ -15,7 +15,7 @@ from videodepth_ros.core.errors import InputError
 from videodepth_ros.core.interruption import Interruption
 
 if TYPE_CHECKING:
-    from videodepth_ros.bags.footage import Footage, Shot
+    from videodepth_ros.bags.footage import Footage, FootageFrame
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.cli.options import Commands
     from videodepth_ros.geometry.camera import Intrinsics
@@ -110,7 +110,7 @@ def import_footage(
     count, last_s = 0, 0.0
     with BagWriter(path) as writer, Interruption() as interruption:
         for shot in interruption.until(
-            tqdm(footage.shots(), total=footage.count or None, unit='frame', disable=None)
+            tqdm(footage.frames(), total=footage.count or None, unit='frame', disable=None)
         ):
             _write(writer, shot, _camera(shot, fx, hfov_deg))
             count, last_s = count + 1, shot.time_s
@@ -129,14 +129,14 @@ def import_footage(
     )
 
 
-def _write(writer: BagWriter, shot: Shot, camera: Intrinsics | None) -> None:
+def _write(writer: BagWriter, shot: FootageFrame, camera: Intrinsics | None) -> None:
     stamp_ns = FIRST_STAMP_NS + round(shot.time_s * 1e9)
     writer.write_compressed_image(IMAGE, stamp_ns, OPTICAL, shot.data, shot.format)
     if camera:
         writer.write_camera_info(CAMERA_INFO, stamp_ns, OPTICAL, camera)
 
 
-def _camera(shot: Shot, fx: float | None, hfov_deg: float | None) -> Intrinsics | None:
+def _camera(shot: FootageFrame, fx: float | None, hfov_deg: float | None) -> Intrinsics | None:
     """Return the lens of which one figure is known; None if none is."""
     from videodepth_ros.geometry.camera import Intrinsics
 

@@ -92,7 +92,7 @@ def _by_frames(bag: BagReader) -> Trajectory | None:
         return None
     stamps = tree.edges[moving[-1]].stamp_ns
     for name in moving:
-        stamps = stamps[tree.edges[name].reaches(stamps)]
+        stamps = stamps[tree.edges[name].covers(stamps)]
     return Trajectory(stamps, tree.T_root_frame(camera, stamps))
 
 

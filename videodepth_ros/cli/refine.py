@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videodepth_ros.bags.camera_topics import NO_INFO
+from videodepth_ros.bags.camera_topics import NO_CAMERA_INFO
 from videodepth_ros.cli.options import (
     add_command,
     engine_name,
@@ -231,7 +231,7 @@ def _run(args: argparse.Namespace) -> Outcome:
         facts = _refine(args, topics[0], Path(args.output))
         print('\n'.join(_lines(facts)))
         return outcome(facts)
-    if args.camera_info_topic not in (None, NO_INFO):
+    if args.camera_info_topic not in (None, NO_CAMERA_INFO):
         raise ConfigError(
             '--camera-info-topic is that of one camera; leave it out, it is found '
             'beside each image topic'
@@ -277,7 +277,7 @@ def _refine(args: argparse.Namespace, image_topic: str | None, output: Path) -> 
 
 
 def _settings(args: argparse.Namespace, image_topic: str | None) -> RefineSettings:
-    from videodepth_ros.refine.recording import Selection
+    from videodepth_ros.refine.image_sequence import FrameRange
     from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
     from videodepth_ros.results.bag import DepthEncoding
 
@@ -290,7 +290,7 @@ def _settings(args: argparse.Namespace, image_topic: str | None) -> RefineSettin
         image_topic=image_topic,
         camera_info_topic=args.camera_info_topic,
         depth_topic=args.depth_topic,
-        selection=Selection(args.start_s, args.end_s, args.stride, args.frames),
+        selection=FrameRange(args.start_s, args.end_s, args.stride, args.frames),
         max_pixels=args.max_pixels,
         clip=args.clip,
         processes=args.processes,

@@ -160,7 +160,7 @@ def add_to(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> Outcome:
     from tqdm import tqdm
 
-    from videodepth_ros.bags.camera_topics import find_camera
+    from videodepth_ros.bags.camera_topics import find_camera_topics
     from videodepth_ros.bags.frames import frames
     from videodepth_ros.bags.reader import open_bag
     from videodepth_ros.bags.writer import BagWriter
@@ -174,7 +174,7 @@ def _run(args: argparse.Namespace) -> Outcome:
             BagWriter(args.output) as writer,
             Interruption() as interruption,
         ):
-            topics = find_camera(bag.topics, args.image_topic, args.camera_info_topic)
+            topics = find_camera_topics(bag.topics, args.image_topic, args.camera_info_topic)
             images = tqdm(
                 frames(bag, topics.image.name, args.camera_info_topic),
                 total=topics.image.count,

@@ -89,7 +89,7 @@ def _hold(file: IO[Any], otherwise: str) -> None:
 
 
 @contextmanager
-def growing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield another name to write ``path`` under, and give it its own at the end of the block."""
     part = _part(path)
     yield part
@@ -102,12 +102,12 @@ def _part(path: Path) -> Path:
 
 def save_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     """Write arrays by their names, in one step."""
-    with growing(path) as part, open(part, 'wb') as file:
+    with atomic_write(path) as part, open(part, 'wb') as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 @dataclass(frozen=True)
-class SpilledArray:
+class DiskArray:
     """An array on disk, known by its file, so that any process can open it.
 
     shape  of one record; the array is (N, *shape), raw and in the order of C
@@ -132,31 +132,31 @@ class SpilledArray:
         return np.memmap(self.path, self.dtype, 'r', shape=(count, *self.shape))
 
     @contextmanager
-    def growing(self, *, go_on: bool = False) -> Iterator[Growth]:
+    def writer(self, *, resume: bool = False) -> Iterator[DiskArrayWriter]:
         """Append records; the array has its final name after the block.
 
-        go_on   keep the whole records that a killed job has left
+        resume   keep the whole records that a killed job has left
         raises  ConfigError where another job writes it: in the user's cache two may want the same
         """
         part = _part(self.path)
         with open(part, 'ab') as file:
             _hold(file, f'another job is writing {self.path}; wait for it')
-            growth = Growth(self, file, file.tell() // self.record_bytes)
-            growth.keep(growth.count if go_on else 0)
+            growth = DiskArrayWriter(self, file, file.tell() // self.record_bytes)
+            growth.truncate(growth.count if resume else 0)
             yield growth
             file.flush()
             os.replace(part, self.path)  # before another job may have the lock
 
 
 @dataclass
-class Growth:
+class DiskArrayWriter:
     """A spilled array that is being written; ``count`` records are there."""
 
-    array: SpilledArray
+    array: DiskArray
     file: Any
     count: int
 
-    def keep(self, count: int) -> None:
+    def truncate(self, count: int) -> None:
         """Go back to the first ``count`` records."""
         self.file.truncate(count * self.array.record_bytes)
         self.count = count

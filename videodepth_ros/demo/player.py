@@ -21,7 +21,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from videodepth_ros.bags.cdr import header_stamp_ns, restamped
+from videodepth_ros.bags.cdr import header_stamp_ns, with_header_stamp
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.nodes.process import ros
@@ -93,7 +93,7 @@ class Player:
                 )
             now_ns = self._node.get_clock().now().nanoseconds
             for topic, raw in first.items():
-                self._publishers[topic].publish(restamped(raw, now_ns))
+                self._publishers[topic].publish(with_header_stamp(raw, now_ns))
             sent += 1
             next_s = time.monotonic() + WARM_UP_PERIOD_S
             while (left_s := next_s - time.monotonic()) > 0:
@@ -110,7 +110,7 @@ class Player:
             due_ns = stamp_ns + offset_ns
             late_ns = max(late_ns, now_ns - due_ns)
             time.sleep(max(0.0, (due_ns - now_ns) * 1e-9))
-            self._publishers[connection.topic].publish(restamped(raw, due_ns))
+            self._publishers[connection.topic].publish(with_header_stamp(raw, due_ns))
             frames += TYPES[connection.msgtype] is not CameraInfo
         return Played(frames, warm_up, started_ns, offset_ns, late_ns * 1e-6)
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videodepth_ros.bags.recording import SCANS
+from videodepth_ros.bags.bag_file import SCANNERS
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.engines.open import ENGINES
 from videodepth_ros.nodes.declaration import checked, declarations_of, declare
 from videodepth_ros.nodes.job_process import Request
 from videodepth_ros.nodes.playlist import Sources
-from videodepth_ros.refine.recording import Selection
-from videodepth_ros.refine.settings import AS_SHIPPED, Method, Pairs, RefineSettings
+from videodepth_ros.refine.image_sequence import FrameRange
+from videodepth_ros.refine.settings import DEFAULTS, Method, Pairs, RefineSettings
 from videodepth_ros.results.bag import DepthEncoding
 from videodepth_ros.rollingdepth.settings import PRESETS
 
@@ -104,22 +104,22 @@ class OfflineParameters:
     )
     preset: str = declare(
         'preset',
-        AS_SHIPPED.preset,
+        DEFAULTS.preset,
         'Of rollingdepth, as in its release.',
         choices=tuple(known.name for known in PRESETS),
     )
     engine: str = declare(
-        'engine', AS_SHIPPED.engine, 'What runs a streaming prior.', choices=ENGINES
+        'engine', DEFAULTS.engine, 'What runs a streaming prior.', choices=ENGINES
     )
     depth_topic: str = declare(
         'depth_topic', '', 'Depth for the prior bag; empty: found where the recording has but one.'
     )
     clip: int = declare(
-        'clip', AS_SHIPPED.clip, 'Frames from one keyframe to the next.', least=2, greatest=1000
+        'clip', DEFAULTS.clip, 'Frames from one keyframe to the next.', least=2, greatest=1000
     )
     max_pixels: int = declare(
         'max_pixels',
-        AS_SHIPPED.max_pixels,
+        DEFAULTS.max_pixels,
         'Budget of the depth maps that are aligned.',
         unit='px',
         least=64 * 48,
@@ -127,20 +127,20 @@ class OfflineParameters:
     )
     processes: int = declare(
         'processes',
-        AS_SHIPPED.processes,
+        DEFAULTS.processes,
         'Processes that align clips; 0: one for each core.',
         least=0,
         greatest=1000,
     )
     odometry: bool = declare(
         'odometry',
-        AS_SHIPPED.odometry,
+        DEFAULTS.odometry,
         "Whether the recording's odometry may set scale and "
         'shape of the trajectory: a nav_msgs/Odometry topic, or the frame odom above the camera.',
     )
     max_range_m: float = declare(
         'max_range_m',
-        AS_SHIPPED.max_range_m,
+        DEFAULTS.max_range_m,
         'Depth beyond which nothing counts as hit (+inf); 0: no limit.',
         unit='m',
         least=0.0,
@@ -148,7 +148,7 @@ class OfflineParameters:
     )
     voxel_m: float = declare(
         'voxel_m',
-        AS_SHIPPED.voxel_m,
+        DEFAULTS.voxel_m,
         'Edge of the voxels that thin cloud.ply; 0: by its extent.',
         unit='m',
         least=0.0,
@@ -252,7 +252,7 @@ def request_from(goal: Any, parameters: OfflineParameters) -> Request:
             pairs=None if pairs == AUTO else Pairs(pairs),
             image_topic=value('image_topic') or None,
             camera_info_topic=value('camera_info_topic') or None,
-            selection=Selection(
+            selection=FrameRange(
                 value('start_s'), value('end_s'), value('stride'), value('frames')
             ),
             path_length_m=value('path_length_m'),
@@ -286,7 +286,7 @@ def output_of(bag: Path, output: str) -> Path:
     """Return where the results of a recording go; ``output`` is empty where nobody has chosen."""
     if output:
         return Path(output).expanduser().absolute()
-    name = bag.stem if bag.suffix in SCANS else bag.name
+    name = bag.stem if bag.suffix in SCANNERS else bag.name
     return bag.with_name(f'{name}_refined')
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from videodepth_ros.bags.camera_topics import CameraTopics, Topic, find_camera
+from videodepth_ros.bags.camera_topics import CameraTopics, TopicInfo, find_camera_topics
 from videodepth_ros.bags.cdr import header_stamp_ns
 from videodepth_ros.bags.frame_tree import TF, TF_STATIC
 from videodepth_ros.bags.reader import BagReader, open_bag
 from videodepth_ros.bags.recording_clock import ONE_CLOCK_NS
-from videodepth_ros.bags.scan import Record, message_bytes
+from videodepth_ros.bags.scan import RawMessage, decompress_message
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.messages.transforms import stamp_ns
@@ -146,7 +146,7 @@ class Playlist:
             streams.append(in_order(self._entries(part), regular, LATENCY_NS))
         return heapq.merge(*streams, key=lambda entry: entry.due_ns)
 
-    def _track(self, topic: Topic | None) -> Track | None:
+    def _track(self, topic: TopicInfo | None) -> Track | None:
         return next((track for track in self.tracks if topic and track.source == topic.name), None)
 
     def _entries(self, part: _Part) -> Iterator[Entry]:
@@ -216,10 +216,10 @@ def in_order(
         yield heapq.heappop(waiting)[2]
 
 
-def cdr_of(record: Record) -> bytes:
+def cdr_of(record: RawMessage) -> bytes:
     """Return a message as ROS 2 serialises it, whichever ROS it was recorded by."""
     channel, _, data = record
-    raw = message_bytes(data)
+    raw = decompress_message(data)
     if channel.encoding == 'ros1':
         return bytes(STORE.ros1_to_cdr(raw, channel.msgtype))
     return bytes(raw)
@@ -228,7 +228,7 @@ def cdr_of(record: Record) -> bytes:
 def _camera(reader: BagReader, sources: Sources) -> CameraTopics | None:
     """Return the camera's topics; None where there are no images, as in results by themselves."""
     try:
-        return find_camera(reader.topics, sources.image_topic, sources.camera_info_topic)
+        return find_camera_topics(reader.topics, sources.image_topic, sources.camera_info_topic)
     except ConfigError:
         if any(
             not topic.name.startswith(RESULTS) and topic.name not in (TF, TF_STATIC)

@@ -17,10 +17,10 @@ from videodepth_ros.alignment.pair_graph import PairGraph, build_pair_graph, fin
 from videodepth_ros.alignment.pairs import PairProvider
 from videodepth_ros.alignment.parallel import AlignmentTask
 from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
-from videodepth_ros.core.workspace import SpilledArray, growing
+from videodepth_ros.core.workspace import DiskArray, atomic_write
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.refine.depth_stage import Estimates
-from videodepth_ros.refine.sensor_files import load_motion
+from videodepth_ros.refine.prior_depth import PriorDepth
+from videodepth_ros.refine.sensor_files import load_odometry
 from videodepth_ros.refine.settings import Pairs
 from videodepth_ros.sfm.reconstruction import Learnt, learn
 
@@ -28,7 +28,7 @@ THUMBNAIL = (32, 24)
 
 
 @dataclass(frozen=True)
-class OpenPairs:
+class PairProviderFactory:
     """Opens a pair provider: a plain value, so that it can travel to another process.
 
     images     (N, H, W, 3) uint8 RGB; depth (N, h, w) float32, Z
@@ -38,9 +38,9 @@ class OpenPairs:
     """
 
     kind: Pairs
-    images: SpilledArray
-    depth: SpilledArray
-    estimates: Estimates
+    images: DiskArray
+    depth: DiskArray
+    estimates: PriorDepth
     camera: Intrinsics | None
     learnt: Path
 
@@ -66,13 +66,13 @@ class OpenPairs:
             return None
         if not self.learnt.exists():
             found = learn(self.images.open(), self.depth.open(), self.camera, advanced)
-            with growing(self.learnt) as part:
+            with atomic_write(self.learnt) as part:
                 found.save(part)
         return Learnt.load(self.learnt)
 
 
 @dataclass(frozen=True)
-class SceneFiles:
+class AlignmentInputs:
     """The scene of a job; called, it opens it.
 
     pairs     opens what makes the pairs
@@ -80,24 +80,24 @@ class SceneFiles:
     motion    what the recording's odometry says, a file; None where it says nothing
     """
 
-    pairs: OpenPairs
+    pairs: PairProviderFactory
     graph: PairGraph
     settings: HierarchyOptions
-    measured: SpilledArray | None
+    measured: DiskArray | None
     motion: Path | None
 
     def __call__(self) -> AlignmentTask:
         """Open everything."""
         priors = Constraints(
             depth_m=self.measured.open() if self.measured else None,
-            odometry=load_motion(self.motion) if self.motion else (),
+            odometry=load_odometry(self.motion) if self.motion else (),
         )
         return AlignmentTask(
             self.pairs(), self.graph, self.settings, priors, self.pairs.images.open()
         )
 
 
-def build_recording_graph(images: SpilledArray, clip: int) -> PairGraph:
+def build_recording_graph(images: DiskArray, clip: int) -> PairGraph:
     """Lay out the frames of a recording; keyframes that look alike are paired as loops."""
     pictures = images.open()
     chain = build_pair_graph(len(pictures), clip)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, IMAGE, Topic, find_topic
+from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, IMAGE, TopicInfo, find_topic
 from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import open_bag
-from videodepth_ros.bags.stamps import Stamps, one_course, read_stamps
+from videodepth_ros.bags.stamps import Stamps, monotonic, read_stamps
 from videodepth_ros.core.errors import BagError, ConfigError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
@@ -23,7 +23,7 @@ from videodepth_ros.messages.frame import is_rectified
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
-from videodepth_ros.refine.depth_association import most_offset_ns, nearest
+from videodepth_ros.refine.depth_association import max_offset_ns, nearest_indices
 
 Array = NDArray[np.float32]
 
@@ -36,7 +36,7 @@ _NOT_DEPTH = re.compile(r'(^|[/_])(confidence|disparity|mask|debug)([/_]|$)')
 _REGISTERED = re.compile(r'registered|aligned')
 
 
-class BagDepth:
+class BagDepthPrior:
     """The prior ``bag``; values have the depth camera's size, in the view of the frames."""
 
     name = 'bag'
@@ -59,9 +59,7 @@ class BagDepth:
             self._topic = choose_depth_topic(topics, depth_topic).name
             self._info = self._camera_info(topics)
             self._stamps = (
-                stamps
-                if stamps is not None
-                else one_course(read_stamps(self._reader, self._topic))
+                stamps if stamps is not None else monotonic(read_stamps(self._reader, self._topic))
             )
         except BaseException:
             self._reader.close()
@@ -94,7 +92,7 @@ class BagDepth:
         """Close the recording."""
         self._reader.close()
 
-    def _camera_info(self, topics: Sequence[Topic]) -> Any | None:
+    def _camera_info(self, topics: Sequence[TopicInfo]) -> Any | None:
         """Return the first camera_info beside the depth; None where there is none."""
         beside = self._topic.removesuffix(TRANSPORT).rpartition('/')[0] + '/camera_info'
         if not any(topic.name == beside and topic.type == CAMERA_INFO for topic in topics):
@@ -106,7 +104,7 @@ class BagDepth:
         """Yield stamps and messages, those that are in one course of time."""
         for _, recorded_ns, message in self._reader.messages([self._topic]):
             stamp = stamp_ns(message.header.stamp)
-            if self._stamps.hold(recorded_ns, stamp):
+            if self._stamps.contains(recorded_ns, stamp):
                 yield stamp or recorded_ns, message
 
     def _decoded(self, message: Any, frame: Frame) -> Array | None:
@@ -125,7 +123,7 @@ class BagDepth:
                 None if is_rectified(self._topic) else rectifier_from(self._info, width, height)
             )
             depth_m = rectifier.rectify_depth(depth_m) if rectifier else depth_m
-        if sees_the_same(camera, frame, width, height):
+        if is_same_view(camera, frame, width, height):
             return depth_m
         if camera is None or frame.camera is None or message.header.frame_id != frame.frame_id:
             raise ConfigError(
@@ -134,7 +132,7 @@ class BagDepth:
                 'choose a depth topic that is registered to it, or make one with '
                 'depth_image_proc/register'
             )
-        return seen_by(depth_m, camera, frame.camera)
+        return resample_to_camera(depth_m, camera, frame.camera)
 
     def _refuse_another_camera(self, message: Any, frame: Frame) -> None:
         """Refuse depth that was found, not named, and is of another frame.
@@ -150,12 +148,12 @@ class BagDepth:
             )
 
 
-def choose_depth_topic(topics: Sequence[Topic], name: str | None) -> Topic:
+def choose_depth_topic(topics: Sequence[TopicInfo], name: str | None) -> TopicInfo:
     """Return the depth topic of that name, or the only one; raises ConfigError without it."""
     return find_topic(topics, name, (IMAGE, COMPRESSED)) if name else find_depth_topic(topics)
 
 
-def find_depth_topic(topics: Sequence[Topic]) -> Topic:
+def find_depth_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
     """Return the topic with depth images, raw rather than compressed where it is both.
 
     raises  ConfigError naming the candidates if there is none or more than one
@@ -187,7 +185,7 @@ def find_depth_topic(topics: Sequence[Topic]) -> Topic:
     return found[0]
 
 
-def sees_the_same(camera: Intrinsics | None, frame: Frame, width: int, height: int) -> bool:
+def is_same_view(camera: Intrinsics | None, frame: Frame, width: int, height: int) -> bool:
     """Tell whether a depth map of ``width`` x ``height`` is a frame's view at another size.
 
     camera  of the depth map; where one of the two is not calibrated, the aspect must do
@@ -204,7 +202,7 @@ def sees_the_same(camera: Intrinsics | None, frame: Frame, width: int, height: i
     return misfit <= LEAST_MISFIT * width
 
 
-def seen_by(depth_m: Array, camera: Intrinsics, other: Intrinsics) -> Array:
+def resample_to_camera(depth_m: Array, camera: Intrinsics, other: Intrinsics) -> Array:
     """Return what another camera at the same place and in the same direction sees.
 
     depth_m  (h, w) float32, Z in metres, of ``camera``; of each pixel the nearest is taken
@@ -226,14 +224,14 @@ class _Messages:
 
     def __init__(self, stamped: Iterator[tuple[int, Any]], stamps: Stamps) -> None:
         self._stamped, self._stamps_ns = stamped, stamps.stamp_ns
-        self._within_ns = most_offset_ns(stamps.stamp_ns)
+        self._within_ns = max_offset_ns(stamps.stamp_ns)
         self._now: tuple[int, Any] = -1, None
 
     def near(self, frame_ns: int) -> Any | None:
         """Return the message nearest to a frame; None where it is too far away, or damaged."""
         if not len(self._stamps_ns):
             return None
-        wanted_ns = int(self._stamps_ns[nearest(self._stamps_ns, np.array([frame_ns]))[0]])
+        wanted_ns = int(self._stamps_ns[nearest_indices(self._stamps_ns, np.array([frame_ns]))[0]])
         if abs(wanted_ns - frame_ns) > self._within_ns:
             return None
         while self._now[0] < wanted_ns and (following := next(self._stamped, None)):

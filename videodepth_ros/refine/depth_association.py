@@ -23,7 +23,7 @@ LATENCIES = 100
 
 
 @dataclass(frozen=True)
-class DepthMatch:
+class DepthAssociation:
     """How the stamps of depth images fit to those of the frames.
 
     offset_ns   (N,) int64, from each frame to the depth nearest in time
@@ -89,7 +89,9 @@ class DepthMatch:
         )
 
 
-def match_depth(frames_ns: Stamps64, images: Stamps, depth: Stamps, topic: str) -> DepthMatch:
+def associate_depth(
+    frames_ns: Stamps64, images: Stamps, depth: Stamps, topic: str
+) -> DepthAssociation:
     """Match depth images to frames.
 
     frames_ns      (N,) stamps of the frames, growing
@@ -99,17 +101,17 @@ def match_depth(frames_ns: Stamps64, images: Stamps, depth: Stamps, topic: str) 
     """
     if not len(depth):
         raise BagError(f'{topic} has no depth image; choose another topic or prior')
-    nearest_ns = depth.stamp_ns[nearest(depth.stamp_ns, frames_ns)]
-    return DepthMatch(
+    nearest_ns = depth.stamp_ns[nearest_indices(depth.stamp_ns, frames_ns)]
+    return DepthAssociation(
         topic,
         nearest_ns - frames_ns,
-        most_offset_ns(depth.stamp_ns),
+        max_offset_ns(depth.stamp_ns),
         float(depth.stamp_ns[0] - frames_ns[0]) / 1e9,
         _latency_s(images) - _latency_s(depth),
     )
 
 
-def nearest(stamps_ns: Stamps64, at_ns: Stamps64) -> NDArray[np.intp]:
+def nearest_indices(stamps_ns: Stamps64, at_ns: Stamps64) -> NDArray[np.intp]:
     """Return the places of the stamps (M,), growing, that are nearest to others (N,)."""
     after = np.searchsorted(stamps_ns, at_ns).clip(1, max(1, len(stamps_ns) - 1))
     before = after - 1
@@ -118,7 +120,7 @@ def nearest(stamps_ns: Stamps64, at_ns: Stamps64) -> NDArray[np.intp]:
     return np.where(is_after, after, before)
 
 
-def most_offset_ns(stamps_ns: Stamps64) -> int:
+def max_offset_ns(stamps_ns: Stamps64) -> int:
     """Return how far from a frame depth with those stamps (M,) may be."""
     if len(stamps_ns) < 2:
         return LONGEST_OFFSET_NS

@@ -23,10 +23,10 @@ from videodepth_ros.alignment.global_alignment import PUBLISHED_OPTIONS
 from videodepth_ros.alignment.hierarchy import CLIP_OPTIONS, HierarchyOptions
 from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.alignment.parallel import AlignmentFiles, align_parallel, load_clip
-from videodepth_ros.bags.camera_topics import find_camera
+from videodepth_ros.bags.camera_topics import find_camera_topics
 from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import BagReader, open_bag
-from videodepth_ros.bags.stamps import Stamps, one_course
+from videodepth_ros.bags.stamps import Stamps, monotonic
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.progress import Meter, Progress, Stage
 from videodepth_ros.core.shot_detection import find_shots
@@ -35,41 +35,51 @@ from videodepth_ros.engines.store import cache_folder
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.refine import plan as stages
-from videodepth_ros.refine.alignment_inputs import OpenPairs, SceneFiles, build_recording_graph
+from videodepth_ros.refine.alignment_inputs import (
+    AlignmentInputs,
+    PairProviderFactory,
+    build_recording_graph,
+)
 from videodepth_ros.refine.bag_depth import choose_depth_topic
-from videodepth_ros.refine.depth_association import match_depth
-from videodepth_ros.refine.depth_stage import Estimates, estimate, make_room
-from videodepth_ros.refine.methods import RecordingDepth, coaligned, rolled
-from videodepth_ros.refine.metric_scale import Unit, UnitFrom, find_unit, stands, unit_of
-from videodepth_ros.refine.plan import Outline
-from videodepth_ros.refine.preflight import check_needs
-from videodepth_ros.refine.priors import NETWORKS, open_prior
-from videodepth_ros.refine.recording import (
-    NS,
-    Choice,
-    Kind,
-    OneCamera,
-    Recording,
+from videodepth_ros.refine.consistency import DepthSequence, coalign_depth, run_rollingdepth
+from videodepth_ros.refine.depth_association import associate_depth
+from videodepth_ros.refine.image_sequence import (
+    NANOSECONDS,
+    CameraFormat,
+    CameraFormatFilter,
+    FrameSelection,
+    ImageSequence,
     Size,
-    bag_key,
-    choose,
-    read_recording,
-    read_stamps_once,
+    bag_digest,
+    cached_stamps,
+    read_images,
+    select_frames,
     size_within,
 )
-from videodepth_ros.refine.refined_frames import (
-    WorkingFrame,
-    aligned_frames,
-    frames_without_pose,
-    refined_frames,
+from videodepth_ros.refine.metric_scale import (
+    MetricScale,
+    MetricScaleSource,
+    estimate_metric_scale,
+    metric_scale_source,
+    stationary_camera_notes,
 )
-from videodepth_ros.refine.sensor_files import lidar_file, motion_file
-from videodepth_ros.refine.settings import AS_SHIPPED, Method, Pairs, RefineSettings
-from videodepth_ros.results.bag import Source
-from videodepth_ros.results.depth_only import write_depth
+from videodepth_ros.refine.plan import JobPlan
+from videodepth_ros.refine.preflight import check_requirements
+from videodepth_ros.refine.prior_depth import PriorDepth, estimate_prior_depth, evict_cache
+from videodepth_ros.refine.priors import NETWORKS, open_prior
+from videodepth_ros.refine.refined_frames import (
+    AlignedFrame,
+    aligned_frames,
+    unposed_frames,
+    upsample_frames,
+)
+from videodepth_ros.refine.sensor_files import cached_lidar_depth, cached_odometry
+from videodepth_ros.refine.settings import DEFAULTS, Method, Pairs, RefineSettings
+from videodepth_ros.results.bag import SourceRecording
+from videodepth_ros.results.depth_only import write_depth_results
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.point_cloud import CloudSettings
-from videodepth_ros.results.write import ResultSettings, write_results
+from videodepth_ros.results.point_cloud import CloudOptions
+from videodepth_ros.results.write import ResultOptions, write_results
 from videodepth_ros.sfm.reconstruction import assumed_camera
 
 REST = 20.0
@@ -119,7 +129,7 @@ def never() -> bool:
 def refine_bag(
     input_bag: Path,
     output_bag: Path,
-    settings: RefineSettings = AS_SHIPPED,
+    settings: RefineSettings = DEFAULTS,
     report: Callable[[Progress], None] = ignore,
     cancelled: Callable[[], bool] = never,
     announce: Callable[[str], None] = ignore,
@@ -138,14 +148,14 @@ def refine_bag(
         )
     with ExitStack() as stack:
         bag = stack.enter_context(open_bag(input_bag))
-        check_needs(bag, settings)
+        check_requirements(bag, settings)
         work = stack.enter_context(WorkFolder(work_folder(output_bag)))
         facts = _Job(bag, output_bag, settings, work, Meter(report, cancelled), announce).run()
         work.remove()
     return facts
 
 
-def cuts(recording: Recording) -> tuple[str, ...]:
+def shot_cut_notes(recording: ImageSequence) -> tuple[str, ...]:
     """Return a note on cuts, over which no camera can be followed; none where there is none."""
     starts = [str(shot.start) for shot in find_shots(list(recording.images.open()))[1:]]
     return (
@@ -178,8 +188,10 @@ class _Job:
     ) -> None:
         self._bag, self._output, self._settings = bag, output, settings
         self._work, self._meter, self._announce = work, meter, announce
-        self._topics = find_camera(bag.topics, settings.image_topic, settings.camera_info_topic)
-        self._key = bag_key(bag.path)
+        self._topics = find_camera_topics(
+            bag.topics, settings.image_topic, settings.camera_info_topic
+        )
+        self._key = bag_digest(bag.path)
         self._depth_stamps: Stamps | None = None  # for the prior that is in the recording
         self._processes = settings.processes or os.cpu_count() or 1
 
@@ -187,7 +199,7 @@ class _Job:
         """Go through all stages."""
         began_s = time.monotonic()
         recording = self._read()
-        self._kind = Kind(recording.size, recording.frame_id)
+        self._kind = CameraFormat(recording.size, recording.frame_id)
         self._notes = (*self._choice.notes, *recording.notes)
         poses = self._settings.chosen_pairs is not Pairs.NONE
         graph = build_recording_graph(recording.images, self._settings.clip) if poses else None
@@ -201,16 +213,16 @@ class _Job:
             written = self._write(recording, depth, files)
         return replace(written, seconds=round(time.monotonic() - began_s, 3))
 
-    def _read(self) -> Recording:
+    def _read(self) -> ImageSequence:
         """Read and reduce the chosen frames."""
         topics, tick = self._topics, self._ticks(stages.READ)
         reading = Stage(stages.READ, 2 * topics.image.count, stages.READ_S / 2)
         self._meter.expect([reading, Stage('rest', 1, REST * reading.seconds)])
-        images = read_stamps_once(self._bag, topics.image.name, self._key, self._work, tick)
-        self._choice = choose(images, self._settings.selection)
+        images = cached_stamps(self._bag, topics.image.name, self._key, self._work, tick)
+        self._choice = select_frames(images, self._settings.selection)
         if self._settings.prior == 'bag':
             self._choice = self._with_depth(images)
-        return read_recording(
+        return read_images(
             self._chosen,
             digest(self._key, topics, self._choice.stamps.key),
             TRACKING_PIXELS,
@@ -218,13 +230,13 @@ class _Job:
             tick,
         )
 
-    def _with_depth(self, images: Stamps) -> Choice:
+    def _with_depth(self, images: Stamps) -> FrameSelection:
         """Return the chosen images that have depth; raises BagError where most have none."""
         topic = choose_depth_topic(self._bag.topics, self._settings.depth_topic).name
-        self._depth_stamps = one_course(
-            read_stamps_once(self._bag, topic, self._key, self._work, self._ticks(stages.READ))
+        self._depth_stamps = monotonic(
+            cached_stamps(self._bag, topic, self._key, self._work, self._ticks(stages.READ))
         )
-        match = match_depth(self._choice.stamps.stamp_ns, images, self._depth_stamps, topic)
+        match = associate_depth(self._choice.stamps.stamp_ns, images, self._depth_stamps, topic)
         match.check()
         return self._choice.at(np.flatnonzero(match.has_depth), match.notes)
 
@@ -233,23 +245,23 @@ class _Job:
             self._bag,
             self._topics.image.name,
             self._settings.camera_info_topic,
-            self._choice.stamps.hold,
+            self._choice.stamps.contains,
         )
 
     def _frames(self) -> Iterator[Frame]:
         """Yield the frames of the job, in full size."""
-        return OneCamera(self._kind).frames(self._chosen())
+        return CameraFormatFilter(self._kind).frames(self._chosen())
 
     def _ticks(self, stage: str) -> Callable[[], None]:
         return partial(self._meter.tick, stage)
 
-    def _working_size(self, recording: Recording) -> Size:
+    def _working_size(self, recording: ImageSequence) -> Size:
         return size_within(recording.size, self._settings.max_pixels)
 
-    def _tell(self, recording: Recording, graph: PairGraph | None) -> None:
+    def _tell(self, recording: ImageSequence, graph: PairGraph | None) -> None:
         """Say what will be done, and how long it may take."""
-        seconds_of_data = float(recording.stamps_ns[-1] - recording.stamps_ns[0]) / NS
-        outline = Outline(
+        seconds_of_data = float(recording.stamps_ns[-1] - recording.stamps_ns[0]) / NANOSECONDS
+        outline = JobPlan(
             len(recording),
             recording.size,
             self._working_size(recording),
@@ -264,14 +276,14 @@ class _Job:
         for line in (str(outline), *(f'note: {note}' for note in self._notes)):
             self._announce(line)
 
-    def _estimate(self, recording: Recording) -> Estimates:
+    def _estimate(self, recording: ImageSequence) -> PriorDepth:
         """Ask the prior for the depth of every frame; kept in the user's cache if it is slow."""
         settings = self._settings
         size = self._working_size(recording)
         slow = settings.prior in NETWORKS
         folder = cache_folder() / 'estimates' if slow else self._work.folder
         key = digest(recording.key, settings.prior, settings.depth_topic, size)
-        estimates = Estimates.at(folder / f'estimates-{key}', size)
+        estimates = PriorDepth.at(folder / f'estimates-{key}', size)
         if not estimates.exist():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(
@@ -285,30 +297,38 @@ class _Job:
             ) as prior:
                 if prior.notice:
                     self._announce(prior.notice)
-                estimate(self._frames(), prior, estimates, self._ticks(stages.DEPTH), go_on=slow)
+                estimate_prior_depth(
+                    self._frames(), prior, estimates, self._ticks(stages.DEPTH), resume=slow
+                )
             if slow:
-                make_room(folder)
+                evict_cache(folder)
         self._meter.finish(stages.DEPTH)
         return estimates
 
-    def _depth(self, recording: Recording, estimates: Estimates) -> RecordingDepth:
+    def _depth(self, recording: ImageSequence, estimates: PriorDepth) -> DepthSequence:
         """Return the depth that the estimates make, by the method that was chosen."""
         settings = self._settings
-        prior = RecordingDepth(
+        prior = DepthSequence(
             estimates.depth(self._work.path('depth', estimates.key)), estimates.scale_source
         )
         if settings.method is Method.ALIGN3R:
             return prior
-        advanced = self._meter.shares(stages.AGREE)
+        advanced = self._meter.shares(stages.CONSISTENCY)
         if settings.method is Method.COALIGN:
-            depth = coaligned(recording, prior, self._work, advanced)
+            depth = coalign_depth(recording, prior, self._work, advanced)
         else:
-            depth = rolled(recording, prior, settings.preset, self._work, self._announce, advanced)
-        self._meter.finish(stages.AGREE)
+            depth = run_rollingdepth(
+                recording, prior, settings.preset, self._work, self._announce, advanced
+            )
+        self._meter.finish(stages.CONSISTENCY)
         return depth
 
     def _align(
-        self, recording: Recording, estimates: Estimates, depth: RecordingDepth, graph: PairGraph
+        self,
+        recording: ImageSequence,
+        estimates: PriorDepth,
+        depth: DepthSequence,
+        graph: PairGraph,
     ) -> AlignmentFiles:
         """Align keyframes and clips; return where the results are."""
         scene = self._scene(recording, estimates, depth, graph)
@@ -325,8 +345,12 @@ class _Job:
         return files
 
     def _scene(
-        self, recording: Recording, estimates: Estimates, depth: RecordingDepth, graph: PairGraph
-    ) -> SceneFiles:
+        self,
+        recording: ImageSequence,
+        estimates: PriorDepth,
+        depth: DepthSequence,
+        graph: PairGraph,
+    ) -> AlignmentInputs:
         """Gather what is aligned: pairs, and what sensors know."""
         settings = self._settings
         width, height = self._working_size(recording)
@@ -334,10 +358,10 @@ class _Job:
         measured = (
             depth.array
             if depth.scale_source is ScaleSource.SENSOR
-            else lidar_file(self._bag, recording, camera, self._work)
+            else cached_lidar_depth(self._bag, recording, camera, self._work)
         )
-        motion = motion_file(self._bag, recording, self._work) if settings.odometry else None
-        pairs = OpenPairs(
+        motion = cached_odometry(self._bag, recording, self._work) if settings.odometry else None
+        pairs = PairProviderFactory(
             settings.chosen_pairs,
             recording.images,
             depth.array,
@@ -355,13 +379,13 @@ class _Job:
         )
         if settings.chosen_pairs is Pairs.GEOMETRIC:  # its bundle adjustment has smoothed enough
             believed = believed.without_smoothing()
-        return SceneFiles(pairs, graph, believed, measured, motion)
+        return AlignmentInputs(pairs, graph, believed, measured, motion)
 
     def _write(
-        self, recording: Recording, depth: RecordingDepth, files: AlignmentFiles
+        self, recording: ImageSequence, depth: DepthSequence, files: AlignmentFiles
     ) -> RefineFacts:
         """Write depth and poses, at the camera's size."""
-        unit = find_unit(
+        unit = estimate_metric_scale(
             map(load_clip, files.clips),
             depth.array.open(),
             depth.scale_source,
@@ -373,9 +397,15 @@ class _Job:
         found = write_results(
             self._refined(working),
             Trajectory(recording.stamps_ns, T_world_cam),
-            Source(self._bag, self._topics.image.name),
+            SourceRecording(self._bag, self._topics.image.name),
             self._output,
-            self._results(unit, (*cuts(recording), *stands(T_world_cam, depth.array.open()[0]))),
+            self._results(
+                unit,
+                (
+                    *shot_cut_notes(recording),
+                    *stationary_camera_notes(T_world_cam, depth.array.open()[0]),
+                ),
+            ),
         )
         return replace(
             self._facts(recording, unit, found.notes, found.outputs),
@@ -383,41 +413,45 @@ class _Job:
             up_from=found.up_from,
         )
 
-    def _write_depth(self, recording: Recording, depth: RecordingDepth) -> RefineFacts:
+    def _write_depth(self, recording: ImageSequence, depth: DepthSequence) -> RefineFacts:
         """Write depth alone, at the camera's size."""
-        unit = Unit(1.0, unit_of(depth.scale_source))
+        unit = MetricScale(1.0, metric_scale_source(depth.scale_source))
         width, height = self._working_size(recording)
         camera = recording.camera_at(width, height) or assumed_camera(width, height)
-        found = write_depth(
-            self._refined(frames_without_pose(depth.array.open(), camera)),
+        found = write_depth_results(
+            self._refined(unposed_frames(depth.array.open(), camera)),
             recording.stamps_ns,
-            Source(self._bag, self._topics.image.name),
+            SourceRecording(self._bag, self._topics.image.name),
             self._output,
             self._results(unit),
         )
         return self._facts(recording, unit, found.notes, found.outputs)
 
-    def _refined(self, working: Iterable[WorkingFrame]) -> Iterator[RefinedFrame]:
-        return refined_frames(
+    def _refined(self, working: Iterable[AlignedFrame]) -> Iterator[RefinedFrame]:
+        return upsample_frames(
             self._frames(),
             working,
             self._settings.max_range_m,
             partial(self._meter.tick, stages.WRITE),
         )
 
-    def _results(self, unit: Unit, notes: tuple[str, ...] = ()) -> ResultSettings:
+    def _results(self, unit: MetricScale, notes: tuple[str, ...] = ()) -> ResultOptions:
         settings = self._settings
-        return ResultSettings(
+        return ResultOptions(
             depth=settings.depth_encoding,
             copied=('*',) if settings.copy_topics else (),
-            cloud=CloudSettings(voxel_m=settings.voxel_m),
-            is_metric=unit.source not in (UnitFrom.NONE, UnitFrom.MODEL),
+            cloud=CloudOptions(voxel_m=settings.voxel_m),
+            is_metric=unit.source not in (MetricScaleSource.NONE, MetricScaleSource.MODEL),
             scale_source=unit.source.value,
             notes=(*self._notes, *notes),
         )
 
     def _facts(
-        self, recording: Recording, unit: Unit, notes: tuple[str, ...], outputs: tuple[str, ...]
+        self,
+        recording: ImageSequence,
+        unit: MetricScale,
+        notes: tuple[str, ...],
+        outputs: tuple[str, ...],
     ) -> RefineFacts:
         settings = self._settings
         return RefineFacts(

@@ -22,7 +22,7 @@ STRIDE = 4
 """Rows and columns between the pixels that are compared."""
 
 
-class UnitFrom(str, Enum):
+class MetricScaleSource(str, Enum):
     """Who says how long the unit is."""
 
     PATH_LENGTH = 'path_length'  # the operator, who knows how far the camera went
@@ -36,18 +36,22 @@ class UnitFrom(str, Enum):
 
 
 @dataclass(frozen=True)
-class Unit:
+class MetricScale:
     """Metres to a unit of the alignment, and who says so."""
 
     metres: float
-    source: UnitFrom
+    source: MetricScaleSource
 
 
-def unit_of(source: ScaleSource | None) -> UnitFrom:
+def metric_scale_source(source: ScaleSource | None) -> MetricScaleSource:
     """Return who says how long a metre of a prior is."""
     if source is None:
-        return UnitFrom.NONE
-    return UnitFrom.DEPTH if source is ScaleSource.SENSOR else UnitFrom(source.value)
+        return MetricScaleSource.NONE
+    return (
+        MetricScaleSource.DEPTH
+        if source is ScaleSource.SENSOR
+        else MetricScaleSource(source.value)
+    )
 
 
 def path_length(T_world_cam: Array64) -> float:
@@ -55,7 +59,7 @@ def path_length(T_world_cam: Array64) -> float:
     return float(np.linalg.norm(np.diff(T_world_cam[:, :3, 3], axis=0), axis=1).sum())
 
 
-def stands(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
+def stationary_camera_notes(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
     """Return a note where a camera, poses (N, 4, 4), has hardly moved against a depth (h, w).
 
     Not the path's length but its reach is judged, for noise lengthens a path with every frame.
@@ -72,12 +76,12 @@ def stands(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
     )
 
 
-def find_unit(
+def estimate_metric_scale(
     clips: Iterable[ClipAlignment],
     prior_depth: Array,
     source: ScaleSource | None,
     path_length_m: float,
-) -> Unit:
+) -> MetricScale:
     """Return the unit of the aligned clips, by the best of those that know it.
 
     prior_depth    (N, h, w) float32, Z in the metres of ``source``
@@ -95,9 +99,9 @@ def find_unit(
             logs.append(np.median(ratio) if ratio.size else np.nan)
     length = path_length(np.concatenate(poses))
     if path_length_m and length:
-        return Unit(path_length_m / length, UnitFrom.PATH_LENGTH)
+        return MetricScale(path_length_m / length, MetricScaleSource.PATH_LENGTH)
     if scale_reference is not ScaleReference.PAIRS:
-        return Unit(1.0, UnitFrom(scale_reference.value))
+        return MetricScale(1.0, MetricScaleSource(scale_reference.value))
     if source is None or np.isnan(logs).all():
-        return Unit(1.0, UnitFrom.NONE)
-    return Unit(float(np.exp(np.nanmedian(logs))), unit_of(source))
+        return MetricScale(1.0, MetricScaleSource.NONE)
+    return MetricScale(float(np.exp(np.nanmedian(logs))), metric_scale_source(source))

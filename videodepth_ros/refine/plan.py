@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.core.progress import Stage
-from videodepth_ros.refine.recording import Size
+from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.refine.settings import Method
 
-READ, DEPTH, AGREE, TRACK, KEYFRAMES, CLIPS, WRITE = (
+READ, DEPTH, CONSISTENCY, TRACK, KEYFRAMES, CLIPS, WRITE = (
     'read',
     'depth',
     'agree',
@@ -45,7 +45,7 @@ PLAIN_PRIORS = 'bag', 'nano'
 
 
 @dataclass(frozen=True)
-class Outline:
+class JobPlan:
     """The size of a job.
 
     camera, working   width and height of the camera's images, and of the maps that are aligned
@@ -68,7 +68,7 @@ class Outline:
         yield Stage(DEPTH, self.frames, ESTIMATE_S.get(self.prior, NETWORK_S))
         if self.method is not Method.ALIGN3R:
             yield Stage(
-                AGREE, self.frames, TRACK_S if self.method is Method.COALIGN else ROLLING_S
+                CONSISTENCY, self.frames, TRACK_S if self.method is Method.COALIGN else ROLLING_S
             )
         pair_s = PAIR_S_PER_PIXEL * self.working[0] * self.working[1]
         if self.graph:

@@ -18,7 +18,7 @@ from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
 from videodepth_ros.rollingdepth.settings import rolling_preset
 
 
-def check_needs(bag: BagReader, settings: RefineSettings) -> None:
+def check_requirements(bag: BagReader, settings: RefineSettings) -> None:
     """Raise what the job would end with later.
 
     raises  ConfigError for a prior, preset or depth topic that is not there, or several of the

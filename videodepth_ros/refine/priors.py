@@ -15,7 +15,7 @@ from videodepth_ros.engines.open import open_engine
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import PRIOR_CARDS, ModelCard, card, cards, weights_path
 from videodepth_ros.models.mono import MonoEstimate, MonoPrior, PriorKind, open_mono_prior
-from videodepth_ros.refine.bag_depth import BagDepth
+from videodepth_ros.refine.bag_depth import BagDepthPrior
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 
 STREAMING = tuple(model.name for model in cards())
@@ -50,15 +50,15 @@ def open_prior(
     if name in NETWORKS:
         return open_mono_prior(name, device=device, batch=batch)
     if name in STREAMING:
-        return StreamPrior(card(name), engine)
+        return StreamingPrior(card(name), engine)
     if name != 'bag':
         raise ConfigError(f'there is no prior {name!r}: choose one of {", ".join(PRIORS)}')
     if bag is None:
         raise ConfigError('the prior bag is the depth of a recording: name the recording')
-    return BagDepth(bag, depth_topic, depth_stamps)
+    return BagDepthPrior(bag, depth_topic, depth_stamps)
 
 
-class StreamPrior:
+class StreamingPrior:
     """A model of the live wing; values have the size of its network's input."""
 
     def __init__(self, model: ModelCard, engine: str = 'auto') -> None:

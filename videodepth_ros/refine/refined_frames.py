@@ -16,7 +16,7 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.pictures import Image, colour_range, colourise, resized
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.upsampling import full_size_maps
+from videodepth_ros.results.upsampling import upsample_maps
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -25,7 +25,7 @@ GLIMPSE_HEIGHT_PX = 160
 
 
 @dataclass(frozen=True)
-class WorkingFrame:
+class AlignedFrame:
     """What is known of a frame at the size that the job works at, in metres.
 
     depth_m      (h, w) float32; NaN unknown, +inf nothing hit; confidence likewise, in [0, 1]
@@ -43,7 +43,7 @@ class WorkingFrame:
 
 def aligned_frames(
     clips: Iterable[Path], prior_depth: Array, metres: float
-) -> Iterator[WorkingFrame]:
+) -> Iterator[AlignedFrame]:
     """Yield every frame as it was aligned.
 
     clips        files of the aligned clips, in the order of time; one is held at a time
@@ -52,10 +52,10 @@ def aligned_frames(
     """
     for clip in map(load_clip, clips):
         for k, number in enumerate(clip.frames):
-            depth_m = whole_depth(clip.depth[k], prior_depth[number]) * np.float32(metres)
+            depth_m = fill_with_prior(clip.depth[k], prior_depth[number]) * np.float32(metres)
             T_world_cam = clip.T_world_cam[k].copy()
             T_world_cam[:3, 3] *= metres
-            yield WorkingFrame(
+            yield AlignedFrame(
                 depth_m,
                 clip.confidence[k],
                 None if clip.moving is None else clip.moving[k],
@@ -64,16 +64,16 @@ def aligned_frames(
             )
 
 
-def frames_without_pose(depth_m: Array, camera: Intrinsics) -> Iterator[WorkingFrame]:
+def unposed_frames(depth_m: Array, camera: Intrinsics) -> Iterator[AlignedFrame]:
     """Yield every frame of depths (N, h, w) as it is; it is trusted wherever it is known."""
     for one in depth_m:
         known = (~np.isnan(one)).astype(np.float32)
-        yield WorkingFrame(np.asarray(one), known, None, camera, np.eye(4))
+        yield AlignedFrame(np.asarray(one), known, None, camera, np.eye(4))
 
 
-def refined_frames(
+def upsample_frames(
     frames: Iterable[Frame],
-    working: Iterable[WorkingFrame],
+    working: Iterable[AlignedFrame],
     max_range_m: float,
     tick: Callable[[Image], None],
 ) -> Iterator[RefinedFrame]:
@@ -87,7 +87,7 @@ def refined_frames(
         depth_m = one.depth_m
         if max_range_m:
             depth_m = np.where(depth_m > max_range_m, np.float32(np.inf), depth_m)
-        maps = full_size_maps(depth_m, one.confidence, one.moving, frame.image)
+        maps = upsample_maps(depth_m, one.confidence, one.moving, frame.image)
         camera = frame.camera or one.camera.scaled_to(*frame.size)
         yield RefinedFrame(
             frame.stamp_ns,
@@ -99,10 +99,10 @@ def refined_frames(
             one.T_world_cam,
             frame.image,
         )
-        tick(glimpse(frame.image, maps.depth_m))
+        tick(preview_image(frame.image, maps.depth_m))
 
 
-def glimpse(image: Image, depth_m: Array) -> Image:
+def preview_image(image: Image, depth_m: Array) -> Image:
     """Return an image (H, W, 3) and its depth (H, W) beside each other, small, for who waits."""
     height, width = depth_m.shape
     size = max(1, round(GLIMPSE_HEIGHT_PX * width / height)), GLIMPSE_HEIGHT_PX
@@ -110,7 +110,7 @@ def glimpse(image: Image, depth_m: Array) -> Image:
     return np.hstack([resized(image, *size), colourise(depth_m, colour_range([depth_m]))])
 
 
-def whole_depth(aligned: Array, prior: Array) -> Array:
+def fill_with_prior(aligned: Array, prior: Array) -> Array:
     """Return the aligned depth (h, w) float32, completed by the prior's in the aligned unit.
 
     What no pair knows keeps the prior's depth, at confidence 0; where the prior has hit nothing

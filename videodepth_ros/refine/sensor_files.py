@@ -10,28 +10,28 @@ import numpy as np
 from videodepth_ros.alignment.constraints import RelativePose
 from videodepth_ros.bags.frame_tree import read_frame_tree
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.core.workspace import SpilledArray, WorkFolder, save_arrays
+from videodepth_ros.core.workspace import DiskArray, WorkFolder, save_arrays
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.refine.recording import Recording
-from videodepth_ros.refine.sensors import known_motion, lidar_depths, lidar_topics
+from videodepth_ros.refine.image_sequence import ImageSequence
+from videodepth_ros.refine.sensors import find_lidar_topics, project_lidar, read_camera_odometry
 
 
-def lidar_file(
-    bag: BagReader, recording: Recording, camera: Intrinsics | None, work: WorkFolder
-) -> SpilledArray | None:
+def cached_lidar_depth(
+    bag: BagReader, recording: ImageSequence, camera: Intrinsics | None, work: WorkFolder
+) -> DiskArray | None:
     """Keep the depth (N, h, w) float32 that lidars give the frames; None where there is none.
 
     camera  intrinsics at the size wanted; without them no lidar can be used
     """
     tree = read_frame_tree(bag)
-    topics = lidar_topics(bag, tree, recording.frame_id) if camera else []
+    topics = find_lidar_topics(bag, tree, recording.frame_id) if camera else []
     if not topics or camera is None:
         return None
     shape = camera.height, camera.width
-    array = SpilledArray(work.path('lidar', recording.key), shape, 'float32')
+    array = DiskArray(work.path('lidar', recording.key), shape, 'float32')
     if not array.exists():
-        with array.growing() as growth:
-            for n, depth in lidar_depths(
+        with array.writer() as growth:
+            for n, depth in project_lidar(
                 bag, topics, tree, recording.frame_id, camera, recording.stamps_ns
             ):
                 while growth.count < n:
@@ -43,9 +43,11 @@ def lidar_file(
     return array if np.isfinite(array.open()).any() else None
 
 
-def motion_file(bag: BagReader, recording: Recording, work: WorkFolder) -> Path | None:
+def cached_odometry(bag: BagReader, recording: ImageSequence, work: WorkFolder) -> Path | None:
     """Keep what odometry says of the motion between frames; None where there is none."""
-    known = known_motion(bag, read_frame_tree(bag), recording.frame_id, recording.stamps_ns)
+    known = read_camera_odometry(
+        bag, read_frame_tree(bag), recording.frame_id, recording.stamps_ns
+    )
     if known is None:
         return None
     path = work.path('motion', recording.key).with_suffix('.npz')
@@ -57,7 +59,7 @@ def motion_file(bag: BagReader, recording: Recording, work: WorkFolder) -> Path 
     return path
 
 
-def load_motion(path: Path) -> list[RelativePose]:
+def load_odometry(path: Path) -> list[RelativePose]:
     """Read what `motion_file` wrote."""
     with np.load(path) as stored:
         return [

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from videodepth_ros.alignment.constraints import RelativePose
 from videodepth_ros.bags.frame_tree import (
     ODOMETRY,
-    Edge,
     FrameTree,
     OdometryTrack,
+    TransformSeries,
     frame_name,
     read_odometry,
 )
@@ -41,16 +41,16 @@ NEAREST_M = 0.1
 
 
 @dataclass(frozen=True)
-class KnownMotion:
+class CameraOdometry:
     """Motions of the camera between neighbouring frames; ``source``: the topic that tells them."""
 
     steps: tuple[RelativePose, ...]
     source: str
 
 
-def known_motion(
+def read_camera_odometry(
     bag: BagReader, tree: FrameTree, camera_frame: str, stamps_ns: Stamps
-) -> KnownMotion | None:
+) -> CameraOdometry | None:
     """Return how odometry moves the camera from frame to frame; None where there is none.
 
     stamps_ns  (N,) int64 of the frames; those outside of the odometry's time are left out
@@ -60,14 +60,14 @@ def known_motion(
     for track in sorted(_tracks(bag), key=lambda one: (not one.topic.endswith('odom'), one.topic)):
         if tree.root(track.child) == tree.root(camera_frame):
             T_base_cam = tree.lookup(track.child, camera_frame, stamps_ns)
-            steps = _steps(track.edge.at(stamps_ns) @ T_base_cam, track.edge.reaches(stamps_ns))
-            return KnownMotion(steps, track.topic) if steps else None
+            steps = _steps(track.edge.at(stamps_ns) @ T_base_cam, track.edge.covers(stamps_ns))
+            return CameraOdometry(steps, track.topic) if steps else None
     edge = _odom_above(tree, camera_frame)
     if edge is None:
         return None
     T = tree.lookup(edge.parent, camera_frame, stamps_ns)
-    steps = _steps(T, edge.reaches(stamps_ns))
-    return KnownMotion(steps, f'/tf frame {edge.parent}') if steps else None
+    steps = _steps(T, edge.covers(stamps_ns))
+    return CameraOdometry(steps, f'/tf frame {edge.parent}') if steps else None
 
 
 def _tracks(bag: BagReader) -> list[OdometryTrack]:
@@ -79,7 +79,7 @@ def _tracks(bag: BagReader) -> list[OdometryTrack]:
     return read_odometry(bag, own)
 
 
-def _odom_above(tree: FrameTree, frame: str) -> Edge | None:
+def _odom_above(tree: FrameTree, frame: str) -> TransformSeries | None:
     """Return the moving edge below a frame called odom, among those above a frame."""
     for name in tree.chain(frame)[:-1]:
         edge = tree.edges[name]
@@ -96,7 +96,7 @@ def _steps(T_odom_cam: Array64, known: NDArray[np.bool_]) -> tuple[RelativePose,
     )
 
 
-def lidar_topics(bag: BagReader, tree: FrameTree, camera_frame: str) -> list[str]:
+def find_lidar_topics(bag: BagReader, tree: FrameTree, camera_frame: str) -> list[str]:
     """Return the clouds of a recording that its transforms connect to the camera.
 
     Clouds in the camera's own frame are those of a depth camera, whose images say more.
@@ -120,13 +120,13 @@ def lidar_topics(bag: BagReader, tree: FrameTree, camera_frame: str) -> list[str
 def _usable(bag: BagReader, topic: str, message: Any) -> Array64 | None:
     """Return the points of a cloud; None, with a note in ``bag.lost``, where it has none."""
     try:
-        return cloud_points(message)
+        return points_from_cloud(message)
     except InputError as error:
         bag.note(topic, f'{topic} was not used: {error}')
         return None
 
 
-def lidar_depths(
+def project_lidar(
     bag: BagReader,
     topics: Sequence[str],
     tree: FrameTree,
@@ -155,7 +155,7 @@ def lidar_depths(
         )
         points = _usable(bag, topic, message)
         if points is not None:
-            yield n, depth_of_points(points @ T_cam_lidar[:3, :3].T + T_cam_lidar[:3, 3], camera)
+            yield n, rasterize_depth(points @ T_cam_lidar[:3, :3].T + T_cam_lidar[:3, 3], camera)
 
 
 def _between_times(
@@ -168,7 +168,7 @@ def _between_times(
     return found
 
 
-def cloud_points(message: Any) -> Array64:
+def points_from_cloud(message: Any) -> Array64:
     """Return the finite points (P, 3) float64 of a sensor_msgs/PointCloud2.
 
     raises  InputError where x, y and z are no floats, or the data of another size than stated
@@ -206,7 +206,7 @@ def cloud_points(message: Any) -> Array64:
     return points[np.isfinite(points).all(axis=1)]
 
 
-def depth_of_points(points: Array64, camera: Intrinsics) -> Array:
+def rasterize_depth(points: Array64, camera: Intrinsics) -> Array:
     """Return the nearest Z of the points (P, 3), metres in the camera, that fall on each pixel."""
     points = points[points[:, 2] > NEAREST_M]
     column = np.rint(camera.fx * points[:, 0] / points[:, 2] + camera.cx)

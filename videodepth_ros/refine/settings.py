@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.refine.recording import Selection
+from videodepth_ros.refine.image_sequence import FrameRange
 from videodepth_ros.results.bag import DepthEncoding
 
-WHOLE = Selection()
+ALL_FRAMES = FrameRange()
 
 
 class Method(str, Enum):
@@ -58,7 +58,7 @@ class RefineSettings:
     image_topic: str | None = None
     camera_info_topic: str | None = None
     depth_topic: str | None = None
-    selection: Selection = WHOLE
+    selection: FrameRange = ALL_FRAMES
     max_pixels: int = 320 * 240
     clip: int = 10
     processes: int = 0
@@ -96,4 +96,4 @@ class RefineSettings:
         return Pairs.GEOMETRIC if self.method is Method.ALIGN3R else Pairs.NONE
 
 
-AS_SHIPPED = RefineSettings()
+DEFAULTS = RefineSettings()

@@ -24,8 +24,8 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.geometry.sim3 import vector_from_rotation
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.source_topics import Carrier
-from videodepth_ros.results.tf_join import MapJoin, Transform
+from videodepth_ros.results.map_attachment import MapAttachment, StampedTransform
+from videodepth_ros.results.source_topics import SourceTopicCopier
 
 DEPTH, CAMERA_INFO = 'videodepth/depth/image', 'videodepth/depth/camera_info'
 CONFIDENCE = 'videodepth/depth/confidence'
@@ -42,23 +42,23 @@ class DepthEncoding(str, Enum):
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceRecording:
     """The recording that was refined, and the topic of the images that were."""
 
     bag: BagReader
     image_topic: str
 
 
-class DepthBag:
+class DepthBagWriter:
     """A recording of depth while it is written, to be used in a ``with`` statement."""
 
     def __init__(
         self,
         path: Path,
-        source: Source,
+        source: SourceRecording,
         encoding: DepthEncoding,
         copied: Sequence[str] = (),
-        transforms: Sequence[Transform] = (),
+        transforms: Sequence[StampedTransform] = (),
     ) -> None:
         """Create the recording.
 
@@ -70,14 +70,16 @@ class DepthBag:
         self._recorded_at = recording_clock(source.bag, source.image_topic)
         self._begun = False
         self.writer = BagWriter(path, self._recorded_at)
-        self._carrier = Carrier(source.bag, self.writer, self._recorded_at, transforms, copied)
+        self._carrier = SourceTopicCopier(
+            source.bag, self.writer, self._recorded_at, transforms, copied
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What could not be copied, in words."""
         return tuple(self._carrier.notes.values())
 
-    def __enter__(self) -> DepthBag:
+    def __enter__(self) -> DepthBagWriter:
         self.writer.__enter__()
         return self
 
@@ -117,14 +119,14 @@ class DepthBag:
         self._carrier.copy_until(None)
 
 
-class RefinedBag:
+class RefinedBagWriter:
     """A recording of depth and poses while it is written, to be used in a ``with`` statement."""
 
     def __init__(
         self,
         path: Path,
-        source: Source,
-        join: MapJoin,
+        source: SourceRecording,
+        join: MapAttachment,
         trajectory: Trajectory,
         encoding: DepthEncoding,
         copied: Sequence[str] = (),
@@ -140,14 +142,14 @@ class RefinedBag:
             join.transforms(trajectory.stamp_ns, trajectory.T_map_cam) if join.child else None
         )
         self._frames = 0
-        self._depth = DepthBag(path, source, encoding, copied, join.odometry_transforms())
+        self._depth = DepthBagWriter(path, source, encoding, copied, join.odometry_transforms())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What could not be copied, in words."""
         return self._depth.notes
 
-    def __enter__(self) -> RefinedBag:
+    def __enter__(self) -> RefinedBagWriter:
         self._depth.__enter__()
         return self
 

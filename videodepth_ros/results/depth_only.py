@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.results.bag import DepthBag, Source
+from videodepth_ros.results.bag import DepthBagWriter, SourceRecording
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.preview import Preview
-from videodepth_ros.results.report import PageFigures, page
+from videodepth_ros.results.preview import PreviewVideo
+from videodepth_ros.results.report import ReportFigures, render_report
 from videodepth_ros.results.write import (
     PREVIEW,
     REPORT,
-    ResultSettings,
-    first_colours,
-    str_of_camera,
-    whole_or_not,
+    ResultOptions,
+    atomic_folder,
+    colour_range_of,
+    format_camera,
 )
 
 
@@ -34,12 +34,12 @@ class DepthFacts:
     notes: tuple[str, ...]
 
 
-def write_depth(
+def write_depth_results(
     frames: Iterable[RefinedFrame],
     stamps_ns: NDArray[np.int64],
-    source: Source,
+    source: SourceRecording,
     folder: Path,
-    settings: ResultSettings,
+    settings: ResultOptions,
 ) -> DepthFacts:
     """Write recording, video and page into a new folder; the frames' poses are not used.
 
@@ -51,11 +51,11 @@ def write_depth(
     first = next(rest, None)
     if first is None:
         raise InputError('there is no frame to write; were all of them left out?')
-    figures = PageFigures(len(stamps_ns), settings.colours or first_colours(first))
-    with whole_or_not(folder) as growing:
+    figures = ReportFigures(len(stamps_ns), settings.colours or colour_range_of(first))
+    with atomic_folder(folder) as growing:
         with (
-            DepthBag(growing, source, settings.depth, settings.copied) as bag,
-            Preview(growing / PREVIEW, stamps_ns, None, figures.colours) as preview,
+            DepthBagWriter(growing, source, settings.depth, settings.copied) as bag,
+            PreviewVideo(growing / PREVIEW, stamps_ns, None, figures.colours) as preview,
         ):
             for frame in chain([first], rest):
                 bag.carry(frame)
@@ -68,12 +68,12 @@ def write_depth(
             ('frames', f'{len(stamps_ns)} in {float(np.ptp(stamps_ns)) / 1e9:.2f} s'),
             ('scale from', settings.scale_source),
             ('image topic', source.image_topic),
-            ('camera', str_of_camera(first.camera)),
+            ('camera', format_camera(first.camera)),
             ('depth', settings.depth.value),
             *settings.facts,
         ]
         (growing / REPORT).write_text(
-            page(
+            render_report(
                 f'{source.bag.path.name} refined',
                 rows,
                 notes,

@@ -19,7 +19,7 @@ from videodepth_ros.core.errors import BagError
 from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.geometry.poses import interpolate, inverse
 from videodepth_ros.messages.transforms import stamp_ns
-from videodepth_ros.results.tf_join import MapJoin
+from videodepth_ros.results.map_attachment import MapAttachment
 
 Array = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ LEAST_STEADINESS = 0.5
 
 
 @dataclass(frozen=True)
-class Upright:
+class GravityAlignment:
     """How a world becomes a map with z up.
 
     T_map_world  (4, 4) float64, rigid
@@ -42,7 +42,9 @@ class Upright:
     up_from: str
 
 
-def upright(bag: BagReader, join: MapJoin, trajectory: Trajectory) -> Upright:
+def align_to_gravity(
+    bag: BagReader, join: MapAttachment, trajectory: Trajectory
+) -> GravityAlignment:
     """Return the map of a trajectory, whose poses T_world_cam are in any world.
 
     The map begins where its child in the tree does (the odometry's origin, the base, or the
@@ -68,7 +70,7 @@ def upright(bag: BagReader, join: MapJoin, trajectory: Trajectory) -> Upright:
     if level is not None:
         start = start @ inverse(join.tree.T_root_frame(join.camera, stamps[:1]))[0]
         ahead = start[:3, 0]
-    return Upright(_level(up, ahead, T_world_cam[0, :3, :3], start[:3, 3]), up_from)
+    return GravityAlignment(_level(up, ahead, T_world_cam[0, :3, :3], start[:3, 3]), up_from)
 
 
 def _level(up: Array, ahead: Array, camera: Array, origin: Array) -> Array:

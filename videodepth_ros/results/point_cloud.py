@@ -27,7 +27,7 @@ COLUMNS = 7  # sums over the points of a voxel: x y z red green blue, and their 
 
 
 @dataclass(frozen=True)
-class CloudSettings:
+class CloudOptions:
     """What goes into the cloud.
 
     voxel_m           edge of a voxel; 0: found from the extent of the scene
@@ -46,13 +46,13 @@ class CloudSettings:
 
 
 @dataclass
-class VoxelCloud:
+class VoxelGrid:
     """Sums over the points of each voxel, filled frame by frame.
 
     voxel_m  edge of a voxel; 0 before the first frame
     """
 
-    settings: CloudSettings = field(default_factory=CloudSettings)
+    settings: CloudOptions = field(default_factory=CloudOptions)
     voxel_m: float = 0.0
     _keys: Keys = field(default_factory=lambda: np.empty(0, np.int64))
     _sums: Array = field(default_factory=lambda: np.empty((0, COLUMNS)))

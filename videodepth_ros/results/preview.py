@@ -10,9 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.pictures import ColourRange, Image, Video, colourise, resized, side_by_side
+from videodepth_ros.pictures import (
+    ColourRange,
+    Image,
+    VideoWriter,
+    colourise,
+    resized,
+    side_by_side,
+)
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.top_view import TopView
+from videodepth_ros.results.top_view import TopDownMap
 
 PANEL_PX = 180
 """Shorter side of a panel, which its caption has room on; a high one is twice as high at most."""
@@ -21,7 +28,7 @@ MOST_FRAMES = 240
 SLOWEST_HZ, FASTEST_HZ = 2.0, 10.0
 
 
-class Preview:
+class PreviewVideo:
     """The video while it is written, to be used in a ``with`` statement.
 
     Of a fast or a long recording every so many-th frame is shown, for the encoder is the slowest
@@ -29,7 +36,11 @@ class Preview:
     """
 
     def __init__(
-        self, path: Path, stamps_ns: NDArray[np.int64], view: TopView | None, colours: ColourRange
+        self,
+        path: Path,
+        stamps_ns: NDArray[np.int64],
+        view: TopDownMap | None,
+        colours: ColourRange,
     ) -> None:
         """Choose frames and rate.
 
@@ -42,11 +53,11 @@ class Preview:
         steps_s = np.diff(stamps_ns) / 1e9
         rate_hz = 1 / max(float(np.median(steps_s)) if count > 1 else 1.0, 1e-3)
         self._every = max(-(-count // MOST_FRAMES), round(rate_hz / FASTEST_HZ), 1)
-        self._video = Video(path, max(rate_hz / self._every, SLOWEST_HZ))
+        self._video = VideoWriter(path, max(rate_hz / self._every, SLOWEST_HZ))
         self._view, self._colours, self._frames = view, colours, 0
         self._start_ns = int(stamps_ns[0])
 
-    def __enter__(self) -> Preview:
+    def __enter__(self) -> PreviewVideo:
         self._video.__enter__()
         return self
 

@@ -37,7 +37,7 @@ li { margin: .2rem 0 }
 
 
 @dataclass
-class PageFigures:
+class ReportFigures:
     """What the page shows of the frames, gathered while they go by.
 
     known       share of pixels with depth, by frame; ``median_m`` the median of those depths
@@ -74,20 +74,20 @@ class PageFigures:
 
 
 @dataclass(frozen=True)
-class Place:
+class TrajectoryFigures:
     """What the page shows of the poses: the map from above, and the camera's height (N,)."""
 
     view: Image
     height: NDArray[np.float64]
 
 
-def page(
+def render_report(
     title: str,
     facts: Sequence[tuple[str, str]],
     notes: Sequence[str],
     stamps_ns: NDArray[np.int64],
-    place: Place | None,
-    figures: PageFigures,
+    place: TrajectoryFigures | None,
+    figures: ReportFigures,
     unit: str,
 ) -> str:
     """Return the page, HTML.

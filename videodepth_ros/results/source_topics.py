@@ -10,19 +10,19 @@ from fnmatch import fnmatch
 from videodepth_ros.bags.decoding import MessageDecoder
 from videodepth_ros.bags.frame_tree import TF, TF_STATIC, frame_name
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.bags.scan import DAMAGE, Channel, Record
+from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.messages.transforms import matrix_from_transform, stamp_ns
-from videodepth_ros.results.tf_join import Transform
+from videodepth_ros.results.map_attachment import StampedTransform
 
 OWN_TOPICS = '/videodepth/'
 TF_MESSAGE = 'tf2_msgs/msg/TFMessage'
 
-Item = Record | Transform
+Item = RawMessage | StampedTransform
 
 
-class Carrier:
+class SourceTopicCopier:
     """Copies messages of the source into the result, up to a time and then further.
 
     notes  what could not be copied, in words, by topic
@@ -33,7 +33,7 @@ class Carrier:
         bag: BagReader,
         writer: BagWriter,
         recorded_at: Callable[[int], int],
-        odometry: Sequence[Transform],
+        odometry: Sequence[StampedTransform],
         copied: Sequence[str],
     ) -> None:
         """Choose what is copied.
@@ -46,7 +46,9 @@ class Carrier:
         self._bag, self._writer, self._recorded_at = bag, writer, recorded_at
         self._decoder = MessageDecoder()
         topics = [
-            topic.name for topic in bag.topics if topic.name == TF or is_asked(topic.name, copied)
+            topic.name
+            for topic in bag.topics
+            if topic.name == TF or is_topic_copied(topic.name, copied)
         ]
         rest: Iterator[Item] = iter(bag.records(topics) if topics else ())
         self._items = heapq.merge(rest, iter(odometry), key=self._time)
@@ -65,14 +67,14 @@ class Carrier:
         raises  BagError if the result cannot be written
         """
         while self._next is not None and (end_ns is None or self._time(self._next) <= end_ns):
-            if isinstance(self._next, Transform):
+            if isinstance(self._next, StampedTransform):
                 self._writer.write_transform(*self._next)
             else:
                 self._copy(*self._next)
             self._next = next(self._items, None)
 
     def _time(self, item: Item) -> int:
-        return self._recorded_at(item.stamp_ns) if isinstance(item, Transform) else item[1]
+        return self._recorded_at(item.stamp_ns) if isinstance(item, StampedTransform) else item[1]
 
     def _copy(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
         """Write a message of the source; one that cannot be is noted."""
@@ -84,7 +86,7 @@ class Carrier:
                 self._writer.copy(channel, recorded_ns, data)
         except BagError as error:
             self.notes[channel.topic] = str(error)
-        except DAMAGE as error:
+        except DECODE_ERRORS as error:
             self.notes[channel.topic] = f'{channel.topic} has a damaged message: {error}'
 
     def _rewrite_transforms(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
@@ -100,7 +102,7 @@ class Carrier:
             )
 
 
-def is_asked(topic: str, patterns: Sequence[str]) -> bool:
+def is_topic_copied(topic: str, patterns: Sequence[str]) -> bool:
     """Return whether patterns ask for a topic that may be copied."""
     name = '/' + topic.strip('/')
     if name in (TF, TF_STATIC) or name.startswith(OWN_TOPICS):

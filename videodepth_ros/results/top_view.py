@@ -19,7 +19,7 @@ HEADROOM = 0.02  # of the extent; what is higher above the camera hides what is 
 SEEN_SHARE = 70  # percentile of the first frame's depth that has room ahead of the path
 
 
-class TopView:
+class TopDownMap:
     """A picture of the map from above, filled frame by frame; x to the right, y up."""
 
     def __init__(self, trajectory: Trajectory, first: RefinedFrame, size_px: int) -> None:

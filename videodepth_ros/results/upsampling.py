@@ -37,7 +37,7 @@ WINDOW = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
 
 @dataclass(frozen=True)
-class FullSize:
+class UpsampledMaps:
     """Maps at the camera's size: depth (H, W) float32, confidence likewise, moving (H, W) bool."""
 
     depth_m: Array
@@ -45,17 +45,17 @@ class FullSize:
     moving: Mask | None
 
 
-def full_size(depth_m: Array, guide: Image) -> Array:
+def upsample_depth(depth_m: Array, guide: Image) -> Array:
     """Return depth (h, w) float32 at the size of ``guide`` (H, W, 3) uint8, edges on its edges.
 
     NaN (unknown) and +inf (nothing hit) stay what they are: no pixel becomes known by it.
     """
-    return full_size_maps(depth_m, np.ones_like(depth_m), None, guide).depth_m
+    return upsample_maps(depth_m, np.ones_like(depth_m), None, guide).depth_m
 
 
-def full_size_maps(
+def upsample_maps(
     depth_m: Array, confidence: Array, moving: Mask | None, guide: Image
-) -> FullSize:
+) -> UpsampledMaps:
     """Return the maps of one frame at the size of its image.
 
     depth_m     (h, w) float32, Z in metres; NaN unknown, +inf nothing hit
@@ -68,7 +68,7 @@ def full_size_maps(
     have the size already are left alone.
     """
     if depth_m.shape == guide.shape[:2]:
-        return FullSize(depth_m, np.where(np.isnan(depth_m), 0, confidence), moving)
+        return UpsampledMaps(depth_m, np.where(np.isnan(depth_m), 0, confidence), moving)
     grid = _Grid(depth_m.shape, guide.shape)
     with np.errstate(divide='ignore'):
         inverse_depth = (1 / depth_m).astype(np.float32)
@@ -87,7 +87,7 @@ def full_size_maps(
     out[unknown], others[0][unknown] = np.nan, 0
     with np.errstate(divide='ignore'):
         np.divide(np.float32(1), out, out=out)
-    return FullSize(out, others[0], others[1] > 0.5 if len(others) > 1 else None)
+    return UpsampledMaps(out, others[0], others[1] > 0.5 if len(others) > 1 else None)
 
 
 class _Grid:

@@ -21,14 +21,14 @@ from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.evaluation.tum import write_tum
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.pictures import ColourRange, colour_range
-from videodepth_ros.results.bag import DepthEncoding, RefinedBag, Source
+from videodepth_ros.results.bag import DepthEncoding, RefinedBagWriter, SourceRecording
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.gravity import Upright, upright
-from videodepth_ros.results.point_cloud import CloudSettings, VoxelCloud, write_ply
-from videodepth_ros.results.preview import Preview
-from videodepth_ros.results.report import PageFigures, Place, page
-from videodepth_ros.results.tf_join import MapJoin, join_map
-from videodepth_ros.results.top_view import TopView
+from videodepth_ros.results.gravity import GravityAlignment, align_to_gravity
+from videodepth_ros.results.map_attachment import MapAttachment, attach_map
+from videodepth_ros.results.point_cloud import CloudOptions, VoxelGrid, write_ply
+from videodepth_ros.results.preview import PreviewVideo
+from videodepth_ros.results.report import ReportFigures, TrajectoryFigures, render_report
+from videodepth_ros.results.top_view import TopDownMap
 
 UNIT_NOTE = (
     'nothing measured metres: depth and poses are in a unit of their own, while the '
@@ -39,13 +39,13 @@ VIEW_PX = 720
 
 
 @dataclass(frozen=True)
-class ResultSettings:
+class ResultOptions:
     """What is written, and what is said of it.
 
     depth         how depth is stored in the recording
     copied        topics of the source to copy, or patterns such as ``/camera/*`` or ``*``
     cloud         what goes into the cloud
-    upright       what made the poses upright already, for example ``poses``; None: nothing did,
+    up_from       what made the poses upright already, for example ``poses``; None: nothing did,
                   and the world is turned here
     is_metric     whether depth and poses are in metres
     scale_source  what knew the metres, in words
@@ -56,8 +56,8 @@ class ResultSettings:
 
     depth: DepthEncoding = DepthEncoding.METRES
     copied: tuple[str, ...] = ()
-    cloud: CloudSettings = field(default_factory=CloudSettings)
-    upright: str | None = None
+    cloud: CloudOptions = field(default_factory=CloudOptions)
+    up_from: str | None = None
     is_metric: bool = True
     scale_source: str = 'none'
     colours: ColourRange | None = None
@@ -102,9 +102,9 @@ class ResultFacts:
 def write_results(
     frames: Iterable[RefinedFrame],
     trajectory: Trajectory,
-    source: Source,
+    source: SourceRecording,
     folder: Path,
-    settings: ResultSettings,
+    settings: ResultOptions,
 ) -> ResultFacts:
     """Write recording, trajectory, cloud, video and page into a new folder.
 
@@ -115,14 +115,14 @@ def write_results(
     raises      BagError if the folder exists or cannot be written; InputError if frames and
                 poses do not belong together; what the iterable raises. Nothing is left then
     """
-    with whole_or_not(folder) as growing:
+    with atomic_folder(folder) as growing:
         facts = _Results(trajectory, source, settings).write(frames, growing)
     names = (TRAJECTORY, CLOUD, PREVIEW, REPORT)
     return replace(facts, outputs=(str(folder), *(str(folder / name) for name in names)))
 
 
 @contextmanager
-def whole_or_not(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder to make, which becomes ``folder`` at the end of the block.
 
     raises  BagError if that exists or cannot be written; where the block fails nothing is left
@@ -144,7 +144,9 @@ def whole_or_not(folder: Path) -> Iterator[Path]:
 class _Results:
     """What is known before the first frame is written."""
 
-    def __init__(self, trajectory: Trajectory, source: Source, settings: ResultSettings) -> None:
+    def __init__(
+        self, trajectory: Trajectory, source: SourceRecording, settings: ResultOptions
+    ) -> None:
         self._source, self._settings = source, settings
         self._world = trajectory
 
@@ -154,14 +156,16 @@ class _Results:
         first = next(rest, None)
         if first is None or not len(self._world.stamp_ns):
             raise InputError('there is no frame to write; were all of them left out?')
-        join = join_map(self._source.bag, first.frame_id)
+        join = attach_map(self._source.bag, first.frame_id)
         made = self._upright(join)
         mapped = Trajectory(self._world.stamp_ns, made.T_map_world @ self._world.T_map_cam)
         in_map = _in_map(chain([first], rest), mapped)
         first = replace(first, T_map_cam=mapped.T_map_cam[0])
-        cloud = VoxelCloud(self._settings.cloud)
-        view = TopView(mapped, first, VIEW_PX)
-        figures = PageFigures(len(mapped.stamp_ns), self._settings.colours or first_colours(first))
+        cloud = VoxelGrid(self._settings.cloud)
+        view = TopDownMap(mapped, first, VIEW_PX)
+        figures = ReportFigures(
+            len(mapped.stamp_ns), self._settings.colours or colour_range_of(first)
+        )
         bag_notes = self._write_frames(in_map, folder, join, mapped, cloud, view, figures)
         write_tum(folder / TRAJECTORY, mapped)
         points = cloud.points()
@@ -180,12 +184,12 @@ class _Results:
         )
         picture = view.picture(len(mapped.stamp_ns))
         (folder / REPORT).write_text(
-            page(
+            render_report(
                 f'{self._source.bag.path.name} refined',
                 self._rows(facts, first),
                 facts.notes,
                 mapped.stamp_ns,
-                Place(picture, mapped.positions_m[:, 2]),
+                TrajectoryFigures(picture, mapped.positions_m[:, 2]),
                 figures,
                 self._settings.unit,
             ),
@@ -193,29 +197,29 @@ class _Results:
         )
         return facts
 
-    def _upright(self, join: MapJoin) -> Upright:
-        if self._settings.upright is not None:
-            return Upright(np.eye(4), self._settings.upright)
-        return upright(self._source.bag, join, self._world)
+    def _upright(self, join: MapAttachment) -> GravityAlignment:
+        if self._settings.up_from is not None:
+            return GravityAlignment(np.eye(4), self._settings.up_from)
+        return align_to_gravity(self._source.bag, join, self._world)
 
     def _write_frames(
         self,
         frames: Iterator[RefinedFrame],
         folder: Path,
-        join: MapJoin,
+        join: MapAttachment,
         mapped: Trajectory,
-        cloud: VoxelCloud,
-        view: TopView,
-        figures: PageFigures,
+        cloud: VoxelGrid,
+        view: TopDownMap,
+        figures: ReportFigures,
     ) -> tuple[str, ...]:
         with ExitStack() as stack:
             bag = stack.enter_context(
-                RefinedBag(
+                RefinedBagWriter(
                     folder, self._source, join, mapped, self._settings.depth, self._settings.copied
                 )
             )
             preview = stack.enter_context(
-                Preview(folder / PREVIEW, mapped.stamp_ns, view, figures.colours)
+                PreviewVideo(folder / PREVIEW, mapped.stamp_ns, view, figures.colours)
             )
             for frame in frames:
                 bag.add(frame)
@@ -235,14 +239,14 @@ class _Results:
             ('up from', facts.up_from),
             ('frames of reference', facts.frame_chain),
             ('image topic', self._source.image_topic),
-            ('camera', str_of_camera(camera)),
+            ('camera', format_camera(camera)),
             ('depth', self._settings.depth.value),
             ('cloud', f'{facts.cloud_points} points, one for each {facts.voxel_m:g} {unit}'),
             *self._settings.facts,
         ]
 
 
-def str_of_camera(camera: Intrinsics) -> str:
+def format_camera(camera: Intrinsics) -> str:
     """Say the intrinsics of a camera in a line."""
     return (
         f'{camera.width}x{camera.height}, fx {camera.fx:.2f}, fy {camera.fy:.2f}, '
@@ -272,7 +276,7 @@ def _length(trajectory: Trajectory) -> float:
     return float(np.linalg.norm(np.diff(trajectory.positions_m, axis=0), axis=1).sum())
 
 
-def first_colours(frame: RefinedFrame) -> ColourRange:
+def colour_range_of(frame: RefinedFrame) -> ColourRange:
     """Return colours for a recording by its first frame, with room for the others."""
     found = colour_range([frame.depth_m])
     return ColourRange(0.8 * found.near_m, 1.25 * found.far_m)

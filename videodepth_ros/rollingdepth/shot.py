@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.coalign.alignment import CoalignSettings, align_snippets
 from videodepth_ros.coalign.samples import Snippets
-from videodepth_ros.core.workspace import SpilledArray
+from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.rollingdepth.inference import Indices, merge_snippets, refined_once
 from videodepth_ros.rollingdepth.scaling import Scaling
 from videodepth_ros.rollingdepth.settings import RollingSettings
@@ -125,7 +125,7 @@ class RollingShot:
     def _image(self, frame: int) -> Floats:
         return self.scaling.of_image(self.images[frame])
 
-    def _encoded(self, name: str, picture: Callable[[int], Floats], told: Told) -> SpilledArray:
+    def _encoded(self, name: str, picture: Callable[[int], Floats], told: Told) -> DiskArray:
         """Keep the latents of one picture (3, H, W) a frame."""
         latents = self._latents(name)
         _grow(
@@ -137,8 +137,8 @@ class RollingShot:
         )
         return latents
 
-    def _latents(self, name: str) -> SpilledArray:
-        return SpilledArray(self.folder / name, self.noise.shape, 'float32')
+    def _latents(self, name: str) -> DiskArray:
+        return DiskArray(self.folder / name, self.noise.shape, 'float32')
 
     @property
     def _size(self) -> tuple[int, int]:
@@ -156,13 +156,13 @@ class RollingShot:
             ]
         )
 
-    def _predicted(self, images: SpilledArray, told: Told) -> Iterator[Snippets]:
+    def _predicted(self, images: DiskArray, told: Told) -> Iterator[Snippets]:
         """Keep the pictures of all snippets, a file for each kind."""
         dtype = np.dtype(DTYPES[self.settings.preset.precision]).name
         seen, steps = images.open(), self.settings.preset.denoise_steps
         for number, frames in enumerate(self.plan):
             length = frames.shape[1]
-            pictures = SpilledArray(
+            pictures = DiskArray(
                 self.folder / f'snippets-{number}', (length, *self._size), dtype
             )
 
@@ -181,9 +181,9 @@ class RollingShot:
             )
             yield Snippets(frames, pictures.open())
 
-    def _merged(self, images: SpilledArray, told: Told) -> SpilledArray:
+    def _merged(self, images: DiskArray, told: Told) -> DiskArray:
         """Keep the co-aligned mean of all snippets, a picture a frame."""
-        merged = SpilledArray(self.folder / 'merged', self._size, 'float32')
+        merged = DiskArray(self.folder / 'merged', self._size, 'float32')
         if merged.exists():
             told(sum(kind.size for kind in self.plan))
             return merged
@@ -193,16 +193,16 @@ class RollingShot:
             coalign = CoalignSettings(solver='adam')
             precision = DTYPES[self.settings.preset.precision]
         alignment = align_snippets(snippets, coalign)
-        with merged.growing() as growth:
+        with merged.writer() as growth:
             for picture in merge_snippets(snippets, alignment, precision):
                 growth.append(picture)
         return merged
 
     def _refined(
-        self, images: SpilledArray, merged: SpilledArray, plan: RefinementPlan, told: Told
-    ) -> SpilledArray:
+        self, images: DiskArray, merged: DiskArray, plan: RefinementPlan, told: Told
+    ) -> DiskArray:
         """Keep the clip after noise was added and taken away again."""
-        refined = SpilledArray(self.folder / 'refined', self._size, 'float32')
+        refined = DiskArray(self.folder / 'refined', self._size, 'float32')
         to_unit, pictures = _unit_range(merged), merged.open()
         latents = self._encoded(
             'merged-latents', lambda at: self.scaling.of_depth(to_unit(pictures[at])), told
@@ -218,7 +218,7 @@ class RollingShot:
         for step, dilation in enumerate(plan.dilations, plan.first_step):
             after = self._latents(f'refined-{step}')
             if not after.exists():
-                with after.growing(go_on=True) as growth:
+                with after.writer(resume=True) as growth:
                     for latent in refined_once(
                         stored, dilation, step, length, denoise, at_once, growth.count
                     ):
@@ -242,7 +242,7 @@ class RollingShot:
 
 
 def _grow(
-    into: SpilledArray,
+    into: DiskArray,
     count: int,
     at_once: int,
     make: Callable[[range], Iterable[Floats]],
@@ -255,8 +255,8 @@ def _grow(
     if into.exists():
         told(count)
         return
-    with into.growing(go_on=True) as growth:
-        growth.keep(growth.count // at_once * at_once)
+    with into.writer(resume=True) as growth:
+        growth.truncate(growth.count // at_once * at_once)
         told(growth.count)
         for start in range(growth.count, count, at_once):
             batch = range(start, min(start + at_once, count))
@@ -265,7 +265,7 @@ def _grow(
             told(len(batch))
 
 
-def _unit_range(clip: SpilledArray) -> Callable[[Floats], Floats]:
+def _unit_range(clip: DiskArray) -> Callable[[Floats], Floats]:
     """Return what brings the pictures of a clip to -1 at its least and 1 at its greatest value."""
     pictures = clip.open()
     least = min(float(np.nanmin(picture)) for picture in pictures)

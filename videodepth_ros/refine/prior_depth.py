@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.core.workspace import SpilledArray
+from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.mono import MonoEstimate, MonoPrior, PriorKind
-from videodepth_ros.refine.recording import Size
+from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.stream.upsample import find_discontinuities, resize_nearest, upsample
 
 Array = NDArray[np.float32]
@@ -43,15 +43,15 @@ class Estimates:
             focal length at width w or NaN
     """
 
-    values: SpilledArray
-    notes: SpilledArray
+    values: DiskArray
+    notes: DiskArray
 
     @classmethod
     def at(cls, path: Path, size: Size) -> Estimates:
         """Return those of ``size`` (width, height) that lie, or will, at a path without suffix."""
         return cls(
-            SpilledArray(path.with_suffix('.values'), (size[1], size[0]), 'float32'),
-            SpilledArray(path.with_suffix('.notes'), (3,), 'float64'),
+            DiskArray(path.with_suffix('.values'), (size[1], size[0]), 'float32'),
+            DiskArray(path.with_suffix('.notes'), (3,), 'float64'),
         )
 
     @property
@@ -81,7 +81,7 @@ class Estimates:
         number = int(self.notes.open()[0, 1])
         return SOURCES[number] if number >= 0 else None
 
-    def depth(self, path: Path) -> SpilledArray:
+    def depth(self, path: Path) -> DiskArray:
         """Return depths (N, h, w) float32, Z: the values, or else written to ``path``.
 
         One focal length holds for all frames. Relative inverse depth is taken without its shift,
@@ -91,9 +91,9 @@ class Estimates:
         steady = np.isnan(focal_px).all() or np.ptp(focal_px) <= 1e-6 * np.median(focal_px)
         if self.kind is PriorKind.METRIC and steady:
             return self.values
-        depth = SpilledArray(path, self.values.shape, 'float32')
+        depth = DiskArray(path, self.values.shape, 'float32')
         if not depth.exists():
-            with depth.growing() as growth:
+            with depth.writer() as growth:
                 for value, focal in zip(values, focal_px, strict=True):
                     growth.append(
                         _relative_depth(value)
@@ -109,20 +109,20 @@ def estimate(
     into: Estimates,
     tick: Callable[[], None],
     *,
-    go_on: bool,
+    resume: bool,
 ) -> None:
     """Ask a prior for the depth of every frame, and keep what it says.
 
-    go_on   leave out the frames that a killed job has done; not for a prior with a memory
+    resume   leave out the frames that a killed job has done; not for a prior with a memory
     raises  what the prior raises
     """
     height, width = into.values.shape
     with ExitStack() as files:
-        notes = files.enter_context(into.notes.growing(go_on=go_on))
-        values = files.enter_context(into.values.growing(go_on=go_on))
+        notes = files.enter_context(into.notes.writer(resume=resume))
+        values = files.enter_context(into.values.writer(resume=resume))
         done = min(values.count, notes.count)
         for one in (values, notes):
-            one.keep(done)
+            one.truncate(done)
         for told in prior.estimate(islice(frames, done, None)):
             focal_px = (told.focal_px or np.nan) * width / told.values.shape[1]
             values.append(resized(told, width, height))

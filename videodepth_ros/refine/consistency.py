@@ -10,52 +10,52 @@ import numpy as np
 
 from videodepth_ros.coalign.streaming import coalign_stream
 from videodepth_ros.core.shot_detection import find_shots
-from videodepth_ros.core.workspace import SpilledArray, WorkFolder, digest, growing
+from videodepth_ros.core.workspace import DiskArray, WorkFolder, atomic_write, digest
 from videodepth_ros.frames import ScaleSource
-from videodepth_ros.refine.depth_stage import relative_to_size
-from videodepth_ros.refine.recording import Recording
-from videodepth_ros.refine.shot_scale import anchor_shot
+from videodepth_ros.refine.image_sequence import ImageSequence
+from videodepth_ros.refine.prior_depth import resize_relative
+from videodepth_ros.refine.scale_shift import fit_scale_shift
 from videodepth_ros.rollingdepth.settings import RollingSettings, rolling_preset
 
 
 @dataclass(frozen=True)
-class RecordingDepth:
+class DepthSequence:
     """Depth (N, h, w) float32, Z; NaN unknown, +inf nothing hit. None as source: no metres."""
 
-    array: SpilledArray
+    array: DiskArray
     scale_source: ScaleSource | None
 
 
-def coaligned(
-    recording: Recording,
-    prior: RecordingDepth,
+def coalign_depth(
+    recording: ImageSequence,
+    prior: DepthSequence,
     work: WorkFolder,
     advanced: Callable[[float], None],
-) -> RecordingDepth:
+) -> DepthSequence:
     """Return the depth of a prior with its frames in agreement, in the prior's unit.
 
     advanced  is told the share that is done
     """
-    depth = SpilledArray(work.path('coaligned', digest(prior)), prior.array.shape, 'float32')
+    depth = DiskArray(work.path('coaligned', digest(prior)), prior.array.shape, 'float32')
     if not depth.exists():
         before, (height, width) = prior.array.open(), depth.shape
         found = coalign_stream(
             recording.images.open(), before, recording.camera_at(width, height), advanced
         )
-        with depth.growing() as growth:
+        with depth.writer() as growth:
             for frame, one in enumerate(before):
                 growth.append(found.aligned(frame, one))
-    return RecordingDepth(depth, prior.scale_source)
+    return DepthSequence(depth, prior.scale_source)
 
 
-def rolled(
-    recording: Recording,
-    prior: RecordingDepth,
+def run_rollingdepth(
+    recording: ImageSequence,
+    prior: DepthSequence,
     preset: str,
     work: WorkFolder,
     announce: Callable[[str], None],
     advanced: Callable[[float], None],
-) -> RecordingDepth:
+) -> DepthSequence:
     """Return the depth that RollingDepth gives, shot by shot, with the scale of a prior.
 
     preset    a name of `rolling_settings.PRESETS`
@@ -64,23 +64,23 @@ def rolled(
     raises    ModelError where there are no weights; ConfigError, DeviceError as they cannot run
     """
     key = digest(recording.key, preset, prior.array.shape)
-    relative = SpilledArray(work.path('relative', key), prior.array.shape, 'float32')
+    relative = DiskArray(work.path('relative', key), prior.array.shape, 'float32')
     if not relative.exists():
         _roll(recording, preset, work, key, relative, announce, advanced)
-    depth = SpilledArray(work.path('rolled', digest(key, prior)), prior.array.shape, 'float32')
+    depth = DiskArray(work.path('rolled', digest(key, prior)), prior.array.shape, 'float32')
     metric = work.path('metric', digest(key, prior))
     if not (depth.exists() and metric.exists()):
-        with growing(metric) as part:
+        with atomic_write(metric) as part:
             part.write_text(repr(_anchored(recording, relative, prior, depth)))
-    return RecordingDepth(depth, prior.scale_source if metric.read_text() == 'True' else None)
+    return DepthSequence(depth, prior.scale_source if metric.read_text() == 'True' else None)
 
 
 def _roll(
-    recording: Recording,
+    recording: ImageSequence,
     preset: str,
     work: WorkFolder,
     key: str,
-    into: SpilledArray,
+    into: DiskArray,
     announce: Callable[[str], None],
     advanced: Callable[[float], None],
 ) -> None:
@@ -93,23 +93,25 @@ def _roll(
     if network.notice:
         announce(network.notice)
     height, width = into.shape
-    with into.growing() as growth:
+    with into.writer() as growth:
         images, folder = list(recording.images.open()), work.path('rolling', key)
         for one in rolling_recording(images, network, folder, RollingSettings(chosen), advanced):
-            growth.append(relative_to_size(one, width, height))
+            growth.append(resize_relative(one, width, height))
 
 
 def _anchored(
-    recording: Recording, relative: SpilledArray, prior: RecordingDepth, into: SpilledArray
+    recording: ImageSequence, relative: DiskArray, prior: DepthSequence, into: DiskArray
 ) -> bool:
     """Write depth (N, h, w) with the scale and shift of each shot; tell if all are metric."""
     every, known = relative.open(), prior.array.open()
     if prior.scale_source is None:
         known = np.full((len(every), 1, 1), np.nan, np.float32)
     metric = True
-    with into.growing() as growth:
+    with into.writer() as growth:
         for shot in find_shots(list(recording.images.open())):
-            anchor = anchor_shot(*(list(one[shot.start : shot.stop]) for one in (every, known)))
+            anchor = fit_scale_shift(
+                *(list(one[shot.start : shot.stop]) for one in (every, known))
+            )
             metric = metric and anchor.metric
             for frame in shot:
                 growth.append(anchor.depth(every[frame]))

@@ -11,8 +11,8 @@ from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.messages.transforms import fill_pose, set_stamp
-from videodepth_ros.results.bag import Source
-from videodepth_ros.results.write import ResultSettings, write_results
+from videodepth_ros.results.bag import SourceRecording
+from videodepth_ros.results.write import ResultOptions, write_results
 
 
 def refine(path, tmp_path, frame_id=m.OPTICAL, **settings):
@@ -21,9 +21,9 @@ def refine(path, tmp_path, frame_id=m.OPTICAL, **settings):
         facts = write_results(
             m.refined(frame_id),
             m.trajectory(m.odd_world()),
-            Source(bag, m.IMAGE),
+            SourceRecording(bag, m.IMAGE),
             tmp_path / 'out',
-            ResultSettings(**settings),
+            ResultOptions(**settings),
         )
     return facts, m.Listener(tmp_path / 'out')
 
@@ -159,7 +159,11 @@ def test_a_frame_with_two_parents_in_the_recording_is_noted(tmp_path):
     )
     with open_bag(path) as bag:
         facts = write_results(
-            m.refined(), m.trajectory(), Source(bag, m.IMAGE), tmp_path / 'out', ResultSettings()
+            m.refined(),
+            m.trajectory(),
+            SourceRecording(bag, m.IMAGE),
+            tmp_path / 'out',
+            ResultOptions(),
         )
     assert any('base_link has several parents' in note for note in facts.notes)
     assert facts.frame_chain.startswith('map -> odom -> base_link')

@@ -17,13 +17,13 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 
-from videodepth_ros.bags.scan import DAMAGE, Channel, Record, Scan
+from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, Scanner
 from videodepth_ros.bags.scan_mcap import scan_mcap
 from videodepth_ros.bags.scan_rosbag1 import scan_rosbag1
 from videodepth_ros.bags.scan_sqlite3 import scan_sqlite3
 from videodepth_ros.core.errors import BagError
 
-SCANS: dict[str, Scan] = {'.mcap': scan_mcap, '.db3': scan_sqlite3, '.bag': scan_rosbag1}
+SCANNERS: dict[str, Scanner] = {'.mcap': scan_mcap, '.db3': scan_sqlite3, '.bag': scan_rosbag1}
 
 
 class BagFile:
@@ -35,15 +35,15 @@ class BagFile:
 
     def __init__(self, path: Path) -> None:
         """Open a file; raises BagError if it is no recording, OSError if it cannot be opened."""
-        if path.suffix not in SCANS:
+        if path.suffix not in SCANNERS:
             raise BagError(
                 f'{path} is not a recording; give a folder with metadata.yaml, or a '
-                f'file that ends in {", ".join(SCANS)}; `videodepth import` makes one '
+                f'file that ends in {", ".join(SCANNERS)}; `videodepth import` makes one '
                 'of a video'
             )
         self.path = path
         self.notes: list[str] = []
-        self._scan = SCANS[path.suffix]
+        self._scan = SCANNERS[path.suffix]
         self._reader = _open_index(path)
         self.channels = self._indexed_channels() if self._reader else self._scanned_channels()
 
@@ -53,7 +53,7 @@ class BagFile:
             self._reader.close()
             self._reader = None
 
-    def messages(self, topics: Collection[str]) -> Iterator[Record]:
+    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Yield the messages of some topics in the order of time."""
         done: Counter[str] = Counter()
         if self._reader:
@@ -64,7 +64,7 @@ class BagFile:
                     yield known[one.topic, one.msgtype], stamp_ns, data
                     done[one.topic] += 1
                 return
-            except DAMAGE as error:
+            except DECODE_ERRORS as error:
                 self._note(f'{self.path.name} is damaged after {done.total()} messages: {error}')
         for channel, stamp_ns, data in self._scan(self.path, []):
             if channel.topic not in topics:
@@ -100,7 +100,7 @@ def _open_index(path: Path) -> Reader1 | Reader2 | None:
     try:
         reader: Reader1 | Reader2 = Reader1(path) if path.suffix == '.bag' else Reader2(path)
         reader.open()
-    except DAMAGE:
+    except DECODE_ERRORS:
         return None
     return reader
 

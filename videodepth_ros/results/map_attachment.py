@@ -32,7 +32,7 @@ Stamps = NDArray[np.int64]
 MAP, OTHER_MAP = 'map', 'videodepth_map'
 
 
-class Transform(NamedTuple):
+class StampedTransform(NamedTuple):
     """T_parent_child, (4, 4) float64, at one time."""
 
     stamp_ns: int
@@ -42,7 +42,7 @@ class Transform(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MapJoin:
+class MapAttachment:
     """Where the map is in the tree of a recording.
 
     map_frame  name of the refined map
@@ -67,7 +67,7 @@ class MapJoin:
             return f'{self.map_frame} (the images name no frame)'
         return ' -> '.join([self.map_frame, *reversed(self.tree.chain(self.camera))])
 
-    def transforms(self, stamps_ns: Stamps, T_map_cam: Array) -> Iterator[list[Transform]]:
+    def transforms(self, stamps_ns: Stamps, T_map_cam: Array) -> Iterator[list[StampedTransform]]:
         """Yield, for each stamp (M,) and pose (M, 4, 4), what makes map -> camera this pose.
 
         The first is map -> child. Where a moving transform of the recording begins after the
@@ -79,24 +79,24 @@ class MapJoin:
         for k, ns in enumerate(stamps_ns.tolist()):
             now = stamps_ns[k : k + 1]
             held = [
-                Transform(ns, edge.parent, name, edge.at(now)[0])
+                StampedTransform(ns, edge.parent, name, edge.at(now)[0])
                 for name, edge in moving
-                if not edge.reaches(now)[0]
+                if not edge.covers(now)[0]
             ]
-            yield [Transform(ns, self.map_frame, self.child, T_map_child[k]), *held]
+            yield [StampedTransform(ns, self.map_frame, self.child, T_map_child[k]), *held]
 
-    def odometry_transforms(self) -> list[Transform]:
+    def odometry_transforms(self) -> list[StampedTransform]:
         """Return the recording's odometry as transforms; none where /tf has them already."""
         if self.odometry is None:
             return []
         edge = self.odometry.edge
         return [
-            Transform(int(ns), edge.parent, self.odometry.child, T)
+            StampedTransform(int(ns), edge.parent, self.odometry.child, T)
             for ns, T in zip(edge.stamp_ns, edge.T_parent_child, strict=True)
         ]
 
 
-def join_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -> MapJoin:
+def attach_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -> MapAttachment:
     """Find the place of the refined map above a camera.
 
     camera_frame  optical frame of the camera, '' if its images name none
@@ -114,7 +114,7 @@ def join_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -> 
         )
     if not camera:
         notes.append('the images name no frame, so no transform leads to the camera')
-        return MapJoin(map_frame, '', '', tree, None, tuple(notes))
+        return MapAttachment(map_frame, '', '', tree, None, tuple(notes))
     odometry = _odometry_above(bag, tree, camera, without)
     if odometry:
         tree = tree.with_edge(odometry.child, odometry.edge)
@@ -123,7 +123,7 @@ def join_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -> 
         )
     if camera not in tree and tree.edges:
         notes.append(f'no transform of the recording leads to {camera}')
-    return MapJoin(map_frame, tree.root(camera), camera, tree, odometry, tuple(notes))
+    return MapAttachment(map_frame, tree.root(camera), camera, tree, odometry, tuple(notes))
 
 
 def _odometry_above(

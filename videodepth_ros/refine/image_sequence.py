@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.bags.stamps import Stamps, in_one_course, read_stamps
+from videodepth_ros.bags.stamps import Stamps, monotonic_indices, read_stamps
 from videodepth_ros.core.errors import BagError, ConfigError
-from videodepth_ros.core.workspace import SpilledArray, WorkFolder, digest, save_arrays
+from videodepth_ros.core.workspace import DiskArray, WorkFolder, digest, save_arrays
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 
-NS = 1_000_000_000
+NANOSECONDS = 1_000_000_000
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Selection:
+class FrameRange:
     """Which frames of a recording; 0 for ``end_s`` and ``frames``: to its end.
 
     From ``start_s`` to ``end_s`` after its first one, every ``stride``-th, at most ``frames``.
@@ -52,7 +52,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FrameSelection:
     """Which images of a camera are the frames of a job.
 
     stamps    theirs, growing
@@ -63,21 +63,21 @@ class Choice:
     left_out: int
     notes: tuple[str, ...]
 
-    def at(self, places: NDArray[np.intp], notes: tuple[str, ...]) -> Choice:
+    def at(self, places: NDArray[np.intp], notes: tuple[str, ...]) -> FrameSelection:
         """Return what is left of it at some places (M,), with ``notes`` on the others."""
         out = len(self.stamps) - len(places)
-        return Choice(self.stamps.at(places), self.left_out + out, (*self.notes, *notes))
+        return FrameSelection(self.stamps.at(places), self.left_out + out, (*self.notes, *notes))
 
 
-def choose(stamps: Stamps, selection: Selection) -> Choice:
+def select_frames(stamps: Stamps, selection: FrameRange) -> FrameSelection:
     """Choose among the images of a camera, in the order of their recording.
 
     raises  BagError where none is chosen
     """
-    course = in_one_course(stamps.stamp_ns)
+    course = monotonic_indices(stamps.stamp_ns)
     out = np.setdiff1d(np.arange(len(stamps)), course)
     growing = stamps.at(course)
-    elapsed_s = (growing.stamp_ns - growing.stamp_ns[:1]) / NS
+    elapsed_s = (growing.stamp_ns - growing.stamp_ns[:1]) / NANOSECONDS
     wanted = np.flatnonzero(
         (elapsed_s >= selection.start_s) & (elapsed_s <= (selection.end_s or np.inf))
     )[:: selection.stride]
@@ -99,32 +99,32 @@ def choose(stamps: Stamps, selection: Selection) -> Choice:
         if len(out)
         else ()
     )
-    return Choice(growing.at(wanted), len(out), notes)
+    return FrameSelection(growing.at(wanted), len(out), notes)
 
 
-class Kind(NamedTuple):
+class CameraFormat(NamedTuple):
     """What the images of one camera share."""
 
     size: Size
     frame_id: str
 
 
-class OneCamera:
+class CameraFormatFilter:
     """Passes on the frames that can stand in one trajectory: of one size and one camera.
 
     kind  of these; that of the first frame where it is None
     seen  how many frames there were of each kind
     """
 
-    def __init__(self, kind: Kind | None = None) -> None:
+    def __init__(self, kind: CameraFormat | None = None) -> None:
         self.kind = kind
-        self.seen: Counter[Kind] = Counter()
+        self.seen: Counter[CameraFormat] = Counter()
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Yield the frames of that kind."""
         last_ns = -1
         for frame in frames:
-            kind = Kind(frame.size, frame.frame_id)
+            kind = CameraFormat(frame.size, frame.frame_id)
             self.kind = self.kind or kind
             self.seen[kind] += 1
             if kind == self.kind and frame.stamp_ns > last_ns:  # else it was recorded twice
@@ -133,7 +133,7 @@ class OneCamera:
 
 
 @dataclass(frozen=True)
-class Recording:
+class ImageSequence:
     """The chosen frames of one camera.
 
     stamps_ns  (N,) int64; frame_id: optical frame
@@ -148,7 +148,7 @@ class Recording:
     frame_id: str
     size: Size
     camera: Intrinsics | None
-    images: SpilledArray
+    images: DiskArray
     left_out: int
     key: str
 
@@ -184,7 +184,7 @@ def size_within(size: Size, max_pixels: int, multiple: int = 1) -> Size:
     return width, height
 
 
-def bag_key(path: Path) -> str:
+def bag_digest(path: Path) -> str:
     """Return a digest of a recording by the names, sizes and times of change of its files."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     facts = [
@@ -195,7 +195,7 @@ def bag_key(path: Path) -> str:
     return digest(path.name, *facts)
 
 
-def read_stamps_once(
+def cached_stamps(
     bag: BagReader, topic: str, key: str, work: WorkFolder, tick: Callable[[], None]
 ) -> Stamps:
     """Read the stamps of a topic once, and keep them in the work folder.
@@ -211,13 +211,13 @@ def read_stamps_once(
         return Stamps(stored['stamp_ns'], stored['recorded_ns'])
 
 
-def read_recording(
+def read_images(
     frames: Callable[[], Iterable[Frame]],
     key: str,
     max_pixels: int,
     work: WorkFolder,
     tick: Callable[[], None],
-) -> Recording:
+) -> ImageSequence:
     """Read the chosen frames once and keep them, reduced, in the work folder.
 
     frames   chosen, in their order; not asked for where the work folder has the result
@@ -233,12 +233,12 @@ def read_recording(
         size = (int(stored['size'][0]), int(stored['size'][1]))
         known = stored['camera'].tolist()
         width, height = size_within(size, max_pixels)
-        return Recording(
+        return ImageSequence(
             stored['stamps_ns'],
             str(stored['frame_id']),
             size,
             Intrinsics(*size, *known) if known else None,
-            SpilledArray(work.path('images', key), (height, width, 3), 'uint8'),
+            DiskArray(work.path('images', key), (height, width, 3), 'uint8'),
             int(stored['left_out']),
             key,
         )
@@ -251,11 +251,11 @@ def _read(
     index: Path,
     tick: Callable[[], None],
 ) -> None:
-    camera = OneCamera()
+    camera = CameraFormatFilter()
     read = _spill(camera.frames(frames()), max_pixels, images, tick)
     commonest = camera.seen.most_common(1)[0][0]
     if camera.kind != commonest:  # the first one is the odd one
-        camera = OneCamera(commonest)
+        camera = CameraFormatFilter(commonest)
         read = _spill(camera.frames(frames()), max_pixels, images, tick)
     save_arrays(index, **read, left_out=np.array(camera.seen.total() - camera.seen[commonest]))
 
@@ -269,9 +269,9 @@ def _spill(
         raise BagError('no frame of the recording can be read; choose others')
     width, height = size_within(first.size, max_pixels)
     stamps = []
-    with SpilledArray(images, (height, width, 3), 'uint8').growing() as growth:
+    with DiskArray(images, (height, width, 3), 'uint8').writer() as growth:
         for frame in chain([first], frames):
-            growth.append(reduced(frame.image, width, height))
+            growth.append(downsample(frame.image, width, height))
             stamps.append(frame.stamp_ns)
             tick()
     known = astuple(first.camera)[2:] if first.camera else ()  # focal lengths and centre
@@ -283,7 +283,7 @@ def _spill(
     }
 
 
-def reduced(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def downsample(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """Resize an image (H, W, 3) to (height, width, 3), each pixel the mean of what it covers."""
     if image.shape[:2] == (height, width):
         return image

@@ -9,13 +9,13 @@ from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.core.workspace import WorkFolder
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.refine.recording import (
-    Kind,
-    OneCamera,
-    Selection,
-    bag_key,
-    choose,
-    read_recording,
+from videodepth_ros.refine.image_sequence import (
+    CameraFormat,
+    CameraFormatFilter,
+    FrameRange,
+    bag_digest,
+    read_images,
+    select_frames,
     size_within,
 )
 
@@ -34,18 +34,18 @@ def stamped(*numbers):
 
 
 def chosen(selection, numbers=range(20)):
-    found = choose(stamped(*numbers), selection).stamps.stamp_ns
+    found = select_frames(stamped(*numbers), selection).stamps.stamp_ns
     return [int(ns - 5) // TENTH_NS for ns in found]
 
 
 @pytest.mark.parametrize(
     ('selection', 'expected'),
     [
-        (Selection(), list(range(20))),
-        (Selection(start_s=0.5, end_s=1.0), [5, 6, 7, 8, 9, 10]),
-        (Selection(stride=7), [0, 7, 14]),
-        (Selection(start_s=0.3, stride=4, frames=3), [3, 7, 11]),
-        (Selection(frames=50, stride=10), [0, 10]),
+        (FrameRange(), list(range(20))),
+        (FrameRange(start_s=0.5, end_s=1.0), [5, 6, 7, 8, 9, 10]),
+        (FrameRange(stride=7), [0, 7, 14]),
+        (FrameRange(start_s=0.3, stride=4, frames=3), [3, 7, 11]),
+        (FrameRange(frames=50, stride=10), [0, 10]),
     ],
 )
 def test_frames_are_chosen_by_time_stride_and_number(selection, expected):
@@ -57,23 +57,23 @@ def test_frames_are_chosen_by_time_stride_and_number(selection, expected):
 )
 def test_a_selection_that_holds_nothing_is_refused(wrong):
     with pytest.raises(ConfigError, match='no frames are from'):
-        Selection(**wrong)
+        FrameRange(**wrong)
 
 
 def test_a_stamp_out_of_order_is_left_out_and_said():
     numbers = [0, 1, 2, 9000, 3, 3, 1, 4, 5]
-    assert chosen(Selection(), numbers) == [0, 1, 2, 3, 4, 5]
-    assert chosen(Selection(end_s=0.4, stride=2), numbers) == [0, 2, 4]
-    found = choose(stamped(*numbers), Selection())
+    assert chosen(FrameRange(), numbers) == [0, 1, 2, 3, 4, 5]
+    assert chosen(FrameRange(end_s=0.4, stride=2), numbers) == [0, 2, 4]
+    found = select_frames(stamped(*numbers), FrameRange())
     assert found.left_out == 3
     (note,) = found.notes
     assert 'left out: 3 of 9 images' in note
     assert 'image 3 (' in note
-    assert not choose(stamped(0, 1), Selection()).notes
+    assert not select_frames(stamped(0, 1), FrameRange()).notes
 
 
 def test_what_another_camera_saw_is_left_out_and_counted():
-    camera = OneCamera()
+    camera = CameraFormatFilter()
     assert not camera.seen
     odd = [
         frame(0),
@@ -86,7 +86,9 @@ def test_what_another_camera_saw_is_left_out_and_counted():
     assert [f.stamp_ns for f in camera.frames(odd)] == [5 + n * TENTH_NS for n in (0, 3, 4)]
     assert camera.seen[camera.kind] == 4
     assert camera.seen.total() == 6
-    assert [f.frame_id for f in OneCamera(Kind((64, 48), 'rear')).frames(odd)] == ['rear']
+    assert [
+        f.frame_id for f in CameraFormatFilter(CameraFormat((64, 48), 'rear')).frames(odd)
+    ] == ['rear']
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_a_size_keeps_its_aspect_and_its_budget(size, pixels, expected):
 
 def read(tmp_path, frames, ticks=None):
     with WorkFolder(tmp_path / 'work') as work:
-        return read_recording(
+        return read_images(
             lambda: frames,
             'bag',
             32 * 24,
@@ -132,9 +134,9 @@ def test_a_camera_that_nobody_calibrated_stays_unknown(tmp_path):
 
 def test_a_selection_beyond_the_end_is_an_error(tmp_path):
     with pytest.raises(BagError, match=r'its 20 images take 1\.9 s, and none is 3 s or more'):
-        chosen(Selection(start_s=3.0))
+        chosen(FrameRange(start_s=3.0))
     with pytest.raises(BagError, match='it has no image'):
-        chosen(Selection(), ())
+        chosen(FrameRange(), ())
 
 
 def test_what_was_left_out_is_said(tmp_path):
@@ -148,7 +150,7 @@ def test_what_was_left_out_is_said(tmp_path):
 
 def test_the_key_of_a_bag_follows_its_files(tmp_path):
     (tmp_path / 'a.mcap').write_bytes(b'123')
-    before = bag_key(tmp_path)
-    assert bag_key(tmp_path) == before
+    before = bag_digest(tmp_path)
+    assert bag_digest(tmp_path) == before
     (tmp_path / 'a.mcap').write_bytes(b'1234')
-    assert bag_key(tmp_path) != before
+    assert bag_digest(tmp_path) != before

@@ -8,7 +8,12 @@ import pytest
 
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
-from videodepth_ros.refine.depth_stage import Estimates, estimate, make_room, resized
+from videodepth_ros.refine.prior_depth import (
+    PriorDepth,
+    estimate_prior_depth,
+    evict_cache,
+    resize_estimate,
+)
 
 SIZE = (8, 6)
 FRAMES = [Frame(n, 'camera', np.full((12, 16, 3), n, np.uint8)) for n in range(5)]
@@ -37,8 +42,8 @@ def metric(n, focal_px=None):
 
 
 def kept(tmp_path, say, **how):
-    into, prior = Estimates.at(tmp_path / 'told', SIZE), Told(say)
-    estimate(FRAMES, prior, into, lambda: None, go_on=how.pop('go_on', False), **how)
+    into, prior = PriorDepth.at(tmp_path / 'told', SIZE), Told(say)
+    estimate_prior_depth(FRAMES, prior, into, lambda: None, resume=how.pop('resume', False), **how)
     return into, prior
 
 
@@ -79,7 +84,7 @@ def test_a_killed_job_goes_on_after_its_last_frame(tmp_path):
         array = whole.values if suffix == '.values' else whole.notes
         part = tmp_path / 'b' / f'told{suffix}.part'
         part.write_bytes(array.path.read_bytes()[: records * array.record_bytes])
-    again, prior = kept(tmp_path / 'b', metric, go_on=True)
+    again, prior = kept(tmp_path / 'b', metric, resume=True)
     assert prior.asked == [2, 3, 4]
     assert again.values.path.read_bytes() == whole.values.path.read_bytes()
     assert again.notes.path.read_bytes() == whole.notes.path.read_bytes()
@@ -88,7 +93,7 @@ def test_a_killed_job_goes_on_after_its_last_frame(tmp_path):
 @pytest.mark.parametrize('size', [(4, 3), (8, 6), (16, 12)])
 def test_resizing_makes_no_depth_between_two_surfaces(size):
     values = np.where(np.arange(8) < 4, 1, 9).astype(np.float32)[None].repeat(6, 0)
-    found = resized(MonoEstimate(values, PriorKind.METRIC), *size)
+    found = resize_estimate(MonoEstimate(values, PriorKind.METRIC), *size)
     assert found.shape == size[::-1]
     assert set(np.unique(found[np.isfinite(found)])) == {1, 9}
 
@@ -97,12 +102,12 @@ def test_what_was_used_least_lately_makes_room(tmp_path):
     for age_s, name in enumerate(('new', 'middle', 'old')):
         (tmp_path / name).write_bytes(bytes(10))
         os.utime(tmp_path / name, (10**9 - age_s, 10**9 - age_s))
-    make_room(tmp_path, 20)
+    evict_cache(tmp_path, 20)
     assert {file.name for file in tmp_path.iterdir()} == {'new', 'middle'}
 
 
 def test_what_was_just_made_stays_however_large(tmp_path):
     for name in ('mine.values', 'mine.notes', 'of_another_job.values.part'):
         (tmp_path / name).write_bytes(bytes(10))
-    make_room(tmp_path, 5)
+    evict_cache(tmp_path, 5)
     assert len(list(tmp_path.iterdir())) == 3

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.refine.shot_scale import Anchor, anchor_shot
+from videodepth_ros.refine.scale_shift import ScaleShift, fit_scale_shift
 
 FRAMES, HEIGHT, WIDTH = 4, 24, 32
 
@@ -17,7 +17,7 @@ def shot(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_exact_depth_is_recovered():
     relative, metres = shot()
-    anchor = anchor_shot(relative, list(metres))
+    anchor = fit_scale_shift(relative, list(metres))
     assert anchor.metric
     assert (anchor.scale, anchor.shift) == pytest.approx((0.4, 0.3), rel=1e-4)
     np.testing.assert_allclose([anchor.depth(one) for one in relative], metres, rtol=1e-3)
@@ -29,7 +29,7 @@ def test_a_third_of_outliers_and_frames_without_depth_do_no_harm():
     known[:, ::3] = 0.5
     known[0, :, :9] = np.nan
     known[1, :4], known[1, 4:8] = 0, np.inf
-    anchor = anchor_shot(relative, [known[0], known[1], None, known[3]])
+    anchor = fit_scale_shift(relative, [known[0], known[1], None, known[3]])
     assert (anchor.scale, anchor.shift) == pytest.approx((0.4, 0.3), rel=0.02)
 
 
@@ -38,7 +38,7 @@ def test_a_thin_lidar_of_another_size_is_enough():
     large = metres.repeat(4, axis=1).repeat(4, axis=2)
     lidar = np.full_like(large, np.nan)
     lidar[:, 5::16, 3::8] = large[:, 5::16, 3::8]
-    anchor = anchor_shot(relative, list(lidar))
+    anchor = fit_scale_shift(relative, list(lidar))
     assert (anchor.scale, anchor.shift) == pytest.approx((0.4, 0.3), rel=1e-3)
     assert anchor.samples == FRAMES * 6 * 16
 
@@ -50,7 +50,7 @@ def test_a_thin_lidar_of_another_size_is_enough():
 )
 def test_without_metres_it_says_so_and_depth_is_positive(known):
     relative, _ = shot()
-    anchor = anchor_shot(relative, known)
+    anchor = fit_scale_shift(relative, known)
     assert not anchor.metric
     depth = np.stack([anchor.depth(one) for one in relative])
     assert (depth.min(), depth.max()) == pytest.approx((1, 100), rel=1e-3)
@@ -58,11 +58,11 @@ def test_without_metres_it_says_so_and_depth_is_positive(known):
 
 
 def test_beyond_infinity_is_far_and_unknown_stays():
-    depth = Anchor(1.0, 0.0, True).depth(np.float32([[2, 0, -1, np.nan]]))
+    depth = ScaleShift(1.0, 0.0, True).depth(np.float32([[2, 0, -1, np.nan]]))
     np.testing.assert_array_equal(depth, np.float32([[0.5, np.inf, np.inf, np.nan]]))
 
 
 def test_a_flat_shot_is_relative_and_an_empty_one_an_error():
-    assert not anchor_shot(np.ones((1, 4, 4), np.float32), [np.ones((4, 4))]).metric
+    assert not fit_scale_shift(np.ones((1, 4, 4), np.float32), [np.ones((4, 4))]).metric
     with pytest.raises(InputError, match='any depth'):
-        anchor_shot(np.full((1, 4, 4), np.nan, np.float32), [None])
+        fit_scale_shift(np.full((1, 4, 4), np.nan, np.float32), [None])

@@ -30,7 +30,7 @@ FARTHEST = 100.0
 
 
 @dataclass(frozen=True)
-class Anchor:
+class ScaleShift:
     """1 / Z = scale * relative + shift, Z in metres, or in a unit of the shot where not metric.
 
     metric   whether metres were known
@@ -53,7 +53,7 @@ class Anchor:
             return np.asarray(np.where(inverse <= 0, np.float32(np.inf), 1 / inverse), np.float32)
 
 
-def anchor_shot(relative: Sequence[Array], known_m: Sequence[Array | None]) -> Anchor:
+def fit_scale_shift(relative: Sequence[Array], known_m: Sequence[Array | None]) -> ScaleShift:
     """Fit one scale and shift for the frames of a shot.
 
     relative  (N, h, w) float32, inverse depth up to scale and shift, larger is nearer; NaN unknown
@@ -75,7 +75,7 @@ def anchor_shot(relative: Sequence[Array], known_m: Sequence[Array | None]) -> A
             if scale > 0:
                 fitted = np.maximum(scale * told + shift, np.finfo(np.float32).tiny)
                 error = float(np.median(np.abs(np.log(fitted / inverse))))
-                return Anchor(scale, shift, True, len(told), error)
+                return ScaleShift(scale, shift, True, len(told), error)
     return _without_metres(relative)
 
 
@@ -106,7 +106,7 @@ def _line(told: Array64, inverse: Array64) -> tuple[float, float]:
     return scale, shift
 
 
-def _without_metres(relative: Sequence[Array]) -> Anchor:
+def _without_metres(relative: Sequence[Array]) -> ScaleShift:
     """Return the anchor that brings a shot's depth between 1 and FARTHEST."""
     finite = [one[np.isfinite(one)] for one in relative]
     ends = [(float(one.min()), float(one.max())) for one in finite if one.size]
@@ -114,4 +114,4 @@ def _without_metres(relative: Sequence[Array]) -> Anchor:
         raise InputError('no frame of the shot has any depth')
     least, most = min(low for low, _ in ends), max(high for _, high in ends)
     scale = (1 - 1 / FARTHEST) / max(most - least, 1e-12)
-    return Anchor(scale, 1 / FARTHEST - scale * least, metric=False)
+    return ScaleShift(scale, 1 / FARTHEST - scale * least, metric=False)
