@@ -45,7 +45,7 @@ def clip_file(path, first, count):
         confidence=depth / 6,
         moving=np.empty(0, np.bool_),
         cameras=np.array([(8, 6, camera.fx, camera.fy, camera.cx, camera.cy)] * count),
-        scale_from=np.array('pairs'),
+        scale_reference=np.array('pairs'),
     )
     return path
 
