@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from videodepth_ros.cli.options import Commands
     from videodepth_ros.core.progress import Progress
-    from videodepth_ros.refine.job import RefineFacts
+    from videodepth_ros.refine.facts import RefineFacts
     from videodepth_ros.refine.settings import RefineSettings
 
 METHODS = ('align3r', 'rollingdepth', 'coalign')

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from videodepth_ros.refine.alignment_inputs import (
 from videodepth_ros.refine.bag_depth import choose_depth_topic
 from videodepth_ros.refine.consistency import DepthSequence, coalign_depth, run_rollingdepth
 from videodepth_ros.refine.depth_association import associate_depth
+from videodepth_ros.refine.facts import RefineFacts
 from videodepth_ros.refine.image_sequence import (
     NANOSECONDS,
     CameraFormat,
@@ -87,34 +88,6 @@ REST = 20.0
 
 TRACKING_PIXELS = 640 * 480
 """Images are kept so large for the matching of features."""
-
-
-@dataclass(frozen=True)
-class RefineFacts:
-    """What became of a recording.
-
-    frames, left_out  refined; and left out for what ``notes`` say
-    seconds           wall time of this call
-    scale_source      where the metres come from; ``none`` where the unit is arbitrary
-    path_length_m     of the camera, in metres as far as ``scale_source`` says; None: no poses
-    up_from           what knew the map's z axis; None: no poses
-    lost              what could not be read of the recording, in words
-    notes             what a reader of the results should know
-    outputs           files and folders that were written
-    """
-
-    frames: int
-    left_out: int
-    seconds: float
-    method: str
-    prior: str
-    pairs: str
-    scale_source: str
-    path_length_m: float | None
-    up_from: str | None
-    lost: str | None
-    notes: tuple[str, ...]
-    outputs: tuple[str, ...]
 
 
 def ignore(*_: object) -> None:

@@ -35,7 +35,7 @@ KINDS, SOURCES = tuple(PriorKind), tuple(ScaleSource)
 
 
 @dataclass(frozen=True)
-class Estimates:
+class PriorDepth:
     """What a prior says of each frame of a recording.
 
     values  (N, h, w) float32 of `PriorKind`; NaN unknown
@@ -47,7 +47,7 @@ class Estimates:
     notes: DiskArray
 
     @classmethod
-    def at(cls, path: Path, size: Size) -> Estimates:
+    def at(cls, path: Path, size: Size) -> PriorDepth:
         """Return those of ``size`` (width, height) that lie, or will, at a path without suffix."""
         return cls(
             DiskArray(path.with_suffix('.values'), (size[1], size[0]), 'float32'),
@@ -103,10 +103,10 @@ class Estimates:
         return depth
 
 
-def estimate(
+def estimate_prior_depth(
     frames: Iterable[Frame],
     prior: MonoPrior,
-    into: Estimates,
+    into: PriorDepth,
     tick: Callable[[], None],
     *,
     resume: bool,
@@ -125,19 +125,19 @@ def estimate(
             one.truncate(done)
         for told in prior.estimate(islice(frames, done, None)):
             focal_px = (told.focal_px or np.nan) * width / told.values.shape[1]
-            values.append(resized(told, width, height))
+            values.append(resize_estimate(told, width, height))
             source = SOURCES.index(told.scale_source) if told.scale_source else -1
             notes.append(np.array([KINDS.index(told.kind), source, focal_px]))
             tick()
 
 
-def resized(told: MonoEstimate, width: int, height: int) -> Array:
+def resize_estimate(told: MonoEstimate, width: int, height: int) -> Array:
     """Return the values of an estimate, (height, width), without a mean of two surfaces."""
     values = told.values
     if np.isnan(values).any() or values.shape[0] > height:
         return np.asarray(resize_nearest(values, width, height), np.float32)
     if told.kind is not PriorKind.METRIC:
-        return relative_to_size(values, width, height)
+        return resize_relative(values, width, height)
     with np.errstate(divide='ignore'):  # 1 / 0 is nothing hit
         inverse = np.divide(1, values, dtype=np.float32)
         return np.divide(
@@ -147,7 +147,7 @@ def resized(told: MonoEstimate, width: int, height: int) -> Array:
         )
 
 
-def relative_to_size(inverse_depth: Array, width: int, height: int) -> Array:
+def resize_relative(inverse_depth: Array, width: int, height: int) -> Array:
     """Return relative inverse depth (h, w) at another size, (height, width).
 
     Where jumps are cannot be told without its shift, so that it is interpolated as it is.
@@ -164,7 +164,7 @@ def _relative_depth(inverse_depth: Array) -> Array:
         return np.asarray(np.where(inverse_depth < 0, np.nan, middle / inverse_depth), np.float32)
 
 
-def make_room(folder: Path, most_bytes: int = MOST_CACHED_BYTES) -> None:
+def evict_cache(folder: Path, most_bytes: int = MOST_CACHED_BYTES) -> None:
     """Remove what was used least lately until no more than so many bytes are left.
 
     What was used within ``SHORTEST_IDLE_S`` stays, whatever it takes: a job may be at work on it.
