@@ -22,6 +22,7 @@ STOREYS = [
     ('engines', 'bags'),
     ('stream',),
     ('evaluation',),
+    ('mvs',),
     ('sfm',),
     ('alignment', 'coalign'),
     ('rollingdepth', 'results'),

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from test.mvs.textured_scene import CAMERA, pose, render, smear
+from videodepth_ros.core.errors import InputError
+from videodepth_ros.mvs.depth import estimate_depth, plan_stereo
+from videodepth_ros.mvs.matching import match_view
+from videodepth_ros.mvs.views import make_view, outline
+
+
+def error_of(depth_m, truth_m):
+    return np.abs(depth_m / truth_m - 1)
+
+
+@pytest.fixture(scope='module')
+def depths(sequence, options):
+    views, images, _ = sequence
+    plan = plan_stereo([outline(view) for view in views], options)
+    return estimate_depth(views, images, plan, options)
+
+
+def test_depth_is_far_better_than_its_prior(sequence, depths):
+    views, _, truths = sequence
+    before = np.mean(
+        [error_of(1 / view.prior_per_m, truth) for view, truth in zip(views, truths, strict=True)]
+    )
+    after = np.mean(
+        [error_of(each.depth_m, truth) for each, truth in zip(depths, truths, strict=True)]
+    )
+    assert before > 0.06
+    assert after < 0.25 * before
+
+
+def test_sure_pixels_are_right(sequence, depths):
+    truth = sequence[2][3]
+    sure = depths[3].certainty > 0.8
+    assert sure.mean() > 0.5
+    assert np.mean(error_of(depths[3].depth_m, truth)[sure] < 0.03) > 0.95
+
+
+def test_box_has_a_sharp_edge(sequence, depths):
+    _, _, truths = sequence
+    row = slice(40, 60)
+    wide = np.abs(np.diff(np.log(truths[3][row]), axis=1)).max(axis=1)
+    found = np.abs(np.diff(np.log(depths[3].depth_m[row]), axis=1)).max(axis=1)
+    assert np.median(found / wide) > 0.7
+
+
+def test_same_bytes_again(sequence, options, depths):
+    views, images, _ = sequence
+    plan = plan_stereo([outline(view) for view in views], options)
+    again = estimate_depth(views, images, plan, options)
+    for one, other in zip(depths, again, strict=True):
+        assert one.depth_m.tobytes() == other.depth_m.tobytes()
+
+
+def test_match_finds_subpixel_depth(sequence, options):
+    views, _, truths = sequence
+    match = match_view(views[3], [views[j] for j in (0, 1, 5, 6)], options)
+    sure = match.weight > 0.8
+    assert np.median(error_of(1 / match.per_m, truths[3])[sure]) < 0.01
+
+
+@pytest.mark.parametrize('yaw_step', [0.0, 0.02])
+def test_camera_without_baseline_has_no_stereo(options, yaw_step):
+    views = []
+    for k in range(4):
+        T = pose(0.0, yaw=yaw_step * k)
+        image, depth_m = render(T)
+        views.append(make_view(image, CAMERA, T, smear(depth_m), options))
+    plan = plan_stereo([outline(view) for view in views], options)
+    assert 'stands or only turns' in plan.reason
+    with pytest.raises(InputError, match='keep the prior'):
+        estimate_depth(views, [view.rgb for view in views], plan, options)
+
+
+def test_one_frame_has_no_stereo(sequence, options):
+    plan = plan_stereo([outline(sequence[0][0])], options)
+    assert plan.reason == 'stereo needs two frames'

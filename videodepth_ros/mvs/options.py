@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of multi-view stereo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StereoOptions:
+    """Options of multi-view stereo; lengths in pixels are those of the working size."""
+
+    # --- working size
+    working_pixels: int = 76_800
+    """Pixels of the images that are matched, 320x240: twice the side costs five times the time."""
+
+    # --- choice of neighbours
+    neighbours: int = 5
+    """Views that each view is matched with. A sixth gained nothing on the test sequences."""
+    parallax_px: float = 16.0
+    """Preferred median parallax: 1/2 px of noise is 3 % of depth. 24 is more precise indoors, but
+    on a road the nearest surfaces leave the search range."""
+    least_parallax_px: float = 2.4
+    """Views with less are not matched: half a pixel of noise would be 20 % of depth."""
+    most_turn_deg: float = 30.0
+    """Angle between the optical axes beyond which windows no longer look alike."""
+    least_overlap: float = 0.5
+    """Share of the view that a neighbour must see."""
+
+    # --- search range, in log depth about the prior
+    coarse_labels: int = 48
+    coarse_range: float = 1.65
+    """At half the working size, the prior's depth times exp(-1.65) to exp(1.65): .19 to 5.2."""
+    fine_labels: int = 20
+    fine_range: float = 0.4
+    """At the working size, about the coarse result: .67 to 1.5."""
+
+    # --- matching cost
+    noise_variance: float = 2.0
+    """Variance of image noise in grey levels squared, added to both variances in the ZNCC."""
+    small_window_variance: float = 60.0
+    """Variance of grey in 3x3 pixels at which that window counts as much as that of 7x7."""
+    best_views: int = 3
+    """The cost is the mean over so many of the best neighbours: the others may be occluded."""
+    prior_cost: float = 0.2
+    prior_range: float = 0.5
+    """Cost of a label that is at least `prior_range` away from the prior in log depth."""
+
+    # --- semi-global matching (Hirschmueller 2008); costs are in units of 1 - ZNCC
+    p1: float = 0.1
+    p2: float = 1.5
+    p2_grey_scale: float = 3.0
+    """Difference of grey levels at which p2, the cost of a jump, is halved."""
+
+    # --- fusion of neighbouring depth maps
+    fused_views: int = 8
+    tolerance: float = 0.06
+    """Half width, in log depth, of the kernel in which depths of several views agree."""
+
+    # --- bending of the prior
+    smoothness: float = 30.0
+    """Lambda of the fast global smoother (Min et al. 2014): its reach is about sqrt(lambda) px."""
+    smoothness_grey_scale: float = 8.0
+    """Difference of grey levels at which the smoother's weight falls to 1/e."""
+
+    # --- upsampling
+    edge_radius: int = 5
+    """Radius of the weighted median that moves depth edges onto image edges."""
+    edge_colour_scale: float = 30.0
+    """Sum of absolute differences of R, G and B at which a pixel's weight falls to 1/e."""
