@@ -18,11 +18,10 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.coalign.alignment import CoalignSettings, align_snippets
-from videodepth_ros.coalign.objective import Weights
-from videodepth_ros.coalign.reference import descend
+from videodepth_ros.coalign.options import AdamOptions, CoalignOptions
+from videodepth_ros.coalign.reference import minimize_adam
 from videodepth_ros.coalign.samples import Snippets, sample_snippets
-from videodepth_ros.rollingdepth.inference import merge_snippets
+from videodepth_ros.coalign.solver import align_snippets, merge_snippets
 from videodepth_ros.rollingdepth.snippets import plan_snippets
 
 BARS = {'reference_over_newton': 50, 'long_s': 20.0, 'long_peak_mb': 1024}
@@ -58,16 +57,14 @@ def made_snippets(clip: NDArray[np.float32], dtype: type) -> list[Snippets]:
 def against_reference(frame_count: int, height: int, width: int, steps: int) -> dict[str, object]:
     """Time both on the same snippets, reading them included."""
     snippets = made_snippets(made_clip(frame_count, height, width), np.float32)
-    settings = CoalignSettings()
-    align_snippets(snippets[:1], settings)  # what is slow once only
+    options = CoalignOptions()
+    align_snippets(snippets[:1], options)  # what is slow once only
     start_s = time.perf_counter()
-    found = align_snippets(snippets, settings)
+    found = align_snippets(snippets, options)
     newton_s = time.perf_counter() - start_s
     start_s = time.perf_counter()
-    samples = sample_snippets(
-        snippets, settings.stride_px, settings.border_px, settings.max_samples
-    )
-    reached = descend(samples, Weights(), steps)
+    samples = sample_snippets(snippets, options)
+    reached = minimize_adam(samples, options.weights, AdamOptions(steps))
     reference_s = time.perf_counter() - start_s
     return {
         'frames': frame_count,

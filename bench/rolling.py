@@ -122,11 +122,11 @@ def compared(sequence: Sequence) -> dict[str, object]:
     start_s = time.perf_counter()
     found = coalign_stream(sequence.images, depth, sequence.camera.scaled_to(width, height))
     coalign_s = time.perf_counter() - start_s
-    after = np.stack([found.aligned(n, one) for n, one in enumerate(depth)])
+    after = np.stack([found.apply(n, one) for n, one in enumerate(depth)])
     return {
         'sequence': sequence.name,
         'frames': len(depth),
-        'tied': round(found.tied.mean(), 2),
+        'tied': round(found.connected.mean(), 2),
         'coalign_s': round(coalign_s, 1),
         'streaming': judged(depth, sequence),
         'coaligned': judged(after, sequence),
@@ -141,7 +141,7 @@ def memory_of(frames: int) -> dict[str, object]:
 
     from test.support.small_rollingdepth import write_rollingdepth
     from videodepth_ros.models.rollingdepth import open_rollingdepth
-    from videodepth_ros.rollingdepth.recording import rolling_recording
+    from videodepth_ros.rollingdepth.inference import rolling_recording
     from videodepth_ros.rollingdepth.settings import RollingPreset, RollingSettings
 
     width, height = MEMORY_SIZE

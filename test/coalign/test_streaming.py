@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videodepth_ros.coalign.streaming import Coalignment, coalign_stream
+from videodepth_ros.coalign.streaming import StreamAlignment, coalign_stream
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.synthetic.scenes import render_scene
@@ -31,12 +31,12 @@ def recording() -> Recording:
 
 
 @pytest.fixture(scope='module')
-def found(recording) -> Coalignment:
+def found(recording) -> StreamAlignment:
     return coalign_stream(recording.images, recording.depth, recording.camera)
 
 
-def aligned(found: Coalignment, depth: np.ndarray) -> np.ndarray:
-    return np.stack([found.aligned(frame, one) for frame, one in enumerate(depth)])
+def aligned(found: StreamAlignment, depth: np.ndarray) -> np.ndarray:
+    return np.stack([found.apply(frame, one) for frame, one in enumerate(depth)])
 
 
 def log_ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def scales(depth: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def test_frames_agree_better_and_their_shape_is_better(recording, found):
     after = aligned(found, recording.depth)
-    assert found.tied.all()
+    assert found.connected.all()
     before_drift, drift = (
         scales(depth, recording.truth).std() for depth in (recording.depth, after)
     )
@@ -78,7 +78,7 @@ def test_unknown_and_infinite_depth_stays(recording, found):
     depth = recording.depth[3].copy()
     depth[:] = 2
     depth[:9], depth[9:20] = np.nan, np.inf
-    after = found.aligned(3, depth)
+    after = found.apply(3, depth)
     assert np.isnan(after[:9]).all()
     assert np.isposinf(after[9:20]).all()
     assert np.isfinite(after[20:]).all()
@@ -87,15 +87,15 @@ def test_unknown_and_infinite_depth_stays(recording, found):
 
 def test_it_is_saved_and_loaded_to_the_byte(recording, found, tmp_path):
     found.save(tmp_path / 'coalign.npz')
-    again = Coalignment.load(tmp_path / 'coalign.npz')
+    again = StreamAlignment.load(tmp_path / 'coalign.npz')
     np.testing.assert_array_equal(aligned(again, recording.depth), aligned(found, recording.depth))
 
 
 def test_every_run_finds_the_same(recording, found):
     told: list[float] = []
     again = coalign_stream(recording.images, recording.depth, recording.camera, told.append)
-    np.testing.assert_array_equal(again.field, found.field)
-    np.testing.assert_array_equal(again.law.values, found.law.values)
+    np.testing.assert_array_equal(again.log_field, found.log_field)
+    np.testing.assert_array_equal(again.curve.values, found.curve.values)
     assert told == sorted(told)
     assert told[-1] == 1
 
@@ -104,13 +104,13 @@ def test_where_nothing_can_be_followed_the_model_is_left_alone():
     images = np.full((10, 96, 128, 3), 90, np.uint8)
     depth = np.random.default_rng(0).uniform(1, 3, (10, 96, 128)).astype(np.float32)
     found = coalign_stream(images, depth, None)
-    assert not found.tied.any()
+    assert not found.connected.any()
     np.testing.assert_allclose(aligned(found, depth), depth, rtol=1e-6)
 
 
 def test_a_single_frame_is_left_alone(recording):
     found = coalign_stream(recording.images[:1], recording.depth[:1], recording.camera)
-    np.testing.assert_allclose(found.aligned(0, recording.depth[0]), recording.depth[0], rtol=1e-6)
+    np.testing.assert_allclose(found.apply(0, recording.depth[0]), recording.depth[0], rtol=1e-6)
 
 
 def test_scale_is_not_carried_over_a_cut(recording):
@@ -118,7 +118,7 @@ def test_scale_is_not_carried_over_a_cut(recording):
     depth = np.concatenate([recording.depth[:9], 3 * recording.depth[9:, ::-1, ::-1]])
     after = aligned(coalign_stream(images, depth, recording.camera), depth)
     change = np.nanmedian(log_ratio(after, depth), axis=(1, 2))
-    # Were it carried, the two halves would differ by ln 3 = 1.1; the law of both moves each a bit.
+    # Were it carried, the two halves would differ by ln 3 = 1.1; the curve moves each a bit.
     assert np.median(change[9:]) - np.median(change[:9]) == pytest.approx(0, abs=0.3)
 
 

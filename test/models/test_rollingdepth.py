@@ -40,8 +40,8 @@ def latents(*shape: int, seed: int = 0) -> np.ndarray:
 def test_an_image_becomes_latents_and_latents_depth(network):
     image = np.random.default_rng(0).uniform(-1, 1, (2, 3, 16, 24)).astype(np.float32)
     encoded = network.encode(image)
-    assert encoded.shape == (2, network.channels, 2, 3)
-    assert network.pixels == 8
+    assert encoded.shape == (2, network.latent_channels, 2, 3)
+    assert network.vae_scale_factor == 8
     decoded = network.decode(encoded)
     assert decoded.shape == (2, 16, 24)
     assert decoded.dtype == np.float32
@@ -72,7 +72,7 @@ def test_nothing_tells_the_order_of_the_frames(network):
 
 def test_a_schedule_from_noise_ends_without_it(network):
     clean, noise = latents(3), latents(seed=1)
-    first, last = (network.noised(clean, noise, step, 10) for step in (0, 9))
+    first, last = (network.add_noise(clean, noise, step, 10) for step in (0, 9))
     assert np.abs(first - noise).max() < 0.35 < np.abs(first - clean).max()
     assert np.abs(last - clean).max() < np.abs(first - clean).max()
 
@@ -116,7 +116,7 @@ def test_the_schedule_is_the_checkpoints_own(folder, tmp_path):
     file.write_text(json.dumps(about | {'rescale_betas_zero_snr': True}))
     zero_snr = open_rollingdepth(tmp_path / 'copy', device='cpu')
     clean, noise = latents(1), latents(seed=1)
-    np.testing.assert_allclose(zero_snr.noised(clean, noise, 0, 1)[0], noise, atol=1e-6)
+    np.testing.assert_allclose(zero_snr.add_noise(clean, noise, 0, 1)[0], noise, atol=1e-6)
 
 
 def test_the_users_own_folder_is_found_by_its_name(folder, tmp_path, monkeypatch):

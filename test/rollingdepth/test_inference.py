@@ -10,23 +10,23 @@ from test.support.film_clip import (
     misfit,
     moving_clip,
 )
-from videodepth_ros.coalign.alignment import Alignment, CoalignSettings, align_snippets
+from videodepth_ros.coalign.options import CoalignOptions
 from videodepth_ros.coalign.samples import Snippets
+from videodepth_ros.coalign.solver import SnippetAlignment, align_snippets, merge_snippets
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.rollingdepth.inference import (
-    merge_snippets,
+from videodepth_ros.rollingdepth.inference import rolling_depth, to_unit_range
+from videodepth_ros.rollingdepth.snippets import (
+    plan_refinement,
+    plan_snippets,
     predict_snippets,
     refine_latents,
-    refined_once,
-    rolling_depth,
-    to_unit_range,
+    refinement_step,
 )
-from videodepth_ros.rollingdepth.snippets import plan_refinement, plan_snippets
 
 
-def alignment(snippets: list[Snippets], scale=1.0, shift=0.0, usable=True) -> Alignment:
+def alignment(snippets: list[Snippets], scale=1.0, shift=0.0, usable=True) -> SnippetAlignment:
     counts = [len(kind.frames) for kind in snippets]
-    return Alignment(
+    return SnippetAlignment(
         tuple(np.full(n, scale) for n in counts),
         tuple(np.full(n, shift) for n in counts),
         tuple(np.full(n, usable) for n in counts),
@@ -125,7 +125,7 @@ def test_windows_that_are_denoised_together_give_what_each_gives_alone(at_once):
     def denoise(latents, frames, step):
         return latents * latents.mean(axis=1, keepdims=True) + np.float32(step)
 
-    alone, together = (list(refined_once(latents, 3, 7, 3, denoise, n)) for n in (1, at_once))
+    alone, together = (list(refinement_step(latents, 3, 7, 3, denoise, n)) for n in (1, at_once))
     np.testing.assert_array_equal(alone, together)
 
 
@@ -157,13 +157,13 @@ def test_merging_with_the_official_scales_equals_the_release(name, dilations):
     case, snippets, point = golden_snippets(name, dilations)
     parts = np.split(point, np.cumsum([len(kind.frames) for kind in snippets])[:-1])
     found = align_snippets(snippets)
-    official = Alignment(
+    official = SnippetAlignment(
         tuple(part[:, 0] for part in parts),
         tuple(part[:, 1] for part in parts),
         found.usable,
         found.offset,
-        found.lowest,
-        found.highest,
+        found.min_valid,
+        found.max_valid,
         0.0,
         0,
     )
@@ -187,7 +187,7 @@ def test_with_the_published_solver_the_clip_equals_that_of_the_release(name, dil
     if not (GOLDENS / name).is_file():
         pytest.skip(f'{name} is not among the goldens here')
     case, snippets, _ = golden_snippets(name, dilations)
-    found = align_snippets(snippets, CoalignSettings(solver='adam'))
+    found = align_snippets(snippets, CoalignOptions(solver='adam'))
     clip = np.stack(list(merge_snippets(snippets, found)))
     # The tolerance of the goldens' README after co-alignment: Adam's steps never settle.
     np.testing.assert_allclose(clip, case['merged_raw'][:, 0], atol=5e-3)
@@ -202,7 +202,7 @@ class FakeDenoiser:
         self.signal = np.cumprod(1 - betas)
         self.rgb, self.times = rgb, times
 
-    def noised(self, latents: np.ndarray, noise: np.ndarray, step: int) -> np.ndarray:
+    def add_noise(self, latents: np.ndarray, noise: np.ndarray, step: int) -> np.ndarray:
         signal = self.signal[self.times[step]]
         return (signal**0.5 * latents + (1 - signal) ** 0.5 * noise).astype(np.float32)
 
@@ -230,7 +230,7 @@ def test_refinement_equals_the_release(name):
     plan = plan_refinement(int(case['refine_step']), int(case['start_dilation']))
     assert len(case['timesteps_all']) == plan.total_steps
     denoise = FakeDenoiser(case['rgb_latent'][0], case['timesteps_all'])
-    start = denoise.noised(case['depth_latents'][0], case['init_noise'], plan.first_step)
+    start = denoise.add_noise(case['depth_latents'][0], case['init_noise'], plan.first_step)
     refined = refine_latents(start, plan, 3, denoise)
     np.testing.assert_allclose(refined, case['out'][0], atol=1e-5)
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Co-alignment of a model that sees one frame at a time: its frames agree on shared points.
+"""Co-alignment of single-frame depth: the frames of a recording agree on shared landmarks.
 
-Each frame is a snippet of one picture. What ties frames together is not the same picture seen
-twice but the same points: tracks and a bundle adjustment place them, up to one scale for all.
-A frame's depth then is bent in three steps, from what is common to what is its own: a law of depth
-for the whole recording (a model sees all near things too far, say), a scale of the frame, and a
-smooth field over its image. Each is believed as far as the points can tell it from chance.
+A model that estimates each frame alone gives snippets of length 1, without common depth maps. Its
+frames are connected by landmarks instead, which feature tracks and bundle adjustment triangulate
+up to one scale. The correction of a frame has three factors, from global to local: a depth curve
+of the recording (networks compress depth in all frames alike), a scale of the frame, and a smooth
+field over its image. Each is shrunk to what exceeds the noise of the landmarks.
 """
 
 from __future__ import annotations
@@ -17,124 +17,173 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.coalign.depth_law import Law, fit_law
+from videodepth_ros.coalign.options import STREAM_DEFAULTS, DepthCurveOptions, StreamOptions
+from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray, MaskArray
 from videodepth_ros.core.threads import one_blas_thread
 from videodepth_ros.core.workspace import save_arrays
 from videodepth_ros.geometry.bilinear_grid import COLUMNS, ROWS, log_field, spread_out
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.robust import mad_sigma
 from videodepth_ros.sfm.depth_correction import Landmarks, View, view_of
 from videodepth_ros.sfm.reconstruction import located
 from videodepth_ros.sfm.robust_adjustment import Adjusted
 from videodepth_ros.sfm.tracks import Images
 
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
-FEWEST = 12
-"""Points that a frame must see, and tracks of three sightings that must pass from a frame to the
-next; where fewer do, scale is lost, and both sides keep that of the model."""
-SHORTEST = 8
-"""Frames that are tied together, at least: fewer say nothing that the model does not know."""
-ROUNDS = 3
-CELLS_OF_ONE = 4.0
-"""Cells of the grid over which errors of a model go together, and count as one."""
-NORMAL = 1.4826
-LEAST_SPREAD, MOST_SPREAD = 0.02, 0.5
-THIN = 8
-"""Every so many-th pixel, in both directions, tells how far the whole has moved."""
+@dataclass(frozen=True)
+class DepthCurve:
+    """Log correction factor as a polyline over log depth; constant beyond its ends.
+
+    knots   (K,) float64, log depth, increasing
+    values  (K,) float64, log factor
+    """
+
+    knots: Float64Array
+    values: Float64Array
+
+    @classmethod
+    def identity(cls) -> DepthCurve:
+        """Return the curve of factor 1."""
+        return cls(np.zeros(1), np.zeros(1))
+
+    def __call__(self, log_depth: NDArray[np.floating]) -> Float64Array:
+        """Return the log factor at log depths of any shape; NaN stays."""
+        return np.interp(log_depth, self.knots, self.values)
+
+    def shifted(self, log_factor: float) -> DepthCurve:
+        """Return the curve with a constant added to its log factors."""
+        return DepthCurve(self.knots, self.values + log_factor)
+
+
+def fit_depth_curve(
+    log_depth: Float64Array,
+    log_ratio: Float64Array,
+    weight: Float64Array,
+    options: DepthCurveOptions = STREAM_DEFAULTS.curve,
+) -> DepthCurve:
+    """Fit a curve to P points (P,): their log depth, desired log factor, and weight.
+
+    Iteratively re-weighted least squares with a Cauchy loss, and penalties on squared first and
+    second differences of the polyline.
+    """
+    low, high = np.quantile(log_depth, options.end_quantiles)
+    if not high > low:
+        return DepthCurve(np.array([low]), np.array([float(np.median(log_ratio))]))
+    count = options.knots
+    knots = np.linspace(low, high, count)
+    hats = np.maximum(
+        0, 1 - np.abs(np.clip(log_depth, low, high)[:, None] - knots) * (count - 1) / (high - low)
+    )
+    bends, slopes = (np.diff(np.eye(count), order, axis=0) for order in (2, 1))
+    penalty = weight.sum() * (
+        options.curvature_weight * bends.T @ bends + options.slope_weight * slopes.T @ slopes
+    )
+    sigma = mad_sigma(log_ratio) + options.min_sigma
+    values = np.zeros(count)
+    for _ in range(options.iterations):
+        share = np.square((log_ratio - hats @ values) / (options.cauchy_sigmas * sigma))
+        robust = weight / (1 + share)
+        values = np.linalg.solve(
+            (hats.T * robust) @ hats + penalty + 1e-9 * np.eye(count),
+            hats.T @ (robust * log_ratio),
+        )
+    return DepthCurve(knots, values)
 
 
 @dataclass(frozen=True)
-class Coalignment:
-    """What makes the depths of a recording of N frames agree: factors, as logarithms.
+class StreamAlignment:
+    """Depth correction of the N frames of a recording, as log factors.
 
-    law    by the logarithm of the model's depth, for all frames
-    level  (N,) float32, of each frame
-    field  (N, ROWS, COLUMNS) float32, over the image of each frame
-    tied   (N,) bool, frames that share points with others; the law alone bends the rest
+    curve      by the log depth of the model, for all frames
+    log_scale  (N,) float32, of each frame
+    log_field  (N, ROWS, COLUMNS) float32, nodes of a bilinear field over each image
+    connected  (N,) bool, frames that share landmarks with others; only the curve corrects the rest
     """
 
-    law: Law
-    level: Array
-    field: Array
-    tied: NDArray[np.bool_]
+    curve: DepthCurve
+    log_scale: Float32Array
+    log_field: Float32Array
+    connected: MaskArray
 
-    def aligned(self, frame: int, depth: Array) -> Array:
-        """Return the depth (h, w) float32 of a frame; NaN and +inf stay."""
+    def apply(self, frame: int, depth: Float32Array) -> Float32Array:
+        """Return the corrected depth (h, w) float32 of a frame; NaN and +inf stay."""
         height, width = depth.shape
         with np.errstate(invalid='ignore', divide='ignore'):
-            factor = self.law(np.log(depth)) + self.level[frame]
-        factor += spread_out(self.field[frame].astype(np.float64), height, width)
+            factor = self.curve(np.log(depth)) + self.log_scale[frame]
+        factor += spread_out(self.log_field[frame].astype(np.float64), height, width)
         return np.asarray(depth * np.exp(factor), np.float32)
 
     def save(self, path: Path) -> None:
-        """Write one .npz, whole or not at all."""
+        """Write one .npz atomically."""
         save_arrays(
             path,
-            knots=self.law.knots,
-            values=self.law.values,
-            level=self.level,
-            field=self.field,
-            tied=self.tied,
+            knots=self.curve.knots,
+            values=self.curve.values,
+            log_scale=self.log_scale,
+            log_field=self.log_field,
+            connected=self.connected,
         )
 
     @classmethod
-    def load(cls, path: Path) -> Coalignment:
-        """Read what `save` wrote."""
+    def load(cls, path: Path) -> StreamAlignment:
+        """Read a file of `save`."""
         with np.load(path) as stored:
             return cls(
-                Law(stored['knots'], stored['values']),
-                stored['level'],
-                stored['field'],
-                stored['tied'],
+                DepthCurve(stored['knots'], stored['values']),
+                stored['log_scale'],
+                stored['log_field'],
+                stored['connected'],
             )
 
 
 @one_blas_thread()
 def coalign_stream(
     images: Images,
-    depth: Array,
+    depth: Float32Array,
     camera: Intrinsics | None,
-    advanced: Callable[[float], None] = lambda _: None,
-) -> Coalignment:
-    """Find what makes the depths of a recording agree; every run finds the same.
+    on_progress: Callable[[float], None] = lambda _: None,
+    options: StreamOptions = STREAM_DEFAULTS,
+) -> StreamAlignment:
+    """Estimate the depth correction that makes the frames of a recording agree; deterministic.
 
-    images    (N, H, W, 3) uint8 RGB, of any size that has the depth's aspect
-    depth     (N, h, w) float32, Z, in a unit that all frames share as far as the model can; NaN
-              unknown, +inf sky; it may lie on disk
-    camera    intrinsics at (h, w); None: the focal length is sought too
-    advanced  is told the share of the work that is done
-    raises    InputError where images, depth and camera do not fit each other
+    images       (N, H, W, 3) uint8 RGB, of the depth's aspect ratio and any size
+    depth        (N, h, w) float32, Z, in one unit as far as the model keeps it; NaN unknown, +inf
+                 sky; may be a memory map
+    camera       intrinsics at (h, w); None: the focal length is estimated
+    on_progress  called with the share of the work that is done, 0 to 1
+    raises       InputError where images, depth and camera do not match
 
-    The unit stays that of the depth: the median factor over all pixels, by 1 / Z, is 1.
+    The unit stays that of the depth: the median factor over all pixels, weighted by 1 / Z, is 1.
     """
-    found, camera = located(images, depth, camera, lambda share: advanced(0.9 * share))
+    found, camera = located(images, depth, camera, lambda share: on_progress(0.9 * share))
     landmarks = Landmarks.of(found)
     views = [view_of(found, landmarks, frame, depth[frame], camera) for frame in range(len(depth))]
-    piece = _pieces(found, views)
-    tied = piece >= 0
-    law, level = _law_and_levels(views, tied)
+    segment = _segments(found, views, options)
+    connected = segment >= 0
+    curve, log_scale = _fit_curve_and_scales(views, connected, options)
     errors = [
-        view.log_ratio - law(view.log_depth) - own for view, own in zip(views, level, strict=True)
+        view.log_ratio - curve(view.log_depth) - own
+        for view, own in zip(views, log_scale, strict=True)
     ]
     field = np.zeros((len(depth), ROWS, COLUMNS))
-    frames: list[int] = np.flatnonzero(tied).tolist()
+    frames: list[int] = np.flatnonzero(connected).tolist()
     if frames:
-        spread = _spread(np.concatenate([errors[frame] for frame in frames]))
+        sigma = _sigma(np.concatenate([errors[frame] for frame in frames]), options)
         for frame in frames:
             view = views[frame]
-            field[frame] = log_field(view.place, errors[frame], view.doubt, spread, 0.0)
-    level = _believed(level, views, errors, piece)
-    found_ = Coalignment(law, level.astype(np.float32), field.astype(np.float32), tied)
-    advanced(1.0)
-    return _in_unit(found_, depth)
+            field[frame] = log_field(view.place, errors[frame], view.doubt, sigma, 0.0)
+    log_scale = _shrink_scales(log_scale, views, errors, segment, options)
+    alignment = StreamAlignment(
+        curve, log_scale.astype(np.float32), field.astype(np.float32), connected
+    )
+    on_progress(1.0)
+    return _in_model_unit(alignment, depth, options.unit_stride_px)
 
 
-def _pieces(found: Adjusted, views: Sequence[View]) -> Indices:
-    """Return which frames are tied together: a number for each, (N,); -1 where a frame is not.
+def _segments(found: Adjusted, views: Sequence[View], options: StreamOptions) -> IndexArray:
+    """Return the segment of each frame, (N,): runs of connected frames; -1 where there is none.
 
-    None is where depth errs no more than a measurement, which is better left as it is.
+    Measured depth has no segments: its errors are those of a sensor, and stay.
     """
     seen = found.seen
     if found.noise.measured:
@@ -150,91 +199,111 @@ def _pieces(found: Adjusted, views: Sequence[View]) -> Indices:
         ],
         np.intp,
     )
-    piece = np.concatenate([[0], np.cumsum(passing < FEWEST)]).astype(np.intp)
-    enough = np.array([len(view.log_ratio) >= FEWEST for view in views])
-    return np.where(enough & (np.bincount(piece)[piece] >= SHORTEST), piece, -1)
+    fewest = options.min_landmarks
+    segment = np.concatenate([[0], np.cumsum(passing < fewest)]).astype(np.intp)
+    enough = np.array([len(view.log_ratio) >= fewest for view in views])
+    long_enough = np.bincount(segment)[segment] >= options.min_segment_frames
+    return np.where(enough & long_enough, segment, -1)
 
 
-def _law_and_levels(views: Sequence[View], tied: NDArray[np.bool_]) -> tuple[Law, Array64]:
-    """Fit the law of the recording and the level of each frame in turns."""
-    level, law = np.zeros(len(views)), Law.nothing()
-    frames: list[int] = np.flatnonzero(tied).tolist()
+def _fit_curve_and_scales(
+    views: Sequence[View], connected: MaskArray, options: StreamOptions
+) -> tuple[DepthCurve, Float64Array]:
+    """Alternate between the curve of the recording and the log scales of the frames."""
+    log_scale, curve = np.zeros(len(views)), DepthCurve.identity()
+    frames: list[int] = np.flatnonzero(connected).tolist()
     if not frames:
-        return law, level
-    weights = [_evened(view) for view in views]
+        return curve, log_scale
+    weights = [_cell_balanced_weights(view) for view in views]
     log_depth = np.concatenate([views[frame].log_depth for frame in frames])
     weight = np.concatenate([weights[frame] for frame in frames])
-    for turn in range(ROUNDS + 1):
+    for turn in range(options.alternations + 1):
         for frame in frames:
             view = views[frame]
-            near = np.exp(view.log_depth.min() - view.log_depth)
-            level[frame] = _median(view.log_ratio - law(view.log_depth), weights[frame] * near)
-        if turn < ROUNDS:
-            law = fit_law(
-                log_depth,
-                np.concatenate([views[frame].log_ratio - level[frame] for frame in frames]),
-                weight,
+            nearness = np.exp(view.log_depth.min() - view.log_depth)
+            log_scale[frame] = _weighted_median(
+                view.log_ratio - curve(view.log_depth), weights[frame] * nearness
             )
-    return law, level
+        if turn < options.alternations:
+            curve = fit_depth_curve(
+                log_depth,
+                np.concatenate([views[frame].log_ratio - log_scale[frame] for frame in frames]),
+                weight,
+                options.curve,
+            )
+    return curve, log_scale
 
 
-def _evened(view: View) -> Array64:
-    """Return weights of the points of a view that make all cells of the grid count alike."""
+def _cell_balanced_weights(view: View) -> Float64Array:
+    """Return weights of a view's landmarks that give each grid cell the same total."""
     cell = _cells(view)
     return np.asarray(1 / np.maximum(np.bincount(cell, minlength=ROWS * COLUMNS), 1)[cell])
 
 
-def _cells(view: View) -> Indices:
+def _cells(view: View) -> IndexArray:
     column, row = (view.place * [COLUMNS, ROWS]).astype(np.intp).T
     return row * COLUMNS + column
 
 
-def _median(value: Array64, weight: Array64) -> float:
+def _weighted_median(value: Float64Array, weight: Float64Array) -> float:
     order = np.argsort(value, kind='stable')
     total = np.cumsum(weight[order])
     return float(value[order][np.searchsorted(total, total[-1] / 2)])
 
 
-def _spread(error: Array64) -> float:
-    return float(np.clip(NORMAL * np.median(np.abs(error)), LEAST_SPREAD, MOST_SPREAD))
+def _sigma(error: Float64Array, options: StreamOptions) -> float:
+    return float(np.clip(mad_sigma(error), options.min_sigma, options.max_sigma))
 
 
-def _believed(
-    level: Array64, views: Sequence[View], errors: Sequence[Array64], piece: Indices
-) -> Array64:
-    """Return the levels (N,) of each piece about their median, as far as they are not chance.
+def _shrink_scales(
+    log_scale: Float64Array,
+    views: Sequence[View],
+    errors: Sequence[Float64Array],
+    segment: IndexArray,
+    options: StreamOptions,
+) -> Float64Array:
+    """Return the log scales (N,) about their segment's median, shrunk by their uncertainty.
 
-    Empirical Bayes (Efron and Morris, 1975): the variance of the levels beyond that of their
-    errors is the model's own unsteadiness, and where there is none the model is left alone.
+    Empirical Bayes (Efron and Morris, 1975): the variance of the scales beyond that of their
+    errors is the model's own; where there is none, the scales of the model stay.
     """
-    believed = np.zeros_like(level)
-    for number in np.unique(piece[piece >= 0]):
-        frames: list[int] = np.flatnonzero(piece == number).tolist()
-        away = level[frames] - np.median(level[frames])
-        chance = np.array(
+    shrunk = np.zeros_like(log_scale)
+    for number in np.unique(segment[segment >= 0]):
+        frames: list[int] = np.flatnonzero(segment == number).tolist()
+        deviation = log_scale[frames] - np.median(log_scale[frames])
+        cells = [len(np.unique(_cells(views[frame]))) for frame in frames]
+        error_variance = np.array(
             [
-                _spread(errors[frame]) ** 2 * CELLS_OF_ONE / len(np.unique(_cells(views[frame])))
-                for frame in frames
+                _sigma(errors[frame], options) ** 2 * options.correlated_cells / count
+                for frame, count in zip(frames, cells, strict=True)
             ]
         )
-        unsteady = max(float(np.mean(np.minimum(away**2, 1)) - np.mean(chance)), 0.0)
-        believed[frames] = away * unsteady / (unsteady + chance)
-    return believed
+        total_variance = float(np.mean(np.minimum(deviation**2, 1)) - np.mean(error_variance))
+        model_variance = max(total_variance, 0.0)
+        shrunk[frames] = deviation * model_variance / (model_variance + error_variance)
+    return shrunk
 
 
-def _in_unit(found: Coalignment, depth: Array) -> Coalignment:
-    """Move the law so that the median factor of all pixels is 1, each counting by 1 / Z.
+def _in_model_unit(
+    alignment: StreamAlignment, depth: Float32Array, stride: int
+) -> StreamAlignment:
+    """Shift the curve so that the median factor of all pixels, weighted by 1 / Z, is 1.
 
-    Near things are what networks are least wrong about, and robots most concerned with.
+    Near depth is where networks err least and where robots need it most.
     """
     factors, weights = [np.zeros(0)], [np.zeros(0)]
     for frame in range(len(depth)):
-        thin = np.ascontiguousarray(depth[frame][THIN // 2 :: THIN, THIN // 2 :: THIN])
+        sampled = np.ascontiguousarray(depth[frame][stride // 2 :: stride, stride // 2 :: stride])
         with np.errstate(invalid='ignore', divide='ignore'):
-            factor = np.log(found.aligned(frame, thin) / thin)
+            factor = np.log(alignment.apply(frame, sampled) / sampled)
         known = np.isfinite(factor)
         factors.append(factor[known])
-        weights.append(1 / thin[known])
+        weights.append(1 / sampled[known])
     every = np.concatenate(factors)
-    middle = _median(every, np.concatenate(weights)) if every.size else 0.0
-    return Coalignment(found.law.moved(-middle), found.level, found.field, found.tied)
+    median = _weighted_median(every, np.concatenate(weights)) if every.size else 0.0
+    return StreamAlignment(
+        alignment.curve.shifted(-median),
+        alignment.log_scale,
+        alignment.log_field,
+        alignment.connected,
+    )

@@ -55,7 +55,8 @@ class RollingDepth:
     """The network. All arrays are float32 whatever it computes in; N frames, S snippets of L.
 
     notice      what a user must be told of the licence of its weights
-    pixels      of an image, each way, that one latent stands for
+    vae_scale_factor   image pixels per latent, in each direction
+    latent_channels    of the autoencoder
     """
 
     def __init__(self, card: FolderCard, folder: Path, placement: DevicePrecision) -> None:
@@ -70,8 +71,8 @@ class RollingDepth:
         self._autoencoder = _loaded(AutoencoderKL, card, folder, 'vae', placement)
         self._scheduler = _scheduler(card, folder)
         self._attention = attend_over_snippets(self._unet)
-        self.pixels = 2 ** (len(self._autoencoder.config.block_out_channels) - 1)
-        self.channels = int(self._autoencoder.config.latent_channels)
+        self.vae_scale_factor = 2 ** (len(self._autoencoder.config.block_out_channels) - 1)
+        self.latent_channels = int(self._autoencoder.config.latent_channels)
 
     def encode(self, images: Floats) -> Floats:
         """Return the latents (N, C, h, w) of images (N, 3, H, W) in -1 to 1.
@@ -114,7 +115,7 @@ class RollingDepth:
             after = self._scheduler.step(told, time, noisy).prev_sample
             return _array(after).reshape(latents.shape)
 
-    def noised(self, latents: Floats, noise: Floats, step: int, steps: int) -> Floats:
+    def add_noise(self, latents: Floats, noise: Floats, step: int, steps: int) -> Floats:
         """Return latents (N, C, h, w) with the noise (C, h, w) that they have before a step."""
         time = self._time(step, steps)
         clean = self._tensor(latents)

@@ -44,7 +44,7 @@ def coalign_depth(
         )
         with depth.writer() as growth:
             for frame, one in enumerate(before):
-                growth.append(found.aligned(frame, one))
+                growth.append(found.apply(frame, one))
     return DepthSequence(depth, prior.scale_source)
 
 
@@ -86,7 +86,7 @@ def _roll(
 ) -> None:
     """Compute relative inverse depth (N, h, w); larger is nearer."""
     from videodepth_ros.models.rollingdepth import open_rollingdepth  # needs diffusers
-    from videodepth_ros.rollingdepth.recording import rolling_recording  # and torch
+    from videodepth_ros.rollingdepth.inference import rolling_recording  # and torch
 
     chosen = rolling_preset(preset)
     network = open_rollingdepth(precision='fp32' if chosen.precision == 'fp32' else 'auto')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How RollingDepth is run; the presets of its release, as values."""
+"""Settings of RollingDepth and the presets of its release."""
 
 from __future__ import annotations
 
@@ -7,31 +7,44 @@ from dataclasses import dataclass
 from typing import Literal
 
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.rollingdepth.snippets import REFINEMENT_START_DILATION, SNIPPET_LENGTH
+
+SNIPPET_LENGTH = 3
+"""Frames of a snippet (arXiv 2411.19189, section 3.2)."""
+DILATIONS = (1, 10, 25)
+"""Dilations of the snippets (section 4.1)."""
+REFINEMENT_START_DILATION = 6
+"""First dilation of the refinement (section 3.4)."""
 
 
 @dataclass(frozen=True)
 class RollingPreset:
-    """What the release lets its user choose (arXiv 2411.19189, section 4.1, and its code).
-
-    max_side_px      images are scaled, up or down, so that the longer side has so many; 0: as is
-    dilations        of the snippets that are predicted
-    capped           dilations are lowered for short clips, as in all presets but ``paper``
-    precision        of the network on a GPU, and of the pictures that are kept
-    refine_steps     steps of the refinement; 0: none
-    snippet_lengths  frames of a snippet; every length is taken at every dilation
-    denoise_steps    from noise to the depth of a snippet
-    """
+    """Options of the release's command line (arXiv 2411.19189, section 4.1, and its code)."""
 
     name: str
+
+    # Images are resized, up or down, to this longer side [px]; 0: not resized.
     max_side_px: int
+
+    # Dilations of the predicted snippets [frames].
     dilations: tuple[int, ...]
+
+    # Whether dilations are capped for short clips: all presets but ``paper``.
     capped: bool
+
+    # Of the network on a GPU, and of the stored depth maps.
     precision: Literal['fp16', 'fp32']
+
+    # Denoising steps of the refinement [count]; 0: no refinement.
     refine_steps: int
+
+    # Lengths of the snippets [frames]; each is combined with each dilation.
     snippet_lengths: tuple[int, ...] = (SNIPPET_LENGTH,)
+
+    # Length and first dilation of the refinement's windows [frames].
     refine_length: int = SNIPPET_LENGTH
     refine_start_dilation: int = REFINEMENT_START_DILATION
+
+    # Denoising steps of a snippet [count]; the network is distilled to 1.
     denoise_steps: int = 1
 
 
@@ -48,27 +61,29 @@ def rolling_preset(name: str) -> RollingPreset:
 
     raises  ConfigError naming the choices
     """
-    for known in PRESETS:
-        if known.name == name:
-            return known
-    names = ', '.join(known.name for known in PRESETS)
+    for preset in PRESETS:
+        if preset.name == name:
+            return preset
+    names = ', '.join(preset.name for preset in PRESETS)
     raise ConfigError(f'RollingDepth has no preset {name!r}: choose one of {names}')
 
 
 @dataclass(frozen=True)
 class RollingSettings:
-    """How a recording is computed.
-
-    parity            the numerics of the release, with its limits: one clip whatever is in it,
-                      sizes cut to whole latents, the published steps of co-alignment, sums in the
-                      precision of the pictures, and a result that spans -1 to 1
-    seed              of the noise, which all frames share
-    snippets_at_once  that the network computes together
-    images_at_once    that the autoencoder computes together; both set what memory it takes
-    """
+    """Settings of a run over a recording."""
 
     preset: RollingPreset = PRESETS[0]
+
+    # Numerics of the release, with its limits: no shot detection, sizes cropped to whole latents,
+    # the published steps of co-alignment, sums in the stored precision, output in -1 to 1.
     parity: bool = False
+
+    # Seed of the noise, which all frames share.
     seed: int = 0
+
+    # Snippets per call of the network, and images per call of the autoencoder [count]: memory.
     snippets_at_once: int = 1
     images_at_once: int = 4
+
+
+ROLLING_DEFAULTS = RollingSettings()

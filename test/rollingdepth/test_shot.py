@@ -8,8 +8,8 @@ import pytest
 
 from test.support.film_clip import GOLDENS, golden, misfit, moving_clip
 from videodepth_ros.core.errors import Cancelled, ConfigError
-from videodepth_ros.rollingdepth.recording import rolling_recording
-from videodepth_ros.rollingdepth.scaling import Scaling
+from videodepth_ros.rollingdepth.inference import rolling_recording
+from videodepth_ros.rollingdepth.scaling import InputScaling
 from videodepth_ros.rollingdepth.settings import (
     PRESETS,
     RollingPreset,
@@ -23,7 +23,7 @@ PLAIN = RollingPreset('plain', 0, (1, 10, 25), True, 'fp32', 0)
 class FakeNetwork:
     """Latents are means over 8x8 pixels, and a snippet's depth has a scale of its own."""
 
-    pixels, channels = 8, 4
+    vae_scale_factor, latent_channels = 8, 4
 
     def __init__(self) -> None:
         self.calls = 0
@@ -46,7 +46,7 @@ class FakeNetwork:
         self.calls += 1
         return latents + np.float32(0.1) * (latents.mean(axis=1, keepdims=True) - latents)
 
-    def noised(self, latents, noise, step, steps):
+    def add_noise(self, latents, noise, step, steps):
         return latents + np.float32(0.1) * noise
 
 
@@ -96,7 +96,7 @@ def test_clips_of_any_length_become_depth(tmp_path, frames, preset):
     assert depth.dtype == np.float32
     wanted = FakeNetwork().decode(
         FakeNetwork().encode(
-            np.stack([Scaling.of(64, 48, 0, 8).of_image(image) for image in images])
+            np.stack([InputScaling.fit(64, 48, 0, 8).image_input(image) for image in images])
         )
     )
     assert misfit(depth, wanted) < (0.01 if preset is PLAIN else 0.1)

@@ -14,15 +14,19 @@ from test.support.film_clip import (
     misfit,
     moving_clip,
 )
-from videodepth_ros.coalign.alignment import CoalignSettings, align_snippets, minimise
-from videodepth_ros.coalign.objective import Objective, Weights
-from videodepth_ros.coalign.reference import descend
+from videodepth_ros.coalign.objective import Objective
+from videodepth_ros.coalign.options import AdamOptions, CoalignOptions, ObjectiveWeights
+from videodepth_ros.coalign.reference import minimize_adam
 from videodepth_ros.coalign.samples import Snippets, sample_snippets
-from videodepth_ros.coalign.solver import NormalEquations
+from videodepth_ros.coalign.solver import (
+    SnippetNormalEquations,
+    align_snippets,
+    merge_snippets,
+    minimize_newton,
+)
 from videodepth_ros.core.errors import ConfigError, InputError
-from videodepth_ros.rollingdepth.inference import merge_snippets
 
-DENSE = CoalignSettings(stride_px=3)
+DENSE = CoalignOptions(stride_px=3)
 
 # Goldens: name, dilations where the file does not say, stride in pixels, Adam's steps, their size
 CASES = [
@@ -46,8 +50,12 @@ def merged(snippets, how=DENSE) -> tuple[np.ndarray, list[int]]:
     return np.stack(list(merge_snippets(snippets, alignment))), broken
 
 
+def samples(snippets, stride_px, max_samples=10**9):
+    return sample_snippets(snippets, CoalignOptions(stride_px=stride_px, max_samples=max_samples))
+
+
 def objective_of(snippets, stride_px=3, weights=None) -> Objective:
-    return Objective(sample_snippets(snippets, stride_px, 2, 10**9), weights or Weights())
+    return Objective(samples(snippets, stride_px), weights or ObjectiveWeights())
 
 
 def test_scales_are_found_up_to_one_for_the_clip():
@@ -81,7 +89,7 @@ def test_shifts_are_found_where_their_price_is_low():
     for kind in snippets:
         shift = np.random.default_rng(2).normal(0, 0.2, (len(kind.frames), 1, 1, 1))
         kind.relative_depth[...] += shift.astype(np.float32)
-    free = CoalignSettings(stride_px=3, weights=Weights(shift=0.01))
+    free = CoalignOptions(stride_px=3, weights=ObjectiveWeights(shift=0.01))
     assert misfit(merged(snippets, free)[0], clip) < 2e-3
 
 
@@ -167,12 +175,12 @@ def test_frames_and_pictures_that_do_not_match_are_refused(frames, shape):
 
 
 def test_nothing_to_align_is_refused():
-    with pytest.raises(InputError, match='one picture size'):
+    with pytest.raises(InputError, match='one image size'):
         align_snippets([])
     with pytest.raises(InputError, match='finite'):
         align_snippets([Snippets(np.array([[0, 1]]), np.full((1, 2, 4, 4), np.nan))])
     sizes = [Snippets(np.array([[0, 1]]), np.zeros((1, 2, 4, side))) for side in (4, 5)]
-    with pytest.raises(InputError, match='one picture size'):
+    with pytest.raises(InputError, match='one image size'):
         align_snippets(sizes)
 
 
@@ -181,13 +189,13 @@ def test_nothing_to_align_is_refused():
 )
 def test_settings_that_cannot_be_meant_are_refused(wrong):
     with pytest.raises(ConfigError, match=str(next(iter(wrong.values())))):
-        CoalignSettings(**wrong)
+        CoalignOptions(**wrong)
 
 
 def test_the_stride_grows_so_that_samples_stay_few():
     snippets = make_snippets(moving_clip())
-    assert sample_snippets(snippets, 1, 2, 10**9).values.shape[2] == 20 * 28
-    few = sample_snippets(snippets, 1, 2, 20_000)
+    assert samples(snippets, 1).values.shape[2] == 20 * 28
+    few = samples(snippets, 1, 20_000)
     assert 10_000 < few.values.size <= 20_000
 
 
@@ -217,19 +225,21 @@ def test_memory_is_that_of_the_samples_and_not_of_the_snippets():
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize('weights', [Weights(), Weights(reciprocal=0), Weights(shift=1)])
+@pytest.mark.parametrize(
+    'weights', [ObjectiveWeights(), ObjectiveWeights(reciprocal=0), ObjectiveWeights(shift=1)]
+)
 def test_the_gradient_is_that_of_the_value(weights):
     snippets = make_snippets(moving_clip(8), dilations=(1, 2))
     snippets[0].relative_depth[1, :, 5:9] = np.nan
     objective = objective_of(snippets, weights=weights)
     random = np.random.default_rng(5)
-    point = objective.start + 0.1 * random.standard_normal(objective.start.shape)
+    point = objective.initial_point + 0.1 * random.standard_normal(objective.initial_point.shape)
     along = random.standard_normal(point.shape)
     step = 1e-4
     slope = (objective.value(point + step * along) - objective.value(point - step * along)) / (
         2 * step
     )
-    model = objective.quadratic(point, 0.1)
+    model = objective.quadratic_model(point, 0.1)
     assert model.value == pytest.approx(objective.value(point), rel=1e-6)
     # Values are float32 and have kinks.
     assert (model.gradient * along).sum() == pytest.approx(slope, rel=2e-2)
@@ -238,8 +248,8 @@ def test_the_gradient_is_that_of_the_value(weights):
 def test_the_step_solves_the_dense_equations():
     objective = objective_of(make_snippets(moving_clip(12)))
     snippet = objective.samples.snippet
-    model = objective.quadratic(objective.start * 1.1, 0.1)
-    count = len(objective.start)
+    model = objective.quadratic_model(objective.initial_point * 1.1, 0.1)
+    count = len(objective.initial_point)
     dense = np.diag(model.diagonal.T.ravel())
     for frame, shown in enumerate(snippet):
         unknown = np.concatenate([shown, shown + count])
@@ -247,15 +257,17 @@ def test_the_step_solves_the_dense_equations():
     assert np.linalg.eigvalsh(dense).min() > -1e-6 * np.linalg.eigvalsh(dense).max()
     dense += 0.1 * np.diag(np.diag(dense))
     exact = np.linalg.solve(dense, model.gradient.T.ravel()).reshape(2, -1).T
-    step = NormalEquations(model, snippet, 0.1).solve()
+    step = SnippetNormalEquations(model, snippet, 0.1).solve()
     assert np.linalg.norm(step - exact) < 0.05 * np.linalg.norm(exact)
 
 
 def test_newton_ends_below_the_reference_on_the_same_samples():
     snippets = make_snippets(moving_clip(12), dilations=(1, 3))
     objective = objective_of(snippets)
-    reached = descend(objective.samples, Weights())
-    assert reached.objective[0] == pytest.approx(objective.value(objective.start), rel=1e-6)
+    reached = minimize_adam(objective.samples, ObjectiveWeights())
+    assert reached.objective[0] == pytest.approx(
+        objective.value(objective.initial_point), rel=1e-6
+    )
     found = align_snippets(snippets, DENSE)
     assert found.objective <= reached.objective.min()
 
@@ -289,7 +301,9 @@ def unit(depth: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize('name, dilations, stride_px, steps, size', MADE)
 def test_the_reference_equals_the_release(name, dilations, stride_px, steps, size):
     case, snippets, point = golden_or_skip(name, dilations)
-    reached = descend(sample_snippets(snippets, stride_px, 2, 10**9), Weights(), steps, size)
+    reached = minimize_adam(
+        samples(snippets, stride_px), ObjectiveWeights(), AdamOptions(steps, size)
+    )
     np.testing.assert_allclose(reached.objective[:51], case['loss'][:51, 0], rtol=1e-5)
     # It ends in a cycle about as wide as a step: tolerances of the goldens' README.
     np.testing.assert_allclose(reached.point, point, atol=6e-3)
@@ -302,7 +316,7 @@ def test_the_reference_equals_the_release(name, dilations, stride_px, steps, siz
 @pytest.mark.parametrize('name, dilations, stride_px, steps, size', CASES)
 def test_the_objective_ends_below_that_of_the_release(name, dilations, stride_px, steps, size):
     case, snippets, point = golden_or_skip(name, dilations)
-    found = align_snippets(snippets, CoalignSettings(stride_px=stride_px))
+    found = align_snippets(snippets, CoalignOptions(stride_px=stride_px))
     official = objective_of(snippets, stride_px).value(point)
     assert all(usable.all() for usable in found.usable)
     assert found.objective <= min(official, case['loss'][:, 0].min())
@@ -320,7 +334,7 @@ def test_the_objective_ends_below_that_of_the_release(name, dilations, stride_px
 def test_the_clip_is_nearer_to_the_truth_than_that_of_the_release(name, stride_px):
     case, snippets, point = golden_or_skip(name, None)
     clean = case['clean'].astype(np.float64)
-    ours = merged(snippets, CoalignSettings(stride_px=stride_px))[0]
+    ours = merged(snippets, CoalignOptions(stride_px=stride_px))[0]
     assert misfit(ours, clean) <= misfit(video(snippets, point), clean)
 
 
@@ -334,6 +348,6 @@ def test_whatever_is_unknown_the_objective_never_rises_and_scales_are_finite(see
         kind.relative_depth[random.random(len(kind.frames)) < share / 4] = np.inf
     snippets[0].relative_depth[0, 0, 2, 2] = 0.5
     objective = objective_of(snippets, 2)
-    point, value, _ = minimise(objective, objective.start, 40, 1e-3)
+    point, value, _ = minimize_newton(objective, objective.initial_point)
     assert np.isfinite(point).all()
-    assert value <= objective.value(objective.start)
+    assert value <= objective.value(objective.initial_point)
