@@ -33,8 +33,9 @@ from videodepth_ros.alignment.pairs import PointMapPair, clip_graph
 from videodepth_ros.alignment.parameters import FocalModel
 from videodepth_ros.alignment.reference import published_cost
 from videodepth_ros.core.arrays import Edge
-from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
+from videodepth_ros.evaluation.trajectory import TrajectoryAlignment, evaluate_trajectory
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.trajectory import Trajectory
 
 GOLDENS = Path(__file__).parents[2] / 'shared/goldens/align3r'
 NO_SMOOTHING = AlignmentOptions(
@@ -83,7 +84,7 @@ class Golden:
         return evaluate_trajectory(
             Trajectory(stamps, T_world_cam),
             Trajectory(stamps, self.arrays['poses_gt'].astype(np.float64)),
-            PoseFit.SIM3,
+            TrajectoryAlignment.SIM3,
         ).ate_rmse_m
 
     def abs_rel(self, depth: np.ndarray) -> float:

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from training.measure import of_folder
 from videodepth_ros.coalign.streaming import coalign_stream
 from videodepth_ros.engines.open import open_engine
+from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
-from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
@@ -105,7 +105,7 @@ def judged(depth: NDArray[np.float32], sequence: Sequence) -> dict[str, float]:
         for n, (one, truth) in enumerate(zip(depth, sequence.truth_m, strict=True))
     ]
     reports: list[DepthReport] = [
-        evaluate_depth(pairs, how) for how in (Alignment.NONE, Alignment.SCALE)
+        evaluate_depth(pairs, how) for how in (DepthAlignment.NONE, DepthAlignment.SCALE)
     ]
     return {
         'abs_rel': round(reports[0].errors.abs_rel, 3),

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from videodepth_ros.alignment.pairs import PointMapPair
 from videodepth_ros.core.arrays import Edge
 from videodepth_ros.geometry.camera import Intrinsics, backproject
-from videodepth_ros.geometry.masks import ego_flow
-from videodepth_ros.geometry.sim3 import rotation_from_vector
+from videodepth_ros.geometry.motion_mask import ego_flow
+from videodepth_ros.geometry.rotation import so3_exp
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -28,7 +28,7 @@ def pose(
 ) -> Array64:
     """Return T_world_cam (4, 4) of a camera in the room."""
     T = np.eye(4)
-    T[:3, :3], T[:3, 3] = rotation_from_vector(np.array(turn_rad, np.float64)), position_m
+    T[:3, :3], T[:3, 3] = so3_exp(np.array(turn_rad, np.float64)), position_m
     return T
 
 

@@ -32,14 +32,16 @@ from videodepth_ros.alignment.hierarchy import CLIP_OPTIONS, HierarchyOptions, a
 from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.engines.open import open_engine
+from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
-from videodepth_ros.evaluation.sums import Alignment
-from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
+from videodepth_ros.evaluation.trajectory import TrajectoryAlignment, evaluate_trajectory
 from videodepth_ros.frames import Frame
-from videodepth_ros.geometry import sim3
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.pose import poses_from_xyz_quat
+from videodepth_ros.geometry.sim3 import umeyama_alignment
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.models.catalogue import card
-from videodepth_ros.sfm.reconstruction import learn
+from videodepth_ros.sfm.reconstruction import reconstruct
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 from videodepth_ros.synthetic.families import HELD_OUT_FAMILIES
 from videodepth_ros.synthetic.scenes import render_scene
@@ -91,7 +93,7 @@ class Figures:
     before: DepthFigures
     after: DepthFigures
     prior_s: float
-    learn_s: float
+    reconstruct_s: float
     refine_s: float
     holds: bool
 
@@ -113,21 +115,9 @@ def recorded(folder: Path) -> Sequence:
     return Sequence(
         images,
         depth * np.float32(about['depth_png_scale_m']),
-        np.stack([_pose(row) for row in rows]),
+        poses_from_xyz_quat(rows[:, 1:8]),
         camera.strided(2),
     )
-
-
-def _pose(row: np.ndarray) -> np.ndarray:
-    """Return T_map_cam of a line of time, position and quaternion x y z w."""
-    T, (x, y, z, w) = np.eye(4), row[4:8]
-    T[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    T[:3, 3] = row[1:4]
-    return T
 
 
 def rendered(family: str, seed: int) -> Sequence:
@@ -164,7 +154,7 @@ def streamed(sequence: Sequence) -> np.ndarray:
 
 def gap_m(found: np.ndarray, truth: np.ndarray, lap: int, metric: bool) -> float:
     """Return by how much frames a lap apart lie wrong to each other, of poses (N, 4, 4)."""
-    scale = sim3.fit(found[:, :3, 3].T, truth[:, :3, 3].T, with_scale=not metric).scale
+    scale = umeyama_alignment(found[:, :3, 3].T, truth[:, :3, 3].T, with_scale=not metric).scale
     way = [(np.linalg.inv(T[:-lap]) @ T[lap:])[:, :3, 3] for T in (found, truth)]
     return float(np.linalg.norm(scale * way[0] - way[1], axis=1).mean())
 
@@ -173,8 +163,8 @@ def depth_figures(predicted: np.ndarray, truth: np.ndarray) -> DepthFigures:
     """Judge the depth of a sequence, (N, h, w)."""
     pairs = [DepthPair(n, *both) for n, both in enumerate(zip(predicted, truth, strict=True))]
     return DepthFigures(
-        evaluate_depth(pairs, Alignment.SCALE_SHIFT).errors.abs_rel,
-        evaluate_depth(pairs, Alignment.SCALE).scale_drift,
+        evaluate_depth(pairs, DepthAlignment.SCALE_SHIFT).errors.abs_rel,
+        evaluate_depth(pairs, DepthAlignment.SCALE).scale_drift,
     )
 
 
@@ -184,16 +174,19 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     measured = np.where(sequence.depth_m > 0, sequence.depth_m, np.nan)
     depth = measured if prior == 'bag' else streamed(sequence)
     streamed_s = time.process_time()
-    learnt = learn(sequence.images, depth, sequence.camera)
-    learnt_s = time.process_time()
+    reconstruction = reconstruct(sequence.images, depth, sequence.camera)
+    reconstructed_s = time.process_time()
     settings = HierarchyOptions(
-        replace(PUBLISHED_OPTIONS, camera=learnt.camera),
-        replace(CLIP_OPTIONS, camera=learnt.camera),
+        replace(PUBLISHED_OPTIONS, camera=reconstruction.camera),
+        replace(CLIP_OPTIONS, camera=reconstruction.camera),
     ).without_smoothing()
     known = Constraints(depth_m=measured) if prior == 'bag' else Constraints()
     clips = list(
         align_hierarchy(
-            GeometricPairProvider(depth, learnt), build_pair_graph(len(depth)), settings, known
+            GeometricPairProvider(depth, reconstruction),
+            build_pair_graph(len(depth)),
+            settings,
+            known,
         )
     )
     done_s = time.process_time()
@@ -203,7 +196,7 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     report = evaluate_trajectory(
         Trajectory(stamps, T_world_cam),
         Trajectory(stamps, sequence.T_map_cam),
-        PoseFit.SE3 if prior == 'bag' else PoseFit.SIM3,
+        TrajectoryAlignment.SE3 if prior == 'bag' else TrajectoryAlignment.SIM3,
     )
     ate, path = report.ate_rmse_m, report.path_length_m
     bar = max(0.015 * path, 0.03) if prior == 'bag' else 0.05 * path
@@ -224,8 +217,8 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
         before,
         after,
         streamed_s - start_s,
-        learnt_s - streamed_s,
-        done_s - learnt_s,
+        reconstructed_s - streamed_s,
+        done_s - reconstructed_s,
         holds,
     )
 

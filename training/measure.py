@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from training.generate import HELD_OUT, Take
 from training.shards import CANONICAL_UNIT
 from training.validate import baseline
+from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
-from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
@@ -211,7 +211,7 @@ def measure(model: FlashDepth, sequence: Sequence, memory: Memory) -> Measured:
     pairs = predicted_pairs(model, sequence, memory)
     reports = (
         evaluate_depth(pairs, alignment)
-        for alignment in (Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT)
+        for alignment in (DepthAlignment.NONE, DepthAlignment.SCALE, DepthAlignment.SCALE_SHIFT)
     )
     return Measured(sequence.name, memory, *reports, flicker(model, sequence, memory))
 

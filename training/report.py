@@ -29,7 +29,7 @@ from training.measure import (
     table_head,
     table_line,
 )
-from videodepth_ros.evaluation.depth import depth_from, resize_nearest
+from videodepth_ros.evaluation.depth import depth_from_inverse, resize_nearest
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
 from videodepth_ros.pictures import colour_range, colourise, resized, side_by_side, write_picture
@@ -163,7 +163,7 @@ def panels(model: FlashDepth, sequence: Sequence, measured: Measured) -> NDArray
     image = [frame.image for frame in sequence.frames()][len(pairs) // 2]
     pair = pairs[len(pairs) // 2]
     report = measured.aligned
-    aligned_m = depth_from(
+    aligned_m = depth_from_inverse(
         1 / pair.predicted_m, (report.scale, report.shift_per_m), report.max_depth_m
     )
     shown_m = resize_nearest(aligned_m, pair.truth_m.shape).astype(np.float32)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from training.network import predict
 from training.shards import CANONICAL_UNIT, Clip, find_clips
+from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
-from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.models.flashdepth import FlashDepth
 
 
@@ -60,7 +60,7 @@ def judge(model: FlashDepth, clip: Clip) -> tuple[float, ...]:
     truth = np.asarray(clip.inverse_depth, np.float32)
     none, scale, both = (
         evaluate_depth(depth_pairs(predicted, truth), alignment)
-        for alignment in (Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT)
+        for alignment in (DepthAlignment.NONE, DepthAlignment.SCALE, DepthAlignment.SCALE_SHIFT)
     )
     return (
         none.errors.abs_rel,

@@ -16,13 +16,12 @@ from videodepth_ros.alignment.constraints import (
 )
 from videodepth_ros.alignment.parameters import AlignmentState, FocalModel, ParameterLayout
 from videodepth_ros.geometry.block_solver import NormalEquations
-from videodepth_ros.geometry.sim3 import Sim3, rotation_from_vector
+from videodepth_ros.geometry.rotation import so3_exp
+from videodepth_ros.geometry.sim3 import Sim3
 
 POSES = walk(5)
-ELSEWHERE = Sim3(
-    np.array(0.4), rotation_from_vector(np.array([0.3, -0.2, 0.1])), np.array([1.0, 2.0, 3.0])
-)
-STATE = AlignmentState(Sim3.from_rigid(POSES), Sim3.identity(4), np.zeros(5), 1.0).transformed(
+ELSEWHERE = Sim3(np.array(0.4), so3_exp(np.array([0.3, -0.2, 0.1])), np.array([1.0, 2.0, 3.0]))
+STATE = AlignmentState(Sim3.from_se3(POSES), Sim3.identity(4), np.zeros(5), 1.0).transformed(
     ELSEWHERE
 )
 
@@ -36,7 +35,7 @@ def steps(frames):
 def test_poses_bring_back_world_and_metres():
     state, source = fix_gauge(STATE, Constraints(T_world_cam=POSES), [])
     assert source is ScaleReference.POSES
-    np.testing.assert_allclose(state.cameras.rigid, POSES, atol=1e-9)
+    np.testing.assert_allclose(state.cameras.se3, POSES, atol=1e-9)
 
 
 def test_one_pose_tells_the_world_but_no_metres():
@@ -44,7 +43,7 @@ def test_one_pose_tells_the_world_but_no_metres():
     known[3] = POSES[3]
     state, source = fix_gauge(STATE, Constraints(T_world_cam=known), [])
     assert source is ScaleReference.PAIRS
-    np.testing.assert_allclose(state.cameras.rigid[3], POSES[3], atol=1e-9)
+    np.testing.assert_allclose(state.cameras.se3[3], POSES[3], atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -61,14 +60,14 @@ def test_one_pose_tells_the_world_but_no_metres():
 def test_other_priors_bring_back_metres(priors, depths, source):
     state, found = fix_gauge(STATE, priors, depths)
     assert found is source
-    np.testing.assert_allclose(state.cameras.rigid, np.linalg.inv(POSES[0]) @ POSES, atol=1e-6)
+    np.testing.assert_allclose(state.cameras.se3, np.linalg.inv(POSES[0]) @ POSES, atol=1e-6)
 
 
 def test_without_priors_the_pairs_set_the_unit():
     state, source = fix_gauge(STATE, Constraints(), [])
     assert source is ScaleReference.PAIRS
     np.testing.assert_allclose(state.pairs.scale, 0.5)
-    np.testing.assert_allclose(state.cameras.rigid[0], np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(state.cameras.se3[0], np.eye(4), atol=1e-12)
 
 
 def test_factors_pull_cameras_to_what_is_known():
@@ -76,18 +75,18 @@ def test_factors_pull_cameras_to_what_is_known():
     unknowns = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=False, window=None)
     rng = np.random.default_rng(0)
     twist = np.pad(0.02 * rng.normal(size=(5, 6)), ((0, 0), (0, 1)))
-    state = AlignmentState(Sim3.from_rigid(POSES).moved(twist), Sim3.identity(1), np.zeros(5), 1.0)
+    state = AlignmentState(Sim3.from_se3(POSES).retract(twist), Sim3.identity(1), np.zeros(5), 1.0)
     values = []
     for _ in range(20):
         equations = NormalEquations(unknowns.group_of)
         values.append(sum(f.add_to(equations, unknowns, state, 1.0) for f in factors))
         state = unknowns.moved(state, equations.solve(1e-6))
     assert values[-1] < 0.02 * values[0]
-    np.testing.assert_allclose(state.cameras.rigid, POSES, atol=1e-3)
+    np.testing.assert_allclose(state.cameras.se3, POSES, atol=1e-3)
 
 
 def test_the_value_of_smoothing_is_that_of_its_formula():
-    state = AlignmentState(Sim3.from_rigid(POSES), Sim3.identity(1), np.zeros(5), 1.0)
+    state = AlignmentState(Sim3.from_se3(POSES), Sim3.identity(1), np.zeros(5), 1.0)
     unknowns = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
     value = sum(
         factor.add_to(NormalEquations(unknowns.group_of), unknowns, state, 2.0)
@@ -125,7 +124,7 @@ def test_poses_are_motions_too():
 
 def test_a_factor_is_at_rest_where_it_is_met():
     unknowns = ParameterLayout(2, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
-    state = AlignmentState(Sim3.from_rigid(POSES[:2]), Sim3.identity(1), np.zeros(2), 1.0)
+    state = AlignmentState(Sim3.from_se3(POSES[:2]), Sim3.identity(1), np.zeros(2), 1.0)
     met = PoseFactor(0, 1, (state.cameras[0].inverse() @ state.cameras[1]), 1.0, 1.0)
     equations = NormalEquations(unknowns.group_of)
     assert met.add_to(equations, unknowns, state, 1.0) < 1e-3

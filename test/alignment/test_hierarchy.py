@@ -11,7 +11,7 @@ from videodepth_ros.alignment.constraints import Constraints, ScaleReference
 from videodepth_ros.alignment.global_alignment import AlignmentOptions
 from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy, align_keyframes
 from videodepth_ros.alignment.pair_graph import build_pair_graph
-from videodepth_ros.geometry import sim3
+from videodepth_ros.geometry.sim3 import umeyama_alignment
 
 QUICK = AlignmentOptions(
     camera=CAMERA, max_pixels=400, rotation_smoothing=0, translation_smoothing=0
@@ -38,7 +38,8 @@ def refined(poses, settings=SETTINGS, priors=None, noise=0.02, **graph):
 
 def ate(T, poses, **how):
     source, target = T[:, :3, 3].T, poses[:, :3, 3].T
-    return np.linalg.norm(sim3.fit(source, target, **how).apply(source) - target, axis=0).max()
+    aligned = umeyama_alignment(source, target, **how).apply(source)
+    return np.linalg.norm(aligned - target, axis=0).max()
 
 
 def scales(found, poses):

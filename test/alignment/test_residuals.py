@@ -21,7 +21,7 @@ OFFSET = RNG.uniform(-20, 20, (2, P)).astype(np.float32)
 DEPTH = RNG.uniform(1, 3, P).astype(np.float32)
 POINTS = RNG.normal(size=(3, 3, P)).astype(np.float32) + np.array([[0], [0], [2]], np.float32)
 WEIGHT = RNG.uniform(0.5, 2, (3, P)).astype(np.float32)
-OTHERS = Sim3.identity(2).moved(0.05 * RNG.normal(size=(2, 7)) * [1, 1, 1, 1, 1, 1, 0])
+OTHERS = Sim3.identity(2).retract(0.05 * RNG.normal(size=(2, 7)) * [1, 1, 1, 1, 1, 1, 0])
 VIEW = FrameObservations(
     0,
     OFFSET,
@@ -41,12 +41,12 @@ def rays(log_f=0.0):
 
 
 def points(twist=0.0, log_f=0.0, deeper=0.0):
-    seen = Sim3.identity(3).moved(np.broadcast_to(twist, (3, 7)) + 0.0).apply(POINTS)
+    seen = Sim3.identity(3).retract(np.broadcast_to(twist, (3, 7)) + 0.0).apply(POINTS)
     return point_map_residuals(DEPTH + np.float32(deeper), rays(log_f), seen, WEIGHT)
 
 
 def flow(twist=0.0, log_f=0.0, deeper=0.0, other_log_f=0.0):
-    others = OTHERS.moved(np.broadcast_to(twist, (2, 7)) + 0.0)
+    others = OTHERS.retract(np.broadcast_to(twist, (2, 7)) + 0.0)
     fx = np.full(2, FX * np.exp(other_log_f))
     return flow_residuals(DEPTH + np.float32(deeper), rays(log_f), others, fx, ASPECT, VIEW)
 

@@ -12,7 +12,7 @@ from videodepth_ros.bags.recording_clock import recording_clock
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import BagError
-from videodepth_ros.geometry.sim3 import rotation_from_vector
+from videodepth_ros.geometry.rotation import so3_exp
 
 NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000
@@ -21,7 +21,7 @@ STEP_NS = 100_000_000
 def transform(seed):
     rng = np.random.default_rng(seed)
     T = np.eye(4)
-    T[:3, :3], T[:3, 3] = rotation_from_vector(rng.normal(size=3)), rng.normal(size=3)
+    T[:3, :3], T[:3, 3] = so3_exp(rng.normal(size=3)), rng.normal(size=3)
     return T
 
 

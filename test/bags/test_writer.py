@@ -16,15 +16,11 @@ from videodepth_ros.bags.types import STORE
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.rotation import rotation_from_quaternion
 from videodepth_ros.messages.camera_info import intrinsics_from
 from videodepth_ros.messages.cloud import POINT, reference_cloud
 from videodepth_ros.messages.image import decode_depth
-from videodepth_ros.messages.transforms import (
-    matrix_from_pose,
-    matrix_from_transform,
-    rotation_from_quaternion,
-    stamp_ns,
-)
+from videodepth_ros.messages.transforms import matrix_from_pose, matrix_from_transform, stamp_ns
 
 CAMERA = Intrinsics(24, 16, 20.0, 21.0, 11.5, 7.5)
 NS = 1_700_000_000_123_456_789

@@ -9,9 +9,9 @@ import pytest
 from test.support.small_bag import START_NS, truth_m, write_scene
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli import main
-from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.evaluation.tum import write_tum
-from videodepth_ros.geometry.sim3 import rotation_from_vector
+from videodepth_ros.geometry.rotation import so3_exp
+from videodepth_ros.geometry.trajectory import Trajectory
 
 FRAMES = 6
 STAMPS = START_NS + 50_000_000 * np.arange(FRAMES)
@@ -21,7 +21,7 @@ def poses(seed=0):
     """Return a camera on a winding way, the same as in every recording here."""
     rng = np.random.default_rng(seed)
     T = np.tile(np.eye(4), (FRAMES, 1, 1))
-    T[:, :3, :3] = rotation_from_vector(0.4 * rng.normal(size=(FRAMES, 3)))
+    T[:, :3, :3] = so3_exp(0.4 * rng.normal(size=(FRAMES, 3)))
     T[:, :3, 3] = rng.normal(size=(FRAMES, 3))
     return T
 

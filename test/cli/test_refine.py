@@ -14,7 +14,7 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.evaluation.tum import read_tum
 
-STAGES = ('recording-', 'estimates-', 'learnt-', 'keyframes-', 'clip', 'clip')
+STAGES = ('recording-', 'estimates-', 'reconstruction-', 'keyframes-', 'clip', 'clip')
 """Whose results a job is killed after; two processes store two of the three clips at once."""
 STOPPER = """
 import os
@@ -97,7 +97,7 @@ def test_ctrl_c_keeps_what_is_done(bag, tmp_path, name):
     )
     assert ended.returncode == 1
     assert 'Traceback' not in ended.stderr
-    assert 'the same call goes on from there' in ended.stderr
+    assert 'run the same command again to resume' in ended.stderr
     assert (tmp_path / 'refined.work').exists()
     assert not (tmp_path / 'refined').exists()
 

@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.shot_detection import detect_shots
 
 
 def picture(seed: int, width: int = 480) -> np.ndarray:
@@ -22,34 +22,34 @@ def pan(seed: int, frames: int, step_px: int) -> np.ndarray:
 
 
 def test_a_camera_that_turns_makes_one_shot():
-    assert find_shots(pan(0, 30, 4)) == (range(30),)
-    assert find_shots(pan(1, 12, 40)) == (range(12),)
+    assert detect_shots(pan(0, 30, 4)) == (range(30),)
+    assert detect_shots(pan(1, 12, 40)) == (range(12),)
 
 
 @pytest.mark.parametrize('first, second', [(0, 1), (2, 3), (4, 5), (6, 7)])
 def test_a_cut_parts_two_shots(first, second):
     images = np.concatenate([pan(first, 9, 4), pan(second, 14, 4)])
-    assert find_shots(images) == (range(9), range(9, 23))
+    assert detect_shots(images) == (range(9), range(9, 23))
 
 
 def test_three_shots_have_two_cuts():
     images = np.concatenate([pan(seed, 10, 3) for seed in (0, 1, 2)])
-    assert find_shots(images) == (range(10), range(10, 20), range(20, 30))
+    assert detect_shots(images) == (range(10), range(10, 20), range(20, 30))
 
 
 def test_a_flash_is_no_cut():
     images = pan(0, 20, 4)
     images[9] = 255
-    assert find_shots(images) == (range(20),)
+    assert detect_shots(images) == (range(20),)
 
 
 def test_light_that_changes_is_no_cut():
     images = pan(0, 20, 4)
     images[10:] = (0.6 * images[10:]).astype(np.uint8)
-    assert find_shots(images) == (range(20),)
+    assert detect_shots(images) == (range(20),)
 
 
 def test_few_frames_and_none():
-    assert find_shots(pan(0, 1, 4)) == (range(1),)
-    assert find_shots(np.concatenate([pan(0, 1, 4), pan(1, 1, 4)])) == (range(1), range(1, 2))
-    assert find_shots(np.empty((0, 8, 8, 3), np.uint8)) == ()
+    assert detect_shots(pan(0, 1, 4)) == (range(1),)
+    assert detect_shots(np.concatenate([pan(0, 1, 4), pan(1, 1, 4)])) == (range(1), range(1, 2))
+    assert detect_shots(np.empty((0, 8, 8, 3), np.uint8)) == ()

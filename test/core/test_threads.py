@@ -10,13 +10,13 @@ import pytest
 COUNT = """
 import ctypes
 from numpy.linalg import _umath_linalg
-from videodepth_ros.core.threads import NAMES, one_blas_thread
+from videodepth_ros.core.threads import NAMES, single_threaded_blas
 blas = ctypes.CDLL(_umath_linalg.__file__)
 gets = [getattr(blas, f'{prefix}get_num_threads{suffix}', None) for prefix, suffix in NAMES]
 get = next((get for get in gets if get), lambda: -1)
 before = get()
 try:
-    with one_blas_thread():
+    with single_threaded_blas():
         inside = get()
         raise ValueError
 except ValueError:

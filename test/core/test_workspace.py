@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.core.workspace import DiskArray, WorkFolder, atomic_write, digest, save_arrays
+from videodepth_ros.core.workspace import DiskArray, WorkFolder, atomic_write, digest, save_npz
 
 RECORDS = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
 
@@ -29,7 +29,7 @@ def test_a_second_job_is_refused_while_the_first_is_at_work(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(ConfigError, match='give an output in a folder'):
+    with pytest.raises(ConfigError, match='give an output in a writable folder'):
         WorkFolder(tmp_path / 'file' / 'work')
 
 
@@ -51,7 +51,7 @@ def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
 
 
 def test_arrays_come_back(tmp_path):
-    save_arrays(tmp_path / 'a.npz', one=RECORDS, name=np.array('x'))
+    save_npz(tmp_path / 'a.npz', one=RECORDS, name=np.array('x'))
     with np.load(tmp_path / 'a.npz') as stored:
         np.testing.assert_array_equal(stored['one'], RECORDS)
         assert str(stored['name']) == 'x'
@@ -59,39 +59,39 @@ def test_arrays_come_back(tmp_path):
 
 def test_a_spilled_array_comes_back(tmp_path):
     array = spilled(tmp_path)
-    with array.writer() as growth:
+    with array.writer() as writer:
         for record in RECORDS:
-            growth.append(record)
+            writer.append(record)
     np.testing.assert_array_equal(array.open(), RECORDS)
 
 
 def test_a_killed_spill_goes_on_after_its_last_whole_record(tmp_path):
     array = spilled(tmp_path)
     (tmp_path / 'depth.part').write_bytes(RECORDS[:2].tobytes() + b'torn')
-    with array.writer(resume=True) as growth:
-        assert growth.count == 2
+    with array.writer(resume=True) as writer:
+        assert writer.count == 2
         for record in RECORDS[2:]:
-            growth.append(record)
+            writer.append(record)
     np.testing.assert_array_equal(array.open(), RECORDS)
 
 
 def test_a_spill_that_does_not_go_on_starts_afresh(tmp_path):
     array = spilled(tmp_path)
     (tmp_path / 'depth.part').write_bytes(RECORDS.tobytes())
-    with array.writer() as growth:
-        growth.append(RECORDS[3])
+    with array.writer() as writer:
+        writer.append(RECORDS[3])
     np.testing.assert_array_equal(array.open(), RECORDS[3:])
 
 
 def test_two_jobs_do_not_write_one_array(tmp_path):
     array = spilled(tmp_path)
-    with array.writer() as growth:
-        growth.append(RECORDS[0])
+    with array.writer() as writer:
+        writer.append(RECORDS[0])
         with pytest.raises(ConfigError, match='another job'), array.writer(resume=True):
             pytest.fail('both write')
     np.testing.assert_array_equal(array.open(), RECORDS[:1])
 
 
 def test_a_record_of_another_shape_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='a record of'), spilled(tmp_path).writer() as growth:
-        growth.append(RECORDS[0].T)
+    with pytest.raises(ValueError, match='a record of'), spilled(tmp_path).writer() as writer:
+        writer.append(RECORDS[0].T)

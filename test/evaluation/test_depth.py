@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth, resize_nearest
-from videodepth_ros.evaluation.sums import Alignment
 
 NAN, INF = np.nan, np.inf
 
@@ -49,8 +49,8 @@ def test_alignment_undoes_what_it_may_undo(seed, scale, shift):
     truths = random_truth(seed)
     scaled = [pair(truth * scale, truth) for truth in truths]
     shifted = [pair(1 / ((1 / truth + shift) / scale), truth) for truth in truths]
-    assert evaluate_depth(scaled, Alignment.SCALE).errors.abs_rel < 1e-5
-    report = evaluate_depth(shifted, Alignment.SCALE_SHIFT)
+    assert evaluate_depth(scaled, DepthAlignment.SCALE).errors.abs_rel < 1e-5
+    report = evaluate_depth(shifted, DepthAlignment.SCALE_SHIFT)
     assert report.errors.abs_rel < 1e-4
     assert report.scale == pytest.approx(scale, rel=1e-3)
     assert report.shift_per_m == pytest.approx(-shift, abs=1e-4)
@@ -60,20 +60,24 @@ def test_a_richer_alignment_fits_the_inverse_depth_no_worse():
     rng = np.random.default_rng(1)
     pairs = [pair(truth * rng.uniform(0.5, 1.5, truth.shape), truth) for truth in random_truth(2)]
 
-    def residual(alignment: Alignment) -> float:
+    def residual(alignment: DepthAlignment) -> float:
         report = evaluate_depth(pairs, alignment)
         return sum(
             np.square(report.scale / p.predicted_m + report.shift_per_m - 1 / p.truth_m).sum()
             for p in pairs
         )
 
-    none, scale, both = map(residual, (Alignment.NONE, Alignment.SCALE, Alignment.SCALE_SHIFT))
+    none, scale, both = map(
+        residual, (DepthAlignment.NONE, DepthAlignment.SCALE, DepthAlignment.SCALE_SHIFT)
+    )
     assert none > scale > both
 
 
 def test_constant_prediction_can_be_shifted_but_not_scaled():
     truth = random_truth(3)
-    report = evaluate_depth([pair(np.full_like(t, 3.0), t) for t in truth], Alignment.SCALE_SHIFT)
+    report = evaluate_depth(
+        [pair(np.full_like(t, 3.0), t) for t in truth], DepthAlignment.SCALE_SHIFT
+    )
     assert report.scale == 0.0
     assert report.errors == report.best_constant
 

@@ -4,8 +4,9 @@ import json
 import numpy as np
 
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
-from videodepth_ros.evaluation.report import Evaluation, table, to_json
-from videodepth_ros.evaluation.trajectory import Trajectory, evaluate_trajectory
+from videodepth_ros.evaluation.report import Evaluation, format_table, to_json
+from videodepth_ros.evaluation.trajectory import evaluate_trajectory
+from videodepth_ros.geometry.trajectory import Trajectory
 
 TRUTH = np.random.default_rng(0).uniform(1, 5, (8, 10)).astype(np.float32)
 
@@ -41,7 +42,7 @@ def test_what_does_not_exist_is_null_and_never_nan():
 
 
 def test_table_shows_prediction_extremes_and_baselines():
-    text = table(evaluation())
+    text = format_table(evaluation())
     for wanted in (
         'prediction',
         'best frame',
@@ -52,4 +53,4 @@ def test_table_shows_prediction_extremes_and_baselines():
         'ATE rmse',
     ):
         assert wanted in text
-    assert table(Evaluation(None, None)) == ''
+    assert format_table(Evaluation(None, None)) == ''

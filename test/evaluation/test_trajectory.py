@@ -5,13 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.evaluation.trajectory import (
-    Delta,
-    PoseFit,
-    Trajectory,
-    associate,
-    evaluate_trajectory,
-)
+from videodepth_ros.evaluation.trajectory import RpeDelta, TrajectoryAlignment, evaluate_trajectory
+from videodepth_ros.geometry.trajectory import Trajectory, associate_stamps
 
 SEEDS = st.integers(0, 2**32 - 1)
 FAST = settings(max_examples=50)
@@ -57,7 +52,7 @@ def test_scale_is_an_error_unless_it_is_fitted(seed, scale):
     poses = truth.T_map_cam.copy()
     poses[:, :3, 3] *= scale
     predicted = Trajectory(truth.stamp_ns, poses)
-    fitted = evaluate_trajectory(predicted, truth, PoseFit.SIM3)
+    fitted = evaluate_trajectory(predicted, truth, TrajectoryAlignment.SIM3)
     assert fitted.scale == pytest.approx(1 / scale)
     assert fitted.ate_rmse_m < 1e-8
     assert fitted.rpe_trans_m < 1e-8
@@ -90,11 +85,11 @@ def test_ate_by_hand():
 
 
 def test_association_takes_the_nearest_stamp_once_and_none_too_far():
-    first, second = associate(np.array([0, 95, 104, 300]), np.array([1, 100, 200]), 10)
+    first, second = associate_stamps(np.array([0, 95, 104, 300]), np.array([1, 100, 200]), 10)
     assert first.tolist() == [0, 2]
     assert second.tolist() == [0, 1]
-    assert associate(np.array([5]), np.array([7]), 2)[1].tolist() == [0]
-    assert associate(np.array([], np.int64), np.array([7]))[0].size == 0
+    assert associate_stamps(np.array([5]), np.array([7]), 2)[1].tolist() == [0]
+    assert associate_stamps(np.array([], np.int64), np.array([7]))[0].size == 0
 
 
 def test_no_common_stamps_is_an_error_with_both_spans():
@@ -146,7 +141,10 @@ def test_it_agrees_with_a_plain_version_of_the_published_definitions(seed, with_
     poses = random_pose(noise) @ poses
     predicted = Trajectory(truth.stamp_ns, poses)
     report = evaluate_trajectory(
-        predicted, truth, PoseFit.SIM3 if with_scale else PoseFit.SE3, Delta(frames)
+        predicted,
+        truth,
+        TrajectoryAlignment.SIM3 if with_scale else TrajectoryAlignment.SE3,
+        RpeDelta(frames),
     )
     aligned, scale = plain_horn(poses[:, :3, 3], truth.positions_m, with_scale)
     off = np.linalg.norm(aligned - truth.positions_m, axis=1)
@@ -169,7 +167,7 @@ def test_the_nearest_pose_in_time_ends_a_motion_of_so_many_seconds(seed):
     walk = random_walk(seed)
     truth = Trajectory(np.cumsum(rng.integers(10, 10**9, 20)), walk.T_map_cam)
     predicted = Trajectory(truth.stamp_ns, random_walk(seed + 1).T_map_cam)
-    report = evaluate_trajectory(predicted, truth, delta=Delta(seconds=1.5))
+    report = evaluate_trajectory(predicted, truth, delta=RpeDelta(seconds=1.5))
     ends = truth.stamp_ns + 1_500_000_000
     pairs = [
         (i, int(np.argmin(np.abs(truth.stamp_ns - ends[i]))))
@@ -189,11 +187,15 @@ def test_a_scale_alone_leaves_a_turned_path_wrong(seed, scale):
     poses = truth.T_map_cam.copy()
     poses[:, :3, 3] *= scale
     elsewhere = random_pose(np.random.default_rng(seed + 1)) @ poses
-    report = evaluate_trajectory(Trajectory(truth.stamp_ns, elsewhere), truth, PoseFit.SCALE)
+    report = evaluate_trajectory(
+        Trajectory(truth.stamp_ns, elsewhere), truth, TrajectoryAlignment.SCALE
+    )
     assert report.scale == pytest.approx(1 / scale)
     assert report.ate_rmse_m < 1e-8
     poses[0, :3, :3] = poses[0, :3, :3] @ rotation(np.array([0, 0.3, 0]))  # heading at the start
-    report = evaluate_trajectory(Trajectory(truth.stamp_ns, poses), truth, PoseFit.SCALE)
+    report = evaluate_trajectory(
+        Trajectory(truth.stamp_ns, poses), truth, TrajectoryAlignment.SCALE
+    )
     first = truth.T_map_cam[0]
     x = (poses[:, :3, 3] - poses[0, :3, 3]) @ poses[0, :3, :3]
     y = (truth.positions_m - first[:3, 3]) @ first[:3, :3]
@@ -205,15 +207,15 @@ def test_a_scale_alone_leaves_a_turned_path_wrong(seed, scale):
     )
 
 
-@pytest.mark.parametrize('fit', list(PoseFit))
+@pytest.mark.parametrize('fit', list(TrajectoryAlignment))
 def test_one_pose_tells_nothing_and_says_so(fit):
     truth = random_walk(3, count=5)
-    report = evaluate_trajectory(truth.at(np.array([2])), truth, fit)
+    report = evaluate_trajectory(truth.select(np.array([2])), truth, fit)
     assert report.frames == 1
     assert np.isnan([report.ate_rmse_m, report.rpe_trans_m, report.rpe_rot_deg]).all()
 
 
-@pytest.mark.parametrize('fit', list(PoseFit))
+@pytest.mark.parametrize('fit', list(TrajectoryAlignment))
 @pytest.mark.parametrize('still', ['truth', 'prediction', 'both'])
 def test_a_static_camera(fit, still):
     walk, rest = random_walk(1), random_walk(2)
@@ -239,7 +241,7 @@ def test_poses_with_nan_are_left_out():
 
 def test_a_delta_longer_than_the_sequence_has_no_relative_error():
     truth = random_walk(5, count=4)
-    for delta in (Delta(4), Delta(40), Delta(seconds=60.0)):
+    for delta in (RpeDelta(4), RpeDelta(40), RpeDelta(seconds=60.0)):
         report = evaluate_trajectory(truth, truth, delta=delta)
         assert np.isnan(report.rpe_trans_m)
         assert report.ate_rmse_m < 1e-9

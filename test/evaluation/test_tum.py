@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videodepth_ros.core.errors import BagError, InputError
-from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.evaluation.tum import read_tum, write_tum
-from videodepth_ros.geometry.sim3 import rotation_from_vector
+from videodepth_ros.geometry.rotation import so3_exp
+from videodepth_ros.geometry.trajectory import Trajectory
 
 
 def trajectory(stamps, seed=0):
     rng = np.random.default_rng(seed)
     T = np.tile(np.eye(4), (len(stamps), 1, 1))
-    T[:, :3, :3] = rotation_from_vector(rng.normal(size=(len(stamps), 3)))
+    T[:, :3, :3] = so3_exp(rng.normal(size=(len(stamps), 3)))
     T[:, :3, 3] = rng.normal(size=(len(stamps), 3)) * 100
     return Trajectory(np.array(stamps, np.int64), T)
 

@@ -2,9 +2,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from videodepth_ros.geometry.bilinear_grid import COLUMNS, ROWS, log_field, spread_out
-from videodepth_ros.sfm.depth_samples import log_depth_at
+from videodepth_ros.geometry.bilinear_grid import (
+    RidgeGridOptions,
+    SmoothGridOptions,
+    evaluate_grid,
+    fit_ridge_grid,
+    fit_smooth_grid,
+)
+
+RIDGE = RidgeGridOptions()
 
 
 def points(count=300, seed=0):
@@ -19,46 +27,65 @@ def test_a_field_follows_points_and_leaves_outliers_alone():
     place = points()
     ratio, sigma = slope(place), np.full(300, 0.02)
     ratio[::10] += 1.5
-    field = spread_out(log_field(place, ratio, sigma, 0.25, 0.0), 60, 80)
+    field = evaluate_grid(fit_smooth_grid(place, ratio, sigma, 0.25, 0.0), 60, 80)
     column, row = ((np.arange(80) + 0.5) / 80, (np.arange(60) + 0.5) / 60)
     grid = np.stack(np.meshgrid(column, row), axis=-1).reshape(-1, 2)
     assert np.abs(field.ravel() - slope(grid)).max() < 0.05
 
 
 def test_without_points_a_field_is_the_level_of_its_frame():
-    field = log_field(np.empty((0, 2)), np.empty(0), np.empty(0), 0.25, 0.3)
-    assert field.shape == (ROWS, COLUMNS)
+    field = fit_smooth_grid(np.empty((0, 2)), np.empty(0), np.empty(0), 0.25, 0.3)
+    assert field.shape == SmoothGridOptions().shape
     assert np.allclose(field, 0.3)
 
 
 def test_vague_points_bend_a_trusted_prior_little():
     place = points()
-    field = log_field(place, np.full(300, 0.5), np.full(300, 1.0), 0.01, 0.0)
+    field = fit_smooth_grid(place, np.full(300, 0.5), np.full(300, 1.0), 0.01, 0.0)
     assert np.abs(field).max() < 0.05
 
 
 def test_a_field_lies_between_its_nodes():
-    field = np.random.default_rng(1).standard_normal((ROWS, COLUMNS))
-    pixels = spread_out(field, 48, 64)
+    field = np.random.default_rng(1).standard_normal((7, 9))
+    pixels = evaluate_grid(field, 48, 64)
     assert pixels.shape == (48, 64)
     assert pixels.dtype == np.float32
     assert pixels.min() >= field.min()
     assert pixels.max() <= field.max()
 
 
-def test_a_prior_is_read_where_it_is_smooth():
-    depth = np.full((10, 12), 2.0, np.float32)
-    depth[:, 6:], depth[:3], depth[8, 1] = 4.0, np.inf, np.nan
-    pixel = np.array([[2.2, 5.4], [5.0, 5.0], [9.0, 5.0], [9.0, 1.0], [1.0, 7.0], [-3.0, 5.0]])
-    found = log_depth_at(depth, pixel)
-    assert np.allclose(
-        found.log_depth, [np.log(2), np.nan, np.log(4), np.nan, np.nan, np.log(2)], equal_nan=True
-    )
-    assert found.far.tolist() == [False, False, False, True, False, False]
+def plane(uv):
+    return 0.2 * uv[:, 0] - 0.1 * uv[:, 1]
 
 
-def test_zero_and_negative_depth_is_no_depth():
-    depth = np.array([[0, 0, 0], [0, 0, 0], [-1, -1, -1]], np.float32)
-    found = log_depth_at(depth, np.array([[1.0, 1.0]]))
-    assert np.isnan(found.log_depth).all()
-    assert not found.far.any()
+def plane_image(height, width):
+    rows, columns = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+    return 0.2 * columns[None] - 0.1 * rows[:, None]
+
+
+def ridge(uv, values, variance):
+    return evaluate_grid(fit_ridge_grid(uv, values, variance, RIDGE), 48, 64)
+
+
+def test_a_ridge_grid_fits_a_plane():
+    field = ridge(points(), plane(points()), np.full(300, 0.02**2))
+    assert field.dtype == np.float32
+    np.testing.assert_allclose(field, plane_image(48, 64), atol=0.01)
+
+
+def test_a_ridge_grid_bounds_the_weight_of_outliers():
+    values = plane(points())
+    values[::6] += 2
+    field = ridge(points(), values, np.full(300, 0.02**2))
+    np.testing.assert_allclose(field, plane_image(48, 64), atol=0.05)
+
+
+def test_a_ridge_grid_is_zero_away_from_points():
+    field = ridge(points() * (0.3, 1), np.full(300, 0.1), np.full(300, 0.02**2))
+    assert field[:, :12] == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_array_equal(field[:, 44:], 0)
+
+
+def test_an_uncertain_point_bends_a_ridge_grid_little():
+    field = ridge(points(1), np.array([1.0]), np.array([0.5]))
+    assert 0 < np.abs(field).max() < 0.1

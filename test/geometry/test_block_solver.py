@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videodepth_ros.geometry.block_solver import BORDER, HELD, NormalEquations
+from videodepth_ros.geometry.block_solver import BORDER, FIXED, NormalEquations
 
 
 def gathered(group_of, seed=0, factors=80):
@@ -26,9 +26,9 @@ def gathered(group_of, seed=0, factors=80):
 @pytest.mark.parametrize('groups', [1, 2, 6])
 @pytest.mark.parametrize('damping', [0.0, 0.3])
 def test_elimination_along_time_is_the_dense_solution(groups, damping):
-    group_of = np.append(np.repeat(np.arange(groups), 4), [BORDER, BORDER, HELD])
+    group_of = np.append(np.repeat(np.arange(groups), 4), [BORDER, BORDER, FIXED])
     equations, H, gradient = gathered(group_of)
-    free = group_of != HELD
+    free = group_of != FIXED
     damped = (H + damping * np.diag(np.diag(H)))[np.ix_(free, free)]
     step = equations.solve(damping)
     np.testing.assert_allclose(

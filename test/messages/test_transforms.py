@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.geometry.rotation import quaternion_from_rotation, rotation_from_quaternion
 from videodepth_ros.messages.transforms import (
     fill_pose,
     fill_transform,
     matrix_from_pose,
     matrix_from_transform,
-    quaternion_from_rotation,
-    rotation_from_quaternion,
     set_stamp,
     stamp_ns,
 )

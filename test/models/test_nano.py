@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import DepthPair, evaluate_depth
-from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.models.catalogue import card, weights_path
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO
@@ -85,7 +85,7 @@ def test_the_bundled_weights_beat_predictors_without_image(bundled: FlashDepth) 
             inverse_depth, state = bundled.step(image, state)
             depth_m = 100 * frame.camera.fx / 256 / inverse_depth[0].clamp(min=1e-3).numpy()
             pairs.append(DepthPair(frame.stamp_ns, depth_m, frame.depth_m))
-        report = evaluate_depth(pairs, Alignment.SCALE_SHIFT)
+        report = evaluate_depth(pairs, DepthAlignment.SCALE_SHIFT)
         errors.append(report.errors.abs_rel)
         baselines.append(min(report.best_constant.abs_rel, report.best_gradient.abs_rel))
     assert np.mean(errors) < 0.95 * np.mean(baselines)

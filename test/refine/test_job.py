@@ -12,8 +12,9 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.core.errors import BagError, Cancelled, ConfigError, ModelError
 from videodepth_ros.core.workspace import DiskArray
-from videodepth_ros.evaluation.trajectory import Trajectory, evaluate_trajectory
+from videodepth_ros.evaluation.trajectory import evaluate_trajectory
 from videodepth_ros.evaluation.tum import read_tum
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import matrix_from_pose, set_stamp, stamp_ns
 from videodepth_ros.refine import alignment_inputs as scene_files
@@ -97,7 +98,7 @@ def test_poses_are_those_of_the_pairs(bag, tmp_path):
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(whole, tmp_path, stage):
     bag, _ = whole
     stages = []
-    with pytest.raises(Cancelled, match='the same call goes on'):
+    with pytest.raises(Cancelled, match='run the same command again'):
         refine_bag(
             bag,
             tmp_path / 'refined',

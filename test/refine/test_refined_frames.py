@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videodepth_ros.core.workspace import save_arrays
+from videodepth_ros.core.workspace import save_npz
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.refined_frames import (
@@ -37,7 +37,7 @@ def clip_file(path, first, count):
     poses[:, 0, 3] = range(first, first + count)
     depth = np.full((count, 6, 8), 3, np.float32)
     camera = CAMERA.scaled_to(8, 6)
-    save_arrays(
+    save_npz(
         path,
         frames=np.array([first, first + count]),
         T_world_cam=poses,

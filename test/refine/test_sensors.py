@@ -10,7 +10,7 @@ from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.sim3 import rotation_from_vector
+from videodepth_ros.geometry.rotation import so3_exp
 from videodepth_ros.messages.transforms import fill_pose, set_stamp
 from videodepth_ros.refine.sensors import (
     find_lidar_topics,
@@ -27,7 +27,7 @@ CAMERA = Intrinsics(8, 6, 8.0, 8.0, 4.0, 3.0)
 
 def rigid(turn, place):
     T = np.eye(4)
-    T[:3, :3], T[:3, 3] = rotation_from_vector(np.array(turn)), place
+    T[:3, :3], T[:3, 3] = so3_exp(np.array(turn)), place
     return T
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from test.support import refined_results as m
 from videodepth_ros.bags.reader import open_bag
-from videodepth_ros.geometry.sim3 import rotation_from_vector
+from videodepth_ros.geometry.rotation import so3_exp
 from videodepth_ros.results.gravity import align_to_gravity
 from videodepth_ros.results.map_attachment import attach_map
 
 T_BASE_IMU = np.eye(4)  # mounted askew
-T_BASE_IMU[:3, :3] = rotation_from_vector(np.array([2.0, 0.5, -1.0]))
+T_BASE_IMU[:3, :3] = so3_exp(np.array([2.0, 0.5, -1.0]))
 
 
 def write_imu(frame='imu_link', gravity=9.81, connected=True, covariance=0.0, samples=400):
@@ -68,7 +68,7 @@ def test_an_imu_that_knows_nothing_is_passed_over(tmp_path, useless):
 
 def test_an_imu_knows_gravity_for_a_single_image_too(tmp_path):
     path = m.write_bag(tmp_path / 'in', m.write_static, write_imu())
-    poses = m.trajectory(m.odd_world()).at(np.array([0]))
+    poses = m.trajectory(m.odd_world()).select(np.array([0]))
     with open_bag(path) as bag:
         made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
     assert made.up_from == 'imu /imu/data'

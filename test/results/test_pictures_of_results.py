@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from test.support import refined_results as m
-from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.pictures import BACKGROUND, ColourRange
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.preview import MOST_FRAMES, PreviewVideo

@@ -19,8 +19,9 @@ from test.support import refined_results as m
 from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.core.errors import BagError, InputError
-from videodepth_ros.evaluation.trajectory import PoseFit, Trajectory, evaluate_trajectory
+from videodepth_ros.evaluation.trajectory import TrajectoryAlignment, evaluate_trajectory
 from videodepth_ros.evaluation.tum import read_tum
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.image import decode_image
 from videodepth_ros.results.bag import SourceRecording
 from videodepth_ros.results.report import STRIPS
@@ -65,7 +66,7 @@ def test_everything_is_there_and_said(recording, tmp_path):
     assert facts.path_length_m == pytest.approx(np.linalg.norm(steps, axis=1).sum())
     assert facts.duration_s == pytest.approx(0.7)
     written = read_tum(folder / 'trajectory.tum')
-    report = evaluate_trajectory(written, m.trajectory(), PoseFit.SE3)
+    report = evaluate_trajectory(written, m.trajectory(), TrajectoryAlignment.SE3)
     assert (report.frames, report.ate_rmse_m) == (m.FRAMES, pytest.approx(0, abs=1e-6))
     for (ns, T), k in zip(m.Listener(folder).poses(), range(m.FRAMES), strict=True):
         assert ns == written.stamp_ns[k]

@@ -32,7 +32,7 @@ def seen_exactly(frames=12, points=120, seed=0):
     """Return sightings of points before a walk, with exact pixels and depths, and the truth."""
     rng = np.random.default_rng(seed)
     poses = walk(frames)
-    T_cam_world = Sim3.from_rigid(np.linalg.inv(poses))
+    T_cam_world = Sim3.from_se3(np.linalg.inv(poses))
     world = np.stack(
         [rng.uniform(-2, 3, points), rng.uniform(-1.5, 1.5, points), rng.uniform(6, 10, points)],
         axis=1,
@@ -66,7 +66,7 @@ def disturbed(truth, size=0.02, seed=1):
     twist[1:, :6] = size * rng.standard_normal((len(twist) - 1, 6))
     return replace(
         truth,
-        cameras=truth.cameras.moved(twist),
+        cameras=truth.cameras.retract(twist),
         log_inverse=truth.log_inverse + 0.2 * rng.standard_normal(truth.log_inverse.shape),
     )
 
@@ -97,7 +97,7 @@ def test_derivatives_are_those_of_finite_differences(column):
             twist[frame, column] = sign * step if column < 6 else 0
             scale = scene.log_scale.copy()
             scale[frame] += sign * step if column == 6 else 0
-            moved = replace(scene, cameras=scene.cameras.moved(twist), log_scale=scale)
+            moved = replace(scene, cameras=scene.cameras.retract(twist), log_scale=scale)
         if column == FOCAL:
             moved = replace(scene, log_focal=scene.log_focal + sign * step)
         if column == POINT:

@@ -49,7 +49,7 @@ def drifted(found):
     """Return an adjustment whose cameras turn and sink a little more with every frame."""
     frames = len(found.scene.log_scale)
     twist = np.outer(np.arange(frames), [0.0, 0.004, 0.0, 0.0, 0.001, 0.0, 0.0])
-    return replace(found, scene=replace(found.scene, cameras=found.scene.cameras.moved(twist)))
+    return replace(found, scene=replace(found.scene, cameras=found.scene.cameras.retract(twist)))
 
 
 def test_a_walk_that_comes_back_is_closed(walk, followed):

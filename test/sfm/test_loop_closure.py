@@ -65,7 +65,7 @@ def straight(frames):
     """Return cameras that go 0.1 to the right with each frame."""
     T = np.tile(np.eye(4), (frames, 1, 1))
     T[:, 0, 3] = -0.1 * np.arange(frames)
-    return Chain(Sim3.from_rigid(T))
+    return Chain(Sim3.from_se3(T))
 
 
 def says(i, j, x):

@@ -36,7 +36,7 @@ def scene_of(T_world_cam):
         np.zeros(FRAMES, np.bool_),
     )
     return seen, Scene(
-        Sim3.from_rigid(np.linalg.inv(T_world_cam)),
+        Sim3.from_se3(np.linalg.inv(T_world_cam)),
         np.zeros(FRAMES),
         np.full(FRAMES, -np.log(3.0)),
         0.0,
@@ -72,4 +72,4 @@ def test_points_and_priors_follow_the_scale_of_their_frames():
 def test_a_loop_that_says_what_is_known_changes_nothing():
     seen, scene = scene_of(ring())
     found = closed(seen, scene, NOISE, [loop()])
-    assert np.allclose(found.cameras.rigid, scene.cameras.rigid, atol=1e-6)
+    assert np.allclose(found.cameras.se3, scene.cameras.se3, atol=1e-6)

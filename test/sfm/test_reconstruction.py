@@ -12,8 +12,9 @@ from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy
 from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.geometry import sim3
-from videodepth_ros.sfm.reconstruction import Learnt, learn
+from videodepth_ros.geometry.rotation import so3_log
+from videodepth_ros.geometry.sim3 import umeyama_alignment
+from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
 
 FRAMES = 16
 QUICK = AlignmentOptions(camera=CAMERA, max_pixels=400)
@@ -26,7 +27,7 @@ def shot():
 
 def ate(T, poses, **how):
     source, target = T[:, :3, 3].T, poses[:, :3, 3].T
-    error = sim3.fit(source, target, **how).apply(source) - target
+    error = umeyama_alignment(source, target, **how).apply(source) - target
     return float(np.sqrt(np.square(error).sum(axis=0).mean()))
 
 
@@ -42,11 +43,11 @@ def spread(depth, true):
     return float(np.nanmean(np.abs(1 / ratio - 1))), float(np.nanstd(scales))
 
 
-def refined(shot, depth, learnt, clip=6):
+def refined(shot, depth, found, clip=6):
     settings = HierarchyOptions(QUICK, QUICK)
     clips = list(
         align_hierarchy(
-            GeometricPairProvider(depth, learnt), build_pair_graph(len(depth), clip), settings
+            GeometricPairProvider(depth, found), build_pair_graph(len(depth), clip), settings
         )
     )
     return (
@@ -56,14 +57,14 @@ def refined(shot, depth, learnt, clip=6):
 
 
 def test_measured_depth_gives_a_metric_trajectory_and_stays_as_it_is(shot):
-    learnt = learn(shot.images, shot.depth, CAMERA)
-    assert ate(learnt.T_world_cam, shot.poses, with_scale=False) < 0.01 * path(shot.poses)
-    assert np.abs(learnt.field).max() < 0.01
+    found = reconstruct(shot.images, shot.depth, CAMERA)
+    assert ate(found.T_world_cam, shot.poses, with_scale=False) < 0.01 * path(shot.poses)
+    assert np.abs(found.log_depth_correction).max() < 0.01
 
 
 def test_a_prior_that_is_wrong_and_flickers_is_mended_by_parallax(shot):
     prior = bent(shot.depth)
-    T, depth = refined(shot, prior, learn(shot.images, prior, CAMERA))
+    T, depth = refined(shot, prior, reconstruct(shot.images, prior, CAMERA))
     assert ate(T, shot.poses) < 0.02 * path(shot.poses)
     before, after = spread(prior, shot.depth), spread(depth, shot.depth)
     assert after[0] < before[0] / 3
@@ -71,37 +72,37 @@ def test_a_prior_that_is_wrong_and_flickers_is_mended_by_parallax(shot):
 
 
 def test_the_unit_is_that_of_the_prior(shot):
-    learnt = learn(shot.images, 3 * shot.depth, CAMERA)
-    assert path(learnt.T_world_cam) == pytest.approx(3 * path(shot.poses), rel=0.05)
+    found = reconstruct(shot.images, 3 * shot.depth, CAMERA)
+    assert path(found.T_world_cam) == pytest.approx(3 * path(shot.poses), rel=0.05)
 
 
 def test_a_focal_length_that_nobody_knows_is_found(shot):
-    learnt = learn(shot.images, shot.depth, None)
-    assert learnt.camera.fx == pytest.approx(CAMERA.fx, rel=0.1)
-    assert learnt.camera.fx == learnt.camera.fy
+    found = reconstruct(shot.images, shot.depth, None)
+    assert found.camera.fx == pytest.approx(CAMERA.fx, rel=0.1)
+    assert found.camera.fx == found.camera.fy
 
 
 def test_every_run_gives_the_same_and_survives_its_file(shot, tmp_path):
     prior = bent(shot.depth)
-    first, second = (learn(shot.images, prior, CAMERA) for _ in range(2))
-    first.save(tmp_path / 'learnt.npz')
-    read = Learnt.load(tmp_path / 'learnt.npz')
+    first, second = (reconstruct(shot.images, prior, CAMERA) for _ in range(2))
+    first.save(tmp_path / 'found.npz')
+    read = Reconstruction.load(tmp_path / 'found.npz')
     for other in (second, read):
         assert np.array_equal(first.T_world_cam, other.T_world_cam)
-        assert np.array_equal(first.field, other.field)
-        assert np.array_equal(first.level, other.level, equal_nan=True)
+        assert np.array_equal(first.log_depth_correction, other.log_depth_correction)
+        assert np.array_equal(first.fallback_log_depth, other.fallback_log_depth, equal_nan=True)
         assert first.camera == other.camera
-        assert np.array_equal(first.followed, other.followed)
-        assert first.misfit == other.misfit
+        assert np.array_equal(first.tracked_points, other.tracked_points)
+        assert first.reprojection_sigma == other.reprojection_sigma
 
 
 def test_poses_that_points_tell_are_not_doubted(shot):
-    assert learn(shot.images, shot.depth, CAMERA).doubts() == ()
+    assert reconstruct(shot.images, shot.depth, CAMERA).warnings() == ()
 
 
 def test_poses_from_noise_are_called_a_guess(shot):
     noise = np.random.default_rng(0).integers(0, 256, shot.images.shape).astype(np.uint8)
-    doubts = learn(noise, shot.depth, CAMERA).doubts()
+    doubts = reconstruct(noise, shot.depth, CAMERA).warnings()
     assert doubts
     assert all('guess' in doubt for doubt in doubts)
 
@@ -109,41 +110,41 @@ def test_poses_from_noise_are_called_a_guess(shot):
 def test_frames_into_which_nothing_is_followed_are_named(shot):
     images = shot.images.copy()
     images[5:8] = 0
-    (doubt,) = learn(images, shot.depth, CAMERA).doubts()
+    (doubt,) = reconstruct(images, shot.depth, CAMERA).warnings()
     assert f'4 of {FRAMES} frames, the first of them 5' in doubt
 
 
 def test_it_tells_how_far_it_is(shot):
     shares = []
-    learn(shot.images[:4], shot.depth[:4], CAMERA, shares.append)
+    reconstruct(shot.images[:4], shot.depth[:4], CAMERA, shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
 
 def test_larger_images_give_the_same_cameras(shot):
     large = np.repeat(np.repeat(shot.images, 2, axis=1), 2, axis=2)
-    learnt = learn(large, shot.depth, CAMERA)
-    assert learnt.camera == CAMERA or learnt.camera.fx == pytest.approx(CAMERA.fx)
-    assert ate(learnt.T_world_cam, shot.poses) < 0.03 * path(shot.poses)
+    found = reconstruct(large, shot.depth, CAMERA)
+    assert found.camera == CAMERA or found.camera.fx == pytest.approx(CAMERA.fx)
+    assert ate(found.T_world_cam, shot.poses) < 0.03 * path(shot.poses)
 
 
 def test_a_camera_that_only_turns_stays_in_its_place():
     shot = film(turning(12))
     prior = bent(shot.depth, flicker=0.0)
-    learnt = learn(shot.images, prior, CAMERA)
-    away = np.linalg.norm(learnt.T_world_cam[:, :3, 3] - learnt.T_world_cam[0, :3, 3], axis=1)
+    found = reconstruct(shot.images, prior, CAMERA)
+    away = np.linalg.norm(found.T_world_cam[:, :3, 3] - found.T_world_cam[0, :3, 3], axis=1)
     assert away.max() < 0.02 * np.median(prior)
-    turn = learnt.T_world_cam[0, :3, :3].T @ learnt.T_world_cam[-1, :3, :3]
-    assert np.linalg.norm(sim3.vector_from_rotation(turn)) == pytest.approx(0.22, abs=0.01)
+    turn = found.T_world_cam[0, :3, :3].T @ found.T_world_cam[-1, :3, :3]
+    assert np.linalg.norm(so3_log(turn)) == pytest.approx(0.22, abs=0.01)
 
 
 def test_noise_of_a_camera_that_stands_does_not_bend_the_prior(shot):
     noise = np.random.default_rng(2).normal(0, 4, (FRAMES, *shot.images.shape[1:]))
     images = (shot.images[:1] + noise).clip(0, 255).astype(np.uint8)
     prior = np.repeat(bent(shot.depth)[:1], FRAMES, axis=0)
-    learnt = learn(images, prior, CAMERA)
-    assert np.ptp(learnt.field, axis=(1, 2)).max() == 0
-    assert np.abs(learnt.field).max() < 0.05
+    found = reconstruct(images, prior, CAMERA)
+    assert np.ptp(found.log_depth_correction, axis=(1, 2)).max() == 0
+    assert np.abs(found.log_depth_correction).max() < 0.05
 
 
 def test_what_moves_by_itself_does_not_move_the_camera(shot):
@@ -153,9 +154,9 @@ def test_what_moves_by_itself_does_not_move_the_camera(shot):
     for n in range(FRAMES):
         images[n, 40:80, 20 + 4 * n : 60 + 4 * n] = card
         depth[n, 40:80, 20 + 4 * n : 60 + 4 * n] = 1.0
-    learnt = learn(images, depth, CAMERA)
-    assert ate(learnt.T_world_cam, shot.poses) < 0.03 * path(shot.poses)
-    (pair,) = GeometricPairProvider(depth, learnt).pairs([(0, 8)])
+    found = reconstruct(images, depth, CAMERA)
+    assert ate(found.T_world_cam, shot.poses) < 0.03 * path(shot.poses)
+    (pair,) = GeometricPairProvider(depth, found).pairs([(0, 8)])
     assert np.median(pair.confidence_i[45:75, 25:55]) < np.median(pair.confidence_i)
 
 
@@ -193,7 +194,7 @@ def unseen(shot, name):
 )
 def test_little_to_see_is_no_end(shot, name):
     images, depth = unseen(shot, name)
-    T, found = refined(shot, depth, learn(images, depth, CAMERA))
+    T, found = refined(shot, depth, reconstruct(images, depth, CAMERA))
     assert T.shape == (len(images), 4, 4)
     assert np.isfinite(T).all()
     assert np.isfinite(found).any(axis=(1, 2)).all()
@@ -204,16 +205,16 @@ def test_little_to_see_is_no_end(shot, name):
 def test_points_of_the_sky_are_unknown(shot):
     depth = shot.depth.copy()
     depth[:, :20] = np.inf
-    (pair,) = GeometricPairProvider(depth, learn(shot.images, depth, CAMERA)).pairs([(1, 4)])
+    (pair,) = GeometricPairProvider(depth, reconstruct(shot.images, depth, CAMERA)).pairs([(1, 4)])
     assert np.isnan(pair.points_i[:20]).all()
     assert (pair.confidence_i[:20] == 1).all()
     assert (pair.confidence_i[30:] > 1).all()
 
 
 def test_both_views_of_a_pair_lie_in_one_place(shot):
-    (pair,) = GeometricPairProvider(shot.depth, learn(shot.images, shot.depth, CAMERA)).pairs(
-        [(2, 5)]
-    )
+    (pair,) = GeometricPairProvider(
+        shot.depth, reconstruct(shot.images, shot.depth, CAMERA)
+    ).pairs([(2, 5)])
     T_i_j = np.linalg.inv(shot.poses[2]) @ shot.poses[5]
     assert pair.edge == (2, 5)
     back = (pair.points_j - T_i_j[:3, 3]) @ T_i_j[:3, :3]
@@ -230,4 +231,4 @@ def test_both_views_of_a_pair_lie_in_one_place(shot):
 )
 def test_what_does_not_fit_is_refused(shot, broken, says):
     with pytest.raises(InputError, match=says):
-        learn(*broken(shot.images, shot.depth))
+        reconstruct(*broken(shot.images, shot.depth))

@@ -10,7 +10,7 @@ import pytest
 from test.support.instant_engine import FAR_M, NEAR_M, InstantEngine
 from videodepth_ros.core.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
-from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
+from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit, card
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
 
@@ -240,7 +240,7 @@ def test_a_new_factor_and_a_calibration_that_comes_late_hold_at_once(steady):
         return float(session.step(Frame(k * PERIOD_NS, '', image, camera)).depth.depth_m.max())
 
     guessed_m = [farthest_m(k, None) for k in range(3)]
-    assert guessed_m == pytest.approx([FAR_M * ASSUMED_FOCAL_WIDTHS] * 3, rel=0.01)
+    assert guessed_m == pytest.approx([FAR_M * DEFAULT_FOCAL_LENGTH_FACTOR] * 3, rel=0.01)
     known_m = [farthest_m(k, CAMERA) for k in range(3, 6)]
     assert known_m == pytest.approx([FAR_M * CAMERA.fx / CAMERA.width] * 3, rel=0.01)
     session.settings = replace(session.settings, scale_factor=3.0)

@@ -8,9 +8,9 @@ from rosbags.highlevel import AnyReader
 
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.sim3 import rotation_from_vector
+from videodepth_ros.geometry.rotation import so3_exp
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.transforms import set_stamp, stamp_ns
 from videodepth_ros.results.frame import RefinedFrame
 
@@ -22,7 +22,7 @@ IMAGE = '/camera/image_raw'
 
 TILT = np.radians(25.0)
 T_BASE_CAM = np.eye(4)  # looks ahead and 25 degrees down from 0.3 m above the base
-T_BASE_CAM[:3, :3] = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]) @ rotation_from_vector(
+T_BASE_CAM[:3, :3] = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]) @ so3_exp(
     np.array([-TILT, 0, 0])
 )
 T_BASE_CAM[:3, 3] = 0.1, 0.05, 0.3
@@ -30,7 +30,7 @@ T_BASE_CAM[:3, 3] = 0.1, 0.05, 0.3
 
 def planar(x, y, yaw):
     T = np.eye(4)
-    T[:3, :3] = rotation_from_vector(np.array([0, 0, yaw]))
+    T[:3, :3] = so3_exp(np.array([0, 0, yaw]))
     T[:3, 3] = x, y, 0
     return T
 
@@ -55,7 +55,7 @@ def trajectory(world=None):
 
 def odd_world():
     T = np.eye(4)
-    T[:3, :3] = rotation_from_vector(np.array([0.7, -1.1, 0.4]))
+    T[:3, :3] = so3_exp(np.array([0.7, -1.1, 0.4]))
     T[:3, 3] = 3, 5, -7
     return T
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from videodepth_ros.alignment.parameters import AlignmentState, ParameterLayout
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.block_solver import NormalEquations
-from videodepth_ros.geometry.sim3 import Sim3, skew, vector_from_rotation
+from videodepth_ros.geometry.rotation import hat, so3_log
+from videodepth_ros.geometry.sim3 import Sim3
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -154,10 +155,10 @@ class PoseFactor:
         if self.a is not None:
             to_expected = to_expected @ state.cameras[self.a].inverse()
         error = to_expected @ state.cameras[self.b]
-        t, w = error.translation, vector_from_rotation(error.rotation)
+        t, w = error.translation, so3_log(error.rotation)
         t_norm, angle = np.sqrt(t @ t + (FLOOR / unit) ** 2), np.sqrt(w @ w + FLOOR**2)
         push, turn = unit * self.translation_weight, np.sqrt(2) * self.rotation_weight
-        J = np.block([[np.eye(3), -skew(t)], [np.zeros((3, 3)), np.eye(3)]])
+        J = np.block([[np.eye(3), -hat(t)], [np.zeros((3, 3)), np.eye(3)]])
         J = J @ to_expected.adjoint()[:6, :6]
         numbers = unknowns.camera(self.b)
         if self.a is not None:
@@ -187,13 +188,11 @@ def constraint_factors(priors: Constraints) -> list[PoseFactor]:
         assert priors.T_world_cam is not None
         weight = priors.pose_weight / len(priors.posed_frames)
         factors.append(
-            PoseFactor(None, int(n), Sim3.from_rigid(priors.T_world_cam[n]), weight, weight)
+            PoseFactor(None, int(n), Sim3.from_se3(priors.T_world_cam[n]), weight, weight)
         )
     for motion in priors.odometry:
         weight = priors.odometry_weight / len(priors.odometry)
-        factors.append(
-            PoseFactor(motion.i, motion.j, Sim3.from_rigid(motion.T_i_j), weight, weight)
-        )
+        factors.append(PoseFactor(motion.i, motion.j, Sim3.from_se3(motion.T_i_j), weight, weight))
     return factors
 
 

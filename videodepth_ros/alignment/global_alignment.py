@@ -43,9 +43,9 @@ from videodepth_ros.alignment.problem import (
 )
 from videodepth_ros.alignment.ray_depth import depth_confidence, weiszfeld_depth
 from videodepth_ros.core.errors import ConfigError, InputError
-from videodepth_ros.core.threads import one_blas_thread
+from videodepth_ros.core.threads import single_threaded_blas
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.masks import ego_flow, moving
+from videodepth_ros.geometry.motion_mask import ego_flow, segment_motion
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -112,7 +112,7 @@ class GlobalAlignment:
     cost: Cost
 
 
-@one_blas_thread()
+@single_threaded_blas()
 def align(
     pairs: Sequence[PointMapPair],
     settings: AlignmentOptions = PUBLISHED_OPTIONS,
@@ -296,7 +296,7 @@ def _intrinsics(seen: PairObservations, state: AlignmentState, frame: int) -> In
 def _moving(seen: PairObservations, state: AlignmentState) -> Mask:
     """Return the pixels (N, h, w) that flow sees moving by themselves."""
     masks = np.zeros((seen.frames, *seen.shape), np.bool_)
-    poses = state.cameras.rigid
+    poses = state.cameras.se3
     for frame in range(seen.frames):
         flows = seen.flows_from(frame)
         if not flows:
@@ -311,7 +311,7 @@ def _moving(seen: PairObservations, state: AlignmentState) -> Mask:
                 _intrinsics(seen, state, other),
             )
             errors.append(np.linalg.norm(flow - expected, axis=-1))
-        masks[frame] = moving(errors)
+        masks[frame] = segment_motion(errors)
     return masks
 
 
@@ -333,11 +333,11 @@ def _result(
         trust[frame] = depth_confidence(found, *told).reshape(seen.shape)
     cameras = tuple(_intrinsics(seen, state, frame) for frame in range(seen.frames))
     return GlobalAlignment(
-        state.cameras.rigid,
+        state.cameras.se3,
         depth,
         trust,
         cameras,
-        state.pairs.rigid,
+        state.pairs.se3,
         state.pairs.scale,
         masks,
         scale_reference,

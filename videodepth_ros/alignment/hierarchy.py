@@ -33,7 +33,8 @@ from videodepth_ros.alignment.pairs import PairProvider, PointMapPair, subsample
 from videodepth_ros.alignment.parameters import FocalModel
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.sim3 import Sim3, rotation_from_vector, vector_from_rotation
+from videodepth_ros.geometry.rotation import so3_exp, so3_log
+from videodepth_ros.geometry.sim3 import Sim3
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -189,13 +190,11 @@ def align_clip(
     settings = replace(settings, camera=settings.camera or keys.camera)
     alone = _align_alone(pairs, clip, settings, priors.to_relative_poses())
     into_world = _ties(alone, clip, keys)
-    cameras = into_world @ Sim3.from_rigid(alone.T_world_cam)
+    cameras = into_world @ Sim3.from_se3(alone.T_world_cam)
     depth = alone.depth * into_world.scale.astype(np.float32)[:, None, None]
     return _owned(
         clip,
-        replace(
-            alone, T_world_cam=cameras.rigid, depth=depth, scale_reference=keys.scale_reference
-        ),
+        replace(alone, T_world_cam=cameras.se3, depth=depth, scale_reference=keys.scale_reference),
     )
 
 
@@ -259,6 +258,6 @@ def _between(ties: Sequence[Sim3], places: Sequence[int], n: int) -> Sim3:
         return ties[min(after, len(places) - 1)]
     share = (n - places[after - 1]) / (places[after] - places[after - 1])
     step = ties[after - 1].inverse() @ ties[after]
-    turn = rotation_from_vector(share * vector_from_rotation(step.rotation))
+    turn = so3_exp(share * so3_log(step.rotation))
     part = Sim3(step.scale**share, turn, share * step.translation)
     return ties[after - 1] @ part

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from videodepth_ros.alignment.observations import FrameObservations, PairObservations
 from videodepth_ros.alignment.parameters import AlignmentState
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.geometry.sim3 import Sim3, fit
+from videodepth_ros.geometry.sim3 import Sim3, umeyama_alignment
 
 Array = NDArray[np.float32]
 
@@ -122,7 +122,7 @@ def _fit(points: Array, weight: Array, target: Array) -> Sim3:
     known = weight > 0
     if np.count_nonzero(known) < FEWEST_POINTS:
         return Sim3.identity(1)[0]
-    return fit(points[:, known], target[:, known], weight[known])
+    return umeyama_alignment(points[:, known], target[:, known], weight[known])
 
 
 def _camera(
@@ -153,7 +153,7 @@ def _camera(
         return Sim3.identity(1)[0]
     T_cam_world = np.eye(4)
     T_cam_world[:3, :3], T_cam_world[:3, 3] = cv2.Rodrigues(vector)[0], translation[:, 0]
-    return Sim3.from_rigid(T_cam_world).inverse()
+    return Sim3.from_se3(T_cam_world).inverse()
 
 
 def _pair(

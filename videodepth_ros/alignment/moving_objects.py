@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.masks import ego_flow
+from videodepth_ros.geometry.motion_mask import ego_flow
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]

@@ -33,7 +33,7 @@ from videodepth_ros.alignment.moving_objects import segment_moving_objects
 from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.alignment.pairs import PairProvider
 from videodepth_ros.core.errors import DeviceError
-from videodepth_ros.core.workspace import save_arrays
+from videodepth_ros.core.workspace import save_npz
 from videodepth_ros.geometry.camera import Intrinsics
 
 Camera64 = NDArray[np.float64]
@@ -74,7 +74,7 @@ def save_keyframes(task: AlignmentTask, files: AlignmentFiles) -> None:
         task.settings.keyframes,
         task.priors,
     )
-    save_arrays(
+    save_npz(
         files.keyframes,
         frames=np.array(keys.frames),
         T_world_cam=keys.T_world_cam,
@@ -180,7 +180,7 @@ class _Worker:
                 found.cameras,
             )
         moving = np.empty(0, np.bool_) if moving is None else moving
-        save_arrays(
+        save_npz(
             self._files.clips[number],
             frames=np.array([found.frames.start, found.frames.stop]),
             T_world_cam=found.T_world_cam,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.arrays import Edge
-from videodepth_ros.geometry.block_solver import BORDER, HELD
-from videodepth_ros.geometry.sim3 import TWIST, Sim3
+from videodepth_ros.geometry.block_solver import BORDER, FIXED
+from videodepth_ros.geometry.sim3 import SIM3_DOF, Sim3
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -98,47 +98,47 @@ class ParameterLayout:
         """
         self.frames = frames
         self._own_focal = focal is FocalModel.PER_FRAME
-        self._first_pair = TWIST * frames
-        self._shared_focal = self._first_pair + TWIST * len(edges)
+        self._first_pair = SIM3_DOF * frames
+        self._shared_focal = self._first_pair + SIM3_DOF * len(edges)
         self.multiplier = self._shared_focal + 1
         span = frames if window is None else window * (2 if flow else 1)
         group = [frame // span for frame in range(frames)]
         far = frames if window is None else window
         group += [min(i, j) // span if abs(i - j) <= far else BORDER for i, j in edges]
-        self.group_of = np.append(np.repeat(group, TWIST), [BORDER, BORDER]).astype(np.intp)
+        self.group_of = np.append(np.repeat(group, SIM3_DOF), [BORDER, BORDER]).astype(np.intp)
         if not self._own_focal:
-            self.group_of[RIGID : self._first_pair : TWIST] = HELD
+            self.group_of[RIGID : self._first_pair : SIM3_DOF] = FIXED
         if focal is not FocalModel.SHARED:
-            self.group_of[self._shared_focal] = HELD
+            self.group_of[self._shared_focal] = FIXED
         if fix_first_camera:
-            self.group_of[:RIGID] = HELD
+            self.group_of[:RIGID] = FIXED
 
     def camera(self, frame: int) -> Indices:
         """Return the numbers of a camera's twist, (6,)."""
-        return TWIST * frame + np.arange(RIGID)
+        return SIM3_DOF * frame + np.arange(RIGID)
 
     def pairs(self, index: Indices) -> Indices:
         """Return the numbers of the twists of pairs (M,), (M * 7,)."""
-        numbers: Indices = self._first_pair + TWIST * index[:, None] + np.arange(TWIST)
+        numbers: Indices = self._first_pair + SIM3_DOF * index[:, None] + np.arange(SIM3_DOF)
         return numbers.ravel()
 
     def pair_scales(self) -> Indices:
         """Return the numbers of the log scales of all pairs, (E,)."""
-        return np.arange(self._first_pair + RIGID, self._shared_focal, TWIST)
+        return np.arange(self._first_pair + RIGID, self._shared_focal, SIM3_DOF)
 
     def focal(self, frame: int) -> int:
         """Return the number of the log focal length that a frame has."""
-        return TWIST * frame + RIGID if self._own_focal else self._shared_focal
+        return SIM3_DOF * frame + RIGID if self._own_focal else self._shared_focal
 
     def moved(self, state: AlignmentState, step: Array64) -> AlignmentState:
         """Return the state after a step of all unknowns."""
-        twists = step[: self._shared_focal].reshape(-1, TWIST)
+        twists = step[: self._shared_focal].reshape(-1, SIM3_DOF)
         cameras = twists[: self.frames].copy()
         cameras[:, RIGID] = 0
         log_focal = state.log_focal + step[[self.focal(n) for n in range(self.frames)]]
         return AlignmentState(
-            state.cameras.moved(cameras),
-            state.pairs.moved(twists[self.frames :]),
+            state.cameras.retract(cameras),
+            state.pairs.retract(twists[self.frames :]),
             log_focal,
             state.aspect,
         )

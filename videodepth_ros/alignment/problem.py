@@ -26,7 +26,7 @@ from videodepth_ros.alignment.residuals import (
     point_map_residuals,
 )
 from videodepth_ros.geometry.block_solver import NormalEquations
-from videodepth_ros.geometry.sim3 import TWIST
+from videodepth_ros.geometry.sim3 import SIM3_DOF
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -146,19 +146,19 @@ class AlignmentProblem:
         returns  numbers of unknowns (n,), each once, and the derivative (rows, n): rows are 7 for
                  each point map, 7 for each flow, 7 without effect where depth was measured, 1
         """
-        unknowns, n, points = self._unknowns, view.frame, TWIST * len(view.pair)
+        unknowns, n, points = self._unknowns, view.frame, SIM3_DOF * len(view.pair)
         numbers = [unknowns.camera(n), np.array([unknowns.focal(n)]), unknowns.pairs(view.pair)]
         into = state.cameras[n].inverse().adjoint()
-        change = np.zeros((rows, RIGID + 1 + points + TWIST * len(view.flow_to)))
+        change = np.zeros((rows, RIGID + 1 + points + SIM3_DOF * len(view.flow_to)))
         change[-1, RIGID] = 1.0
-        for row in range(0, points, TWIST):
-            change[row : row + TWIST, :RIGID] = -into[:, :RIGID]
-            change[row : row + TWIST, RIGID + 1 + row :][:, :TWIST] = into
+        for row in range(0, points, SIM3_DOF):
+            change[row : row + SIM3_DOF, :RIGID] = -into[:, :RIGID]
+            change[row : row + SIM3_DOF, RIGID + 1 + row :][:, :SIM3_DOF] = into
         for f, j in enumerate(view.flow_to):
-            row, into = points + TWIST * f, state.cameras[j].inverse().adjoint()
+            row, into = points + SIM3_DOF * f, state.cameras[j].inverse().adjoint()
             into[RIGID] = 0
-            change[row : row + TWIST, :RIGID] = into[:, :RIGID]
-            own = change[row : row + TWIST, RIGID + 1 + row :][:, :TWIST]
+            change[row : row + SIM3_DOF, :RIGID] = into[:, :RIGID]
+            own = change[row : row + SIM3_DOF, RIGID + 1 + row :][:, :SIM3_DOF]
             own[:, :RIGID], own[RIGID, RIGID] = -into[:, :RIGID], 1.0
             numbers += [unknowns.camera(j), np.array([unknowns.focal(j)])]
         once, place = np.unique(np.concatenate(numbers), return_inverse=True)

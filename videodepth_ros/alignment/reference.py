@@ -18,7 +18,7 @@ from videodepth_ros.alignment.global_alignment import GlobalAlignment
 from videodepth_ros.alignment.pairs import PointMapPair
 from videodepth_ros.alignment.problem import Cost
 from videodepth_ros.geometry.camera import backproject
-from videodepth_ros.geometry.masks import ego_flow
+from videodepth_ros.geometry.motion_mask import ego_flow
 
 Array64 = NDArray[np.float64]
 

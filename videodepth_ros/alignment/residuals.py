@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.alignment.observations import FrameObservations
 from videodepth_ros.alignment.ray_depth import squared_norm_floor
-from videodepth_ros.geometry.sim3 import TWIST, Sim3
+from videodepth_ros.geometry.sim3 import SIM3_DOF, Sim3
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -62,7 +62,7 @@ def point_map_residuals(
     """
     residual = depth * rays - seen
     length = np.sqrt(np.einsum('mdp,mdp->mp', residual, residual) + squared_norm_floor(depth))
-    twist = np.zeros((len(seen), TWIST, 3, depth.size), np.float32)
+    twist = np.zeros((len(seen), SIM3_DOF, 3, depth.size), np.float32)
     twist[:, [0, 1, 2], [0, 1, 2]] = -1
     x, y, z = seen[:, 0], seen[:, 1], seen[:, 2]
     twist[:, 3, 1], twist[:, 3, 2] = z, -y
@@ -96,7 +96,7 @@ def measured_depth_residuals(
     row = (1, 1, depth.size)
     return LinearizedResiduals(
         residual.reshape(row),
-        np.zeros((1, TWIST, 1, depth.size), np.float32),
+        np.zeros((1, SIM3_DOF, 1, depth.size), np.float32),
         np.zeros(row, np.float32),
         length.reshape(row),
         (gain / norm).astype(np.float32).reshape(row),
@@ -123,7 +123,7 @@ def flow_residuals(
     slope = np.zeros((len(x), 3, 2, depth.size), np.float32)  # of the pixel with the point
     slope[:, 0, 0], slope[:, 1, 1] = scale[:, 0] / z, scale[:, 1] / z
     slope[:, 2] = -pixel / z[:, None]
-    twist = np.empty((len(x), TWIST, 2, depth.size), np.float32)
+    twist = np.empty((len(x), SIM3_DOF, 2, depth.size), np.float32)
     twist[:, :3] = slope
     x, y, z = x[:, None], y[:, None], point[:, 2:]
     twist[:, 3] = y * slope[:, 2] - z * slope[:, 1]
@@ -154,9 +154,9 @@ def eliminate_depth(blocks: list[LinearizedResiduals]) -> Array64:
              the focal length, and last of the residual itself, whose column is the gradient
     """
     count = sum(len(block.residual) for block in blocks)
-    system = np.zeros((TWIST * count + 2, TWIST * count + 2))
+    system = np.zeros((SIM3_DOF * count + 2, SIM3_DOF * count + 2))
     known = np.full(blocks[0].residual.shape[-1], TINY, np.float32)
-    mixed = np.zeros((TWIST * count + 2, known.size), np.float32)
+    mixed = np.zeros((SIM3_DOF * count + 2, known.size), np.float32)
     start = 0
     for block in blocks:
         root = np.sqrt(block.weight)
@@ -170,13 +170,13 @@ def eliminate_depth(blocks: list[LinearizedResiduals]) -> Array64:
         gram = flat @ flat.transpose(0, 2, 1)
         cross = np.einsum('mndp,mdp->mnp', columns, depth)
         for k in range(m):
-            own = slice(start, start + TWIST)
-            system[own, own] += gram[k, :TWIST, :TWIST]
-            system[own, -2:] += gram[k, :TWIST, TWIST:]
-            mixed[own] = cross[k, :TWIST]
-            start += TWIST
-        system[-2:, -2:] += gram[:, TWIST:, TWIST:].sum(axis=0)
-        mixed[-2:] += cross[:, TWIST:].sum(axis=0)
+            own = slice(start, start + SIM3_DOF)
+            system[own, own] += gram[k, :SIM3_DOF, :SIM3_DOF]
+            system[own, -2:] += gram[k, :SIM3_DOF, SIM3_DOF:]
+            mixed[own] = cross[k, :SIM3_DOF]
+            start += SIM3_DOF
+        system[-2:, -2:] += gram[:, SIM3_DOF:, SIM3_DOF:].sum(axis=0)
+        mixed[-2:] += cross[:, SIM3_DOF:].sum(axis=0)
         known += np.einsum('mdp,mdp->p', depth, depth)
     system[-2:, :-2] = system[:-2, -2:].T
     mixed /= np.sqrt(known)

@@ -17,9 +17,10 @@ from videodepth_ros.core.errors import BagError, InputError
 if TYPE_CHECKING:
     from videodepth_ros.bags.reader import BagReader
     from videodepth_ros.cli.options import Commands
+    from videodepth_ros.evaluation.accumulators import DepthAlignment
     from videodepth_ros.evaluation.depth import DepthReport
-    from videodepth_ros.evaluation.sums import Alignment
-    from videodepth_ros.evaluation.trajectory import Delta, Trajectory, TrajectoryReport
+    from videodepth_ros.evaluation.trajectory import RpeDelta, TrajectoryReport
+    from videodepth_ros.geometry.trajectory import Trajectory
 
 ALIGNMENTS = ('none', 'scale', 'scale_shift')
 POSE_ALIGNMENTS = ('se3', 'sim3', 'scale')
@@ -94,14 +95,14 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(run=_run)
 
 
-def _delta(text: str) -> Delta:
+def _delta(text: str) -> RpeDelta:
     """Return what --rpe-delta says; raises ArgumentTypeError if that is nothing positive."""
-    from videodepth_ros.evaluation.trajectory import Delta
+    from videodepth_ros.evaluation.trajectory import RpeDelta
 
     try:
-        delta = Delta(seconds=float(text[:-1])) if text.endswith('s') else Delta(int(text))
+        delta = RpeDelta(seconds=float(text[:-1])) if text.endswith('s') else RpeDelta(int(text))
     except ValueError:
-        delta = Delta(0)
+        delta = RpeDelta(0)
     if delta.frames < 1 or (delta.seconds is not None and not 0 < delta.seconds < 1e9):
         raise argparse.ArgumentTypeError(
             f'{text!r} is neither a number of frames, such as 10, nor of seconds, such as 1s'
@@ -136,10 +137,10 @@ def _open(path: Path, stack: ExitStack) -> _Side:
 
 
 def _run(args: argparse.Namespace) -> Outcome:
-    from videodepth_ros.evaluation.report import Evaluation, table, to_json
-    from videodepth_ros.evaluation.sums import Alignment
+    from videodepth_ros.evaluation.accumulators import DepthAlignment
+    from videodepth_ros.evaluation.report import Evaluation, format_table, to_json
 
-    alignment = Alignment(args.align)
+    alignment = DepthAlignment(args.align)
     with ExitStack() as stack:
         predicted = _open(Path(args.predicted), stack)
         truth = _open(Path(args.truth), stack) if args.truth else predicted
@@ -150,12 +151,12 @@ def _run(args: argparse.Namespace) -> Outcome:
         for bag in (predicted.bag, truth.bag):
             if bag and bag.lost:
                 print(f'{bag.path}: {bag.lost}', file=sys.stderr)
-    print(table(evaluation))
+    print(format_table(evaluation))
     return Outcome(True, to_json(evaluation))
 
 
 def _depth(
-    args: argparse.Namespace, predicted: _Side, truth: _Side, alignment: Alignment
+    args: argparse.Namespace, predicted: _Side, truth: _Side, alignment: DepthAlignment
 ) -> DepthReport | None:
     """Compare depth; None where one of the sides has none."""
     from videodepth_ros.cli.pairs import PREDICTED_DEPTH, TRUE_DEPTH, DepthPairs, depth_topic
@@ -180,15 +181,19 @@ def _trajectory(
     is_needed  whether there is nothing else: then poses that do not fit are an error
     """
     from videodepth_ros.cli.poses import PREDICTED, PREDICTED_BELOW, TRUE, TRUE_BELOW
-    from videodepth_ros.evaluation.trajectory import EACH_FRAME, PoseFit, evaluate_trajectory
+    from videodepth_ros.evaluation.trajectory import (
+        CONSECUTIVE_FRAMES,
+        TrajectoryAlignment,
+        evaluate_trajectory,
+    )
 
     found = _poses(predicted, args.pose_topic, PREDICTED, TRUE_BELOW)
     true = _poses(truth, args.truth_pose_topic, TRUE, PREDICTED_BELOW)
     if found is None or true is None or (predicted is truth and found[1] == true[1]):
         return None
-    fit = PoseFit(args.align_poses or ('se3' if args.align == 'none' else 'sim3'))
+    fit = TrajectoryAlignment(args.align_poses or ('se3' if args.align == 'none' else 'sim3'))
     try:
-        return evaluate_trajectory(found[0], true[0], fit, args.rpe_delta or EACH_FRAME)
+        return evaluate_trajectory(found[0], true[0], fit, args.rpe_delta or CONSECUTIVE_FRAMES)
     except InputError as error:
         if is_needed:
             raise

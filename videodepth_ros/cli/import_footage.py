@@ -109,7 +109,7 @@ def import_footage(
 
     count, last_s = 0, 0.0
     with BagWriter(path) as writer, Interruption() as interruption:
-        for shot in interruption.until(
+        for shot in interruption.iterate(
             tqdm(footage.frames(), total=footage.count or None, unit='frame', disable=None)
         ):
             _write(writer, shot, _camera(shot, fx, hfov_deg))
@@ -118,14 +118,14 @@ def import_footage(
             raise InputError(f'{footage.path} holds no frame that can be read')
     lost = (
         None
-        if interruption.happened or count >= footage.count
+        if interruption.requested or count >= footage.count
         else (
             f'{footage.count - count} of {footage.count} frames in {footage.path}: it is '
             f'damaged or cut off {last_s:.2f} s after its beginning'
         )
     )
     return ImportFacts(
-        count, round(last_s, 3), bool(fx or hfov_deg), interruption.happened, lost, (path,)
+        count, round(last_s, 3), bool(fx or hfov_deg), interruption.requested, lost, (path,)
     )
 
 

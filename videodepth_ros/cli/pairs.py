@@ -12,7 +12,7 @@ from tqdm import tqdm
 from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, find_topic
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.evaluation.depth import DepthPair
-from videodepth_ros.evaluation.trajectory import MAX_OFFSET_NS
+from videodepth_ros.geometry.trajectory import MAX_STAMP_OFFSET_NS
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import stamp_ns
 
@@ -62,7 +62,7 @@ class DepthPairs:
 
 
 def matched(
-    first: Iterator[Any], second: Iterator[Any], max_offset_ns: int = MAX_OFFSET_NS
+    first: Iterator[Any], second: Iterator[Any], max_offset_ns: int = MAX_STAMP_OFFSET_NS
 ) -> Iterator[tuple[Any, Any]]:
     """Yield the messages of two series that have the same stamp, but for ``max_offset_ns``.
 

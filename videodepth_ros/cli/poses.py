@@ -12,9 +12,9 @@ from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, IMAGE, fi
 from videodepth_ros.bags.frame_tree import TF, FrameTree, frame_name, read_frame_tree
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.cli.pairs import present_topic
-from videodepth_ros.evaluation.trajectory import Trajectory
-from videodepth_ros.evaluation.tum import SUFFIXES
-from videodepth_ros.geometry.poses import from_numbers
+from videodepth_ros.evaluation.tum import TUM_SUFFIXES
+from videodepth_ros.geometry.pose import poses_from_xyz_quat
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.transforms import stamp_ns
 
 PREDICTED = ('videodepth/path', 'videodepth/odometry')
@@ -31,7 +31,7 @@ POSE_TYPES = (PATH, POSE, ODOMETRY)
 
 def is_trajectory_file(path: Path) -> bool:
     """Return whether a path names a TUM file rather than a recording."""
-    return path.suffix in SUFFIXES and not path.is_dir()
+    return path.suffix in TUM_SUFFIXES and not path.is_dir()
 
 
 def find_poses(
@@ -138,4 +138,4 @@ def _trajectory(poses: list[tuple[Any, Any]]) -> Trajectory:
         ]
     )
     once, first = np.unique(stamps, return_index=True)
-    return Trajectory(once, from_numbers(numbers.reshape(-1, 7))[first])
+    return Trajectory(once, poses_from_xyz_quat(numbers.reshape(-1, 7))[first])

@@ -271,7 +271,7 @@ def _refine(args: argparse.Namespace, image_topic: str | None, output: Path) -> 
             output,
             settings,
             _shown(bar),
-            lambda: interruption.happened,
+            lambda: interruption.requested,
             lambda line: bar.write(line, file=sys.stderr),
         )
 

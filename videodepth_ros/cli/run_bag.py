@@ -181,8 +181,8 @@ def _run(args: argparse.Namespace) -> Outcome:
                 unit='frame',
                 disable=None,
             )
-            tally = stream(interruption.until(images), session, writer, _cloud(args))
-            if not tally.frames and not interruption.happened:
+            tally = stream(interruption.iterate(images), session, writer, _cloud(args))
+            if not tally.frames and not interruption.requested:
                 why = '; '.join([*tally.rejections, *filter(None, [bag.lost])])
                 raise BagError(f'no image of {args.input} became depth: {why or "it has none"}')
         spec = session.spec
@@ -197,7 +197,7 @@ def _run(args: argparse.Namespace) -> Outcome:
         rejections=tuple(tally.rejections),
         resets=dict(tally.resets),
         lost=bag.lost,
-        interrupted=interruption.happened,
+        interrupted=interruption.requested,
         model=args.model,
         engine=f'{spec.engine} on {spec.device}' if spec else None,
         network_size=f'{spec.width}x{spec.height}' if spec else None,
@@ -206,7 +206,7 @@ def _run(args: argparse.Namespace) -> Outcome:
         outputs=(str(Path(args.output)),),
     )
     print('\n'.join(_lines(facts)))
-    return outcome(facts, ok=not interruption.happened)
+    return outcome(facts, ok=not interruption.requested)
 
 
 def _session(args: argparse.Namespace) -> DepthSession:

@@ -103,12 +103,12 @@ def make_sample(
     with BagWriter(path) as writer, Interruption() as interruption:
         written = write_sample(
             writer,
-            interruption.until(
+            interruption.iterate(
                 tqdm(chain([first], rendered), total=frames, unit='frame', disable=None)
             ),
         )
     return SampleFacts(
-        scene, seed, written, f'{width}x{height}', rate_hz, interruption.happened, (path,)
+        scene, seed, written, f'{width}x{height}', rate_hz, interruption.requested, (path,)
     )
 
 

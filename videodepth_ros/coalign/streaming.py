@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 
 from videodepth_ros.coalign.options import STREAM_DEFAULTS, DepthCurveOptions, StreamOptions
 from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray, MaskArray
-from videodepth_ros.core.threads import one_blas_thread
-from videodepth_ros.core.workspace import save_arrays
-from videodepth_ros.geometry.bilinear_grid import COLUMNS, ROWS, log_field, spread_out
+from videodepth_ros.core.threads import single_threaded_blas
+from videodepth_ros.core.workspace import save_npz
+from videodepth_ros.geometry.bilinear_grid import SmoothGridOptions, evaluate_grid, fit_smooth_grid
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.robust import mad_sigma
 from videodepth_ros.sfm.depth_correction import Landmarks, View, view_of
 from videodepth_ros.sfm.reconstruction import located
 from videodepth_ros.sfm.robust_adjustment import Adjusted
 from videodepth_ros.sfm.tracks import Images
+
+GRID = SmoothGridOptions()
+"""Grid of the log depth corrections of a frame."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class StreamAlignment:
 
     curve      by the log depth of the model, for all frames
     log_scale  (N,) float32, of each frame
-    log_field  (N, ROWS, COLUMNS) float32, nodes of a bilinear field over each image
+    log_field  (N, rows, columns) float32, nodes of a bilinear field over each image
     connected  (N,) bool, frames that share landmarks with others; only the curve corrects the rest
     """
 
@@ -110,12 +113,12 @@ class StreamAlignment:
         height, width = depth.shape
         with np.errstate(invalid='ignore', divide='ignore'):
             factor = self.curve(np.log(depth)) + self.log_scale[frame]
-        factor += spread_out(self.log_field[frame].astype(np.float64), height, width)
+        factor += evaluate_grid(self.log_field[frame].astype(np.float64), height, width)
         return np.asarray(depth * np.exp(factor), np.float32)
 
     def save(self, path: Path) -> None:
         """Write one .npz atomically."""
-        save_arrays(
+        save_npz(
             path,
             knots=self.curve.knots,
             values=self.curve.values,
@@ -136,7 +139,7 @@ class StreamAlignment:
             )
 
 
-@one_blas_thread()
+@single_threaded_blas()
 def coalign_stream(
     images: Images,
     depth: Float32Array,
@@ -165,13 +168,13 @@ def coalign_stream(
         view.log_ratio - curve(view.log_depth) - own
         for view, own in zip(views, log_scale, strict=True)
     ]
-    field = np.zeros((len(depth), ROWS, COLUMNS))
+    field = np.zeros((len(depth), *GRID.shape))
     frames: list[int] = np.flatnonzero(connected).tolist()
     if frames:
         sigma = _sigma(np.concatenate([errors[frame] for frame in frames]), options)
         for frame in frames:
             view = views[frame]
-            field[frame] = log_field(view.place, errors[frame], view.doubt, sigma, 0.0)
+            field[frame] = fit_smooth_grid(view.place, errors[frame], view.doubt, sigma, 0.0)
     log_scale = _shrink_scales(log_scale, views, errors, segment, options)
     alignment = StreamAlignment(
         curve, log_scale.astype(np.float32), field.astype(np.float32), connected
@@ -237,12 +240,14 @@ def _fit_curve_and_scales(
 def _cell_balanced_weights(view: View) -> Float64Array:
     """Return weights of a view's landmarks that give each grid cell the same total."""
     cell = _cells(view)
-    return np.asarray(1 / np.maximum(np.bincount(cell, minlength=ROWS * COLUMNS), 1)[cell])
+    return np.asarray(
+        1 / np.maximum(np.bincount(cell, minlength=GRID.rows * GRID.columns), 1)[cell]
+    )
 
 
 def _cells(view: View) -> IndexArray:
-    column, row = (view.place * [COLUMNS, ROWS]).astype(np.intp).T
-    return row * COLUMNS + column
+    column, row = (view.place * [GRID.columns, GRID.rows]).astype(np.intp).T
+    return row * GRID.columns + column
 
 
 def _weighted_median(value: Float64Array, weight: Float64Array) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Typed aliases of numpy arrays and of indices of frames."""
+"""Typed aliases of numpy arrays, and of pairs of frame indices."""
 
 from __future__ import annotations
 

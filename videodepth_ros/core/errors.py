@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors, one class for each thing that the operator does next.
+"""Exceptions, one class for each remedy.
 
-A message says what is wrong, with which value, and how to mend it.
+A message names what is wrong, the value, and the next step.
 """
 
 
 class VideoDepthError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every exception that this package raises on purpose."""
 
 
 class ConfigError(VideoDepthError):
-    """A parameter, flag or file of settings is wrong: change it and start again."""
+    """A parameter, flag or settings file is wrong: change it and start again."""
 
 
 class ModelError(VideoDepthError):
@@ -18,16 +18,16 @@ class ModelError(VideoDepthError):
 
 
 class InputError(VideoDepthError):
-    """One frame cannot be used: it is rejected and counted, and the stream goes on."""
+    """One input is unusable: a stream rejects and counts the frame, and goes on."""
 
 
 class DeviceError(VideoDepthError):
-    """The compute device failed: the stream stops until somebody looks at the device."""
+    """The compute device failed: the stream stops until an operator checks the device."""
 
 
 class BagError(VideoDepthError):
-    """A recording cannot be read or written, or has no such topic."""
+    """A bag or result file cannot be read or written, or lacks a topic."""
 
 
-class Cancelled(VideoDepthError):  # noqa: N818 (nothing went wrong)
-    """Somebody ended a long job: what it has done is kept, and the same call goes on."""
+class Cancelled(VideoDepthError):  # noqa: N818 (not an error)
+    """A long job was cancelled: finished stages are kept, and the same call resumes."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ending a long command between two frames, so that what it has written is whole."""
+"""Graceful interruption: stop a long command between two frames, so that its output is whole."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ T = TypeVar('T')
 
 
 class Interruption:
-    """Within the ``with`` block SIGINT and SIGTERM only leave a note; a second ends at once."""
+    """Context manager: the first SIGINT or SIGTERM sets ``requested``; the second one raises."""
 
     def __init__(self) -> None:
-        self.happened = False
+        self.requested = False
 
-    def until(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items until there is a note."""
+    def iterate(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items until an interruption is requested."""
         for item in items:
-            if self.happened:
+            if self.requested:
                 return
             yield item
 
     def __enter__(self) -> Interruption:
         self._previous = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM)
         }
         return self
 
@@ -39,7 +40,7 @@ class Interruption:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.happened:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.happened = True
+        self.requested = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a job is, and how long it will still take."""
+"""Progress of a job of several stages: fraction done, time left, cancellation."""
 
 from __future__ import annotations
 
@@ -7,38 +7,35 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from videodepth_ros.core.arrays import UInt8Array
 from videodepth_ros.core.errors import Cancelled
 
-Image = NDArray[np.uint8]
-
-TRUST_S = 5.0
-"""Seconds of work after which measured speed counts as much as what was expected."""
+EXPECTED_TIME_WEIGHT_S = 5.0
+"""Work after which the measured speed weighs as much as the expected one [s]."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a job tells while it runs.
+    """State of a running job.
 
-    fraction      of the whole job that is done, in [0, 1]; never falls
-    seconds_left  None where nothing tells
-    preview       (h, w, 3) uint8 RGB, what the stage has just made; None where there is nothing
+    stage         name of the current stage
+    fraction      share of the whole job that is done, in [0, 1]; never falls
+    seconds_left  None where there is no estimate
+    preview       (h, w, 3) uint8 RGB, latest output of the stage; None where there is none
     """
 
     stage: str
     fraction: float
     seconds_left: float | None
-    preview: Image | None = None
+    preview: UInt8Array | None = None
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a job.
+    """One stage of a job.
 
-    items   how many there are to do, 0 where it is done already
-    item_s  seconds that one is expected to take
+    items   number of items to process; 0 where an earlier run has done the stage
+    item_s  expected time of one item [s]
     """
 
     name: str
@@ -47,13 +44,17 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """Expected time of the whole."""
+        """Expected time of the stage."""
         return self.items * self.item_s
 
 
 @dataclass
-class Meter:
-    """Counts what is done, reports it, and ends the job where somebody wants it to end."""
+class ProgressMeter:
+    """Count processed items, report progress, and raise `Cancelled` on request.
+
+    report     called after every item
+    cancelled  polled after every item
+    """
 
     report: Callable[[Progress], None]
     cancelled: Callable[[], bool]
@@ -62,36 +63,36 @@ class Meter:
     _fraction: float = 0.0
     _began_s: float = field(default_factory=time.monotonic)
 
-    def expect(self, stages: Iterable[Stage]) -> None:
-        """Say what is to be done; again when more is known, what is done stays counted."""
+    def set_stages(self, stages: Iterable[Stage]) -> None:
+        """Set the stages of the job; a later, better estimate keeps the counts."""
         self.stages = tuple(stages)
 
-    def finish(self, stage: str) -> None:
-        """Say that nothing of a stage is left, also where an earlier run has done it."""
+    def mark_done(self, stage: str) -> None:
+        """Mark a stage as complete, whether this run or an earlier one has done it."""
         self.stages = tuple(
             replace(one, items=self._done.get(stage, 0)) if one.name == stage else one
             for one in self.stages
         )
 
-    def tick(self, stage: str, preview: Image | None = None) -> None:
-        """Count one item of a stage as done; raises Cancelled where somebody wants the end."""
+    def advance(self, stage: str, preview: UInt8Array | None = None) -> None:
+        """Count one item of a stage and report; raises Cancelled on request."""
         self._done[stage] = self._done.get(stage, 0) + 1
         self.report(Progress(stage, self._share(), self._seconds_left(), preview))
         if self.cancelled():
             raise Cancelled(
-                f'stopped in the stage {stage!r}; what is done is kept, the same '
-                'call goes on from there'
+                f'cancelled in the stage {stage!r}; finished work is kept, run the same '
+                'command again to resume'
             )
 
-    def shares(self, stage: str) -> Callable[[float], None]:
-        """Return what counts the items of a stage by the share of it that is done."""
+    def fraction_callback(self, stage: str) -> Callable[[float], None]:
+        """Return an ``on_progress`` callback that converts shares of a stage to item counts."""
         items = next(one.items for one in self.stages if one.name == stage)
 
-        def advanced(share: float) -> None:
+        def on_progress(share: float) -> None:
             while self._done.get(stage, 0) < int(share * items):
-                self.tick(stage)
+                self.advance(stage)
 
-        return advanced
+        return on_progress
 
     def _done_s(self) -> float:
         return sum(min(self._done.get(one.name, 0), one.items) * one.item_s for one in self.stages)
@@ -108,4 +109,5 @@ class Meter:
     def _seconds_left(self) -> float | None:
         left_s = self._expected_s() - self._done_s()
         elapsed_s, done_s = time.monotonic() - self._began_s, self._done_s()
-        return left_s * (elapsed_s + TRUST_S) / (done_s + TRUST_S) if self.stages else None
+        ratio = (elapsed_s + EXPECTED_TIME_WEIGHT_S) / (done_s + EXPECTED_TIME_WEIGHT_S)
+        return left_s * ratio if self.stages else None

@@ -1,68 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a recording is cut: nothing is known of one shot from another."""
+"""Shot boundary detection: abrupt cuts by colour histogram and layout."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-
-THUMBNAIL = (32, 24)
-BINS = 8
-"""Of a histogram, for each colour."""
-UNLIKE = 0.35
-"""Both dissimilarities of two frames across a cut are above it, each from 0 to 1."""
-USUAL = 3.0
-"""A cut changes so many times more than the frames around it: a fast camera does not."""
-AROUND = 6
+from videodepth_ros.core.arrays import Float32Array, UInt8Array
 
 
-def find_shots(images: Sequence[Image]) -> tuple[range, ...]:
+@dataclass(frozen=True)
+class ShotDetectionOptions:
+    """Options of `detect_shots`."""
+
+    # Size of the thumbnails that are compared [px].
+    thumbnail: tuple[int, int] = (32, 24)
+    # Histogram bins of each colour channel.
+    bins: int = 8
+    # Least dissimilarity across a cut, of histogram and of layout alike, 0 to 1.
+    min_dissimilarity: float = 0.35
+    # Least ratio to the median dissimilarity nearby: fast camera motion stays below it.
+    min_contrast: float = 3.0
+    # Frames before and after a cut that the median is taken of.
+    neighborhood: int = 6
+
+
+def detect_shots(
+    images: Sequence[UInt8Array], options: ShotDetectionOptions = ShotDetectionOptions()
+) -> tuple[range, ...]:
     """Return the frames of each shot of ``images``, (N, H, W, 3) uint8 RGB, in order.
 
-    A cut changes the colours (a histogram, which moves of the camera keep) and the layout (a
-    thumbnail without its brightness) at once, and the frames on both sides of it stay changed:
-    the second frame after it is not like the one before it, so that a flash is no cut.
+    A cut changes colours (histogram, invariant to camera motion) and layout (thumbnail without
+    brightness) at once and for good: the second frame after a cut differs from the last one
+    before it too, so that a flash is not a cut.
     """
     if not len(images):
         return ()
-    looks = [_Look(image) for image in images]
-    change = np.array([a.unlike(b) for a, b in pairwise(looks)])
+    frames = [_FrameSignature(image, options) for image in images]
+    change = np.array([a.dissimilarity(b) for a, b in pairwise(frames)])
+    limit, reach = options.min_dissimilarity, options.neighborhood
     starts = [0]
-    for last in np.flatnonzero(change > UNLIKE).tolist():
-        around = np.delete(change[max(0, last - AROUND) : last + AROUND + 1], min(last, AROUND))
-        lasting = last + 2 >= len(looks) or looks[last].unlike(looks[last + 2]) > UNLIKE
-        before = last == 0 or looks[last - 1].unlike(looks[last + 1]) > UNLIKE
+    for last in np.flatnonzero(change > limit).tolist():
+        around = np.delete(change[max(0, last - reach) : last + reach + 1], min(last, reach))
+        lasting = last + 2 >= len(frames) or frames[last].dissimilarity(frames[last + 2]) > limit
+        before = last == 0 or frames[last - 1].dissimilarity(frames[last + 1]) > limit
         usual = float(np.median(around)) if len(around) else 0.0
-        if lasting and before and change[last] > USUAL * usual:
+        if lasting and before and change[last] > options.min_contrast * usual:
             starts.append(last + 1)
     return tuple(
-        range(start, end) for start, end in zip(starts, [*starts[1:], len(looks)], strict=True)
+        range(start, end) for start, end in zip(starts, [*starts[1:], len(frames)], strict=True)
     )
 
 
-class _Look:
-    """What a frame looks like: its colours, and its layout."""
+class _FrameSignature:
+    """Colour histogram and layout of a frame.
 
-    def __init__(self, image: Image) -> None:
-        small = cv2.resize(np.ascontiguousarray(image), THUMBNAIL, interpolation=cv2.INTER_AREA)
-        colours = cv2.calcHist([small], [0, 1, 2], None, [BINS] * 3, [0, 256] * 3)
-        self.colours: Floats = np.asarray(colours / colours.sum(), np.float32)
-        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        self.layout: Floats = cv2.GaussianBlur(grey, (5, 5), 0) - grey.mean()
+    colors  (bins, bins, bins) float32, sum 1
+    layout  (h, w) float32, blurred gray thumbnail less its mean
+    """
 
-    def unlike(self, other: _Look) -> float:
+    def __init__(self, image: UInt8Array, options: ShotDetectionOptions) -> None:
+        small = cv2.resize(
+            np.ascontiguousarray(image), options.thumbnail, interpolation=cv2.INTER_AREA
+        )
+        colors = cv2.calcHist([small], [0, 1, 2], None, [options.bins] * 3, [0, 256] * 3)
+        self.colors: Float32Array = np.asarray(colors / colors.sum(), np.float32)
+        gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        self.layout: Float32Array = cv2.GaussianBlur(gray, (5, 5), 0) - gray.mean()
+
+    def dissimilarity(self, other: _FrameSignature) -> float:
         """Return the lesser of two dissimilarities, 0 to 1.
 
-        Hellinger's distance of the histograms, and half of what correlation lacks from 1.
+        Hellinger distance of the histograms; 1 less the correlation of the layouts.
         """
-        colours = np.sqrt(max(0.0, 1 - float(np.sqrt(self.colours * other.colours).sum())))
+        colors = np.sqrt(max(0.0, 1 - float(np.sqrt(self.colors * other.colors).sum())))
         norm = float(np.linalg.norm(self.layout) * np.linalg.norm(other.layout))
         correlation = float((self.layout * other.layout).sum()) / norm if norm > 0 else 0.0
-        return min(colours, 1 - max(correlation, 0.0))
+        return min(colors, 1 - max(correlation, 0.0))

@@ -24,7 +24,7 @@ NAMES = (
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
+def single_threaded_blas() -> Iterator[None]:
     """Run the block with one thread in numpy's OpenBLAS; another BLAS is left as it is."""
     blas = ctypes.CDLL(_umath_linalg.__file__)
     for prefix, suffix in NAMES:

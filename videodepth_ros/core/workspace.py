@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a job keeps what it has finished, so that a killed one goes on where it was.
+"""Intermediate results on disk: a killed job resumes, also with other options.
 
-Each result is a file whose name holds a digest of everything that it was made from. What has its
-final name is whole: files grow under another name and are renamed at the end. So a job that is run
-again takes what fits and makes the rest, also where other options were chosen meanwhile.
+Each result is a file named by a digest of its inputs. Files are written under a temporary name
+and renamed when complete, so a file with its final name is whole.
 """
 
 from __future__ import annotations
@@ -23,43 +22,43 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import ConfigError
 
-PART = '.part'
-LOCK = 'lock'
+PART_SUFFIX = '.part'
+LOCK_NAME = 'lock'
 
 
-def digest(*made_from: object) -> str:
-    """Return a short name for values that ``repr`` tells apart: numbers, text, dataclasses."""
-    return hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]
+def digest(*inputs: object) -> str:
+    """Return 16 hexadecimal digits of SHA-256 over the ``repr`` of values."""
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
 
 
 class WorkFolder:
-    """The folder of one job; held against a second job by a lock while it is open."""
+    """Folder of one job's intermediate results, locked while open."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder unless it is there.
+        """Create the folder if missing, and lock it.
 
-        raises  ConfigError if that fails, it is in use, or holds what no job has put there, which
-                `remove` would take along
+        raises  ConfigError if that fails, if another job holds the lock, or if the folder has
+                files but no lock file: `remove` would delete files of the user
         """
         self.folder = folder
-        lock = folder / LOCK
+        lock = folder / LOCK_NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not lock.exists() and any(folder.iterdir()):
                 raise ConfigError(
-                    f'{folder} is where intermediate results go, but holds other '
+                    f'{folder} is the folder of intermediate results, but holds other '
                     'files; move it away, or choose another output'
                 )
-            self._lock = open(lock, 'w')  # noqa: SIM115 (held until `close`)
+            self._lock = open(lock, 'w')  # noqa: SIM115 (open until __exit__)
         except OSError as error:
             raise ConfigError(
                 f'{folder} cannot be used for intermediate results: {error}; give '
-                'an output in a folder that can be written'
+                'an output in a writable folder'
             ) from error
         try:
-            _hold(
+            _lock_file(
                 self._lock,
-                f'another job is at work in {folder}; wait for it, or choose another output',
+                f'another job is running in {folder}; wait for it, or choose another output',
             )
         except ConfigError:
             self._lock.close()
@@ -72,98 +71,101 @@ class WorkFolder:
         self._lock.close()
 
     def path(self, name: str, key: str) -> Path:
-        """Return where the result ``name`` lies that was made from ``key``."""
+        """Return the path of the result ``name`` whose inputs have the digest ``key``."""
         return self.folder / f'{name}-{key}'
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Delete the folder and its content."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _hold(file: IO[Any], otherwise: str) -> None:
-    """Lock an open file until it is closed; raises ConfigError where another process has it."""
+def _lock_file(file: IO[Any], message: str) -> None:
+    """Lock an open file until it is closed; raises ConfigError if another process holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise ConfigError(otherwise) from error
+        raise ConfigError(message) from error
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield another name to write ``path`` under, and give it its own at the end of the block."""
+    """Yield a temporary path; rename it to ``path`` at the end of the block."""
     part = _part(path)
     yield part
     os.replace(part, path)
 
 
 def _part(path: Path) -> Path:
-    return path.with_name(path.name + PART)
+    return path.with_name(path.name + PART_SUFFIX)
 
 
-def save_arrays(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write arrays by their names, in one step."""
+def save_npz(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write named arrays to one file, atomically; the name needs no suffix."""
     with atomic_write(path) as part, open(part, 'wb') as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 @dataclass(frozen=True)
 class DiskArray:
-    """An array on disk, known by its file, so that any process can open it.
+    """Array of equal records in a raw file; a plain value that any process can open.
 
-    shape  of one record; the array is (N, *shape), raw and in the order of C
+    record_shape  of one record; the array is (N, *record_shape), C order
     """
 
     path: Path
-    shape: tuple[int, ...]
+    record_shape: tuple[int, ...]
     dtype: str
 
     @property
     def record_bytes(self) -> int:
         """Bytes of one record."""
-        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+        return int(np.prod(self.record_shape)) * np.dtype(self.dtype).itemsize
 
     def exists(self) -> bool:
-        """Tell whether all of it is there."""
+        """Return whether the array is complete."""
         return self.path.exists()
 
     def open(self) -> NDArray[Any]:
-        """Return the array, read-only; pages come in as they are read, and may leave again."""
+        """Return the array memory-mapped, read-only."""
         count = self.path.stat().st_size // self.record_bytes
-        return np.memmap(self.path, self.dtype, 'r', shape=(count, *self.shape))
+        return np.memmap(self.path, self.dtype, 'r', shape=(count, *self.record_shape))
 
     @contextmanager
     def writer(self, *, resume: bool = False) -> Iterator[DiskArrayWriter]:
-        """Append records; the array has its final name after the block.
+        """Yield a writer; the array gets its final name at the end of the block.
 
-        resume   keep the whole records that a killed job has left
-        raises  ConfigError where another job writes it: in the user's cache two may want the same
+        resume  keep the complete records of a killed job
+        raises  ConfigError where another job writes it: jobs may share the user's cache
         """
         part = _part(self.path)
         with open(part, 'ab') as file:
-            _hold(file, f'another job is writing {self.path}; wait for it')
-            growth = DiskArrayWriter(self, file, file.tell() // self.record_bytes)
-            growth.truncate(growth.count if resume else 0)
-            yield growth
+            _lock_file(file, f'another job is writing {self.path}; wait for it')
+            writer = DiskArrayWriter(self, file, file.tell() // self.record_bytes)
+            writer.truncate(writer.count if resume else 0)
+            yield writer
             file.flush()
-            os.replace(part, self.path)  # before another job may have the lock
+            os.replace(part, self.path)  # while the lock is held
 
 
 @dataclass
 class DiskArrayWriter:
-    """A spilled array that is being written; ``count`` records are there."""
+    """Appends records to a `DiskArray`; ``count`` records are written."""
 
     array: DiskArray
     file: Any
     count: int
 
     def truncate(self, count: int) -> None:
-        """Go back to the first ``count`` records."""
+        """Keep the first ``count`` records."""
         self.file.truncate(count * self.array.record_bytes)
         self.count = count
 
     def append(self, record: NDArray[Any]) -> None:
-        """Write one more record; raises ValueError where its shape is another one."""
-        if record.shape != self.array.shape:
-            raise ValueError(f'a record of {record.shape} among records of {self.array.shape}')
+        """Append one record; raises ValueError on another shape."""
+        if record.shape != self.array.record_shape:
+            raise ValueError(
+                f'a record of shape {record.shape} does not fit an array of '
+                f'{self.array.record_shape}'
+            )
         self.file.write(np.ascontiguousarray(record, self.array.dtype).tobytes())
         self.count += 1

@@ -85,7 +85,7 @@ class Player:
         first = {topic: raw for topic, _, raw in reversed(self._head())}
         deadline_s = time.monotonic() + timeout_s
         sent = 0
-        while not (answered() or self._interruption.happened):
+        while not (answered() or self._interruption.requested):
             if time.monotonic() > deadline_s:
                 raise BagError(
                     f'nobody answered {sent} images within {timeout_s:g} s; '
@@ -103,7 +103,9 @@ class Player:
     def play(self, warm_up: int) -> Played:
         """Send every message at its time."""
         started_ns = offset_ns = frames = late_ns = 0
-        for connection, _, raw in self._interruption.until(self._bag.messages(self._connections)):
+        for connection, _, raw in self._interruption.iterate(
+            self._bag.messages(self._connections)
+        ):
             stamp_ns, now_ns = header_stamp_ns(raw), self._node.get_clock().now().nanoseconds
             if not started_ns:
                 started_ns, offset_ns = now_ns, now_ns - stamp_ns

@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
             spin(
                 executor,
                 lambda: (
-                    interruption.happened
+                    interruption.requested
                     or (
                         not node.count_publishers(args.camera_info)
                         and recorder.quiet_s() >= args.quiet_s

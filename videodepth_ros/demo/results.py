@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from videodepth_ros.demo.graph import LiveRun
+from videodepth_ros.evaluation.accumulators import DepthErrors
 from videodepth_ros.evaluation.depth import DepthReport
-from videodepth_ros.evaluation.sums import DepthErrors
 
 COUNTERS = ('received', 'published', 'displaced', 'rejected', 'in_flight')
 

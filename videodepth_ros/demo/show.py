@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from videodepth_ros.demo.frames import DemoFrame, DemoFrames, merge
 from videodepth_ros.demo.graph import play_live
 from videodepth_ros.demo.results import DemoFacts, demo_facts, page
+from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import evaluate_depth
-from videodepth_ros.evaluation.sums import Alignment
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.pictures import (
     ColourRange,
@@ -74,7 +74,7 @@ def run_demo(
             (_panels(frame, colours, VIDEO_PANEL_PX) for frame in frames),
             settings.rate_hz * len(live.depth_ages_ms()) / live.frames,
         )
-        reports = [evaluate_depth(frames.pairs(), alignment) for alignment in Alignment]
+        reports = [evaluate_depth(frames.pairs(), alignment) for alignment in DepthAlignment]
         video.result()
     write_picture(folder / PICTURE, _poster(frames, colours, len(live.depth_ages_ms())))
     merge(frames, bag)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.engines.engine import EngineSpec, State, check_image
 from videodepth_ros.engines.graph import IMAGE, INVERSE_DEPTH, PARAMETERS, TOTAL, FrameParameters
-from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
+from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
 
 Array = NDArray[Any]
 
@@ -130,5 +130,5 @@ class ResidentEngine(ABC):
 
 def default_parameters(width: int, height: int) -> NDArray[np.float32]:
     """Return ``View.values`` of an ordinary lens, for streams that nobody has told theirs."""
-    lens = Intrinsics.centred(width, height, ASSUMED_FOCAL_WIDTHS * width)
+    lens = Intrinsics.centred(width, height, DEFAULT_FOCAL_LENGTH_FACTOR * width)
     return FrameParameters(lens.fx, lens.fy, lens.cx, lens.cy).values()

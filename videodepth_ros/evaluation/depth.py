@@ -17,8 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.evaluation.accumulators import (
+    Array,
+    DepthAlignment,
+    DepthErrors,
+    ErrorSums,
+    Moments,
+)
 from videodepth_ros.evaluation.boundary import boundary_f1
-from videodepth_ros.evaluation.sums import Alignment, Array, DepthErrors, ErrorSums, Moments
 
 Line = tuple[float, float]
 """Scale and shift."""
@@ -44,7 +50,7 @@ class DepthPair:
 
 
 @dataclass(frozen=True)
-class FrameDepth:
+class FrameDepthErrors:
     """One frame: its errors under the sequence's alignment, and the scale that it alone wants."""
 
     stamp_ns: int
@@ -66,7 +72,7 @@ class DepthReport:
     coverage             share of judged pixels for which the prediction has a value
     """
 
-    alignment: Alignment
+    alignment: DepthAlignment
     scale: float
     shift_per_m: float
     max_depth_m: float
@@ -78,7 +84,7 @@ class DepthReport:
     coverage: float
     best_constant: DepthErrors
     best_gradient: DepthErrors
-    per_frame: tuple[FrameDepth, ...]
+    per_frame: tuple[FrameDepthErrors, ...]
 
 
 class _Judged:
@@ -111,20 +117,20 @@ class _Judged:
     def aligned_m(self, line: Line) -> Array:
         """Return the aligned prediction, (H, W) floating, NaN where it is unknown."""
         known_m = np.where(self.predicted_m > 0, self.predicted_m, np.nan)
-        return depth_from(1 / known_m, line, self.max_depth_m)
+        return depth_from_inverse(1 / known_m, line, self.max_depth_m)
 
-    def report(self, sums: ErrorSums, aligned_m: Array) -> FrameDepth:
+    def report(self, sums: ErrorSums, aligned_m: Array) -> FrameDepthErrors:
         """Return the facts of this frame alone."""
         truth_m = np.where(self.truth_m > 0, self.truth_m, np.nan)
-        return FrameDepth(
+        return FrameDepthErrors(
             self.stamp_ns,
             sums.errors(),
             boundary_f1(aligned_m, truth_m),
-            self.moments().line(Alignment.SCALE)[0],
+            self.moments().line(DepthAlignment.SCALE)[0],
         )
 
 
-def depth_from(x: Array, line: Line, max_depth_m: float) -> Array:
+def depth_from_inverse(x: Array, line: Line, max_depth_m: float) -> Array:
     """Return the depth in metres of the inverse depth ``scale * x + shift``, clipped to range."""
     scale, shift = line
     depth_m: Array = 1 / np.clip(scale * x + shift, 1 / max_depth_m, 1 / MIN_DEPTH_M)
@@ -153,7 +159,7 @@ def resize_nearest(depth_m: Array, shape: tuple[int, ...]) -> Array:
 
 def evaluate_depth(
     pairs: Iterable[DepthPair],
-    alignment: Alignment = Alignment.NONE,
+    alignment: DepthAlignment = DepthAlignment.NONE,
     max_depth_m: float = MAX_DEPTH_M,
 ) -> DepthReport:
     """Compare a sequence of depth maps with the truth.
@@ -173,8 +179,8 @@ def evaluate_depth(
         if judged.pixels.any():
             sums = judged.sums(aligned_m[judged.pixels])
             predicted += sums
-            constant += judged.sums(depth_from(judged.row, fits.constant, max_depth_m))
-            gradient += judged.sums(depth_from(judged.row, fits.gradient, max_depth_m))
+            constant += judged.sums(depth_from_inverse(judged.row, fits.constant, max_depth_m))
+            gradient += judged.sums(depth_from_inverse(judged.row, fits.gradient, max_depth_m))
             frames.append(judged.report(sums, aligned_m))
     scales = np.array([frame.scale for frame in frames])
     return DepthReport(
@@ -204,7 +210,7 @@ class _Fits:
     coverage: float
 
 
-def _fit(pairs: Iterable[DepthPair], alignment: Alignment, max_depth_m: float) -> _Fits:
+def _fit(pairs: Iterable[DepthPair], alignment: DepthAlignment, max_depth_m: float) -> _Fits:
     prediction, rows, has_truth, frames = Moments(), Moments(), 0, 0
     for judged in (_Judged(pair, max_depth_m) for pair in pairs):
         prediction += judged.moments()
@@ -219,7 +225,7 @@ def _fit(pairs: Iterable[DepthPair], alignment: Alignment, max_depth_m: float) -
     return _Fits(
         prediction.line(alignment),
         (0.0, rows.y / rows.n),
-        rows.line(Alignment.SCALE_SHIFT),
+        rows.line(DepthAlignment.SCALE_SHIFT),
         prediction.n / has_truth,
     )
 

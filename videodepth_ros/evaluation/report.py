@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from videodepth_ros.evaluation.accumulators import DepthErrors
 from videodepth_ros.evaluation.depth import DepthReport
-from videodepth_ros.evaluation.sums import DepthErrors
 from videodepth_ros.evaluation.trajectory import TrajectoryReport
 
 
@@ -44,7 +44,7 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(evaluation: Evaluation) -> str:
+def format_table(evaluation: Evaluation) -> str:
     """Return the evaluation as lines of text."""
     lines: list[str] = []
     if evaluation.depth is not None:

@@ -15,37 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.geometry import sim3
+from videodepth_ros.geometry.sim3 import umeyama_alignment
+from videodepth_ros.geometry.trajectory import MAX_STAMP_OFFSET_NS, Trajectory, associate_stamps
 
 Array = NDArray[np.float64]
 Stamps = NDArray[np.int64]
 
-MAX_OFFSET_NS = 10_000_000
 
-
-@dataclass(frozen=True)
-class Trajectory:
-    """Poses of one camera, in order of time.
-
-    stamp_ns   (N,) int64
-    T_map_cam  (N, 4, 4) float64, optical frame of the camera in the map, metres
-    """
-
-    stamp_ns: Stamps
-    T_map_cam: Array
-
-    @property
-    def positions_m(self) -> Array:
-        """Camera centres in the map, (N, 3) float64."""
-        positions: Array = self.T_map_cam[:, :3, 3]
-        return positions
-
-    def at(self, indices: NDArray[np.intp]) -> Trajectory:
-        """Return the poses at ``indices`` (M,)."""
-        return Trajectory(self.stamp_ns[indices], self.T_map_cam[indices])
-
-
-class PoseFit(str, Enum):
+class TrajectoryAlignment(str, Enum):
     """What is fitted to the truth before errors are taken."""
 
     SE3 = 'se3'  # rotation and translation (Horn), as the TUM RGB-D benchmark does it
@@ -54,7 +31,7 @@ class PoseFit(str, Enum):
 
 
 @dataclass(frozen=True)
-class Delta:
+class RpeDelta:
     """Which poses the relative error compares: so many frames apart, or so many seconds.
 
     seconds  None: frames count
@@ -69,7 +46,7 @@ class Delta:
         return f'{self.frames} frames' if self.frames > 1 else '1 frame'
 
 
-EACH_FRAME = Delta()
+CONSECUTIVE_FRAMES = RpeDelta()
 
 
 @dataclass(frozen=True)
@@ -86,7 +63,7 @@ class TrajectoryReport:
 
     frames: int
     left_out: int
-    alignment: PoseFit
+    alignment: TrajectoryAlignment
     scale: float
     ate_rmse_m: float
     ate_max_m: float
@@ -96,34 +73,12 @@ class TrajectoryReport:
     path_length_m: float
 
 
-def associate(
-    first_ns: Stamps, second_ns: Stamps, max_offset_ns: int = MAX_OFFSET_NS
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pair each stamp of the first series with the nearest of the second, each used once.
-
-    first_ns, second_ns   (N,) and (M,) int64, increasing
-    returns  indices into both, (K,) each, of the pairs no further apart than ``max_offset_ns``
-    """
-    if not first_ns.size or not second_ns.size:
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    right = np.clip(np.searchsorted(second_ns, first_ns), 1, max(second_ns.size - 1, 1))
-    left = right - 1
-    right = np.minimum(right, second_ns.size - 1)
-    nearer_left = np.abs(second_ns[left] - first_ns) <= np.abs(second_ns[right] - first_ns)
-    nearest = np.where(nearer_left, left, right)
-    offset_ns = np.abs(second_ns[nearest] - first_ns)
-    by_offset = np.lexsort((offset_ns, nearest))
-    once = by_offset[np.unique(nearest[by_offset], return_index=True)[1]]
-    kept = np.sort(once[offset_ns[once] <= max_offset_ns])
-    return kept, nearest[kept]
-
-
 def evaluate_trajectory(
     predicted: Trajectory,
     truth: Trajectory,
-    alignment: PoseFit = PoseFit.SE3,
-    delta: Delta = EACH_FRAME,
-    max_offset_ns: int = MAX_OFFSET_NS,
+    alignment: TrajectoryAlignment = TrajectoryAlignment.SE3,
+    delta: RpeDelta = CONSECUTIVE_FRAMES,
+    max_offset_ns: int = MAX_STAMP_OFFSET_NS,
 ) -> TrajectoryReport:
     """Compare a trajectory with the truth at the stamps that both have.
 
@@ -132,7 +87,7 @@ def evaluate_trajectory(
     """
     predicted, count = _known(predicted), len(predicted.stamp_ns)
     truth = _known(truth)
-    indices, true_indices = associate(predicted.stamp_ns, truth.stamp_ns, max_offset_ns)
+    indices, true_indices = associate_stamps(predicted.stamp_ns, truth.stamp_ns, max_offset_ns)
     if not len(indices):
         raise InputError(
             f'0 of {count} predicted poses have a '
@@ -140,7 +95,7 @@ def evaluate_trajectory(
             f'({_span(predicted)} against {_span(truth)}); '
             'the stamps must be those of the images'
         )
-    predicted, truth = predicted.at(indices), truth.at(true_indices)
+    predicted, truth = predicted.select(indices), truth.select(true_indices)
     scale, distance = _aligned_distances(predicted, truth, alignment)
     translation, rotation = _relative_errors(predicted, truth, scale, delta)
     steps = np.linalg.norm(np.diff(truth.positions_m, axis=0), axis=1)
@@ -160,11 +115,11 @@ def evaluate_trajectory(
 
 def _known(trajectory: Trajectory) -> Trajectory:
     """Return the poses without NaN."""
-    return trajectory.at(np.flatnonzero(np.isfinite(trajectory.T_map_cam).all(axis=(1, 2))))
+    return trajectory.select(np.flatnonzero(np.isfinite(trajectory.T_map_cam).all(axis=(1, 2))))
 
 
 def _aligned_distances(
-    predicted: Trajectory, truth: Trajectory, alignment: PoseFit
+    predicted: Trajectory, truth: Trajectory, alignment: TrajectoryAlignment
 ) -> tuple[float, Array]:
     """Return the fitted scale, and the distances (N,) of the centres; none of a single pose.
 
@@ -173,13 +128,13 @@ def _aligned_distances(
     """
     if len(predicted.stamp_ns) < 2:
         return 1.0, np.empty(0)
-    if alignment is PoseFit.SCALE:
+    if alignment is TrajectoryAlignment.SCALE:
         x, y = _from_first(predicted), _from_first(truth)
         dot, square = float((x * y).sum()), float((x * x).sum())
         scale = dot / square if square > 0 and dot > 0 else 1.0
         return scale, np.linalg.norm(scale * x - y, axis=1)
-    has_scale = alignment is PoseFit.SIM3 and _moves(predicted) and _moves(truth)
-    fit = sim3.fit(predicted.positions_m.T, truth.positions_m.T, with_scale=has_scale)
+    has_scale = alignment is TrajectoryAlignment.SIM3 and _moves(predicted) and _moves(truth)
+    fit = umeyama_alignment(predicted.positions_m.T, truth.positions_m.T, with_scale=has_scale)
     aligned = fit.apply(predicted.positions_m.T)
     return float(fit.scale), np.linalg.norm(aligned - truth.positions_m.T, axis=0)
 
@@ -197,7 +152,7 @@ def _from_first(trajectory: Trajectory) -> Array:
 
 
 def _relative_errors(
-    predicted: Trajectory, truth: Trajectory, scale: float, delta: Delta
+    predicted: Trajectory, truth: Trajectory, scale: float, delta: RpeDelta
 ) -> tuple[Array, Array]:
     """Return the error of each motion over ``delta``: metres and radians, (M,) each.
 
@@ -214,7 +169,7 @@ def _relative_errors(
     return np.linalg.norm(error[:, :3, 3], axis=1), angle
 
 
-def _apart(stamp_ns: Stamps, delta: Delta) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _apart(stamp_ns: Stamps, delta: RpeDelta) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return indices of poses that are ``delta`` apart, the nearest in time to so many seconds.
 
     Motions that would end behind the last pose are none.

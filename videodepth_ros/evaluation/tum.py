@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from videodepth_ros.core.errors import BagError, InputError
-from videodepth_ros.evaluation.trajectory import Trajectory
-from videodepth_ros.geometry.poses import from_numbers
-from videodepth_ros.messages.transforms import quaternion_from_rotation
+from videodepth_ros.geometry.pose import poses_from_xyz_quat
+from videodepth_ros.geometry.rotation import quaternion_from_rotation
+from videodepth_ros.geometry.trajectory import Trajectory
 
-SUFFIXES = ('.tum', '.txt')
+TUM_SUFFIXES = ('.tum', '.txt')
 
 
 def write_tum(path: Path, trajectory: Trajectory) -> None:
@@ -64,4 +64,4 @@ def read_tum(path: Path) -> Trajectory:
                 'timestamp tx ty tz qx qy qz qw'
             )
     ns, first = np.unique(np.array(stamps, np.int64), return_index=True)
-    return Trajectory(ns, from_numbers(np.array(rows, float).reshape(-1, 7))[first])
+    return Trajectory(ns, poses_from_xyz_quat(np.array(rows, float).reshape(-1, 7))[first])

@@ -15,9 +15,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.evaluation.accumulators import Array
 from videodepth_ros.evaluation.boundary import boundary_f1, boundary_recall
 from videodepth_ros.evaluation.depth import resize_nearest
-from videodepth_ros.evaluation.sums import Array
 
 
 @dataclass(frozen=True)

@@ -1,71 +1,130 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bending a depth prior onto points that are known better.
+"""Smooth functions over the image: bilinear between the nodes of a coarse grid.
 
-The logarithm of what a prior is wrong by changes slowly over the image, for networks and depth
-cameras know shapes better than sizes. It is sought on a coarse grid between whose nodes it is
-bilinear: near the points, and as smooth as the prior has been found trustworthy (a Gaussian Markov
-random field: Rue and Held, 2005, section 3.2).
+Positions ``uv`` (P, 2) are columns and rows as shares of the image, 0 to 1. Nodes lie on the
+image's border and at even spaces between.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-
-COLUMNS, ROWS = 9, 7
-ROUGHNESS = 1.0
-"""Change of the field from node to node, and DISTANCE from the frame's scale, against the prior's
-standard deviation."""
-DISTANCE = 5.0
-CAUCHY = 2.0
-PASSES = 5
+from videodepth_ros.core.arrays import Float32Array, Float64Array
 
 
-def log_field(
-    place: Array64, log_ratio: Array64, sigma: Array64, spread: float, level: float
-) -> Array64:
-    """Return the field at its nodes, (ROWS, COLUMNS) float64.
+@dataclass(frozen=True)
+class SmoothGridOptions:
+    """Options of `fit_smooth_grid`."""
 
-    place      (P, 2) float64, column and row of points as shares of the image, 0 to 1
-    log_ratio  (P,), by which the log depth of the prior is too small there; sigma (P,)
-    spread     standard deviation of the prior's log depths; level: the frame's own log scale
+    # Nodes across and down the image.
+    columns: int = 9
+    rows: int = 7
+    # Sigma of the difference of neighbouring nodes [prior sigmas].
+    neighbor_sigma: float = 1.0
+    # Sigma of a node about the level of the frame [prior sigmas]; holds nodes without points.
+    level_sigma: float = 5.0
+    # Scale of Cauchy's weight [point sigmas].
+    cauchy_scale: float = 2.0
+    # Passes of iteratively reweighted least squares.
+    iterations: int = 5
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a grid."""
+        return self.rows, self.columns
+
+
+@dataclass(frozen=True)
+class RidgeGridOptions:
+    """Options of `fit_ridge_grid`."""
+
+    # Nodes across and down the image.
+    columns: int = 4
+    rows: int = 3
+    # Sigma of a node about zero [unit of the values].
+    node_sigma: float = 0.15
+    # Threshold of Huber's weight [point sigmas].
+    huber_threshold: float = 1.5
+    # Passes of iteratively reweighted least squares.
+    iterations: int = 3
+
+
+def fit_smooth_grid(
+    uv: Float64Array,
+    values: Float64Array,
+    sigma: Float64Array,
+    prior_sigma: float,
+    level: float,
+    options: SmoothGridOptions = SmoothGridOptions(),
+) -> Float64Array:
+    """Fit a grid to points, smooth where there are none; return (rows, columns) float64.
+
+    Gaussian Markov random field (Rue and Held, 2005, section 3.2) with Cauchy's weight.
+    uv           (P, 2) float64; values, sigma (P,) float64, the points and their sigmas
+    prior_sigma  sigma of what the grid corrects: unit of the smoothness
+    level        value of the grid without points
     """
-    B = _bilinear(place)
-    stiff = _stiffness() / (ROUGHNESS * spread) ** 2
-    stiff[np.diag_indices_from(stiff)] += (DISTANCE * spread) ** -2
-    error, field = log_ratio - level, np.zeros(ROWS * COLUMNS)
-    for _ in range(PASSES):
-        weight = 1 / (sigma**2 * (1 + np.square((error - B @ field) / (CAUCHY * sigma))))
-        field = np.linalg.solve((B.T * weight) @ B + stiff, B.T @ (weight * error))
-    return field.reshape(ROWS, COLUMNS) + level
+    B = _design_matrix(uv, options.rows, options.columns)
+    H = _smoothness(options.rows, options.columns) / (options.neighbor_sigma * prior_sigma) ** 2
+    H[np.diag_indices_from(H)] += (options.level_sigma * prior_sigma) ** -2
+    target, nodes = values - level, np.zeros(options.rows * options.columns)
+    for _ in range(options.iterations):
+        residual = target - B @ nodes
+        weight = 1 / (sigma**2 * (1 + np.square(residual / (options.cauchy_scale * sigma))))
+        nodes = np.linalg.solve((B.T * weight) @ B + H, B.T @ (weight * target))
+    return nodes.reshape(options.rows, options.columns) + level
 
 
-def spread_out(field: Array64, height: int, width: int) -> Array:
-    """Return the field at every pixel, (height, width) float32."""
-    rows = _hats((np.arange(height) + 0.5) / height, ROWS)
-    columns = _hats((np.arange(width) + 0.5) / width, COLUMNS)
-    return (rows @ field @ columns.T).astype(np.float32)
+def fit_ridge_grid(
+    uv: Float64Array,
+    values: Float64Array,
+    variance: Float64Array,
+    options: RidgeGridOptions = RidgeGridOptions(),
+) -> Float64Array:
+    """Fit a grid to points by ridge regression with Huber's weight; return (rows, columns).
+
+    uv  (P, 2) float64; values, variance (P,) float64, the points and their variances
+    """
+    B = _design_matrix(uv, options.rows, options.columns)
+    nodes: Float64Array = np.zeros(B.shape[1])
+    for _ in range(options.iterations):
+        residual = np.abs(values - B @ nodes) / np.sqrt(variance)
+        weighted = B.T / (np.maximum(1, residual / options.huber_threshold) * variance)
+        nodes = np.asarray(
+            np.linalg.solve(
+                weighted @ B + np.eye(len(nodes)) / options.node_sigma**2, weighted @ values
+            ),
+            float,
+        )
+    return nodes.reshape(options.rows, options.columns)
 
 
-def _hats(place: Array64, nodes: int) -> Array64:
-    """Return how much each node counts at places (P,) between 0 and 1, (P, nodes)."""
-    distance = np.abs(place[:, None] * (nodes - 1) - np.arange(nodes))
+def evaluate_grid(nodes: Float64Array, height: int, width: int) -> Float32Array:
+    """Return the grid at the pixel centres of an image, (height, width) float32."""
+    rows = _linear_basis((np.arange(height) + 0.5) / height, nodes.shape[0])
+    columns = _linear_basis((np.arange(width) + 0.5) / width, nodes.shape[1])
+    return (rows @ nodes @ columns.T).astype(np.float32)
+
+
+def _linear_basis(position: Float64Array, nodes: int) -> Float64Array:
+    """Return the hat functions of evenly spaced nodes at positions (P,) in 0 to 1, (P, nodes)."""
+    distance = np.abs(position[:, None] * (nodes - 1) - np.arange(nodes))
     return np.maximum(1 - distance, 0)
 
 
-def _bilinear(place: Array64) -> Array64:
-    across, down = _hats(place[:, 0], COLUMNS), _hats(place[:, 1], ROWS)
-    return (down[:, :, None] * across[:, None, :]).reshape(-1, ROWS * COLUMNS)
+def _design_matrix(uv: Float64Array, rows: int, columns: int) -> Float64Array:
+    """Return the weight of each node at each point, (P, rows * columns)."""
+    across, down = _linear_basis(uv[:, 0], columns), _linear_basis(uv[:, 1], rows)
+    return (down[:, :, None] * across[:, None, :]).reshape(-1, rows * columns)
 
 
-def _stiffness() -> Array64:
-    """Return the matrix of the sum of squared differences between neighbouring nodes."""
+def _smoothness(rows: int, columns: int) -> Float64Array:
+    """Return the matrix of the sum of squared differences of neighbouring nodes."""
 
-    def chain(nodes: int) -> Array64:
+    def chain(nodes: int) -> Float64Array:
         steps = np.diff(np.eye(nodes), axis=0)
         return steps.T @ steps
 
-    return np.kron(chain(ROWS), np.eye(COLUMNS)) + np.kron(np.eye(ROWS), chain(COLUMNS))
+    return np.kron(chain(rows), np.eye(columns)) + np.kron(np.eye(rows), chain(columns))

@@ -1,71 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normal equations whose work grows linearly with the recording.
+"""Block-tridiagonal normal equations with a border: linear in the length of a recording.
 
-Unknowns lie in groups along time; a factor touches two neighbouring groups at most, and the
-border: what all share (a focal length, the gauge) or what joins far groups (loop closures). The
-matrix is block tridiagonal with a border, and elimination along time keeps it so (Golub and
-Van Loan, "Matrix Computations", section 4.5). With one group it is an ordinary dense system.
+Parameters lie in blocks along time. A factor touches two neighbouring blocks at most, and the
+border: shared parameters (focal length, gauge) and those that join far blocks (loop closures).
+Elimination along time keeps this structure (Golub and Van Loan, "Matrix Computations", section
+4.5). With one block it is an ordinary dense system.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
+from videodepth_ros.core.arrays import Float64Array, IndexArray
 
-BORDER, HELD = -1, -2
-"""In place of a group: an unknown of the border, and one that is given and takes no step."""
+BORDER, FIXED = -1, -2
+"""Block numbers of a parameter of the border, and of a constant parameter, whose step is 0."""
 
 
 class NormalEquations:
-    """H x = -gradient, gathered factor by factor.
+    """The system H x = -gradient, accumulated factor by factor.
 
-    Window k is the dense part of H over group k, group k + 1 and the border, in this order.
+    Window k is the dense part of H over block k, block k + 1 and the border, in this order.
     """
 
-    def __init__(self, group_of: Indices) -> None:
-        """Start with zeros; ``group_of`` (U,) intp says where each unknown lies."""
-        self._group_of = group_of
-        self._last = max(int(group_of.max(initial=0)), 0)
-        members = [np.flatnonzero(group_of == group) for group in range(self._last + 1)]
-        border = np.flatnonzero(group_of == BORDER)
-        self._sizes = [len(group) for group in members]
+    def __init__(self, block_of: IndexArray) -> None:
+        """Start with zeros.
+
+        block_of  (U,) intp, block of each parameter, BORDER or FIXED
+        """
+        self._block_of = block_of
+        self._last = max(int(block_of.max(initial=0)), 0)
+        members = [np.flatnonzero(block_of == block) for block in range(self._last + 1)]
+        border = np.flatnonzero(block_of == BORDER)
+        self._sizes = [len(block) for block in members]
         self._windows = [
             np.concatenate([*members[k : k + 2], border]) for k in range(self._last + 1)
         ]
-        self._rank = np.zeros(len(group_of), np.intp)
-        for group in (*members, border):
-            self._rank[group] = np.arange(len(group))
+        self._rank = np.zeros(len(block_of), np.intp)
+        for block in (*members, border):
+            self._rank[block] = np.arange(len(block))
         self._H = [np.zeros((len(window), len(window))) for window in self._windows]
-        self._gradient = np.zeros(len(group_of))
-        self._touched = np.zeros(len(group_of), np.bool_)
+        self._gradient = np.zeros(len(block_of))
+        self._touched = np.zeros(len(block_of), np.bool_)
 
-    def add(self, unknowns: Indices, H: Array, gradient: Array) -> None:
-        """Add a factor over ``unknowns`` (n,), each named once: H (n, n), gradient (n,)."""
-        free = self._group_of[unknowns] != HELD
-        unknowns, H = unknowns[free], H[np.ix_(free, free)]
-        groups = self._group_of[unknowns]
-        k = int(groups[groups >= 0].min(initial=self._last))
+    def add(self, parameters: IndexArray, H: Float64Array, gradient: Float64Array) -> None:
+        """Add a factor over distinct ``parameters`` (n,): H (n, n), gradient (n,)."""
+        free = self._block_of[parameters] != FIXED
+        parameters, H = parameters[free], H[np.ix_(free, free)]
+        blocks = self._block_of[parameters]
+        k = int(blocks[blocks >= 0].min(initial=self._last))
         start = np.cumsum([0, *self._sizes[k : k + 2]])
-        place = start[np.where(groups == BORDER, -1, groups - k)] + self._rank[unknowns]
+        place = start[np.where(blocks == BORDER, -1, blocks - k)] + self._rank[parameters]
         self._H[k][np.ix_(place, place)] += H
-        self._gradient[unknowns] += gradient[free]
-        self._touched[unknowns] |= H.any(axis=1)
+        self._gradient[parameters] += gradient[free]
+        self._touched[parameters] |= H.any(axis=1)
 
-    def solve(self, damping: float) -> Array:
-        """Return the step x, (U,), of H with its diagonal grown by the share ``damping``."""
+    def solve(self, damping: float) -> Float64Array:
+        """Return the Levenberg-Marquardt step x (U,): diag(H) is scaled by 1 + ``damping``."""
         windows = [H.copy() for H in self._H]
         right = [np.zeros(len(window)) for window in self._windows]
         self._damp(windows, damping)
         for k, size in enumerate(self._sizes):
             right[k][:size] -= self._gradient[self._windows[k][:size]]
-        border = np.flatnonzero(self._group_of == BORDER)
+        border = np.flatnonzero(self._block_of == BORDER)
         right[-1][self._sizes[-1] :] -= self._gradient[border]
         for k in range(self._last):
             self._eliminate(k, windows, right)
-        step = np.zeros(len(self._group_of))
+        step = np.zeros(len(self._block_of))
         step[self._windows[-1]] = np.linalg.solve(windows[-1], right[-1])
         for k in reversed(range(self._last)):
             n, window = self._sizes[k], self._windows[k]
@@ -73,10 +74,10 @@ class NormalEquations:
             step[window[:n]] = np.linalg.solve(windows[k][:n, :n], rest)
         return step
 
-    def _damp(self, windows: list[Array], damping: float) -> None:
-        """Grow the diagonal, and put 1 where no factor touches an unknown, which so stays.
+    def _damp(self, windows: list[Float64Array], damping: float) -> None:
+        """Scale the diagonal; set it to 1 for parameters without factors, whose step is then 0.
 
-        A group lies in two windows, which hold its diagonal in shares; the first puts the 1.
+        A block lies in two windows, each with a share of its diagonal; the first one gets the 1.
         """
         for k, H in enumerate(windows):
             own = len(H) if k == self._last else self._sizes[k]
@@ -84,8 +85,8 @@ class NormalEquations:
             idle = np.flatnonzero(~self._touched[self._windows[k][:own]])
             H[idle, idle] = 1.0
 
-    def _eliminate(self, k: int, windows: list[Array], right: list[Array]) -> None:
-        """Carry over to window k + 1 what group k and window k know of its unknowns."""
+    def _eliminate(self, k: int, windows: list[Float64Array], right: list[Float64Array]) -> None:
+        """Eliminate block k: add its Schur complement to window k + 1."""
         n, H = self._sizes[k], windows[k]
         solved = np.linalg.solve(H[:n, :n], np.column_stack([H[:n, n:], right[k][:n]]))
         passed = H[n:, n:] - H[n:, :n] @ solved[:, :-1]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pinhole camera: intrinsics at a given image size, projection and its inverse.
+"""Pinhole camera: intrinsics at an image size, projection and backprojection.
 
-Pixel centres lie on whole numbers, as in OpenCV and REP-104: the image spans [-0.5, width - 0.5].
+Pixel centres lie at integers, as in OpenCV and REP-104: the image spans [-0.5, width - 0.5].
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.core.errors import InputError
 
-Array = NDArray[np.float32]
-
-ASSUMED_FOCAL_WIDTHS = 0.8
-"""fx / width of a camera that nobody has calibrated: a field of view of 64 degrees."""
+DEFAULT_FOCAL_LENGTH_FACTOR = 0.8
+"""fx / width assumed for an uncalibrated camera: a horizontal field of view of 64 degrees."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,13 @@ class Intrinsics:
 
     @classmethod
     def centred(cls, width: int, height: int, focal_px: float) -> Intrinsics:
-        """Return a lens with square pixels whose axis meets the middle of the image."""
+        """Return intrinsics with square pixels and the principal point at the image center."""
         return cls(width, height, focal_px, focal_px, (width - 1) / 2, (height - 1) / 2)
 
     def scaled_to(self, width: int, height: int) -> Intrinsics:
-        """Return the intrinsics of the same view resized to ``width`` x ``height``.
+        """Return the intrinsics after a resize to ``width`` x ``height``.
 
-        The principal point moves by the pixel-centre rule c' = (c + 0.5) s - 0.5.
+        Pixel centres at integers move the principal point by c' = (c + 0.5) s - 0.5.
         """
         sx, sy = width / self.width, height / self.height
         return Intrinsics(
@@ -63,7 +61,7 @@ class Intrinsics:
         )
 
     def strided(self, stride: int) -> Intrinsics:
-        """Return the intrinsics of the grid ``image[::stride, ::stride]``."""
+        """Return the intrinsics of ``image[::stride, ::stride]``."""
         return Intrinsics(
             -(-self.width // stride),
             -(-self.height // stride),
@@ -74,17 +72,17 @@ class Intrinsics:
         )
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
-        """K, (3, 3) float64."""
+    def matrix(self) -> Float64Array:
+        """Calibration matrix K, (3, 3) float64."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
 
-def backproject(depth_m: Array, camera: Intrinsics) -> Array:
-    """Lift a depth map to points in the camera's optical frame.
+def backproject(depth_m: Float32Array, camera: Intrinsics) -> Float32Array:
+    """Backproject a depth map to points in the camera's optical frame.
 
     depth_m  (H, W) float32, Z along the optical axis in metres; NaN where unknown
     returns  (H, W, 3) float32, x right, y down, z forward (REP-103); not finite where depth is not
-    raises   InputError if the depth map has not the camera's size
+    raises   InputError if the size of the depth map is not that of the camera
     """
     if depth_m.shape != (camera.height, camera.width):
         raise InputError(
@@ -94,18 +92,18 @@ def backproject(depth_m: Array, camera: Intrinsics) -> Array:
     points = np.empty((*depth_m.shape, 3), np.float32)
     column_slope = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
     row_slope = (np.arange(camera.height, dtype=np.float32) - camera.cy) / camera.fy
-    with np.errstate(invalid='ignore'):  # +inf straight ahead: 0 times inf is nan
+    with np.errstate(invalid='ignore'):  # 0 * inf on the axis
         np.multiply(depth_m, column_slope[None, :], out=points[..., 0], casting='same_kind')
         np.multiply(depth_m, row_slope[:, None], out=points[..., 1], casting='same_kind')
     points[..., 2] = depth_m
     return points
 
 
-def project(points: Array, camera: Intrinsics) -> Array:
+def project(points: Float32Array, camera: Intrinsics) -> Float32Array:
     """Project points of the camera's optical frame to pixels.
 
     points   (..., 3) float32, metres
-    returns  (..., 2) float32, column and row in pixels; NaN for points not in front of the camera
+    returns  (..., 2) float32, column and row in pixels; NaN for points with Z <= 0
     """
     z = np.where(points[..., 2] > 0, points[..., 2], np.nan)
     return np.stack(

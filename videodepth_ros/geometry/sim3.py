@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Similarities of space: rotation, translation and scale, in batches.
+"""Similarities Sim(3): rotation, translation and scale, in batches.
 
-A twist is (v, w, s): 3 of translation, 3 of rotation vector, 1 of log scale. It perturbs a
-transform from the left, so that a point y moves by v + w x y + s y to first order
+A twist is (v, w, s): translation (3), rotation vector (3), log scale (1). It perturbs a transform
+from the left: a point y moves by v + w x y + s y to first order
 (Strasdat et al., "Scale drift-aware large scale monocular SLAM", RSS 2010).
 """
 
@@ -14,33 +14,33 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Index = int | slice | NDArray[np.intp]
+from videodepth_ros.core.arrays import Float64Array, IndexArray
+from videodepth_ros.geometry.rotation import hat, so3_exp
 
-TWIST = 7
-SMALL_ANGLE_RAD = 1e-8
+SIM3_DOF = 7
+"""Degrees of freedom of a similarity: length of a twist."""
 
 
 @dataclass(frozen=True)
 class Sim3:
-    """y = scale * rotation @ x + translation, for any leading shape (...,) of transforms.
+    """Similarities y = scale * rotation @ x + translation, of any leading shape (...,).
 
     scale        (...,) float64, positive
     rotation     (..., 3, 3) float64
     translation  (..., 3) float64
     """
 
-    scale: Array
-    rotation: Array
-    translation: Array
+    scale: Float64Array
+    rotation: Float64Array
+    translation: Float64Array
 
     @classmethod
     def identity(cls, count: int) -> Sim3:
-        """Return ``count`` transforms that move nothing."""
+        """Return ``count`` identity transforms."""
         return cls(np.ones(count), np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)))
 
     @classmethod
-    def from_rigid(cls, T: Array) -> Sim3:
+    def from_se3(cls, T: Float64Array) -> Sim3:
         """Return rigid transforms (..., 4, 4) as similarities of scale 1."""
         return cls(np.ones(T.shape[:-2]), T[..., :3, :3].copy(), T[..., :3, 3].copy())
 
@@ -54,93 +54,66 @@ class Sim3:
         )
 
     @property
-    def rigid(self) -> Array:
-        """Rotation and translation as (..., 4, 4) float64; the scale is left out."""
+    def se3(self) -> Float64Array:
+        """Rotation and translation as (..., 4, 4) float64; the scale is dropped."""
         T = np.zeros((*self.scale.shape, 4, 4))
         T[..., :3, :3], T[..., :3, 3], T[..., 3, 3] = self.rotation, self.translation, 1.0
         return T
 
-    def __getitem__(self, index: Index) -> Sim3:
+    def __getitem__(self, index: int | slice | IndexArray) -> Sim3:
         return Sim3(self.scale[index], self.rotation[index], self.translation[index])
 
     def __matmul__(self, first: Sim3) -> Sim3:
-        """Return the transform that applies ``first``, then this one."""
+        """Return the composition: ``first``, then this one."""
         return Sim3(
             self.scale * first.scale,
             self.rotation @ first.rotation,
-            self.scale[..., None] * _turn(self.rotation, first.translation) + self.translation,
+            self.scale[..., None] * _rotate(self.rotation, first.translation) + self.translation,
         )
 
     def inverse(self) -> Sim3:
-        """Return the transform that undoes this one."""
-        back = np.swapaxes(self.rotation, -1, -2)
-        return Sim3(1 / self.scale, back, -_turn(back, self.translation) / self.scale[..., None])
+        """Return the inverse transforms."""
+        R = np.swapaxes(self.rotation, -1, -2)
+        return Sim3(1 / self.scale, R, -_rotate(R, self.translation) / self.scale[..., None])
 
     def apply(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Move points (..., 3, P), one column a point, in the points' own precision."""
+        """Transform points (..., 3, P), one column a point, in the points' own precision."""
         linear = (self.scale[..., None, None] * self.rotation).astype(points.dtype)
         return linear @ points + self.translation[..., None].astype(points.dtype)
 
-    def moved(self, twist: Array) -> Sim3:
-        """Return the transform perturbed from the left by ``twist`` (..., 7)."""
+    def retract(self, twist: Float64Array) -> Sim3:
+        """Return the transforms perturbed from the left by twists (..., 7)."""
         v, w, s = twist[..., :3], twist[..., 3:6], twist[..., 6]
-        return Sim3(np.exp(s), rotation_from_vector(w), v) @ self
+        return Sim3(np.exp(s), so3_exp(w), v) @ self
 
-    def adjoint(self) -> Array:
-        """Return A, (..., 7, 7), such that T moved(x) = (T) moved(A x), for a twist x."""
+    def adjoint(self) -> Float64Array:
+        """Return the adjoints A (..., 7, 7): T exp(x) = exp(A x) T to first order."""
         scale, R, t = self.scale[..., None, None], self.rotation, self.translation
-        A = np.zeros((*self.scale.shape, TWIST, TWIST))
-        A[..., :3, :3], A[..., :3, 3:6], A[..., :3, 6] = scale * R, skew(t) @ R, -t
+        A = np.zeros((*self.scale.shape, SIM3_DOF, SIM3_DOF))
+        A[..., :3, :3], A[..., :3, 3:6], A[..., :3, 6] = scale * R, hat(t) @ R, -t
         A[..., 3:6, 3:6], A[..., 6, 6] = R, 1.0
         return A
 
 
-def _turn(rotation: Array, vector: Array) -> Array:
-    turned: Array = (rotation @ vector[..., None])[..., 0]
-    return turned
+def _rotate(rotation: Float64Array, vector: Float64Array) -> Float64Array:
+    rotated: Float64Array = (rotation @ vector[..., None])[..., 0]
+    return rotated
 
 
-def skew(vector: Array) -> Array:
-    """Return the matrix of the cross product with ``vector`` (..., 3), (..., 3, 3)."""
-    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*vector.shape, 3)
-
-
-def rotation_from_vector(vector: Array) -> Array:
-    """Return the rotations (..., 3, 3) about ``vector`` (..., 3) by its length in radians."""
-    angle = np.maximum(np.linalg.norm(vector, axis=-1), SMALL_ANGLE_RAD)[..., None, None]
-    K = skew(vector)
-    return np.eye(3) + np.sin(angle) / angle * K + (1 - np.cos(angle)) / angle**2 * (K @ K)
-
-
-def vector_from_rotation(rotation: Array) -> Array:
-    """Return the rotation vectors (..., 3), in radians, of ``rotation`` (..., 3, 3)."""
-    R = rotation
-    sine = np.stack(
-        [R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1
-    )
-    length = np.linalg.norm(sine, axis=-1)
-    angle = np.arctan2(length, np.trace(R, axis1=-2, axis2=-1) - 1)
-    ratio = np.where(length > SMALL_ANGLE_RAD, angle / np.maximum(length, SMALL_ANGLE_RAD), 0.5)
-    vectors: Array = ratio[..., None] * sine
-    return vectors
-
-
-def fit(
+def umeyama_alignment(
     source: NDArray[np.floating],
     target: NDArray[np.floating],
     weight: NDArray[np.floating] | None = None,
     *,
     with_scale: bool = True,
 ) -> Sim3:
-    """Fit the similarity that maps ``source`` to ``target`` with the least weighted squares.
+    """Fit the similarity that maps ``source`` to ``target`` by weighted least squares.
 
     source, target  (3, P), one column a point, P >= 1
-    weight          (P,), not negative; None: all the same
-    with_scale      fit a scale; else it is 1
-    Umeyama (PAMI 1991), eq. 40 to 43, weighted. Points without extent give scale 1; those on a
-    line or in one place leave a rotation open, and one of the possible ones is taken.
+    weight          (P,), >= 0; None: uniform
+    with_scale      False: scale 1 (Horn)
+    Umeyama (PAMI 1991), eq. 40 to 43, weighted. Points without extent give scale 1; collinear or
+    coincident ones leave the rotation ambiguous, and one of the solutions is returned.
     """
     x, y = source.astype(np.float64), target.astype(np.float64)
     share = np.full(x.shape[1], 1 / x.shape[1]) if weight is None else weight / weight.sum()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.geometry.rotation import quaternion_from_rotation, rotation_from_quaternion
 
 Matrix = NDArray[np.float64]
 
@@ -36,52 +37,6 @@ def set_stamp(stamp: Any, ns: int) -> None:
             'can hold; look at the clock that it came from'
         )
     stamp.sec, stamp.nanosec = divmod(int(ns), _NS)
-
-
-def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> Matrix:
-    """Return the rotation matrix, (3, 3) float64, of a quaternion of any length but zero.
-
-    raises  InputError if the quaternion is zero or not finite, as in a message that nobody filled
-    """
-    q = np.array([x, y, z, w], np.float64)
-    length = float(np.linalg.norm(q))
-    if not (np.isfinite(length) and length > 1e-9):
-        raise InputError(f'quaternion ({x}, {y}, {z}, {w}) is no rotation; its length must be 1')
-    x, y, z, w = (q / length).tolist()
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def quaternion_from_rotation(R: Matrix) -> tuple[float, float, float, float]:
-    """Return the unit quaternion (x, y, z, w) with w >= 0 of a rotation matrix.
-
-    The eigenvector of the largest eigenvalue of Bar-Itzhack's symmetric matrix (J. Guidance 23(6),
-    2000) has no branches and gives the nearest rotation where R is slightly off.
-    R       (3, 3) float64
-    raises  InputError if R is not a rotation (to 1e-3)
-    """
-    if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
-        raise InputError(f'{R.tolist()} is not a rotation matrix')
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = R
-    symmetric = (
-        np.array(
-            [
-                [xx - yy - zz, yx + xy, zx + xz, zy - yz],
-                [yx + xy, yy - xx - zz, zy + yz, xz - zx],
-                [zx + xz, zy + yz, zz - xx - yy, yx - xy],
-                [zy - yz, xz - zx, yx - xy, xx + yy + zz],
-            ]
-        )
-        / 3.0
-    )
-    q = np.linalg.eigh(symmetric)[1][:, -1]
-    x, y, z, w = (q if q[3] >= 0 else -q).tolist()
-    return x, y, z, w
 
 
 def _matrix(position: Any, rotation: Any) -> Matrix:

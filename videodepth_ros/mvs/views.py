@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from videodepth_ros.core.arrays import Float32Array, Float64Array, UInt8Array
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.poses import inverse
+from videodepth_ros.geometry.pose import invert_poses
 from videodepth_ros.mvs.options import StereoOptions
 
 GRID_STEP = 16
@@ -137,7 +137,7 @@ def parallax_px(reference: Outline, other: Outline) -> tuple[float, float]:
     Parallax is how far a point is from where one at infinity would be: the camera's turning
     cancels, and motion along the optical axis counts by what it shows.
     """
-    T = inverse(other.T_map_cam) @ reference.T_map_cam
+    T = invert_poses(other.T_map_cam) @ reference.T_map_cam
     turned = reference.points_m @ T[:3, :3].T
     at, at_infinity = turned + T[:3, 3], turned
     front = (at[:, 2] > 1e-6) & (at_infinity[:, 2] > 1e-6)
@@ -232,6 +232,6 @@ def transfer(source: View, target: View, scale: float = 1.0) -> tuple[Float32Arr
     size = (round(source.camera.width * scale), round(source.camera.height * scale))
     size_to = (round(target.camera.width * scale), round(target.camera.height * scale))
     K, K_to = source.camera.scaled_to(*size).matrix, target.camera.scaled_to(*size_to).matrix
-    T = inverse(target.T_map_cam) @ source.T_map_cam
+    T = invert_poses(target.T_map_cam) @ source.T_map_cam
     A, b = K_to @ T[:3, :3] @ np.linalg.inv(K), K_to @ T[:3, 3]
     return A.astype(np.float32), b.astype(np.float32)

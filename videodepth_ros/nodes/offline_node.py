@@ -335,7 +335,7 @@ def run(make_node: Callable[[], OfflineNode], arguments: list[str] | None = None
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         try:
-            spin(executor, lambda: interruption.happened)
+            spin(executor, lambda: interruption.requested)
         finally:
             executor.shutdown()
             node.destroy_node()

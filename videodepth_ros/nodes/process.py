@@ -63,7 +63,7 @@ def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | N
                 node.trigger_activate()
             executor.add_node(node)  # type: ignore[arg-type,unused-ignore]
         try:
-            spin(executor, lambda: interruption.happened or _are_done(nodes))
+            spin(executor, lambda: interruption.requested or _are_done(nodes))
         finally:
             have_ended = [node.close() for node in nodes]
             executor.shutdown()

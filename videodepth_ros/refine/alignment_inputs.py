@@ -22,7 +22,7 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.prior_depth import PriorDepth
 from videodepth_ros.refine.sensor_files import load_odometry
 from videodepth_ros.refine.settings import Pairs
-from videodepth_ros.sfm.reconstruction import Learnt, learn
+from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
 
 THUMBNAIL = (32, 24)
 
@@ -34,7 +34,7 @@ class PairProviderFactory:
     images     (N, H, W, 3) uint8 RGB; depth (N, h, w) float32, Z
     estimates  what the prior says, which the network of Align3R reads as it is
     camera     intrinsics at the size of the depth; None where they are not known
-    learnt     what geometry has learnt of the whole recording, a file
+    reconstruction  file of the reconstruction of the whole recording
     """
 
     kind: Pairs
@@ -42,7 +42,7 @@ class PairProviderFactory:
     depth: DiskArray
     estimates: PriorDepth
     camera: Intrinsics | None
-    learnt: Path
+    reconstruction: Path
 
     def __call__(self) -> PairProvider:
         """Open it; a further network is opened here."""
@@ -54,21 +54,21 @@ class PairProviderFactory:
             return Align3rPairProvider(
                 self.images.open(), self.estimates.values.open(), self.estimates.kind
             )
-        return GeometricPairProvider(self.depth.open(), Learnt.load(self.learnt))
+        return GeometricPairProvider(self.depth.open(), Reconstruction.load(self.reconstruction))
 
-    def learn(self, advanced: Callable[[float], None]) -> Learnt | None:
-        """Learn what is learnt of the whole recording, unless that is done.
+    def reconstruct(self, on_progress: Callable[[float], None]) -> Reconstruction | None:
+        """Reconstruct the whole recording, unless that is done.
 
-        advanced  is told the share that is done
-        returns   it; None where nothing is learnt before the alignment
+        on_progress  called with the share that is done
+        returns  the reconstruction; None where the pairs need none
         """
         if self.kind is not Pairs.GEOMETRIC:
             return None
-        if not self.learnt.exists():
-            found = learn(self.images.open(), self.depth.open(), self.camera, advanced)
-            with atomic_write(self.learnt) as part:
+        if not self.reconstruction.exists():
+            found = reconstruct(self.images.open(), self.depth.open(), self.camera, on_progress)
+            with atomic_write(self.reconstruction) as part:
                 found.save(part)
-        return Learnt.load(self.learnt)
+        return Reconstruction.load(self.reconstruction)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from videodepth_ros.coalign.streaming import coalign_stream
-from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.shot_detection import detect_shots
 from videodepth_ros.core.workspace import DiskArray, WorkFolder, atomic_write, digest
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.refine.image_sequence import ImageSequence
@@ -36,9 +36,9 @@ def coalign_depth(
 
     advanced  is told the share that is done
     """
-    depth = DiskArray(work.path('coaligned', digest(prior)), prior.array.shape, 'float32')
+    depth = DiskArray(work.path('coaligned', digest(prior)), prior.array.record_shape, 'float32')
     if not depth.exists():
-        before, (height, width) = prior.array.open(), depth.shape
+        before, (height, width) = prior.array.open(), depth.record_shape
         found = coalign_stream(
             recording.images.open(), before, recording.camera_at(width, height), advanced
         )
@@ -63,11 +63,11 @@ def run_rollingdepth(
     advanced  is told the share that is done
     raises    ModelError where there are no weights; ConfigError, DeviceError as they cannot run
     """
-    key = digest(recording.key, preset, prior.array.shape)
-    relative = DiskArray(work.path('relative', key), prior.array.shape, 'float32')
+    key = digest(recording.key, preset, prior.array.record_shape)
+    relative = DiskArray(work.path('relative', key), prior.array.record_shape, 'float32')
     if not relative.exists():
         _roll(recording, preset, work, key, relative, announce, advanced)
-    depth = DiskArray(work.path('rolled', digest(key, prior)), prior.array.shape, 'float32')
+    depth = DiskArray(work.path('rolled', digest(key, prior)), prior.array.record_shape, 'float32')
     metric = work.path('metric', digest(key, prior))
     if not (depth.exists() and metric.exists()):
         with atomic_write(metric) as part:
@@ -92,7 +92,7 @@ def _roll(
     network = open_rollingdepth(precision='fp32' if chosen.precision == 'fp32' else 'auto')
     if network.notice:
         announce(network.notice)
-    height, width = into.shape
+    height, width = into.record_shape
     with into.writer() as growth:
         images, folder = list(recording.images.open()), work.path('rolling', key)
         for one in rolling_recording(images, network, folder, RollingSettings(chosen), advanced):
@@ -108,7 +108,7 @@ def _anchored(
         known = np.full((len(every), 1, 1), np.nan, np.float32)
     metric = True
     with into.writer() as growth:
-        for shot in find_shots(list(recording.images.open())):
+        for shot in detect_shots(list(recording.images.open())):
             anchor = fit_scale_shift(
                 *(list(one[shot.start : shot.stop]) for one in (every, known))
             )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.stamps import Stamps, monotonic_indices, read_stamps
 from videodepth_ros.core.errors import BagError, ConfigError
-from videodepth_ros.core.workspace import DiskArray, WorkFolder, digest, save_arrays
+from videodepth_ros.core.workspace import DiskArray, WorkFolder, digest, save_npz
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 
@@ -206,7 +206,7 @@ def cached_stamps(
     path = work.path('stamps', digest(key, topic)).with_suffix('.npz')
     if not path.exists():
         stamps = read_stamps(bag, topic, tick)
-        save_arrays(path, stamp_ns=stamps.stamp_ns, recorded_ns=stamps.recorded_ns)
+        save_npz(path, stamp_ns=stamps.stamp_ns, recorded_ns=stamps.recorded_ns)
     with np.load(path) as stored:
         return Stamps(stored['stamp_ns'], stored['recorded_ns'])
 
@@ -257,7 +257,7 @@ def _read(
     if camera.kind != commonest:  # the first one is the odd one
         camera = CameraFormatFilter(commonest)
         read = _spill(camera.frames(frames()), max_pixels, images, tick)
-    save_arrays(index, **read, left_out=np.array(camera.seen.total() - camera.seen[commonest]))
+    save_npz(index, **read, left_out=np.array(camera.seen.total() - camera.seen[commonest]))
 
 
 def _spill(

@@ -28,12 +28,12 @@ from videodepth_ros.bags.frames import frames
 from videodepth_ros.bags.reader import BagReader, open_bag
 from videodepth_ros.bags.stamps import Stamps, monotonic
 from videodepth_ros.core.errors import BagError
-from videodepth_ros.core.progress import Meter, Progress, Stage
-from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.progress import Progress, ProgressMeter, Stage
+from videodepth_ros.core.shot_detection import detect_shots
 from videodepth_ros.core.workspace import WorkFolder, digest
 from videodepth_ros.engines.store import cache_folder
-from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.frames import Frame, ScaleSource
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.refine import plan as stages
 from videodepth_ros.refine.alignment_inputs import (
     AlignmentInputs,
@@ -81,7 +81,7 @@ from videodepth_ros.results.depth_only import write_depth_results
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.point_cloud import CloudOptions
 from videodepth_ros.results.write import ResultOptions, write_results
-from videodepth_ros.sfm.reconstruction import assumed_camera
+from videodepth_ros.sfm.reconstruction import default_camera
 
 REST = 20.0
 """What is left after reading, in times of it, before more is known."""
@@ -123,14 +123,16 @@ def refine_bag(
         bag = stack.enter_context(open_bag(input_bag))
         check_requirements(bag, settings)
         work = stack.enter_context(WorkFolder(work_folder(output_bag)))
-        facts = _Job(bag, output_bag, settings, work, Meter(report, cancelled), announce).run()
+        facts = _Job(
+            bag, output_bag, settings, work, ProgressMeter(report, cancelled), announce
+        ).run()
         work.remove()
     return facts
 
 
 def shot_cut_notes(recording: ImageSequence) -> tuple[str, ...]:
     """Return a note on cuts, over which no camera can be followed; none where there is none."""
-    starts = [str(shot.start) for shot in find_shots(list(recording.images.open()))[1:]]
+    starts = [str(shot.start) for shot in detect_shots(list(recording.images.open()))[1:]]
     return (
         (
             f'the picture changes at once at frame {", ".join(starts)} (the first one is 0): how '
@@ -156,7 +158,7 @@ class _Job:
         output: Path,
         settings: RefineSettings,
         work: WorkFolder,
-        meter: Meter,
+        meter: ProgressMeter,
         announce: Callable[[str], None],
     ) -> None:
         self._bag, self._output, self._settings = bag, output, settings
@@ -190,7 +192,7 @@ class _Job:
         """Read and reduce the chosen frames."""
         topics, tick = self._topics, self._ticks(stages.READ)
         reading = Stage(stages.READ, 2 * topics.image.count, stages.READ_S / 2)
-        self._meter.expect([reading, Stage('rest', 1, REST * reading.seconds)])
+        self._meter.set_stages([reading, Stage('rest', 1, REST * reading.seconds)])
         images = cached_stamps(self._bag, topics.image.name, self._key, self._work, tick)
         self._choice = select_frames(images, self._settings.selection)
         if self._settings.prior == 'bag':
@@ -226,7 +228,7 @@ class _Job:
         return CameraFormatFilter(self._kind).frames(self._chosen())
 
     def _ticks(self, stage: str) -> Callable[[], None]:
-        return partial(self._meter.tick, stage)
+        return partial(self._meter.advance, stage)
 
     def _working_size(self, recording: ImageSequence) -> Size:
         return size_within(recording.size, self._settings.max_pixels)
@@ -244,8 +246,8 @@ class _Job:
             graph,
             self._processes,
         )
-        self._meter.expect(outline.stages())
-        self._meter.finish(stages.READ)
+        self._meter.set_stages(outline.stages())
+        self._meter.mark_done(stages.READ)
         for line in (str(outline), *(f'note: {note}' for note in self._notes)):
             self._announce(line)
 
@@ -275,7 +277,7 @@ class _Job:
                 )
             if slow:
                 evict_cache(folder)
-        self._meter.finish(stages.DEPTH)
+        self._meter.mark_done(stages.DEPTH)
         return estimates
 
     def _depth(self, recording: ImageSequence, estimates: PriorDepth) -> DepthSequence:
@@ -286,14 +288,14 @@ class _Job:
         )
         if settings.method is Method.ALIGN3R:
             return prior
-        advanced = self._meter.shares(stages.CONSISTENCY)
+        advanced = self._meter.fraction_callback(stages.CONSISTENCY)
         if settings.method is Method.COALIGN:
             depth = coalign_depth(recording, prior, self._work, advanced)
         else:
             depth = run_rollingdepth(
                 recording, prior, settings.preset, self._work, self._announce, advanced
             )
-        self._meter.finish(stages.CONSISTENCY)
+        self._meter.mark_done(stages.CONSISTENCY)
         return depth
 
     def _align(
@@ -314,7 +316,7 @@ class _Job:
             scene, files, self._processes, self._ticks(stages.KEYFRAMES), self._ticks(stages.CLIPS)
         )
         for stage in (stages.KEYFRAMES, stages.CLIPS):
-            self._meter.finish(stage)
+            self._meter.mark_done(stage)
         return files
 
     def _scene(
@@ -340,13 +342,13 @@ class _Job:
             depth.array,
             estimates,
             camera,
-            self._work.path('learnt', digest(depth)),
+            self._work.path('reconstruction', digest(depth)),
         )
-        learnt = pairs.learn(self._meter.shares(stages.TRACK))
-        if learnt:
-            camera = learnt.camera
-            self._notes = (*self._notes, *learnt.doubts())
-        self._meter.finish(stages.TRACK)
+        reconstruction = pairs.reconstruct(self._meter.fraction_callback(stages.TRACK))
+        if reconstruction:
+            camera = reconstruction.camera
+            self._notes = (*self._notes, *reconstruction.warnings())
+        self._meter.mark_done(stages.TRACK)
         believed = HierarchyOptions(
             replace(PUBLISHED_OPTIONS, camera=camera), replace(CLIP_OPTIONS, camera=camera)
         )
@@ -390,7 +392,7 @@ class _Job:
         """Write depth alone, at the camera's size."""
         unit = MetricScale(1.0, metric_scale_source(depth.scale_source))
         width, height = self._working_size(recording)
-        camera = recording.camera_at(width, height) or assumed_camera(width, height)
+        camera = recording.camera_at(width, height) or default_camera(width, height)
         found = write_depth_results(
             self._refined(unposed_frames(depth.array.open(), camera)),
             recording.stamps_ns,
@@ -405,7 +407,7 @@ class _Job:
             self._frames(),
             working,
             self._settings.max_range_m,
-            partial(self._meter.tick, stages.WRITE),
+            partial(self._meter.advance, stages.WRITE),
         )
 
     def _results(self, unit: MetricScale, notes: tuple[str, ...] = ()) -> ResultOptions:

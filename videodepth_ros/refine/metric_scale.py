@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.alignment.hierarchy import ClipAlignment
 from videodepth_ros.frames import ScaleSource
-from videodepth_ros.geometry.poses import STATIC_EXTENT_DEPTHS, trajectory_extent
+from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]

@@ -91,7 +91,7 @@ class PriorDepth:
         steady = np.isnan(focal_px).all() or np.ptp(focal_px) <= 1e-6 * np.median(focal_px)
         if self.kind is PriorKind.METRIC and steady:
             return self.values
-        depth = DiskArray(path, self.values.shape, 'float32')
+        depth = DiskArray(path, self.values.record_shape, 'float32')
         if not depth.exists():
             with depth.writer() as growth:
                 for value, focal in zip(values, focal_px, strict=True):
@@ -116,7 +116,7 @@ def estimate_prior_depth(
     resume   leave out the frames that a killed job has done; not for a prior with a memory
     raises  what the prior raises
     """
-    height, width = into.values.shape
+    height, width = into.values.record_shape
     with ExitStack() as files:
         notes = files.enter_context(into.notes.writer(resume=resume))
         values = files.enter_context(into.values.writer(resume=resume))

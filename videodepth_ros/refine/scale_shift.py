@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.geometry.robust import mad_sigma
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -23,7 +24,6 @@ MOST_SAMPLES = 100_000
 FEWEST_SAMPLES = 20
 PASSES = 30
 CAUCHY = 2.0
-NORMAL = 1.4826
 LEAST_ERROR = 1e-4
 FARTHEST = 100.0
 """Without metres: the greatest depth, where the least is 1."""
@@ -101,7 +101,7 @@ def _line(told: Array64, inverse: Array64) -> tuple[float, float]:
         scale = float(weight @ (away * (inverse - mean)) / max(spread, np.finfo(float).tiny))
         shift = float(mean - scale * middle)
         error = np.abs(inverse - scale * told - shift)
-        usual = max(NORMAL * float(np.median(error)), LEAST_ERROR * float(np.median(inverse)))
+        usual = max(mad_sigma(error), LEAST_ERROR * float(np.median(inverse)))
         weight = 1 / (1 + np.square(error / (CAUCHY * usual)))
     return scale, shift
 

@@ -10,7 +10,7 @@ import numpy as np
 from videodepth_ros.alignment.constraints import RelativePose
 from videodepth_ros.bags.frame_tree import read_frame_tree
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.core.workspace import DiskArray, WorkFolder, save_arrays
+from videodepth_ros.core.workspace import DiskArray, WorkFolder, save_npz
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.image_sequence import ImageSequence
 from videodepth_ros.refine.sensors import find_lidar_topics, project_lidar, read_camera_odometry
@@ -51,7 +51,7 @@ def cached_odometry(bag: BagReader, recording: ImageSequence, work: WorkFolder) 
     if known is None:
         return None
     path = work.path('motion', recording.key).with_suffix('.npz')
-    save_arrays(
+    save_npz(
         path,
         frames=np.array([(one.i, one.j) for one in known.steps], np.int64),
         T_i_j=np.array([one.T_i_j for one in known.steps], np.float64),

@@ -21,8 +21,8 @@ from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.recording_clock import recording_clock
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.evaluation.trajectory import Trajectory
-from videodepth_ros.geometry.sim3 import vector_from_rotation
+from videodepth_ros.geometry.rotation import so3_log
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.map_attachment import MapAttachment, StampedTransform
 from videodepth_ros.results.source_topics import SourceTopicCopier
@@ -204,6 +204,6 @@ def _twists(trajectory: Trajectory) -> NDArray[np.float64]:
     R, p = trajectory.T_map_cam[:, :3, :3], trajectory.positions_m
     back = np.swapaxes(R, 1, 2)
     linear = back @ (p[behind] - p[before])[:, :, None]
-    turn = vector_from_rotation(back[before] @ R[behind])
+    turn = so3_log(back[before] @ R[behind])
     angular = back @ R[before] @ turn[:, :, None]
     return np.asarray(np.concatenate([linear, angular], axis=1)[:, :, 0] / seconds[:, None])

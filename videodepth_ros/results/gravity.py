@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from videodepth_ros.bags.frame_tree import FrameTree, Stamps, frame_name
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.errors import BagError
-from videodepth_ros.evaluation.trajectory import Trajectory
-from videodepth_ros.geometry.poses import interpolate, inverse
+from videodepth_ros.geometry.pose import interpolate_poses, invert_poses
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.results.map_attachment import MapAttachment
 
@@ -68,7 +68,7 @@ def align_to_gravity(
         up, up_from = by_imu[0], f'imu {by_imu[1]}'
     start, ahead = T_world_cam[0], T_world_cam[0, :3, 2]
     if level is not None:
-        start = start @ inverse(join.tree.T_root_frame(join.camera, stamps[:1]))[0]
+        start = start @ invert_poses(join.tree.T_root_frame(join.camera, stamps[:1]))[0]
         ahead = start[:3, 0]
     return GravityAlignment(_level(up, ahead, T_world_cam[0, :3, :3], start[:3, 3]), up_from)
 
@@ -113,7 +113,7 @@ def _gravity(
         if during.sum() < LEAST_SAMPLES:
             during[:] = True
         T_world_imu = (
-            interpolate(trajectory.stamp_ns, trajectory.T_map_cam, stamps[during])
+            interpolate_poses(trajectory.stamp_ns, trajectory.T_map_cam, stamps[during])
             @ T_cam_imu[during]
         )
         turned = (T_world_imu[:, :3, :3] @ acceleration[during, :, None])[:, :, 0]

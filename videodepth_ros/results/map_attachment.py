@@ -24,7 +24,7 @@ from videodepth_ros.bags.frame_tree import (
     read_odometry,
 )
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.geometry.poses import inverse
+from videodepth_ros.geometry.pose import invert_poses
 
 Array = NDArray[np.float64]
 Stamps = NDArray[np.int64]
@@ -74,7 +74,7 @@ class MapAttachment:
         stamp or ends before it, it is repeated as it is nearest, so that listeners find the whole
         chain.
         """
-        T_map_child = T_map_cam @ inverse(self.tree.T_root_frame(self.camera, stamps_ns))
+        T_map_child = T_map_cam @ invert_poses(self.tree.T_root_frame(self.camera, stamps_ns))
         moving = [(name, self.tree.edges[name]) for name in self.tree.chain(self.camera)[:-1]]
         for k, ns in enumerate(stamps_ns.tolist()):
             now = stamps_ns[k : k + 1]

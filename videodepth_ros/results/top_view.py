@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.pictures import BACKGROUND, Image
 from videodepth_ros.results.frame import RefinedFrame
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from videodepth_ros.core.errors import BagError, InputError
-from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.evaluation.tum import write_tum
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.pictures import ColourRange, colour_range
 from videodepth_ros.results.bag import DepthEncoding, RefinedBagWriter, SourceRecording
 from videodepth_ros.results.frame import RefinedFrame

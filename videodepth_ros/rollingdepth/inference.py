@@ -15,7 +15,7 @@ import numpy as np
 from videodepth_ros.coalign.options import COALIGN_DEFAULTS, CoalignOptions
 from videodepth_ros.coalign.solver import align_snippets, merge_snippets
 from videodepth_ros.core.arrays import Float32Array, IndexArray, UInt8Array
-from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.shot_detection import detect_shots
 from videodepth_ros.rollingdepth.scaling import InputScaling
 from videodepth_ros.rollingdepth.settings import ROLLING_DEFAULTS, RollingSettings
 from videodepth_ros.rollingdepth.shot import RollingShot, SnippetNetwork
@@ -53,7 +53,7 @@ def rolling_recording(
     noise        (C, h, w) float32 for every frame, instead of that of the settings' seed
     raises       ConfigError where dilations do not fit the clip, which only parity allows
 
-    Larger is nearer; scale and shift are unknown, and constant within a shot (`find_shots`).
+    Larger is nearer; scale and shift are unknown, and constant within a shot (`detect_shots`).
     An interrupted run resumes after its last whole batch and yields the same bytes.
     """
     height, width = images[0].shape[:2]
@@ -61,7 +61,7 @@ def rolling_recording(
     scaling = InputScaling.fit(width, height, settings.preset.max_side_px, multiple)
     if noise is None:
         noise = _shared_noise(network, scaling, settings.seed)
-    shots = (range(len(images)),) if settings.parity else find_shots(images)
+    shots = (range(len(images)),) if settings.parity else detect_shots(images)
     clips = [
         RollingShot(
             images[shot.start : shot.stop],

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.geometry.block_solver import BORDER, HELD, NormalEquations
-from videodepth_ros.geometry.sim3 import Sim3, vector_from_rotation
+from videodepth_ros.geometry.block_solver import BORDER, FIXED, NormalEquations
+from videodepth_ros.geometry.rotation import so3_log
+from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.reprojection import (
     ERROR,
     FOCAL,
@@ -77,7 +78,7 @@ class Bundle:
         of_frame = np.arange(seen.frames) // group
         of_frame[seen.frame[seen.joined]] = BORDER
         self._group_of = np.append(np.repeat(of_frame, CAMERA), BORDER)
-        self._group_of[:6] = HELD
+        self._group_of[:6] = FIXED
         part = seen.frame[seen.first] // group
         self._chosen = [np.flatnonzero(part == p) for p in np.unique(part)]
         self.parts = [seen.among((part == p)[seen.track]) for p in np.unique(part)]
@@ -116,7 +117,7 @@ class Bundle:
 
     def _linearised(self, scene: Scene, noise: Noise) -> tuple[NormalEquations, list[_Points]]:
         if not noise.focal:
-            self._group_of[self.focal] = HELD
+            self._group_of[self.focal] = FIXED
         equations = NormalEquations(self._group_of)
         points = [
             _add_part(equations, part, self._part(scene, n), noise)
@@ -146,7 +147,7 @@ class Bundle:
         for part, chosen, point in zip(self.parts, self._chosen, points, strict=True):
             log_inverse[chosen] += point.step(part, cameras, focal)
         return Scene(
-            scene.cameras.moved(twist),
+            scene.cameras.retract(twist),
             scene.log_scale + cameras[:, 6],
             log_inverse,
             scene.log_focal + focal,
@@ -224,7 +225,7 @@ def _mixed(seen: Sightings, frames: Indices, points: _Points) -> Array:
 def _motions(cameras: Sim3) -> Array:
     """Return the motions (N - 1, 6) from frame to frame: translation and rotation vector."""
     step = cameras[1:] @ cameras[:-1].inverse()
-    return np.concatenate([step.translation, vector_from_rotation(step.rotation)], axis=1)
+    return np.concatenate([step.translation, so3_log(step.rotation)], axis=1)
 
 
 def _motion_sigmas(noise: Noise) -> Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.geometry.bilinear_grid import COLUMNS, ROWS, log_field
+from videodepth_ros.geometry.bilinear_grid import SmoothGridOptions, fit_smooth_grid
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.sfm.depth_samples import log_depth_at
 from videodepth_ros.sfm.reprojection import focal_lengths
@@ -111,6 +111,6 @@ def bent_field(
     """
     level = float(found.scene.log_scale[frame])
     if found.noise.measured:
-        return np.full((ROWS, COLUMNS), level)
+        return np.full(SmoothGridOptions().shape, level)
     view = view_of(found, landmarks, frame, depth, camera)
-    return log_field(view.place, view.log_ratio, view.doubt, found.noise.depth, level)
+    return fit_smooth_grid(view.place, view.log_ratio, view.doubt, found.noise.depth, level)

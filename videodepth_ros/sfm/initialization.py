@@ -64,7 +64,7 @@ def first_scene(seen: Sightings, far: Mask, focal: float, aspect: float) -> Scen
             (ray * np.exp(start)[:, None]) @ back[:3, :3].T + back[:3, 3]
         )[known]
     return Scene(
-        Sim3.from_rigid(cameras),
+        Sim3.from_se3(cameras),
         log_scale - np.median(log_scale),
         log_inverse + np.median(log_scale),
         float(np.log(focal)),

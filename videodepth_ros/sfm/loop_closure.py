@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.arrays import Edge
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.sim3 import Sim3, vector_from_rotation
+from videodepth_ros.geometry.rotation import so3_log
+from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.matching import carried_over, matched
 from videodepth_ros.sfm.place_recognition import candidates, features_of
 from videodepth_ros.sfm.reprojection import focal_lengths, points_in_view
@@ -74,7 +75,7 @@ class Chain:
     def __init__(self, cameras: Sim3) -> None:
         """Take the transforms T_cam_world, (N,)."""
         steps = cameras[1:] @ cameras[:-1].inverse()
-        turns = vector_from_rotation(steps.rotation)
+        turns = so3_log(steps.rotation)
         self._cameras = cameras
         self._way, self._turn = (
             np.append(0.0, np.cumsum(np.linalg.norm(values, axis=1)))
@@ -89,7 +90,7 @@ class Chain:
         """Return how far two loops differ, as a share of how far the chain may have drifted."""
         by_other = (
             self._between(other.j, loop.j)
-            @ Sim3.from_rigid(other.T_j_i)
+            @ Sim3.from_se3(other.T_j_i)
             @ self._between(loop.i, other.i)
         )
         return self._strain(by_other, loop, [(loop.i, other.i), (loop.j, other.j)])
@@ -98,9 +99,9 @@ class Chain:
         return self._cameras[j] @ self._cameras[i].inverse()
 
     def _strain(self, expected: Sim3, loop: Loop, spans: Sequence[Edge]) -> float:
-        said = Sim3.from_rigid(loop.T_j_i)
+        said = Sim3.from_se3(loop.T_j_i)
         apart = np.linalg.norm(expected.inverse().translation - said.inverse().translation)
-        turned = np.linalg.norm(vector_from_rotation((expected @ said.inverse()).rotation))
+        turned = np.linalg.norm(so3_log((expected @ said.inverse()).rotation))
         way = sum(abs(self._way[b] - self._way[a]) for a, b in spans)
         turn = sum(abs(self._turn[b] - self._turn[a]) for a, b in spans)
         return float(

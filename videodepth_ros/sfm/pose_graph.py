@@ -16,7 +16,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.geometry.sim3 import TWIST, Sim3, rotation_from_vector, vector_from_rotation
+from videodepth_ros.geometry.rotation import so3_exp, so3_log
+from videodepth_ros.geometry.sim3 import SIM3_DOF, Sim3
 from videodepth_ros.sfm.loop_closure import Loop
 from videodepth_ros.sfm.reprojection import CAUCHY, Noise, Scene, Sightings
 
@@ -71,7 +72,7 @@ def _chain(scene: Scene, noise: Noise, nodes: Indices) -> list[_Edge]:
     steps = scene.cameras[1:] @ scene.cameras[:-1].inverse()
     reach = float(np.exp(-np.median(scene.log_inverse)))
     way = np.linalg.norm(steps.translation, axis=1) + STILL_SHARE * reach
-    turn = np.linalg.norm(vector_from_rotation(steps.rotation), axis=1) + STILL_TURN_RAD
+    turn = np.linalg.norm(so3_log(steps.rotation), axis=1) + STILL_TURN_RAD
     scale = noise.scale if noise.measured else CHAIN_SCALE
     edges = []
     for a, (first, last) in enumerate(pairwise(nodes)):
@@ -96,30 +97,31 @@ def _loop_edge(loop: Loop, nodes: Indices) -> _Edge:
     """Return what a loop says: the unit of frame j is not known, only its pose."""
     sigma = np.repeat([LOOP_SHARE * loop.reach, LOOP_TURN_RAD, np.inf], [3, 3, 1])
     a, b = np.searchsorted(nodes, [loop.i, loop.j])
-    return _Edge(int(a), int(b), Sim3.from_rigid(loop.T_j_i), sigma**-2, True)
+    return _Edge(int(a), int(b), Sim3.from_se3(loop.T_j_i), sigma**-2, True)
 
 
 def _solved(nodes: Sim3, edges: Sequence[_Edge]) -> Sim3:
     """Minimise the edges' errors by Gauss-Newton steps; the first node stays."""
-    size = TWIST * len(nodes.scale)
+    size = SIM3_DOF * len(nodes.scale)
     for _ in range(STEPS):
         H, gradient = np.zeros((size, size)), np.zeros(size)
         for edge in edges:
             there = nodes[edge.b] @ nodes[edge.a].inverse()
             off = there @ edge.T_b_a.inverse()
-            error = np.r_[off.translation, vector_from_rotation(off.rotation), np.log(off.scale)]
+            error = np.r_[off.translation, so3_log(off.rotation), np.log(off.scale)]
             weight = edge.weight
             if edge.robust:
                 weight = weight / (1 + (weight * error) @ error / CAUCHY**2)
-            J = np.hstack([-there.adjoint(), np.eye(TWIST)])
+            J = np.hstack([-there.adjoint(), np.eye(SIM3_DOF)])
             at = np.r_[
-                TWIST * edge.a : TWIST * (edge.a + 1), TWIST * edge.b : TWIST * (edge.b + 1)
+                SIM3_DOF * edge.a : SIM3_DOF * (edge.a + 1),
+                SIM3_DOF * edge.b : SIM3_DOF * (edge.b + 1),
             ]
             H[np.ix_(at, at)] += (J.T * weight) @ J
             gradient[at] += (J.T * weight) @ error
         step = np.zeros(size)
-        step[TWIST:] = -np.linalg.solve(H[TWIST:, TWIST:], gradient[TWIST:])
-        nodes = nodes.moved(step.reshape(-1, TWIST))
+        step[SIM3_DOF:] = -np.linalg.solve(H[SIM3_DOF:, SIM3_DOF:], gradient[SIM3_DOF:])
+        nodes = nodes.retract(step.reshape(-1, SIM3_DOF))
     return nodes
 
 
@@ -129,6 +131,6 @@ def _shared_out(ties: Sim3, nodes: Indices, frames: int) -> Sim3:
     before = after - 1
     share = np.clip((np.arange(frames) - nodes[before]) / (nodes[after] - nodes[before]), 0, 1)
     step = ties[before].inverse() @ ties[after]
-    turn = rotation_from_vector(share[:, None] * vector_from_rotation(step.rotation))
+    turn = so3_exp(share[:, None] * so3_log(step.rotation))
     part = Sim3(step.scale**share, turn, share[:, None] * step.translation)
     return ties[before] @ part

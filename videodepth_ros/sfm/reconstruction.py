@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs without a network: a depth prior, and points followed through the recording.
+"""Reconstruction of a recording: camera poses and depth corrections from a depth prior.
 
-What frames know of each other is learnt once, for all of them (`learn`): cameras from a bundle
-adjustment of tracks, in which the prior counts as much as it has earned and places that are seen
-again are joined, and for every frame a smooth field that bends its prior onto the points. A pair
-is then the two bent depths unprojected, and believed where they agree.
+Structure from motion with a depth prior and loop closure estimates the cameras; the triangulated
+points then correct the prior of every frame.
 """
 
 from __future__ import annotations
@@ -17,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.core.threads import one_blas_thread
-from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
-from videodepth_ros.geometry.poses import STATIC_EXTENT_DEPTHS, trajectory_extent
+from videodepth_ros.core.threads import single_threaded_blas
+from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
+from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
 from videodepth_ros.sfm.depth_correction import Landmarks, bent_field
 from videodepth_ros.sfm.depth_samples import log_depth_at
 from videodepth_ros.sfm.initialization import FEWEST, first_scene
@@ -47,7 +45,7 @@ MISFIT = 1 / 160
 
 
 @dataclass(frozen=True)
-class Learnt:
+class Reconstruction:
     """What is known of a whole recording of N frames.
 
     T_world_cam  (N, 4, 4) float64, in the unit of the prior
@@ -59,11 +57,11 @@ class Learnt:
     """
 
     T_world_cam: Array64
-    field: Array
-    level: Array
+    log_depth_correction: Array
+    fallback_log_depth: Array
     camera: Intrinsics
-    followed: Indices
-    misfit: float
+    tracked_points: Indices
+    reprojection_sigma: float
 
     def save(self, path: Path) -> None:
         """Write one .npz."""
@@ -73,61 +71,60 @@ class Learnt:
             np.savez(
                 file,
                 T_world_cam=self.T_world_cam,
-                field=self.field,
-                level=self.level,
+                log_depth_correction=self.log_depth_correction,
+                fallback_log_depth=self.fallback_log_depth,
                 camera=np.array(numbers, np.float64),
-                followed=self.followed,
-                misfit=self.misfit,
+                tracked_points=self.tracked_points,
+                reprojection_sigma=self.reprojection_sigma,
             )
 
     @classmethod
-    def load(cls, path: Path) -> Learnt:
+    def load(cls, path: Path) -> Reconstruction:
         """Read what `save` wrote."""
         with np.load(path) as stored:
             width, height, *rest = stored['camera'].tolist()
             return cls(
                 stored['T_world_cam'],
-                stored['field'],
-                stored['level'],
+                stored['log_depth_correction'],
+                stored['fallback_log_depth'],
                 Intrinsics(int(width), int(height), *rest),
-                stored['followed'],
-                float(stored['misfit']),
+                stored['tracked_points'],
+                float(stored['reprojection_sigma']),
             )
 
-    def doubts(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """Return notes on cameras that the points do not tell."""
-        blind = 1 + np.flatnonzero(self.followed[1:] < FEWEST)
+        blind = 1 + np.flatnonzero(self.tracked_points[1:] < FEWEST)
         notes = (
             [
-                f'points that were followed miss one still scene by {self.misfit:.1%} of the '
-                "image's width: the images show little but noise or what moves by itself, and "
-                'poses are a guess'
+                f'tracked points miss one static scene by {self.reprojection_sigma:.1%} of the '
+                'image width: the images are noisy or show moving objects; poses are a guess'
             ]
-            if self.misfit > MISFIT
+            if self.reprojection_sigma > MISFIT
             else []
         )
         if len(blind):
             notes.append(
                 f'fewer than {FEWEST} points could be followed into {len(blind)} of '
-                f'{len(self.followed)} frames, the first of them {blind[0]} (from 0): '
+                f'{len(self.tracked_points)} frames, the first of them {blind[0]} (from 0): '
                 'how the camera moved there is a guess'
             )
         return tuple(notes)
 
 
-def assumed_camera(width: int, height: int) -> Intrinsics:
+def default_camera(width: int, height: int) -> Intrinsics:
     """Return a common camera, its principal point where the aligner puts it."""
-    focal = ASSUMED_FOCAL_WIDTHS * width
+    focal = DEFAULT_FOCAL_LENGTH_FACTOR * width
     return Intrinsics(width, height, focal, focal, width / 2, height / 2)
 
 
-@one_blas_thread()
-def learn(
+@single_threaded_blas()
+def reconstruct(
     images: Images,
     depth: Array,
     camera: Intrinsics | None,
     advanced: Callable[[float], None] = lambda _: None,
-) -> Learnt:
+) -> Reconstruction:
     """Learn what pairs are made of; every run gives the same.
 
     images    (N, H, W, 3) uint8 RGB, of any size that has the depth's aspect
@@ -143,12 +140,12 @@ def learn(
         [bent_field(found, landmarks, frame, depth[frame], camera) for frame in range(len(depth))]
     )
     advanced(1.0)
-    T_world_cam, levels = found.scene.cameras.inverse().rigid, _levels(depth)
+    T_world_cam, levels = found.scene.cameras.inverse().se3, _levels(depth)
     if trajectory_extent(T_world_cam) <= STATIC_EXTENT_DEPTHS * np.exp(np.nanmedian(levels)):
         # What parallax there is, is noise: frames get the scale that they share, and no more.
         field = np.broadcast_to(found.scene.log_scale[:, None, None], field.shape)
     later = found.seen.frame[found.seen.frame != found.seen.host]
-    return Learnt(
+    return Reconstruction(
         T_world_cam,
         field.astype(np.float32),
         _filled(levels),
@@ -164,7 +161,7 @@ def located(
     camera: Intrinsics | None,
     advanced: Callable[[float], None] = lambda _: None,
 ) -> tuple[Adjusted, Intrinsics]:
-    """Locate cameras and points of a recording; as for `learn`.
+    """Locate cameras and points of a recording; as for `reconstruct`.
 
     returns  them, and the camera at the size of the depth, its focal length as it was found
     """
@@ -178,7 +175,7 @@ def located(
             f'the camera is {camera.width}x{camera.height} and the depth {w}x{h}; '
             'scale the intrinsics to the depth'
         )
-    known, camera = camera is not None, camera or assumed_camera(w, h)
+    known, camera = camera is not None, camera or default_camera(w, h)
     tracks = follow(images, lambda share: advanced(0.6 * share))
     width, height = images[0].shape[1], images[0].shape[0]
     large = camera.scaled_to(width, height)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.geometry.robust import mad_sigma
 from videodepth_ros.sfm.bundle_adjustment import Bundle
 from videodepth_ros.sfm.reprojection import Noise, Scene, Sightings, by_pixels_alone, residuals
 
@@ -22,8 +23,6 @@ Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 ITERATIONS = (12, 12, 20)
-NORMAL = 1.4826
-"""Standard deviation of a normal distribution whose median deviation is 1."""
 OUTLIER = 4.0
 LEAST_PIXEL, LEAST_DEPTH, LEAST_SCALE = 0.15, 0.005, 0.003
 MOST_DEPTH = 0.5
@@ -83,13 +82,13 @@ def _learned(seen: Sightings, scene: Scene, noise: Noise) -> Noise:
     errors, own = residuals(seen, scene, noise), seen.frame == seen.host
     pixel = noise.pixel
     if np.count_nonzero(~own) >= FEWEST:
-        pixel *= NORMAL * float(np.median(np.abs(errors.pixel[~own])))
+        pixel *= mad_sigma(errors.pixel[~own])
     step, spread = (values[seen.track] for values in by_pixels_alone(seen, scene, noise))
     placed = (spread < PLACED) & ~np.isnan(seen.log_depth)
     depth, measured = noise.depth, False
     if np.count_nonzero(placed) >= FEWEST:
         error = noise.depth * errors.depth[placed] - step[placed]
-        wide = NORMAL * float(np.median(np.abs(error)))
+        wide = mad_sigma(error)
         depth = float(np.sqrt(max(wide**2 - np.median(spread[placed]) ** 2, 0.0)))
         depth = float(np.clip(depth, LEAST_DEPTH, MOST_DEPTH))
         measured = _together(seen.frame[placed], seen.offset[placed], error) < MOST_TOGETHER

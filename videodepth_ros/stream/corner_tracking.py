@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.frames import Frame
-from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
+from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -139,7 +139,7 @@ def downscaled_grey(frame: Frame) -> tuple[Grey, Intrinsics]:
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
     if frame.camera:
         return grey, frame.camera.scaled_to(*size)
-    return grey, Intrinsics.centred(*size, ASSUMED_FOCAL_WIDTHS * size[0])
+    return grey, Intrinsics.centred(*size, DEFAULT_FOCAL_LENGTH_FACTOR * size[0])
 
 
 def sample_depth(depth_m: Depth, pixels: NDArray[np.float32], shape: tuple[int, ...]) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.frames import Frame, ScaleSource
-from videodepth_ros.geometry.camera import ASSUMED_FOCAL_WIDTHS, Intrinsics
+from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit
 
 Array = NDArray[np.float32]
@@ -70,5 +70,5 @@ def scale_of(unit: InverseDepthUnit, camera: Intrinsics | None, factor: float) -
     if unit is InverseDepthUnit.NOMINAL:
         return Scale(factor * 100.0, ScaleSource.MODEL)
     if camera is None:
-        return Scale(factor * 100.0 * ASSUMED_FOCAL_WIDTHS, ScaleSource.MODEL)
+        return Scale(factor * 100.0 * DEFAULT_FOCAL_LENGTH_FACTOR, ScaleSource.MODEL)
     return Scale(factor * 100.0 * camera.fx / camera.width, ScaleSource.INTRINSICS)

@@ -4,8 +4,8 @@
 Corners are tracked from frame to frame (stream/corner_tracking.py). Their depth starts at the
 network's value and is refined by parallax as the camera moves. The median log ratio between the
 tracked depths and the network's depth is the scale correction of the frame; the residual is fitted
-by a smooth field over the image (stream/smooth_field.py). The scale correction decays to zero with
-SCALE_TIME_CONSTANT_S, and tracked depths decay to the network's with NETWORK_TIME_CONSTANT_S
+by a smooth grid over the image (geometry/bilinear_grid.py). The scale correction decays to zero
+with SCALE_TIME_CONSTANT_S, and tracked depths decay to the network's with NETWORK_TIME_CONSTANT_S
 unless parallax contradicts it: the result is stable, but its mean scale is the network's.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.frames import Frame
+from videodepth_ros.geometry.bilinear_grid import evaluate_grid, fit_ridge_grid
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.stream.corner_tracking import (
     IDENTITY_POSE,
@@ -32,7 +33,6 @@ from videodepth_ros.stream.corner_tracking import (
     sample_depth,
     track_and_localize,
 )
-from videodepth_ros.stream.smooth_field import evaluate_field, fit_field
 
 KEPT_SHARE = 0.6
 """With fewer of the corners left in agreement new ones are looked for."""
@@ -135,8 +135,9 @@ def _residual_field(
     """Return the smooth part of what is left of the corners' disagreement, (h, w) float32."""
     inliers = located.inliers
     places = (located.corners.pixels[inliers] + 0.5) / seen[::-1]
-    knots = fit_field(places, left[inliers], located.variance[inliers] + LOCAL_SIGMA**2)
-    return evaluate_field(np.interp(inliers.mean(), TRUSTED_SHARES, (0, 1)) * knots, shape)
+    nodes = fit_ridge_grid(places, left[inliers], located.variance[inliers] + LOCAL_SIGMA**2)
+    share = np.interp(inliers.mean(), TRUSTED_SHARES, (0, 1))
+    return evaluate_grid(share * nodes, *shape)
 
 
 def _pulled_to_network(located: PoseEstimate, network: Array, step_s: float) -> Corners:

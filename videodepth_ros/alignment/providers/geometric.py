@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from videodepth_ros.alignment.pairs import PointMapPair
 from videodepth_ros.core.arrays import Edge
-from videodepth_ros.geometry.bilinear_grid import spread_out
+from videodepth_ros.geometry.bilinear_grid import evaluate_grid
 from videodepth_ros.geometry.camera import Intrinsics, backproject
-from videodepth_ros.sfm.reconstruction import Learnt
+from videodepth_ros.sfm.reconstruction import Reconstruction
 
 Array = NDArray[np.float32]
 Array64 = NDArray[np.float64]
@@ -33,20 +33,23 @@ AGREE = 0.1
 class GeometricPairProvider:
     """Pairs of a recording whose geometry is learnt."""
 
-    def __init__(self, depth: Array, learnt: Learnt) -> None:
+    def __init__(self, depth: Array, reconstruction: Reconstruction) -> None:
         """Take the prior (N, h, w), which may lie on disk, and what `learn` made of it."""
-        self._depth, self._learnt = depth, learnt
+        self._depth, self._reconstruction = depth, reconstruction
         self._bent = lru_cache(HELD_FRAMES)(self._bend)
 
     @property
     def camera(self) -> Intrinsics:
         """The camera of the point maps; its focal length is sought where it was not given."""
-        return self._learnt.camera
+        return self._reconstruction.camera
 
     def pairs(self, edges: Iterable[Edge]) -> Iterator[PointMapPair]:
         """Yield the pair of every edge."""
         for i, j in edges:
-            T_i_j = np.linalg.inv(self._learnt.T_world_cam[i]) @ self._learnt.T_world_cam[j]
+            T_i_j = (
+                np.linalg.inv(self._reconstruction.T_world_cam[i])
+                @ self._reconstruction.T_world_cam[j]
+            )
             points_i, points_j = self._points(i), self._points(j)
             T_j_i = np.linalg.inv(T_i_j)
             yield PointMapPair(
@@ -60,12 +63,16 @@ class GeometricPairProvider:
 
     def _bend(self, frame: int) -> Array:
         """Return the depth (h, w) of a frame, NaN where it is unknown or the sky."""
-        camera, level = self.camera, self._learnt.level[frame]
+        camera, level = self.camera, self._reconstruction.fallback_log_depth[frame]
         if np.isfinite(level):
             return np.full((camera.height, camera.width), np.exp(level), np.float32)
         known = np.array(self._depth[frame], np.float32)
         known[~(np.isfinite(known) & (known > 0))] = np.nan
-        known *= np.exp(spread_out(self._learnt.field[frame], camera.height, camera.width))
+        known *= np.exp(
+            evaluate_grid(
+                self._reconstruction.log_depth_correction[frame], camera.height, camera.width
+            )
+        )
         return known
 
     def _points(self, frame: int) -> Array:
@@ -91,7 +98,7 @@ class GeometricPairProvider:
             ]
             share = 1 / (1 + np.square(np.log(met / z) / AGREE))
         weight = SURE * np.maximum(np.where(inside & np.isfinite(share), share, 0), UNSURE)
-        blind = np.isfinite(self._learnt.level[other])
+        blind = np.isfinite(self._reconstruction.fallback_log_depth[other])
         weight = np.where(np.isfinite(points[..., 2]), SURE * UNSURE if blind else weight, 0)
         return np.exp(weight).astype(np.float32)
 

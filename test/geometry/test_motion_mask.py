@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.masks import ego_flow, moving
+from videodepth_ros.geometry.motion_mask import ego_flow, segment_motion
 
 CAMERA = Intrinsics(16, 12, 20.0, 20.0, 8.0, 6.0)
 
@@ -31,7 +31,7 @@ def test_what_falls_behind_the_other_camera_is_unknown():
 def test_a_moving_block_is_found():
     errors = np.random.default_rng(0).random((3, 12, 16)).astype(np.float32)
     errors[:, 3:6, 4:9] += 12
-    found = moving(list(errors))
+    found = segment_motion(list(errors))
     assert found[3:6, 4:9].all()
     assert found.sum() == 15
 
@@ -39,4 +39,4 @@ def test_a_moving_block_is_found():
 def test_noise_in_a_still_scene_moves_nothing():
     errors = np.random.default_rng(0).random((3, 12, 16)).astype(np.float32)
     errors[0, 2, 2] = np.nan
-    assert not moving(list(errors)).any()
+    assert not segment_motion(list(errors)).any()

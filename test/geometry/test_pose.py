@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videodepth_ros.geometry.poses import from_numbers, interpolate, inverse
-from videodepth_ros.geometry.sim3 import rotation_from_vector
-from videodepth_ros.messages.transforms import quaternion_from_rotation, rotation_from_quaternion
+from videodepth_ros.geometry.pose import interpolate_poses, invert_poses, poses_from_xyz_quat
+from videodepth_ros.geometry.rotation import (
+    quaternion_from_rotation,
+    rotation_from_quaternion,
+    so3_exp,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 FAST = settings(max_examples=40)
@@ -17,7 +20,7 @@ FAST = settings(max_examples=40)
 def poses(seed, count=6):
     rng = np.random.default_rng(seed)
     T = np.tile(np.eye(4), (count, 1, 1))
-    T[:, :3, :3] = rotation_from_vector(rng.normal(size=(count, 3)))
+    T[:, :3, :3] = so3_exp(rng.normal(size=(count, 3)))
     T[:, :3, 3] = rng.normal(size=(count, 3)) * 5
     return T
 
@@ -33,7 +36,7 @@ def slerp(a, b, share):
 @given(SEEDS, st.floats(0, 1))
 def test_between_two_poses_it_goes_straight_and_turns_evenly(seed, share):
     T = poses(seed, 2)
-    (between,) = interpolate(np.array([0, 10**9]), T, np.array([round(share * 10**9)]))
+    (between,) = interpolate_poses(np.array([0, 10**9]), T, np.array([round(share * 10**9)]))
     np.testing.assert_allclose(
         between[:3, 3], (1 - share) * T[0, :3, 3] + share * T[1, :3, 3], atol=1e-7
     )
@@ -45,22 +48,22 @@ def test_between_two_poses_it_goes_straight_and_turns_evenly(seed, share):
 
 def test_at_a_pose_it_is_that_pose_and_outside_the_nearest():
     stamps, T = np.array([10, 20, 40, 50, 90, 91]), poses(1)
-    np.testing.assert_allclose(interpolate(stamps, T, stamps), T, atol=1e-12)
-    np.testing.assert_array_equal(interpolate(stamps, T, np.array([-5, 9])), T[[0, 0]])
+    np.testing.assert_allclose(interpolate_poses(stamps, T, stamps), T, atol=1e-12)
+    np.testing.assert_array_equal(interpolate_poses(stamps, T, np.array([-5, 9])), T[[0, 0]])
     np.testing.assert_allclose(
-        interpolate(stamps, T, np.array([92, 10**18])), T[[5, 5]], atol=1e-12
+        interpolate_poses(stamps, T, np.array([92, 10**18])), T[[5, 5]], atol=1e-12
     )
     np.testing.assert_array_equal(
-        interpolate(stamps[:1], T[:1], np.array([0, 10, 20])), T[[0, 0, 0]]
+        interpolate_poses(stamps[:1], T[:1], np.array([0, 10, 20])), T[[0, 0, 0]]
     )
-    assert interpolate(stamps, T, np.empty(0, np.int64)).shape == (0, 4, 4)
+    assert interpolate_poses(stamps, T, np.empty(0, np.int64)).shape == (0, 4, 4)
 
 
 def test_stamps_of_today_keep_their_nanoseconds():
     start = 1_700_000_000_000_000_000
     T = np.tile(np.eye(4), (2, 1, 1))
     T[1, 0, 3] = 1.0
-    at = interpolate(np.array([start, start + 1000]), T, start + np.array([1, 250, 999]))
+    at = interpolate_poses(np.array([start, start + 1000]), T, start + np.array([1, 250, 999]))
     assert at[:, 0, 3] == pytest.approx([0.001, 0.25, 0.999])
 
 
@@ -68,8 +71,8 @@ def test_stamps_of_today_keep_their_nanoseconds():
 @given(SEEDS)
 def test_inverse_undoes(seed):
     T = poses(seed)
-    np.testing.assert_allclose(inverse(T) @ T, np.tile(np.eye(4), (6, 1, 1)), atol=1e-12)
-    np.testing.assert_allclose(inverse(T[0]), np.linalg.inv(T[0]), atol=1e-12)
+    np.testing.assert_allclose(invert_poses(T) @ T, np.tile(np.eye(4), (6, 1, 1)), atol=1e-12)
+    np.testing.assert_allclose(invert_poses(T[0]), np.linalg.inv(T[0]), atol=1e-12)
 
 
 @FAST
@@ -79,12 +82,12 @@ def test_numbers_of_messages_of_any_quaternion_length(seed, length):
     rows = np.array(
         [[*one[:3, 3], *(length * np.array(quaternion_from_rotation(one[:3, :3])))] for one in T]
     )
-    np.testing.assert_allclose(from_numbers(rows), T, atol=1e-9)
+    np.testing.assert_allclose(poses_from_xyz_quat(rows), T, atol=1e-9)
 
 
 def test_what_nobody_filled_is_nan():
     rows = np.array([[0, 0, 0, 0, 0, 0, 0], [0, 0, np.nan, 0, 0, 0, 1], [1, 2, 3, 0, 0, 0, 1.0]])
-    found = from_numbers(rows)
+    found = poses_from_xyz_quat(rows)
     assert np.isnan(found[:2]).all()
     assert found[2, :3, 3].tolist() == [1, 2, 3]
-    assert from_numbers(np.empty((0, 7))).shape == (0, 4, 4)
+    assert poses_from_xyz_quat(np.empty((0, 7))).shape == (0, 4, 4)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 
 
-class Alignment(str, Enum):
+class DepthAlignment(str, Enum):
     """How the prediction's inverse depth is fitted to the truth's, once for a sequence."""
 
     NONE = 'none'
@@ -54,11 +54,11 @@ class Moments:
             self.xy + other.xy,
         )
 
-    def line(self, alignment: Alignment) -> tuple[float, float]:
+    def line(self, alignment: DepthAlignment) -> tuple[float, float]:
         """Return scale and shift; of a constant x only the shift can be known."""
-        if alignment is Alignment.NONE:
+        if alignment is DepthAlignment.NONE:
             return 1.0, 0.0
-        if alignment is Alignment.SCALE:
+        if alignment is DepthAlignment.SCALE:
             return (self.xy / self.xx if self.xx > 0 else 1.0), 0.0
         spread = self.n * self.xx - self.x**2
         if spread <= 1e-12 * self.n * self.xx:
