@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# make demo    set everything up and watch a camera stream become depth; results in out/demo/
-# make test    set everything up and run every test that this machine can run
-# make setup   only set up: afterwards .venv/bin/videodepth and .venv/bin/python need nothing sourced
-# Each step is done again only when what it depends on has changed.
+# make demo      set up, then stream a sample through a ROS 2 graph; results in out/demo/
+# make test      set up, then run every test that this machine can run
+# make quick     lint, types and the fast tests: at most a minute on two cores
+# make coverage  make test, with the share of lines that the tests run
+# make docs      build the documentation into out/site/
+# make format    format the code and fix what ruff can fix
+# make setup     set up only: afterwards .venv/bin/videodepth and .venv/bin/python need nothing sourced
+# A step is repeated only if its inputs have changed.
 
 VENV := .venv
 PYTHON ?=
@@ -10,16 +14,31 @@ ENVIRONMENT := $(VENV)/.environment
 OVERLAY := $(shell find overlay -type f)
 PACKAGE := package.xml CMakeLists.txt $(shell find action msg launch config videodepth_ros -type f -not -name '*.pyc')
 
-.PHONY: setup demo test clean
+PYTEST := $(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
+.PHONY: setup demo test quick coverage docs format clean
 setup: $(VENV)/.package
 
 demo: setup
 	$(VENV)/bin/videodepth demo out/demo
 
-# TensorRT-RTX compiles every graph without a GPU; where its wheels cannot be had, those tests skip with the reason.
-test: setup
+# TensorRT-RTX compiles graphs without a GPU; if its wheels cannot be installed, those tests are skipped.
+test coverage: setup
 	-$(VENV)/bin/python -m pip install --quiet $$(grep '^tensorrt-rtx' requirements/gpu.txt)
-	$(VENV)/bin/python -m pytest
+	$(PYTEST) $(if $(filter coverage,$@),--cov --cov-report=term:skip-covered)
+
+quick: setup
+	$(VENV)/bin/python -m ruff check
+	$(VENV)/bin/python -m ruff format --check
+	$(VENV)/bin/python -m mypy
+	$(PYTEST) -m 'not (ros or slow or gpu)'
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --site-dir out/site
+
+format: setup
+	$(VENV)/bin/python -m ruff check --fix-only
+	$(VENV)/bin/python -m ruff format
 
 clean:
 	rm -rf $(VENV) build install log out

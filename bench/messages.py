@@ -60,8 +60,9 @@ def create_cloud(header: Header, fields: list[PointField], points: np.ndarray) -
 
 baseline = 'the steps of create_cloud; sensor_msgs_py is not installed'
 try:
-    from sensor_msgs_py.point_cloud2 import create_cloud
+    from sensor_msgs_py import point_cloud2
 
+    create_cloud = point_cloud2.create_cloud
     baseline = 'sensor_msgs_py create_cloud'
 except ImportError:
     pass

@@ -11,7 +11,7 @@ import numpy as np
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.synthetic import held_out
 from videodepth_ros.synthetic.atlas import load_atlas
-from videodepth_ros.synthetic.camera_path import look_along
+from videodepth_ros.synthetic.camera_path import Zone, look_along
 from videodepth_ros.synthetic.lighting import illuminate
 from videodepth_ros.synthetic.optics import random_optics
 from videodepth_ros.synthetic.raycast import cast_image, look
@@ -70,7 +70,7 @@ def filmed_round(
 
 def _free_round(
     scene: Scene,
-    zone: object,
+    zone: Zone,
     family: str,
     camera: Intrinsics,
     lap_s: float,

@@ -1,28 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test may use."""
+"""Settings and fixtures of every test."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from test.support.shared_cache import SharedCache
+
+ROOT = Path(__file__).parents[1]
+MARK_OF_FOLDER = {'demo': 'ros', 'launch': 'ros', 'nodes': 'ros', 'gpu': 'gpu', 'parity': 'slow'}
+
+WORKER = os.environ.get('PYTEST_XDIST_WORKER')  # gw0, gw1, ... of a parallel run
+if WORKER:
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # read when torch is imported
+# A ROS domain for each worker of each test run on this machine; above 101 ports may be taken.
+DOMAIN = os.getppid() + int(WORKER.removeprefix('gw')) if WORKER else os.getpid()
+os.environ['ROS_DOMAIN_ID'] = str(1 + DOMAIN % 100)
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'  # another machine may have the same
+
 try:
     from hypothesis import HealthCheck, settings
-except ImportError:  # a bare machine with a GPU, where test/gpu runs alone
+except ImportError:  # a machine with torch and pytest alone, for test/gpu
     pass
 else:
-    # The verdict is of the code alone: not of how busy the machine is, nor of the day's examples.
+    # The same examples on every run, and no deadline: the result depends on the code alone.
     settings.register_profile(
         'patient', deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile('patient')
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of a folder: ``-m 'not (ros or slow or gpu)'`` selects the fast ones."""
+    for item in items:
+        mark = MARK_OF_FOLDER.get(item.path.relative_to(ROOT / 'test').parts[0])
+        if mark:
+            item.add_marker(mark)
+
+
 @pytest.fixture(autouse=True)
 def same_numbers() -> None:
-    """Let what a test draws with torch not depend on the tests that ran before it."""
+    """Seed torch, so that random numbers do not depend on the tests that ran before."""
     if 'torch' in sys.modules:
         sys.modules['torch'].manual_seed(0)
 
@@ -30,4 +52,13 @@ def same_numbers() -> None:
 @pytest.fixture
 def root() -> Path:
     """Return the root of the source tree."""
-    return Path(__file__).parents[1]
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> SharedCache:
+    """Return the cache that the workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if WORKER else base) / 'shared'
+    folder.mkdir(exist_ok=True)
+    return SharedCache(folder)

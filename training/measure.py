@@ -209,11 +209,12 @@ class Measured:
 def measure(model: FlashDepth, sequence: Sequence, memory: Memory) -> Measured:
     """Predict a sequence and compare it with its truth."""
     pairs = predicted_pairs(model, sequence, memory)
-    reports = (
+    metric, scaled, aligned = (
         evaluate_depth(pairs, alignment)
         for alignment in (DepthAlignment.NONE, DepthAlignment.SCALE, DepthAlignment.SCALE_SHIFT)
     )
-    return Measured(sequence.name, memory, *reports, flicker(model, sequence, memory))
+    flickers = flicker(model, sequence, memory)
+    return Measured(sequence.name, memory, metric, scaled, aligned, flickers)
 
 
 def table_line(*cells: str) -> str:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from videodepth_ros.models.flashdepth import FlashDepth
+from videodepth_ros.models.imagenet import MEAN, STD
 from videodepth_ros.models.nano import NANO, Residual
-from videodepth_ros.models.preprocess import MEAN, STD
 
 START_U = 2.3
 """The first prediction everywhere: log(1 + 9), 9 m away in a camera of fx = 0.9 width."""

@@ -13,6 +13,8 @@ from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy
 from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.geometry.sim3 import umeyama_alignment
 
+pytestmark = pytest.mark.slow
+
 QUICK = AlignmentOptions(
     camera=CAMERA, max_pixels=400, rotation_smoothing=0, translation_smoothing=0
 )

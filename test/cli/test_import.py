@@ -8,6 +8,8 @@ import pytest
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.messages.transforms import stamp_ns
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -14,6 +14,8 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.evaluation.tum import read_tum
 
+pytestmark = pytest.mark.slow
+
 STAGES = ('recording-', 'estimates-', 'reconstruction-', 'keyframes-', 'clip', 'clip')
 """Whose results a job is killed after; two processes store two of the three clips at once."""
 STOPPER = """

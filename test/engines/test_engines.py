@@ -13,6 +13,8 @@ from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.engines.torch_engine import TorchEngine
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=['onnx', 'torch'])
 def engine(request, exported):

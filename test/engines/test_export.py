@@ -17,6 +17,8 @@ from videodepth_ros.engines.graph import parse_graph_metadata
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.engines.torch_engine import TorchEngine
 
+pytestmark = pytest.mark.slow
+
 EVERY = pytest.mark.parametrize('name', VARIANTS)
 
 

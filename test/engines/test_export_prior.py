@@ -15,6 +15,8 @@ from videodepth_ros.cli import main
 from videodepth_ros.models.depth_pro import focal_from_fov, metric_depth, square_input
 from videodepth_ros.models.mono import open_mono_prior
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def store(tmp_path, monkeypatch):

@@ -37,6 +37,8 @@ from videodepth_ros.stream.scale import Scale
 from videodepth_ros.stream.upsample import confidence_map as host_confidence
 from videodepth_ros.stream.upsample import find_discontinuities, upsample
 
+pytestmark = pytest.mark.slow
+
 EVERY = pytest.mark.parametrize('name', NAMES)
 FP32_BAR = 5e-4  # issue 5; sums in another order give 1e-5
 FP16_BAR = 5e-3  # median relative error of the depth; issue 5

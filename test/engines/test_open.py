@@ -20,6 +20,8 @@ from videodepth_ros.engines.open import open_engine
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.nano import NANO
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT = 96, 80
 
 

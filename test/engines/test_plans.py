@@ -33,6 +33,8 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT = 96, 80
 SUPPORT = Path(__file__).parents[1] / 'support'
 KEY = EngineKey('nano', 'onnx', WIDTH, HEIGHT, 'fp16', 101, 'a' * 64, 'b' * 64, ('torch 2.13',))

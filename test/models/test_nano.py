@@ -16,6 +16,8 @@ from videodepth_ros.models.preprocess import network_input
 from videodepth_ros.synthetic.families import HELD_OUT_FAMILIES
 from videodepth_ros.synthetic.scenes import render_scene
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def nano() -> FlashDepth:

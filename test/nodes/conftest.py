@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROS 2 for the tests of the nodes, in a domain of their own."""
+"""Nodes under test and the publishers and subscribers around them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 pytest.importorskip('rclpy', reason='these tests need ROS 2')
-# Nobody else may hear us, nor we them: also not another run of these tests on this machine.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)  # above 101 ports may be taken
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'  # a neighbour may have the same number
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor

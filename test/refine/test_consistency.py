@@ -14,6 +14,8 @@ from videodepth_ros.refine.job import refine_bag
 from videodepth_ros.refine.plan import CONSISTENCY
 from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 12
 
 

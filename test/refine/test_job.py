@@ -23,6 +23,8 @@ from videodepth_ros.refine.job import refine_bag, shot_cut_notes, work_folder
 from videodepth_ros.refine.plan import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
 from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 13
 QUICK = RefineSettings(prior='bag', processes=1, clip=4)
 FILES = ('trajectory.tum', 'cloud.ply', 'preview.mp4', 'report.html')

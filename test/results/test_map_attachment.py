@@ -14,6 +14,8 @@ from videodepth_ros.messages.transforms import fill_pose, set_stamp
 from videodepth_ros.results.bag import SourceRecording
 from videodepth_ros.results.write import ResultOptions, write_results
 
+pytestmark = pytest.mark.slow
+
 
 def refine(path, tmp_path, frame_id=m.OPTICAL, **settings):
     """Write results for a recording; return the facts, and what a listener hears."""

@@ -27,6 +27,8 @@ from videodepth_ros.results.bag import SourceRecording
 from videodepth_ros.results.report import STRIPS
 from videodepth_ros.results.write import ResultOptions, write_results
 
+pytestmark = pytest.mark.slow
+
 FILES = ['cloud.ply', 'metadata.yaml', 'out.mcap', 'preview.mp4', 'report.html', 'trajectory.tum']
 
 

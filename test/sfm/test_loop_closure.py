@@ -15,6 +15,8 @@ from videodepth_ros.sfm.loop_closure import Chain, Loop, believed, find_loops
 from videodepth_ros.sfm.reconstruction import located
 from videodepth_ros.sfm.tracks import LONGEST
 
+pytestmark = pytest.mark.slow
+
 THERE_AND_BACK = np.r_[np.arange(0, 2.4, 0.1), np.arange(2.4, 0, -0.1)]
 
 

@@ -16,6 +16,8 @@ from videodepth_ros.geometry.rotation import so3_log
 from videodepth_ros.geometry.sim3 import umeyama_alignment
 from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 16
 QUICK = AlignmentOptions(camera=CAMERA, max_pixels=400)
 

@@ -12,6 +12,8 @@ from videodepth_ros.stream.corner_tracking import IDENTITY_POSE, Corners, PoseEs
 from videodepth_ros.stream.stabilization import DepthStabilizer, _residual_field
 from videodepth_ros.synthetic.scenes import render_scene
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 24
 
 
