@@ -30,7 +30,10 @@ def test_one_version_everywhere(root):
     setup.read(root / 'setup.cfg')
     newest = re.search(r'^(\d+\.\d+\.\d+)', (root / 'CHANGELOG.rst').read_text(), re.MULTILINE)
     assert newest
-    assert manifest.findtext('version') == setup['metadata']['version'] == newest.group(1)
+    cited = re.search(r'^version: (\S+)', (root / 'CITATION.cff').read_text(), re.MULTILINE)
+    assert cited
+    version = setup['metadata']['version']
+    assert {manifest.findtext('version'), newest.group(1), cited.group(1)} == {version}
 
 
 def test_the_manifest_is_valid(root):

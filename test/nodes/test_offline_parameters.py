@@ -78,7 +78,7 @@ def test_the_shipped_file_holds_every_parameter_with_its_default(root):
 
 
 def test_the_table_of_the_readme_is_that_of_the_code(root):
-    readme = (root / 'README.md').read_text()
+    readme = (root / 'docs/parameters.md').read_text()
     shown = readme.partition('<!-- offline parameters -->\n')[2]
     assert shown.partition('<!-- end of offline parameters -->')[0] == markdown_table(
         DECLARATIONS

@@ -150,6 +150,6 @@ def test_the_table_has_a_row_for_each():
 
 
 def test_the_table_of_the_readme_is_that_of_the_code(root):
-    readme = (root / 'README.md').read_text()
+    readme = (root / 'docs/parameters.md').read_text()
     shown = readme.partition('<!-- parameters -->\n')[2].partition('<!-- end of parameters -->')[0]
     assert shown == markdown_table(DECLARATIONS), 'put this table between the marks'
