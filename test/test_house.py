@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of the house that a machine can hold: floors of imports, sizes, types, style."""
+"""Rules of the package: layers of imports, sizes, style, types, wording."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,36 @@ ONLY_IN = {
     'rclpy': {'nodes', 'demo'},
     'tensorrt': {'engines'},
 }
-LONGEST_FILE, LONGEST_FUNCTION = 450, 100
+LONGEST_FILE, LONGEST_FUNCTION = 350, 45  # lines
+LARGEST_PACKAGE = 0.14  # share of the lines of videodepth_ros
+TOO_LONG = {  # file: its longest function now; to be shortened, not extended
+    'cli/evaluate.py': 67,
+    'cli/refine.py': 74,
+    'cli/run_bag.py': 95,
+    'coalign/reference.py': 46,
+    'demo/graph.py': 61,
+    'demo/results.py': 46,
+    'mvs/upsampling.py': 48,
+    'results/depth_only.py': 51,
+    'results/report.py': 48,
+    'results/write.py': 46,
+    'synthetic/furniture.py': 47,
+    'synthetic/homes.py': 49,
+    'synthetic/indoor.py': 50,
+    'synthetic/nature.py': 51,
+    'synthetic/outdoor.py': 59,
+}
+TOO_LARGE = {  # file: its lines now
+    'nodes/live_node.py': 370,
+    'refine/job.py': 450,
+    'synthetic/indoor.py': 414,
+    'synthetic/outdoor.py': 403,
+}
+WORDS_OF_PERSONS = re.compile(
+    r'(?<![^\W_])(tells?|told|says?|nobody|somebody|whoever|believ\w*)(?![^\W_])', re.IGNORECASE
+)
+MOST_WORDS_OF_PERSONS = 455  # in code and configuration; 40 is the aim
+MOST_NAMES_OF_PERSONS = 8  # none is the aim
 
 
 def sources() -> list[Path]:
@@ -98,16 +128,57 @@ def test_no_circles():
 
 
 @pytest.mark.parametrize('path', sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_rooms_are_small(path):
+def test_files_and_functions_are_short(path):
     text = path.read_text()
+    name = path.relative_to(PACKAGE).as_posix()
     assert text.startswith('# SPDX-License-Identifier: Apache-2.0\n')
-    assert text.count('\n') <= LONGEST_FILE
+    assert text.count('\n') <= TOO_LARGE.get(name, LONGEST_FILE)
     lengths = {
         node.name: node.end_lineno - node.lineno + 1
         for node in ast.walk(ast.parse(text))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     }
-    assert not {name: lines for name, lines in lengths.items() if lines > LONGEST_FUNCTION}
+    longest = TOO_LONG.get(name, LONGEST_FUNCTION)
+    assert not {function: lines for function, lines in lengths.items() if lines > longest}
+
+
+def test_no_package_is_large():
+    lines = {path: path.read_text().count('\n') for path in sources()}
+    shares = {
+        package: sum(n for path, n in lines.items() if floor_of(path) == package)
+        / sum(lines.values())
+        for package in FLOORS
+    }
+    assert not {name: share for name, share in shares.items() if share > LARGEST_PACKAGE}
+
+
+def test_code_is_not_a_person():
+    """Code returns, logs, raises and estimates; it does not tell, say or believe."""
+    folders = (PACKAGE, ROOT / 'launch', ROOT / 'config')
+    paths = [path for folder in folders for path in folder.rglob('*') if path.is_file()]
+    texts = (p.read_text() for p in paths if p.suffix in ('.py', '.yaml', '.xml', '.rviz', '.md'))
+    assert sum(len(WORDS_OF_PERSONS.findall(text)) for text in texts) <= MOST_WORDS_OF_PERSONS
+
+
+def public_names(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            name = node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        else:
+            continue
+        if not name.startswith('_'):
+            yield name
+
+
+def test_no_public_name_is_of_a_person():
+    spelt = re.compile(r'(?<=[a-z])(?=[A-Z])')  # ToldNode: Told, Node
+    names = {name for path in sources() for name in public_names(path)}
+    found = {name for name in names if WORDS_OF_PERSONS.search(spelt.sub('_', name))}
+    assert len(found) <= MOST_NAMES_OF_PERSONS, sorted(found)
 
 
 def check(*command: str) -> None:

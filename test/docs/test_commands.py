@@ -23,7 +23,9 @@ COMMANDS = [(block, command) for block in SHELL for command in block.commands()]
 PROGRAM = f"""#!{sys.executable}
 import sys
 from videodepth_ros.cli import main
-sys.exit(main())
+
+if __name__ == '__main__':
+    sys.exit(main())
 """
 
 
