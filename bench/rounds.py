@@ -14,8 +14,8 @@ from videodepth_ros.synthetic.atlas import load_atlas
 from videodepth_ros.synthetic.camera_path import Zone, look_along
 from videodepth_ros.synthetic.lighting import illuminate
 from videodepth_ros.synthetic.optics import random_optics
-from videodepth_ros.synthetic.raycast import cast_image, look
-from videodepth_ros.synthetic.render import Shot, SyntheticFrame, film
+from videodepth_ros.synthetic.raycast import cast_image, view_scene
+from videodepth_ros.synthetic.render import ClipSetup, SyntheticFrame, render_frames
 from videodepth_ros.synthetic.scene import Scene, SceneBuilder
 
 MAKERS = {'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley}
@@ -64,8 +64,8 @@ def filmed_round(
     focal = 0.75 * width
     camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
     path = _free_round(scene, zone, family, camera, lap / fps, rng)
-    shot = Shot(scene, illuminate(scene), path, camera, random_optics(rng), 0.0)
-    yield from film(shot, frames, fps, rng)
+    shot = ClipSetup(scene, illuminate(scene), path, camera, random_optics(rng), 0.0)
+    yield from render_frames(shot, frames, fps, rng)
 
 
 def _free_round(
@@ -93,7 +93,7 @@ def _free_round(
         )
         clear_m = np.inf
         for time_s in np.linspace(0, lap_s, 48, endpoint=False):
-            depth = cast_image(look(scene, path.pose(time_s), time_s), small).depth_m
+            depth = cast_image(view_scene(scene, path.pose(time_s), time_s), small).depth_m
             clear_m = min(clear_m, float(depth.min()), float(np.median(depth)) / 3)
             if clear_m <= most_m:
                 break

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from videodepth_ros.synthetic.camera_path import Carrier, Zone, look_along, random_path
-from videodepth_ros.synthetic.optics import Optics, meter, photograph
+from videodepth_ros.synthetic.optics import Optics, auto_exposure_gain, simulate_camera
 
 CLEAN = Optics(0.5, (1, 1, 1), 2.2, 0.0, 1.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, 0.0)
 GREY = np.full((48, 64, 3), 0.2, np.float32)
@@ -17,7 +17,9 @@ GREY = np.full((48, 64, 3), 0.2, np.float32)
 
 def shot(optics, radiance=GREY, motion=(0.0, 0.0)):
     rng = np.random.default_rng(0)
-    return photograph(radiance, meter(radiance, optics), optics, 0.0, motion, rng).astype(float)
+    return simulate_camera(
+        radiance, auto_exposure_gain(radiance, optics), optics, 0.0, motion, rng
+    ).astype(float)
 
 
 def test_exposure_reaches_its_target():

@@ -9,7 +9,7 @@ import pytest
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.synthetic.atlas import load_atlas
 from videodepth_ros.synthetic.camera_path import look_along
-from videodepth_ros.synthetic.raycast import cast_image, cast_rays, look
+from videodepth_ros.synthetic.raycast import cast_image, cast_rays, view_scene
 from videodepth_ros.synthetic.scene import Lights, Material, Motion, Scene, SceneBuilder
 
 CAMERA = Intrinsics(40, 30, 35.0, 36.0, 19.2, 14.9)
@@ -26,7 +26,7 @@ def built(b: SceneBuilder) -> Scene:
 
 
 def points_in_map(scene: Scene, T_map_cam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    hits = cast_image(look(scene, T_map_cam, 0.0), CAMERA)
+    hits = cast_image(view_scene(scene, T_map_cam, 0.0), CAMERA)
     met = hits.solid >= 0
     local = backproject(hits.depth_m, CAMERA)[met].astype(float)
     return local @ T_map_cam[:3, :3].T + T_map_cam[:3, 3], met
@@ -35,7 +35,7 @@ def points_in_map(scene: Scene, T_map_cam: np.ndarray) -> tuple[np.ndarray, np.n
 def test_a_wall_has_one_depth_and_the_rest_is_infinitely_far():
     b = builder()
     b.box((4.0, 0.0, 0.0), (2.0, 2.0, 2.0), PLAIN)
-    hits = cast_image(look(built(b), FORWARD_X, 0.0), CAMERA)
+    hits = cast_image(view_scene(built(b), FORWARD_X, 0.0), CAMERA)
     met = hits.solid >= 0
     np.testing.assert_allclose(hits.depth_m[met], 3.0, rtol=1e-6)
     assert np.isposinf(hits.depth_m[~met]).all()
@@ -81,7 +81,7 @@ def test_a_lattice_has_holes_and_the_wall_behind_shows():
     b = builder()
     b.box((2, 0, 0), (0.01, 9, 9), Material('metal', cutout='lattice', cutout_scale_m=2.0))
     b.box((5, 0, 0), (0.2, 40, 40), PLAIN)
-    depth = cast_image(look(built(b), FORWARD_X, 0.0), CAMERA).depth_m
+    depth = cast_image(view_scene(built(b), FORWARD_X, 0.0), CAMERA).depth_m
     fence, wall = np.isclose(depth, 1.995, atol=1e-4), np.isclose(depth, 4.9, atol=1e-4)
     assert (fence | wall).all()
     assert 0.05 < fence.mean() < 0.6
@@ -97,7 +97,7 @@ def test_the_fast_cast_equals_the_plain_one(seed):
         material = Material('leaves', cutout='leaf') if r.random() < 0.3 else PLAIN
         (b.box if r.random() < 0.5 else b.ellipsoid)(centre, size, material, yaw=r.uniform(0, 3))
         b.rod(r.uniform(-6, 6, 3), r.uniform(-6, 6, 3), 0.2, PLAIN, taper=r.uniform(0.2, 2))
-    view = look(built(b), look_along(r.uniform(-1, 1, 3), r.uniform(-3, 3), -0.1, 0.1), 0.0)
+    view = view_scene(built(b), look_along(r.uniform(-1, 1, 3), r.uniform(-3, 3), -0.1, 0.1), 0.0)
     fast = cast_image(view, CAMERA)
     row, column = np.mgrid[0:30, 0:40]
     x = ((column.ravel() - CAMERA.cx) / CAMERA.fx).astype(np.float32)

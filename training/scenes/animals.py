@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.synthetic.furniture import pick
 from videodepth_ros.synthetic.noise import hsv
-from videodepth_ros.synthetic.scene import Material, Matrix, Motion, SceneBuilder
+from videodepth_ros.synthetic.scene import Material, Motion, SceneBuilder
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def animal(
     heading: float,
     speed: float,
 ) -> None:
-    """An animal whose feet are at a position (3,), which walks along the heading or stands."""
+    """Add an animal whose feet are at a position (3,), which walks along the heading or stands."""
     r, tall = b.rng, beast.tall_m
     phase, hz = r.uniform(0, 6.3), 0.6 * speed / tall**0.5 / 0.7
     half, z = 0.36 * beast.long * tall, beast.leg * tall
@@ -115,7 +116,7 @@ def animal(
 
 
 def _trunk(b: SceneBuilder, beast: Beast, half: float) -> None:
-    """Chest, belly, rump and tail, along x about the origin."""
+    """Add chest, belly, rump and tail, along x about the origin."""
     r, tall = b.rng, beast.tall_m
     stout = beast.stout * tall
     back = beast.leg * tall + 0.42 * stout
@@ -135,7 +136,7 @@ def _trunk(b: SceneBuilder, beast: Beast, half: float) -> None:
 
 
 def _neck_and_head(b: SceneBuilder, beast: Beast) -> None:
-    """Neck, skull, muzzle, ears and perhaps horns, from the origin along +x."""
+    """Add neck, skull, muzzle, ears and perhaps horns, from the origin along +x."""
     r, tall, size = b.rng, beast.tall_m, beast.head * beast.tall_m
     up = np.array([np.cos(beast.lift_rad), 0, np.sin(beast.lift_rad)])
     nape = beast.neck * tall * up
@@ -163,8 +164,8 @@ def _neck_and_head(b: SceneBuilder, beast: Beast) -> None:
             b.rod(root, root + size * way, 0.06 * size, Material('bark', 0.3), taper=0.3)
 
 
-def _limb(b: SceneBuilder, beast: Beast, hip: Matrix, step: float, fore: bool) -> None:
-    """A leg from the hip (3,) to the ground, with a knee that bends as a fore or hind leg's."""
+def _limb(b: SceneBuilder, beast: Beast, hip: Float64Array, step: float, fore: bool) -> None:
+    """Add a fore or hind leg from the hip (3,) to the ground."""
     thick = beast.limb * beast.tall_m
     foot = np.array([hip[0] + step, hip[1], thick * 0.7])
     knee = (hip + foot) / 2 + np.array([(0.05 if fore else -0.1) * beast.tall_m, 0, 0])

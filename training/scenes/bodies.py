@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.synthetic.furniture import cloth, hard, pick
 from videodepth_ros.synthetic.noise import hsv, muted, neutral, vivid
-from videodepth_ros.synthetic.scene import Material, Matrix, Motion, SceneBuilder
+from videodepth_ros.synthetic.scene import Material, Motion, SceneBuilder
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def random_body(b: SceneBuilder) -> Body:
 
 
 def standing_person(b: SceneBuilder, body: Body) -> None:
-    """A person who stands at the origin of the current frame and looks along +x."""
+    """Add a person who stands at the origin of the current frame and looks along +x."""
     r, tall = b.rng, body.tall_m
     with b.matched():
         hip = np.array([0.0, 0.0, 0.51 * tall])
@@ -85,7 +86,7 @@ def standing_person(b: SceneBuilder, body: Body) -> None:
 
 
 def seated_person(b: SceneBuilder, body: Body, seat_m: float = 0.45) -> None:
-    """A person who sits at the origin of the current frame, on a seat, and looks along +x."""
+    """Add a person who sits at the origin of the current frame, on a seat, and looks along +x."""
     r, tall = b.rng, body.tall_m
     with b.matched():
         hip = np.array([-0.06, 0.0, seat_m + 0.06 * tall])
@@ -101,7 +102,7 @@ def seated_person(b: SceneBuilder, body: Body, seat_m: float = 0.45) -> None:
 def striding_person(
     b: SceneBuilder, body: Body, position: tuple[float, float], heading: float, speed: float
 ) -> None:
-    """A person who walks from a position (x, y) along the heading, arms and legs swinging."""
+    """Add a person who walks from a position (x, y) along the heading, arms and legs swinging."""
     r, tall = b.rng, body.tall_m
     start, turn, phase = (position[0], position[1], 0.0), r.normal(0, 0.25), r.uniform(0, 6.28)
 
@@ -129,12 +130,12 @@ def striding_person(
                 _arm(b, body, shoulders, side, 'front' if carries else 'down')
 
 
-def _xyz(x: float, y: float, z: float) -> Matrix:
+def _xyz(x: float, y: float, z: float) -> Float64Array:
     return np.array([x, y, z])
 
 
-def _trunk(b: SceneBuilder, body: Body, hip: Matrix, lean: float) -> Matrix:
-    """Pelvis, chest, neck and head on the hip's middle (3,); return the shoulders'."""
+def _trunk(b: SceneBuilder, body: Body, hip: Float64Array, lean: float) -> Float64Array:
+    """Return pelvis, chest, neck and head on the hip's middle (3,); return the shoulders'."""
     r, tall, girth = b.rng, body.tall_m, body.girth
     lean = lean if abs(lean) > 0.01 else 0.01
     up = np.array([np.sin(lean), 0, np.cos(lean)])
@@ -171,7 +172,7 @@ def _trunk(b: SceneBuilder, body: Body, hip: Matrix, lean: float) -> Matrix:
 
 
 def _head(b: SceneBuilder, body: Body) -> None:
-    """A head about the origin of the current frame, its face to +x."""
+    """Add a head about the origin of the current frame, its face to +x."""
     s = 0.13 * body.tall_m**0.5 * 1.75**0.5
     b.ellipsoid((0, 0, 0), np.array([0.84, 0.68, 1.0]) * s, body.skin)
     b.ellipsoid((0.41 * s, 0, -0.05 * s), np.array([0.16, 0.13, 0.25]) * s, body.skin)
@@ -191,8 +192,10 @@ def _head(b: SceneBuilder, body: Body) -> None:
         b.ellipsoid((-0.14 * s, 0, -0.05 * s), np.array([0.95, 0.92, 1.25]) * s, body.head)
 
 
-def _leg(b: SceneBuilder, body: Body, hip: Matrix, knee: Matrix, ankle: Matrix) -> None:
-    """A leg through three joints (3,) with a shoe that points along +x."""
+def _leg(
+    b: SceneBuilder, body: Body, hip: Float64Array, knee: Float64Array, ankle: Float64Array
+) -> None:
+    """Add a leg through three joints (3,) with a shoe that points along +x."""
     tall, thick = body.tall_m, 0.046 * body.tall_m * body.girth**0.7
     shin = body.skin if body.dress in ('shorts', 'skirt') else body.bottom
     b.rod(hip, knee, thick * 1.15, body.bottom, 0.68)
@@ -213,8 +216,8 @@ def _leg(b: SceneBuilder, body: Body, hip: Matrix, knee: Matrix, ankle: Matrix) 
         )
 
 
-def _arm(b: SceneBuilder, body: Body, shoulders: Matrix, side: int, how: str) -> None:
-    """An arm that hangs ('down'), reaches to the 'front', rests in the 'lap' or bends 'up'."""
+def _arm(b: SceneBuilder, body: Body, shoulders: Float64Array, side: int, how: str) -> None:
+    """Add an arm that hangs ('down'), reaches to the 'front', rests in the 'lap' or bends 'up'."""
     r, tall = b.rng, body.tall_m
     shoulder = shoulders + _xyz(0, side * 0.118 * tall * body.girth**0.5, 0)
     out = side * r.uniform(0.01, 0.05) * tall

@@ -11,11 +11,11 @@ import numpy as np
 from training.scenes.bodies import random_body, seated_person, standing_person, striding_person
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import ceiling_light, door, picture_on_wall
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Box, Stage, against_walls, indoor_lights, shell
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
+from videodepth_ros.synthetic.interiors import Box, against_walls, indoor_lights, shell
 from videodepth_ros.synthetic.nature import tree
 from videodepth_ros.synthetic.noise import neutral, vivid
-from videodepth_ros.synthetic.outdoor import building, street_furniture
+from videodepth_ros.synthetic.open_air import building, street_furniture
 from videodepth_ros.synthetic.people import car
 from videodepth_ros.synthetic.scene import Material, SceneBuilder
 from videodepth_ros.synthetic.skies import open_sky
@@ -46,7 +46,7 @@ class Eye:
 
 
 def crowd(b: SceneBuilder) -> Stage:
-    """A cafe, a canteen, a lobby, a nearly empty room, a square, or a bus stop."""
+    """Build a cafe, a canteen, a lobby, a nearly empty room, a square, or a bus stop."""
     kind = b.rng.random()
     if kind < 0.5:
         return _inside(b, f.pick(b, 'cafe', 'cafe', 'canteen', 'lobby'))
@@ -56,7 +56,7 @@ def crowd(b: SceneBuilder) -> Stage:
 
 
 def _eye(b: SceneBuilder, length: float, width: float, ceiling: float | None) -> Eye:
-    """At eye level, from a corner under the ceiling or on a post, or on a low robot."""
+    """Return at eye level, from a corner under the ceiling or on a post, or on a low robot."""
     r, kind = b.rng, b.rng.random()
     if kind < 0.3:
         x, y = (side * r.choice([0.06, 0.94]) for side in (length, width))
@@ -86,7 +86,7 @@ def _eye(b: SceneBuilder, length: float, width: float, ceiling: float | None) ->
 
 
 def _near(b: SceneBuilder, eye: Eye, count: int) -> None:
-    """People so close to the camera that the image's border cuts them off."""
+    """Add people so close to the camera that the image's border cuts them off."""
     r = b.rng
     for _ in range(count):
         angle = eye.heading_rad + r.choice([-1, 1]) * r.uniform(0.15, 0.75)
@@ -97,7 +97,7 @@ def _near(b: SceneBuilder, eye: Eye, count: int) -> None:
 
 
 def _person(b: SceneBuilder, seated: float = 0.0) -> None:
-    """A person at the origin, on a chair with this chance, else standing."""
+    """Add a person at the origin, on a chair with this chance, else standing."""
     if b.rng.random() >= seated:
         standing_person(b, random_body(b))
         return
@@ -128,7 +128,7 @@ def _strollers(
 
 
 def _table(b: SceneBuilder, full: float) -> int:
-    """A table with chairs, taken with a chance of ``full``; return how many people sit at it."""
+    """Add a table with chairs, each taken with probability ``full``; return the sitters."""
     r = b.rng
     wide, deep = r.uniform(0.6, 1.6), r.uniform(0.6, 0.85)
     f.table(b, wide, deep, 0.74, int(r.integers(1, 6)))
@@ -152,7 +152,7 @@ def _table(b: SceneBuilder, full: float) -> int:
 
 
 def _inside(b: SceneBuilder, kind: str) -> Stage:
-    """A cafe of small tables, a canteen of rows, or a lobby with sofas, before bright windows."""
+    """Build a cafe, a canteen or a lobby before bright windows."""
     r = b.rng
     room = Box(r.uniform(5, 13), r.uniform(4, 9), r.uniform(2.5, 4.2))
     shell(b, room, True)
@@ -182,7 +182,7 @@ def _inside(b: SceneBuilder, kind: str) -> Stage:
 
 
 def _fittings(b: SceneBuilder, room: Box, count: int) -> None:
-    """What stands and hangs on the walls, a counter, and hanging lamps."""
+    """Add what stands and hangs on the walls, a counter, and hanging lamps."""
     r = b.rng
 
     def hung() -> None:
@@ -205,7 +205,7 @@ def _fittings(b: SceneBuilder, room: Box, count: int) -> None:
 
 
 def _lit(b: SceneBuilder, room: Box, eye: Eye) -> Stage:
-    """Light the room; behind its windows it may be far brighter than inside."""
+    """Build light the room; behind its windows it may be far brighter than inside."""
     r = b.rng
     bright = r.uniform(0.5, 8)
     for _ in range(int(r.integers(2, 6))):
@@ -228,7 +228,7 @@ def _lit(b: SceneBuilder, room: Box, eye: Eye) -> Stage:
 
 
 def _bare_room(b: SceneBuilder) -> Stage:
-    """A room of plain walls with one to three people and little else."""
+    """Build a room of plain walls with one to three people and little else."""
     r = b.rng
     room = Box(r.uniform(3.5, 9), r.uniform(3.2, 7), r.uniform(2.4, 3.4))
     paint = Material('plain', 3.0, wear=r.uniform(0, 0.4)).painted(neutral(r, 0.65, 1.0))
@@ -251,7 +251,7 @@ def _bare_room(b: SceneBuilder) -> Stage:
 
 
 def _square(b: SceneBuilder) -> Stage:
-    """A square with people on the way, at tables under parasols and about the camera."""
+    """Build a square with people on the way, at tables under parasols and about the camera."""
     r = b.rng
     side = r.uniform(8, 22)
     b.box(
@@ -295,7 +295,7 @@ def _street_thing(b: SceneBuilder) -> None:
 
 
 def _bus_stop(b: SceneBuilder) -> Stage:
-    """People who wait in and about a shelter at a kerb, seen from the street or the pavement."""
+    """Build people who wait at a shelter, seen from the street or the pavement."""
     r = b.rng
     b.box((0, 0, -0.2), (300, 300, 0.4), Material('asphalt', 3.0))
     b.box((54.5, 0, -0.05), (100, 300, 0.35), Material(f.pick(b, 'tiles', 'bricks', 'stones'), 2))

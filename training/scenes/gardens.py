@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.nature import bush, grass_tufts, hill, rock, tree
 from videodepth_ros.synthetic.noise import hsv, neutral, vivid
-from videodepth_ros.synthetic.outdoor import building, daylight
+from videodepth_ros.synthetic.open_air import building, daylight
 from videodepth_ros.synthetic.people import walking_person
 from videodepth_ros.synthetic.scene import Material, Motion, SceneBuilder
 
@@ -30,12 +29,12 @@ class Slope:
 
     @property
     def pitch_rad(self) -> float:
-        """What a builder's box has to be pitched by to lie on the ground."""
+        """Return the pitch of a box that lies on the ground."""
         return -float(np.arctan(self.gradient))
 
 
 def garden(b: SceneBuilder) -> Stage:
-    """A garden behind a house or a corner of a park, on flat or sloping ground."""
+    """Build a garden behind a house or a corner of a park, on flat or sloping ground."""
     r = b.rng
     side = r.uniform(5, 18)
     ground = Slope(0.0 if r.random() < 0.5 else float(np.clip(r.normal(0, 0.09), -0.16, 0.16)))
@@ -74,7 +73,7 @@ def garden(b: SceneBuilder) -> Stage:
 
 
 def _path(b: SceneBuilder, ground: Slope, side: float) -> None:
-    """A path that winds across, of slabs that follow the ground."""
+    """Add a path that winds across, of slabs that follow the ground."""
     r = b.rng
     cover = Material(
         f.pick(b, 'gravel', 'stones', 'bricks', 'tiles', 'plaster', 'asphalt'), r.uniform(1, 2.5)
@@ -96,7 +95,7 @@ def _path(b: SceneBuilder, ground: Slope, side: float) -> None:
 
 
 def _borders(b: SceneBuilder, ground: Slope, side: float) -> None:
-    """What bounds the garden on each side: hedge, fence, wall, woods, or the house."""
+    """Add what bounds the garden on each side: hedge, fence, wall, woods, or the house."""
     r = b.rng
     for k in range(4):
         angle = k * np.pi / 2
@@ -123,7 +122,7 @@ def _borders(b: SceneBuilder, ground: Slope, side: float) -> None:
 
 
 def hedge(b: SceneBuilder, length: float, height: float) -> None:
-    """A clipped hedge along y."""
+    """Add a clipped hedge along y."""
     r = b.rng
     deep, tint = r.uniform(0.4, 0.9), r.uniform(0.6, 1.1, 3)
     solid = Material('leaves', r.uniform(0.5, 1.2), wear=0.7).painted(tint)
@@ -137,7 +136,7 @@ def hedge(b: SceneBuilder, length: float, height: float) -> None:
 
 
 def fence(b: SceneBuilder, length: float) -> None:
-    """A piece of fence along +x: pickets, boards, posts with rails, or wire mesh."""
+    """Add a piece of fence along +x: pickets, boards, posts with rails, or wire mesh."""
     r = b.rng
     board = f.wooden(b)
     high, kind = r.uniform(0.8, 1.7), r.random()
@@ -221,7 +220,7 @@ def _bench(b: SceneBuilder) -> None:
 
 
 def _pergola(b: SceneBuilder) -> None:
-    """Posts and beams, with leaves over some of it."""
+    """Add posts and beams, with leaves over some of it."""
     r = b.rng
     wood, wide, long, high = f.wooden(b), r.uniform(1.6, 3), r.uniform(2, 6), r.uniform(2.1, 2.6)
     for x in np.arange(0, long + 0.1, r.uniform(1.4, 2.2)):
@@ -237,7 +236,7 @@ def _pergola(b: SceneBuilder) -> None:
 
 
 def _shed(b: SceneBuilder) -> None:
-    """A hut with a ridged roof, a door, and what leans on it."""
+    """Add a hut with a ridged roof, a door, and what leans on it."""
     r = b.rng
     wide, deep, high = r.uniform(1.6, 3.5), r.uniform(1.5, 2.6), r.uniform(1.9, 2.4)
     wall = Material(f.pick(b, 'planks', 'planks', 'plain', 'bricks'), 1.2).painted(neutral(r))
@@ -257,7 +256,7 @@ def _shed(b: SceneBuilder) -> None:
 
 
 def _pond(b: SceneBuilder) -> None:
-    """Still water as a mirror-like disc among stones."""
+    """Add still water as a mirror-like disc among stones."""
     r = b.rng
     wide, long = r.uniform(0.8, 3.5), r.uniform(0.8, 1.6)
     water = Material('plain', gloss=r.uniform(0.75, 1.0), wear=0.3).painted(
@@ -271,7 +270,7 @@ def _pond(b: SceneBuilder) -> None:
 
 
 def _playground(b: SceneBuilder) -> None:
-    """A slide or a swing."""
+    """Add a slide or a swing."""
     r, paint = b.rng, f.hard(b).painted(vivid(b.rng))
     if r.random() < 0.5:
         high = r.uniform(1.2, 2.2)
@@ -292,7 +291,7 @@ def _playground(b: SceneBuilder) -> None:
 
 
 def _dog(b: SceneBuilder, ground: Slope, side: float) -> None:
-    """A dog that runs or stands; on a slope it stands."""
+    """Add a dog that runs or stands; on a slope it stands."""
     r = b.rng
     x, y = (float(c) for c in r.uniform(-0.5, 0.5, 2) * side)
     speed = 0.0 if ground.gradient or r.random() < 0.3 else r.uniform(0.3, 2.5)

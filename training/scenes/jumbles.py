@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.atlas import MASKS
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.noise import muted, neutral, vivid
-from videodepth_ros.synthetic.outdoor import daylight
-from videodepth_ros.synthetic.scene import Lamp, Lights, Material, Matrix, Motion, SceneBuilder
+from videodepth_ros.synthetic.open_air import daylight
+from videodepth_ros.synthetic.scene import Lamp, Lights, Material, Motion, SceneBuilder
 
 SIZES_M = (1.0, 40.0)  # half the side of a scene: a table-top to a yard
 DECADES = 2.0  # between the smallest solid and the largest
 
 
 def jumble(b: SceneBuilder) -> Stage:
-    """Solids that lie, stand or float, in the void, on a slab or ground, by a wall or in a box."""
+    """Build solids that lie, stand or float: in the void, on ground, by a wall or in a box."""
     r = b.rng
     size = float(np.exp(r.uniform(*np.log(SIZES_M))))
     palette = [_material(b, size) for _ in range(int(r.integers(3, 30)))]
@@ -55,7 +55,7 @@ def jumble(b: SceneBuilder) -> Stage:
 
 
 def _material(b: SceneBuilder, size: float) -> Material:
-    """Any texture at any scale, tinted, matt or glossy, now and then with holes or glowing."""
+    """Draw a material: any texture at any scale, sometimes with holes or glowing."""
     r = b.rng
     kind = f.pick(b, *(name for name, _, _ in b.atlas.kinds)) if r.random() < 0.75 else 'plain'
     scale = None if r.random() < 0.25 else size * float(np.exp(r.uniform(np.log(0.04), 0)))
@@ -74,8 +74,8 @@ def _material(b: SceneBuilder, size: float) -> Material:
     return material.painted((muted, vivid, neutral)[int(r.integers(0, 3))](r))
 
 
-def _extent(b: SceneBuilder, size: float) -> Matrix:
-    """Edge lengths (3,): over two decades among solids, and each solid a lump, plate or stick."""
+def _extent(b: SceneBuilder, size: float) -> Float64Array:
+    """Draw edge lengths (3,) over two decades: of a lump, a plate or a stick."""
     r = b.rng
     scale = size * 0.8 * 10 ** (-DECADES * r.beta(1.0, 1.2))
     kind = r.random()
@@ -88,7 +88,7 @@ def _extent(b: SceneBuilder, size: float) -> Matrix:
 def _solid(
     b: SceneBuilder,
     centre: tuple[float, float, float],
-    extent: Matrix,
+    extent: Float64Array,
     palette: list[Material],
     upright: bool = False,
 ) -> None:
@@ -117,7 +117,7 @@ def _solid(
 def _put(
     b: SceneBuilder, size: float, height: float, palette: list[Material], resting: bool
 ) -> None:
-    """One solid, sometimes with smaller ones on top of it."""
+    """Add one solid, sometimes with smaller ones on top of it."""
     r = b.rng
     extent = _extent(b, size)
     x, y = r.uniform(-0.95, 0.95, 2) * size
@@ -132,7 +132,7 @@ def _put(
 
 
 def _row(b: SceneBuilder, size: float, palette: list[Material]) -> None:
-    """Equal solids at equal distances: a fence, a flight of steps, a colonnade, or none such."""
+    """Add equal solids at equal distances, as in a fence or a flight of steps."""
     r = b.rng
     extent = _extent(b, 0.5 * size)
     material = palette[int(r.integers(0, len(palette)))]
@@ -147,7 +147,7 @@ def _row(b: SceneBuilder, size: float, palette: list[Material]) -> None:
 def _surround(
     b: SceneBuilder, setting: str, size: float, height: float, palette: list[Material]
 ) -> None:
-    """What stands around: far plates, a slab, endless ground, a wall on it, or a closed box."""
+    """Add surroundings: far plates, a slab, ground, a wall on it, or a closed box."""
     r = b.rng
 
     def face() -> Material:
@@ -189,7 +189,7 @@ def _surround(
 
 
 def _lamplight(b: SceneBuilder, size: float, height: float) -> Lights:
-    """Lamps of any colour in a closed box, and what comes from all sides."""
+    """Return lamps of any colour in a closed box, and what comes from all sides."""
     r = b.rng
     lamps = []
     for k in range(int(r.integers(0, 4))):

@@ -19,11 +19,10 @@ from training.scenes.trusses import (
     steel_paint,
 )
 from videodepth_ros.synthetic import furniture as f
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.nature import bush, hill, tree
 from videodepth_ros.synthetic.noise import neutral
-from videodepth_ros.synthetic.outdoor import building
+from videodepth_ros.synthetic.open_air import building
 from videodepth_ros.synthetic.people import walking_person
 from videodepth_ros.synthetic.scene import Material, SceneBuilder
 from videodepth_ros.synthetic.skies import open_sky
@@ -32,7 +31,7 @@ _GROUNDS = ('grass', 'grass', 'grass', 'asphalt', 'gravel', 'leaves', 'stones', 
 
 
 def lattice(b: SceneBuilder) -> Stage:
-    """A coaster, towers, cranes, pylons, a bridge, scaffolds, a stand or climbing frames."""
+    """Build a coaster, towers, cranes, pylons, a bridge, scaffolds, a stand or climbing frames."""
     r = b.rng
     b.box((0, 0, -0.25), (900, 900, 0.5), Material(f.pick(b, *_GROUNDS), r.uniform(1.5, 6)))
     make = (
@@ -67,7 +66,7 @@ def lattice(b: SceneBuilder) -> Stage:
 
 
 def _around(b: SceneBuilder, reach: float) -> None:
-    """What stands on the ground: trees, bushes, a fence, houses, hills, people."""
+    """Add what stands on the ground: trees, bushes, a fence, houses, hills, people."""
     r = b.rng
     for _ in range(int(r.integers(0, 9))):
         angle, away = r.uniform(-np.pi, np.pi), reach * r.uniform(0.7, 3) + 3
@@ -91,7 +90,7 @@ def _around(b: SceneBuilder, reach: float) -> None:
 
 
 def _coaster(b: SceneBuilder) -> tuple[float, float]:
-    """Rails over hills and round bends on posts or trestles."""
+    """Return rails over hills and round bends on posts or trestles."""
     r = b.rng
     steel, rail = steel_paint(b), steel_paint(b)
     high = r.uniform(5, 28)
@@ -133,7 +132,7 @@ def _coaster(b: SceneBuilder) -> tuple[float, float]:
 
 
 def _support(b: SceneBuilder, high: float, steel: Material) -> None:
-    """Under a rail: a post, a post with a stay, or a laced mast."""
+    """Add under a rail: a post, a post with a stay, or a laced mast."""
     r, top = b.rng, np.array([0, 0, high])
     thick, kind = r.uniform(0.15, 0.5), r.random()
     if high < 1:
@@ -147,7 +146,7 @@ def _support(b: SceneBuilder, high: float, steel: Material) -> None:
 
 
 def _trestle(b: SceneBuilder, high: float, steel: Material) -> None:
-    """A bent across the rails: legs that lean, ledgers and a brace."""
+    """Add a bent across the rails: legs that lean, ledgers and a brace."""
     if high < 1:
         return
     wide, thick = 1.2 + 0.25 * high, b.rng.uniform(0.12, 0.3)
@@ -165,7 +164,7 @@ def _trestle(b: SceneBuilder, high: float, steel: Material) -> None:
 
 
 def _towers(b: SceneBuilder) -> tuple[float, float]:
-    """Radio masts and look-outs, one near, perhaps more behind; or windmills."""
+    """Return radio masts and look-outs, one near, perhaps more behind; or windmills."""
     r = b.rng
     high = r.uniform(6, 45)
     for k in range(int(r.integers(1, 4))):
@@ -215,7 +214,7 @@ def _windmill(b: SceneBuilder, high: float, steel: Material) -> None:
 
 
 def _cranes(b: SceneBuilder) -> tuple[float, float]:
-    """Tower cranes over a building site."""
+    """Return tower cranes over a building site."""
     r = b.rng
     high = r.uniform(9, 34)
     for k in range(int(r.integers(1, 3))):
@@ -249,7 +248,7 @@ def _cranes(b: SceneBuilder) -> tuple[float, float]:
 
 
 def _pylons(b: SceneBuilder) -> tuple[float, float]:
-    """A power line: laced pylons or wooden poles with sagging wires."""
+    """Return a power line: laced pylons or wooden poles with sagging wires."""
     r = b.rng
     wooden = r.random() < 0.4
     high, apart = (
@@ -276,7 +275,7 @@ def _pylons(b: SceneBuilder) -> tuple[float, float]:
 
 
 def _wires(b: SceneBuilder, apart: float, y: float, z: float) -> None:
-    """A sagging wire to the next pylon along +x, as a chain of straight pieces."""
+    """Add a sagging wire to the next pylon along +x, as a chain of straight pieces."""
     wire = Material('plain', wear=0).painted(neutral(b.rng, 0.03, 0.4))
     u = np.linspace(0, 1, 6)
     points = np.stack([u * apart, 0 * u + y, z - 0.16 * apart * u * (1 - u)], axis=1)

@@ -6,10 +6,9 @@ from __future__ import annotations
 import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.nature import bush, hill, tree
-from videodepth_ros.synthetic.outdoor import building, daylight
+from videodepth_ros.synthetic.open_air import building, daylight
 from videodepth_ros.synthetic.people import car
 from videodepth_ros.synthetic.scene import Material, Motion, SceneBuilder
 
@@ -17,7 +16,7 @@ PIECE_M = 8.0
 
 
 def road(b: SceneBuilder) -> Stage:
-    """A country road, track or motorway that bends, seen by a car or robot on it."""
+    """Build a country road, track or motorway that bends, seen by a car or robot on it."""
     r = b.rng
     half, bend = r.uniform(2.5, 8), r.normal(0, 0.006)
     b.box(
@@ -95,7 +94,7 @@ def _beside(b: SceneBuilder, free: float) -> None:
 
 
 def _horizon(b: SceneBuilder) -> None:
-    """Woods as ragged walls of leaves, and hills, far around."""
+    """Add woods as ragged walls of leaves, and hills, far around."""
     r = b.rng
     leaf = Material('leaves', 7.0, cutout='leaf', cutout_scale_m=18.0)
     solid = Material('leaves', 9.0, wear=0.9)

@@ -11,8 +11,7 @@ from training.scenes.animals import animal, random_beast
 from training.scenes.bodies import random_body, standing_person
 from training.scenes.gardens import Slope
 from videodepth_ros.synthetic import furniture as f
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.nature import bush, grass_tufts, hill, tree
 from videodepth_ros.synthetic.noise import hsv, neutral
 from videodepth_ros.synthetic.scene import Material, SceneBuilder
@@ -36,7 +35,7 @@ class Site:
 
 
 def rocks(b: SceneBuilder) -> Stage:
-    """Boulders on level or sloping ground, before a cliff, a rough wall, a cave, or nothing."""
+    """Build boulders on level or sloping ground, perhaps before a cliff, a wall or a cave."""
     r = b.rng
     side = float(np.exp(r.uniform(np.log(3.5), np.log(16))))
     ground = Slope(0.0 if r.random() < 0.45 else float(r.uniform(0.05, 0.5)))
@@ -97,7 +96,7 @@ def _stone(b: SceneBuilder) -> Material:
 
 
 def boulder(b: SceneBuilder, size: float, stone: Material, kind: str) -> None:
-    """A boulder on the origin: 'round', 'jagged' of tilted blocks, or 'slabs' in layers."""
+    """Add a boulder on the origin: 'round', 'jagged' of tilted blocks, or 'slabs' in layers."""
     r = b.rng
     core = 0.75 if kind == 'round' else 0.55
     b.ellipsoid(
@@ -125,7 +124,7 @@ def boulder(b: SceneBuilder, size: float, stone: Material, kind: str) -> None:
 
 
 def _strewn(b: SceneBuilder, site: Site) -> None:
-    """Boulders by a power law of sizes, logs, and pebbles about the middle and the camera."""
+    """Add boulders by a power law of sizes, logs, and pebbles about the middle and the camera."""
     r = b.rng
     kind = f.pick(b, 'round', 'jagged', 'jagged', 'slabs')
     largest = min(5.0, 0.4 * site.side_m)
@@ -158,7 +157,7 @@ def _strewn(b: SceneBuilder, site: Site) -> None:
 
 
 def _log(b: SceneBuilder, thick: float) -> None:
-    """A trunk that lies, with stumps of branches."""
+    """Add a trunk that lies, with stumps of branches."""
     r, bark = b.rng, Material('bark', b.rng.uniform(0.5, 1.5))
     long, tilt = r.uniform(8, 18) * thick, r.normal(0, 0.12)
     way = np.array([np.cos(tilt), 0, np.sin(tilt)])
@@ -169,7 +168,7 @@ def _log(b: SceneBuilder, thick: float) -> None:
 
 
 def _growth(b: SceneBuilder, site: Site) -> None:
-    """Shrubs, tufts, trees and far hills."""
+    """Add shrubs, tufts, trees and far hills."""
     r = b.rng
     for _ in range(int(r.integers(0, 7))):
         size = r.uniform(0.3, 1.6)
@@ -196,7 +195,7 @@ def _growth(b: SceneBuilder, site: Site) -> None:
 
 
 def _animals(b: SceneBuilder, site: Site) -> None:
-    """A few animals, near the middle of the view; on a slope they walk along it."""
+    """Add a few animals, near the middle of the view; on a slope they walk along it."""
     r = b.rng
     herd = random_beast(b)
     for _ in range(int(r.choice(5, p=[0.15, 0.45, 0.22, 0.12, 0.06]))):
@@ -222,7 +221,7 @@ def _animals(b: SceneBuilder, site: Site) -> None:
 
 
 def _behind(b: SceneBuilder, site: Site, ahead: float) -> None:
-    """What closes the view at an angle ahead of the camera: cliffs, rough walls, a cave."""
+    """Add what closes the view at an angle ahead of the camera: cliffs, rough walls, a cave."""
     r = b.rng
     for turn in (0.0, 1.2, -1.2):
         if r.random() > (0.75 if turn == 0 else 0.3):
@@ -243,7 +242,7 @@ def _behind(b: SceneBuilder, site: Site, ahead: float) -> None:
 
 
 def _cliff(b: SceneBuilder, long: float, high: float, stone: Material) -> None:
-    """A rock face along y in blocks and bulges, its foot at x = 0."""
+    """Add a rock face along y in blocks and bulges, its foot at x = 0."""
     r = b.rng
     size = max(long / 7, high / 4)
     b.box((-0.9 * size, 0, high / 2), (size, long, high), stone, pitch=-r.uniform(0, 0.2))
@@ -256,7 +255,7 @@ def _cliff(b: SceneBuilder, long: float, high: float, stone: Material) -> None:
 
 
 def _rough_wall(b: SceneBuilder, long: float, high: float, stone: Material) -> None:
-    """A wall along y of stones of many sizes in rough courses."""
+    """Add a wall along y of stones of many sizes in rough courses."""
     r = b.rng
     course = max(r.uniform(0.2, 0.6), long * high / 60)
     b.box(
@@ -283,7 +282,7 @@ def _rough_wall(b: SceneBuilder, long: float, high: float, stone: Material) -> N
 
 
 def _cave(b: SceneBuilder, stone: Material) -> None:
-    """A mouth in a rock face, deep and dark behind, opening to +x."""
+    """Add a mouth in a rock face, deep and dark behind, opening to +x."""
     r = b.rng
     wide, high, deep = r.uniform(1, 3), r.uniform(1.2, 2.6), r.uniform(3, 9)
     for side in (-1, 1):

@@ -9,11 +9,11 @@ import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import door, picture_on_wall
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Box, Stage, against_walls, indoor_lights, shell
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
+from videodepth_ros.synthetic.interiors import Box, against_walls, indoor_lights, shell
 from videodepth_ros.synthetic.nature import tree
 from videodepth_ros.synthetic.noise import hsv, muted, neutral, vivid
-from videodepth_ros.synthetic.outdoor import building, daylight
+from videodepth_ros.synthetic.open_air import building, daylight
 from videodepth_ros.synthetic.people import walking_person
 from videodepth_ros.synthetic.scene import Material, SceneBuilder
 
@@ -21,7 +21,7 @@ _PRINTS = ('picture', 'document', 'books', 'screen', 'landscape', 'panels')
 
 
 def shop(b: SceneBuilder) -> Stage:
-    """A supermarket, a small shop, or a market of stalls."""
+    """Build a supermarket, a small shop, or a market of stalls."""
     kind = b.rng.random()
     if kind < 0.45:
         return _supermarket(b)
@@ -29,7 +29,7 @@ def shop(b: SceneBuilder) -> Stage:
 
 
 def goods(b: SceneBuilder, depth: float, width: float, room: float) -> None:
-    """A row of goods at the origin, on depth (x) by width (y): each kind in several equal ones."""
+    """Add a row of goods at the origin, on depth (x) by width (y), several of each kind."""
     r = b.rng
     y = -width / 2
     while y < width / 2 - 0.12:
@@ -50,7 +50,7 @@ def goods(b: SceneBuilder, depth: float, width: float, room: float) -> None:
 
 
 def _bottles(b: SceneBuilder, depth: float, width: float, height: float, paint: Material) -> None:
-    """A front row of equal bottles, jars or tins before a block of the same."""
+    """Add a front row of equal bottles, jars or tins before a block of the same."""
     radius, taper = b.rng.uniform(0.03, 0.05), float(b.rng.choice([1.0, 0.45]))
     b.box((-depth * 0.2, 0, height * 0.45), (depth * 0.5, width * 0.9, height * 0.9), paint)
     for y in np.arange(radius - width / 2, width / 2 - radius, 2.4 * radius):
@@ -58,7 +58,7 @@ def _bottles(b: SceneBuilder, depth: float, width: float, height: float, paint: 
 
 
 def gondola(b: SceneBuilder, width: float, height: float, board: Material) -> None:
-    """Shop shelves with goods and price strips, front to +x; the back is at x = 0."""
+    """Add shop shelves with goods and price strips, front to +x; the back is at x = 0."""
     r = b.rng
     depth, count = r.uniform(0.35, 0.6), int(r.integers(3, 6))
     b.box((0.02, 0, height / 2), (0.04, width, height), board)
@@ -78,7 +78,7 @@ def gondola(b: SceneBuilder, width: float, height: float, board: Material) -> No
 
 
 def _supermarket(b: SceneBuilder) -> Stage:
-    """Rows of shelves with aisles, freezers, displays, hanging signs and shoppers."""
+    """Build rows of shelves with aisles, freezers, displays, hanging signs and shoppers."""
     r = b.rng
     room = Box(r.uniform(8, 16), r.uniform(5, 10), r.uniform(2.8, 4.5))
     shell(b, room, r.random() < 0.3)
@@ -136,7 +136,7 @@ def _in_aisle(b: SceneBuilder, room: Box, lane: float, aisle: float) -> None:
 
 
 def _freezer(b: SceneBuilder, width: float, height: float, board: Material) -> None:
-    """Upright cabinets with glass doors, closed."""
+    """Add upright cabinets with glass doors, closed."""
     b.box((0.35, 0, height / 2), (0.7, width, height), board)
     for k in range(3):
         y = (k - 1) * width / 3
@@ -149,7 +149,7 @@ def _freezer(b: SceneBuilder, width: float, height: float, board: Material) -> N
 
 
 def _trolley(b: SceneBuilder) -> None:
-    """A shopping trolley of wire."""
+    """Add a shopping trolley of wire."""
     wire = Material('metal', 0.3, gloss=0.5, cutout='mesh', cutout_scale_m=0.3)
     steel = Material('metal', 0.3, gloss=0.6)
     for side in (-1, 1):
@@ -166,7 +166,7 @@ def _trolley(b: SceneBuilder) -> None:
 
 
 def _display(b: SceneBuilder) -> None:
-    """A bin or a stand with a heap of things and a card above."""
+    """Add a bin or a stand with a heap of things and a card above."""
     r = b.rng
     side, high = r.uniform(0.5, 1.0), r.uniform(0.4, 0.9)
     b.box(
@@ -188,7 +188,7 @@ def _display(b: SceneBuilder) -> None:
 
 
 def _pile(b: SceneBuilder) -> None:
-    """A stepped pile of equal cartons."""
+    """Add a stepped pile of equal cartons."""
     r = b.rng
     size, count = r.uniform((0.2, 0.25, 0.15), (0.4, 0.5, 0.35)), int(r.integers(2, 5))
     carton = Material(f.pick(b, *_PRINTS), None)
@@ -203,7 +203,7 @@ def _pile(b: SceneBuilder) -> None:
 
 
 def _small_shop(b: SceneBuilder) -> Stage:
-    """A counter with a till, shelves along the walls, racks of clothes, tables of goods."""
+    """Build a counter with a till, shelves along the walls, racks of clothes, tables of goods."""
     r = b.rng
     room = Box(r.uniform(4, 10), r.uniform(3.2, 7), r.uniform(2.5, 3.6))
     shell(b, room, True)
@@ -250,7 +250,7 @@ def _poster(b: SceneBuilder) -> None:
 
 
 def _counter(b: SceneBuilder) -> None:
-    """A counter with a glass front, a till and small things."""
+    """Add a counter with a glass front, a till and small things."""
     r = b.rng
     long, front = r.uniform(1.2, 3), f.wooden(b)
     b.box((0, 0, 0.48), (0.55, long, 0.96), front)
@@ -268,7 +268,7 @@ def _counter(b: SceneBuilder) -> None:
 
 
 def _clothes(b: SceneBuilder) -> None:
-    """A rail of clothes on hangers."""
+    """Add a rail of clothes on hangers."""
     r = b.rng
     long, steel = r.uniform(0.9, 1.8), Material('metal', 0.3, gloss=0.7)
     b.rod((0, -long / 2, 1.5), (0, long / 2, 1.5), 0.016, steel)
@@ -286,7 +286,7 @@ def _clothes(b: SceneBuilder) -> None:
 
 
 def _market(b: SceneBuilder) -> Stage:
-    """Two rows of stalls under awnings in a square, with crates of fruit and many people."""
+    """Build two rows of stalls under awnings in a square, with crates of fruit and many people."""
     r = b.rng
     half, long = r.uniform(1.3, 2.6), r.uniform(10, 18)
     b.box(
@@ -319,7 +319,7 @@ def _market(b: SceneBuilder) -> Stage:
 
 
 def _stall(b: SceneBuilder) -> None:
-    """A table of crates under an awning; shoppers come from +x."""
+    """Add a table of crates under an awning; shoppers come from +x."""
     r = b.rng
     wide, high, post = r.uniform(1.8, 2.6), r.uniform(2.1, 2.6), f.hard(b)
     awning = Material(f.pick(b, 'stripes', 'plain', 'plaid'), 0.8).painted(vivid(r))
@@ -339,7 +339,7 @@ def _stall(b: SceneBuilder) -> None:
 
 
 def _crate(b: SceneBuilder) -> None:
-    """A tilted crate of fruit, or of packets."""
+    """Add a tilted crate of fruit, or of packets."""
     r = b.rng
     wood = Material('planks', 0.4).painted(neutral(r, 0.6, 1))
     b.box((0, 0, 0.1), (0.6, 0.5, 0.14), wood, pitch=0.25)

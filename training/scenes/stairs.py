@@ -17,8 +17,8 @@ from videodepth_ros.synthetic.architecture import (
     wall,
     wall_paint,
 )
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Box, Stage, indoor_lights
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
+from videodepth_ros.synthetic.interiors import Box, indoor_lights
 from videodepth_ros.synthetic.noise import neutral
 from videodepth_ros.synthetic.people import walking_person
 from videodepth_ros.synthetic.scene import Material, SceneBuilder
@@ -28,7 +28,7 @@ _CARRIERS = (Carrier.HAND, Carrier.HAND, Carrier.FLIGHT, Carrier.STATIC)
 
 
 def stairs(b: SceneBuilder) -> Stage:
-    """One of the four, each with plain walls, railings, and views far up and down."""
+    """Build one of the four, each with plain walls, railings, and views far up and down."""
     kind = b.rng.random()
     if kind < 0.35:
         return _well(b)
@@ -46,7 +46,7 @@ def flight(
     tread: Material,
     below: Material | None,
 ) -> None:
-    """Steps rising along +x from the origin, on a slab of ``below`` or else between two beams."""
+    """Add steps rising along +x from the origin, on a slab of ``below`` or between two beams."""
     thick = rise if below else 0.05
     tile = b.atlas.pick(tread.texture, b.rng)
     for k in range(steps):
@@ -71,7 +71,7 @@ def flight(
 
 
 def balustrade(b: SceneBuilder, length: float, climb: float = 0.0) -> None:
-    """Along +x: rails and posts, a low wall, or a pane or mesh on a frame."""
+    """Add along +x: rails and posts, a low wall, or a pane or mesh on a frame."""
     r = b.rng
     kind = r.random()
     if kind < 0.6:
@@ -95,7 +95,7 @@ def balustrade(b: SceneBuilder, length: float, climb: float = 0.0) -> None:
 
 
 def _walls(b: SceneBuilder, room: Box, windows: float) -> None:
-    """Floor, lid and four walls of a tall room, with openings above each other here and there."""
+    """Add floor, ceiling and walls of a tall room, with openings above each other."""
     r = b.rng
     paint, cover = wall_paint(b), floor_cover(b)
     cx, cy = room.length / 2, room.width / 2
@@ -140,7 +140,7 @@ def _finish(b: SceneBuilder, room: Box, zone: Zone) -> Stage:
 
 
 def _well(b: SceneBuilder) -> Stage:
-    """A stairwell: flights to and fro between landings, with a well in the middle."""
+    """Build a stairwell: flights to and fro between landings, with a well in the middle."""
     r = b.rng
     steps, rise, run = int(r.integers(7, 12)), r.uniform(0.15, 0.19), r.uniform(0.25, 0.31)
     wide, gap, landing = r.uniform(0.9, 1.6), r.uniform(0.1, 1.2), r.uniform(1.1, 2.2)
@@ -193,7 +193,7 @@ def _at_landing(b: SceneBuilder) -> None:
 
 
 def _gallery(b: SceneBuilder) -> Stage:
-    """A court of two to four storeys with galleries round it and stairs up to the first."""
+    """Build a court of two to four storeys with galleries round it and stairs up to the first."""
     r = b.rng
     storey, storeys = r.uniform(2.7, 4.0), int(r.integers(2, 5))
     room = Box(r.uniform(8, 18), r.uniform(7, 14), storey * storeys)
@@ -228,7 +228,7 @@ def _gallery(b: SceneBuilder) -> Stage:
 
 
 def _court(b: SceneBuilder, room: Box, storey: float, deep: float) -> None:
-    """The stairs, the pillars, and what stands on the ground floor."""
+    """Add the stairs, the pillars, and what stands on the ground floor."""
     r = b.rng
     steps = round(storey / r.uniform(0.16, 0.2))
     run = min(0.29, (room.length - deep - 1.5) / steps)
@@ -277,7 +277,7 @@ def _on_floor(b: SceneBuilder) -> None:
 
 
 def _split(b: SceneBuilder) -> Stage:
-    """Levels a few steps apart, with short flights between them and plain walls around."""
+    """Build levels a few steps apart, with short flights between them and plain walls around."""
     r = b.rng
     room = Box(r.uniform(7, 14), r.uniform(5, 9), r.uniform(4.0, 6.5))
     _walls(b, room, 0.5)
@@ -330,7 +330,7 @@ def _split(b: SceneBuilder) -> Stage:
 
 
 def _lobby(b: SceneBuilder) -> Stage:
-    """A landing before lifts, with doors, a mat, a bench, and stairs up and down at its end."""
+    """Build a landing before lifts, with doors, a bench, and stairs at its end."""
     r = b.rng
     room = Box(r.uniform(5, 11), r.uniform(2.2, 4.5), r.uniform(2.4, 3.4))
     _walls(b, room, 0.15)
@@ -364,7 +364,7 @@ def _lobby(b: SceneBuilder) -> Stage:
 
 
 def _lift(b: SceneBuilder, steel: Material, frame: Material) -> None:
-    """A lift's double door with its frame, lamp and buttons; its back is at x = 0."""
+    """Add a lift's double door with its frame, lamp and buttons; its back is at x = 0."""
     for side in (-1, 1):
         b.box((0.02, side * 0.26, 1.05), (0.04, 0.51, 2.1), steel)
         b.box((0.05, side * 0.58, 1.1), (0.1, 0.12, 2.2), frame)

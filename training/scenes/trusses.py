@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.noise import hsv, neutral, vivid
-from videodepth_ros.synthetic.outdoor import building
-from videodepth_ros.synthetic.scene import Material, Matrix, SceneBuilder, Shape
+from videodepth_ros.synthetic.open_air import building
+from videodepth_ros.synthetic.scene import Material, SceneBuilder, Shape
 
 
 def steel_paint(b: SceneBuilder) -> Material:
@@ -29,9 +30,14 @@ def steel_paint(b: SceneBuilder) -> Material:
 
 
 def bar(
-    b: SceneBuilder, start: Matrix, end: Matrix, thick: float, steel: Material, square: bool
+    b: SceneBuilder,
+    start: Float64Array,
+    end: Float64Array,
+    thick: float,
+    steel: Material,
+    square: bool,
 ) -> None:
-    """A round or square bar from start to end (3,), metres."""
+    """Add a round or square bar from start to end (3,), metres."""
     if np.linalg.norm(end - start) < 1e-3:
         return
     if not square:
@@ -53,8 +59,10 @@ def bar(
     b.solid(Shape.BOX, pose, steel)
 
 
-def laced(b: SceneBuilder, rings: Matrix, thick: float, steel: Material, web: str = 'zig') -> None:
-    """Chords through corners of rings (K, M, 3), and a web between them of half their thickness.
+def laced(
+    b: SceneBuilder, rings: Float64Array, thick: float, steel: Material, web: str = 'zig'
+) -> None:
+    """Add chords through corners of rings (K, M, 3), and a web of half their thickness.
 
     web  'zig' one diagonal a field, 'cross' two, 'ladder' none
     """
@@ -80,7 +88,7 @@ def laced(b: SceneBuilder, rings: Matrix, thick: float, steel: Material, web: st
                     bar(b, rings[k, c], rings[k + 1, a], thin, steel, square)
 
 
-def level_square(centre: Matrix, wide: float, deep: float) -> Matrix:
+def level_square(centre: Float64Array, wide: float, deep: float) -> Float64Array:
     """Return four corners (4, 3) of a level rectangle."""
     return (
         centre
@@ -91,7 +99,7 @@ def level_square(centre: Matrix, wide: float, deep: float) -> Matrix:
 def mast(
     b: SceneBuilder, high: float, foot: float, head: float, thick: float, steel: Material
 ) -> None:
-    """A laced tower on the origin whose sides are straight or bend inwards."""
+    """Add a laced tower on the origin whose sides are straight or bend inwards."""
     r = b.rng
     bays = int(r.integers(4, 11))
     waist = r.choice([1.0, r.uniform(1.2, 2.5)])
@@ -112,7 +120,7 @@ def mast(
 
 
 def bridge(b: SceneBuilder) -> tuple[float, float]:
-    """A girder or arch bridge; the camera stands on it or beneath."""
+    """Return a girder or arch bridge; the camera stands on it or beneath."""
     r = b.rng
     steel, long, wide = steel_paint(b), r.uniform(16, 50), r.uniform(3, 9)
     tall, deck = r.uniform(2.5, 7), r.choice([0.0, r.uniform(3, 10)])
@@ -149,7 +157,7 @@ def bridge(b: SceneBuilder) -> tuple[float, float]:
 
 
 def scaffolds(b: SceneBuilder) -> tuple[float, float]:
-    """Scaffolds, one perhaps before a house."""
+    """Return scaffolds, one perhaps before a house."""
     r = b.rng
     high, long = r.uniform(4, 14), r.uniform(5, 16)
     if r.random() < 0.6:
@@ -163,7 +171,7 @@ def scaffolds(b: SceneBuilder) -> tuple[float, float]:
 
 
 def scaffold(b: SceneBuilder, long: float, high: float) -> None:
-    """Standards, ledgers, planks and braces along y."""
+    """Add standards, ledgers, planks and braces along y."""
     r = b.rng
     steel, board = steel_paint(b), f.wooden(b)
     deep, lift, radius = r.uniform(0.7, 1.3), r.uniform(1.7, 2.2), r.uniform(0.022, 0.045)
@@ -187,7 +195,7 @@ def scaffold(b: SceneBuilder, long: float, high: float) -> None:
 
 
 def stand(b: SceneBuilder) -> tuple[float, float]:
-    """A grandstand: steps of seats on frames, under a laced roof."""
+    """Return a grandstand: steps of seats on frames, under a laced roof."""
     r = b.rng
     steel, long, rows = steel_paint(b), r.uniform(8, 22), int(r.integers(5, 12))
     run, rise = r.uniform(0.7, 1.0), r.uniform(0.35, 0.55)
@@ -225,7 +233,7 @@ def stand(b: SceneBuilder) -> tuple[float, float]:
 
 
 def climbing_frames(b: SceneBuilder) -> tuple[float, float]:
-    """Frames of a playground: a grid of cubes, a dome, a rope pyramid, a ladder bridge, swings."""
+    """Add frames of a playground: cubes, a dome, a rope pyramid, a bridge, swings."""
     r = b.rng
     reach = r.uniform(2.5, 6)
     for k in range(int(r.integers(1, 5))):
@@ -273,7 +281,7 @@ def _dome(b: SceneBuilder) -> None:
 
 
 def _pyramid(b: SceneBuilder) -> None:
-    """A net of ropes round a pole."""
+    """Add a net of ropes round a pole."""
     r, rope = b.rng, Material('plain', wear=0.2).painted(vivid(b.rng))
     high, wide, thick = r.uniform(2.5, 5), r.uniform(1.5, 3), r.uniform(0.015, 0.03)
     b.rod((0, 0, 0), (0, 0, high), 0.06, steel_paint(b))
@@ -293,7 +301,7 @@ def _pyramid(b: SceneBuilder) -> None:
 
 
 def _ladders(b: SceneBuilder) -> None:
-    """Monkey bars, and swings beside them."""
+    """Add monkey bars, and swings beside them."""
     r, steel = b.rng, steel_paint(b)
     long, high, wide = r.uniform(2, 4), r.uniform(1.8, 2.4), r.uniform(0.7, 1.2)
     x = np.linspace(0, long, int(r.integers(7, 13)))

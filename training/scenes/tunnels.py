@@ -11,8 +11,7 @@ import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import door, picture_on_wall, railing
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.nature import rock
 from videodepth_ros.synthetic.noise import muted, neutral, vivid
 from videodepth_ros.synthetic.people import walking_person
@@ -42,7 +41,7 @@ class Bore:
 
 
 def tunnel(b: SceneBuilder) -> Stage:
-    """One of the five, straight or bending, dimly lit, often wet."""
+    """Build one of the five, straight or bending, dimly lit, often wet."""
     r = b.rng
     kind = f.pick(b, 'mine', 'sewer', 'service', 'service', 'platform', 'cellar')
     bore = _bore_of(b, kind)
@@ -122,7 +121,7 @@ def _linings(b: SceneBuilder, kind: str) -> tuple[Material, Material]:
 def _slabs(
     b: SceneBuilder, bore: Bore, facets: int, length: float, shell: Material, floor: Material
 ) -> None:
-    """One piece of tunnel about the origin, along y."""
+    """Add one piece of tunnel about the origin, along y."""
     b.box((0, 0, -_THICK_M / 2), (bore.width + 0.6, length, _THICK_M), floor)
     outline = bore.outline(facets)
     tile = b.atlas.pick(shell.texture, b.rng)
@@ -139,7 +138,7 @@ def _slabs(
 
 
 def _end(b: SceneBuilder, bore: Bore, length: float, shell: Material) -> None:
-    """The far end: a wall with a door, or daylight with what stands outside."""
+    """Add the far end: a wall with a door, or daylight with what stands outside."""
     r = b.rng
     near = -length / 2
     if r.random() < 0.7:
@@ -168,7 +167,7 @@ def _lamp(b: SceneBuilder, bore: Bore) -> tuple[float, float, float]:
 
 
 def _dim(b: SceneBuilder, bore: Bore, spots: list[tuple[float, float, float]]) -> Lights:
-    """Few lamps in little other light; now and then one that is carried by the camera's side."""
+    """Return few lamps in dim light, sometimes one beside the camera."""
     r = b.rng
     tint = np.array([1.0, r.uniform(0.8, 1.0), r.uniform(0.5, 1.05)])
     if not spots or r.random() < 0.25:
@@ -223,7 +222,7 @@ def _pipes(b: SceneBuilder, bore: Bore) -> list[tuple[tuple[float, float], float
 
 
 def _mine(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
-    """Rough rock, timber props, rails and rubble."""
+    """Add rough rock, timber props, rails and rubble."""
     r = b.rng
     stone = Material(f.pick(b, 'plaster', 'stones', 'speckles'), 1.5, wear=0.9)
     for _ in range(int(r.integers(4, 12))):
@@ -252,7 +251,7 @@ def _mine(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
 
 
 def _sewer(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
-    """A channel of water between walks, with side pipes."""
+    """Add a channel of water between walks, with side pipes."""
     r = b.rng
     walk = Material('plaster', 1.5, gloss=0.3)
     for side in (-1, 1):
@@ -274,7 +273,7 @@ def _sewer(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
 
 
 def _service(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
-    """Cable trays on brackets, boxes, valves, doors and signs."""
+    """Add cable trays on brackets, boxes, valves, doors and signs."""
     r = b.rng
     steel, side = Material('metal', 0.6, gloss=0.3), float(np.sign(edge))
     for z in np.linspace(0.5, 0.95, int(r.integers(1, 4))) * bore.wall:
@@ -306,7 +305,7 @@ def _service(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
 
 
 def _platform(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
-    """A raised platform with columns and benches beside a track, at times with a train."""
+    """Add a raised platform with columns and benches beside a track, at times with a train."""
     r = b.rng
     side = float(np.sign(edge))
     wide = bore.width / 2 - side * edge
@@ -340,7 +339,7 @@ def _platform(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
 
 
 def _cellar(b: SceneBuilder, bore: Bore, length: float, edge: float) -> None:
-    """Ribs and piers, barrels, crates and shelves."""
+    """Add ribs and piers, barrels, crates and shelves."""
     r = b.rng
     pier = Material(f.pick(b, 'bricks', 'stones', 'plaster'), 1.0, wear=0.8)
     for side in (-1, 1):

@@ -9,15 +9,15 @@ import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import door, railing
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Box, Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
+from videodepth_ros.synthetic.interiors import Box
 from videodepth_ros.synthetic.noise import muted, neutral, vivid, wood
 from videodepth_ros.synthetic.people import walking_person
 from videodepth_ros.synthetic.scene import Lamp, Lights, Material, Motion, SceneBuilder
 
 
 def warehouse(b: SceneBuilder) -> Stage:
-    """Parallel aisles between racks or shelves, seen by a robot near the floor or by a person."""
+    """Build parallel aisles between racks or shelves, seen by a low robot or by a person."""
     r = b.rng
     tall = r.random() < 0.6
     room = Box(
@@ -62,7 +62,7 @@ def warehouse(b: SceneBuilder) -> Stage:
 
 
 def _shed(b: SceneBuilder, room: Box) -> None:
-    """Concrete floor, sheet or brick walls, a roof on girders, a gate and doors."""
+    """Add concrete floor, sheet or brick walls, a roof on girders, a gate and doors."""
     r = b.rng
     cx, cy = room.length / 2, room.width / 2
     floor = Material(
@@ -99,7 +99,7 @@ def _shed(b: SceneBuilder, room: Box) -> None:
 def _line(
     b: SceneBuilder, unit: Callable[[float], None], room: Box, y: float, deep: float, turned: bool
 ) -> None:
-    """A line of racks along the room with its back at y, or with its front there if turned."""
+    """Add a line of racks along the room with its back at y, or with its front there if turned."""
     bay = b.rng.uniform(1.9, 3.4)
     x = b.rng.uniform(0.5, 2.5)
     while x + bay < room.length - b.rng.uniform(0.2, 2.5):
@@ -171,7 +171,7 @@ def _shelf_of(b: SceneBuilder) -> Callable[[float], None]:
 
 
 def _goods(b: SceneBuilder) -> list[Material]:
-    """Cardboard in shades, printed cartons, plastic crates, shrink-wrapped loads."""
+    """Return cardboard in shades, printed cartons, plastic crates, shrink-wrapped loads."""
     r = b.rng
     card = [
         Material(f.pick(b, 'plain', 'grain', 'plaster'), 1.0).painted(wood(r)) for _ in range(3)
@@ -189,7 +189,7 @@ def _goods(b: SceneBuilder) -> list[Material]:
 
 
 def _pallet(b: SceneBuilder, goods: list[Material], height: float) -> None:
-    """A pallet with one big load, a block of cartons, or drums."""
+    """Add a pallet with one big load, a block of cartons, or drums."""
     r = b.rng
     load = goods[int(r.integers(0, len(goods)))]
     b.box((0, 0, 0.06), (0.95, 1.05, 0.1), Material('planks', 0.5))
@@ -209,7 +209,7 @@ def _pallet(b: SceneBuilder, goods: list[Material], height: float) -> None:
 
 
 def _aisle(b: SceneBuilder, room: Box, lane: float, aisle: float) -> None:
-    """Painted lines along an aisle, and what stands or drives in it."""
+    """Add painted lines along an aisle, and what stands or drives in it."""
     r = b.rng
     paint = Material('plain', wear=0.9).painted(vivid(r) if r.random() < 0.6 else (1, 1, 1))
     for side in (-1, 1):
@@ -259,7 +259,7 @@ def _in_the_way(b: SceneBuilder) -> None:
 
 
 def _fork_lift(b: SceneBuilder) -> None:
-    """A fork-lift at the origin, its forks to +x."""
+    """Add a fork-lift at the origin, its forks to +x."""
     r = b.rng
     paint = Material('plain', gloss=0.5).painted(vivid(r))
     dark = Material('plain', gloss=0.2).painted((0.1, 0.1, 0.1))
@@ -289,7 +289,7 @@ def _strips(b: SceneBuilder, room: Box, lanes: list[float]) -> None:
 
 
 def _light(b: SceneBuilder, room: Box, lane: float) -> Lights:
-    """Rows of lamps: bright in the aisle, dim below the shelves; at times half are out."""
+    """Return rows of lamps: bright in the aisle, dim below the shelves; at times half are out."""
     r = b.rng
     tint = np.array([1.0, r.uniform(0.9, 1.0), r.uniform(0.75, 1.1)])
     power = r.uniform(0.3, 1.5) * (room.height - 1) ** 2 * tint

@@ -26,7 +26,7 @@ class Opening:
 
 
 def wall_paint(b: SceneBuilder) -> Material:
-    """Plain paint most often; else paper, plaster, brick, tiles, panels or wood."""
+    """Return plain paint most often; else paper, plaster, brick, tiles, panels or wood."""
     kind = pick(
         b,
         'plain',
@@ -57,7 +57,7 @@ def wall_paint(b: SceneBuilder) -> Material:
 
 
 def floor_cover(b: SceneBuilder) -> Material:
-    """Boards, tiles, carpet, stone or plain lino."""
+    """Return boards, tiles, carpet, stone or plain lino."""
     kind = pick(
         b,
         'planks',
@@ -85,7 +85,7 @@ def wall(
     openings: tuple[Opening, ...] = (),
     skirting: Material | None = None,
 ) -> None:
-    """A wall from start to end (x, y) with openings; its room side is to the left."""
+    """Add a wall from start to end (x, y) with openings; its room side is to the left."""
     along = np.subtract(end, start)
     length, yaw = float(np.hypot(*along)), float(np.arctan2(along[1], along[0]))
     tile = b.atlas.pick(paint.texture, b.rng)
@@ -140,7 +140,7 @@ def _window(b: SceneBuilder, hole: Opening) -> None:
 
 
 def curtain(b: SceneBuilder, hole: Opening) -> None:
-    """Curtains beside an opening, in folds, from a rail to the floor; or a blind."""
+    """Add curtains beside an opening, in folds, from a rail to the floor; or a blind."""
     material = cloth(b)
     top = hole.top_m + 0.15
     if b.rng.random() < 0.3:
@@ -171,7 +171,7 @@ def curtain(b: SceneBuilder, hole: Opening) -> None:
 
 
 def door(b: SceneBuilder, width: float = 0.9, height: float = 2.05) -> None:
-    """A closed door with frame and handle on a wall; its back is at x = 0, its foot at z = 0."""
+    """Add a closed door with frame and handle on a wall: back at x = 0, foot at z = 0."""
     leaf = Material(pick(b, 'panels', 'grain', 'plain'), None, gloss=0.2).painted(
         neutral(b.rng, 0.4, 1) if b.rng.random() < 0.7 else muted(b.rng)
     )
@@ -189,7 +189,7 @@ def door(b: SceneBuilder, width: float = 0.9, height: float = 2.05) -> None:
 
 
 def radiator(b: SceneBuilder, width: float) -> None:
-    """A radiator on a wall; its back is at x = 0."""
+    """Add a radiator on a wall; its back is at x = 0."""
     white = Material('plain', gloss=0.3).painted(neutral(b.rng, 0.75, 1))
     ribs = max(3, int(width / 0.1))
     for k in range(ribs):
@@ -201,7 +201,7 @@ def radiator(b: SceneBuilder, width: float) -> None:
 
 
 def ceiling_light(b: SceneBuilder, height: float) -> None:
-    """A hanging or flush lamp under a ceiling at ``height``."""
+    """Add a hanging or flush lamp under a ceiling at ``height``."""
     glow = Material('plain', glow=b.rng.uniform(1.5, 5), wear=0.0)
     if b.rng.random() < 0.5:
         drop = b.rng.uniform(0.3, 0.9)
@@ -214,7 +214,7 @@ def ceiling_light(b: SceneBuilder, height: float) -> None:
 
 
 def stairs(b: SceneBuilder, steps: int, width: float) -> None:
-    """A flight rising along +x from the origin, with a railing on both sides."""
+    """Add a flight rising along +x from the origin, with a railing on both sides."""
     tread = floor_cover(b)
     rise, run = b.rng.uniform(0.15, 0.19), b.rng.uniform(0.25, 0.32)
     for k in range(steps):
@@ -225,7 +225,7 @@ def stairs(b: SceneBuilder, steps: int, width: float) -> None:
 
 
 def railing(b: SceneBuilder, length: float, climb: float = 0.0) -> None:
-    """A railing along +x with posts, as thin as they come."""
+    """Add a railing along +x with posts, as thin as they come."""
     metal = hard(b)
     posts = max(2, round(length / b.rng.uniform(0.15, 0.9)))
     for k in range(posts + 1):
@@ -236,7 +236,7 @@ def railing(b: SceneBuilder, length: float, climb: float = 0.0) -> None:
 
 
 def picture_on_wall(b: SceneBuilder) -> None:
-    """A framed picture, a notice or a clock; its back is at x = 0, its centre at the origin."""
+    """Add a framed picture, a notice or a clock: back at x = 0, centre at the origin."""
     width, height = b.rng.uniform(0.2, 1.2), b.rng.uniform(0.2, 0.9)
     if b.rng.random() < 0.1:
         b.rod((0, 0, 0), (0.04, 0, 0), 0.16, Material('document', None))

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.synthetic.noise import SIZE, Array, cells, spectral_noise
+from videodepth_ros.core.arrays import Float32Array
+from videodepth_ros.synthetic.noise import SIZE, cells, spectral_noise
 from videodepth_ros.synthetic.prints import PRINTS
 from videodepth_ros.synthetic.textures import SURFACES
 
@@ -34,7 +35,7 @@ MASKS = ('leaf', 'sparse', 'bars', 'lattice', 'mesh')
 
 
 def _level_origin(level: int) -> tuple[int, int]:
-    """Column and row of a level inside its tile, inside a border of one texel."""
+    """Return column and row of a level inside its tile, inside a border of one texel."""
     if level == 0:
         return 1, 1
     row = sum((SIZE >> k) + 2 for k in range(1, level))
@@ -63,7 +64,7 @@ class Atlas:
         raise KeyError(kind)
 
     def sample(
-        self, tile: NDArray[np.int32], u: Array, v: Array, level: Array
+        self, tile: NDArray[np.int32], u: Float32Array, v: Float32Array, level: Float32Array
     ) -> NDArray[np.uint8]:
         """Return (N, 3) uint8 colours at texture coordinates u, v, (N,) in tiles, wrapped.
 
@@ -78,8 +79,8 @@ class Atlas:
         return _remap(self.image, column.astype(np.float32), row.astype(np.float32))
 
 
-def _remap(image: NDArray[np.uint8], column: Array, row: Array) -> NDArray[np.uint8]:
-    """Bilinear look-up of N points; remap wants a map of less than 32768 rows."""
+def _remap(image: NDArray[np.uint8], column: Float32Array, row: Float32Array) -> NDArray[np.uint8]:
+    """Return bilinear samples of N points; remap takes maps of less than 32768 rows."""
     count = column.size
     width = 512
     shape = (-(-count // width), width)
@@ -95,7 +96,7 @@ def _remap(image: NDArray[np.uint8], column: Array, row: Array) -> NDArray[np.ui
     return np.asarray(out, np.uint8).reshape(shape[0] * width, -1)[:count]
 
 
-def _write_tile(sheet: NDArray[np.uint8], number: int, image: Array) -> None:
+def _write_tile(sheet: NDArray[np.uint8], number: int, image: Float32Array) -> None:
     top, left = number // COLUMNS * TILE_HEIGHT, number % COLUMNS * TILE_WIDTH
     for level in range(LEVELS):
         texels = np.clip(np.nan_to_num(image) * 255 + 0.5, 0, 255).astype(np.uint8)
@@ -111,7 +112,7 @@ def _write_tile(sheet: NDArray[np.uint8], number: int, image: Array) -> None:
 
 @lru_cache(maxsize=2)
 def load_atlas(pool: int) -> Atlas:
-    """Paint the pool of textures with this number; the same number gives the same pool."""
+    """Paint the pool of textures of this number; it depends on the number alone."""
     rng = np.random.default_rng([77, pool])
     painters = {**SURFACES, **PRINTS}
     counts = {name: VARIANTS.get(name, 4) for name in painters}
@@ -129,7 +130,7 @@ def load_atlas(pool: int) -> Atlas:
 
 @lru_cache(maxsize=1)
 def masks() -> NDArray[np.bool_]:
-    """Cut-out patterns (len(MASKS), SIZE, SIZE): True where the surface is solid."""
+    """Return cut-out patterns (len(MASKS), SIZE, SIZE): True where the surface is solid."""
     rng = np.random.default_rng(5)
     row, column = np.mgrid[0:SIZE, 0:SIZE]
     number, depth = cells(rng, 1400)

@@ -8,13 +8,14 @@ from enum import Enum
 
 import numpy as np
 
-from videodepth_ros.synthetic.scene import Matrix
+from videodepth_ros.core.arrays import Float64Array
+from videodepth_ros.synthetic.scene import Scene
 
 _FREQUENCIES_HZ = np.array([0.13, 0.37, 0.9, 2.1])
 
 
 class Carrier(str, Enum):
-    """What carries the camera."""
+    """Carrier of the camera."""
 
     HAND = 'hand'
     WHEELS = 'wheels'
@@ -24,11 +25,11 @@ class Carrier(str, Enum):
 
 @dataclass(frozen=True)
 class Zone:
-    """Where a family lets cameras be and how they may look.
+    """Start positions, directions and speeds of the cameras of a scene.
 
     low_m, high_m  corners of the box of start positions (3,); heading_rad, pitch_rad  ranges,
     pitch is positive upwards; speed_m_s range; fx_ratio  range of fx / width; where target_m (3,)
-    is given, heading and pitch are meant relative to the direction towards it
+    is given, heading and pitch are relative to the direction towards it
     """
 
     low_m: tuple[float, float, float]
@@ -41,16 +42,20 @@ class Zone:
     target_m: tuple[float, float, float] | None = None
 
 
+Stage = tuple[Scene, Zone]
+"""A scene, and where a camera may be in it."""
+
+
 @dataclass(frozen=True)
 class CameraPath:
-    """A path: an arc of constant speed and turn with a wobble on all six freedoms.
+    """A path: an arc of constant speed and turn with oscillations of all six degrees of freedom.
 
     wobble_m, wobble_rad (3, 4): amplitudes of x, y, z and of yaw, pitch, roll at four frequencies;
     phase (6, 4). course_rad is the direction of travel against the view.
     """
 
     carrier: Carrier
-    start_m: Matrix
+    start_m: Float64Array
     heading_rad: float
     pitch_rad: float
     roll_rad: float
@@ -58,11 +63,11 @@ class CameraPath:
     speed_m_s: float
     turn_rad_s: float
     climb_m_s: float
-    wobble_m: Matrix
-    wobble_rad: Matrix
-    phase: Matrix
+    wobble_m: Float64Array
+    wobble_rad: Float64Array
+    phase: Float64Array
 
-    def pose(self, time_s: float) -> Matrix:
+    def pose(self, time_s: float) -> Float64Array:
         """Return T_map_cam at a time, (4, 4) float64, optical frame (x right, y down, z ahead)."""
         wave = np.sin(2 * np.pi * _FREQUENCIES_HZ * time_s + self.phase)
         shift = (self.wobble_m * wave[:3]).sum(axis=1)
@@ -84,8 +89,8 @@ class CameraPath:
 
 
 def look_along(
-    position_m: Matrix, heading_rad: float, pitch_rad: float, roll_rad: float
-) -> Matrix:
+    position_m: Float64Array, heading_rad: float, pitch_rad: float, roll_rad: float
+) -> Float64Array:
     """Return T_map_cam (4, 4) of an optical frame at position_m (3,) in the map (z up)."""
     c, s = np.cos(heading_rad), np.sin(heading_rad)
     forward = np.array([c * np.cos(pitch_rad), s * np.cos(pitch_rad), np.sin(pitch_rad)])
@@ -100,7 +105,7 @@ def look_along(
 
 
 # carrier: share of the zone's speed, wobble in metres, in radians, turn rate, climb, roll
-_HABITS = {
+_CARRIER_MOTION = {
     Carrier.HAND: (0.6, 0.02, 0.035, 0.35, 0.03, 0.05),
     Carrier.WHEELS: (1.0, 0.002, 0.003, 0.3, 0.0, 0.005),
     Carrier.FLIGHT: (1.3, 0.06, 0.03, 0.25, 0.15, 0.06),
@@ -114,7 +119,7 @@ def random_path(
     """Draw a path that starts in the zone."""
     if carrier is None:
         carrier = zone.carriers[int(rng.integers(0, len(zone.carriers)))]
-    speed, shake_m, shake_rad, turn, climb, roll = _HABITS[carrier]
+    speed, shake_m, shake_rad, turn, climb, roll = _CARRIER_MOTION[carrier]
     falloff = np.array([1.0, 0.6, 0.25, 0.12])
     strafe = rng.normal(0, 0.9) if carrier in (Carrier.HAND, Carrier.FLIGHT) else 0.0
     backwards = np.pi if rng.random() < 0.12 else 0.0

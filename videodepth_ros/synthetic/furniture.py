@@ -15,7 +15,7 @@ def pick(b: SceneBuilder, *choices: str) -> str:
 
 
 def wooden(b: SceneBuilder) -> Material:
-    """Wood, or a painted or plain board."""
+    """Return wood, or a painted or plain board."""
     gloss = b.rng.uniform(0, 0.5)
     if b.rng.random() < 0.65:
         return Material('grain', b.rng.uniform(0.5, 1.5), gloss=gloss)
@@ -25,21 +25,21 @@ def wooden(b: SceneBuilder) -> Material:
 
 
 def cloth(b: SceneBuilder) -> Material:
-    """Upholstery."""
+    """Return upholstery."""
     kind = pick(b, 'carpet', 'plaid', 'stripes', 'dots', 'plain', 'plain')
     material = Material(kind, b.rng.uniform(0.2, 0.6))
     return material.painted(muted(b.rng)) if kind == 'plain' else material
 
 
 def hard(b: SceneBuilder) -> Material:
-    """Plastic, metal or lacquer in any colour."""
+    """Return plastic, metal or lacquer in any colour."""
     kind = pick(b, 'plain', 'plain', 'metal', 'speckles')
     colour = vivid(b.rng) if b.rng.random() < 0.4 else neutral(b.rng, 0.03, 0.98)
     return Material(kind, 0.6, gloss=b.rng.uniform(0.1, 0.9), wear=0.2).painted(colour)
 
 
 def legs(b: SceneBuilder, width: float, depth: float, height: float, material: Material) -> None:
-    """Four legs under a plate of width (y) and depth (x)."""
+    """Add four legs under a plate of width (y) and depth (x)."""
     thick = b.rng.uniform(0.02, 0.07)
     round_legs = b.rng.random() < 0.5
     for x in (-depth / 2 + thick, depth / 2 - thick):
@@ -51,7 +51,7 @@ def legs(b: SceneBuilder, width: float, depth: float, height: float, material: M
 
 
 def table(b: SceneBuilder, width: float, depth: float, height: float, things: int = 4) -> None:
-    """A table with a load of small things."""
+    """Add a table with a load of small things."""
     top, leg = wooden(b), wooden(b)
     thick = b.rng.uniform(0.02, 0.06)
     if b.rng.random() < 0.2:
@@ -67,7 +67,7 @@ def table(b: SceneBuilder, width: float, depth: float, height: float, things: in
 
 
 def chair(b: SceneBuilder) -> None:
-    """A chair with a slatted, padded or open back."""
+    """Add a chair with a slatted, padded or open back."""
     frame = wooden(b) if b.rng.random() < 0.6 else hard(b)
     seat = cloth(b) if b.rng.random() < 0.5 else frame
     height, width = b.rng.uniform(0.42, 0.48), b.rng.uniform(0.38, 0.5)
@@ -91,7 +91,7 @@ def chair(b: SceneBuilder) -> None:
 
 
 def sofa(b: SceneBuilder, width: float) -> None:
-    """A sofa or armchair with cushions."""
+    """Add a sofa or armchair with cushions."""
     cover = cloth(b)
     b.box((0, 0, 0.22), (0.85, width, 0.36), cover)
     b.box((-0.35, 0, 0.5), (0.2, width, 0.6), cover, pitch=-0.12)
@@ -117,7 +117,7 @@ def sofa(b: SceneBuilder, width: float) -> None:
 
 
 def shelf(b: SceneBuilder, width: float, height: float) -> None:
-    """An open shelf filled with books, boxes and ornaments; its back is at x = 0."""
+    """Add an open shelf filled with books, boxes and ornaments; its back is at x = 0."""
     board, depth = wooden(b), b.rng.uniform(0.25, 0.4)
     for side in (-1, 1):
         b.box((depth / 2, side * width / 2, height / 2), (depth, 0.025, height), board)
@@ -142,7 +142,7 @@ def shelf(b: SceneBuilder, width: float, height: float) -> None:
 
 
 def cupboard(b: SceneBuilder, width: float, depth: float, height: float) -> None:
-    """A closed cupboard with doors and handles; its back is at x = 0."""
+    """Add a closed cupboard with doors and handles; its back is at x = 0."""
     body = wooden(b) if b.rng.random() < 0.5 else hard(b)
     front = Material('panels', None).painted(neutral(b.rng)) if b.rng.random() < 0.35 else body
     b.box((depth / 2, 0, height / 2), (depth, width, height), body)
@@ -158,7 +158,7 @@ def cupboard(b: SceneBuilder, width: float, depth: float, height: float) -> None
 
 
 def bed(b: SceneBuilder) -> None:
-    """A bed with pillows; its head is at x = 0."""
+    """Add a bed with pillows; its head is at x = 0."""
     width, cover = b.rng.uniform(0.9, 1.8), cloth(b)
     b.box((1.0, 0, 0.2), (2.0, width, 0.25), wooden(b))
     b.box((1.0, 0, 0.42), (1.95, width * 0.97, 0.2), Material('plain').painted((0.9, 0.9, 0.9)))
@@ -169,7 +169,7 @@ def bed(b: SceneBuilder) -> None:
 
 
 def plant(b: SceneBuilder, height: float) -> None:
-    """A potted plant: crowns of cut-out leaves over a stem."""
+    """Add a potted plant: crowns of cut-out leaves over a stem."""
     b.rod((0, 0, 0), (0, 0, height * 0.25), height * 0.1, hard(b), taper=1.3)
     b.rod((0, 0, height * 0.25), (0, 0, height * 0.6), 0.012, Material('bark', 0.3))
     leaf = Material(
@@ -184,7 +184,7 @@ def plant(b: SceneBuilder, height: float) -> None:
 
 
 def lamp(b: SceneBuilder, height: float) -> None:
-    """A standing or table lamp."""
+    """Add a standing or table lamp."""
     metal = hard(b)
     b.rod((0, 0, 0), (0, 0, 0.02), 0.14 * min(height, 1), metal)
     b.rod((0, 0, 0), (0, 0, height), 0.012, metal)
@@ -194,7 +194,7 @@ def lamp(b: SceneBuilder, height: float) -> None:
 
 
 def television(b: SceneBuilder, width: float) -> None:
-    """A flat screen on a wall; its back is at x = 0, its centre at the origin."""
+    """Add a flat screen on a wall; its back is at x = 0, its centre at the origin."""
     b.box(
         (0.04, 0, 0),
         (0.05, width, width * 0.58),
@@ -208,7 +208,7 @@ def television(b: SceneBuilder, width: float) -> None:
 
 
 def clutter(b: SceneBuilder, depth: float, width: float, count: int, tallest: float = 0.4) -> None:
-    """Small things standing on a plate at z = 0 of depth (x) by width (y)."""
+    """Add small things standing on a plate at z = 0 of depth (x) by width (y)."""
     for _ in range(count):
         x, y = b.rng.uniform(-0.5, 0.5, 2) * (depth, width)
         with b.at(float(x), float(y), 0.0, b.rng.uniform(-np.pi, np.pi)):
@@ -232,16 +232,7 @@ def _thing(b: SceneBuilder, height: float) -> None:
             Material(pick(b, 'picture', 'document', 'stripes'), None, gloss=0.2),
         )
     elif kind == 3:  # stack of books or papers
-        z = 0.0
-        for _ in range(int(b.rng.integers(1, 5))):
-            thick = b.rng.uniform(0.002, 0.045)
-            b.box(
-                (0, 0, z + thick / 2),
-                (0.2, 0.28, thick),
-                Material(pick(b, 'document', 'picture'), None),
-                yaw=b.rng.normal(0, 0.3),
-            )
-            z += thick
+        _stack(b)
     elif kind == 4:  # ball, fruit, bowl
         size = b.rng.uniform(0.06, 0.22)
         b.ellipsoid((0, 0, size * 0.4), (size, size, size * 0.8), hard(b))
@@ -262,3 +253,16 @@ def _thing(b: SceneBuilder, height: float) -> None:
         b.box((-0.03, 0, 0.04), (0.1, 0.14, 0.08), hard(b))
     else:  # tin or box of one colour
         b.box((0, 0, height / 2), (wide, wide * b.rng.uniform(0.6, 1.5), height), hard(b))
+
+
+def _stack(b: SceneBuilder) -> None:
+    z = 0.0
+    for _ in range(int(b.rng.integers(1, 5))):
+        thick = b.rng.uniform(0.002, 0.045)
+        b.box(
+            (0, 0, z + thick / 2),
+            (0.2, 0.28, thick),
+            Material(pick(b, 'document', 'picture'), None),
+            yaw=b.rng.normal(0, 0.3),
+        )
+        z += thick

@@ -7,17 +7,16 @@ import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import Opening, picture_on_wall, railing, wall
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.nature import bush, tree
 from videodepth_ros.synthetic.noise import neutral
-from videodepth_ros.synthetic.outdoor import daylight
+from videodepth_ros.synthetic.open_air import daylight
 from videodepth_ros.synthetic.people import car, walking_person
 from videodepth_ros.synthetic.scene import Lamp, Lights, Material, SceneBuilder
 
 
 def studio(b: SceneBuilder) -> Stage:
-    """An L-shaped flat: a bed corner, a kitchenette behind a half-wall, a round table."""
+    """Build an L-shaped flat: a bed corner, a kitchenette behind a half-wall, a round table."""
     r = b.rng
     a, c, h = r.uniform(4, 6), r.uniform(2.2, 3.2), r.uniform(2.4, 2.8)
     outline = [(0.0, 0.0), (a, 0.0), (a, c), (c, c), (c, a), (0.0, a)]
@@ -64,7 +63,7 @@ def studio(b: SceneBuilder) -> Stage:
 
 
 def car_park(b: SceneBuilder) -> Stage:
-    """Rows of parked cars with planted islands, lamp posts, a kiosk and one long building."""
+    """Build rows of parked cars with planted islands, lamp posts, a kiosk and a building."""
     r = b.rng
     b.box((0, 0, -0.2), (500, 500, 0.4), Material('asphalt', 3.5))
     paint = Material('plain', wear=0.8).painted((0.9, 0.9, 0.9))
@@ -99,7 +98,7 @@ def car_park(b: SceneBuilder) -> Stage:
 
 
 def alley(b: SceneBuilder) -> Stage:
-    """A narrow old lane with bends, arches, steps, pots and washing lines."""
+    """Build a narrow old lane with bends, arches, steps, pots and washing lines."""
     r = b.rng
     b.box((20, 0, -0.2), (200, 200, 0.4), Material('stones', 1.8))
     x = 0.0

@@ -16,15 +16,15 @@ from videodepth_ros.synthetic.architecture import (
     wall,
     wall_paint,
 )
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Box, Stage, indoor_lights, shell
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
+from videodepth_ros.synthetic.interiors import Box, indoor_lights, shell
 from videodepth_ros.synthetic.noise import neutral
 from videodepth_ros.synthetic.people import walking_person
 from videodepth_ros.synthetic.scene import Material, SceneBuilder
 
 
 def _computer(b: SceneBuilder) -> None:
-    """A monitor on a stand or a laptop, with keyboard and mouse; the user sits at +x."""
+    """Add a monitor on a stand or a laptop, with keyboard and mouse; the user sits at +x."""
     r, dark = b.rng, f.hard(b)
     face = Material('screen', None, gloss=0.4, glow=float(r.choice([0.0, 0.6, 1.2])), wear=0)
     if r.random() < 0.3:
@@ -84,7 +84,7 @@ def _around_desk(b: SceneBuilder, room: Box) -> None:
 
 
 def desks(b: SceneBuilder) -> Stage:
-    """A desk, bench or dining table with many things on it, filmed from near."""
+    """Build a desk, bench or dining table with many things on it, filmed from near."""
     r = b.rng
     room = Box(r.uniform(2.6, 6), r.uniform(2.6, 5), r.uniform(2.3, 3.0))
     shell(b, room, True)
@@ -113,16 +113,11 @@ def desks(b: SceneBuilder) -> Stage:
 
 
 def homes(b: SceneBuilder) -> Stage:
-    """An open home of two to four rooms with doorways, beams and a few big things in each."""
+    """Build an open home of two or three rooms with doorways, beams and furniture."""
     r = b.rng
     room = Box(r.uniform(8, 15), r.uniform(5, 11), r.uniform(2.4, 3.6))
     shell(b, room, True)
-    cuts = np.sort(r.uniform(0.25, 0.75, int(r.integers(1, 3)))) * room.length
-    for cut in cuts:
-        gap = r.uniform(0.9, 3.0)
-        hole = Opening(r.uniform(0.3, 0.7) * room.width, gap, 0.0, r.uniform(2.0, 2.3), False)
-        paint = wall_paint(b)
-        wall(b, (float(cut), 0.0), (float(cut), room.width), room.height, paint, (hole,))
+    _partitions(b, room)
     if r.random() < 0.4:
         beam = f.wooden(b)
         for x in np.arange(0.5, room.length, r.uniform(0.8, 2)):
@@ -161,6 +156,16 @@ def homes(b: SceneBuilder) -> Stage:
         (-0.3, -0.3, -0.3),
         (room.length + 0.3, room.width + 0.3, room.height + 0.3),
     ), zone
+
+
+def _partitions(b: SceneBuilder, room: Box) -> None:
+    r = b.rng
+    cuts = np.sort(r.uniform(0.25, 0.75, int(r.integers(1, 3)))) * room.length
+    for cut in cuts:
+        gap = r.uniform(0.9, 3.0)
+        hole = Opening(r.uniform(0.3, 0.7) * room.width, gap, 0.0, r.uniform(2.0, 2.3), False)
+        paint = wall_paint(b)
+        wall(b, (float(cut), 0.0), (float(cut), room.width), room.height, paint, (hole,))
 
 
 def _household(b: SceneBuilder) -> None:

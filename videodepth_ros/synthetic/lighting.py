@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Light computed before any pixel is shaded: shadow maps and an ambient-occlusion volume.
+"""Shadow maps and an ambient-occlusion volume.
 
 Both are computed once for the solids that stand still; moving solids are cast into a copy of the
 shadow maps every frame.
@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.synthetic.noise import Array
-from videodepth_ros.synthetic.raycast import cast_image, look
-from videodepth_ros.synthetic.scene import Lamp, Matrix, Scene
+from videodepth_ros.synthetic.raycast import cast_image, view_scene
+from videodepth_ros.synthetic.scene import Lamp, Scene
 
 SUN_DISTANCE_M = 400.0
 MAP_SIZE = 448
@@ -32,8 +32,8 @@ class ShadowMap:
     """
 
     camera: Intrinsics
-    T_map_light: Matrix
-    depth_m: Array
+    T_map_light: Float64Array
+    depth_m: Float32Array
     bias_m: float
 
 
@@ -41,16 +41,16 @@ class ShadowMap:
 class Volume:
     """Occupancy blurred finely and coarsely, (nz * ny, nx) float32 slices stacked by z."""
 
-    fine: Array
-    coarse: Array
-    low_m: Matrix
+    fine: Float32Array
+    coarse: Float32Array
+    low_m: Float64Array
     cell_m: float
     shape: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Illumination:
-    """Everything precomputed: maps of the sun and of the first lamp (None: no shadow)."""
+    """Shadow maps of the sun and of the first lamp (None: no shadow), occlusion volume."""
 
     sun: ShadowMap | None
     lamp: ShadowMap | None
@@ -58,7 +58,7 @@ class Illumination:
 
 
 def illuminate(scene: Scene) -> Illumination:
-    """Compute the light of a scene's standing solids."""
+    """Compute shadows and occlusion of the solids that stand still."""
     lights = scene.lights
     still = (scene.group < 0) & (scene.glow <= 0)
     sun = lamp = None
@@ -68,32 +68,34 @@ def illuminate(scene: Scene) -> Illumination:
             float(np.linalg.norm(scene.high_m - scene.low_m)) / 2,
         )
         direction = np.array(lights.sun_direction) / np.linalg.norm(lights.sun_direction)
-        pose = _looking(centre + SUN_DISTANCE_M * direction, -direction)
+        pose = _light_pose(centre + SUN_DISTANCE_M * direction, -direction)
         sun = _shadow_map(scene, pose, radius / SUN_DISTANCE_M, SUN_DISTANCE_M, still)
     if lights.lamps and lights.lamps[0].casts_shadow:
-        pose = _looking(np.array(lights.lamps[0].position_m), np.array([0.0, 0.0, -1.0]))
+        pose = _light_pose(np.array(lights.lamps[0].position_m), np.array([0.0, 0.0, -1.0]))
         lamp = _shadow_map(scene, pose, LAMP_SLOPE, 2.0, still)
     return Illumination(sun, lamp, _volume(scene, still))
 
 
-def with_moving(light: Illumination, scene: Scene, time_s: float) -> Illumination:
+def add_moving_shadows(light: Illumination, scene: Scene, time_s: float) -> Illumination:
     """Return the illumination with the shadows of moving solids at a time."""
     if not scene.motions:
         return light
     return Illumination(
-        _cast_into(light.sun, scene, time_s), _cast_into(light.lamp, scene, time_s), light.volume
+        _with_moving_solids(light.sun, scene, time_s),
+        _with_moving_solids(light.lamp, scene, time_s),
+        light.volume,
     )
 
 
-def _cast_into(shadow: ShadowMap | None, scene: Scene, time_s: float) -> ShadowMap | None:
+def _with_moving_solids(shadow: ShadowMap | None, scene: Scene, time_s: float) -> ShadowMap | None:
     if shadow is None:
         return None
-    view = look(scene, shadow.T_map_light, time_s, scene.group >= 0)
+    view = view_scene(scene, shadow.T_map_light, time_s, scene.group >= 0)
     depth = np.minimum(cast_image(view, shadow.camera).depth_m, shadow.depth_m)
     return ShadowMap(shadow.camera, shadow.T_map_light, depth, shadow.bias_m)
 
 
-def _looking(position: Matrix, forward: Matrix) -> Matrix:
+def _light_pose(position: Float64Array, forward: Float64Array) -> Float64Array:
     side = np.cross(forward, [0.0, 1.0, 0.0] if abs(forward[2]) > 0.9 else [0.0, 0.0, 1.0])
     side /= np.linalg.norm(side)
     pose = np.eye(4)
@@ -102,17 +104,17 @@ def _looking(position: Matrix, forward: Matrix) -> Matrix:
 
 
 def _shadow_map(
-    scene: Scene, pose: Matrix, slope: float, distance_m: float, still: NDArray[np.bool_]
+    scene: Scene, pose: Float64Array, slope: float, distance_m: float, still: NDArray[np.bool_]
 ) -> ShadowMap:
     focal = MAP_SIZE / 2 / slope
     centre = (MAP_SIZE - 1) / 2
     camera = Intrinsics(MAP_SIZE, MAP_SIZE, focal, focal, centre, centre)
-    hits = cast_image(look(scene, pose, 0.0, still), camera)
+    hits = cast_image(view_scene(scene, pose, 0.0, still), camera)
     return ShadowMap(camera, pose, hits.depth_m, 2.5 * distance_m / focal)
 
 
-def lit(shadow: ShadowMap | None, point_m: Array) -> Array:
-    """Return how much of the light reaches points (N, 3): (N,) float32 in [0, 1], 4 taps."""
+def shadow_factor(shadow: ShadowMap | None, point_m: Float32Array) -> Float32Array:
+    """Return the visibility of the light from points (N, 3): (N,) float32 in [0, 1], 4 taps."""
     if shadow is None:
         return np.ones(len(point_m), np.float32)
     R, t = shadow.T_map_light[:3, :3].astype(np.float32), shadow.T_map_light[:3, 3]
@@ -130,7 +132,9 @@ def lit(shadow: ShadowMap | None, point_m: Array) -> Array:
     return np.where(outside, np.float32(1), total / 4)
 
 
-def lamp_light(lamp: Lamp, point_m: Array, normal: Array) -> tuple[Array, Array]:
+def lamp_irradiance(
+    lamp: Lamp, point_m: Float32Array, normal: Float32Array
+) -> tuple[Float32Array, Float32Array]:
     """Return irradiance factor (N,) and unit direction to the lamp (N, 3) at surface points."""
     to_lamp = np.array(lamp.position_m, np.float32) - point_m
     square = np.einsum('ni,ni->n', to_lamp, to_lamp) + np.float32(0.05)
@@ -176,7 +180,7 @@ def _volume(scene: Scene, still: NDArray[np.bool_]) -> Volume:
     )
 
 
-def _blur(grid: Array, sigma_cells: float) -> Array:
+def _blur(grid: Float32Array, sigma_cells: float) -> Float32Array:
     nz, ny, nx = grid.shape
     border = cv2.BORDER_REPLICATE
     across = np.stack([cv2.GaussianBlur(s, (0, 0), sigma_cells, borderType=border) for s in grid])
@@ -187,15 +191,17 @@ def _blur(grid: Array, sigma_cells: float) -> Array:
     return np.asarray(up, np.float32).reshape(nz, ny, nx)
 
 
-def ambient_access(volume: Volume, point_m: Array, normal: Array) -> Array:
-    """Return how open points are to ambient light, (N,) float32 in (0, 1]."""
+def ambient_visibility(
+    volume: Volume, point_m: Float32Array, normal: Float32Array
+) -> Float32Array:
+    """Return the share of ambient light that reaches points, (N,) float32 in (0, 1]."""
     low, cell = volume.low_m.astype(np.float32), np.float32(volume.cell_m)
     near = _look_up(volume, volume.fine, (point_m + 1.3 * cell * normal - low) / cell)
     wide = _look_up(volume, volume.coarse, (point_m + 3.0 * cell * normal - low) / cell)
     return np.exp(-1.6 * near - 2.4 * np.maximum(wide - 0.12, 0))
 
 
-def _look_up(volume: Volume, field: Array, cell: Array) -> Array:
+def _look_up(volume: Volume, field: Float32Array, cell: Float32Array) -> Float32Array:
     nz, ny, nx = volume.shape
     x = np.clip(cell[:, 0], 0, nx - 1)
     y = np.clip(cell[:, 1], 0, ny - 1)

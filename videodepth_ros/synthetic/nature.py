@@ -21,23 +21,13 @@ def _leaves(b: SceneBuilder, size_m: float) -> Material:
 
 
 def tree(b: SceneBuilder, height: float) -> None:
-    """A broad-leaved tree, a conifer or a bare one."""
+    """Add a broad-leaved tree, a conifer or a bare one."""
     r = b.rng
     bark = Material('bark', r.uniform(0.6, 1.5))
     kind = r.random()
     girth = height * r.uniform(0.015, 0.035)
     if kind < 0.25:
-        b.rod((0, 0, 0), (0, 0, height * 0.9), girth, bark, taper=0.3)
-        leaf = _leaves(b, height * 0.25)
-        for k in range(3):
-            low = height * (0.15 + 0.26 * k)
-            b.rod(
-                (0, 0, low),
-                (0, 0, low + height * 0.38),
-                height * (0.24 - 0.055 * k),
-                leaf,
-                taper=0.12,
-            )
+        _conifer(b, height, girth, bark)
         return
     crown = height * r.uniform(0.35, 0.7)
     b.rod(
@@ -56,9 +46,20 @@ def tree(b: SceneBuilder, height: float) -> None:
             bark,
             taper=0.4,
         )
-    if kind > 0.93:
-        return
-    leaf = _leaves(b, height * 0.3)
+    if kind <= 0.93:
+        _crown(b, height, crown)
+
+
+def _conifer(b: SceneBuilder, height: float, girth: float, bark: Material) -> None:
+    b.rod((0, 0, 0), (0, 0, height * 0.9), girth, bark, taper=0.3)
+    leaf = _leaves(b, height * 0.25)
+    for k in range(3):
+        low, radius = height * (0.15 + 0.26 * k), height * (0.24 - 0.055 * k)
+        b.rod((0, 0, low), (0, 0, low + height * 0.38), radius, leaf, taper=0.12)
+
+
+def _crown(b: SceneBuilder, height: float, crown: float) -> None:
+    r, leaf = b.rng, _leaves(b, height * 0.3)
     core, fringe = replace(leaf, cutout=None), replace(leaf, cutout='sparse')
     b.ellipsoid((0, 0, height - crown * 0.55), np.array([0.55, 0.55, 0.6]) * crown, core)
     for _ in range(int(r.integers(4, 10))):
@@ -74,7 +75,7 @@ def tree(b: SceneBuilder, height: float) -> None:
 
 
 def bush(b: SceneBuilder, size: float) -> None:
-    """A bush or a piece of hedge."""
+    """Add a bush or a piece of hedge."""
     leaf = _leaves(b, size)
     b.ellipsoid((0, 0, size * 0.3), np.array([0.8, 0.8, 0.7]) * size, replace(leaf, cutout=None))
     for k in range(int(b.rng.integers(3, 7))):
@@ -88,7 +89,7 @@ def bush(b: SceneBuilder, size: float) -> None:
 
 
 def rock(b: SceneBuilder, size: float) -> None:
-    """A boulder of several lumps."""
+    """Add a boulder of several lumps."""
     stone = Material('plaster' if b.rng.random() < 0.6 else 'speckles', size * 1.5, wear=0.8)
     for _ in range(int(b.rng.integers(2, 5))):
         spot = b.rng.uniform((-0.4, -0.4, 0.0), (0.4, 0.4, 0.35)) * size
@@ -98,7 +99,7 @@ def rock(b: SceneBuilder, size: float) -> None:
 
 
 def hill(b: SceneBuilder, size: float, soil: Material) -> None:
-    """A flat mound at a distance of about its size."""
+    """Add a flat mound at a distance of about its size."""
     angle = b.rng.uniform(-np.pi, np.pi)
     away = size * b.rng.uniform(0.75, 1.6) + 4
     b.ellipsoid(
@@ -110,7 +111,7 @@ def hill(b: SceneBuilder, size: float, soil: Material) -> None:
 
 
 def grass_tufts(b: SceneBuilder, count: int, reach: float) -> None:
-    """Tufts on the ground around the origin."""
+    """Add tufts on the ground around the origin."""
     blade = Material('grass', 0.4, cutout='sparse', cutout_scale_m=0.35)
     for _ in range(count):
         x, y = b.rng.uniform(-reach, reach, 2)

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from videodepth_ros.core.arrays import Float32Array
+
 SIZE = 256  # side of every texture in texels
 
 
 @lru_cache(maxsize=64)
-def _power_law(beta: float, stretch_u: float, stretch_v: float) -> Array:
+def _power_law(beta: float, stretch_u: float, stretch_v: float) -> Float32Array:
     u = np.fft.rfftfreq(SIZE)[None, :] * SIZE * stretch_u
     v = np.fft.fftfreq(SIZE)[:, None] * SIZE * stretch_v
     radius = np.sqrt(u * u + v * v)
@@ -24,7 +25,7 @@ def _power_law(beta: float, stretch_u: float, stretch_v: float) -> Array:
 
 def spectral_noise(
     rng: np.random.Generator, beta: float = 1.5, stretch_u: float = 1.0, stretch_v: float = 1.0
-) -> Array:
+) -> Float32Array:
     """Return tileable (SIZE, SIZE) float32 noise of zero mean and unit deviation.
 
     The amplitude falls as frequency ** -beta; natural images have about 1 (Field 1987). A stretch
@@ -35,7 +36,7 @@ def spectral_noise(
     return (field / max(float(field.std()), 1e-9)).astype(np.float32)
 
 
-def cells(rng: np.random.Generator, count: int) -> tuple[NDArray[np.int32], Array]:
+def cells(rng: np.random.Generator, count: int) -> tuple[NDArray[np.int32], Float32Array]:
     """Return tileable Voronoi cells: labels (SIZE, SIZE) below ``count``, distance to the border.
 
     The distance is 0 on a border and about 1 in the middle of a cell.
@@ -56,7 +57,7 @@ def cells(rng: np.random.Generator, count: int) -> tuple[NDArray[np.int32], Arra
     return labels.astype(np.int32), np.minimum(depth, 1.0).astype(np.float32)
 
 
-def hsv(hue: float, saturation: float, value: float) -> Array:
+def hsv(hue: float, saturation: float, value: float) -> Float32Array:
     """Return one (3,) colour of [0, 1] from hue, saturation and value of [0, 1]."""
     phase = (np.array([5.0, 3.0, 1.0]) + hue % 1.0 * 6.0) % 6.0
     ramp = np.clip(np.minimum(phase, 4.0 - phase), 0.0, 1.0)
@@ -64,14 +65,14 @@ def hsv(hue: float, saturation: float, value: float) -> Array:
 
 
 def _hue(rng: np.random.Generator) -> float:
-    """Return a hue as made things have it: reds, yellows and blues before greens and purples."""
+    """Return a hue of made things: mostly reds, yellows and blues."""
     if rng.random() < 0.3:
         return float(rng.random())
     centre, spread = ((0.02, 0.03), (0.1, 0.04), (0.6, 0.05))[int(rng.integers(0, 3))]
     return float(rng.normal(centre, spread))
 
 
-def neutral(rng: np.random.Generator, low: float = 0.5, high: float = 0.95) -> Array:
+def neutral(rng: np.random.Generator, low: float = 0.5, high: float = 0.95) -> Float32Array:
     """Return a near-grey (3,) colour, as painted walls have."""
     return hsv(
         rng.uniform(0.02, 0.16) if rng.random() < 0.7 else rng.random(),
@@ -80,21 +81,21 @@ def neutral(rng: np.random.Generator, low: float = 0.5, high: float = 0.95) -> A
     )
 
 
-def muted(rng: np.random.Generator) -> Array:
-    """Return a (3,) colour as fabrics, paint and cars have it: mostly unsaturated."""
+def muted(rng: np.random.Generator) -> Float32Array:
+    """Return a (3,) colour of fabrics, paint and cars: mostly unsaturated."""
     return hsv(_hue(rng), 0.8 * rng.beta(1.2, 2.6), rng.uniform(0.12, 0.92))
 
 
-def vivid(rng: np.random.Generator) -> Array:
-    """Return a saturated (3,) colour, as print, toys and signs have it."""
+def vivid(rng: np.random.Generator) -> Float32Array:
+    """Return a saturated (3,) colour, of print, toys and signs."""
     return hsv(_hue(rng), rng.uniform(0.4, 0.92), rng.uniform(0.35, 0.95))
 
 
-def wood(rng: np.random.Generator) -> Array:
+def wood(rng: np.random.Generator) -> Float32Array:
     """Return a (3,) colour of wood, from pale birch to dark walnut."""
     return hsv(rng.uniform(0.04, 0.12), rng.uniform(0.2, 0.75), rng.uniform(0.25, 0.9))
 
 
-def foliage(rng: np.random.Generator) -> Array:
+def foliage(rng: np.random.Generator) -> Float32Array:
     """Return a (3,) green, sometimes yellowish or bluish."""
     return hsv(rng.normal(0.24, 0.05), rng.uniform(0.2, 0.62), rng.uniform(0.25, 0.6))

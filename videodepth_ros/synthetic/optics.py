@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From radiance to the bytes of a cheap camera: exposure, white balance, blur, noise, JPEG."""
+"""Camera simulation: exposure, white balance, blur, noise, tone curve, JPEG."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.synthetic.noise import Array
+from videodepth_ros.core.arrays import Float32Array
 
 
 @dataclass(frozen=True)
 class Optics:
-    """One camera's habits; amounts are of full scale 1.
+    """Image quality of a camera; amounts are relative to full scale.
 
-    target         mean brightness that auto exposure aims at
+    target         mean brightness after auto exposure
     balance (3,)   gain of each colour;  gamma  display exponent;  contrast  of the S curve
     blur_px        deviation of the lens blur;  vignette  loss in the corners
     noise          deviation at full scale;  jpeg  quality, or 0 for none
-    drift          slow wander of exposure and balance;  bloom  share of glare
+    drift          slow change of exposure and balance;  bloom  share of glare
     """
 
     target: float
@@ -57,15 +57,15 @@ def random_optics(rng: np.random.Generator) -> Optics:
     )
 
 
-def meter(radiance: Array, optics: Optics) -> float:
+def auto_exposure_gain(radiance: Float32Array, optics: Optics) -> float:
     """Return the gain that brings the (H, W, 3) radiance to the camera's target brightness."""
     grey = radiance.mean(axis=-1)
     limited = np.minimum(grey, 3 * np.median(grey) + 0.5 * grey.mean())
     return float(optics.target**2.2 / max(float(limited.mean()), 1e-5))
 
 
-def photograph(
-    radiance: Array,
+def simulate_camera(
+    radiance: Float32Array,
     gain: float,
     optics: Optics,
     time_s: float,
@@ -98,7 +98,7 @@ def photograph(
     return _compress(np.clip(tone * 255 + 0.5, 0, 255).astype(np.uint8), optics.jpeg)
 
 
-def _smear(light: Array, motion_px: tuple[float, float]) -> Array:
+def _smear(light: Float32Array, motion_px: tuple[float, float]) -> Float32Array:
     length = float(np.hypot(*motion_px))
     if length < 0.8:
         return light
@@ -111,7 +111,7 @@ def _smear(light: Array, motion_px: tuple[float, float]) -> Array:
     return np.asarray(smeared, np.float32)
 
 
-def _vignette(height: int, width: int, amount: float) -> Array:
+def _vignette(height: int, width: int, amount: float) -> Float32Array:
     row = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     column = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     falloff = 1 - np.float32(amount) * (row * row + column * column) / 2

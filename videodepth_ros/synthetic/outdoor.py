@@ -9,112 +9,12 @@ import numpy as np
 
 from videodepth_ros.synthetic import furniture as f
 from videodepth_ros.synthetic.architecture import railing, stairs
-from videodepth_ros.synthetic.camera_path import Carrier, Zone
-from videodepth_ros.synthetic.indoor import Stage
+from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.nature import bush, grass_tufts, hill, rock, tree
-from videodepth_ros.synthetic.noise import muted, neutral, vivid
+from videodepth_ros.synthetic.noise import muted, vivid
+from videodepth_ros.synthetic.open_air import building, daylight, street_furniture
 from videodepth_ros.synthetic.people import car, driving_car, walking_person
-from videodepth_ros.synthetic.scene import Lights, Material, SceneBuilder
-
-
-def daylight(b: SceneBuilder, haze_m: float = 1500.0) -> Lights:
-    """Sun and sky of a random day: clear, hazy, overcast, or late."""
-    r = b.rng
-    overcast = r.random() < 0.35
-    elevation, azimuth = r.uniform(0.2, 1.2), r.uniform(-np.pi, np.pi)
-    direction = (
-        float(np.cos(azimuth) * np.cos(elevation)),
-        float(np.sin(azimuth) * np.cos(elevation)),
-        float(np.sin(elevation)),
-    )
-    warm = np.array([1.0, 0.9, 0.7]) if elevation < 0.45 else np.array([1.0, 0.96, 0.9])
-    sun = (0.0, 0.0, 0.0) if overcast else tuple(r.uniform(1.2, 3.2) * warm)
-    ambient = (1.5 if overcast else r.uniform(0.4, 0.9)) * np.array([0.9, 0.97, 1.1])
-    blue = 0.25 if overcast else r.uniform(0.6, 1.0)
-    zenith = np.array([1 - 0.8 * blue, 1 - 0.55 * blue, 1.0]) * r.uniform(0.35, 0.8)
-    horizon = zenith + r.uniform(0.3, 0.8) * (np.array([0.92, 0.96, 1.0]) - zenith)
-    return Lights(
-        tuple(ambient),
-        direction,
-        sun,
-        (),
-        tuple(zenith),
-        tuple(horizon),
-        r.uniform(0, 1),
-        haze_m * r.uniform(0.2, 1.5),
-        r.uniform(0.5, 1.2) if r.random() < 0.85 else 0.0,
-    )
-
-
-def building(b: SceneBuilder, width: float, depth: float, height: float) -> None:
-    """A house with facade, ground floor, ledges, door and roof; its front is x = 0, facing +x."""
-    r = b.rng
-    storey = r.uniform(2.8, 3.6)
-    wall = (
-        Material('facade', storey * 2.5)
-        if r.random() < 0.75
-        else Material(f.pick(b, 'bricks', 'plaster', 'stones', 'tiles'), 2.5)
-    )
-    b.box((-depth / 2, 0, height / 2), (depth, width, height), wall)
-    ground = f.pick(b, 'shopfront', 'shopfront', 'bricks', 'plaster', 'stones')
-    b.box(
-        (-depth / 2, 0, 1.6),
-        (depth + 0.12, width + 0.05, 3.2),
-        Material(ground, None if ground != 'shopfront' else 3.8),
-    )
-    ledge = Material('plaster', 2).painted(neutral(r, 0.5, 0.95))
-    for z in np.arange(3.25, height, storey):
-        if r.random() < 0.5:
-            b.box((-depth / 2, 0, z), (depth + 0.3, width + 0.2, 0.15), ledge)
-    b.box((-depth / 2, 0, height), (depth + 0.5, width + 0.3, 0.35), ledge)
-    if r.random() < 0.5:
-        roof = Material(f.pick(b, 'tiles', 'bricks', 'metal'), 2.0)
-        for side in (-1, 1):
-            b.box(
-                (-depth / 2 + side * depth * 0.25, 0, height + depth * 0.14),
-                (depth * 0.62, width + 0.4, 0.25),
-                roof,
-                pitch=side * 0.5,
-            )
-    for _ in range(int(r.integers(0, 4))):
-        floors = max(1, int(height / storey))
-        y, z = r.uniform(-0.4, 0.4) * width, 3.2 + storey * r.integers(0, floors)
-        b.box((0.5, y, z), (1.0, r.uniform(1.5, 3), 0.15), ledge)
-        b.box(
-            (1.0, y, z + 0.5),
-            (0.04, 2.2, 0.9),
-            Material('metal', 0.5, cutout='bars', cutout_scale_m=1.0),
-        )
-
-
-def street_furniture(b: SceneBuilder) -> None:
-    """A lamp post, a sign, a bollard, a bin, a bench or a hydrant."""
-    r, metal = b.rng, f.hard(b)
-    kind = int(r.integers(0, 6))
-    if kind == 0:
-        tall = r.uniform(4, 9)
-        b.rod((0, 0, 0), (0, 0, tall), 0.09, metal, taper=0.6)
-        b.rod((0, 0, tall), (1.4, 0, tall + 0.2), 0.05, metal)
-        b.ellipsoid((1.4, 0, tall + 0.15), (0.6, 0.3, 0.16), f.hard(b))
-    elif kind == 1:
-        b.rod((0, 0, 0), (0, 0, 2.7), 0.035, metal)
-        b.rod((0.04, 0, 2.4), (0.06, 0, 2.4), 0.35, Material('picture', None))
-    elif kind == 2:
-        for y in np.arange(0, 5, 1.4):
-            b.rod((0, y, 0), (0, y, 0.9), 0.06, metal)
-    elif kind == 3:
-        b.rod((0, 0, 0), (0, 0, 1.0), 0.28, metal, taper=1.1)
-    elif kind == 4:
-        for z, x in ((0.45, 0.0), (0.75, -0.25)):
-            b.box(
-                (x, 0, z),
-                (0.4 if z < 0.5 else 0.05, 1.7, 0.06 if z < 0.5 else 0.4),
-                Material('planks', 0.8),
-            )
-        f.legs(b, 1.6, 0.4, 0.45, metal)
-    else:
-        b.box((0, 0, 1.2), (0.15, 1.4, 2.2), metal)
-        b.box((0.08, 0, 1.25), (0.02, 1.2, 1.9), Material('picture', None, gloss=0.4))
+from videodepth_ros.synthetic.scene import Material, SceneBuilder
 
 
 def _road(b: SceneBuilder, long: float, half: float, walk: float) -> None:
@@ -141,42 +41,15 @@ def _road(b: SceneBuilder, long: float, half: float, walk: float) -> None:
 
 
 def street(b: SceneBuilder) -> Stage:
-    """A street between houses, gardens or trees, with parked and driving cars and walkers."""
+    """Build a street between houses, gardens or trees, with cars and walkers."""
     r = b.rng
     long, half, walk = r.uniform(60, 110), r.uniform(3, 7.5), r.uniform(1.5, 4.5)
     _road(b, long, half, walk)
     green = r.random() < 0.35
     for side in (-1, 1):
-        x = -18.0
-        while x < long:
-            width = r.uniform(7, 22)
-            edge = half + walk + (r.uniform(1, 9) if green else r.uniform(0, 0.6))
-            with b.at(x + width / 2, side * edge, 0, -side * np.pi / 2):
-                if r.random() < (0.45 if green else 0.92):
-                    building(b, width, r.uniform(8, 14), r.uniform(4, 9 if green else 19))
-                else:
-                    tree(b, r.uniform(4, 11))
-            x += width + (r.uniform(0, 6) if green or r.random() < 0.2 else 0)
-        for x in np.arange(-10, long, r.uniform(6, 14)):
-            with b.at(
-                x + r.normal(0, 2),
-                side * (half + r.uniform(0.5, walk * 0.7)),
-                0.12,
-                -side * np.pi / 2,
-            ):
-                if r.random() < 0.35:
-                    tree(b, r.uniform(3.5, 8))
-                elif r.random() < 0.7:
-                    street_furniture(b)
-        for x in np.arange(-8, long * 0.7, 6.5):
-            if r.random() < 0.4 and half > 4:
-                with b.at(
-                    x + r.normal(0, 0.5),
-                    side * (half - 1.1),
-                    0,
-                    (0 if side < 0 else np.pi) + r.normal(0, 0.04),
-                ):
-                    car(b)
+        _houses(b, side, long, half + walk, green)
+        _verge(b, side, long, half, walk)
+        _parked_cars(b, side, long, half)
     _traffic(b, long, half, walk)
     _wires(b, long, half + walk * 0.5)
     zone = Zone(
@@ -201,8 +74,41 @@ def street(b: SceneBuilder) -> Stage:
     return b.build(daylight(b), (-15, -half - walk - 6, -0.5), (45, half + walk + 6, 12)), zone
 
 
+def _houses(b: SceneBuilder, side: int, long: float, kerb: float, green: bool) -> None:
+    r, x = b.rng, -18.0
+    while x < long:
+        width = r.uniform(7, 22)
+        edge = kerb + (r.uniform(1, 9) if green else r.uniform(0, 0.6))
+        with b.at(x + width / 2, side * edge, 0, -side * np.pi / 2):
+            if r.random() < (0.45 if green else 0.92):
+                building(b, width, r.uniform(8, 14), r.uniform(4, 9 if green else 19))
+            else:
+                tree(b, r.uniform(4, 11))
+        x += width + (r.uniform(0, 6) if green or r.random() < 0.2 else 0)
+
+
+def _verge(b: SceneBuilder, side: int, long: float, half: float, walk: float) -> None:
+    r = b.rng
+    for x in np.arange(-10, long, r.uniform(6, 14)):
+        along, across = x + r.normal(0, 2), half + r.uniform(0.5, walk * 0.7)
+        with b.at(along, side * across, 0.12, -side * np.pi / 2):
+            if r.random() < 0.35:
+                tree(b, r.uniform(3.5, 8))
+            elif r.random() < 0.7:
+                street_furniture(b)
+
+
+def _parked_cars(b: SceneBuilder, side: int, long: float, half: float) -> None:
+    r = b.rng
+    for x in np.arange(-8, long * 0.7, 6.5):
+        if r.random() < 0.4 and half > 4:
+            along, heading = x + r.normal(0, 0.5), 0 if side < 0 else np.pi
+            with b.at(along, side * (half - 1.1), 0, heading + r.normal(0, 0.04)):
+                car(b)
+
+
 def _wires(b: SceneBuilder, long: float, y: float) -> None:
-    """Overhead wires that sag between poles along every other street, as thin as they come."""
+    """Add overhead wires that sag between poles along every other street, as thin as they come."""
     r, metal = b.rng, Material('plain').painted((0.05, 0.05, 0.05))
     if r.random() < 0.5:
         return
@@ -230,7 +136,7 @@ def _traffic(b: SceneBuilder, long: float, half: float, walk: float) -> None:
 
 
 def courtyard(b: SceneBuilder) -> Stage:
-    """A yard, garden or square between walls, with trees, benches, steps and fences."""
+    """Build a yard, garden or square between walls, with trees, benches, steps and fences."""
     r = b.rng
     side_m = r.uniform(5, 22)
     b.box(
@@ -240,6 +146,28 @@ def courtyard(b: SceneBuilder) -> Stage:
             f.pick(b, 'bricks', 'tiles', 'gravel', 'grass', 'stones', 'asphalt'), r.uniform(1.5, 3)
         ),
     )
+    _enclosure(b, side_m)
+    for _ in range(int(r.integers(12, 34))):
+        away = side_m * r.uniform(0.1, 0.97)
+        angle = r.uniform(-np.pi, np.pi)
+        with b.at(away * np.cos(angle), away * np.sin(angle), 0, r.uniform(-np.pi, np.pi)):
+            _yard_thing(b)
+    for _ in range(int(r.integers(0, 3))):
+        walking_person(b, (-side_m / 2, -side_m / 2), (side_m / 2, side_m / 2))
+    reach = side_m * 0.7
+    zone = Zone(
+        (-reach, -reach, 0.3),
+        (reach, reach, 1.9),
+        pitch_rad=(-0.4, 0.15),
+        speed_m_s=(0.2, 1.5),
+        fx_ratio=(0.5, 1.1),
+        carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT),
+    )
+    return b.build(daylight(b), (-side_m, -side_m, -0.5), (side_m, side_m, 9)), zone
+
+
+def _enclosure(b: SceneBuilder, side_m: float) -> None:
+    r = b.rng
     for k in range(4):
         angle = k * np.pi / 2
         with b.at(side_m * np.cos(angle), side_m * np.sin(angle), 0, angle + np.pi):
@@ -262,23 +190,6 @@ def courtyard(b: SceneBuilder) -> Stage:
                             cutout_scale_m=r.uniform(0.5, 1.5),
                         ),
                     )
-    for _ in range(int(r.integers(12, 34))):
-        away = side_m * r.uniform(0.1, 0.97)
-        angle = r.uniform(-np.pi, np.pi)
-        with b.at(away * np.cos(angle), away * np.sin(angle), 0, r.uniform(-np.pi, np.pi)):
-            _yard_thing(b)
-    for _ in range(int(r.integers(0, 3))):
-        walking_person(b, (-side_m / 2, -side_m / 2), (side_m / 2, side_m / 2))
-    reach = side_m * 0.7
-    zone = Zone(
-        (-reach, -reach, 0.3),
-        (reach, reach, 1.9),
-        pitch_rad=(-0.4, 0.15),
-        speed_m_s=(0.2, 1.5),
-        fx_ratio=(0.5, 1.1),
-        carriers=(Carrier.HAND, Carrier.HAND, Carrier.WHEELS, Carrier.FLIGHT),
-    )
-    return b.build(daylight(b), (-side_m, -side_m, -0.5), (side_m, side_m, 9)), zone
 
 
 def _yard_thing(b: SceneBuilder) -> None:
@@ -304,7 +215,7 @@ def _yard_thing(b: SceneBuilder) -> None:
 
 
 def terrain(b: SceneBuilder) -> Stage:
-    """Wild or farmed land: hills, rocks, trees, tufts, a path or a fence."""
+    """Build wild or farmed land: hills, rocks, trees, tufts, a path or a fence."""
     r = b.rng
     cover = f.pick(b, 'grass', 'grass', 'gravel', 'stones', 'leaves')
     b.box((0, 0, -0.5), (1200, 1200, 1.0), Material(cover, r.uniform(1.5, 4)))
@@ -348,7 +259,7 @@ def terrain(b: SceneBuilder) -> Stage:
 
 
 def aerial(b: SceneBuilder) -> Stage:
-    """A village, a yard of containers or a park, seen from a drone."""
+    """Build a village, a yard of containers or a park, seen from a drone."""
     r = b.rng
     b.box((0, 0, -0.5), (1500, 1500, 1.0), Material(f.pick(b, 'grass', 'gravel', 'asphalt'), 9))
     for _ in range(int(r.integers(5, 16))):
@@ -372,22 +283,7 @@ def aerial(b: SceneBuilder) -> Stage:
     for _ in range(int(r.integers(20, 55))):
         x, y = r.uniform(-50, 50, 2) * r.uniform(0.4, 1)
         with b.at(float(x), float(y), 0, r.choice([0.0, np.pi / 2]) + r.normal(0, 0.1)):
-            kind = r.random()
-            if kind < 0.4:
-                building(b, r.uniform(6, 18), r.uniform(6, 12), r.uniform(3, 12))
-            elif kind < 0.65:
-                tree(b, r.uniform(3, 11))
-            elif kind < 0.8:
-                car(b)
-            elif kind < 0.9:
-                b.box((0, 0, 1.25), (6, 2.4, 2.5), Material('metal', 2).painted(vivid(r)))
-            else:
-                b.rod(
-                    (0, 0, 0),
-                    (0, 0, r.uniform(3, 9)),
-                    r.uniform(1, 4),
-                    Material('metal', 2).painted(muted(r)),
-                )
+            _aerial_thing(b)
     for _ in range(int(r.integers(0, 3))):
         driving_car(b, tuple(r.uniform(-20, 20, 2)), r.uniform(-3, 3), r.uniform(2, 10))
     zone = Zone(
@@ -401,3 +297,23 @@ def aerial(b: SceneBuilder) -> Stage:
         target_m=(0, 0, 2),
     )
     return b.build(daylight(b, 2500), (-50, -50, -0.5), (50, 50, 15)), zone
+
+
+def _aerial_thing(b: SceneBuilder) -> None:
+    r = b.rng
+    kind = r.random()
+    if kind < 0.4:
+        building(b, r.uniform(6, 18), r.uniform(6, 12), r.uniform(3, 12))
+    elif kind < 0.65:
+        tree(b, r.uniform(3, 11))
+    elif kind < 0.8:
+        car(b)
+    elif kind < 0.9:
+        b.box((0, 0, 1.25), (6, 2.4, 2.5), Material('metal', 2).painted(vivid(r)))
+    else:
+        b.rod(
+            (0, 0, 0),
+            (0, 0, r.uniform(3, 9)),
+            r.uniform(1, 4),
+            Material('metal', 2).painted(muted(r)),
+        )

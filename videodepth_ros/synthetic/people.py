@@ -11,7 +11,7 @@ from videodepth_ros.synthetic.scene import Material, Motion, SceneBuilder
 
 
 def walking_person(b: SceneBuilder, low: tuple[float, float], high: tuple[float, float]) -> None:
-    """A person who walks or stands, starting inside the rectangle low..high (x, y)."""
+    """Add a person who walks or stands, starting inside the rectangle low..high (x, y)."""
     r = b.rng
     x, y = r.uniform(low, high)
     heading = r.uniform(-np.pi, np.pi)
@@ -22,7 +22,7 @@ def walking_person(b: SceneBuilder, low: tuple[float, float], high: tuple[float,
 def person(
     b: SceneBuilder, position: tuple[float, float], heading: float, speed: float, turn: float = 0.0
 ) -> None:
-    """A person at a position (x, y) who walks along the heading with swinging limbs."""
+    """Add a person at a position (x, y) who walks along the heading with swinging limbs."""
     r = b.rng
     tall = r.uniform(1.5, 1.95) / 1.75
     skin = Material('plain', wear=0.2).painted(
@@ -64,7 +64,7 @@ def person(
 
 
 def car(b: SceneBuilder) -> None:
-    """A car, van or lorry at the origin of the current frame, front to +x."""
+    """Add a car, van or lorry at the origin of the current frame, front to +x."""
     r = b.rng
     paint = Material('plain', 2.0, gloss=r.uniform(0.4, 0.9), wear=0.15).painted(
         neutral(r, 0.05, 0.98) if r.random() < 0.6 else hsv(r.random(), 0.8, 0.6)
@@ -112,6 +112,6 @@ def _lights(b: SceneBuilder, long: float, wide: float) -> None:
 def driving_car(
     b: SceneBuilder, position: tuple[float, float], heading: float, speed: float
 ) -> None:
-    """A car that drives from position (x, y) along the heading."""
+    """Add a car that drives from position (x, y) along the heading."""
     with b.moving(Motion((position[0], position[1], 0.0), heading, speed)):
         car(b)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.synthetic.noise import (
     SIZE,
-    Array,
     foliage,
     hsv,
     muted,
@@ -22,22 +22,22 @@ from videodepth_ros.synthetic.noise import (
 from videodepth_ros.synthetic.textures import Painter, Rng
 
 
-def _rgb(colour: Array) -> tuple[float, float, float]:
+def _rgb(colour: Float32Array) -> tuple[float, float, float]:
     return float(colour[0]), float(colour[1]), float(colour[2])
 
 
-def _canvas(colour: Array) -> Array:
+def _canvas(colour: Float32Array) -> Float32Array:
     return np.ones((SIZE, SIZE, 3), np.float32) * colour.astype(np.float32)
 
 
-def _gradient(rng: Rng) -> Array:
+def _gradient(rng: Rng) -> Float32Array:
     """Return a smooth field between two colours, like an out-of-focus photograph."""
     field = 1 / (1 + np.exp(-2 * spectral_noise(rng, rng.uniform(1.6, 2.6))))
     share = field[..., None].astype(np.float32)
     return _canvas(muted(rng)) * share + _canvas(vivid(rng)) * (1 - share)
 
 
-def _text(rng: Rng, image: Array, left: int, top: int, right: int, bottom: int) -> None:
+def _text(rng: Rng, image: Float32Array, left: int, top: int, right: int, bottom: int) -> None:
     """Draw text-like lines of word-like bars into the rectangle, in place."""
     height = int(rng.integers(3, 12))
     ink = _rgb(neutral(rng, 0.0, 0.35) if rng.random() < 0.8 else vivid(rng))
@@ -64,7 +64,7 @@ def _text(rng: Rng, image: Array, left: int, top: int, right: int, bottom: int) 
             column += word + height
 
 
-def _shapes(rng: Rng, image: Array, count: int) -> None:
+def _shapes(rng: Rng, image: Float32Array, count: int) -> None:
     for _ in range(count):
         colour = _rgb(vivid(rng) if rng.random() < 0.6 else neutral(rng, 0.05, 0.95))
         centre = (int(rng.integers(0, SIZE)), int(rng.integers(0, SIZE)))
@@ -92,8 +92,8 @@ def _shapes(rng: Rng, image: Array, count: int) -> None:
             )
 
 
-def picture(rng: Rng) -> Array:
-    """A framed picture or poster."""
+def picture(rng: Rng) -> Float32Array:
+    """Paint a framed picture or poster."""
     image = _gradient(rng)
     _shapes(rng, image, int(rng.integers(0, 14)))
     if rng.random() < 0.4:
@@ -109,8 +109,8 @@ def picture(rng: Rng) -> Array:
     return np.clip(image + 0.02 * spectral_noise(rng, 0.5)[..., None], 0, 1)
 
 
-def landscape(rng: Rng) -> Array:
-    """A photograph-like picture: sky, ridges, ground."""
+def landscape(rng: Rng) -> Float32Array:
+    """Paint a photograph-like picture: sky, ridges, ground."""
     image = _canvas(hsv(rng.uniform(0.5, 0.62), rng.uniform(0.1, 0.6), 0.9))
     columns = np.arange(SIZE)
     for layer in range(int(rng.integers(2, 6))):
@@ -121,8 +121,8 @@ def landscape(rng: Rng) -> Array:
     return np.clip(image, 0, 1)
 
 
-def document(rng: Rng) -> Array:
-    """A sheet, a magazine page, a label."""
+def document(rng: Rng) -> Float32Array:
+    """Paint a sheet, a magazine page, a label."""
     image = _canvas(neutral(rng, 0.8, 1.0) if rng.random() < 0.75 else vivid(rng))
     if rng.random() < 0.6:
         _text(rng, image, 20, 10, 236, 60)
@@ -134,8 +134,8 @@ def document(rng: Rng) -> Array:
     return np.clip(image, 0, 1)
 
 
-def books(rng: Rng) -> Array:
-    """A row of book spines, upright, v down."""
+def books(rng: Rng) -> Float32Array:
+    """Paint a row of book spines, upright, v down."""
     image = _canvas(neutral(rng, 0.03, 0.2))
     left = 0
     while left < SIZE:
@@ -157,8 +157,8 @@ def books(rng: Rng) -> Array:
     return image
 
 
-def screen(rng: Rng) -> Array:
-    """A monitor: windows with text, or a film."""
+def screen(rng: Rng) -> Float32Array:
+    """Paint a monitor: windows with text, or a film."""
     if rng.random() < 0.4:
         return landscape(rng)
     image = _canvas(vivid(rng) * 0.7)
@@ -170,8 +170,8 @@ def screen(rng: Rng) -> Array:
     return np.clip(image, 0, 1)
 
 
-def facade(rng: Rng) -> Array:
-    """One bay of storeys with windows: sills, frames, reflections; tile it at storey height."""
+def facade(rng: Rng) -> Float32Array:
+    """Paint a bay of storeys with windows: sills, frames, reflections."""
     wall = neutral(rng, 0.3, 0.9) if rng.random() < 0.7 else muted(rng)
     image = _canvas(wall) * (1 + 0.06 * spectral_noise(rng, 0.9)[..., None])
     columns, rows = int(rng.integers(2, 5)), int(rng.integers(2, 4))
@@ -193,8 +193,8 @@ def facade(rng: Rng) -> Array:
     return np.clip(image, 0, 1)
 
 
-def shopfront(rng: Rng) -> Array:
-    """A ground floor: signs, panes and doors."""
+def shopfront(rng: Rng) -> Float32Array:
+    """Paint a ground floor: signs, panes and doors."""
     image = _canvas(muted(rng)) * (1 + 0.05 * spectral_noise(rng, 1.0)[..., None])
     image[80:230] = (_gradient(rng) * 0.5)[80:230]
     _shapes(rng, image[90:225], int(rng.integers(2, 8)))
@@ -215,14 +215,14 @@ def shopfront(rng: Rng) -> Array:
     return np.clip(image, 0, 1)
 
 
-def clouds(rng: Rng) -> Array:
-    """Coverage of clouds: white on black, grey level used as opacity."""
+def clouds(rng: Rng) -> Float32Array:
+    """Paint coverage of clouds: white on black, grey level used as opacity."""
     cover = np.clip(0.5 + 0.5 * (spectral_noise(rng, 1.7) - rng.uniform(-0.5, 1.3)), 0, 1)
     return np.repeat(cover[..., None], 3, -1).astype(np.float32)
 
 
-def stains(rng: Rng) -> Array:
-    """Uneven dirt and wear, multiplied over other textures; mean about 0.8."""
+def stains(rng: Rng) -> Float32Array:
+    """Paint uneven dirt and wear, multiplied over other textures; mean about 0.8."""
     field = 0.8 + 0.12 * spectral_noise(rng, rng.uniform(1.0, 1.9))
     return np.clip(np.repeat(field[..., None], 3, -1), 0, 1).astype(np.float32)
 

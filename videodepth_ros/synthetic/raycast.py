@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which solid each ray meets first, and at which depth.
+"""Ray casting: the first solid on each ray and its depth.
 
 Rays are x, y slopes in a camera's optical frame (direction (x, y, 1)), so the ray parameter is Z
 itself. A solid is only tested on rays inside the rectangle that its corners project to.
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.synthetic.atlas import masks
-from videodepth_ros.synthetic.noise import SIZE, Array
-from videodepth_ros.synthetic.scene import Matrix, Scene, Shape
+from videodepth_ros.synthetic.noise import SIZE
+from videodepth_ros.synthetic.scene import Scene, Shape
 
 NEAR_M = 0.02
 _CORNERS = np.array([[x, y, z, 1.0] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
@@ -28,13 +29,13 @@ _EDGES = np.array(
 class Hits:
     """First hits of rays: depth (+inf: none) float32 and number of the solid (-1: none) int32."""
 
-    depth_m: Array
+    depth_m: Float32Array
     solid: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class View:
-    """A scene as one camera sees it at one time.
+class SceneView:
+    """A scene prepared for casting from one camera pose at one time.
 
     solid_from_map, solid_from_cam  (N, 3, 4) float64, into each solid's unit frame
     bounds          (N, 4) float32, slopes x_min, x_max, y_min, y_max that can meet the solid
@@ -43,17 +44,17 @@ class View:
     """
 
     scene: Scene
-    T_map_cam: Matrix
-    solid_from_map: Matrix
-    solid_from_cam: Matrix
-    bounds: Array
-    nearest_m: Array
+    T_map_cam: Float64Array
+    solid_from_map: Float64Array
+    solid_from_cam: Float64Array
+    bounds: Float32Array
+    nearest_m: Float32Array
     order: NDArray[np.int64]
 
 
-def look(
-    scene: Scene, T_map_cam: Matrix, time_s: float, only: NDArray[np.bool_] | None = None
-) -> View:
+def view_scene(
+    scene: Scene, T_map_cam: Float64Array, time_s: float, only: NDArray[np.bool_] | None = None
+) -> SceneView:
     """Prepare casting from a camera pose (4, 4); ``only`` (N,) selects the solids to be seen."""
     poses = scene.poses(time_s)
     T_cam_solid = np.linalg.inv(T_map_cam) @ poses
@@ -77,7 +78,7 @@ def look(
     solid_from_map = scene.inverse(poses)[:, :3]
     solid_from_cam = solid_from_map @ T_map_cam
     bounds = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
-    return View(
+    return SceneView(
         scene,
         T_map_cam,
         solid_from_map,
@@ -88,7 +89,7 @@ def look(
     )
 
 
-def cast_image(view: View, camera: Intrinsics) -> Hits:
+def cast_image(view: SceneView, camera: Intrinsics) -> Hits:
     """Cast one ray through every pixel centre; Hits of (H, W)."""
     x = ((np.arange(camera.width) - camera.cx) / camera.fx).astype(np.float32)[None, :]
     y = ((np.arange(camera.height) - camera.cy) / camera.fy).astype(np.float32)[:, None]
@@ -114,8 +115,8 @@ def cast_image(view: View, camera: Intrinsics) -> Hits:
     return Hits(depth, solid)
 
 
-def cast_rays(view: View, x: Array, y: Array) -> Hits:
-    """Cast scattered rays of slopes x, y (M,); Hits of (M,). The plain twin of cast_image."""
+def cast_rays(view: SceneView, x: Float32Array, y: Float32Array) -> Hits:
+    """Cast scattered rays of slopes x, y (M,); Hits of (M,). Reference for cast_image."""
     depth = np.full(x.shape, np.inf, np.float32)
     solid = np.full(x.shape, -1, np.int32)
     for k in view.order:
@@ -132,7 +133,7 @@ def cast_rays(view: View, x: Array, y: Array) -> Hits:
     return Hits(depth, solid)
 
 
-def _intersect(view: View, k: int, x: Array, y: Array) -> Array:
+def _intersect(view: SceneView, k: int, x: Float32Array, y: Float32Array) -> Float32Array:
     """Return depth of the first hit of solid k on rays of slopes x, y (broadcast); +inf: none."""
     m = view.solid_from_cam[k].astype(np.float32)
     direction = [(m[i, 0] * x + m[i, 2]) + m[i, 1] * y for i in range(3)]
@@ -157,7 +158,9 @@ def _intersect(view: View, k: int, x: Array, y: Array) -> Array:
         return np.minimum(hit, _through_holes(view.scene, k, origin, direction, far))
 
 
-def _slabs(origin: list[float], direction: list[Array]) -> tuple[Array, Array]:
+def _slabs(
+    origin: list[float], direction: list[Float32Array]
+) -> tuple[Float32Array, Float32Array]:
     near = far = None
     for o, d in zip(origin, direction, strict=True):
         inverse = 1.0 / d
@@ -170,7 +173,9 @@ def _slabs(origin: list[float], direction: list[Array]) -> tuple[Array, Array]:
     return near, far
 
 
-def _closest(origin: list[float], direction: list[Array]) -> tuple[Array, Array, list[Array]]:
+def _closest(
+    origin: list[float], direction: list[Float32Array]
+) -> tuple[Float32Array, Float32Array, list[Float32Array]]:
     """Move the ray's origin next to the solid: small numbers keep float32 quadratics exact."""
     square = direction[0] ** 2 + direction[1] ** 2 + direction[2] ** 2
     shift = (
@@ -188,14 +193,18 @@ def _closest(origin: list[float], direction: list[Array]) -> tuple[Array, Array,
     )
 
 
-def _sphere(origin: list[float], direction: list[Array]) -> tuple[Array, Array]:
+def _sphere(
+    origin: list[float], direction: list[Float32Array]
+) -> tuple[Float32Array, Float32Array]:
     square, shift, point = _closest(origin, direction)
     inside = 1.0 - point[0] ** 2 - point[1] ** 2 - point[2] ** 2
     half = np.sqrt(inside / square)
     return shift - half, shift + half
 
 
-def _frustum(origin: list[float], direction: list[Array], taper: float) -> tuple[Array, Array]:
+def _frustum(
+    origin: list[float], direction: list[Float32Array], taper: float
+) -> tuple[Float32Array, Float32Array]:
     _, shift, (px, py, pz) = _closest(origin, direction)
     dx, dy, dz = direction
     middle, slope = np.float32((1 + taper) / 2), np.float32((taper - 1) / 2)
@@ -221,8 +230,8 @@ def _frustum(origin: list[float], direction: list[Array], taper: float) -> tuple
 
 
 def _through_holes(
-    scene: Scene, k: int, origin: list[float], direction: list[Array], hit_m: Array
-) -> Array:
+    scene: Scene, k: int, origin: list[float], direction: list[Float32Array], hit_m: Float32Array
+) -> Float32Array:
     """Return hit_m where the cut-out surface is solid, +inf in its holes."""
     finite = np.where(np.isfinite(hit_m), hit_m, np.float32(0))
     size = scene.half_size_m[k] / scene.mask_scale_m[k] * SIZE

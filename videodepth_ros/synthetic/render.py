@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a scene and a camera path to frames with truth."""
+"""Rendering of frames with ground truth."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.synthetic.camera_path import CameraPath
-from videodepth_ros.synthetic.lighting import Illumination, with_moving
-from videodepth_ros.synthetic.noise import Array
-from videodepth_ros.synthetic.optics import Optics, meter, photograph
-from videodepth_ros.synthetic.raycast import Hits, View, cast_image, cast_rays, look
-from videodepth_ros.synthetic.scene import Matrix, Scene
+from videodepth_ros.synthetic.lighting import Illumination, add_moving_shadows
+from videodepth_ros.synthetic.optics import Optics, auto_exposure_gain, simulate_camera
+from videodepth_ros.synthetic.raycast import Hits, SceneView, cast_image, cast_rays, view_scene
+from videodepth_ros.synthetic.scene import Scene
 from videodepth_ros.synthetic.shading import shade
 
-START_NS = 1_000_000_000
+FIRST_STAMP_NS = 1_000_000_000
 _EDGE_SAMPLES = ((-0.3, -0.35), (0.35, -0.25), (0.1, 0.4))  # beside the pixel's centre
 
 
 @dataclass(frozen=True)
 class SyntheticFrame:
-    """One rendered frame with its truth.
+    """One rendered frame with its ground truth.
 
     stamp_ns   time of the frame
     image      (H, W, 3) uint8, red green blue
@@ -36,15 +36,15 @@ class SyntheticFrame:
 
     stamp_ns: int
     image: NDArray[np.uint8]
-    depth_m: Array
+    depth_m: Float32Array
     camera: Intrinsics
-    T_map_cam: Matrix
+    T_map_cam: Float64Array
     moving: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A scene being filmed: what, by which light, from where, with which camera."""
+class ClipSetup:
+    """A scene with its light, and the path, intrinsics and optics of a camera."""
 
     scene: Scene
     light: Illumination
@@ -54,29 +54,36 @@ class Shot:
     exposure_s: float
 
 
-def film(
-    shot: Shot, frames: int, fps: float, rng: np.random.Generator
+def render_frames(
+    shot: ClipSetup, frames: int, fps: float, rng: np.random.Generator
 ) -> Iterator[SyntheticFrame]:
     """Render ``frames`` frames at ``fps``; the exposure is metered on the first one."""
     gain = None
     for k in range(frames):
         time_s = k / fps
         T_map_cam = shot.path.pose(time_s)
-        view = look(shot.scene, T_map_cam, time_s)
+        view = view_scene(shot.scene, T_map_cam, time_s)
         hits = cast_image(view, shot.camera)
-        light = with_moving(shot.light, shot.scene, time_s)
-        radiance = _radiance(view, light, shot.camera, hits)
+        light = add_moving_shadows(shot.light, shot.scene, time_s)
+        radiance = _render_radiance(view, light, shot.camera, hits)
         if gain is None:
-            gain = meter(radiance, shot.optics)
+            gain = auto_exposure_gain(radiance, shot.optics)
         motion_px = _image_motion(shot, hits, time_s)
-        image = photograph(radiance, gain, shot.optics, time_s, motion_px, rng)
+        image = simulate_camera(radiance, gain, shot.optics, time_s, motion_px, rng)
         moving = (hits.solid >= 0) & (shot.scene.group[hits.solid] >= 0)
         yield SyntheticFrame(
-            START_NS + round(time_s * 1e9), image, hits.depth_m, shot.camera, T_map_cam, moving
+            FIRST_STAMP_NS + round(time_s * 1e9),
+            image,
+            hits.depth_m,
+            shot.camera,
+            T_map_cam,
+            moving,
         )
 
 
-def _radiance(view: View, light: Illumination, camera: Intrinsics, hits: Hits) -> Array:
+def _render_radiance(
+    view: SceneView, light: Illumination, camera: Intrinsics, hits: Hits
+) -> Float32Array:
     """Shade pixel centres, and three more rays where another solid begins beside the pixel."""
     row, column = (a.astype(np.float32) for a in np.mgrid[0 : camera.height, 0 : camera.width])
     edge_row, edge_column = np.nonzero(_edges(hits))
@@ -111,7 +118,7 @@ def _edges(hits: Hits) -> NDArray[np.bool_]:
     return edge
 
 
-def _image_motion(shot: Shot, hits: Hits, time_s: float) -> tuple[float, float]:
+def _image_motion(shot: ClipSetup, hits: Hits, time_s: float) -> tuple[float, float]:
     """Return how far the middle of the image moves during the exposure, in pixels."""
     if shot.exposure_s <= 0:
         return 0.0, 0.0

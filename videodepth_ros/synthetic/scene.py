@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a scene is made of, and the builder that families use to make one.
+"""Scenes as arrays of solids, and the builder that families use.
 
 Every solid is a unit shape in [-1, 1]^3 under an affine map, so that stretched and turned spheres,
 cylinders and boxes need one intersection routine each. The map frame has z up, metres.
@@ -16,10 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.synthetic.atlas import MASKS, Atlas
-from videodepth_ros.synthetic.noise import Array
-
-Matrix = NDArray[np.float64]
 
 
 class Shape(IntEnum):
@@ -71,7 +69,7 @@ class Motion:
     swing_hz: float = 0.0
     phase_rad: float = 0.0
 
-    def pose(self, time_s: float) -> Matrix:
+    def pose(self, time_s: float) -> Float64Array:
         """Return T_map_group at a time, (4, 4) float64."""
         middle = self.heading_rad + self.turn_rad_s * time_s / 2
         chord = self.speed_m_s * time_s * np.sinc(self.turn_rad_s * time_s / (2 * np.pi))
@@ -141,30 +139,30 @@ class Scene:
 
     atlas: Atlas
     shape: NDArray[np.int8]
-    T_map_solid: Matrix
-    half_size_m: Array
-    taper: Array
+    T_map_solid: Float64Array
+    half_size_m: Float32Array
+    taper: Float32Array
     tile: NDArray[np.int32]
     wear_tile: NDArray[np.int32]
-    scale_m: Array
-    offset: Array
-    tint: Array
-    gloss: Array
-    glow: Array
-    wear: Array
+    scale_m: Float32Array
+    offset: Float32Array
+    tint: Float32Array
+    gloss: Float32Array
+    glow: Float32Array
+    wear: Float32Array
     mask: NDArray[np.int32]
-    mask_scale_m: Array
+    mask_scale_m: Float32Array
     group: NDArray[np.int32]
     motions: tuple[Motion, ...]
     lights: Lights
-    low_m: Matrix
-    high_m: Matrix
+    low_m: Float64Array
+    high_m: Float64Array
 
     @cached_property
-    def _still_inverse(self) -> Matrix:
+    def _still_inverse(self) -> Float64Array:
         return np.linalg.inv(self.T_map_solid).astype(np.float64)
 
-    def inverse(self, poses: Matrix) -> Matrix:
+    def inverse(self, poses: Float64Array) -> Float64Array:
         """Return the inverse of ``poses``; only what moves is inverted anew. (N, 4, 4) float64."""
         moving = self.group >= 0
         if not moving.any():
@@ -173,7 +171,7 @@ class Scene:
         inverse[moving] = np.linalg.inv(poses[moving])
         return inverse
 
-    def poses(self, time_s: float) -> Matrix:
+    def poses(self, time_s: float) -> Float64Array:
         """Return T_map_solid of all solids at a time, (N, 4, 4) float64."""
         poses = self.T_map_solid
         if not self.motions:
@@ -184,14 +182,14 @@ class Scene:
 
 @dataclass
 class SceneBuilder:
-    """Collects solids; ``at`` sets the frame in which the following solids are placed."""
+    """Collect solids; ``at`` sets the frame in which the following solids are placed."""
 
     atlas: Atlas
     rng: np.random.Generator
-    frame: Matrix = field(default_factory=lambda: np.eye(4))
+    frame: Float64Array = field(default_factory=lambda: np.eye(4))
     group: int = -1
     motions: list[Motion] = field(default_factory=list)
-    rows: list[tuple[Shape, Matrix, float, Material, int, int, Matrix]] = field(
+    rows: list[tuple[Shape, Float64Array, float, Material, int, int, Float64Array]] = field(
         default_factory=list
     )
     shared: dict[Material, int] | None = None
@@ -223,7 +221,7 @@ class SceneBuilder:
     def solid(
         self,
         shape: Shape,
-        pose: Matrix,
+        pose: Float64Array,
         material: Material,
         taper: float = 1.0,
         tile: int | None = None,
@@ -316,14 +314,14 @@ class SceneBuilder:
         )
 
 
-def translation(offset_m: Matrix) -> Matrix:
+def translation(offset_m: Float64Array) -> Float64Array:
     """Return the (4, 4) translation by offset_m (3,)."""
     T = np.eye(4)
     T[:3, 3] = offset_m
     return T
 
 
-def rotation_z(angle_rad: float) -> Matrix:
+def rotation_z(angle_rad: float) -> Float64Array:
     """Return the (4, 4) rotation about z."""
     T = np.eye(4)
     c, s = np.cos(angle_rad), np.sin(angle_rad)
@@ -331,7 +329,7 @@ def rotation_z(angle_rad: float) -> Matrix:
     return T
 
 
-def rotation_y(angle_rad: float) -> Matrix:
+def rotation_y(angle_rad: float) -> Float64Array:
     """Return the (4, 4) rotation about y."""
     T = np.eye(4)
     c, s = np.cos(angle_rad), np.sin(angle_rad)
@@ -339,7 +337,7 @@ def rotation_y(angle_rad: float) -> Matrix:
     return T
 
 
-def _placed(centre: ArrayLike, size: ArrayLike, yaw: float, pitch: float) -> Matrix:
+def _placed(centre: ArrayLike, size: ArrayLike, yaw: float, pitch: float) -> Float64Array:
     pose = translation(np.asarray(centre, float)) @ rotation_z(yaw) @ rotation_y(pitch)
     pose[:3, :3] *= np.maximum(np.asarray(size, float), 1e-4) / 2
     return pose

@@ -14,8 +14,8 @@ from videodepth_ros.synthetic.camera_path import CameraPath, Carrier, Zone, rand
 from videodepth_ros.synthetic.families import FAMILIES, Family
 from videodepth_ros.synthetic.lighting import Illumination, illuminate
 from videodepth_ros.synthetic.optics import random_optics
-from videodepth_ros.synthetic.raycast import cast_image, look
-from videodepth_ros.synthetic.render import Shot, SyntheticFrame, film
+from videodepth_ros.synthetic.raycast import cast_image, view_scene
+from videodepth_ros.synthetic.render import ClipSetup, SyntheticFrame, render_frames
 from videodepth_ros.synthetic.scene import Scene
 from videodepth_ros.synthetic.style import RICH
 
@@ -132,8 +132,8 @@ def _clip(
     camera = _camera(zone, rng, width, height)
     path = _free_path(scene, zone, camera, frames / fps, rng, carrier, close_up)
     exposure_s = 0.0 if rng.random() < 0.5 else rng.uniform(0.002, 0.03)
-    shot = Shot(scene, light, path, camera, random_optics(rng), exposure_s)
-    yield from film(shot, frames, fps, rng)
+    shot = ClipSetup(scene, light, path, camera, random_optics(rng), exposure_s)
+    yield from render_frames(shot, frames, fps, rng)
 
 
 def _camera(zone: Zone, rng: np.random.Generator, width: int, height: int) -> Intrinsics:
@@ -185,7 +185,7 @@ def _clearance(
     scene: Scene, path: CameraPath, small: Intrinsics, time_s: float, close_up: bool
 ) -> float:
     """Return a score of a pose that is above 1 where the view is usable."""
-    hits = cast_image(look(scene, path.pose(time_s), time_s), small)
+    hits = cast_image(view_scene(scene, path.pose(time_s), time_s), small)
     inverse = np.sort(1 / hits.depth_m.ravel())
     nearest_m = 1 / max(float(inverse[-1]), 1e-6)
     middle_m = 1 / max(float(np.median(inverse)), 1e-6)

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.synthetic.lighting import Illumination, ambient_access, lamp_light, lit
-from videodepth_ros.synthetic.noise import SIZE, Array
-from videodepth_ros.synthetic.raycast import Hits, View
+from videodepth_ros.core.arrays import Float32Array
+from videodepth_ros.synthetic.lighting import (
+    Illumination,
+    ambient_visibility,
+    lamp_irradiance,
+    shadow_factor,
+)
+from videodepth_ros.synthetic.noise import SIZE
+from videodepth_ros.synthetic.raycast import Hits, SceneView
 from videodepth_ros.synthetic.scene import Scene, Shape
-from videodepth_ros.synthetic.skies import clouded
+from videodepth_ros.synthetic.skies import add_clouds
 
 _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
@@ -21,16 +27,21 @@ _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 class Surface:
     """Attributes of N hits: position, normal, direction of view (N, 3), texture u, v (N,)."""
 
-    position_m: Array
-    normal: Array
-    towards: Array
-    u: Array
-    v: Array
+    position_m: Float32Array
+    normal: Float32Array
+    towards: Float32Array
+    u: Float32Array
+    v: Float32Array
 
 
 def shade(
-    view: View, light: Illumination, x: Array, y: Array, hits: Hits, focal_px: float
-) -> Array:
+    view: SceneView,
+    light: Illumination,
+    x: Float32Array,
+    y: Float32Array,
+    hits: Hits,
+    focal_px: float,
+) -> Float32Array:
     """Return linear radiance (N, 3) float32 of rays of slopes x, y (N,) with their hits (N,)."""
     R = view.T_map_cam[:3, :3].astype(np.float32)
     direction = np.stack([x, y, np.ones_like(x)], axis=1) @ R.T
@@ -55,7 +66,9 @@ def shade(
     return radiance
 
 
-def _surface(view: View, solid: NDArray[np.int32], position_m: Array, direction: Array) -> Surface:
+def _surface(
+    view: SceneView, solid: NDArray[np.int32], position_m: Float32Array, direction: Float32Array
+) -> Surface:
     scene = view.scene
     table = view.solid_from_map.astype(np.float32).reshape(-1, 12)
     A = np.ascontiguousarray(table.T)[:, solid].reshape(3, 4, -1)
@@ -91,13 +104,15 @@ def _surface(view: View, solid: NDArray[np.int32], position_m: Array, direction:
     return Surface(position_m, world.astype(np.float32), -direction, u, v)
 
 
-def _dominant(unit: list[Array]) -> NDArray[np.int8]:
+def _dominant(unit: list[Float32Array]) -> NDArray[np.int8]:
     """Return the axis of the largest coordinate: the face that a point of a cube lies on."""
     x, y, z = (np.abs(c) for c in unit)
     return np.where(x >= y, np.where(x >= z, 0, 2), np.where(y >= z, 1, 2)).astype(np.int8)
 
 
-def _frustum_normal(unit: Array, taper: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _frustum_normal(
+    unit: Float32Array, taper: Float32Array
+) -> tuple[Float32Array, NDArray[np.bool_]]:
     slope = (taper - 1) / 2
     radius = (taper + 1) / 2 + slope * unit[:, 2]
     across = np.hypot(unit[:, 0], unit[:, 1])
@@ -107,7 +122,9 @@ def _frustum_normal(unit: Array, taper: Array) -> tuple[Array, NDArray[np.bool_]
     return np.where(side[:, None], normal, cap), side
 
 
-def _albedo(scene: Scene, solid: NDArray[np.int32], surface: Surface, pixel_m: Array) -> Array:
+def _albedo(
+    scene: Scene, solid: NDArray[np.int32], surface: Surface, pixel_m: Float32Array
+) -> Float32Array:
     sizes = np.sort(scene.half_size_m, axis=1)
     scale = np.where(scene.scale_m > 0, scene.scale_m, sizes[:, 1] + sizes[:, 2])
     cosine = np.maximum(np.einsum('ni,ni->n', surface.normal, surface.towards), 0.04)
@@ -124,11 +141,15 @@ def _albedo(scene: Scene, solid: NDArray[np.int32], surface: Surface, pixel_m: A
 
 
 def _lighting(
-    scene: Scene, light: Illumination, solid: NDArray[np.int32], surface: Surface, colour: Array
-) -> Array:
+    scene: Scene,
+    light: Illumination,
+    solid: NDArray[np.int32],
+    surface: Surface,
+    colour: Float32Array,
+) -> Float32Array:
     lights = scene.lights
     normal, point = surface.normal, surface.position_m
-    access = ambient_access(light.volume, point, normal) ** np.float32(lights.occlusion)
+    access = ambient_visibility(light.volume, point, normal) ** np.float32(lights.occlusion)
     upward = (0.7 + 0.3 * normal[:, 2]) * access
     diffuse = upward[:, None] * np.array(lights.ambient, np.float32)
     shine = np.zeros_like(colour)
@@ -139,15 +160,17 @@ def _lighting(
         direction = np.array(lights.sun_direction, np.float32)
         direction /= np.linalg.norm(direction)
         cosine = np.maximum(normal @ direction, 0)
-        open_sky = lit(light.sun, point + normal * np.float32(0.02)) * (cosine > 0)
+        open_sky = shadow_factor(light.sun, point + normal * np.float32(0.02)) * (cosine > 0)
         sun = np.array(lights.sun, np.float32)
         diffuse += (cosine * open_sky)[:, None] * sun
         peak = np.maximum(mirror @ direction, 0) ** power * gloss * open_sky
         shine += peak[:, None] * sun * 0.5
     for number, lamp in enumerate(lights.lamps):
-        factor, direction = lamp_light(lamp, point, normal)
+        factor, direction = lamp_irradiance(lamp, point, normal)
         if number == 0 and light.lamp is not None:
-            factor = factor * (0.25 + 0.75 * lit(light.lamp, point + normal * np.float32(0.02)))
+            factor = factor * (
+                0.25 + 0.75 * shadow_factor(light.lamp, point + normal * np.float32(0.02))
+            )
         bright = np.array(lamp.intensity, np.float32)
         diffuse += factor[:, None] * bright
         peak = np.maximum(np.einsum('ni,ni->n', mirror, direction), 0) ** power * gloss * factor
@@ -158,8 +181,8 @@ def _lighting(
 
 
 def _reflection(
-    scene: Scene, gloss: Array, mirror: Array, surface: Surface, upward: Array
-) -> Array:
+    scene: Scene, gloss: Float32Array, mirror: Float32Array, surface: Surface, upward: Float32Array
+) -> Float32Array:
     """Return a blurred mirror image of made-up surroundings, Fresnel-weighted (Schlick 1994)."""
     cosine = np.clip(np.einsum('ni,ni->n', surface.normal, surface.towards), 0, 1)
     weight = gloss * (0.05 + 0.6 * (1 - cosine) ** 4) * upward
@@ -173,7 +196,7 @@ def _reflection(
     return (weight * ripple)[:, None] * tone
 
 
-def sky(scene: Scene, direction: Array) -> Array:
+def sky(scene: Scene, direction: Float32Array) -> Float32Array:
     """Return linear radiance (N, 3) of the sky in unit directions (N, 3), clouds included."""
     lights = scene.lights
     up = np.clip(direction[:, 2], 0, 1)
@@ -181,7 +204,7 @@ def sky(scene: Scene, direction: Array) -> Array:
     blend = (up ** np.float32(0.4))[:, None]
     colour = horizon * (1 - blend) + zenith * blend
     if lights.clouds is not None:
-        return clouded(lights.clouds, direction, colour)
+        return add_clouds(lights.clouds, direction, colour)
     plane = direction[:, :2] / (up[:, None] + np.float32(0.12)) * np.float32(0.35)
     tile = np.full(
         len(up),

@@ -8,22 +8,23 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from videodepth_ros.synthetic.noise import SIZE, Array, spectral_noise
-from videodepth_ros.synthetic.scene import Clouds, Lights, Matrix, SceneBuilder
+from videodepth_ros.core.arrays import Float32Array, Float64Array
+from videodepth_ros.synthetic.noise import SIZE, spectral_noise
+from videodepth_ros.synthetic.scene import Clouds, Lights, SceneBuilder
 
 _HORIZON = 0.12  # added to the sine of the elevation, so that clouds do not shrink without end
 
 
 @lru_cache(maxsize=1)
-def _field() -> Array:
-    """Tileable (SIZE, SIZE) float32 noise, even in [0, 1]: a share c of it lies above 1 - c."""
+def _field() -> Float32Array:
+    """Return tileable (SIZE, SIZE) float32 noise, uniform in [0, 1]."""
     noise = spectral_noise(np.random.default_rng(41), 1.9)
     rank = np.empty(noise.size, np.float32)
     rank[np.argsort(noise, axis=None)] = np.linspace(0, 1, noise.size, dtype=np.float32)
     return rank.reshape(SIZE, SIZE)
 
 
-def _sampled(u: Array, v: Array) -> Array:
+def _sampled(u: Float32Array, v: Float32Array) -> Float32Array:
     """Return the field at (N,) coordinates in tiles, (N,) float32."""
     count, width = len(u), 512
     maps = np.zeros((2, -(-count // width) * width), np.float32)
@@ -33,7 +34,7 @@ def _sampled(u: Array, v: Array) -> Array:
     return np.asarray(out, np.float32).ravel()[:count]
 
 
-def clouded(clouds: Clouds, direction: Array, clear: Array) -> Array:
+def add_clouds(clouds: Clouds, direction: Float32Array, clear: Float32Array) -> Float32Array:
     """Return radiance (N, 3) of a clear sky (N, 3) in unit directions (N, 3) behind clouds."""
     up = np.clip(direction[:, 2], 0, 1) + np.float32(_HORIZON)
     shift = np.array(clouds.offset, np.float32)
@@ -50,7 +51,7 @@ def clouded(clouds: Clouds, direction: Array, clear: Array) -> Array:
 
 
 def open_sky(b: SceneBuilder, haze_m: float = 3000.0) -> Lights:
-    """Sun, sky and clouds of a random day or evening."""
+    """Return sun, sky and clouds of a random day or evening."""
     r = b.rng
     kind = int(r.choice(6, p=[0.3, 0.16, 0.12, 0.16, 0.16, 0.1]))
     low = kind == 5
@@ -95,7 +96,7 @@ def open_sky(b: SceneBuilder, haze_m: float = 3000.0) -> Lights:
     )
 
 
-def _colours(b: SceneBuilder, kind: int) -> tuple[Matrix, Matrix, float]:
+def _colours(b: SceneBuilder, kind: int) -> tuple[Float64Array, Float64Array, float]:
     """Return the linear colours of zenith and horizon (3,) and how much clouds cover.
 
     kind  0 deep blue, 1 pale blue, 2 hazy white, 3 overcast, 4 broken clouds, 5 dusk

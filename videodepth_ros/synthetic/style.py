@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a whole scene looks: richly textured, plainly painted, or lit as simulators light."""
+"""Styles of scenes: richly textured, plainly painted, or lit flatly as in simulators."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from videodepth_ros.synthetic.noise import Array, muted, neutral, vivid, wood
-from videodepth_ros.synthetic.scene import Lights, Material, Matrix, Scene, SceneBuilder, Shape
+from videodepth_ros.core.arrays import Float32Array, Float64Array
+from videodepth_ros.synthetic.noise import muted, neutral, vivid, wood
+from videodepth_ros.synthetic.scene import Lights, Material, Scene, SceneBuilder, Shape
 
 PATTERNS = frozenset(
     {
@@ -32,7 +33,7 @@ PATTERNS = frozenset(
         'gravel',
     }
 )
-"""What paint can take the place of; prints, plants and facades stay what they are."""
+"""Textures that a plain style may replace by paint."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class Style:
     wear: float = 1.0
     flat: bool = False
 
-    def of(self, material: Material, rng: np.random.Generator) -> Material:
-        """Return what becomes of a material."""
+    def apply(self, material: Material, rng: np.random.Generator) -> Material:
+        """Return the material in this style."""
         if material.texture in PATTERNS and rng.random() < self.plain:
             material = replace(material, texture='plain').painted(_colour(rng))
         return replace(material, wear=material.wear * self.wear)
 
-    def light(self, lights: Lights, rng: np.random.Generator) -> Lights:
-        """Return what becomes of the light."""
+    def apply_to_lights(self, lights: Lights, rng: np.random.Generator) -> Lights:
+        """Return the lights in this style."""
         if not self.flat:
             return lights
         level = rng.uniform(0.5, 1.1)
@@ -82,7 +83,7 @@ def random_style(rng: np.random.Generator) -> Style:
     return Style(rng.uniform(0.2, 0.9), 0.0, flat=True)
 
 
-def _colour(rng: np.random.Generator) -> Array:
+def _colour(rng: np.random.Generator) -> Float32Array:
     draw = rng.random()
     if draw < 0.5:
         return neutral(rng, 0.3, 1.0)
@@ -93,9 +94,9 @@ def _colour(rng: np.random.Generator) -> Array:
 
 @dataclass
 class StyledBuilder(SceneBuilder):
-    """Builds what a family asks for in a style; equal materials of a scene stay equal.
+    """Builder that applies a style; equal materials of a scene stay equal.
 
-    style_rng  draws for the style alone, so that the layout of a scene does not hang on it
+    style_rng  random numbers of the style, so that layouts do not depend on it
     """
 
     style: Style = RICH
@@ -105,14 +106,14 @@ class StyledBuilder(SceneBuilder):
     def solid(
         self,
         shape: Shape,
-        pose: Matrix,
+        pose: Float64Array,
         material: Material,
         taper: float = 1.0,
         tile: int | None = None,
     ) -> None:
         """Add a unit shape under ``pose`` (4, 4), given in the current frame."""
         if material not in self.styled:
-            self.styled[material] = self.style.of(material, self.style_rng)
+            self.styled[material] = self.style.apply(material, self.style_rng)
         styled = self.styled[material]
         super().solid(
             shape, pose, styled, taper, tile if styled.texture == material.texture else None
@@ -120,4 +121,4 @@ class StyledBuilder(SceneBuilder):
 
     def build(self, lights: Lights, low_m: Sequence[float], high_m: Sequence[float]) -> Scene:
         """Return the scene; low_m and high_m bound what light and shadow are computed for."""
-        return super().build(self.style.light(lights, self.style_rng), low_m, high_m)
+        return super().build(self.style.apply_to_lights(lights, self.style_rng), low_m, high_m)
