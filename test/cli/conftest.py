@@ -25,7 +25,9 @@ def instant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[InstantEngi
     """Have every engine opened at once; the list holds those that were."""
     engines: list[InstantEngine] = []
 
-    def open_engine(model: str, engine: str, width: int, height: int) -> InstantEngine:
+    def open_engine(
+        model: str, engine: str, width: int, height: int, *, threads: int = 0
+    ) -> InstantEngine:
         engines.append(InstantEngine(width, height))
         return engines[-1]
 

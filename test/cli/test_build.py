@@ -28,7 +28,7 @@ def test_the_engine_is_opened_at_the_size_that_the_node_would_use(run, opened, c
     assert asked == ('nano', 'tensorrt', facts['width'], facts['height'], 'fp16')
     assert facts['width'] * facts['height'] <= 256 * 192
     assert facts['engine'] == 'instant'
-    assert 'nano runs as instant' in capsys.readouterr().out
+    assert 'nano runs on instant' in capsys.readouterr().out
 
 
 def test_precision_and_budget_are_as_asked(run, opened):

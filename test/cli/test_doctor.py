@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from videodepth_ros.cli import checks
-from videodepth_ros.cli.checks import EngineFacts
+from videodepth_ros.cli import diagnosis
+from videodepth_ros.cli.diagnosis import DiagnosisOptions, EngineFacts
 
 
 def runs(name: str) -> EngineFacts:
@@ -35,7 +35,7 @@ def test_a_machine_on_which_an_engine_runs_is_well(run, engines, capsys):
     assert 'onnx 1.0: 9.0 ms a frame at 320x240, CPU' in printed
     assert 'torch is not installed' in printed
     assert 'pip install torch' in printed
-    assert {'what': 'engine torch: torch is not installed', 'mend': 'pip install torch'} in facts[
+    assert {'what': 'engine torch: torch is not installed', 'fix': 'pip install torch'} in facts[
         'gaps'
     ]
 
@@ -46,14 +46,14 @@ def test_without_any_engine_it_fails(run, engines):
 
 
 def test_ros_is_looked_at_in_a_process_of_its_own(monkeypatch):
-    facts = checks.check_ros()
+    facts = diagnosis.check_ros()
     if importlib.util.find_spec('rclpy'):
         assert facts.rclpy
         assert facts.rmw
-    monkeypatch.setattr(checks, 'ROS_PROBE', 'import os; os.abort()')
-    assert not checks.check_ros().rclpy
-    monkeypatch.setattr(checks, 'ROS_PROBE', 'import nothing_of_that_name')
-    assert 'nothing_of_that_name' in checks.check_ros().problem
+    monkeypatch.setattr(diagnosis, 'ROS_PROBE', 'import os; os.abort()')
+    assert not diagnosis.check_ros().rclpy
+    monkeypatch.setattr(diagnosis, 'ROS_PROBE', 'import nothing_of_that_name')
+    assert 'nothing_of_that_name' in diagnosis.check_ros().problem
 
 
 def test_a_profile_that_is_not_there_is_a_gap(run, engines, monkeypatch, tmp_path):
@@ -64,26 +64,26 @@ def test_a_profile_that_is_not_there_is_a_gap(run, engines, monkeypatch, tmp_pat
 
 
 def test_little_shared_memory_is_a_gap(monkeypatch, tmp_path):
-    assert checks.shared_memory_gap() is None or 'MB' in checks.shared_memory_gap()
-    monkeypatch.setattr(checks, 'SHARED_MEMORY', tmp_path / 'nothing')
-    assert 'missing' in checks.shared_memory_gap()
-    monkeypatch.setattr(checks, 'SHARED_MEMORY', tmp_path)
-    monkeypatch.setattr(checks, 'LEAST_SHARED_MEMORY_MB', 10**9)
-    assert 'less than' in checks.shared_memory_gap()
+    assert diagnosis.shared_memory_gap() is None or 'MB' in diagnosis.shared_memory_gap()
+    monkeypatch.setattr(diagnosis, 'SHARED_MEMORY', tmp_path / 'nothing')
+    assert 'missing' in diagnosis.shared_memory_gap()
+    monkeypatch.setattr(diagnosis, 'SHARED_MEMORY', tmp_path)
+    monkeypatch.setattr(diagnosis, 'OPTIONS', DiagnosisOptions(min_shared_memory_mb=10**9))
+    assert 'less than' in diagnosis.shared_memory_gap()
 
 
 def test_an_engine_is_tried_with_the_bundled_model(instant):
-    facts = checks.check_engine('onnx')
+    facts = diagnosis.check_engine('onnx')
     assert facts.ok
     assert facts.device == 'test'
-    assert instant[0].seen == list(range(checks.STEPS))
+    assert instant[0].seen == list(range(diagnosis.OPTIONS.steps))
     assert instant[0].closed
 
 
 def test_an_engine_that_is_not_installed_says_how_to_get_it():
-    facts = checks.check_engine('no_such_engine')
+    facts = diagnosis.check_engine('no_such_engine')
     assert not facts.ok
-    assert facts.mend == 'pip install no_such_engine'
+    assert facts.fix == 'pip install no_such_engine'
 
 
 def test_without_a_gpu_its_engines_are_no_gap(run, engines, monkeypatch):
@@ -97,7 +97,7 @@ def test_without_a_gpu_its_engines_are_no_gap(run, engines, monkeypatch):
 def test_with_a_gpu_its_engines_are_tried_and_what_models_take_is_told(
     run, engines, monkeypatch, capsys
 ):
-    gpu = checks.GpuFacts('NVIDIA Test 9000', 24564, '580.1')
+    gpu = diagnosis.GpuFacts('NVIDIA Test 9000', 24564, '580.1')
     monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: (gpu,))
     engines(lambda name: runs(name) if name == 'onnx' else fails(name))
     facts = run('doctor')[1]
@@ -114,22 +114,22 @@ def test_with_a_gpu_its_engines_are_tried_and_what_models_take_is_told(
 
 def test_a_model_that_does_not_fit_into_the_gpu_is_a_gap(run, engines, monkeypatch, tmp_path):
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
-    gpu = checks.GpuFacts('NVIDIA Tiny', 256, '580.1')
+    gpu = diagnosis.GpuFacts('NVIDIA Tiny', 256, '580.1')
     monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: (gpu,))
     engines(runs)
     (gap,) = (gap for gap in run('doctor')[1]['gaps'] if 'GPU memory' in gap['what'])
     assert gap['what'].startswith('nano at ')  # the others' weights are not here
-    assert 'there are 256' in gap['what']
-    assert 'max_pixels' in gap['mend']
+    assert 'the GPU has 256' in gap['what']
+    assert 'max_pixels' in gap['fix']
 
 
 def test_a_gpu_whose_tool_is_missing_is_found_by_its_device(monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
     monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', (tmp_path / 'nothing',))
-    assert checks.find_gpus() == ()
+    assert diagnosis.find_gpus() == ()
     monkeypatch.setattr('videodepth_ros.engines.open.GPU_DEVICES', (tmp_path / 'no', tmp_path))
-    (gpu,) = checks.find_gpus()
-    assert (gpu.name, gpu.memory_mb) == (f'{tmp_path}, which nothing here can name', 0)
+    (gpu,) = diagnosis.find_gpus()
+    assert (gpu.name, gpu.memory_mb) == (f'{tmp_path}, of unknown name', 0)
 
 
 def test_tensorrt_need_not_come_from_pip(monkeypatch):
@@ -137,7 +137,7 @@ def test_tensorrt_need_not_come_from_pip(monkeypatch):
         'videodepth_ros.engines.tensorrt_plan.find_tensorrt',
         lambda: SimpleNamespace(version='10.3.0', flavour='tensorrt'),
     )
-    facts = checks.check_engine('tensorrt')
+    facts = diagnosis.check_engine('tensorrt')
     assert facts.version == '10.3.0 (tensorrt)'
     assert not facts.ok  # for there is no GPU, or no plan of a TensorRT that is no module
 
@@ -149,12 +149,12 @@ def test_gpus_are_those_that_the_driver_names(monkeypatch, tmp_path):
     )
     tool.chmod(0o755)
     monkeypatch.setenv('PATH', str(tmp_path), prepend=':')
-    assert [(gpu.name, gpu.memory_mb) for gpu in checks.find_gpus()] == [
+    assert [(gpu.name, gpu.memory_mb) for gpu in diagnosis.find_gpus()] == [
         ('NVIDIA Test 9000', 24564),
         ('Orin', 0),
     ]
     tool.write_text('#!/bin/sh\nexit 9\n')
-    assert checks.find_gpus() == ()
-    monkeypatch.setattr(checks, 'PROBE_TIMEOUT_S', 0.1)
+    assert diagnosis.find_gpus() == ()
+    monkeypatch.setattr(diagnosis, 'OPTIONS', DiagnosisOptions(probe_timeout_s=0.1))
     tool.write_text('#!/bin/sh\nexec sleep 600\n')
-    assert [gpu.name for gpu in checks.find_gpus()] == ['a GPU whose driver does not answer']
+    assert [gpu.name for gpu in diagnosis.find_gpus()] == ['a GPU whose driver does not answer']

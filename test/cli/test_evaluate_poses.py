@@ -114,7 +114,7 @@ def test_depth_is_judged_though_no_pose_has_a_partner(run, tmp_path, capsys):
     assert code == 0
     assert facts['trajectory'] is None
     assert facts['depth']['frames'] == 1
-    assert 'no trajectory is compared: 0 of 1 predicted poses' in capsys.readouterr().err
+    assert 'trajectories are not compared: 0 of 1 predicted poses' in capsys.readouterr().err
 
 
 def test_one_common_pose_is_said_to_tell_nothing(run, tmp_path, capsys):
@@ -147,4 +147,4 @@ def test_a_delta_that_is_none_is_wrong_usage(delta, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main(['eval', 'a', 'b', f'--rpe-delta={delta}'])
     assert exit_info.value.code == 2
-    assert 'neither a number of frames' in capsys.readouterr().err
+    assert 'not a number of frames' in capsys.readouterr().err

@@ -96,7 +96,7 @@ def test_json_that_cannot_be_written_is_told_before_the_work_begins(tmp_path, ca
         with pytest.raises(SystemExit) as exit_info:
             main(['weights', '--json', str(path)])
         assert exit_info.value.code == 2
-        assert 'no file in a folder that exists' in capsys.readouterr().err
+        assert 'not a file in an existing folder' in capsys.readouterr().err
 
 
 def test_ctrl_c_is_a_failure_without_a_traceback(run, monkeypatch):
@@ -149,3 +149,29 @@ def test_as_a_program_it_has_the_same_exit_codes(tmp_path):
     facts = tmp_path / 'facts.json'
     assert program('weights', '--json', str(facts)).returncode == 0
     assert json.loads(facts.read_text())['models']
+
+
+def test_an_unknown_flag_prints_the_usage_of_its_command_and_the_nearest_flag(capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(['refine', 'in', 'out', '--max-rangem', '3'])
+    assert exit_info.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith('usage: videodepth refine')
+    assert 'unrecognized arguments: --max-rangem 3; did you mean --max-range-m?' in printed
+
+
+def test_version_is_that_of_the_manifest(root, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(['--version'])
+    assert exit_info.value.code == 0
+    version = capsys.readouterr().out.removeprefix('videodepth ').strip()
+    assert f'<version>{version}</version>' in (root / 'package.xml').read_text()
+
+
+def test_quiet_keeps_results_and_warnings_but_no_progress(run, scene, instant, tmp_path, capfd):
+    assert run('run-bag', scene, tmp_path / 'loud')[0] == 0
+    assert 'opening nano' in capfd.readouterr().err
+    assert run('run-bag', scene, tmp_path / 'quiet', '--quiet')[0] == 0
+    printed = capfd.readouterr()
+    assert printed.err == ''
+    assert 'frames in' in printed.out

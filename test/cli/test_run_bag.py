@@ -30,7 +30,7 @@ class SlowEngine(InstantEngine):
         print('step', flush=True)
         return super().step(image, state)
 
-engines.open_engine = lambda model, engine, width, height: SlowEngine(width, height)
+engines.open_engine = lambda model, engine, width, height, threads: SlowEngine(width, height)
 catalogue.weights_path = lambda card: None
 sys.exit(main(sys.argv[1:]))
 """

@@ -10,8 +10,9 @@ import yaml
 
 pytest.importorskip('rclpy', reason='the parameters of the node need ROS 2')
 
-from videodepth_ros.nodes.parameters import live_parameters
-from videodepth_ros.nodes.transport import share
+from videodepth_ros.core.options import from_values
+from videodepth_ros.nodes.live_parameters import LiveParameters
+from videodepth_ros.nodes.transport import package_file
 
 OUTPUTS = {'depth/image', 'depth/points', 'depth/camera_info', 'depth/confidence'}
 REFINED = OUTPUTS | {'path', 'odometry', 'preview'}
@@ -31,7 +32,7 @@ def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
 @pytest.mark.parametrize('preset', ['nav2', 'nvblox', 'rtabmap'])
 def test_a_preset_holds_allowed_values(root, preset):
     text = (root / f'config/presets/{preset}.yaml').read_text()
-    assert live_parameters(flat(yaml.safe_load(text)['/**']['ros__parameters']))
+    assert from_values(LiveParameters, flat(yaml.safe_load(text)['/**']['ros__parameters']))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_rviz_shows_topics_that_exist_with_a_quality_that_hears_all(root, name, 
 
 def test_the_profile_has_room_for_large_messages():
     name = '{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}'
-    profile = ET.parse(share('config/fastdds.xml'))
+    profile = ET.parse(package_file('config/fastdds.xml'))
     assert int(profile.find(f'.//{name}segment_size').text) >= 64 << 20
     participant = profile.find(f'.//{name}participant')
     assert participant.get('is_default_profile') == 'true'

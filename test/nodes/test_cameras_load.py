@@ -90,7 +90,7 @@ class Cameras:
         self.sent[name] += 1
 
     def counts(self, name: str) -> Any:
-        return self.nodes[name]._worker.stream.mailbox.counts
+        return self.nodes[name]._worker.state.counts
 
     def published(self, name: str) -> int:
         return int(self.counts(name).published)
@@ -136,8 +136,8 @@ def cameras(make_rig, monkeypatch) -> Iterator[Cameras]:
         return node.engines[-1]
 
     monkeypatch.setattr(InstantNode, 'open_engine', open_engine)
-    monkeypatch.setattr(cameras_node, 'streams', lambda: list(NAMES))
-    nodes = cameras_node.live_nodes(InstantNode)
+    monkeypatch.setattr(cameras_node, 'read_namespaces', lambda: list(NAMES))
+    nodes = cameras_node.create_live_nodes(InstantNode)
     for node in nodes:
         rig.executor.add_node(node)
         node.trigger_configure()

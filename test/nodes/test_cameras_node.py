@@ -13,15 +13,15 @@ from sensor_msgs.msg import Image
 from test.support.rig import InstantNode, image_message
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.nodes import cameras_node, process
-from videodepth_ros.nodes.parameters import LiveParameters
+from videodepth_ros.nodes.live_parameters import LiveParameters
 
 
 @pytest.fixture
 def cameras(make_rig, monkeypatch):
     """Return nodes for front and rear, active, beside a rig whose own node stays idle."""
     rig = make_rig()
-    monkeypatch.setattr(cameras_node, 'streams', lambda: ['front', 'rear'])
-    nodes = cameras_node.live_nodes(InstantNode)
+    monkeypatch.setattr(cameras_node, 'read_namespaces', lambda: ['front', 'rear'])
+    nodes = cameras_node.create_live_nodes(InstantNode)
     for node in nodes:
         rig.executor.add_node(node)
         node.trigger_configure()
@@ -73,7 +73,7 @@ def test_names_that_cannot_be_are_refused(given):
 
 def test_without_streams_it_is_said():
     with pytest.raises(ConfigError, match='streams is'):
-        cameras_node.streams()
+        cameras_node.read_namespaces()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_without_streams_it_is_said():
 )
 def test_to_build_only_ends_when_the_engines_of_all_cameras_are_decided(built, done):
     nodes = [SimpleNamespace(parameters=LiveParameters(build_only=True), built=it) for it in built]
-    assert process._are_done(nodes) is done
-    assert not process._are_done(
+    assert process._is_build_done(nodes) is done
+    assert not process._is_build_done(
         [*nodes, SimpleNamespace(parameters=LiveParameters(), built=True)]
     )

@@ -356,7 +356,7 @@ def test_to_build_only_and_not_to_begin_is_a_failure(root):
 def building(rig) -> None:
     """Stand in for a builder that tells its progress and never ends."""
     while True:
-        rig.node.note_build('Building Engine', 0.42)
+        rig.node.report_build('Building Engine', 0.42)
         time.sleep(0.01)
 
 
@@ -371,11 +371,11 @@ def test_a_build_is_seen_in_diagnostics_and_ends_with_cleanup(make_rig):
     images.publish(image_message(0))
     rig.until(lambda: reports and 'Building Engine, 42%' in reports[-1].status[0].message)
     assert reports[-1].status[0].message == 'opening: Building Engine, 42%'
-    counts = rig.stream.mailbox
+    mailbox = rig.node._worker._mailbox
     assert rig.node.trigger_deactivate().name == 'SUCCESS'
     assert rig.node.trigger_cleanup().name == 'SUCCESS'
     assert not depth_threads()
-    assert counts.counts == MailboxCounts(received=1, displaced=1)
+    assert mailbox.counts == MailboxCounts(received=1, displaced=1)
     rig.node.hold = lambda: None  # and the node works as before
     rig.start()
     rig.until(images.get_subscription_count)
@@ -388,7 +388,7 @@ def test_ctrl_c_cancels_a_build(make_rig, root):
         root,
         '-p',
         'build_only:=true',
-        opening=('while True: node.note_build("Building Engine", 0.1); time.sleep(0.01)'),
+        opening=('while True: node.report_build("Building Engine", 0.1); time.sleep(0.01)'),
     )
     output = interrupted_while_opening(rig, process)
     assert process.returncode == 1, output  # for nothing was built

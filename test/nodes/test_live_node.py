@@ -72,7 +72,7 @@ def test_a_cloud_that_the_engine_made_is_published_as_it_is(make_rig):
     rig.start()
     clouds = rig.consume('depth/points', PointCloud2)
     images = rig.connect()
-    rig.until(lambda: rig.stream.outputs.demand.points)
+    rig.until(lambda: rig.node._worker._publishers.demand.points)
     sent = rig.send(images)
     rig.until(lambda: clouds and rig.received['depth/image'])
     depth, cloud = rig.received['depth/image'][0], clouds[0]
@@ -107,7 +107,7 @@ def test_without_a_calibration_there_is_depth_but_no_cloud(rig):
 
 
 def warnings(rig) -> list[str]:
-    return rig.node._watchman.look(rig.node.status(), rig.stream, False)
+    return rig.node.warnings(rig.node.status())
 
 
 def test_the_cloud_has_a_rate_of_its_own(make_rig):
@@ -204,7 +204,7 @@ def test_an_uncalibrated_camera_gives_depth_without_a_cloud(rig):
     message.k = [0.0] * 9
     rig.until(lambda: infos.get_subscription_count())
     infos.publish(message)
-    rig.until(lambda: rig.stream.camera.info.k[0] == 0)
+    rig.until(lambda: rig.camera_info.k[0] == 0)
     rig.send(images)
     rig.until(lambda: rig.received['depth/image'])
     assert any('uncalibrated' in text for text in warnings(rig))

@@ -15,7 +15,7 @@ from videodepth.msg import OfflineStatus
 
 from test.support import fake_jobs
 from test.support.results_bag import write_recording, write_results
-from videodepth_ros.nodes import offline_node as module
+from videodepth_ros.nodes.options import OfflineNodeOptions
 
 
 @pytest.fixture
@@ -90,9 +90,8 @@ def test_a_goal_can_be_cancelled_and_its_work_stays(make_offline, bag):
     assert rig.node.status().job == OfflineStatus.CANCELLED
 
 
-def test_a_job_that_does_not_listen_is_killed(make_offline, bag, monkeypatch):
-    monkeypatch.setattr(module, 'PATIENCE_S', 0.3)
-    rig = make_offline(fake_jobs.deaf)
+def test_a_job_that_does_not_listen_is_killed(make_offline, bag):
+    rig = make_offline(fake_jobs.deaf, options=OfflineNodeOptions(cancel_timeout_s=0.3))
     handle = rig.send(bag=bag)
     rig.until(lambda: rig.feedback)
     pid = int(rig.until(lambda: work(bag).exists() and work(bag).read_text()))

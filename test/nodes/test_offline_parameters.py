@@ -4,26 +4,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from videodepth.action import Refine
 
-from test.nodes.test_parameters import flat
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.nodes.declaration import markdown_table
-from videodepth_ros.nodes.offline_parameters import (
-    DECLARATIONS,
-    OfflineParameters,
-    offline_parameters,
-    output_of,
-    request_from,
-)
+from videodepth_ros.core.options import options_of
+from videodepth_ros.nodes.offline_parameters import OfflineParameters, output_path, request_from
 from videodepth_ros.refine.settings import RefineSettings
-
-
-def test_the_defaults_are_allowed_and_agree():
-    assert offline_parameters({d.name: d.default for d in DECLARATIONS}) == OfflineParameters()
-    with pytest.raises(ConfigError, match=r'config/offline\.yaml lists all'):
-        offline_parameters({'no_such': 1})
 
 
 def test_the_defaults_are_those_of_the_job(tmp_path):
@@ -56,7 +42,14 @@ def test_odometry_is_left_out_where_goal_or_parameters_say_so(tmp_path):
 
 
 def test_every_field_of_a_goal_is_a_parameter():
-    assert set(Refine.Goal.get_fields_and_field_types()) <= {d.name for d in DECLARATIONS}
+    names = {each.name for each in options_of(OfflineParameters)}
+    assert set(Refine.Goal.get_fields_and_field_types()) <= names
+
+
+def test_parameters_are_set_one_by_one_and_a_request_is_checked(tmp_path):
+    parameters = OfflineParameters(start_s=5.0, end_s=3.0)
+    with pytest.raises(ConfigError, match='the end is after the start'):
+        request_from(Refine.Goal(bag=str(tmp_path)), parameters)
 
 
 @pytest.mark.parametrize(
@@ -69,17 +62,4 @@ def test_every_field_of_a_goal_is_a_parameter():
     ],
 )
 def test_where_results_go(bag, output, expected):
-    assert output_of(Path(bag), output) == Path(expected)
-
-
-def test_the_shipped_file_holds_every_parameter_with_its_default(root):
-    shipped = yaml.safe_load((root / 'config/offline.yaml').read_text())['/**']['ros__parameters']
-    assert flat(shipped) == {d.name: d.default for d in DECLARATIONS}
-
-
-def test_the_table_of_the_readme_is_that_of_the_code(root):
-    readme = (root / 'docs/parameters.md').read_text()
-    shown = readme.partition('<!-- offline parameters -->\n')[2]
-    assert shown.partition('<!-- end of offline parameters -->')[0] == markdown_table(
-        DECLARATIONS
-    ), 'put this table between the marks'
+    assert output_path(Path(bag), output) == Path(expected)

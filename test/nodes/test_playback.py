@@ -22,7 +22,7 @@ from test.support.results_bag import DEPTH_M, START_NS, stamp_of, write_recordin
 from videodepth_ros.messages.cloud import POINT
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.nodes import playback as module
-from videodepth_ros.nodes.offline_diagnostics import warnings_of
+from videodepth_ros.nodes.offline_diagnostics import find_warnings
 
 FRAMES = 20
 STAMPS = [stamp_of(k) for k in range(FRAMES)]
@@ -111,7 +111,9 @@ def test_time_passes_at_the_rate(make_player, monkeypatch):
         module, 'threading', SimpleNamespace(Thread=threading.Thread, Event=lambda: waits)
     )
     monkeypatch.setattr(
-        module._Outputs, 'tell', lambda _, data_ns: told.append((waits.now_s, data_ns))
+        module._PlaybackPublishers,
+        'publish_clock',
+        lambda _, data_ns: told.append((waits.now_s, data_ns)),
     )
     rig = make_player(rate=2.0)
     rig.until(lambda: is_over(rig))
@@ -224,7 +226,7 @@ def test_results_that_are_damaged_are_named(make_offline, tmp_path):
 
 def test_two_clocks_are_warned_of():
     status = OfflineStatus(playback=OfflineStatus.PLAYING, late_s=3.0)
-    clocks, late = warnings_of(status, 2)
+    clocks, late = find_warnings(status, 2)
     assert '/clock' in clocks
     assert '3.0 s behind' in late
-    assert not warnings_of(OfflineStatus(playback=OfflineStatus.ENDED, late_s=3.0), 2)
+    assert not find_warnings(OfflineStatus(playback=OfflineStatus.ENDED, late_s=3.0), 2)

@@ -19,7 +19,7 @@ from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.messages.transforms import set_stamp, stamp_ns
-from videodepth_ros.nodes.playlist import Entry, Playlist, Sources, Track, in_order
+from videodepth_ros.nodes.playlist import Entry, PlaybackSources, Playlist, Track, reorder
 
 STORE_1 = get_typestore(Stores.ROS1_NOETIC)
 
@@ -44,7 +44,7 @@ def by_topic(playlist):
 
 
 def test_everything_has_its_time(results, recording):
-    with Playlist(Sources(results, recording)) as playlist:
+    with Playlist(PlaybackSources(results, recording)) as playlist:
         assert (playlist.begin_ns, playlist.end_ns) == (stamp_of(0), stamp_of(FRAMES - 1))
         due = [entry.due_ns for entry in playlist.entries()]
         found = by_topic(playlist)
@@ -67,7 +67,7 @@ def tf_of(data):
 
 
 def test_transforms_are_played_once_and_from_before_the_first_image(results, recording):
-    with Playlist(Sources(results, recording)) as playlist:
+    with Playlist(PlaybackSources(results, recording)) as playlist:
         entries = by_topic(playlist)['/tf']
         static = tf_of(playlist.static_transforms())
     children = [each.child_frame_id for entry in entries for each in tf_of(entry.data)]
@@ -83,7 +83,7 @@ def test_transforms_are_played_once_and_from_before_the_first_image(results, rec
 def test_a_recorder_with_another_clock(tmp_path):
     results = write_results(tmp_path / 'results', FRAMES, clock_ns=10**15)
     recording = write_recording(tmp_path / 'recording', FRAMES, clock_ns=10**15)
-    with Playlist(Sources(results, recording), 'all') as playlist:
+    with Playlist(PlaybackSources(results, recording), 'all') as playlist:
         found = by_topic(playlist)
     for topic in ('/camera/image_raw', 'depth/image'):
         assert [entry.due_ns for entry in found[topic]] == [stamp_of(k) for k in range(FRAMES)]
@@ -97,14 +97,14 @@ def test_results_without_poses(tmp_path, recording):
     with BagWriter(tmp_path / 'results') as bag:
         for k in (2, 3):
             bag.write_camera_info('videodepth/depth/camera_info', stamp_of(k), 'optical', CAMERA)
-    with Playlist(Sources(tmp_path / 'results', recording)) as playlist:
+    with Playlist(PlaybackSources(tmp_path / 'results', recording)) as playlist:
         assert (playlist.begin_ns, playlist.end_ns) == (stamp_of(2), stamp_of(3))
         assert len(by_topic(playlist)['/camera/image_raw']) == 2
         assert not tf_of(playlist.static_transforms())
 
 
 def test_all_that_the_recording_has(results, recording):
-    with Playlist(Sources(results, recording), 'all') as playlist:
+    with Playlist(PlaybackSources(results, recording), 'all') as playlist:
         found = by_topic(playlist)
     assert len(found['/bumper']) == FRAMES
     assert [(entry.due_ns, entry.track.latched) for entry in found['/description']] == [
@@ -113,7 +113,7 @@ def test_all_that_the_recording_has(results, recording):
 
 
 def test_results_alone(results, recording):
-    for given in ((Sources(results),), (Sources(results, recording), 'none')):
+    for given in ((PlaybackSources(results),), (PlaybackSources(results, recording), 'none')):
         with Playlist(*given) as playlist:
             assert playlist.image is None
             assert set(by_topic(playlist)) == {
@@ -133,7 +133,7 @@ def test_images_that_the_results_hold_are_played_from_there(
         for k in (2, 3):
             bag.write_camera_info('videodepth/depth/camera_info', stamp_of(k), 'optical', CAMERA)
             bag.write_image('camera/image_raw', stamp_of(k), 'mine', np.zeros((4, 4, 3), np.uint8))
-    with Playlist(Sources(tmp_path / 'results', recording), play_topics) as playlist:
+    with Playlist(PlaybackSources(tmp_path / 'results', recording), play_topics) as playlist:
         played = by_topic(playlist).get('/camera/image_raw', [])
         assert (playlist.image is not None) == bool(images)
     assert len(played) == images
@@ -152,7 +152,7 @@ def test_a_recording_of_ros_1(results, tmp_path):
                 set_stamp(message.header.stamp, stamp_of(k))
                 raw = STORE.cdr_to_ros1(STORE.serialize_cdr(message, kind), kind)
                 bag.write(to, stamp_of(k), raw)
-    with Playlist(Sources(results, path)) as playlist:
+    with Playlist(PlaybackSources(results, path)) as playlist:
         found = by_topic(playlist)
     for topic in ('/camera/image', '/camera/camera_info'):
         assert [entry.due_ns for entry in found[topic]] == [stamp_of(1), stamp_of(2)]
@@ -162,13 +162,13 @@ def test_a_recording_of_ros_1(results, tmp_path):
 
 def test_what_cannot_be_played_says_why(tmp_path, results, recording):
     with pytest.raises(BagError, match='nothing does not exist'):
-        Playlist(Sources(tmp_path / 'nothing', None))
-    with pytest.raises(BagError, match='no refined recording'):
-        Playlist(Sources(recording, None))
+        Playlist(PlaybackSources(tmp_path / 'nothing', None))
+    with pytest.raises(BagError, match='not a refined recording'):
+        Playlist(PlaybackSources(recording, None))
     with BagWriter(tmp_path / 'deaf') as bag:
         bag.write(*once('bumper', START_NS))
     with pytest.raises(ConfigError, match='no topic with camera images'):
-        Playlist(Sources(results, tmp_path / 'deaf'))
+        Playlist(PlaybackSources(results, tmp_path / 'deaf'))
 
 
 def jumble(tracks, lateness_ns):
@@ -188,7 +188,7 @@ def test_entries_are_put_in_order_and_few_are_held_back():
             yield entry
 
     held, due = [], []
-    for entry in in_order(count(came), {prompt, late}, 1000):
+    for entry in reorder(count(came), {prompt, late}, 1000):
         due.append(entry.due_ns)
         held.append(taken[0] - len(due))
     assert due == sorted(due) != [entry.due_ns for entry in came]
@@ -198,6 +198,6 @@ def test_entries_are_put_in_order_and_few_are_held_back():
 
 def test_a_track_that_stops_holds_nobody_up_for_longer_than_the_window():
     here, gone = (Track(name, name, 'std_msgs/msg/String', False) for name in ('here', 'gone'))
-    entries = in_order(jumble([here], {'here': 0}), {here, gone}, 50)
+    entries = reorder(jumble([here], {'here': 0}), {here, gone}, 50)
     assert next(entries).due_ns == 0
     assert len(list(entries)) == 99

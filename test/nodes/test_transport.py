@@ -8,13 +8,12 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.nodes.subscriptions import SubscriptionConfig, compatible_config
 from videodepth_ros.nodes.transport import (
-    PROFILES_VARIABLES,
-    Plan,
-    camera_info_beside,
-    plan_for,
+    PROFILE_VARIABLES,
+    camera_info_topic_for,
+    package_file,
     prepare_process,
-    share,
 )
 
 
@@ -38,53 +37,57 @@ def offer(*, reliable: bool = False, latched: bool = False) -> TopicEndpointInfo
     ],
 )
 def test_the_calibration_is_beside_the_images(images, info):
-    assert camera_info_beside(images) == info
+    assert camera_info_topic_for(images) == info
 
 
 @pytest.mark.parametrize(
-    ('offers', 'reliability', 'plan'),
+    ('offers', 'reliability', 'config'),
     [
-        ([], 'auto', Plan('t')),
-        ([offer()], 'auto', Plan('t')),
-        ([offer(reliable=True)], 'auto', Plan('t', reliable=True)),
-        ([offer(reliable=True), offer()], 'auto', Plan('t')),
-        ([offer(reliable=True, latched=True)], 'auto', Plan('t', reliable=True, latched=True)),
-        ([offer(latched=True)], 'auto', Plan('t')),
+        ([], 'auto', SubscriptionConfig('t')),
+        ([offer()], 'auto', SubscriptionConfig('t')),
+        ([offer(reliable=True)], 'auto', SubscriptionConfig('t', reliable=True)),
+        ([offer(reliable=True), offer()], 'auto', SubscriptionConfig('t')),
+        (
+            [offer(reliable=True, latched=True)],
+            'auto',
+            SubscriptionConfig('t', reliable=True, latched=True),
+        ),
+        ([offer(latched=True)], 'auto', SubscriptionConfig('t')),
         (
             [offer(reliable=True, latched=True), offer(reliable=True)],
             'auto',
-            Plan('t', reliable=True),
+            SubscriptionConfig('t', reliable=True),
         ),
-        ([offer(reliable=True, latched=True)], 'best_effort', Plan('t')),
-        ([offer()], 'reliable', Plan('t', reliable=True)),
+        ([offer(reliable=True, latched=True)], 'best_effort', SubscriptionConfig('t')),
+        ([offer()], 'reliable', SubscriptionConfig('t', reliable=True)),
     ],
 )
-def test_the_plan_asks_for_what_every_publisher_offers(offers, reliability, plan):
-    assert plan_for('t', offers, reliability) == plan
+def test_the_plan_asks_for_what_every_publisher_offers(offers, reliability, config):
+    assert compatible_config('t', offers, reliability) == config
 
 
 def test_a_reliable_subscription_has_room_and_a_best_effort_one_keeps_the_newest():
-    assert Plan('t', reliable=True).qos.depth == 5
-    assert Plan('t').qos.depth == 1
+    assert SubscriptionConfig('t', reliable=True).qos.depth == 5
+    assert SubscriptionConfig('t').qos.depth == 1
 
 
 def test_the_profile_is_set_unless_the_user_has_one(monkeypatch):
-    for variable in PROFILES_VARIABLES:
+    for variable in PROFILE_VARIABLES:
         monkeypatch.setenv(variable, 'mine.xml')  # so that monkeypatch restores both
         monkeypatch.delenv(variable)
-    monkeypatch.setenv(PROFILES_VARIABLES[0], 'mine.xml')
+    monkeypatch.setenv(PROFILE_VARIABLES[0], 'mine.xml')
     prepare_process()
     import os
 
-    assert os.environ[PROFILES_VARIABLES[0]] == 'mine.xml'
-    assert PROFILES_VARIABLES[1] not in os.environ
-    monkeypatch.delenv(PROFILES_VARIABLES[0])
+    assert os.environ[PROFILE_VARIABLES[0]] == 'mine.xml'
+    assert PROFILE_VARIABLES[1] not in os.environ
+    monkeypatch.delenv(PROFILE_VARIABLES[0])
     prepare_process()
-    for variable in PROFILES_VARIABLES:
+    for variable in PROFILE_VARIABLES:
         assert Path(os.environ[variable]).name == 'fastdds.xml'
 
 
 def test_a_file_that_is_missing_is_named():
-    assert share('config/live.yaml').is_file()
+    assert package_file('config/live.yaml').is_file()
     with pytest.raises(ConfigError, match='no_such'):
-        share('config/no_such.yaml')
+        package_file('config/no_such.yaml')

@@ -37,13 +37,15 @@ def depths(folder):
 
 
 def test_coalignment_needs_neither_poses_nor_weights(bag, tmp_path):
-    facts = refine_bag(bag, tmp_path / 'refined', RefineSettings(Method.COALIGN))
+    facts = refine_bag(bag, tmp_path / 'refined', RefineSettings(method=Method.COALIGN))
     assert (facts.frames, facts.pairs, facts.scale_source) == (FRAMES, 'none', 'intrinsics')
     assert depths(tmp_path / 'refined').shape == (FRAMES, 72, 96)
 
 
 def test_coaligned_depth_may_have_poses_too(bag, tmp_path):
-    settings = RefineSettings(Method.COALIGN, prior='bag', pairs=Pairs.GEOMETRIC, processes=1)
+    settings = RefineSettings(
+        method=Method.COALIGN, prior='bag', pairs=Pairs.GEOMETRIC, processes=1
+    )
     facts = refine_bag(bag, tmp_path / 'refined', settings)
     assert facts.scale_source == 'depth'
     assert facts.path_length_m > 0
@@ -60,9 +62,7 @@ def rollingdepth(tmp_path, monkeypatch):
     write_rollingdepth(tmp_path / 'weights' / ROLLINGDEPTH_CARD.name)
 
 
-ROLLING = RefineSettings(
-    Method.ROLLINGDEPTH, prior='bag', selection=replace(RefineSettings().selection, frames=5)
-)
+ROLLING = RefineSettings(method=Method.ROLLINGDEPTH, prior='bag', frames=5)
 
 
 @pytest.fixture

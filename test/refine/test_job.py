@@ -18,7 +18,7 @@ from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import matrix_from_pose, set_stamp, stamp_ns
 from videodepth_ros.refine import alignment_inputs as scene_files
-from videodepth_ros.refine.image_sequence import FrameRange, ImageSequence
+from videodepth_ros.refine.image_sequence import ImageSequence
 from videodepth_ros.refine.job import refine_bag, shot_cut_notes, work_folder
 from videodepth_ros.refine.plan import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
 from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
@@ -139,13 +139,13 @@ def test_other_options_take_over_what_fits(whole, tmp_path):
 
 
 def test_a_selection_is_kept_to(bag, tmp_path):
-    chosen = replace(QUICK, selection=FrameRange(start_s=0.2, stride=3, frames=3))
+    chosen = replace(QUICK, start_s=0.2, stride=3, frames=3)
     assert refine_bag(bag, tmp_path / 'refined', chosen).frames == 3
     assert len((tmp_path / 'refined' / 'trajectory.tum').read_text().splitlines()) == 3
 
 
 def test_one_frame_is_a_recording_too(bag, tmp_path):
-    one = replace(QUICK, selection=FrameRange(frames=1))
+    one = replace(QUICK, frames=1)
     assert refine_bag(bag, tmp_path / 'refined', one).path_length_m == 0
 
 
@@ -162,8 +162,7 @@ def test_an_output_that_exists_is_not_overwritten(bag, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'wrong',
-    [{'prior': 'guess'}, {'image_topic': '/none'}, {'selection': FrameRange(start_s=99.0)}],
+    'wrong', [{'prior': 'guess'}, {'image_topic': '/none'}, {'start_s': 99.0}]
 )
 def test_what_cannot_be_done_is_said_and_leaves_no_output(bag, tmp_path, wrong):
     with pytest.raises((ConfigError, BagError)):

@@ -13,7 +13,7 @@ import numpy as np
 from test.support.results_bag import write_results
 from videodepth_ros.core.errors import Cancelled, ConfigError
 from videodepth_ros.core.progress import Progress
-from videodepth_ros.nodes.job_process import Done, refine
+from videodepth_ros.nodes.job_process import JobResult, refine
 
 FRAMES = 12
 
@@ -31,7 +31,7 @@ def quick(request, report, cancelled, announce):
         report(Progress(f'stage {k}', fraction, None if k == 0 else 3.0 - k, preview))
     write_results(request.output, FRAMES)
     note(request, repr(request.settings))
-    return Done(FRAMES, 1.5, 'prior', 2.5, (str(request.output),), ('lost: its last bytes',))
+    return JobResult(FRAMES, 1.5, 'prior', 2.5, (str(request.output),), ('lost: its last bytes',))
 
 
 def until_heard(request, report, cancelled, announce):

@@ -17,17 +17,24 @@ from videodepth.action import Refine
 
 from videodepth_ros.nodes.job_process import Job
 from videodepth_ros.nodes.offline_node import OfflineNode
+from videodepth_ros.nodes.options import OFFLINE, OfflineNodeOptions
 
 
 class OfflineRig:
     """The node under test and its client."""
 
-    def __init__(self, executor: SingleThreadedExecutor, job: Job, **parameters: Any) -> None:
+    def __init__(
+        self,
+        executor: SingleThreadedExecutor,
+        job: Job,
+        options: OfflineNodeOptions = OFFLINE,
+        **parameters: Any,
+    ) -> None:
         overrides = [
             Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
         ]
         self.executor = executor
-        self.node = OfflineNode(job, parameter_overrides=overrides)
+        self.node = OfflineNode(job, options=options, parameter_overrides=overrides)
         self.peer = rclpy.create_node('peer')
         self.client = ActionClient(self.peer, Refine, '/videodepth_offline/refine')
         self.feedback: list[Refine.Feedback] = []

@@ -104,16 +104,20 @@ class Rig:
         )
         infos.publish(info_message())
         self.consume('depth/image', Image)
-        self.until(lambda: images.get_subscription_count() == 1 and self.stream.camera.info)
+        self.until(lambda: images.get_subscription_count() == 1 and self.camera_info)
         return images
 
     @property
-    def stream(self) -> Any:
-        return self.node._worker.stream
+    def topics(self) -> Any:
+        return self.node._camera.state
+
+    @property
+    def camera_info(self) -> Any:
+        return self.node._worker.state.camera_info
 
     @property
     def counts(self) -> Any:
-        return self.stream.mailbox.counts
+        return self.node._worker.state.counts
 
     def send(self, images: Any, message: Image | None = None) -> Image:
         """Publish one image and wait until the node is done with it."""

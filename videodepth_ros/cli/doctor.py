@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``videodepth doctor``: what runs on this machine, and the mend for what does not."""
+"""``videodepth doctor``: what runs on this machine, and a fix for each fault."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.checks import (
+from videodepth_ros.cli.diagnosis import (
     EngineFacts,
     GpuFacts,
     GpuNeed,
@@ -18,29 +17,25 @@ from videodepth_ros.cli.checks import (
     gpu_need,
     shared_memory_gap,
 )
-from videodepth_ros.cli.options import add_command
+from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.cli.weights import ModelFacts, model_facts
 
-if TYPE_CHECKING:
-    from videodepth_ros.cli.options import Commands
-
-
-ON_GPU = ('tensorrt', 'torch-cuda')
-"""Engines that nobody misses where there is no GPU."""
+GPU_ENGINES = ('tensorrt', 'torch-cuda')
+"""Engines that are tested only if there is a GPU."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that does not work here, and how to mend it where ``what`` does not say so."""
+    """A fault, and its fix unless ``what`` includes it."""
 
     what: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was looked at."""
+    """Results of all checks."""
 
     ros: RosFacts
     gpu: tuple[GpuFacts, ...]
@@ -50,21 +45,20 @@ class Diagnosis:
     gaps: tuple[Gap, ...]
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    describe(
+        parser,
+        'Tests each engine with the bundled model; the first run may take seconds, and minutes\n'
+        'with TensorRT. Memory and build time on a GPU are estimates. Fails only if no engine\n'
+        'runs.',
         'doctor',
-        'say what runs here, with the mend for each gap',
-        'Each engine is tried with the bundled model, so the first run may take some seconds,\n'
-        'and with TensorRT minutes. What a model takes on a GPU is estimated.\n'
-        'Fails only if no engine runs, for then there is no depth.',
-        ('doctor', 'doctor --json doctor.json'),
+        'doctor --json doctor.json',
     )
-    parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> Outcome:
+def run(args: argparse.Namespace) -> Outcome:
+    """Check this machine."""
     from videodepth_ros.engines.open import ENGINES
     from videodepth_ros.models.catalogue import cards
 
@@ -72,7 +66,9 @@ def _run(args: argparse.Namespace) -> Outcome:
     gpus = find_gpus()
     weights = tuple(model_facts(card.name) for card in cards())
     engines = tuple(
-        check_engine(name) for name in ENGINES if name != 'auto' and (gpus or name not in ON_GPU)
+        check_engine(name)
+        for name in ENGINES
+        if name != 'auto' and (gpus or name not in GPU_ENGINES)
     )
     needs = tuple(gpu_need(card.name) for card in cards()) if gpus else ()
     gaps = (*_gaps(ros, engines), *_memory_gaps(gpus, needs, weights))
@@ -100,15 +96,15 @@ def _gaps(ros: RosFacts, engines: tuple[EngineFacts, ...]) -> list[Gap]:
     if ros.profile_missing:
         gaps.append(
             Gap(
-                f'FASTRTPS_DEFAULT_PROFILES_FILE names {ros.profile}, which is not there',
-                'unset it: the live node brings a profile for large messages',
+                f'FASTRTPS_DEFAULT_PROFILES_FILE names {ros.profile}, which does not exist',
+                'unset it: the live node has a profile for large messages',
             )
         )
     shared_memory = shared_memory_gap()
     if shared_memory:
         gaps.append(Gap(shared_memory, 'mount a larger one: docker run --shm-size=512m'))
     gaps += [
-        Gap(f'engine {engine.name}: {engine.problem}', engine.mend)
+        Gap(f'engine {engine.name}: {engine.problem}', engine.fix)
         for engine in engines
         if not engine.ok
     ]
@@ -118,14 +114,14 @@ def _gaps(ros: RosFacts, engines: tuple[EngineFacts, ...]) -> list[Gap]:
 def _memory_gaps(
     gpus: tuple[GpuFacts, ...], needs: tuple[GpuNeed, ...], weights: tuple[ModelFacts, ...]
 ) -> list[Gap]:
-    """Tell which models that are here do not fit into the largest GPU; 0 MB are unknown."""
+    """Return the models on this machine that exceed the largest GPU; 0 MB: unknown."""
     largest_mb = max((gpu.memory_mb for gpu in gpus), default=0)
     here = {model.name for model in weights if model.path}
     return [
         Gap(
-            f'{need.model} at {need.size} needs about {need.memory_mb} MB of GPU memory, and '
-            f'there are {largest_mb}',
-            'set max_pixels to fewer, or take a smaller model',
+            f'{need.model} at {need.size} needs about {need.memory_mb} MB of GPU memory, but '
+            f'the GPU has {largest_mb}',
+            'set a smaller max_pixels, or use a smaller model',
         )
         for need in needs
         if need.model in here and 0 < largest_mb < need.memory_mb
@@ -137,7 +133,7 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
     lines = [
         f'ROS      {ros.distro or "none"}, {ros.rmw or "no middleware"}, messages of this '
         f'package {"built" if ros.messages else "not built"}',
-        f'Fast DDS profile {ros.profile or "that the live node brings"}',
+        f'Fast DDS profile {ros.profile or "of the live node"}',
     ]
     lines += [
         f'GPU      {gpu.name}, {gpu.memory_mb} MB, driver {gpu.driver}' for gpu in diagnosis.gpu
@@ -161,9 +157,11 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
     ]
     absent = ', '.join(model.name for model in diagnosis.weights if not model.path)
     if absent:
-        lines.append(f'         {absent}: not here; `videodepth weights` says where to get them')
+        lines.append(
+            f'         {absent}: not on this machine; `videodepth weights` lists the sources'
+        )
     for gap in diagnosis.gaps:
-        lines.append(f'gap      {gap.what}')
-        if gap.mend:
-            lines.append(f'  mend   {gap.mend}')
+        lines.append(f'fault    {gap.what}')
+        if gap.fix:
+            lines.append(f'  fix    {gap.fix}')
     return lines

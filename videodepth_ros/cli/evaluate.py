@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``videodepth eval``: depth and trajectory of one bag or file against the truth in another."""
+"""``videodepth eval``: compare depth and trajectory with ground truth."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.options import add_command, positive_float
+from videodepth_ros.cli.console import log
+from videodepth_ros.cli.options import describe, positive_float
 from videodepth_ros.cli.outcome import Outcome
 from videodepth_ros.core.errors import BagError, InputError
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.reader import BagReader
-    from videodepth_ros.cli.options import Commands
     from videodepth_ros.evaluation.accumulators import DepthAlignment
     from videodepth_ros.evaluation.depth import DepthReport
     from videodepth_ros.evaluation.trajectory import RpeDelta, TrajectoryReport
@@ -26,48 +25,45 @@ ALIGNMENTS = ('none', 'scale', 'scale_shift')
 POSE_ALIGNMENTS = ('se3', 'sim3', 'scale')
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        'eval',
-        'measure depth and trajectory against ground truth',
-        'Each side is a bag, or a .tum or .txt file (timestamp tx ty tz qx qy qz qw).\n'
-        'Depth is compared at the stamps that both bags have, at the size of the truth; poses\n'
-        'likewise, after a rigid alignment, or one with scale where depth is aligned too.\n'
-        'The best constant and the best vertical gradient are fitted to the truth: a prediction\n'
-        'that does not beat them says nothing about the scene.',
-        (
-            'eval depth scene',
-            'eval depth scene --align scale_shift --json metrics.json',
-            'eval both_in_one_bag',
-            'eval refined/trajectory.tum truth.txt --align-poses sim3',
-        ),
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    describe(
+        parser,
+        'Each input is a bag, or a .tum or .txt file (timestamp tx ty tz qx qy qz qw).\n'
+        'Depth is compared at the stamps of both bags and at the size of the ground truth. Poses\n'
+        'are compared at the stamps of both after a rigid alignment, or one with scale if depth\n'
+        'is aligned. As a reference, a constant and a vertical gradient are fitted to the ground\n'
+        'truth; a prediction with larger errors has no information about the scene.',
+        'eval depth scene',
+        'eval depth scene --align scale_shift --json metrics.json',
+        'eval both_in_one_bag',
+        'eval refined/trajectory.tum truth.txt --align-poses sim3',
     )
     parser.add_argument('predicted', metavar='PREDICTED', help='bag or file with the prediction')
     parser.add_argument(
         'truth',
         metavar='TRUTH',
         nargs='?',
-        help='bag or file with the truth (default: the same bag)',
+        help='bag or file with the ground truth (default: the same bag)',
     )
     parser.add_argument(
         '--align',
         choices=ALIGNMENTS,
         default='none',
-        help='fit to the truth in inverse depth, once a sequence (default: none)',
+        help='alignment to the ground truth in inverse depth, one for the sequence '
+        '(default: %(default)s)',
     )
     parser.add_argument(
         '--align-poses',
         choices=POSE_ALIGNMENTS,
-        help='fit of the trajectory: rigid, with scale, or a scale alone about a '
-        'common first pose (default: se3; sim3 with --align)',
+        help='alignment of the trajectory: rigid, with scale, or scale only, about a common first '
+        'pose (default: se3; sim3 with --align)',
     )
     parser.add_argument(
         '--rpe-delta',
         type=_delta,
         metavar='D',
-        help='relative error of poses so many frames (10) or seconds (1s) apart (default: 1)',
+        help='distance of relative pose errors, in frames (10) or seconds (1s) (default: 1)',
     )
     parser.add_argument(
         '--depth-topic', metavar='T', help='predicted depth (default: videodepth/depth/image)'
@@ -78,25 +74,24 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         '--pose-topic',
         metavar='T',
-        help='predicted poses (default: videodepth/path, or what else has poses)',
+        help='predicted poses (default: videodepth/path, else the only topic with poses)',
     )
     parser.add_argument(
         '--truth-pose-topic',
         metavar='T',
-        help='true poses (default: ground_truth/pose, or what else has poses)',
+        help='true poses (default: ground_truth/pose, else the only topic with poses)',
     )
     parser.add_argument(
         '--max-depth-m',
         type=positive_float,
         default=70.0,
         metavar='M',
-        help='judge pixels whose truth is nearer (default: 70)',
+        help='maximum true depth of the compared pixels (default: %(default)s)',
     )
-    parser.set_defaults(run=_run)
 
 
 def _delta(text: str) -> RpeDelta:
-    """Return what --rpe-delta says; raises ArgumentTypeError if that is nothing positive."""
+    """Parse --rpe-delta; raise ArgumentTypeError unless it is positive."""
     from videodepth_ros.evaluation.trajectory import RpeDelta
 
     try:
@@ -105,14 +100,14 @@ def _delta(text: str) -> RpeDelta:
         delta = RpeDelta(0)
     if delta.frames < 1 or (delta.seconds is not None and not 0 < delta.seconds < 1e9):
         raise argparse.ArgumentTypeError(
-            f'{text!r} is neither a number of frames, such as 10, nor of seconds, such as 1s'
+            f'{text!r} is not a number of frames, such as 10, or of seconds, such as 1s'
         )
     return delta
 
 
 @dataclass(frozen=True)
-class _Side:
-    """What is compared: a bag, or a trajectory of a file."""
+class _Input:
+    """One input of a comparison: a bag, or the trajectory of a file."""
 
     path: Path
     bag: BagReader | None
@@ -125,18 +120,18 @@ class _Side:
         return f'{self.path} has {names or "no messages"}'
 
 
-def _open(path: Path, stack: ExitStack) -> _Side:
-    """Open a bag or read a file; raises BagError or InputError if that is not possible."""
+def _open(path: Path, stack: ExitStack) -> _Input:
+    """Open a bag or read a file; raise BagError or InputError if that fails."""
     from videodepth_ros.bags.reader import open_bag
-    from videodepth_ros.cli.poses import is_trajectory_file
-    from videodepth_ros.evaluation.tum import read_tum
+    from videodepth_ros.evaluation.tum import TUM_SUFFIXES, read_tum
 
-    if is_trajectory_file(path):
-        return _Side(path, None, read_tum(path))
-    return _Side(path, stack.enter_context(open_bag(path)), None)
+    if path.suffix in TUM_SUFFIXES and not path.is_dir():
+        return _Input(path, None, read_tum(path))
+    return _Input(path, stack.enter_context(open_bag(path)), None)
 
 
-def _run(args: argparse.Namespace) -> Outcome:
+def run(args: argparse.Namespace) -> Outcome:
+    """Compare a prediction with ground truth."""
     from videodepth_ros.evaluation.accumulators import DepthAlignment
     from videodepth_ros.evaluation.report import Evaluation, format_table, to_json
 
@@ -150,16 +145,16 @@ def _run(args: argparse.Namespace) -> Outcome:
             raise BagError(f'nothing to compare: {predicted}, and {truth}')
         for bag in (predicted.bag, truth.bag):
             if bag and bag.lost:
-                print(f'{bag.path}: {bag.lost}', file=sys.stderr)
+                log.warning('%s: %s', bag.path, bag.lost)
     print(format_table(evaluation))
     return Outcome(True, to_json(evaluation))
 
 
 def _depth(
-    args: argparse.Namespace, predicted: _Side, truth: _Side, alignment: DepthAlignment
+    args: argparse.Namespace, predicted: _Input, truth: _Input, alignment: DepthAlignment
 ) -> DepthReport | None:
-    """Compare depth; None where one of the sides has none."""
-    from videodepth_ros.cli.pairs import PREDICTED_DEPTH, TRUE_DEPTH, DepthPairs, depth_topic
+    """Compare depth; None if an input has none."""
+    from videodepth_ros.cli.depth_pairs import PREDICTED_DEPTH, TRUE_DEPTH, DepthPairs, depth_topic
     from videodepth_ros.evaluation.depth import evaluate_depth
 
     if predicted.bag is None or truth.bag is None:
@@ -174,11 +169,11 @@ def _depth(
 
 
 def _trajectory(
-    args: argparse.Namespace, predicted: _Side, truth: _Side, *, is_needed: bool
+    args: argparse.Namespace, predicted: _Input, truth: _Input, *, is_needed: bool
 ) -> TrajectoryReport | None:
-    """Compare trajectories; None where one of the sides has none.
+    """Compare trajectories; None if an input has none.
 
-    is_needed  whether there is nothing else: then poses that do not fit are an error
+    is_needed  raise InputError if the trajectories do not overlap, instead of a warning
     """
     from videodepth_ros.cli.poses import PREDICTED, PREDICTED_BELOW, TRUE, TRUE_BELOW
     from videodepth_ros.evaluation.trajectory import (
@@ -197,16 +192,16 @@ def _trajectory(
     except InputError as error:
         if is_needed:
             raise
-        print(f'no trajectory is compared: {error}', file=sys.stderr)
+        log.warning('trajectories are not compared: %s', error)
         return None
 
 
 def _poses(
-    side: _Side, name: str | None, usual: tuple[str, ...], not_below: str
+    source: _Input, name: str | None, usual: tuple[str, ...], not_below: str
 ) -> tuple[Trajectory, str] | None:
     from videodepth_ros.cli.poses import find_poses
 
-    if side.trajectory is not None:
-        return side.trajectory, str(side.path)
-    assert side.bag
-    return find_poses(side.bag, name, usual, not_below)
+    if source.trajectory is not None:
+        return source.trajectory, str(source.path)
+    assert source.bag
+    return find_poses(source.bag, name, usual, not_below)

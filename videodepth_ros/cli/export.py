@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``videodepth export``: a model as an ONNX graph, to build an engine from elsewhere."""
+"""``videodepth export``: a model as an ONNX graph, to build an engine elsewhere."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.options import add_command, size
+from videodepth_ros.cli.options import describe, size
 from videodepth_ros.cli.outcome import Outcome, outcome
 
 if TYPE_CHECKING:
-    from videodepth_ros.cli.options import Commands
     from videodepth_ros.models.catalogue import ModelCard, WeightsCard
 
 
 @dataclass(frozen=True)
 class ExportFacts:
-    """What was written; width and height are those of the network's input."""
+    """The exported graph; width and height of its input."""
 
     model: str
     path: str
@@ -29,20 +28,16 @@ class ExportFacts:
     self_check: str
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        'export',
-        'write a model as an ONNX graph of one static size',
-        'Of a streaming model one step: image and state in, inverse depth and state out. Of a\n'
-        'prior (depth-pro, depth-anything-v2-*) the network alone. Opset 20.',
-        (
-            'export nano nano.onnx',
-            'export flashdepth-s s.onnx --size 924x518',
-            'export flashdepth-s s.onnx --size 924x518 --fused fp16',
-            'export depth-anything-v2-small prior.onnx',
-        ),
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    describe(
+        parser,
+        'The graph of a streaming model is one step: image and state in, inverse depth and state\n'
+        'out. That of a prior (depth-pro, depth-anything-v2-*) is the network alone. Opset 20.',
+        'export nano nano.onnx',
+        'export flashdepth-s s.onnx --size 924x518',
+        'export flashdepth-s s.onnx --size 924x518 --fused fp16',
+        'export depth-anything-v2-small prior.onnx',
     )
     from videodepth_ros.models.catalogue import PRIOR_CARDS, cards
 
@@ -58,35 +53,35 @@ def add_to(commands: Commands) -> None:
         type=size,
         default=(640, 480),
         metavar='WxH',
-        help='size of the camera image; the network works at what its budget of '
-        'pixels makes of it (default: 640x480)',
+        help='size of the camera image, from which that of the network input follows '
+        '(default: 640x480)',
     )
     parser.add_argument(
         '--fused',
         default='plain',
         choices=('fp16', 'fp32'),
-        help="of a streaming model the whole step from an image's bytes to depth "
-        'and cloud, for TensorRT, in this precision',
+        help='export the whole step of a streaming model from image bytes to depth and cloud, for '
+        'TensorRT, in this precision',
     )
-    parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> Outcome:
+def run(args: argparse.Namespace) -> Outcome:
+    """Export a model."""
     from videodepth_ros.models.catalogue import ModelCard, weights_card
 
-    known, path = weights_card(args.model), Path(args.output)
+    model, path = weights_card(args.model), Path(args.output)
     path.parent.mkdir(parents=True, exist_ok=True)
-    width, height, finding = (
-        _export_step(known, path, args.size, args.fused)
-        if isinstance(known, ModelCard)
-        else _export_prior(known, path, args.size)
+    width, height, self_check = (
+        _export_step(model, path, args.size, args.fused)
+        if isinstance(model, ModelCard)
+        else _export_prior(model, path, args.size)
     )
-    files = (path, path.with_name(f'{path.name}.data'))  # the second where one cannot hold all
+    files = (path, path.with_name(f'{path.name}.data'))  # the second if the graph exceeds one file
     megabytes = round(sum(file.stat().st_size for file in files if file.exists()) / 1e6, 3)
-    facts = ExportFacts(args.model, str(path), width, height, megabytes, known.licence, finding)
+    facts = ExportFacts(args.model, str(path), width, height, megabytes, model.licence, self_check)
     print(
         f'{path}: {args.model} at {width}x{height}, {facts.megabytes} MB, '
-        f'licence of the weights {known.licence}; {finding}'
+        f'licence of the weights {model.licence}; {self_check}'
     )
     return outcome(facts)
 
@@ -105,7 +100,7 @@ def _export_prior(prior: WeightsCard, path: Path, camera: tuple[int, int]) -> tu
     from videodepth_ros.core.errors import DeviceError
     from videodepth_ros.models.catalogue import INSTALL_PRIORS, weights_path
 
-    weights_path(prior)  # raises now where they are not here
+    weights_path(prior)  # raises ModelError if they are missing
     try:
         from videodepth_ros.engines.export_prior import export_prior
     except ImportError as error:

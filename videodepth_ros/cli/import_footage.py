@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``videodepth import``: a video or a folder of images as a bag."""
+"""``videodepth import``: convert a video or a folder of images to a bag."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.options import add_command, positive_float
+from videodepth_ros.cli.console import progress
+from videodepth_ros.cli.options import describe, positive_float
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.core.interruption import Interruption
@@ -17,18 +18,17 @@ from videodepth_ros.core.interruption import Interruption
 if TYPE_CHECKING:
     from videodepth_ros.bags.footage import Footage, FootageFrame
     from videodepth_ros.bags.writer import BagWriter
-    from videodepth_ros.cli.options import Commands
     from videodepth_ros.geometry.camera import Intrinsics
 
 IMAGE, CAMERA_INFO = 'camera/image_raw/compressed', 'camera/camera_info'
 OPTICAL = 'camera_optical_frame'
 FIRST_STAMP_NS = 10**9
-"""Not zero, which in ROS says that there is no time."""
+"""Stamp of the first image [ns]; 0 means an unset time in ROS."""
 
 
 @dataclass(frozen=True)
 class ImportFacts:
-    """What was written; ``lost`` says what could not be read, in words."""
+    """The written bag; ``lost`` describes frames that could not be read."""
 
     frames: int
     seconds: float
@@ -38,45 +38,41 @@ class ImportFacts:
     outputs: tuple[str, ...]
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        'import',
-        'make a bag of a video or of a folder of images',
-        f'Writes /{IMAGE}, and /{CAMERA_INFO} where a lens is given. A video is\n'
-        'stored as JPEG of high quality, JPEG and PNG files as they are but upright, in the\n'
-        'order of the numbers in their names.',
-        (
-            'import clip.mp4 clip && videodepth run-bag clip depth',
-            'import frames/ drive --rate-hz 10 --hfov-deg 90',
-        ),
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    describe(
+        parser,
+        f'Writes /{IMAGE}, and /{CAMERA_INFO} if a focal length is\n'
+        'given. Frames of a video are stored as JPEG of high quality. JPEG and PNG files are\n'
+        'stored unchanged, except for their rotation, in the order of the numbers in their names.',
+        'import clip.mp4 clip && videodepth run-bag clip depth',
+        'import frames/ drive --rate-hz 10 --hfov-deg 90',
     )
-    parser.add_argument('input', metavar='VIDEO|FOLDER')
-    parser.add_argument('output', metavar='OUT_BAG', help='folder to write, which must not exist')
+    parser.add_argument('input', metavar='VIDEO|FOLDER', help='video or folder of images to read')
+    parser.add_argument('output', metavar='OUT_BAG', help='folder to write; it must not exist')
     parser.add_argument(
         '--rate-hz',
         type=positive_float,
         metavar='HZ',
-        help='images a second (default: what the video says; 30 for a folder)',
+        help='frame rate (default: that of the video; 30 for a folder)',
     )
     lens = parser.add_mutually_exclusive_group()
     lens.add_argument(
         '--fx',
         type=positive_float,
         metavar='PX',
-        help='focal length in pixels: depth is metric only where the lens is known',
+        help='focal length in pixels; depth is metric only with a focal length',
     )
     lens.add_argument(
         '--hfov-deg',
         type=positive_float,
         metavar='DEG',
-        help='horizontal field of view in its place',
+        help='horizontal field of view, instead of --fx',
     )
-    parser.set_defaults(run=_run)
 
 
-def _run(args: argparse.Namespace) -> Outcome:
+def run(args: argparse.Namespace) -> Outcome:
+    """Convert footage to a bag."""
     from videodepth_ros.bags.footage import open_footage
 
     if args.hfov_deg and args.hfov_deg >= 180:
@@ -100,28 +96,25 @@ def import_footage(
 ) -> ImportFacts:
     """Write footage into the bag ``path``, with a progress bar.
 
-    fx, hfov_deg  focal length in pixels or horizontal field of view; neither: not known
-    raises        InputError if an image cannot be read, BagError if the bag cannot be written
-    """
-    from tqdm import tqdm
+    fx, hfov_deg  focal length in pixels or horizontal field of view; neither: uncalibrated
 
+    Raise InputError if an image cannot be read, BagError if the bag cannot be written.
+    """
     from videodepth_ros.bags.writer import BagWriter
 
     count, last_s = 0, 0.0
     with BagWriter(path) as writer, Interruption() as interruption:
-        for shot in interruption.iterate(
-            tqdm(footage.frames(), total=footage.count or None, unit='frame', disable=None)
-        ):
+        for shot in interruption.iterate(progress(footage.frames(), footage.count or None)):
             _write(writer, shot, _camera(shot, fx, hfov_deg))
             count, last_s = count + 1, shot.time_s
         if not count:
-            raise InputError(f'{footage.path} holds no frame that can be read')
+            raise InputError(f'{footage.path} has no readable frame')
     lost = (
         None
         if interruption.requested or count >= footage.count
         else (
-            f'{footage.count - count} of {footage.count} frames in {footage.path}: it is '
-            f'damaged or cut off {last_s:.2f} s after its beginning'
+            f'{footage.count - count} of {footage.count} frames of {footage.path}: it is '
+            f'damaged or truncated {last_s:.2f} s after its start'
         )
     )
     return ImportFacts(
@@ -137,7 +130,7 @@ def _write(writer: BagWriter, shot: FootageFrame, camera: Intrinsics | None) -> 
 
 
 def _camera(shot: FootageFrame, fx: float | None, hfov_deg: float | None) -> Intrinsics | None:
-    """Return the lens of which one figure is known; None if none is."""
+    """Return centred intrinsics of one known quantity; None if both are None."""
     from videodepth_ros.geometry.camera import Intrinsics
 
     if hfov_deg:

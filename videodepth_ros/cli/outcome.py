@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command hands back, and how it becomes the file of ``--json``."""
+"""Result of a command, and its JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OK, FAILED = 0, 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether a command did what it should, and its facts as JSON text."""
+    """Success of a command, and its results as JSON text."""
 
     ok: bool
     json: str
@@ -30,8 +30,5 @@ def failure_json(message: str) -> str:
 
 
 def write_json(path: str, text: str) -> None:
-    """Write the JSON of a command.
-
-    raises  OSError if the file cannot be written
-    """
+    """Write the JSON of a command; raise OSError if the file cannot be written."""
     Path(path).write_text(text + '\n', encoding='utf-8')

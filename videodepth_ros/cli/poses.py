@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trajectory of a camera from whatever holds one: a TUM file, or the topics of a bag."""
+"""Trajectory of a camera from the topics of a bag."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ import numpy as np
 from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, IMAGE, find_topic
 from videodepth_ros.bags.frame_tree import TF, FrameTree, frame_name, read_frame_tree
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.cli.pairs import present_topic
-from videodepth_ros.evaluation.tum import TUM_SUFFIXES
+from videodepth_ros.cli.depth_pairs import present_topic
 from videodepth_ros.geometry.pose import poses_from_xyz_quat
 from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.transforms import stamp_ns
@@ -29,29 +27,25 @@ PATH, POSE, ODOMETRY = (
 POSE_TYPES = (PATH, POSE, ODOMETRY)
 
 
-def is_trajectory_file(path: Path) -> bool:
-    """Return whether a path names a TUM file rather than a recording."""
-    return path.suffix in TUM_SUFFIXES and not path.is_dir()
-
-
 def find_poses(
     bag: BagReader, name: str | None, usual: tuple[str, ...], not_below: str
 ) -> tuple[Trajectory, str] | None:
-    """Return a trajectory and the topic that it is from; None where it is not clear which.
+    """Return a trajectory and its topic; None without a topic, or with several.
 
-    name       topic that the user names
-    usual      topics to look for first
-    not_below  topics that belong to the other side
-    raises     ConfigError if the named topic has no poses; BagError if frames form a circle
+    name       topic to use; None: the first of ``usual``, else the only topic with poses, else
+               /tf if it moves the camera
+    usual      names to search first
+    not_below  prefix of topics to ignore, those of the other side of a comparison
 
-    Without a usual topic, it is the only one that has poses, or else /tf where that moves the
-    camera. Odometry of a base is brought to the camera where the recording's frames tell how.
+    Odometry of a base is transformed to the camera if /tf and /tf_static connect them.
+
+    Raise ConfigError if the named topic has no poses; BagError if frames form a cycle.
     """
     if name:
         topic = find_topic(bag.topics, name, POSE_TYPES)
         return _read(bag, topic.name, topic.type), topic.name
-    for wanted in usual:
-        if found := present_topic(bag, wanted):
+    for candidate in usual:
+        if found := present_topic(bag, candidate):
             return _read(bag, found, next(t.type for t in bag.topics if t.name == found)), found
     others = [
         topic
@@ -66,7 +60,7 @@ def find_poses(
 
 def _read(bag: BagReader, topic: str, kind: str) -> Trajectory:
     messages = [message for _, _, message in bag.messages([topic])]
-    if kind == PATH:  # the last one holds all poses that those before held
+    if kind == PATH:  # the last path includes the poses of those before
         return _trajectory(
             [(pose.header, pose.pose) for pose in messages[-1].poses] if messages else []
         )
@@ -85,7 +79,7 @@ def _read(bag: BagReader, topic: str, kind: str) -> Trajectory:
 
 
 def _by_frames(bag: BagReader) -> Trajectory | None:
-    """Return where /tf moves the camera, at the stamps of the topmost frame that moves."""
+    """Return the camera trajectory of /tf, at the stamps of the topmost moving frame."""
     camera = _camera_frame(bag)
     tree = read_frame_tree(bag)
     if camera is None or not (moving := _moving(tree, camera)):
@@ -97,12 +91,12 @@ def _by_frames(bag: BagReader) -> Trajectory | None:
 
 
 def _moving(tree: FrameTree, frame: str) -> list[str]:
-    """Return the frames that move in their parents, from a frame upwards."""
+    """Return the frames that move in their parents, from ``frame`` to the root."""
     return [name for name in tree.chain(frame)[:-1] if not tree.edges[name].is_static]
 
 
 def _camera_frame(bag: BagReader) -> str | None:
-    """Return the frame that all images of a recording have; None if they have several."""
+    """Return the common frame of all images of a recording; None if there are several."""
     frames: set[str] = set()
     for topic in bag.topics:
         if topic.type in (IMAGE, COMPRESSED, CAMERA_INFO):
@@ -118,9 +112,9 @@ def _first(bag: BagReader, topic: str) -> list[tuple[str, int, Any]]:
 
 
 def _trajectory(poses: list[tuple[Any, Any]]) -> Trajectory:
-    """Return headers and poses as a trajectory, in order of time, the first of each stamp.
+    """Return headers and poses as a trajectory, sorted by stamp, with the first of each stamp.
 
-    Poses that nobody filled become NaN.
+    Unset poses become NaN.
     """
     stamps = np.array([stamp_ns(header.stamp) for header, _ in poses], np.int64)
     numbers = np.array(
@@ -137,5 +131,5 @@ def _trajectory(poses: list[tuple[Any, Any]]) -> Trajectory:
             for _, p in poses
         ]
     )
-    once, first = np.unique(stamps, return_index=True)
-    return Trajectory(once, poses_from_xyz_quat(numbers.reshape(-1, 7))[first])
+    unique, first = np.unique(stamps, return_index=True)
+    return Trajectory(unique, poses_from_xyz_quat(numbers.reshape(-1, 7))[first])

@@ -1,45 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``videodepth run-bag``: streaming depth for the images of a bag, as fast as it goes."""
+"""``videodepth run-bag``: streaming depth for the images of a bag, as fast as possible."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.options import (
-    add_command,
-    add_network,
-    float_from_zero,
-    positive_float,
-    positive_int,
-)
+from videodepth_ros.bags.camera_options import CameraTopicOptions
+from videodepth_ros.cli.console import log, progress
+from videodepth_ros.cli.flags import add_flags, options_from
+from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.interruption import Interruption
-from videodepth_ros.stream.feature_mode import FEATURE_MODES, is_enabled
+from videodepth_ros.core.options import option
+from videodepth_ros.stream.parameters import CloudParameters, StreamParameters, session_settings
 
 if TYPE_CHECKING:
-    from videodepth_ros.cli.options import Commands
-    from videodepth_ros.cli.sequence import CloudSettings
+    from videodepth_ros.cli.stream_bag import CloudSettings
     from videodepth_ros.engines.engine import Engine
     from videodepth_ros.stream.session import DepthSession
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunBagOptions(CloudParameters, CameraTopicOptions, StreamParameters):
+    """Options of the command; those of the stream are parameters of the live node too."""
+
+    points: bool = option(False, 'Write videodepth/depth/points too.')
+
+
+NO_LIMITS = {'max_range_m': 0.0, 'cloud.max_range_m': 0.0}
+"""Defaults that differ from those of the live node: a bag is written without range limits."""
+
+
 @dataclass(frozen=True)
 class RunFacts:
-    """What became of a bag.
+    """Results of a run.
 
     images       in the bag
     frames       depth maps written
-    seconds      wall time, opening of the engine included
-    rate_hz      frames a second while they were computed, reading and writing included
-    rejected     frames that could not be computed; ``rejections`` says why, each reason once
-    resets       how often the stream started afresh, by reason
-    lost         what could not be read or decoded of the input, in words
+    seconds      wall time, including the opening of the engine
+    rate_hz      frames per second from the first depth map on, including reading and writing
+    rejected     frames that could not be computed; ``rejections`` has each reason once
+    resets       resets of the recurrent state by reason
+    lost         data of the input that could not be read or decoded
     outputs      files and folders that were written
     """
 
@@ -60,131 +67,49 @@ class RunFacts:
     outputs: tuple[str, ...]
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        'run-bag',
-        'compute depth for the images of a bag, as fast as it goes',
-        'Reads ROS 1 and ROS 2 bags, raw or compressed images. Writes an mcap bag with\n'
-        'videodepth/depth/image (32FC1, metres) and videodepth/depth/camera_info under the\n'
-        'headers of the images. Ctrl-C ends it; what has been written stays readable.',
-        (
-            'run-bag drive.bag depth',
-            'run-bag scene depth --points --max-range-m 10',
-            'run-bag robot out --image-topic /front/image_raw --model flashdepth-s',
-        ),
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    describe(
+        parser,
+        'Reads ROS 1 and ROS 2 bags with raw or compressed images. Writes an mcap bag with\n'
+        'videodepth/depth/image (32FC1, metres) and videodepth/depth/camera_info, with the\n'
+        'headers of the images. Ctrl-C ends the run; the bag written so far is readable.',
+        'run-bag drive.bag depth',
+        'run-bag scene depth --points --max-range-m 10',
+        'run-bag robot out --image-topic /front/image_raw --model flashdepth-s',
     )
-    parser.add_argument('input', metavar='IN_BAG', help='bag to read')
-    parser.add_argument('output', metavar='OUT_BAG', help='folder to write, which must not exist')
-    add_network(parser)
-    parser.add_argument(
-        '--image-topic',
-        metavar='T',
-        help='images (default: the only image topic that is not depth)',
-    )
-    parser.add_argument(
-        '--camera-info-topic',
-        metavar='T',
-        help='calibration; none to do without, where it does not fit (default: '
-        'camera_info beside the images)',
-    )
-    parser.add_argument(
-        '--output',
-        dest='depth_size',
-        choices=('camera', 'network'),
-        default='camera',
-        help='size of the depth (default: camera)',
-    )
-    parser.add_argument(
-        '--max-pixels',
-        type=positive_int,
-        default=0,
-        metavar='N',
-        help="budget for the network's size (default: the model's own)",
-    )
-    parser.add_argument(
-        '--max-range-m',
-        type=float_from_zero,
-        default=0.0,
-        metavar='M',
-        help='nothing was hit beyond this; 0: no limit (default: 0)',
-    )
-    parser.add_argument(
-        '--edge-ratio',
-        type=float_from_zero,
-        default=1.25,
-        metavar='R',
-        help='neighbours whose depths differ by more are two surfaces, and what '
-        'hangs in between is unknown; 0: keep it (default: 1.25)',
-    )
-    parser.add_argument(
-        '--max-gap-s',
-        type=positive_float,
-        default=2.0,
-        metavar='S',
-        help='a longer step between stamps starts afresh (default: 2)',
-    )
-    parser.add_argument(
-        '--scale-factor',
-        type=positive_float,
-        default=1.0,
-        metavar='F',
-        help='multiplies every depth (default: 1)',
-    )
-    parser.add_argument(
-        '--guided-edges',
-        choices=FEATURE_MODES,
-        default='auto',
-        help='lay the edges of depth on those of the image, where it is finer '
-        'than the network (default: auto, for models whose own are soft)',
-    )
-    parser.add_argument(
-        '--steady',
-        choices=FEATURE_MODES,
-        default='auto',
-        help='keep depth steady from frame to frame by corners that are '
-        'followed (default: auto, for models whose scale drifts)',
-    )
-    parser.add_argument('--points', action='store_true', help='also write videodepth/depth/points')
-    parser.add_argument(
-        '--stride',
-        type=positive_int,
-        default=4,
-        metavar='N',
-        help='one point for so many rows and columns (default: 4)',
-    )
-    parser.set_defaults(run=_run)
+    parser.add_argument('in_bag', metavar='IN_BAG', help='bag to read')
+    parser.add_argument('out_bag', metavar='OUT_BAG', help='folder to write; it must not exist')
+    add_flags(parser, RunBagOptions, defaults=NO_LIMITS)
 
 
-def _run(args: argparse.Namespace) -> Outcome:
-    from tqdm import tqdm
-
+def run(args: argparse.Namespace) -> Outcome:
+    """Compute the depth of the images of a bag."""
     from videodepth_ros.bags.camera_topics import find_camera_topics
     from videodepth_ros.bags.frames import frames
     from videodepth_ros.bags.reader import open_bag
     from videodepth_ros.bags.writer import BagWriter
-    from videodepth_ros.cli.sequence import stream
+    from videodepth_ros.cli.stream_bag import stream
 
     started_s = time.monotonic()
-    session = _session(args)
+    options = options_from(args, RunBagOptions)
+    session = _session(options)
     try:
         with (
-            open_bag(args.input) as bag,
-            BagWriter(args.output) as writer,
+            open_bag(args.in_bag) as bag,
+            BagWriter(args.out_bag) as writer,
             Interruption() as interruption,
         ):
-            topics = find_camera_topics(bag.topics, args.image_topic, args.camera_info_topic)
-            images = tqdm(
-                frames(bag, topics.image.name, args.camera_info_topic),
-                total=topics.image.count,
-                unit='frame',
-                disable=None,
+            topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
+            images = progress(
+                frames(bag, topics.image.name, options.camera_info_topic), topics.image.count
             )
-            tally = stream(interruption.iterate(images), session, writer, _cloud(args))
+            tally = stream(interruption.iterate(images), session, writer, _cloud(options))
             if not tally.frames and not interruption.requested:
                 why = '; '.join([*tally.rejections, *filter(None, [bag.lost])])
-                raise BagError(f'no image of {args.input} became depth: {why or "it has none"}')
+                raise BagError(
+                    f'no depth was computed of {args.in_bag}: {why or "it has no image"}'
+                )
         spec = session.spec
     finally:
         session.close()
@@ -198,57 +123,41 @@ def _run(args: argparse.Namespace) -> Outcome:
         resets=dict(tally.resets),
         lost=bag.lost,
         interrupted=interruption.requested,
-        model=args.model,
+        model=options.model,
         engine=f'{spec.engine} on {spec.device}' if spec else None,
         network_size=f'{spec.width}x{spec.height}' if spec else None,
         scale_source=tally.scale_source,
         topics=dict(tally.topics),
-        outputs=(str(Path(args.output)),),
+        outputs=(str(Path(args.out_bag)),),
     )
     print('\n'.join(_lines(facts)))
     return outcome(facts, ok=not interruption.requested)
 
 
-def _session(args: argparse.Namespace) -> DepthSession:
+def _session(options: RunBagOptions) -> DepthSession:
     from videodepth_ros.engines.open import open_engine
     from videodepth_ros.models.catalogue import card, weights_path
-    from videodepth_ros.stream.session import DepthSession, SessionSettings
+    from videodepth_ros.stream.session import DepthSession
 
-    model = card(args.model)
-    weights_path(model)  # raises now, rather than at the first image, where there are none
+    model = card(options.model)
+    weights_path(model)  # raises here instead of at the first image
     if model.notice:
-        print(model.notice, file=sys.stderr)
+        log.warning(model.notice)
 
     def open_now(width: int, height: int) -> Engine:
-        print(
-            f'opening {args.model} at {width}x{height}; the first time its graph is built ...',
-            file=sys.stderr,
-            flush=True,
-        )
-        return open_engine(args.model, args.engine, width, height)
+        log.info('opening %s at %dx%d; its graph is built at first use', model.name, width, height)
+        return open_engine(model.name, options.engine, width, height, threads=options.threads)
 
-    return DepthSession(
-        model,
-        open_now,
-        SessionSettings(
-            max_gap_s=args.max_gap_s,
-            max_pixels=args.max_pixels,
-            output=args.depth_size,
-            max_range_m=args.max_range_m,
-            edge_ratio=args.edge_ratio,
-            scale_factor=args.scale_factor,
-            guided=is_enabled(args.guided_edges, model.soft),
-            steady=is_enabled(args.steady, model.drifts),
-        ),
-    )
+    return DepthSession(model, open_now, session_settings(options))
 
 
-def _cloud(args: argparse.Namespace) -> CloudSettings | None:
-    from videodepth_ros.cli.sequence import CloudSettings
+def _cloud(options: RunBagOptions) -> CloudSettings | None:
+    from videodepth_ros.cli.stream_bag import CloudSettings
 
-    if not args.points:
+    if not options.points:
         return None
-    return CloudSettings(args.stride, args.max_range_m or float('inf'))
+    range_m = options.cloud_max_range_m or options.max_range_m or float('inf')
+    return CloudSettings(options.cloud_stride, range_m)
 
 
 def _lines(facts: RunFacts) -> list[str]:
@@ -258,7 +167,10 @@ def _lines(facts: RunFacts) -> list[str]:
         f'({facts.model} at {facts.network_size}, {facts.engine}, '
         f'scale from {facts.scale_source})'
     ]
-    lines += [f'started afresh {count} times: {reason}' for reason, count in facts.resets.items()]
+    lines += [
+        f'{count} resets of the recurrent state: {reason}'
+        for reason, count in facts.resets.items()
+    ]
     if facts.rejected:
         lines += [
             f'{facts.rejected} frames could not be computed:',
@@ -267,5 +179,5 @@ def _lines(facts: RunFacts) -> list[str]:
     if facts.lost:
         lines.append(f'lost: {facts.lost}')
     if facts.interrupted:
-        lines.append('interrupted: the output ends here, and is readable')
+        lines.append('interrupted: the output ends early and is readable')
     return lines

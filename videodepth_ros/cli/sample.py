@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.options import add_command, positive_float, size, whole_number
+from videodepth_ros.cli.console import progress
+from videodepth_ros.cli.options import describe, natural_number, positive_float, size
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.interruption import Interruption
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.writer import BagWriter
-    from videodepth_ros.cli.options import Commands
     from videodepth_ros.synthetic.render import SyntheticFrame
 
 MAP, LINK, OPTICAL = 'map', 'camera_link', 'camera_optical_frame'
@@ -23,7 +23,7 @@ MAP, LINK, OPTICAL = 'map', 'camera_link', 'camera_optical_frame'
 
 @dataclass(frozen=True)
 class SampleFacts:
-    """What was written."""
+    """The written bag."""
 
     scene: str
     seed: int
@@ -34,48 +34,57 @@ class SampleFacts:
     outputs: tuple[str, ...]
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
-        'sample',
-        'render a synthetic scene into a bag, with ground truth',
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    describe(
+        parser,
         'Writes /camera/image_raw, /camera/camera_info, /ground_truth/depth/image (exact Z),\n'
-        '/ground_truth/pose, /tf and /tf_static. The same arguments give the same bag.',
-        ('sample scene', 'sample street --scene street --seconds 10 --size 1280x720'),
+        '/ground_truth/pose, /tf and /tf_static. The same arguments produce the same bag.',
+        'sample scene',
+        'sample street --scene street --seconds 10 --size 1280x720',
     )
-    parser.add_argument('output', metavar='OUT_BAG', help='folder to write, which must not exist')
+    parser.add_argument('output', metavar='OUT_BAG', help='folder to write; it must not exist')
     parser.add_argument(
         '--scene',
         default='living_room',
         metavar='NAME',
         help='living_room, kitchen, desk, corridor, office, workshop, street, courtyard, terrain '
-        'or flight; or a family that draws a scene from the seed: rooms, kitchens, corridors, '
+        'or flight; or a family that generates a scene from the seed: rooms, kitchens, corridors, '
         'offices, halls, desks, homes, streets, courtyards, wilds, aerials, studios, car_parks '
-        'or alleys (default: living_room)',
+        'or alleys (default: %(default)s)',
     )
     parser.add_argument(
-        '--seconds', type=positive_float, default=5.0, metavar='S', help='length (default: 5)'
+        '--seconds',
+        type=positive_float,
+        default=5.0,
+        metavar='S',
+        help='length of the bag (default: %(default)s)',
     )
     parser.add_argument(
         '--size',
         type=size,
         default=(640, 480),
         metavar='WxH',
-        help='of the images (default: 640x480)',
+        help='size of the images (default: 640x480)',
     )
     parser.add_argument(
         '--rate-hz',
         type=positive_float,
         default=15.0,
         metavar='HZ',
-        help='images a second (default: 15)',
+        help='frame rate (default: %(default)s)',
     )
-    parser.add_argument('--seed', type=whole_number, default=0, metavar='N', help='default: 0')
-    parser.set_defaults(run=_run)
+    parser.add_argument(
+        '--seed',
+        type=natural_number,
+        default=0,
+        metavar='N',
+        help='seed of the scene (default: %(default)s)',
+    )
 
 
-def _run(args: argparse.Namespace) -> Outcome:
+def run(args: argparse.Namespace) -> Outcome:
+    """Render a scene into a bag."""
     facts = make_sample(args.output, args.scene, args.seed, args.seconds, args.rate_hz, args.size)
     print(
         f'{args.output}: {facts.frames} frames of {facts.scene} at {facts.size}, '
@@ -89,23 +98,18 @@ def make_sample(
 ) -> SampleFacts:
     """Render a scene into the bag ``path``, with a progress bar.
 
-    raises  ConfigError for an unknown scene, BagError if the bag exists or cannot be written
+    Raise ConfigError for an unknown scene, BagError if the bag exists or cannot be written.
     """
-    from tqdm import tqdm
-
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.synthetic.scenes import render_scene
 
     width, height = size_px
     frames = max(1, round(seconds * rate_hz))
     rendered = render_scene(scene, seed, frames, width, height, rate_hz)
-    first = next(rendered)  # a wrong name of a scene ends here, before anything is written
+    first = next(rendered)  # raises for an unknown scene before anything is written
     with BagWriter(path) as writer, Interruption() as interruption:
         written = write_sample(
-            writer,
-            interruption.iterate(
-                tqdm(chain([first], rendered), total=frames, unit='frame', disable=None)
-            ),
+            writer, interruption.iterate(progress(chain([first], rendered), frames))
         )
     return SampleFacts(
         scene, seed, written, f'{width}x{height}', rate_hz, interruption.requested, (path,)
@@ -113,10 +117,10 @@ def make_sample(
 
 
 def write_sample(writer: BagWriter, frames: Iterable[SyntheticFrame]) -> int:
-    """Write frames with their truth and return how many there were."""
+    """Write frames with their ground truth; return their number."""
     import numpy as np
 
-    # REP-103: the body looks along x with z up, its optical frame along z with y down.
+    # REP-103: x of the body points forward and z up; z of the optical frame forward, y down.
     T_link_optical = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
     count = 0
     for frame in frames:

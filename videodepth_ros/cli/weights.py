@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``videodepth weights``: which models there are, their licences, and where their weights lie."""
+"""``videodepth weights``: models, their licences, and the paths of their weights."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from videodepth_ros.cli.options import add_command
+from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
-
-if TYPE_CHECKING:
-    from videodepth_ros.cli.options import Commands
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """One model of the catalogue; ``path`` is None where its weights are not on this machine."""
+    """One model of the catalogue; ``path`` is None if its weights are not on this machine."""
 
     name: str
     variant: str
@@ -30,33 +26,39 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class WeightsFacts:
-    """The models that were asked for."""
+    """The requested models."""
 
     models: tuple[ModelFacts, ...]
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
-    parser = add_command(
-        commands,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    describe(
+        parser,
+        'Without an action: list. Imported weights, a checkpoint or a folder of the Hugging Face\n'
+        'hub, are copied to $VIDEODEPTH_WEIGHTS, or else to videodepth/weights in $XDG_DATA_HOME\n'
+        'or ~/.local/share. Nothing is downloaded.',
         'weights',
-        'list models and licences, import a checkpoint, say where it is',
-        'Without an action: list. Weights that you import, a checkpoint or a folder from the\n'
-        'Hugging Face hub, are copied to $VIDEODEPTH_WEIGHTS, or else to videodepth/weights in\n'
-        '$XDG_DATA_HOME or ~/.local/share. Nothing is downloaded.',
-        ('weights', 'weights import iter_14001.pth', 'weights path nano'),
+        'weights import iter_14001.pth',
+        'weights path nano',
     )
-    parser.add_argument('action', nargs='?', default='list', choices=('list', 'import', 'path'))
+    parser.add_argument(
+        'action',
+        nargs='?',
+        default='list',
+        choices=('list', 'import', 'path'),
+        help='list models, import weights, or print paths (default: %(default)s)',
+    )
     parser.add_argument(
         'what',
         nargs='?',
         metavar='FILE|FOLDER|MODEL',
-        help='import: the checkpoint or folder; path: the model (default: all)',
+        help='checkpoint or folder to import; model to list or to locate (default: all)',
     )
-    parser.set_defaults(run=_run, parser=parser)
 
 
-def _run(args: argparse.Namespace) -> Outcome:
+def run(args: argparse.Namespace) -> Outcome:
+    """List, import or locate weights."""
     if args.action == 'import':
         return _import(args)
     if args.action == 'path':
@@ -74,14 +76,14 @@ def _run(args: argparse.Namespace) -> Outcome:
 
 
 def _names(name: str | None) -> tuple[str, ...]:
-    """Return the name, which must be in the catalogue, or else all names."""
+    """Return a name of the catalogue; without one all names."""
     from videodepth_ros.models.catalogue import weights_card, weights_cards
 
     return (weights_card(name).name,) if name else tuple(each.name for each in weights_cards())
 
 
 def model_facts(name: str) -> ModelFacts:
-    """Return what is known of a model and where its weights are, if they are."""
+    """Return the catalogue entry of a model and the path of its weights."""
     from videodepth_ros.core.errors import ModelError
     from videodepth_ros.models.catalogue import weights_card, weights_path
 
@@ -103,7 +105,7 @@ def model_facts(name: str) -> ModelFacts:
 
 
 def _print_paths(name: str | None) -> Outcome:
-    """Print where the weights are: of one model, which must be here, or of all that are."""
+    """Print the path of one model, which must exist, or of all that exist."""
     from videodepth_ros.models.catalogue import weights_card, weights_path
 
     if name:

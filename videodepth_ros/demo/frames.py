@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The frames of a demo: what the camera saw, what the node made of it, and the truth."""
+"""The frames of a demo: camera image, depth of the node and ground truth."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ JPEG_QUALITY = 90
 
 @dataclass(frozen=True)
 class DemoFrame:
-    """One frame that became depth.
+    """One frame with depth.
 
     stamp_ns   in the sample
     image      (H, W, 3) uint8, red green blue
-    depth_m    (h, w) float32, as the node published it
-    truth_m    (H, W) float32
+    depth_m    (h, w) float32, as published by the node
+    truth_m    (H, W) float32, ground truth
     """
 
     stamp_ns: int
@@ -47,7 +47,7 @@ class DemoFrame:
 
 @dataclass(frozen=True)
 class DemoFrames:
-    """The frames of a recording that belong to a sample; can be gone through again.
+    """The frames of a recording of a sample; can be iterated several times.
 
     started_ns  stamp of the first message after the warm-up
     offset_ns   stamp in the recording minus stamp in the sample
@@ -62,24 +62,24 @@ class DemoFrames:
         """Read both bags once."""
         with open_bag(self.sample) as sample, open_bag(self.recording) as recording:
             truth: dict[str, Any] = {}
-            seen = sample.messages([IMAGE, TRUE_DEPTH])
+            messages = sample.messages([IMAGE, TRUE_DEPTH])
             for _, _, depth in recording.messages([DEPTH]):
-                wanted_ns = stamp_ns(depth.header.stamp) - self.offset_ns
-                while (latest_ns := _latest_of_both(truth)) < wanted_ns:
-                    following = next(seen, None)
-                    if following is None:
+                target_ns = stamp_ns(depth.header.stamp) - self.offset_ns
+                while (latest_ns := _latest_of_both(truth)) < target_ns:
+                    message = next(messages, None)
+                    if message is None:
                         return
-                    truth[following[0]] = following[2]
-                if latest_ns == wanted_ns:  # the warm-up has no truth of its time
+                    truth[message[0]] = message[2]
+                if latest_ns == target_ns:  # frames of the warm-up have no ground truth
                     yield DemoFrame(
-                        wanted_ns,
+                        target_ns,
                         decode_image(truth[IMAGE]),
                         decode_depth(depth),
                         decode_depth(truth[TRUE_DEPTH]),
                     )
 
     def pairs(self) -> DemoPairs:
-        """Return the same as pairs of prediction and truth."""
+        """Return the frames as pairs of predicted and true depth."""
         return DemoPairs(self)
 
     def camera(self) -> Intrinsics | None:
@@ -102,27 +102,29 @@ class DemoPairs:
 
 
 def merge(frames: DemoFrames, path: Path) -> None:
-    """Write one bag with camera, truth and depth, in order of time, stamped as in the recording.
+    """Write one bag with camera, ground truth and depth, with the stamps of the recording.
 
-    raises  BagError if the bag cannot be written
+    Raise BagError if the bag cannot be written.
     """
     with (
         open_bag(frames.sample) as sample,
         open_bag(frames.recording) as recording,
         BagWriter(path) as writer,
     ):
-        moved = (_moved(*each, frames.offset_ns) for each in sample.messages())
-        heard = (
+        shifted = (_shifted(*each, frames.offset_ns) for each in sample.messages())
+        recorded = (
             each
             for each in recording.messages()
             if stamp_ns(each[2].header.stamp) >= frames.started_ns
         )
-        for topic, recorded_ns, message in heapq.merge(moved, heard, key=lambda each: each[1]):
+        for topic, recorded_ns, message in heapq.merge(
+            shifted, recorded, key=lambda each: each[1]
+        ):
             writer.write(topic, recorded_ns, message)
 
 
-def _moved(topic: str, recorded_ns: int, message: Any, offset_ns: int) -> tuple[str, int, Any]:
-    """Return a message with ``offset_ns`` added to its stamps, an image as JPEG."""
+def _shifted(topic: str, recorded_ns: int, message: Any, offset_ns: int) -> tuple[str, int, Any]:
+    """Return a message with ``offset_ns`` added to its stamps; images become JPEG."""
     for stamped in getattr(message, 'transforms', [message]):
         set_stamp(stamped.header.stamp, stamp_ns(stamped.header.stamp) + offset_ns)
     if topic == IMAGE:
@@ -131,7 +133,7 @@ def _moved(topic: str, recorded_ns: int, message: Any, offset_ns: int) -> tuple[
 
 
 def _latest_of_both(messages: dict[str, Any]) -> int:
-    """Return up to which stamp image and truth have both been read; -1 before the first."""
+    """Return the stamp up to which image and ground truth are read; -1 before the first."""
     if len(messages) < 2:
         return -1
     return min(stamp_ns(message.header.stamp) for message in messages.values())

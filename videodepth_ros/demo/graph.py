@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A live node, a camera and a recorder as processes of their own, in a ROS graph of their own."""
+"""A ROS graph of three processes: live node, camera and recorder."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from videodepth_ros.core.errors import VideoDepthError
 
 NAMESPACE = '/videodepth'
 CAMERA = '/camera'
-ANSWER_TIMEOUT_S = 180.0
-STOP_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 180.0  # to the first depth; an engine may have to be built [s]
+STOP_TIMEOUT_S = 10.0  # from SIGINT to SIGKILL [s]
+RECORDER_TIMEOUT_S = 60.0  # from the end of the camera to the end of the recorder [s]
+PLAYER_MARGIN_S = 30.0  # of the camera, beyond three times the length of the sample [s]
 LIVE_NODE = 'import sys; from videodepth_ros.nodes.live_node import main; sys.exit(main())'
 
 
 @dataclass(frozen=True)
-class Heard:
-    """Messages of one topic as the recorder got them: stamps, and age on arrival."""
+class ReceivedMessages:
+    """Messages of one topic in the recorder: stamps, and ages on arrival."""
 
     stamp_ns: tuple[int, ...]
     age_ms: tuple[float, ...]
 
     def ages_since(self, start_ns: int) -> list[float]:
-        """Return the ages of the messages that are stamped ``start_ns`` or later."""
+        """Return the ages of the messages with a stamp of ``start_ns`` or later."""
         return [
             age_ms
             for stamp_ns, age_ms in zip(self.stamp_ns, self.age_ms, strict=True)
@@ -42,14 +44,13 @@ class Heard:
 
 @dataclass(frozen=True)
 class LiveRun:
-    """What happened in the graph.
+    """Results of one run.
 
-    frames     images played; ``warm_up`` of the same image went before, until there was depth
-    started_ns first stamp after the warm-up
-    offset_ns  stamp of a live message minus that of the same one in the sample
-    late_ms    the most by which the camera was late
-    depth, points  what the recorder heard
-    status     the last status of the node, by field
+    frames      images played, without the ``warm_up`` copies of the first image before them
+    started_ns  first stamp after the warm-up
+    offset_ns   stamp of a live message minus its stamp in the sample
+    late_ms     maximum delay of the camera
+    status      last status of the node, by field
     """
 
     frames: int
@@ -57,17 +58,17 @@ class LiveRun:
     started_ns: int
     offset_ns: int
     late_ms: float
-    depth: Heard
-    points: Heard
+    depth: ReceivedMessages
+    points: ReceivedMessages
     status: tuple[tuple[str, Any], ...]
 
     def depth_ages_ms(self) -> list[float]:
-        """Return the age of each depth on arrival, without the warm-up."""
+        """Return the ages of depth images on arrival, without the warm-up."""
         return self.depth.ages_since(self.started_ns)
 
 
 class Process:
-    """A program that runs as long as the ``with`` block, and tells its log."""
+    """A program that runs during a ``with`` block, with a log file."""
 
     def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
         self._log = log
@@ -98,16 +99,16 @@ class Process:
                 self._child.wait()
 
     def check_alive(self) -> None:
-        """Raise VideoDepthError with the end of the log if the program has ended."""
+        """Raise VideoDepthError with the last line of the log if the program has ended."""
         if self._child.poll() is not None:
             raise VideoDepthError(
-                f'{self._log.stem} ended with {self._child.returncode}: {self.last_words()}'
+                f'{self._log.stem} ended with {self._child.returncode}: {self.last_line()}'
             )
 
     def wait(self, timeout_s: float, *others: Process) -> None:
-        """Wait until the program has done its work; ``others`` must live meanwhile.
+        """Wait for the end of the program while ``others`` run.
 
-        raises  VideoDepthError with the end of the log if it fails or takes too long
+        Raise VideoDepthError with the last line of the log if one fails or at the timeout.
         """
         deadline_s = time.monotonic() + timeout_s
         while self._child.poll() is None:
@@ -115,27 +116,28 @@ class Process:
                 other.check_alive()
             if time.monotonic() > deadline_s:
                 raise VideoDepthError(
-                    f'{self._log.stem} did not end within {timeout_s:g} s: {self.last_words()}'
+                    f'{self._log.stem} did not end within {timeout_s:g} s: {self.last_line()}'
                 )
             time.sleep(0.05)
         if self._child.returncode:
             raise VideoDepthError(
-                f'{self._log.stem} ended with {self._child.returncode}: {self.last_words()}'
+                f'{self._log.stem} ended with {self._child.returncode}: {self.last_line()}'
             )
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """Return the last line of the log."""
-        return (self._log.read_text().strip().splitlines() or ['nothing was said'])[-1]
+        return (self._log.read_text().strip().splitlines() or ['the log is empty'])[-1]
 
 
 def play_live(
     sample: Path, recording: Path, logs: Path, seconds: float, model: str, engine: str
 ) -> LiveRun:
-    """Play the camera of a bag through a live node and record what it makes of it.
+    """Play the camera of a bag through a live node and record its outputs.
 
     sample     bag with a camera below /camera
     recording  folder of the bag to write
-    raises     VideoDepthError if a process fails, with what it said last
+
+    Raise VideoDepthError with the last line of its log if a process fails.
     """
     environment = {
         **os.environ,
@@ -183,22 +185,22 @@ def play_live(
             '--namespace',
             CAMERA,
             '--timeout-s',
-            str(ANSWER_TIMEOUT_S),
+            str(START_TIMEOUT_S),
         )
-        player.wait(ANSWER_TIMEOUT_S + 3 * seconds + 30, node, recorder)
-        recorder.wait(60, node)
+        player.wait(START_TIMEOUT_S + 3 * seconds + PLAYER_MARGIN_S, node, recorder)
+        recorder.wait(RECORDER_TIMEOUT_S, node)
         node.check_alive()
-    return _live_run(json.loads(player.last_words()), json.loads(facts.read_text()))
+    return _live_run(json.loads(player.last_line()), json.loads(facts.read_text()))
 
 
 def _live_run(played: dict[str, Any], recorded: dict[str, Any]) -> LiveRun:
-    def heard(name: str) -> Heard:
+    def received(name: str) -> ReceivedMessages:
         topic = recorded['topics'][f'{NAMESPACE}/{name}']
-        return Heard(tuple(topic['stamp_ns']), tuple(topic['age_ms']))
+        return ReceivedMessages(tuple(topic['stamp_ns']), tuple(topic['age_ms']))
 
     return LiveRun(
         **played,
-        depth=heard('depth/image'),
-        points=heard('depth/points'),
+        depth=received('depth/image'),
+        points=received('depth/points'),
         status=tuple(recorded['status'].items()),
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Play the camera of a bag as if it were there: each message at its time, stamped with now.
+"""Play the camera of a bag in real time, with the present time as stamps.
 
-Unlike `ros2 bag play` it needs no rosbag2, and it gives new stamps, so that the age of what others
-make of the images can be told. The last line that it prints says, as JSON, what it played.
+Unlike `ros2 bag play` it does not need rosbag2, and it replaces the stamps, so that the age of
+depth images can be measured. The last line of its output is a summary in JSON.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from videodepth_ros.bags.cdr import header_stamp_ns, with_header_stamp
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.interruption import Interruption
-from videodepth_ros.nodes.process import ros
+from videodepth_ros.nodes.process import ros_context
 
 TYPES = {f'sensor_msgs/msg/{kind.__name__}': kind for kind in (Image, CompressedImage, CameraInfo)}
-WARM_UP_PERIOD_S = 0.1
+WARM_UP_PERIOD_S = 0.1  # of the copies of the first image [s]
 
 
 @dataclass(frozen=True)
-class Played:
-    """What was played.
+class PlaybackSummary:
+    """Summary of a playback.
 
-    frames     images, without those of the warm-up
-    warm_up    images sent, all alike, until somebody answered
-    started_ns first new stamp after the warm-up
-    offset_ns  new stamp minus stamp in the bag
-    late_ms    by how much the latest message missed its time
+    frames      images after the warm-up
+    warm_up     copies of the first image until there was a depth
+    started_ns  first new stamp after the warm-up
+    offset_ns   new stamp minus stamp in the bag
+    late_ms     maximum delay of a message
     """
 
     frames: int
@@ -49,7 +49,7 @@ class Played:
 
 
 class Player:
-    """Publishes the camera topics of one bag, until it ends or a signal comes."""
+    """Publish the camera topics of one bag until its end or a signal."""
 
     def __init__(
         self, node: Node, bag: AnyReader, namespace: str, interruption: Interruption
@@ -65,7 +65,7 @@ class Player:
         ]
         if not self._connections:
             raise BagError(
-                f'no image below {namespace} in this bag; it has '
+                f'no image below {namespace} in this bag; its topics are '
                 f'{sorted(each.topic for each in bag.connections)}'
             )
         self._publishers = {
@@ -75,21 +75,20 @@ class Player:
             for each in self._connections
         }
 
-    def warm_up(self, answered: Callable[[], bool], timeout_s: float) -> int:
-        """Send the first message of each topic again and again until there is an answer.
+    def warm_up(self, has_answer: Callable[[], bool], timeout_s: float) -> int:
+        """Publish the first message of each topic repeatedly until there is a depth.
 
-        Opening an engine takes its time, and what a camera sees meanwhile is lost.
-        returns  how many images were sent
-        raises   BagError if nobody answers in time
+        Images that arrive while an engine is being opened are displaced.
+
+        Return the number of images. Raise BagError at the timeout.
         """
         first = {topic: raw for topic, _, raw in reversed(self._head())}
         deadline_s = time.monotonic() + timeout_s
         sent = 0
-        while not (answered() or self._interruption.requested):
+        while not (has_answer() or self._interruption.requested):
             if time.monotonic() > deadline_s:
                 raise BagError(
-                    f'nobody answered {sent} images within {timeout_s:g} s; '
-                    'look at the log of the node'
+                    f'no depth of {sent} images within {timeout_s:g} s; read the log of the node'
                 )
             now_ns = self._node.get_clock().now().nanoseconds
             for topic, raw in first.items():
@@ -100,12 +99,11 @@ class Player:
                 rclpy.spin_once(self._node, timeout_sec=left_s)
         return sent
 
-    def play(self, warm_up: int) -> Played:
-        """Send every message at its time."""
+    def play(self, warm_up: int) -> PlaybackSummary:
+        """Publish every message at its time."""
         started_ns = offset_ns = frames = late_ns = 0
-        for connection, _, raw in self._interruption.iterate(
-            self._bag.messages(self._connections)
-        ):
+        messages = self._bag.messages(self._connections)
+        for connection, _, raw in self._interruption.iterate(messages):
             stamp_ns, now_ns = header_stamp_ns(raw), self._node.get_clock().now().nanoseconds
             if not started_ns:
                 started_ns, offset_ns = now_ns, now_ns - stamp_ns
@@ -114,10 +112,10 @@ class Player:
             time.sleep(max(0.0, (due_ns - now_ns) * 1e-9))
             self._publishers[connection.topic].publish(with_header_stamp(raw, due_ns))
             frames += TYPES[connection.msgtype] is not CameraInfo
-        return Played(frames, warm_up, started_ns, offset_ns, late_ns * 1e-6)
+        return PlaybackSummary(frames, warm_up, started_ns, offset_ns, late_ns * 1e-6)
 
     def _head(self) -> list[tuple[str, int, bytes]]:
-        """Return the messages up to where each topic has had one."""
+        """Return the messages from the start up to the first of every topic."""
         head: list[tuple[str, int, bytes]] = []
         missing = set(self._publishers)
         for connection, stamp_ns, raw in self._bag.messages(self._connections):
@@ -129,34 +127,38 @@ class Player:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Play a bag once a depth is heard; return the exit code."""
-    parser = argparse.ArgumentParser(description='Play the camera of a bag, stamped with now.')
-    parser.add_argument('bag', type=Path)
-    parser.add_argument('--namespace', default='/camera', help='of the topics to play')
+    """Play a bag after the first depth; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description='Play the camera of a bag with the present time as stamps.'
+    )
+    parser.add_argument('bag', type=Path, help='bag to play')
+    parser.add_argument('--namespace', default='/camera', help='namespace of the topics to play')
     parser.add_argument(
-        '--answer',
+        '--answer-topic',
         default='/videodepth/depth/camera_info',
-        help='CameraInfo topic to hear something on before the bag starts',
+        help='CameraInfo topic that must have a message before the bag starts',
     )
     parser.add_argument(
-        '--listened',
+        '--recorded-topic',
         default='/videodepth/depth/image',
-        help='topic that somebody must subscribe to before the bag starts',
+        help='topic that must have a subscriber before the bag starts',
     )
-    parser.add_argument('--timeout-s', type=float, default=120.0)
+    parser.add_argument('--timeout-s', type=float, default=120.0, help='timeout of the warm-up')
     args = parser.parse_args(arguments)
-    with ros([]) as interruption:
+    with ros_context([]) as interruption:
         node = rclpy.create_node('player')
         answers: list[Any] = []
-        node.create_subscription(CameraInfo, args.answer, answers.append, qos_profile_sensor_data)
+        node.create_subscription(
+            CameraInfo, args.answer_topic, answers.append, qos_profile_sensor_data
+        )
 
-        def is_answered() -> bool:
-            return bool(answers) and node.count_subscribers(args.listened) > 0
+        def has_answer() -> bool:
+            return bool(answers) and node.count_subscribers(args.recorded_topic) > 0
 
         try:
             with AnyReader([args.bag]) as bag:
                 player = Player(node, bag, args.namespace, interruption)
-                sent = player.warm_up(is_answered, args.timeout_s)
+                sent = player.warm_up(has_answer, args.timeout_s)
                 print(json.dumps(asdict(player.play(sent))), flush=True)
         finally:
             node.destroy_node()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Record what the live node publishes into a bag, and how old each message was when it came.
+"""Record the outputs of the live node into a bag, and the age of each message on arrival.
 
-Messages are written as they came, byte for byte. Once the camera is gone and nothing has come for
-a while the bag is finished, and the facts are written as JSON; SIGINT and SIGTERM end it too.
+Messages are written unchanged. The recording ends when the camera has left the graph and no
+message has arrived for some time, or at SIGINT or SIGTERM; then a summary is written in JSON.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from videodepth.msg import Status
 
 from videodepth_ros.bags.cdr import header_stamp_ns
 from videodepth_ros.bags.types import STORE
-from videodepth_ros.nodes.process import ros, spin
+from videodepth_ros.nodes.process import ros_context, spin_until
 
 OUTPUTS = {'depth/image': Image, 'depth/camera_info': CameraInfo, 'depth/points': PointCloud2}
 
 
 @dataclass
-class Heard:
-    """One topic: the stamps of its messages and their age in milliseconds when they came."""
+class ReceivedMessages:
+    """Messages of one topic: stamps, and ages on arrival."""
 
     stamp_ns: list[int] = field(default_factory=list)
     age_ms: list[float] = field(default_factory=list)
 
 
 class Recorder:
-    """Writes the outputs of one live node, and keeps the last word on its state."""
+    """Write the outputs of one live node, and keep its last status."""
 
     def __init__(self, node: Node, namespace: str, writer: Writer) -> None:
         self._node = node
         self._writer = writer
-        self.heard: dict[str, Heard] = {}
+        self.received: dict[str, ReceivedMessages] = {}
         self.status: Status | None = None
         self._last_s = math.inf
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -56,31 +56,31 @@ class Recorder:
                 qos,
                 raw=True,
             )
-        node.create_subscription(Status, f'{namespace}/videodepth/status', self._keep, 5)
+        node.create_subscription(Status, f'{namespace}/videodepth/status', self._on_status, 5)
 
     def _write_to(self, topic: str, kind: str) -> Callable[[bytes], None]:
         connection = self._writer.add_connection(topic, kind, typestore=STORE)
-        heard = self.heard[topic] = Heard()
+        received = self.received[topic] = ReceivedMessages()
 
         def write(raw: bytes) -> None:
             now_ns = self._node.get_clock().now().nanoseconds
             stamp_ns = header_stamp_ns(raw)
-            heard.stamp_ns.append(stamp_ns)
+            received.stamp_ns.append(stamp_ns)
             self._last_s = time.monotonic()
-            heard.age_ms.append((now_ns - stamp_ns) * 1e-6)
+            received.age_ms.append((now_ns - stamp_ns) * 1e-6)
             self._writer.write(connection, now_ns, raw)
 
         return write
 
-    def _keep(self, status: Status) -> None:
+    def _on_status(self, status: Status) -> None:
         self.status = status
 
     def quiet_s(self) -> float:
-        """Seconds since the last message; below 0 before the first."""
+        """Return the seconds since the last message; negative before the first."""
         return time.monotonic() - self._last_s
 
-    def facts(self) -> str:
-        """Return what was heard, as JSON."""
+    def summary(self) -> str:
+        """Return the last status and the received messages as JSON."""
         status = (
             {}
             if self.status is None
@@ -93,33 +93,36 @@ class Recorder:
         return json.dumps(
             {
                 'status': status,
-                'topics': {topic: asdict(heard) for topic, heard in self.heard.items()},
+                'topics': {topic: asdict(messages) for topic, messages in self.received.items()},
             }
         )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Record until somebody ends it; return the exit code."""
+    """Record until the camera ends or a signal; return the exit code."""
     parser = argparse.ArgumentParser(description='Record the outputs of the live node.')
-    parser.add_argument('bag', type=Path)
-    parser.add_argument('facts', type=Path, help='JSON file')
-    parser.add_argument('--namespace', default='/videodepth')
+    parser.add_argument('bag', type=Path, help='bag to write')
+    parser.add_argument('summary', type=Path, help='JSON file to write')
+    parser.add_argument('--namespace', default='/videodepth', help='namespace of the live node')
     parser.add_argument(
         '--camera-info',
         default='/camera/camera_info',
-        help='topic that is there as long as the camera is',
+        help='topic that is published while the camera runs',
     )
     parser.add_argument(
-        '--quiet-s', type=float, default=2.0, help='silence that ends it, once the camera is gone'
+        '--quiet-s',
+        type=float,
+        default=2.0,
+        help='time without messages that ends the recording when the camera has ended',
     )
     args = parser.parse_args(arguments)
-    with ros([]) as interruption:
+    with ros_context([]) as interruption:
         node = rclpy.create_node('recorder')
         with Writer(args.bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
             recorder = Recorder(node, args.namespace, writer)
             executor = SingleThreadedExecutor()
             executor.add_node(node)
-            spin(
+            spin_until(
                 executor,
                 lambda: (
                     interruption.requested
@@ -130,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
                 ),
             )
         node.destroy_node()
-    args.facts.write_text(recorder.facts())
+    args.summary.write_text(recorder.summary())
     return 0
 
 

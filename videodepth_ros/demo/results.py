@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo found, and the page that tells it."""
+"""Figures of the demo, and their page in Markdown."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class AlignedErrors:
 
 @dataclass(frozen=True)
 class DemoFacts:
-    """Everything that the demo measured.
+    """All figures of the demo.
 
-    rate_hz     depth images a second that arrived in another process, over the whole sample
-    age_ms      from the stamp of an image to the arrival of its depth there: p50, p99, most
-    counters    of the node, warm-up included; received is the sum of the others
+    rate_hz   depth images per second that arrived in another process, over the whole sample
+    age_*_ms  from the stamp of an image to the arrival of its depth there
+    counters  of the node, including the warm-up; received is the sum of the others
     """
 
     scene: str
@@ -65,11 +65,11 @@ def demo_facts(
     reports: Iterable[DepthReport],
     files: tuple[str, ...],
 ) -> DemoFacts:
-    """Gather the facts of one run; ``reports`` holds one for each alignment."""
+    """Return the figures of one run; ``reports`` has one for each alignment."""
     reports = tuple(reports)
     status = dict(live.status)
     ages_ms = live.depth_ages_ms()
-    p50, p99, most = (round(float(age), 2) for age in np.percentile(ages_ms, [50, 99, 100]))
+    p50, p99, maximum = (round(float(age), 2) for age in np.percentile(ages_ms, [50, 99, 100]))
     counters = {name: int(status[name]) for name in COUNTERS}
     resets = {
         name.removeprefix('resets_'): int(count)
@@ -87,7 +87,7 @@ def demo_facts(
         round(len(ages_ms) * camera_rate_hz / live.frames, 2),
         p50,
         p99,
-        most,
+        maximum,
         counters,
         counters['received'] == sum(counters.values()) - counters['received'],
         resets,
@@ -106,36 +106,36 @@ def demo_facts(
     )
 
 
-def page(facts: DemoFacts) -> str:
-    """Return the facts as a page of Markdown."""
+def to_markdown(facts: DemoFacts) -> str:
+    """Return the figures as a page in Markdown."""
     lines = [
-        '# videodepth: what the demo saw',
+        '# videodepth: results of the demo',
         '',
         f'A camera (scene `{facts.scene}`, {facts.frames_played} images at '
         f'{facts.camera_rate_hz:g} Hz) played through the live node: `{facts.model}` at '
         f'{facts.network_size}, {facts.engine}, metres from `{facts.scale_source}`.',
         '',
-        '| what | value |',
+        '| quantity | value |',
         '|---|---|',
         f'| depth images that arrived in another process | {facts.frames} '
         f'({facts.rate_hz:.1f} Hz) |',
         f'| clouds | {facts.clouds} |',
         f'| age on arrival, from the stamp of the image | p50 {facts.age_p50_ms:.1f} ms, '
-        f'p99 {facts.age_p99_ms:.1f} ms, most {facts.age_max_ms:.1f} ms |',
+        f'p99 {facts.age_p99_ms:.1f} ms, maximum {facts.age_max_ms:.1f} ms |',
         f'| counters of the node (with {facts.warm_up_frames} images of warm-up) | '
         + ', '.join(f'{name} {count}' for name, count in facts.counters.items())
         + (' |' if facts.counters_add_up else ' (they do NOT add up) |'),
         f'| resets | {_listed(facts.resets)} |',
         f'| scale drift | {facts.scale_drift:.4f} |',
         '',
-        '| depth against truth | AbsRel | RMSE [m] | d < 1.25 | boundary F1 |',
+        '| depth against ground truth | AbsRel | RMSE [m] | d < 1.25 | boundary F1 |',
         '|---|---|---|---|---|',
         *(
             _row(f'as published, alignment {row.alignment}', row.errors, f'{row.boundary_f1:.3f}')
             for row in facts.errors
         ),
-        _row('best constant depth, fitted to the truth', facts.best_constant),
-        _row('best vertical gradient, fitted to the truth', facts.best_gradient),
+        _row('best constant depth, fitted to the ground truth', facts.best_constant),
+        _row('best vertical gradient, fitted to the ground truth', facts.best_gradient),
         '',
         'Files: ' + ', '.join(f'`{name}`' for name in facts.files) + '. '
         'The bag is mcap: it opens in Foxglove and plays with `ros2 bag play`.',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo from end to end: sample, live run, measures, pictures."""
+"""The demo from end to end: sample, live run, evaluation, pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.demo.frames import DemoFrame, DemoFrames, merge
 from videodepth_ros.demo.graph import play_live
-from videodepth_ros.demo.results import DemoFacts, demo_facts, page
+from videodepth_ros.demo.results import DemoFacts, demo_facts, to_markdown
 from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import evaluate_depth
 from videodepth_ros.geometry.camera import Intrinsics, backproject
@@ -40,7 +40,7 @@ PAGE, FACTS = 'summary.md', 'summary.json'
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What is filmed and what computes the depth."""
+    """Scene of the sample, and model and engine of the node."""
 
     scene: str
     seed: int
@@ -51,21 +51,22 @@ class DemoSettings:
 
 
 def run_demo(
-    folder: Path, sample: Path, settings: DemoSettings, tell: Callable[[str], None]
+    folder: Path, sample: Path, settings: DemoSettings, log: Callable[[str], None]
 ) -> DemoFacts:
-    """Play ``sample`` through the live node and leave everything in ``folder``.
+    """Play ``sample`` through the live node and write the results to ``folder``.
 
-    tell    is given one line for each step
-    raises  VideoDepthError if a part of it fails, with what that part said last
+    log  called with one line for each step
+
+    Raise VideoDepthError with the last line of its log if a process fails.
     """
     logs, recording, bag = folder / 'logs', folder / 'recording', folder / BAG
     for old in (recording, bag):
         shutil.rmtree(old, ignore_errors=True)
     logs.mkdir(parents=True, exist_ok=True)
-    tell('starting the live node, a recorder and a camera ...')
+    log('starting the live node, a recorder and a camera ...')
     live = play_live(sample, recording, logs, settings.seconds, settings.model, settings.engine)
     frames = DemoFrames(sample, recording, live.started_ns, live.offset_ns)
-    tell('drawing, and comparing with the truth ...')
+    log('drawing, and comparing with the ground truth ...')
     colours = colour_range(frame.truth_m for frame in frames)
     with ThreadPoolExecutor(1) as pool:
         video = pool.submit(
@@ -82,25 +83,25 @@ def run_demo(
     facts = demo_facts(
         settings.scene, settings.rate_hz, live, reports, (VIDEO, PICTURE, BAG, PAGE, FACTS)
     )
-    (folder / PAGE).write_text(page(facts), encoding='utf-8')
+    (folder / PAGE).write_text(to_markdown(facts), encoding='utf-8')
     (folder / FACTS).write_text(json.dumps(asdict(facts), indent=2) + '\n', encoding='utf-8')
     return facts
 
 
 def _panels(frame: DemoFrame, colours: ColourRange, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return image, depth and truth beside each other, each of ``size``."""
+    """Return image, depth and ground truth side by side, each of ``size``."""
     scale = f'{colours.near_m:.1f} m red to {colours.far_m:.1f} m blue'
     return side_by_side(
         [
             ('camera', resized(frame.image, *size)),
             (f'depth: {scale}', resized(colourise(frame.depth_m, colours), *size)),
-            ('truth', resized(colourise(frame.truth_m, colours), *size)),
+            ('ground truth', resized(colourise(frame.truth_m, colours), *size)),
         ]
     )
 
 
 def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.uint8]:
-    """Return a frame two thirds through: its panels, and below them both clouds from the side."""
+    """Return a late frame: its panels, and below them both clouds from the side."""
     frame = next(islice(frames, 2 * count // 3, None))
     camera = frames.camera()
     top = _panels(frame, colours, PICTURE_PANEL_PX)
@@ -117,7 +118,7 @@ def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.
                 render_cloud(points, colour, width, height, view),
             ),
             (
-                'cloud of the truth, from the same place',
+                'cloud of the ground truth, from the same viewpoint',
                 render_cloud(true_points, true_colour, width, height, view),
             ),
         ]
@@ -128,7 +129,7 @@ def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.
 def _cloud(
     depth_m: NDArray[np.float32], image: NDArray[np.uint8], camera: Intrinsics, far_m: float
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return points (N, 3) and colours (N, 3) of a depth map, as far as the colours go."""
+    """Return points (N, 3) and colours (N, 3) of a depth map within the colour range."""
     height, width = depth_m.shape
     points = backproject(depth_m, camera.scaled_to(width, height))
     points[depth_m > 1.2 * far_m] = np.nan

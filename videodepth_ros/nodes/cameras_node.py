@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of several cameras in one process: a live node for each, in a namespace of its own.
+"""Depth of several cameras in one process: one live node for each, in its own namespace.
 
-The parameter ``streams`` names them. All have the same parameters, unless a file of parameters
-names a node; each has its own engine's state, scale, counters and services. On a GPU cameras of
-the same size share one plan, so that its weights are there once; torch steps as one batch what
-waits at the same time (engines/batching.py).
+The parameter ``streams`` gives the names, ``streams_namespace`` the namespace around them, as the
+remapping rule ``__ns`` would replace the namespaces of all nodes. All nodes have the same
+parameters, unless a parameter file names a node; each has its own recurrent state, scale, counters
+and services. On a GPU cameras of one size share one plan, so its weights are loaded once; torch
+computes images that wait at the same time as one batch (engines/batching.py).
 """
 
 from __future__ import annotations
@@ -24,31 +25,28 @@ from videodepth_ros.nodes.process import run
 NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 
 
-def streams() -> list[str]:
-    """Return the names that the parameter ``streams`` holds.
-
-    raises  ConfigError as ``checked_names``
-    """
-    asker = rclpy.create_node('videodepth_cameras', start_parameter_services=False)
+def read_namespaces() -> list[str]:
+    """Return the namespaces of the cameras; raise ConfigError as `check_names`."""
+    node = rclpy.create_node('videodepth_cameras', start_parameter_services=False)
     try:
-        asker.declare_parameter(
+        node.declare_parameter(
             'streams',
             Parameter.Type.STRING_ARRAY,
             ParameterDescriptor(
-                description='Names of the cameras, each the namespace of its topics.'
+                description='Names of the cameras; each is the namespace of its topics.'
             ),
         )
-        names = list(asker.get_parameter_or('streams', Parameter('streams', value=[])).value or ())
+        names = list(node.get_parameter_or('streams', Parameter('streams', value=[])).value or ())
+        prefix = node.declare_parameter(
+            'streams_namespace', '', ParameterDescriptor(description='Namespace of all cameras.')
+        ).value.strip('/')
     finally:
-        asker.destroy_node()
-    return checked_names(names)
+        node.destroy_node()
+    return [f'{prefix}/{name}' if prefix else name for name in check_names(names)]
 
 
-def checked_names(names: list[str]) -> list[str]:
-    """Return the names of cameras.
-
-    raises  ConfigError if there is none, or one cannot be a namespace or is there twice
-    """
+def check_names(names: list[str]) -> list[str]:
+    """Return names of cameras; raise ConfigError if they are not distinct namespaces."""
     if not names or len(set(names)) < len(names) or not all(map(NAME.fullmatch, names)):
         raise ConfigError(
             f'streams is {names}; give the cameras different names of letters, '
@@ -57,15 +55,15 @@ def checked_names(names: list[str]) -> list[str]:
     return names
 
 
-def live_nodes(make_node: Callable[..., LiveNode] = LiveNode) -> Sequence[LiveNode]:
+def create_live_nodes(make_node: Callable[..., LiveNode] = LiveNode) -> Sequence[LiveNode]:
     """Return a live node for each stream.
 
-    raises  ConfigError as ``streams``, and if a parameter is wrong; no node is left then
+    Raise ConfigError if a name or a parameter is invalid; no node is left then.
     """
     nodes: list[LiveNode] = []
     try:
-        for name in streams():
-            nodes.append(make_node(namespace=name))
+        for namespace in read_namespaces():
+            nodes.append(make_node(namespace=namespace))
     except BaseException:
         for node in nodes:
             node.destroy_node()
@@ -75,4 +73,4 @@ def live_nodes(make_node: Callable[..., LiveNode] = LiveNode) -> Sequence[LiveNo
 
 def main() -> int:
     """Run the nodes with the arguments of the command line."""
-    return run(live_nodes, sys.argv)
+    return run(create_live_nodes, sys.argv)

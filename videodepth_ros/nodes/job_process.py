@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The offline job in a process of its own: whatever becomes of it, the node lives on.
+"""The offline job in a separate process, so that its crash does not end the node.
 
-A pipe brings what the job tells. Anything that is sent the other way ends the job, and so does the
-end of the node, for the pipe is closed then. A job may be killed at any time, for it can go on.
+A pipe carries progress, log lines and the result. Anything sent the other way cancels the job, and
+so does the end of the node, which closes the pipe. A job may be killed at any time and resumed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ from pathlib import Path
 
 from videodepth_ros.core.errors import Cancelled, VideoDepthError
 from videodepth_ros.core.progress import Progress
+from videodepth_ros.nodes.options import OFFLINE, OfflineNodeOptions
 from videodepth_ros.refine.settings import RefineSettings
-
-REPORT_PERIOD_S, PREVIEW_PERIOD_S = 0.2, 2.0
-"""How often at most the process tells how far it is, and shows a picture."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to refine, where to, and how."""
+class RefineRequest:
+    """Recording, output folder and options of a job."""
 
     bag: Path
     output: Path
@@ -36,11 +34,11 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Done:
-    """What the job has made.
+class JobResult:
+    """Results of a job.
 
-    path_length_m  of the camera, in metres as far as scale_source gives them
-    remarks        what was lost of the recording, and what to know of the results
+    path_length_m  of the camera, metric as far as scale_source is; NaN without poses
+    remarks        losses of the recording, and notes on the results
     """
 
     frames: int
@@ -52,36 +50,37 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """The job has ended without results: by a wish, or for the reason in ``message``."""
+class JobFailure:
+    """End of a job without results: cancelled, or failed for the reason in ``message``."""
 
     message: str
     cancelled: bool = False
 
 
-News = Progress | str | Done | Failed
-"""How far the job is, a line for the operator, or its last word."""
+JobEvent = Progress | str | JobResult | JobFailure
+"""Progress, a log line, or the end of a job."""
 
 Job = Callable[
-    [Request, Callable[[Progress], None], Callable[[], bool], Callable[[str], None]], Done
+    [RefineRequest, Callable[[Progress], None], Callable[[], bool], Callable[[str], None]],
+    JobResult,
 ]
-"""A function of a module, for a process imports it by its name. It tells how far it is, asks
-whether it shall end and raises Cancelled then, and has lines for the operator."""
+"""A module-level function (a process imports it by name) of a request and three callbacks:
+``on_progress``; ``cancelled``, upon which it raises Cancelled; and ``log`` of a line."""
 
 
 def refine(
-    request: Request,
-    report: Callable[[Progress], None],
+    request: RefineRequest,
+    on_progress: Callable[[Progress], None],
     cancelled: Callable[[], bool],
-    announce: Callable[[str], None],
-) -> Done:
-    """Run the offline job; the only place here that loads its networks and solvers."""
+    log: Callable[[str], None],
+) -> JobResult:
+    """Run the offline job; its networks and solvers are imported here, in its process."""
     from videodepth_ros.refine.job import refine_bag
 
-    facts = refine_bag(request.bag, request.output, request.settings, report, cancelled, announce)
+    facts = refine_bag(request.bag, request.output, request.settings, on_progress, cancelled, log)
     lost = (f'lost: {facts.lost}',) if facts.lost else ()
     length_m = math.nan if facts.path_length_m is None else facts.path_length_m
-    return Done(
+    return JobResult(
         facts.frames,
         facts.seconds,
         facts.scale_source,
@@ -92,104 +91,107 @@ def refine(
 
 
 class JobProcess:
-    """A job at work; it is polled, and never waited for but by ``kill``."""
+    """A running job; it is polled, and only ``kill`` waits for its end."""
 
-    def __init__(self, job: Job, request: Request) -> None:
-        # A new interpreter: a fork would inherit the threads of the middleware as locks that
-        # nobody opens.
+    def __init__(self, job: Job, request: RefineRequest) -> None:
+        # Spawned, as a fork would inherit locks of the middleware that no thread releases.
         context = multiprocessing.get_context('spawn')
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(job, request, theirs), name='refine')
+        self._pipe, job_end = context.Pipe()
+        self._process = context.Process(
+            target=_run_job, args=(job, request, job_end), name='refine'
+        )
         self._process.start()
-        theirs.close()
-        self._cancelled_s: float | None = None
+        job_end.close()
+        self._cancelled_at_s: float | None = None
 
-    def news(self) -> list[News]:
-        """Return what it has told since the last call."""
-        told: list[News] = []
+    def poll(self) -> list[JobEvent]:
+        """Return the events since the last call."""
+        events: list[JobEvent] = []
         try:
             while self._pipe.poll():
-                told.append(self._pipe.recv())
+                events.append(self._pipe.recv())
         except (EOFError, OSError):
-            if not told or isinstance(told[-1], Progress | str):
-                told.append(self._obituary())
-        return told
+            if not events or isinstance(events[-1], Progress | str):
+                events.append(self._exit_failure())
+        return events
 
     def cancel(self) -> None:
-        """Ask the job to end."""
-        if self._cancelled_s is None:
-            self._cancelled_s = time.monotonic()
+        """Request the end of the job."""
+        if self._cancelled_at_s is None:
+            self._cancelled_at_s = time.monotonic()
             try:
                 self._pipe.send(None)
-            except OSError:  # it has ended by itself
+            except OSError:  # the job has ended
                 return
 
     @property
-    def since_cancelled_s(self) -> float:
-        """Seconds since it was asked to end; 0 where it was not."""
-        return 0.0 if self._cancelled_s is None else time.monotonic() - self._cancelled_s
+    def seconds_since_cancel(self) -> float:
+        """Seconds since ``cancel``; 0 if it was not called."""
+        return 0.0 if self._cancelled_at_s is None else time.monotonic() - self._cancelled_at_s
 
     def kill(self) -> None:
-        """End it at once, with every process that it has started."""
+        """Kill the job with all processes that it has started."""
         if self._process.is_alive() and self._process.pid is not None:
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:  # it has not yet made its own group
+            except ProcessLookupError:  # it has no process group yet
                 self._process.kill()
         self._process.join()
         self._pipe.close()
 
-    def _obituary(self) -> Failed:
+    def _exit_failure(self) -> JobFailure:
         self._process.join()
         code = self._process.exitcode or 0
         how = f'signal {-code} ({signal.Signals(-code).name})' if code < 0 else f'status {code}'
-        return Failed(
-            f'the process of the job ended with {how}; what was done is kept, and the '
-            'same goal goes on from there',
-            self._cancelled_s is not None,
+        return JobFailure(
+            f'the process of the job ended with {how}; finished work is kept, and the '
+            'same goal resumes it',
+            self._cancelled_at_s is not None,
         )
 
 
-class _Teller:
-    """Passes on what a job reports, no more often than somebody can look at it."""
+class _ProgressPipe:
+    """Send events to the node, progress and previews at a limited rate."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, options: OfflineNodeOptions = OFFLINE) -> None:
         self._pipe = pipe
+        self._options = options
         self._stage = ''
-        self._told_s = self._shown_s = float('-inf')
+        self._progress_s = self._preview_s = float('-inf')  # time of the last one
 
-    def report(self, progress: Progress) -> None:
-        """Send it on, or leave it; the first of each stage always goes."""
-        now_s = time.monotonic()
-        if progress.stage == self._stage and now_s - self._told_s < REPORT_PERIOD_S:
+    def on_progress(self, progress: Progress) -> None:
+        """Send progress unless the last one of this stage was sent just before."""
+        now_s, options = time.monotonic(), self._options
+        is_early = now_s - self._progress_s < options.progress_period_s
+        if progress.stage == self._stage and is_early:
             return
-        if progress.preview is not None and now_s - self._shown_s < PREVIEW_PERIOD_S:
+        if progress.preview is not None and now_s - self._preview_s < options.preview_period_s:
             progress = replace(progress, preview=None)
-        self._stage, self._told_s = progress.stage, now_s
+        self._stage, self._progress_s = progress.stage, now_s
         if progress.preview is not None:
-            self._shown_s = now_s
+            self._preview_s = now_s
         self.send(progress)
 
-    def send(self, news: News) -> None:
-        """Send it at once."""
+    def send(self, event: JobEvent) -> None:
+        """Send an event at once."""
         try:
-            self._pipe.send(news)
-        except OSError:  # the node is gone: the job is told to end the next time it asks
+            self._pipe.send(event)
+        except OSError:  # the node has ended: the closed pipe cancels the job
             return
 
 
-def _work(job: Job, request: Request, pipe: Connection) -> None:
-    """Run the job in the new process."""
-    os.setsid()  # Ctrl-C in the terminal is for the node, which then tells us
-    teller = _Teller(pipe)
-    last_word: Done | Failed
+def _run_job(job: Job, request: RefineRequest, pipe: Connection) -> None:
+    """Run the job in its process."""
+    os.setsid()  # Ctrl-C of the terminal is handled by the node, which cancels the job
+    events = _ProgressPipe(pipe)
+    end: JobResult | JobFailure
     try:
-        last_word = job(request, teller.report, pipe.poll, teller.send)
+        end = job(request, events.on_progress, pipe.poll, events.send)
     except Cancelled as error:
-        last_word = Failed(str(error), cancelled=True)
+        end = JobFailure(str(error), cancelled=True)
     except VideoDepthError as error:
-        last_word = Failed(str(error))
-    except Exception as error:  # the border of the process: whatever it is, the node tells
+        end = JobFailure(str(error))
+    except Exception as error:  # the border of the process: the node reports it
         traceback.print_exc()
-        last_word = Failed(f'{type(error).__name__}: {error}')
-    teller.send(last_word)
+        end = JobFailure(f'{type(error).__name__}: {error}')
+    events.send(end)

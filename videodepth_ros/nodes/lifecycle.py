@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions as other clients than ours ask for them, and as they fail."""
+"""Lifecycle transitions that fail without ending the process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rclpy.lifecycle import TransitionCallbackReturn as Result
 
 from videodepth_ros.core.errors import VideoDepthError
 
-Node = TypeVar('Node', bound='ToldNode')
+Node = TypeVar('Node', bound='SafeLifecycleNode')
 
 
-class ToldNode(LifecycleNode):
-    """A lifecycle node that refuses a transition which its state has not, as those of rclcpp do.
+class SafeLifecycleNode(LifecycleNode):
+    """A lifecycle node that rejects invalid transition requests, as rclcpp does.
 
-    A lifecycle manager may well configure a node that has started by itself. rclpy lets the
-    refusal of rcl, which has logged it, run through the executor, and the process would end.
+    A lifecycle manager may configure a node that is configured already. In rclpy the RCLError of
+    that request, which rcl has logged, leaves the executor and would end the process.
     """
 
     def __init__(self, name: str, **node_arguments: Any) -> None:
@@ -28,37 +28,37 @@ class ToldNode(LifecycleNode):
         service = self._service_change_state
         change_state = service.callback
 
-        def answer(request: Any, response: Any) -> Any:
+        def on_change_state(request: Any, response: Any) -> Any:
             try:
                 return change_state(request, response)
             except RCLError:
                 response.success = False
                 return response
 
-        service.callback = answer
+        service.callback = on_change_state
 
-    def tell_failure(self, error: Exception) -> None:
-        """Be told what a transition has raised."""
+    def on_transition_failure(self, error: Exception) -> None:
+        """Handle an exception that a transition callback has raised."""
         raise NotImplementedError
 
 
-def told(
+def report_errors(
     transition: Callable[[Node, LifecycleState], Result],
 ) -> Callable[[Node, LifecycleState], Result]:
-    """Let a node tell what one of its transitions raises: rclpy drops it without a word."""
+    """Pass the exceptions of a transition callback to the node; rclpy drops them silently."""
 
     @wraps(transition)
-    def carried_out(node: Node, state: LifecycleState) -> Result:
+    def wrapper(node: Node, state: LifecycleState) -> Result:
         try:
             return transition(node, state)
-        except Exception as error:  # the border to rclpy: whatever it is, the node tells
-            node.tell_failure(error)
+        except Exception as error:  # the border to rclpy: every error is reported
+            node.on_transition_failure(error)
             raise
 
-    return carried_out
+    return wrapper
 
 
-def described(error: Exception) -> str:
-    """Return what an operator is told of an error; one that is not ours is named."""
+def error_text(error: Exception) -> str:
+    """Return the message of an error, with the class name if it is not one of this package."""
     name = '' if isinstance(error, VideoDepthError) else f'{type(error).__name__}: '
     return f'{name}{error}'

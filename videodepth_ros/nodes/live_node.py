@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The live node: camera images in, depth, cloud and diagnostics out.
+"""The live node: camera images in, depth, point cloud and diagnostics out.
 
-The executor's thread only receives, looks after the graph and tells how things stand; a worker
-thread takes the newest image, computes and publishes (see ``worker.py``). Opening an engine may
-take minutes, so the worker does that too, when the size of the images is known: from camera_info,
-or else from the first image.
+The thread of the executor receives messages, follows the ROS graph and publishes the status. The
+thread of the worker decodes the newest image, computes and publishes depth (see ``worker.py``). It
+also opens the engine, which may take minutes, once camera_info or the first image gives the size.
 """
 
 from __future__ import annotations
@@ -25,339 +24,318 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 from videodepth.msg import Status
 
-from videodepth_ros.core.errors import ConfigError, VideoDepthError
+from videodepth_ros.core.errors import VideoDepthError
+from videodepth_ros.core.options import options_of
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
 from videodepth_ros.models.mono import MonoPrior, open_mono_prior
 from videodepth_ros.nodes import process
-from videodepth_ros.nodes.diagnostics import Watchman, diagnostic, resident_memory_mb, write_stream
-from videodepth_ros.nodes.inputs import Arrival, CameraInput
-from videodepth_ros.nodes.lifecycle import ToldNode, described, told
-from videodepth_ros.nodes.parameters import DECLARATIONS, LiveParameters, live_parameters
-from videodepth_ros.nodes.publishers import Outputs
-from videodepth_ros.nodes.record import Record
-from videodepth_ros.nodes.worker import Stream, Worker
+from videodepth_ros.nodes.camera_subscription import CameraSubscription
+from videodepth_ros.nodes.depth_publishers import DepthPublishers
+from videodepth_ros.nodes.diagnostics import diagnostic_array, resident_memory_mb
+from videodepth_ros.nodes.image_decoder import ImageDecoder
+from videodepth_ros.nodes.lifecycle import SafeLifecycleNode, error_text, report_errors
+from videodepth_ros.nodes.live_diagnostics import (
+    HealthInputs,
+    HealthMonitor,
+    diagnostic_status,
+    fill_status,
+)
+from videodepth_ros.nodes.live_parameters import LiveParameters
+from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
+from videodepth_ros.nodes.ros_parameters import declare_parameters, find_error, read_parameters
+from videodepth_ros.nodes.worker import DepthWorker
 from videodepth_ros.stream.anchor import MetricAnchor
-from videodepth_ros.stream.feature_mode import is_enabled
-from videodepth_ros.stream.mailbox import Mailbox
-from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
-
-WATCH_PERIOD_S = 0.1
-"""How often the node looks who publishes, who subscribes, and whether the worker failed."""
-
-PATIENCE_S = 2.0
-"""How long a transition waits for the frame in flight."""
+from videodepth_ros.stream.parameters import session_settings
+from videodepth_ros.stream.session import DepthSession, ResetReason
 
 
-class LiveNode(ToldNode):
-    """One camera's depth, as a lifecycle node.
+class LiveNode(SafeLifecycleNode):
+    """Depth of one camera, as a lifecycle node.
 
-    configure   checks parameters and weights, makes the outputs, starts the worker
-    activate    listens to the camera
-    deactivate  stops listening; the engine and the outputs stay
-    cleanup     frees the engine; parameters that are not dynamic may change now
+    configure   check parameters and weights, create publishers, start the worker
+    activate    subscribe to the camera
+    deactivate  unsubscribe; engine and publishers stay
+    cleanup     free the engine; parameters that are not dynamic may change afterwards
     """
 
-    def __init__(self, **node_arguments: Any) -> None:
+    def __init__(self, *, options: LiveNodeOptions = LIVE, **node_arguments: Any) -> None:
         super().__init__('videodepth', **node_arguments)
-        self.parameters = LiveParameters()
-        self._worker: Worker | None = None  # from configure to cleanup
+        self._options = options
+        self._worker: DepthWorker | None = None  # from configure to cleanup
+        self._camera: CameraSubscription | None = None  # likewise
         self._anchor: MetricAnchor | None = None
-        self._jumps: JumpHandle | None = None
+        self._clock_jumps: JumpHandle | None = None
         self._active = False
-        self._wanted = False  # whether somebody would use a depth
-        self._wanted_since_s = 0.0
-        self._refusal = ''  # why the last configure, or what came later, failed
-        self.built: bool | None = None  # whether what build_only asks for is there; None: not yet
-        self._watchman = Watchman(self.get_logger())
-        for declaration in DECLARATIONS:
-            self.declare_parameter(
-                declaration.name, declaration.default, declaration.descriptor('the next configure')
-            )
-        self._read_parameters()
-        self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(self._apply_parameters)
-        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._images_needed = False
+        self._images_needed_since_s = 0.0
+        self._transition_error = ''  # until a configure succeeds
+        self.built: bool | None = None  # result of build_only; None: pending
+        self._health_monitor = HealthMonitor(self.get_logger())
+        declare_parameters(self, LiveParameters, 'the next configure')
+        self.parameters = read_parameters(self, LiveParameters)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_post_set_parameters_callback(self._on_parameters_set)
         self._status_publisher = self.create_publisher(Status, '~/status', 5)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 5)
         self.create_service(Trigger, '~/reset', self._on_reset)
-        self.create_timer(WATCH_PERIOD_S, self._watch, clock=self._steady_clock)
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(options.watch_period_s, self._watch, clock=clock)
         self._status_timer = self.create_timer(
-            self.parameters.status_period_s, self._report, clock=self._steady_clock
+            self.parameters.status_period_s, self._publish_status, clock=clock
         )
 
-    # Where the depth comes from; a node for tests and benchmarks puts something else here.
+    # Sources of depth; nodes of tests and benchmarks override them.
 
     def model_card(self) -> ModelCard:
-        """Return the model that the parameters name.
-
-        raises  ModelError if its weights are not here
-        """
+        """Return the model of the parameters; raise ModelError if its weights are missing."""
         model = card(self.parameters.model)
         weights_path(model)
         return model
 
     def open_engine(self, width: int, height: int) -> Engine:
-        """Open the engine that the parameters name, for a network input of that size."""
-        wanted = self.parameters
+        """Open the engine of the parameters for a network input of this size."""
+        parameters = self.parameters
         return open_engine(
-            wanted.model,
-            wanted.engine,
+            parameters.model,
+            parameters.engine,
             width,
             height,
-            threads=wanted.threads,
-            report=self.note_build,
+            threads=parameters.threads,
+            report=self.report_build,
         )
 
-    def note_build(self, phase: str, fraction: float) -> None:
-        """Be told by the worker's thread how far the building of an engine is.
-
-        raises  Cancelled if the engine is not wanted any more
-        """
+    def report_build(self, phase: str, fraction: float) -> None:
+        """Note the progress of an engine build; raise Cancelled if the node is cleaned up."""
         if self._worker is not None:
-            self._worker.note_build(phase, fraction)
+            self._worker.report_build(phase, fraction)
 
     def open_prior(self) -> MonoPrior | None:
-        """Open what the parameters name as the prior that tells metres; None if they name none.
+        """Open the metric prior of the parameters; None if there is none.
 
-        raises  ModelError, DeviceError if its weights or what computes it are not here
+        Raise ModelError or DeviceError if its weights or libraries are missing.
         """
         name = self.parameters.scale_prior
         return None if name == 'none' else open_mono_prior(name)
 
     # Transitions.
 
-    @told
+    @report_errors
     def on_configure(self, state: LifecycleState) -> Result:
-        """Check everything that can be checked before an image comes."""
+        """Check what can be checked before the first image, and start the worker."""
         try:
-            self._read_parameters()
+            self.parameters = read_parameters(self, LiveParameters)
             model = self.model_card()
             prior = self.open_prior()
         except VideoDepthError as error:
-            self.tell_failure(error)
+            self.on_transition_failure(error)
             return Result.FAILURE
-        self._refusal, self.built = '', None
+        self._transition_error, self.built = '', None
         for notice in filter(None, (model.notice, prior and prior.notice)):
             self.get_logger().warning(notice)
         self._anchor = MetricAnchor(prior) if prior else None
-        mailbox: Mailbox[Arrival] = Mailbox()
-        mailbox.close()
-        session = DepthSession(
-            model, self.open_engine, session_settings(self.parameters), self._anchor
-        )
-        camera = CameraInput(self, self.parameters, self._on_image)
-        stream = Stream(
-            mailbox, camera, session, Outputs(self), Record(), self.get_clock(), self.get_logger()
-        )
-        self._worker = Worker(stream, self.parameters)
+        self._start_worker(model)
         self._status_timer.timer_period_ns = int(self.parameters.status_period_s * 1e9)
         return Result.SUCCESS
 
-    @told
+    def _start_worker(self, model: ModelCard) -> None:
+        parameters = self.parameters
+        topic = self.resolve_topic_name('image')
+        self._worker = DepthWorker(
+            DepthSession(model, self.open_engine, session_settings(parameters), self._anchor),
+            ImageDecoder(topic, parameters.rectify),
+            DepthPublishers(self),
+            parameters,
+            self.get_clock(),
+            self.get_logger(),
+            self._options,
+        )
+        self._camera = CameraSubscription(
+            self, parameters, self._worker.submit, self._worker.set_camera_info
+        )
+
+    @report_errors
     def on_activate(self, state: LifecycleState) -> Result:
-        """Listen to the camera."""
+        """Subscribe to the camera."""
         assert self._worker is not None
-        self._watchman.start_afresh()
-        self._worker.stream.record.start_afresh()
+        self._health_monitor.reset()
         self._worker.resume()
-        longest = Duration(nanoseconds=int(self.parameters.max_gap_s * 1e9))
-        self._jumps = self.get_clock().create_jump_callback(
-            JumpThreshold(min_forward=longest, min_backward=Duration(nanoseconds=-1)),
+        max_gap = Duration(nanoseconds=int(self.parameters.max_gap_s * 1e9))
+        self._clock_jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=max_gap, min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_clock_jump,
         )
-        self._active, self._wanted = True, False
+        self._active, self._images_needed = True, False
         if not self.parameters.keep_state_warm:
-            self.get_logger().info('active: takes images as soon as somebody subscribes')
+            self.get_logger().info('active: images are processed while an output has subscribers')
         self._watch()
         return super().on_activate(state)
 
-    @told
+    @report_errors
     def on_deactivate(self, state: LifecycleState) -> Result:
-        """Stop listening; nothing is published afterwards."""
-        self._stop_listening()
+        """Unsubscribe; nothing is published afterwards."""
+        self._unsubscribe()
         return super().on_deactivate(state)
 
-    @told
+    @report_errors
     def on_cleanup(self, state: LifecycleState) -> Result:
-        """Cancel a build and free the engine; fails while one is loaded, which nothing stops."""
+        """Cancel a build and free the engine; fail while one is being loaded."""
         if not self.close():
-            self.get_logger().error('the engine is still being loaded; clean up when it is done')
+            self.get_logger().error('the engine is being loaded: clean up when it has loaded')
             return Result.FAILURE
         return Result.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> Result:
-        """End everything, from whatever state."""
+        """Stop the stream from any state."""
         self.close()
         return Result.SUCCESS
 
     def on_error(self, state: LifecycleState) -> Result:
-        """Go back to unconfigured after a transition that failed with an exception."""
+        """Return to unconfigured after an exception in a transition."""
         return Result.SUCCESS if self.close() else Result.FAILURE
 
-    def tell_failure(self, error: Exception) -> None:
-        """Say why a transition failed, in the log and in every status until one succeeds."""
-        self._refusal, self.built = described(error), False
-        self.get_logger().error(self._refusal)
+    def on_transition_failure(self, error: Exception) -> None:
+        """Log an error and keep it in the status until a configure succeeds."""
+        self._transition_error, self.built = error_text(error), False
+        self.get_logger().error(self._transition_error)
 
     def close(self) -> bool:
-        """Stop the stream and free the engine; False if the engine is still being loaded."""
-        self._stop_listening()
+        """Stop the stream and free the engine; False if it is still being loaded."""
+        self._unsubscribe()
         if self._worker is None:
             return True
-        if not self._worker.stop(PATIENCE_S):
+        if not self._worker.stop(self._options.stop_timeout_s):
             return False
         if self._anchor is not None:
-            self._anchor.close(PATIENCE_S)
-            self._anchor = None
-        self._worker.stream.outputs.close()
-        self._worker = None
+            self._anchor.close(self._options.stop_timeout_s)
+        self._anchor = self._worker = self._camera = None
         return True
 
-    def _stop_listening(self) -> None:
+    def _unsubscribe(self) -> None:
         self._active = False
-        if self._jumps is not None:
-            self._jumps.unregister()
-            self._jumps = None
+        if self._clock_jumps is not None:
+            self._clock_jumps.unregister()
+            self._clock_jumps = None
+        if self._camera is not None:
+            self._camera.close()
         if self._worker is not None:
-            self._worker.stream.camera.close()
-            self._worker.pause(PATIENCE_S)
+            self._worker.set_camera_info(None)
+            self._worker.pause(self._options.stop_timeout_s)
 
-    # What comes in.
-
-    def _on_image(self, arrival: Arrival) -> None:
-        if self._worker is not None:
-            self._worker.stream.record.image_came(arrival.steady_s)
-            self._worker.stream.mailbox.put(arrival)
+    # Callbacks.
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._worker is not None and self._active:
-            self._worker.stream.session.request_reset(ResetReason.REQUESTED)
-            response.success, response.message = True, 'the next image starts the stream afresh'
+            self._worker.request_reset(ResetReason.REQUESTED)
+            response.success = True
+            response.message = 'the recurrent state is reset before the next image'
         else:
-            response.message = 'there is no stream: activate the node first'
+            response.message = 'the node is not active: activate it first'
         return response
 
     def _on_clock_jump(self, _: Any) -> None:
         if self._worker is not None:
-            self._worker.stream.session.request_reset(ResetReason.CLOCK_JUMP)
-            self._worker.stream.record.start_afresh()
+            self._worker.request_reset(ResetReason.CLOCK_JUMP)
 
-    # Parameters.
+    def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        reason = find_error(changes, LiveParameters) or self._find_static_change(changes)
+        return SetParametersResult(successful=not reason, reason=reason)
 
-    def _read_parameters(self) -> None:
-        self.parameters = live_parameters(
-            {d.name: self.get_parameter(d.name).value for d in DECLARATIONS}
-        )
-
-    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        declared = {declaration.name: declaration for declaration in DECLARATIONS}
+    def _find_static_change(self, changes: list[Parameter]) -> str:
+        """Return why a change must wait for the next configure; empty if none must."""
+        static = {each.name for each in options_of(LiveParameters) if not each.dynamic}
         for change in changes:
-            declaration = declared.get(change.name)
-            if declaration is None:
-                continue
-            try:
-                declaration.check(change.value)
-            except ConfigError as error:
-                return SetParametersResult(successful=False, reason=str(error))
-            is_new = change.value != self.get_parameter(change.name).value
-            if is_new and not declaration.dynamic and self._worker is not None:
-                return SetParametersResult(
-                    successful=False,
-                    reason=(
-                        f'{change.name} cannot change while the node is configured: '
-                        'deactivate, clean up, set it, and configure again'
-                    ),
+            is_new = change.value != self.get_parameter_or(change.name, change).value
+            if self._worker is not None and change.name in static and is_new:
+                return (
+                    f'{change.name} cannot change while the node is configured: '
+                    'deactivate, clean up, set it, and configure again'
                 )
-        return SetParametersResult(successful=True)
+        return ''
 
-    def _apply_parameters(self, _: list[Parameter]) -> None:
-        self._read_parameters()
+    def _on_parameters_set(self, _: list[Parameter]) -> None:
+        self.parameters = read_parameters(self, LiveParameters)
         if self._worker is not None:
-            self._worker.stream.session.settings = session_settings(self.parameters)
-            self._worker.parameters = self.parameters
+            self._worker.apply(self.parameters)
 
-    # How things stand.
+    # Status.
 
     def _watch(self) -> None:
-        if self._worker is None or not self._active:
+        """Follow subscribers and publishers, and deactivate if the worker has failed."""
+        if self._worker is None or self._camera is None or not self._active:
             return
-        stream = self._worker.stream
-        if self._worker.failure is not None:
-            self.get_logger().error(f'deactivated: {stream.record.last_error}')
-            self.trigger_deactivate()  # the operator mends it and activates again
-            self._report()
+        worker = self._worker.state
+        if worker.has_failed:
+            self.get_logger().error(f'deactivated: {worker.last_error}')
+            self.trigger_deactivate()  # the operator fixes the fault and activates again
+            self._publish_status()
             self.built = False
             return
-        if self._worker.has_built and not self.built:
+        if worker.has_built and not self.built:
             self.built = True
             if self.parameters.build_only:
-                self.get_logger().info('the engine is there; build_only is true')
-        wanted = self.parameters.keep_state_warm or bool(stream.outputs.demand)
-        if wanted and not self._wanted:
-            self._wanted_since_s = time.monotonic()
-        self._wanted = wanted
-        stream.camera.refresh(self._wanted)
-
-    def _state(self) -> str:
-        if self._refusal or (self._worker is not None and self._worker.failure is not None):
-            return Status.FAILED
-        if self._worker is None or not self._active:
-            return Status.INACTIVE
-        if self._worker.opening:
-            return Status.OPENING
-        if not self._wanted:
-            return Status.IDLE
-        came = self._worker.stream.mailbox.counts.received > 0
-        return Status.RUNNING if came and not self._is_silent() else Status.WAITING
-
-    def _is_silent(self) -> bool:
-        """Tell whether images are wanted and none has come for too long."""
-        if self._worker is None or not self._active or not self._wanted:
-            return False
-        since_s = max(self._worker.stream.record.last_input_s, self._wanted_since_s)
-        return time.monotonic() - since_s > self.parameters.image_timeout_s
+                self.get_logger().info('the engine is built; exiting, as build_only is true')
+        needed = self.parameters.keep_state_warm or self._worker.has_subscribers
+        if needed and not self._images_needed:
+            self._images_needed_since_s = time.monotonic()
+        self._images_needed = needed
+        self._camera.refresh(needed)
 
     def status(self) -> Status:
-        """Return how things stand."""
+        """Return the present status."""
         status = Status(
             state=self._state(),
             model=self.parameters.model,
             scale_factor=self.parameters.scale_factor,
-            last_error=self._refusal,
+            last_error=self._transition_error,
             memory_mb=resident_memory_mb(),
         )
         if self._worker is not None:
-            write_stream(self._worker.stream, status)
+            fill_status(self._worker.state, self._worker.statistics, status)
         return status
 
-    def _report(self) -> None:
+    def _state(self) -> str:
+        worker = self._worker.state if self._worker is not None else None
+        if self._transition_error or (worker and worker.has_failed):
+            return Status.FAILED
+        if worker is None or not self._active:
+            return Status.INACTIVE
+        if worker.opening:
+            return Status.OPENING
+        if not self._images_needed:
+            return Status.IDLE
+        is_running = worker.counts.received > 0 and not self._is_silent()
+        return Status.RUNNING if is_running else Status.WAITING
+
+    def _is_silent(self) -> bool:
+        """Return whether images are needed and none arrived within image_timeout_s."""
+        if self._worker is None or not self._active or not self._images_needed:
+            return False
+        since_s = max(self._worker.state.last_received_s, self._images_needed_since_s)
+        return time.monotonic() - since_s > self.parameters.image_timeout_s
+
+    def _publish_status(self) -> None:
         status = self.status()
-        stream = self._worker.stream if self._worker is not None else None
-        warnings = self._watchman.look(status, stream, self._is_silent())
         self._status_publisher.publish(status)
-        opening = self._worker.opening if self._worker is not None else ''
-        report = DiagnosticArray(
-            status=[diagnostic(self.get_fully_qualified_name(), status, warnings, opening)]
+        opening = self._worker.state.opening if self._worker is not None else ''
+        entry = diagnostic_status(
+            self.get_fully_qualified_name(), status, self.warnings(status), opening
         )
-        report.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics_publisher.publish(report)
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics_publisher.publish(diagnostic_array(entry, stamp))
 
-
-def session_settings(parameters: LiveParameters) -> SessionSettings:
-    """Return what the session needs to know of the parameters."""
-    model = card(parameters.model)
-    return SessionSettings(
-        max_gap_s=parameters.max_gap_s,
-        max_pixels=parameters.max_pixels,
-        output=parameters.output,
-        max_range_m=parameters.max_range_m,
-        edge_ratio=parameters.edge_ratio,
-        scale_factor=parameters.scale_factor,
-        guided=is_enabled(parameters.guided_edges, model.soft),
-        steady=is_enabled(parameters.scale_steady, model.drifts),
-    )
+    def warnings(self, status: Status) -> list[str]:
+        """Return the present warnings, and log those that are new."""
+        inputs = None
+        if self._worker is not None and self._camera is not None:
+            inputs = HealthInputs(
+                self._camera.state,
+                self._worker.state,
+                self._is_silent(),
+                self.get_clock().now().nanoseconds,
+            )
+        return self._health_monitor.check(status, inputs)
 
 
 def run(make_node: Callable[[], LiveNode], arguments: list[str] | None = None) -> int:

@@ -1,38 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How things stand in an offline node, on /diagnostics, for people."""
+"""Health of an offline node, for /diagnostics."""
 
 from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from videodepth.msg import OfflineStatus
 
-from videodepth_ros.nodes.diagnostics import key_values
+from videodepth_ros.nodes.diagnostics import key_values, level_and_message
+from videodepth_ros.nodes.options import OFFLINE
 
-LATE_S = 1.0
 
-
-def warnings_of(status: OfflineStatus, clocks: int) -> list[str]:
-    """Return what is wrong but stops nothing; ``clocks``: publishers of /clock."""
+def find_warnings(
+    status: OfflineStatus, clock_publishers: int, lag_warning_s: float = OFFLINE.lag_warning_s
+) -> list[str]:
+    """Return the warnings of a node as texts."""
     found = []
     plays = status.playback in (OfflineStatus.PLAYING, OfflineStatus.PAUSED)
-    if plays and clocks > 1:
+    if plays and clock_publishers > 1:
         found.append(
-            f'{clocks} publishers tell the time on /clock: end the other player or simulator'
+            f'/clock has {clock_publishers} publishers: stop the other player or simulator'
         )
-    if plays and status.late_s > LATE_S:
+    if plays and status.late_s > lag_warning_s:
         found.append(
-            f'the playback is {status.late_s:.1f} s behind: set a lower rate, or subscribe to less'
+            f'playback is {status.late_s:.1f} s behind: set a lower rate, or subscribe to less'
         )
     return found
 
 
-def diagnostic(name: str, status: OfflineStatus, warnings: list[str]) -> DiagnosticStatus:
-    """Tell a status to people."""
-    level, message = DiagnosticStatus.OK, _summary(status)
-    if warnings:
-        level, message = DiagnosticStatus.WARN, '; '.join(warnings)
-    if status.job == OfflineStatus.FAILED:
-        level, message = DiagnosticStatus.ERROR, status.last_error
+def diagnostic_status(name: str, status: OfflineStatus, warnings: list[str]) -> DiagnosticStatus:
+    """Return a status message as an entry of /diagnostics."""
+    error = status.last_error if status.job == OfflineStatus.FAILED else ''
+    level, message = level_and_message(_summary(status), warnings, error)
     return DiagnosticStatus(name=name, level=level, message=message, values=key_values(status))
 
 

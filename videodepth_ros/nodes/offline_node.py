@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The offline node: recordings are refined on request, and the results are played back.
+"""The offline node: refine recordings as an action, and play the results.
 
-The executor's thread answers and tells how things stand. The job runs in a process (see
-``job_process.py``) and the playback in a thread (see ``playback.py``), so neither keeps it from
-answering, and a job that crashes takes nothing else with it.
+The thread of the executor serves requests and publishes the status. The job runs in a process (see
+``job_process.py``) and the playback in a thread (see ``playback.py``), so neither blocks requests,
+and a crash of the job does not end the node.
 """
 
 from __future__ import annotations
@@ -32,62 +32,57 @@ from videodepth.msg import OfflineStatus
 from videodepth_ros.core.errors import ConfigError, VideoDepthError
 from videodepth_ros.core.progress import Progress
 from videodepth_ros.messages.image import write_image
-from videodepth_ros.nodes.job_process import Done, Failed, Job, JobProcess, Request, refine
-from videodepth_ros.nodes.offline_diagnostics import diagnostic, warnings_of
-from videodepth_ros.nodes.offline_parameters import (
-    DECLARATIONS,
-    OfflineParameters,
-    offline_parameters,
-    request_from,
-    sources_from,
+from videodepth_ros.nodes.diagnostics import diagnostic_array
+from videodepth_ros.nodes.job_process import (
+    Job,
+    JobFailure,
+    JobProcess,
+    JobResult,
+    RefineRequest,
+    refine,
 )
+from videodepth_ros.nodes.offline_diagnostics import diagnostic_status, find_warnings
+from videodepth_ros.nodes.offline_parameters import OfflineParameters, request_from, sources_from
+from videodepth_ros.nodes.options import OFFLINE, OfflineNodeOptions
 from videodepth_ros.nodes.playback import Playback
-from videodepth_ros.nodes.playlist import Sources
-from videodepth_ros.nodes.process import made, ros, spin
-
-WATCH_PERIOD_S = 0.1
-"""How often the node hears what the job has told."""
-
-PATIENCE_S = 10.0
-"""How long a job that was cancelled may take to put its work down before it is killed."""
+from videodepth_ros.nodes.playlist import PlaybackSources
+from videodepth_ros.nodes.process import create_nodes, ros_context, spin_until
+from videodepth_ros.nodes.ros_parameters import declare_parameters, find_error, read_parameters
 
 
 @dataclass(frozen=True)
-class Work:
-    """A goal that is being worked on; ``ended`` is done when the job has said its last word."""
+class ActiveGoal:
+    """A goal in execution; ``end`` is the future JobResult or JobFailure."""
 
     handle: ServerGoalHandle
     process: JobProcess
-    ended: Future
+    end: Future
 
 
 class OfflineNode(Node):
-    """Refines one recording at a time, and plays what was refined last.
+    """Refine one recording at a time, and play the latest results."""
 
-    job  what refines; another one is for tests
-    """
-
-    def __init__(self, job: Job = refine, **node_arguments: Any) -> None:
+    def __init__(
+        self, job: Job = refine, *, options: OfflineNodeOptions = OFFLINE, **node_arguments: Any
+    ) -> None:
+        """Create the node; ``job`` is replaced in tests."""
         super().__init__('videodepth_offline', **node_arguments)
-        self.parameters = OfflineParameters()
+        self._options = options
         self._job = job
-        self._work: Work | None = None
-        self._sources: Sources | None = None  # what was played last, or would be
+        self._goal: ActiveGoal | None = None
+        self._sources: PlaybackSources | None = None  # of ~/play
         self._playback: Playback | None = None
         self._status = OfflineStatus(
             job=OfflineStatus.IDLE, playback=OfflineStatus.STOPPED, seconds_left=math.nan
         )
-        for declaration in DECLARATIONS:
-            self.declare_parameter(
-                declaration.name, declaration.default, declaration.descriptor('the next goal')
-            )
-        self._read_parameters()
-        self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(lambda _: self._read_parameters())
-        self._offer()
+        declare_parameters(self, OfflineParameters, 'the next goal')
+        self.parameters = read_parameters(self, OfflineParameters)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_post_set_parameters_callback(self._on_parameters_set)
+        self._create_interfaces()
 
-    def _offer(self) -> None:
-        """Make everything that others can call and hear."""
+    def _create_interfaces(self) -> None:
+        """Create publishers, action, services and timers."""
         self._status_publisher = self.create_publisher(OfflineStatus, '~/status', 5)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 5)
         self._preview_publisher = self.create_publisher(Image, 'preview', 2)
@@ -95,24 +90,28 @@ class OfflineNode(Node):
             self,
             Refine,
             '~/refine',
-            self._refine,
-            goal_callback=lambda _: GoalResponse.ACCEPT,  # a refusal could not say why
+            self._on_goal,
+            goal_callback=lambda _: (
+                GoalResponse.ACCEPT
+            ),  # an aborted goal has a message, a rejected one has not
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
         self._client = ActionClient(self, Refine, '~/refine')
         self.create_service(SetBool, '~/pause', self._on_pause)
         self.create_service(Trigger, '~/play', self._on_play)
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(WATCH_PERIOD_S, self._watch, clock=clock)
-        self.create_timer(self.parameters.status_period_s, self._report, clock=clock)
-        self._beginning = self.create_timer(WATCH_PERIOD_S, self._begin, clock=clock)
+        self.create_timer(self._options.watch_period_s, self._watch_job, clock=clock)
+        self.create_timer(self.parameters.status_period_s, self._publish_status, clock=clock)
+        self._start_timer = self.create_timer(
+            self._options.watch_period_s, self._start, clock=clock
+        )
 
     def close(self) -> None:
-        """End job and playback; the work of the job is kept, and the same goal goes on."""
+        """Stop job and playback; finished work is kept, and the same goal resumes it."""
         self._stop_playback()
-        if self._work is not None:
-            self._work.process.kill()
-            self._work = None
+        if self._goal is not None:
+            self._goal.process.kill()
+            self._goal = None
 
     def destroy_node(self) -> None:
         """Leave the graph."""
@@ -121,17 +120,17 @@ class OfflineNode(Node):
         self._client.destroy()
         super().destroy_node()
 
-    # The job.
+    # Job.
 
-    def _begin(self) -> None:
-        """Do what the parameters ask for, once: refine a recording, or play what is there."""
+    def _start(self) -> None:
+        """Refine the recording of the parameters, or play it if it is refined, once."""
         if not self.parameters.bag and not self.parameters.output:
-            self._beginning.cancel()
+            self._start_timer.cancel()
             return
         sources = sources_from(self.parameters)
         if sources.results.exists():
             self.get_logger().info(
-                f'{sources.results} is there already; remove it to refine the recording again'
+                f'{sources.results} exists; remove it to refine the recording again'
             )
             self._sources = sources
             self._status.bag, self._status.output = (
@@ -141,41 +140,41 @@ class OfflineNode(Node):
             if self.parameters.play:
                 self._play(sources)
         elif not self._client.server_is_ready():
-            return  # look again
+            return  # at the next call of the timer
         else:
             self._client.send_goal_async(Refine.Goal(play=self.parameters.play))
-        self._beginning.cancel()
+        self._start_timer.cancel()
 
-    async def _refine(self, handle: ServerGoalHandle) -> Refine.Result:
-        """Serve one goal."""
+    async def _on_goal(self, handle: ServerGoalHandle) -> Refine.Result:
+        """Execute one goal."""
         try:
-            if self._work is not None:
+            if self._goal is not None:
                 raise ConfigError(
-                    f'{self._status.bag} is being refined, and one recording is at '
+                    f'{self._status.bag} is being refined, and the node refines one recording at '
                     'a time: wait for its end, or cancel it'
                 )
             request = request_from(handle.request, self.parameters)
         except VideoDepthError as error:
-            return self._refuse(handle, str(error))
-        work = self._work = Work(handle, JobProcess(self._job, request), Future())
+            return self._abort(handle, str(error))
+        goal = self._goal = ActiveGoal(handle, JobProcess(self._job, request), Future())
         self.get_logger().info(f'refining {request.bag} into {request.output}')
         self._status.job, self._status.stage = OfflineStatus.REFINING, 'start'
         self._status.bag, self._status.output = str(request.bag), str(request.output)
         self._status.fraction, self._status.seconds_left = 0.0, math.nan
-        last_word = await work.ended
-        work.process.kill()
-        self._work = None
-        if isinstance(last_word, Failed):
-            return self._fail(handle, last_word)
-        return self._finish(handle, request, last_word)
+        end = await goal.end
+        goal.process.kill()
+        self._goal = None
+        if isinstance(end, JobFailure):
+            return self._fail(handle, end)
+        return self._succeed(handle, request, end)
 
-    def _refuse(self, handle: ServerGoalHandle, reason: str) -> Refine.Result:
+    def _abort(self, handle: ServerGoalHandle, reason: str) -> Refine.Result:
         self._status.refused += 1
-        self._complain(f'goal refused: {reason}')
+        self._on_error(f'goal rejected: {reason}')
         handle.abort()
         return Refine.Result(message=reason)
 
-    def _fail(self, handle: ServerGoalHandle, end: Failed) -> Refine.Result:
+    def _fail(self, handle: ServerGoalHandle, end: JobFailure) -> Refine.Result:
         self._status.seconds_left = math.nan
         if end.cancelled and handle.is_cancel_requested:
             self._status.job = OfflineStatus.CANCELLED
@@ -183,20 +182,22 @@ class OfflineNode(Node):
             handle.canceled()
         else:
             self._status.job = OfflineStatus.FAILED
-            self._complain(end.message)
+            self._on_error(end.message)
             handle.abort()
         return Refine.Result(message=end.message)
 
-    def _finish(self, handle: ServerGoalHandle, request: Request, done: Done) -> Refine.Result:
+    def _succeed(
+        self, handle: ServerGoalHandle, request: RefineRequest, result: JobResult
+    ) -> Refine.Result:
         message = '; '.join(
-            [f'{done.frames} frames refined in {done.seconds:.1f} s', *done.remarks]
+            [f'{result.frames} frames refined in {result.seconds:.1f} s', *result.remarks]
         )
-        self.get_logger().info(f'{message}; written: {", ".join(done.outputs)}')
+        self.get_logger().info(f'{message}; written: {", ".join(result.outputs)}')
         self._status.job, self._status.stage = OfflineStatus.DONE, ''
         self._status.fraction, self._status.seconds_left = 1.0, 0.0
         handle.succeed()
         settings = request.settings
-        self._sources = Sources(
+        self._sources = PlaybackSources(
             request.output, request.bag, settings.image_topic, settings.camera_info_topic
         )
         if handle.request.play:
@@ -204,39 +205,39 @@ class OfflineNode(Node):
         return Refine.Result(
             success=True,
             message=message,
-            outputs=list(done.outputs),
-            frames=done.frames,
-            seconds=done.seconds,
-            scale_source=done.scale_source,
-            path_length_m=done.path_length_m,
+            outputs=list(result.outputs),
+            frames=result.frames,
+            seconds=result.seconds,
+            scale_source=result.scale_source,
+            path_length_m=result.path_length_m,
         )
 
-    def _watch(self) -> None:
-        """Hear what the job has told, and tell it what is wanted."""
-        work = self._work
-        if work is None or work.ended.done():
+    def _watch_job(self) -> None:
+        """Handle the events of the job, and cancel it on request."""
+        goal = self._goal
+        if goal is None or goal.end.done():
             return
-        if work.handle.is_cancel_requested:
+        if goal.handle.is_cancel_requested:
             self._status.job = OfflineStatus.CANCELLING
-            work.process.cancel()
-            if work.process.since_cancelled_s > PATIENCE_S:
-                work.ended.set_result(
-                    Failed(
-                        'the job was killed, for it did not end by itself; what was done is kept, '
-                        'and the same goal goes on from there',
+            goal.process.cancel()
+            if goal.process.seconds_since_cancel > self._options.cancel_timeout_s:
+                goal.end.set_result(
+                    JobFailure(
+                        'the job did not end and was killed; finished work is kept, and the same '
+                        'goal resumes it',
                         cancelled=True,
                     )
                 )
                 return
-        for news in work.process.news():
-            if isinstance(news, Progress):
-                self._tell(work.handle, news)
-            elif isinstance(news, str):
-                self.get_logger().info(news)
+        for event in goal.process.poll():
+            if isinstance(event, Progress):
+                self._publish_progress(goal.handle, event)
+            elif isinstance(event, str):
+                self.get_logger().info(event)
             else:
-                work.ended.set_result(news)
+                goal.end.set_result(event)
 
-    def _tell(self, handle: ServerGoalHandle, progress: Progress) -> None:
+    def _publish_progress(self, handle: ServerGoalHandle, progress: Progress) -> None:
         status = self._status
         status.stage = progress.stage
         status.fraction = max(status.fraction, progress.fraction)
@@ -250,12 +251,12 @@ class OfflineNode(Node):
             self._preview_publisher.publish(feedback.preview)
         handle.publish_feedback(feedback)
 
-    # The playback.
+    # Playback.
 
-    def _play(self, sources: Sources) -> None:
+    def _play(self, sources: PlaybackSources) -> None:
         """Play results from their beginning."""
         self._stop_playback()
-        self._playback = Playback(self, sources, self.parameters, self._complain)
+        self._playback = Playback(self, sources, self.parameters, self._on_error)
 
     def _stop_playback(self) -> None:
         if self._playback is not None:
@@ -264,7 +265,7 @@ class OfflineNode(Node):
 
     def _on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._sources is None:
-            response.message = 'there are no results: send a goal first'
+            response.message = 'there are no results to play: send a goal first'
             return response
         self._play(self._sources)
         response.success, response.message = True, f'playing {self._sources.results}'
@@ -272,41 +273,33 @@ class OfflineNode(Node):
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if self._playback is None:
-            response.message = 'nothing is played'
+            response.message = 'there is no playback: call ~/play first'
             return response
         self._playback.pause(request.data)
         response.success = True
-        response.message = 'time stands still' if request.data else 'time goes on'
+        response.message = 'paused' if request.data else 'resumed'
         return response
 
     # Parameters.
 
-    def _read_parameters(self) -> None:
-        self.parameters = offline_parameters(
-            {d.name: self.get_parameter(d.name).value for d in DECLARATIONS}
-        )
+    def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        reason = find_error(changes, OfflineParameters)
+        return SetParametersResult(successful=not reason, reason=reason)
+
+    def _on_parameters_set(self, _: list[Parameter]) -> None:
+        self.parameters = read_parameters(self, OfflineParameters)
         if self._playback is not None:
             self._playback.parameters = self.parameters
 
-    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        declared = {declaration.name: declaration for declaration in DECLARATIONS}
-        try:
-            for change in changes:
-                if change.name in declared:
-                    declared[change.name].check(change.value)
-        except ConfigError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
+    # Status.
 
-    # How things stand.
-
-    def _complain(self, reason: str) -> None:
-        """Keep and log what has gone wrong."""
-        self._status.last_error = reason
-        self.get_logger().error(reason)
+    def _on_error(self, message: str) -> None:
+        """Log an error and keep it in the status."""
+        self._status.last_error = message
+        self.get_logger().error(message)
 
     def status(self) -> OfflineStatus:
-        """Return how things stand."""
+        """Return the present status."""
         status, playback = self._status, self._playback
         status.header.stamp = self.get_clock().now().to_msg()
         status.rate = self.parameters.rate
@@ -317,25 +310,22 @@ class OfflineNode(Node):
             status.late_s, status.rounds = playback.late_s, playback.rounds
         return status
 
-    def _report(self) -> None:
+    def _publish_status(self) -> None:
         status = self.status()
         self._status_publisher.publish(status)
-        warnings = warnings_of(status, self.count_publishers('/clock'))
-        report = DiagnosticArray(
-            status=[diagnostic(self.get_fully_qualified_name(), status, warnings)]
-        )
-        report.header.stamp = status.header.stamp
-        self._diagnostics_publisher.publish(report)
+        warnings = find_warnings(status, self.count_publishers('/clock'))
+        entry = diagnostic_status(self.get_fully_qualified_name(), status, warnings)
+        self._diagnostics_publisher.publish(diagnostic_array(entry, status.header.stamp))
 
 
 def run(make_node: Callable[[], OfflineNode], arguments: list[str] | None = None) -> int:
     """Run a node until SIGINT or SIGTERM; return the exit code."""
-    with ros(arguments) as interruption:
-        node = made(make_node, 'videodepth_offline')
+    with ros_context(arguments) as interruption:
+        node = create_nodes(make_node, 'videodepth_offline')
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         try:
-            spin(executor, lambda: interruption.requested)
+            spin_until(executor, lambda: interruption.requested)
         finally:
             executor.shutdown()
             node.destroy_node()

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is played: the results of a recording, and its own images, by the time of the data.
+"""The messages of a playback in data time: results, and topics of their recording.
 
-Results and images are played at the time of their stamp. What else there is, transforms above all,
-is played when it was recorded, moved by a constant where the recorder's clock is another one than
-the camera's.
+Results and images are played at their stamp. Other messages, such as transforms, are played at
+their time of recording, shifted by a constant if recorder and camera have different clocks.
 """
 
 from __future__ import annotations
@@ -26,22 +25,23 @@ from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.messages.transforms import stamp_ns
 
 RESULTS = '/videodepth/'
-"""Prefix of the topics of results; they are played under the names that the live node uses."""
+"""Prefix of the topics of results; they are played under the names of the live node's topics."""
 
 PATH, DEPTH_INFO = f'{RESULTS}path', f'{RESULTS}depth/camera_info'
 CLOCK, TF_MESSAGE = '/clock', 'tf2_msgs/msg/TFMessage'
 LATENCY_NS = 10**9
-"""An image that was recorded so long after its stamp is still played at its stamp; and so much
-of the transforms before the first image is played with it, for nothing else lies between."""
+"""Maximum latency of a recording [ns]: a message that was recorded later than this after its stamp
+is played at its time of recording. Transforms of this time before the first image are played
+with it."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """One topic that is played.
+    """One topic of a playback.
 
-    topic    name to publish under
+    topic    published name
     source   name in the recording
-    latched  whether its one message is for everybody who comes later, too
+    latched  its only message is published for late subscribers too (transient local)
     """
 
     topic: str
@@ -52,7 +52,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Entry:
-    """A message that is due at ``due_ns`` in the clock of the data, serialised as ROS 2 does."""
+    """A message in CDR, due at ``due_ns`` of data time."""
 
     due_ns: int
     track: Track
@@ -60,10 +60,10 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Sources:
-    """Results, and the recording that they were made of, None where it is not here.
+class PlaybackSources:
+    """Results, and the recording that they were computed from; None if it is not available.
 
-    image_topic, camera_info_topic  of the camera that was refined; found where they are None
+    image_topic, camera_info_topic  of the refined camera; None: found by `find_camera_topics`
     """
 
     results: Path
@@ -73,19 +73,20 @@ class Sources:
 
 
 class Playlist:
-    """The messages of results and recording, to be used in a ``with`` statement.
+    """The messages of results and recording; a context manager.
 
-    tracks            everything that is played but the static transforms
-    image, info       which of them the camera's are, None where they are not played
+    tracks            all topics except the static transforms
+    image, info       tracks of the camera; None if they are not played
     begin_ns, end_ns  stamps of the first and of the last result
     """
 
-    def __init__(self, sources: Sources, play_topics: str = 'camera') -> None:
-        """Open both.
+    def __init__(self, sources: PlaybackSources, play_topics: str = 'camera') -> None:
+        """Open results and recording.
 
-        play_topics  'camera', 'all' or 'none': what of the recording is played
-        raises       BagError if one of them cannot be read; ConfigError if the recording has
-                     several cameras and none is named
+        play_topics  'camera', 'all' or 'none': topics of the recording to play
+
+        Raise BagError if one cannot be read; ConfigError if the recording has several cameras
+        and none is named.
         """
         with ExitStack() as resources:
             self._results = resources.enter_context(open_bag(sources.results))
@@ -124,7 +125,7 @@ class Playlist:
         self._resources.close()
 
     def static_transforms(self) -> bytes:
-        """Return all static transforms as one TFMessage; results hold those of the recording."""
+        """Return the static transforms of results and recording as one TFMessage."""
         found = {}
         if self._results.count([TF_STATIC]):
             found = {
@@ -137,13 +138,13 @@ class Playlist:
         return bytes(STORE.serialize_cdr(all_of_them, TF_MESSAGE))
 
     def entries(self) -> Iterator[Entry]:
-        """Yield everything in the order of its time."""
+        """Yield all messages in order of their due time."""
         streams = []
         for part in self._parts:
             regular = [
                 track for track in part.tracks if self._is_stamped(track) and not track.latched
             ]
-            streams.append(in_order(self._entries(part), regular, LATENCY_NS))
+            streams.append(reorder(self._entries(part), regular, LATENCY_NS))
         return heapq.merge(*streams, key=lambda entry: entry.due_ns)
 
     def _track(self, topic: TopicInfo | None) -> Track | None:
@@ -153,11 +154,11 @@ class Playlist:
         tracks = {track.source: track for track in part.tracks}
         latched = [track.source for track in part.tracks if track.latched]
         for record in part.reader.records(latched) if latched else ():
-            yield Entry(self.begin_ns, tracks[record[0].topic], cdr_of(record))
+            yield Entry(self.begin_ns, tracks[record[0].topic], to_cdr(record))
         shift_ns = self._shift_ns(part)
         passing = set(tracks) - set(latched)
         for record in part.reader.records(passing) if passing else ():
-            track, data = tracks[record[0].topic], cdr_of(record)
+            track, data = tracks[record[0].topic], to_cdr(record)
             due_ns = record[1] + shift_ns
             if self._is_stamped(track) and abs(header_stamp_ns(data) - due_ns) < LATENCY_NS:
                 due_ns = header_stamp_ns(data)
@@ -170,7 +171,7 @@ class Playlist:
         return track in (self.image, self.info) or track.source.startswith(RESULTS)
 
     def _shift_ns(self, part: _Part) -> int:
-        """Return what to add to a time of recording to have the camera's time."""
+        """Return the offset from the clock of the recorder to that of the camera."""
         clock = next(
             (
                 track.source
@@ -180,26 +181,26 @@ class Playlist:
             None,
         )
         for record in part.reader.records([clock]) if clock else ():
-            shift_ns = header_stamp_ns(cdr_of(record)) - record[1]
+            shift_ns = header_stamp_ns(to_cdr(record)) - record[1]
             return shift_ns if abs(shift_ns) > ONE_CLOCK_NS else 0
         return 0
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A recording, and what of it is played."""
+    """A recording and its tracks."""
 
     reader: BagReader
     tracks: tuple[Track, ...]
 
 
-def in_order(
+def reorder(
     entries: Iterable[Entry], regular: Collection[Track], window_ns: int
 ) -> Iterator[Entry]:
-    """Yield entries in the order of their time, holding back no more of them than need be.
+    """Yield entries in order of their due time, buffering as few as possible.
 
-    regular    tracks whose entries come late but in order: nothing goes before the next of each
-    window_ns  an entry that is later than this is not waited for
+    regular    tracks whose entries are late but in order: the next of each is waited for
+    window_ns  an entry later than this is not waited for
     """
     waiting: list[tuple[int, int, Entry]] = []
     reached = dict.fromkeys(regular, -1)
@@ -216,8 +217,8 @@ def in_order(
         yield heapq.heappop(waiting)[2]
 
 
-def cdr_of(record: RawMessage) -> bytes:
-    """Return a message as ROS 2 serialises it, whichever ROS it was recorded by."""
+def to_cdr(record: RawMessage) -> bytes:
+    """Return a message of a ROS 1 or ROS 2 recording in CDR."""
     channel, _, data = record
     raw = decompress_message(data)
     if channel.encoding == 'ros1':
@@ -225,8 +226,8 @@ def cdr_of(record: RawMessage) -> bytes:
     return bytes(raw)
 
 
-def _camera(reader: BagReader, sources: Sources) -> CameraTopics | None:
-    """Return the camera's topics; None where there are no images, as in results by themselves."""
+def _camera(reader: BagReader, sources: PlaybackSources) -> CameraTopics | None:
+    """Return the topics of the camera; None without images, as in results without recording."""
     try:
         return find_camera_topics(reader.topics, sources.image_topic, sources.camera_info_topic)
     except ConfigError:
@@ -241,7 +242,7 @@ def _camera(reader: BagReader, sources: Sources) -> CameraTopics | None:
 def _choose(
     reader: BagReader, camera: CameraTopics | None, play_topics: str, wanted: set[str]
 ) -> tuple[Track, ...]:
-    """Return what is played of a recording."""
+    """Return the tracks of a recording."""
     if camera is not None and play_topics != 'none':
         wanted = wanted | {camera.image.name, camera.info.name if camera.info else ''}
     return tuple(
@@ -255,22 +256,19 @@ def _choose(
 
 
 def _span(results: BagReader) -> tuple[int, int]:
-    """Return the stamps of the first and the last result.
-
-    raises  BagError if these are no results
-    """
+    """Return the stamps of the first and the last result; raise BagError without results."""
     stamps_ns: list[int] = []
-    if results.count([PATH]):  # one message tells, and the depth need not be read
+    if results.count([PATH]):  # one message instead of all depth images
         stamps_ns = [
             stamp_ns(pose.header.stamp)
             for _, _, path in results.messages([PATH])
             for pose in path.poses
         ]
     elif results.count([DEPTH_INFO]):
-        stamps_ns = [header_stamp_ns(cdr_of(record)) for record in results.records([DEPTH_INFO])]
+        stamps_ns = [header_stamp_ns(to_cdr(record)) for record in results.records([DEPTH_INFO])]
     if not stamps_ns:
         raise BagError(
-            f'{results.path} has no {DEPTH_INFO}, so it is no refined recording; '
-            'give one that `videodepth refine` has written'
+            f'{results.path} has no {DEPTH_INFO}, so it is not a refined recording; '
+            'give the output of `videodepth refine`'
         )
     return min(stamps_ns), max(stamps_ns)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process around nodes: from the command line to the exit code."""
+"""The process of one or several nodes: from its arguments to its exit code."""
 
 from __future__ import annotations
 
@@ -19,21 +19,18 @@ from rclpy.signals import SignalHandlerOptions
 
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.core.interruption import Interruption
-from videodepth_ros.nodes.parameters import LiveParameters
+from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.transport import prepare_process
 
 T = TypeVar('T')
 
-LOOK_UP_S = 0.1
-"""How often an idle process looks whether a signal came: waiting for messages hides it."""
 
-
-class StreamNode(Protocol):
-    """What the process asks of a live node."""
+class ManagedNode(Protocol):
+    """The interface of a live node that its process uses."""
 
     parameters: LiveParameters
     built: bool | None
-    """Whether the engine that ``build_only`` asks for is there; None while that is open."""
+    """Result of ``build_only``; None: pending."""
 
     def trigger_configure(self) -> Any:
         """Go from unconfigured to inactive."""
@@ -42,52 +39,53 @@ class StreamNode(Protocol):
         """Go from inactive to active."""
 
     def close(self) -> bool:
-        """Free what the node holds; False if an engine is still being loaded."""
+        """Free the resources of the node; False if an engine is still being loaded."""
 
     def destroy_node(self) -> None:
         """Leave the graph."""
 
 
-def run(make_nodes: Callable[[], Sequence[StreamNode]], arguments: list[str] | None) -> int:
+def run(make_nodes: Callable[[], Sequence[ManagedNode]], arguments: list[str] | None) -> int:
     """Run nodes in one process until SIGINT or SIGTERM; return the exit code.
 
-    With ``build_only`` it is until each engine is built or has failed, and 0 if all are there.
-    One executor serves them all, for its callbacks only receive and tell; each computes in a
-    thread of its own.
+    With ``build_only`` run until each engine is built or has failed; 0 if all are built. One
+    executor serves all nodes, as callbacks only receive and publish status; each node computes
+    in its own thread.
     """
-    with ros(arguments) as interruption:
-        nodes = made(make_nodes, 'videodepth')
+    with ros_context(arguments) as interruption:
+        nodes = create_nodes(make_nodes, 'videodepth')
         executor = SingleThreadedExecutor()
         for node in nodes:
             if node.parameters.autostart and node.trigger_configure() == Result.SUCCESS:
                 node.trigger_activate()
             executor.add_node(node)  # type: ignore[arg-type,unused-ignore]
         try:
-            spin(executor, lambda: interruption.requested or _are_done(nodes))
+            spin_until(executor, lambda: interruption.requested or _is_build_done(nodes))
         finally:
-            have_ended = [node.close() for node in nodes]
+            closed = [node.close() for node in nodes]
             executor.shutdown()
             for node in nodes:
                 node.destroy_node()
     code = 0 if all(node.built or not node.parameters.build_only for node in nodes) else 1
-    if not all(have_ended):  # an engine is being loaded, and only the end of the process stops it
+    if not all(closed):  # only the end of the process interrupts the loading of an engine
         os._exit(code)
     return code
 
 
 @contextmanager
-def ros(arguments: list[str] | None) -> Iterator[Interruption]:
-    """Within the ``with`` block this process talks ROS, and signals only leave a note.
+def ros_context(arguments: list[str] | None) -> Iterator[Interruption]:
+    """Initialize rclpy for a ``with`` block in which signals only set a flag.
 
-    The handlers of rclpy shut it down under whoever creates, spins or publishes at that moment,
-    and each of these then fails in a way of its own.
-    raises  SystemExit if the arguments are not such as ROS reads
+    The signal handlers of rclpy shut it down while other threads create, spin or publish, each of
+    which then raises a different error.
+
+    Raise SystemExit if the ROS arguments are invalid.
     """
     prepare_process()
     with Interruption() as interruption:
         try:
             rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-        except (RCLError, UnknownROSArgsError) as error:  # a file of parameters that is no YAML
+        except (RCLError, UnknownROSArgsError) as error:  # such as a malformed parameter file
             get_logger('videodepth').fatal(str(error))
             raise SystemExit(1) from error
         try:
@@ -96,24 +94,26 @@ def ros(arguments: list[str] | None) -> Iterator[Interruption]:
             rclpy.utilities.try_shutdown()
 
 
-def made(make: Callable[[], T], name: str) -> T:
-    """Return the node or nodes of a process.
-
-    raises  SystemExit if a parameter is wrong, which the log has said under ``name``
-    """
+def create_nodes(make: Callable[[], T], logger_name: str) -> T:
+    """Return the node or nodes of a process; log an invalid parameter and raise SystemExit."""
     try:
         return make()
     except (ParameterException, ConfigError) as error:
-        get_logger(name).fatal(str(error))
+        get_logger(logger_name).fatal(str(error))
         raise SystemExit(1) from error
 
 
-def spin(executor: SingleThreadedExecutor, is_over: Callable[[], bool]) -> None:
-    """Serve callbacks until ``is_over``, which is asked after each and every ``LOOK_UP_S``."""
-    while not is_over():
-        executor.spin_once(timeout_sec=LOOK_UP_S)
+def spin_until(
+    executor: SingleThreadedExecutor, is_done: Callable[[], bool], period_s: float = 0.1
+) -> None:
+    """Serve callbacks until ``is_done``.
+
+    period_s  longest time between two checks, as a signal does not interrupt the wait for messages
+    """
+    while not is_done():
+        executor.spin_once(timeout_sec=period_s)
 
 
-def _are_done(nodes: Sequence[StreamNode]) -> bool:
-    """Tell whether building was all that was asked for, and there is nothing left to build."""
+def _is_build_done(nodes: Sequence[ManagedNode]) -> bool:
+    """Return whether all nodes only build, and each build has ended."""
     return all(node.parameters.build_only and node.built is not None for node in nodes)

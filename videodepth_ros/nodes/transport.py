@@ -1,49 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make large messages arrive: memory, shared memory, and the quality of service that fits."""
+"""Set-up of a process for large messages, and files of the installed package."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from videodepth_ros.core.errors import ConfigError
 
-PROFILES_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-"""Read by Fast DDS 2.x (Jazzy) and 3.x (Kilted) when the first node of a process is made."""
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Read by Fast DDS 2.x (Jazzy) and 3.x (Kilted) when a process creates its first node."""
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # parameters of mallopt, malloc.h
+MMAP_THRESHOLD_BYTES, TRIM_THRESHOLD_BYTES = 32 << 20, 128 << 20  # above the largest cloud
 
 
 def prepare_process() -> None:
-    """Set this process up for messages of many megabytes; call it before ``rclpy.init``.
+    """Set up malloc and Fast DDS for messages of many megabytes; call before ``rclpy.init``.
 
-    By default glibc asks the kernel for every buffer of a megabyte and gives it back, and the page
-    faults cost more than the copy; and Fast DDS has 512 KB of shared memory for all messages.
-    A profile that the user has chosen stays.
+    By default glibc maps and unmaps every buffer of a megabyte, and the page faults cost more
+    than the copy; Fast DDS has 512 KB of shared memory for all messages. A profile that the user
+    has set is kept.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, 'mallopt'):
-        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(M_TRIM_THRESHOLD, 128 << 20)
-    if not any(variable in os.environ for variable in PROFILES_VARIABLES):
-        profile = str(share('config/fastdds.xml'))
-        os.environ.update(dict.fromkeys(PROFILES_VARIABLES, profile))
+        libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
+    if not any(variable in os.environ for variable in PROFILE_VARIABLES):
+        profile = str(package_file('config/fastdds.xml'))
+        os.environ.update(dict.fromkeys(PROFILE_VARIABLES, profile))
 
 
-def share(relative: str) -> Path:
-    """Return a file that comes with the package, from the source tree or where it is installed.
+def package_file(relative: str) -> Path:
+    """Return the path of a file of the package, in the source tree or where it is installed.
 
-    raises  ConfigError if it is in neither
+    Raise ConfigError if it is in neither.
     """
-    beside = Path(__file__).resolve().parents[2] / relative
-    if beside.is_file():
-        return beside
+    source = Path(__file__).resolve().parents[2] / relative
+    if source.is_file():
+        return source
     from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
     try:
@@ -58,50 +54,7 @@ def share(relative: str) -> Path:
     return installed
 
 
-def camera_info_beside(image_topic: str) -> str:
-    """Return where image_transport has the calibration of a topic: in the same namespace."""
+def camera_info_topic_for(image_topic: str) -> str:
+    """Return the calibration topic of an image topic by image_transport: in its namespace."""
     namespace, slash, _ = image_topic.rpartition('/')
     return f'{namespace}{slash}camera_info'
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to subscribe to one topic."""
-
-    topic: str
-    reliable: bool = False
-    latched: bool = False
-
-    @property
-    def qos(self) -> QoSProfile:
-        """Best effort keeps one message, for only the newest matters.
-
-        Reliable keeps five: a publisher with 512 KB of shared memory sends a large image in
-        fragments, and only a reader that asks for lost ones, with room for the next, gets it.
-        """
-        return QoSProfile(
-            depth=5 if self.reliable else 1,
-            reliability=ReliabilityPolicy.RELIABLE
-            if self.reliable
-            else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL
-            if self.latched
-            else DurabilityPolicy.VOLATILE,
-        )
-
-
-def plan_for(topic: str, offers: Sequence[TopicEndpointInfo], reliability: str = 'auto') -> Plan:
-    """Return the most that every publisher of ``topic`` offers, so that none is left unheard.
-
-    offers       the publishers; while there is none, best effort hears whoever comes
-    reliability  'auto', or 'best_effort' or 'reliable' to ask for that whatever is offered
-    """
-    reliable = bool(offers) and all(
-        offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers
-    )
-    latched = reliable and all(
-        offer.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers
-    )
-    if reliability != 'auto':
-        reliable = reliability == 'reliable'
-    return Plan(topic, reliable, latched and reliable)

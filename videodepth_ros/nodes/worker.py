@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that follows a frame from message to message."""
+"""The thread that computes: from image message to published depth."""
 
 from __future__ import annotations
 
@@ -9,130 +9,203 @@ from dataclasses import dataclass
 
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
+from sensor_msgs.msg import CameraInfo
 
 from videodepth_ros.core.errors import Cancelled, ConfigError, InputError
+from videodepth_ros.engines.engine import EngineSpec
 from videodepth_ros.frames import Frame
-from videodepth_ros.nodes.inputs import Arrival, CameraInput
-from videodepth_ros.nodes.lifecycle import described
-from videodepth_ros.nodes.parameters import LiveParameters
-from videodepth_ros.nodes.publishers import Outputs
-from videodepth_ros.nodes.record import Output, Record
-from videodepth_ros.stream.mailbox import Mailbox
-from videodepth_ros.stream.session import DepthSession, StepResult
-
-LOOK_UP_S = 0.1
-"""How often an idle worker looks whether it should end or open an engine ahead of time."""
-
-
-BUILD_LOG_PERIOD_S = 15.0
-"""The log tells so often how far a build is; /diagnostics tells it with every status."""
+from videodepth_ros.nodes.camera_subscription import ReceivedImage
+from videodepth_ros.nodes.depth_publishers import DepthPublishers
+from videodepth_ros.nodes.image_decoder import ImageDecoder
+from videodepth_ros.nodes.lifecycle import error_text
+from videodepth_ros.nodes.live_parameters import LiveParameters
+from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
+from videodepth_ros.nodes.stream_statistics import (
+    PublishedFrame,
+    StatisticsSummary,
+    StreamStatistics,
+)
+from videodepth_ros.stream.mailbox import Mailbox, MailboxCounts
+from videodepth_ros.stream.parameters import session_settings
+from videodepth_ros.stream.session import DepthSession, ResetReason, StepResult
 
 
 @dataclass(frozen=True)
-class Stream:
-    """What the node and its worker share of one camera's stream."""
+class WorkerState:
+    """State of a worker at one time.
 
-    mailbox: Mailbox[Arrival]
-    camera: CameraInput
-    session: DepthSession
-    outputs: Outputs
-    record: Record
-    clock: Clock
-    logger: RcutilsLogger
-
-
-class Worker:
-    """Takes images from the mailbox, computes and publishes; lives from configure to cleanup.
-
-    ``failure`` is what stopped it: the node deactivates then, and ``resume`` lets it try again.
-    ``opening`` says how far the opening of an engine is; empty while none is being opened.
-    ``has_built`` is whether an engine was opened, for those who want nothing else.
+    counts           frames since the node was configured
+    camera_info      latest calibration; None: none was received
+    spec             open engine; None before the first
+    last_published   None before the first
+    last_received_s  on the steady clock
+    last_error       why the last image was rejected, or why the worker failed
+    opening          progress of the engine that is being opened; empty: none is
+    has_built        an engine has been opened
+    has_failed       the worker accepts no images until ``resume``
     """
 
-    def __init__(self, stream: Stream, parameters: LiveParameters) -> None:
-        self.parameters = parameters
-        self.failure: Exception | None = None
-        self.opening = ''
-        self.has_built = False
-        self.stream = stream
-        self._unfit: tuple[int, int] | None = None
+    counts: MailboxCounts
+    camera_info: CameraInfo | None
+    spec: EngineSpec | None
+    last_published: PublishedFrame | None
+    last_received_s: float
+    last_error: str
+    opening: str
+    has_built: bool
+    has_failed: bool
+
+
+class DepthWorker:
+    """Decode, compute and publish the newest image in a thread, from configure to cleanup.
+
+    Its methods are called by the thread of the executor, except ``report_build``.
+    """
+
+    def __init__(
+        self,
+        session: DepthSession,
+        decoder: ImageDecoder,
+        publishers: DepthPublishers,
+        parameters: LiveParameters,
+        clock: Clock,
+        logger: RcutilsLogger,
+        options: LiveNodeOptions = LIVE,
+    ) -> None:
+        """Start the thread; no image is accepted before ``resume``."""
+        self._session = session
+        self._decoder = decoder
+        self._publishers = publishers
+        self._parameters = parameters
+        self._clock = clock
+        self._logger = logger
+        self._options = options
+        self._mailbox: Mailbox[ReceivedImage] = Mailbox()
+        self._mailbox.close()
+        self._statistics = StreamStatistics(options.statistics_window_s)
+        self._opening = ''
+        self._has_built = self._has_failed = False
+        self._last_error = ''
+        self._unusable_size: tuple[int, int] | None = None
         self._stopping = threading.Event()
-        # A daemon, for nothing can interrupt the loading of an engine when the process ends.
+        # A daemon, as nothing interrupts the loading of an engine when the process ends.
         self._thread = threading.Thread(target=self._run, name='depth', daemon=True)
         self._thread.start()
 
+    @property
+    def state(self) -> WorkerState:
+        """State of now."""
+        return WorkerState(
+            self._mailbox.counts,
+            self._decoder.camera_info,
+            self._session.spec,
+            self._statistics.last_published,
+            self._statistics.last_received_s,
+            self._last_error,
+            self._opening,
+            self._has_built,
+            self._has_failed,
+        )
+
+    @property
+    def statistics(self) -> StatisticsSummary:
+        """Rates, ages and resets of now."""
+        return self._statistics.summary()
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether an output has a subscriber."""
+        return bool(self._publishers.demand)
+
+    def set_camera_info(self, camera_info: CameraInfo | None) -> None:
+        """Use a calibration from the next image on."""
+        self._decoder.camera_info = camera_info
+
+    def submit(self, image: ReceivedImage) -> None:
+        """Queue an image; it displaces one that waits."""
+        self._statistics.on_received(image.steady_s)
+        self._mailbox.put(image)
+
+    def request_reset(self, reason: ResetReason) -> None:
+        """Reset the recurrent state before the next image."""
+        self._session.request_reset(reason)
+        if reason is ResetReason.CLOCK_JUMP:
+            self._statistics.clear_window()
+
+    def apply(self, parameters: LiveParameters) -> None:
+        """Use new values of dynamic parameters from the next image on."""
+        self._session.settings = session_settings(parameters)
+        self._parameters = parameters
+
     def resume(self) -> None:
-        """Accept images (again); after a failure with another engine."""
-        if self.failure is not None:
-            self.stream.session.close()
-            self.failure = None
-        self.stream.mailbox.reopen()
+        """Accept images; after a failure with a new engine."""
+        if self._has_failed:
+            self._session.close()
+            self._has_failed = False
+        self._statistics.clear_window()
+        self._mailbox.reopen()
 
     def pause(self, timeout_s: float) -> None:
-        """Accept no images, and wait until none is in flight; nothing is published afterwards."""
-        self.stream.mailbox.close()
+        """Accept no images and wait for the one in flight; nothing is published afterwards."""
+        self._mailbox.close()
         deadline = time.monotonic() + timeout_s
-        while self.stream.mailbox.counts.in_flight and time.monotonic() < deadline:
+        while self._mailbox.counts.in_flight and time.monotonic() < deadline:
             time.sleep(0.005)
 
     def stop(self, timeout_s: float) -> bool:
-        """End the thread and close the session; False if it is still busy after ``timeout_s``."""
+        """End the thread, close session and publishers; False if it still runs at the timeout."""
         self._stopping.set()
-        self.stream.mailbox.close()
+        self._mailbox.close()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            return False
+        self._publishers.close()
+        return True
 
-    def note_build(self, phase: str, fraction: float) -> None:
-        """Be told how far the building of an engine is.
+    def report_build(self, phase: str, fraction: float) -> None:
+        """Note the progress of an engine build, in the thread of the worker.
 
-        raises  Cancelled to end the building when the thread should end
+        Raise Cancelled to end the build when the worker is to stop.
         """
         if self._stopping.is_set():
             raise Cancelled('the node is being cleaned up')
-        self.opening = f'{phase}, {fraction:.0%}' if fraction else phase
-        self.stream.logger.info(self.opening, throttle_duration_sec=BUILD_LOG_PERIOD_S)
+        self._opening = f'{phase}, {fraction:.0%}' if fraction else phase
+        self._logger.info(self._opening, throttle_duration_sec=self._options.build_log_period_s)
 
     def _run(self) -> None:
-        mailbox = self.stream.mailbox
         while not self._stopping.is_set():
-            arrival = mailbox.take(LOOK_UP_S)
+            image = self._mailbox.take(self._options.worker_period_s)
             try:
-                if arrival is not None:
-                    self._serve(arrival)
-                elif mailbox.closed:
-                    self._stopping.wait(LOOK_UP_S)  # a closed mailbox answers at once
+                if image is not None:
+                    self._process(image)
+                elif self._mailbox.closed:
+                    self._stopping.wait(self._options.worker_period_s)  # take returned at once
                 else:
                     self._open_ahead()
             except Cancelled:
                 break
-            except Exception as error:  # the border of the thread: whatever it is, the node tells
-                self._fail(error)
-        self.stream.session.close()
+            except Exception as error:  # the border of the thread: the node reports it
+                self._last_error = error_text(error)
+                self._mailbox.close()
+                self._has_failed = True
+        self._session.close()
 
-    def _fail(self, error: Exception) -> None:
-        self.stream.record.last_error = described(error)
-        self.stream.mailbox.close()
-        self.failure = error
-
-    def _serve(self, arrival: Arrival) -> None:
-        mailbox = self.stream.mailbox
+    def _process(self, image: ReceivedImage) -> None:
+        """Turn one image into published depth and count what became of it."""
+        mailbox = self._mailbox
         try:
-            arrival, frame = self._ready(arrival)
-            outputs = self.stream.outputs
-            result = self.stream.session.step(
-                frame,
-                with_confidence=outputs.demand.confidence,
-                cloud_range_m=outputs.cloud_range_m(frame.stamp_ns, self.parameters),
-            )
-            self._tell(result)
+            image, frame = self._decode(image)
+            result = self._step(frame)
             if mailbox.closed:
                 mailbox.displace()
                 return
-            self._publish(arrival, frame, result)
+            self._publish(image, frame, result)
         except InputError as error:
             mailbox.reject()
-            self.stream.record.last_error = str(error)
-            self.stream.logger.warning(f'image rejected: {error}', throttle_duration_sec=5.0)
+            self._last_error = str(error)
+            self._logger.warning(
+                f'image rejected: {error}', throttle_duration_sec=self._options.log_period_s
+            )
             return
         except Cancelled:
             mailbox.displace()
@@ -142,65 +215,69 @@ class Worker:
             raise
         mailbox.published()
 
-    def _ready(self, arrival: Arrival) -> tuple[Arrival, Frame]:
-        """Decode the image, and open the engine for its size; that takes long, so look again."""
-        frame = self.stream.camera.decode(arrival)
-        if self.stream.session.is_open_for(*frame.size):
-            return arrival, frame
+    def _decode(self, image: ReceivedImage) -> tuple[ReceivedImage, Frame]:
+        """Decode the image and open the engine for its size; then the newest image, if any."""
+        frame = self._decoder.decode(image.message)
+        if self._session.is_open_for(*frame.size):
+            return image, frame
         self._open(*frame.size)
-        newest = self.stream.mailbox.take_newer(arrival)
-        return newest, frame if newest is arrival else self.stream.camera.decode(newest)
+        newest = self._mailbox.take_newer(image)
+        return newest, frame if newest is image else self._decoder.decode(newest.message)
 
-    def _open_ahead(self) -> None:
-        """Open the engine before the first image, where the calibration tells its size."""
-        size = self.stream.camera.announced_size
-        if size is None or size == self._unfit or self.stream.session.spec is not None:
-            return
-        try:
-            self._open(*size)
-        except InputError:
-            self._unfit = size  # if the images are like that, each of them will tell
-
-    def _open(self, width: int, height: int) -> None:
-        logger, begin_s = self.stream.logger, time.monotonic()
-        logger.info(f'opening {self.parameters.model} for images of {width}x{height}')
-        self.opening = f'{self.parameters.model} at {width}x{height}'
-        try:
-            spec = self.stream.session.open(width, height).spec
-        except InputError as error:
-            if self.parameters.build_only:  # no image of another size is waited for
-                raise ConfigError(str(error)) from error
-            raise
-        finally:
-            self.opening = ''
-        logger.info(
-            f'{spec.model} runs as {spec.engine} {spec.precision} on {spec.device} at '
-            f'{spec.width}x{spec.height}, opened in {time.monotonic() - begin_s:.1f} s'
+    def _step(self, frame: Frame) -> StepResult:
+        result = self._session.step(
+            frame,
+            with_confidence=self._publishers.demand.confidence,
+            cloud_range_m=self._publishers.cloud_range_m(frame.stamp_ns, self._parameters),
         )
-        for note in spec.notes:
-            logger.info(note)
-        self.has_built = True
+        if result.reset is not None:
+            self._statistics.on_reset(result.reset)
+            self._logger.info(
+                f'recurrent state reset: {result.reset.value}', throttle_duration_sec=1.0
+            )
+        return result
 
-    def _publish(self, arrival: Arrival, frame: Frame, result: StepResult) -> None:
-        stream = self.stream
-        stream.outputs.publish(result, frame, self.parameters)
+    def _publish(self, image: ReceivedImage, frame: Frame, result: StepResult) -> None:
+        self._publishers.publish(result, frame, self._parameters)
         now_s = time.monotonic()
-        age_s = (stream.clock.now().nanoseconds - frame.stamp_ns) * 1e-9
-        stream.record.frame_went(
-            Output(
+        self._statistics.on_published(
+            PublishedFrame(
                 frame.stamp_ns,
                 frame.frame_id,
                 result.depth.scale_source,
                 now_s,
-                age_s,
-                now_s - arrival.steady_s,
-                result.engine_s,
+                age_s=(self._clock.now().nanoseconds - frame.stamp_ns) * 1e-9,
+                latency_s=now_s - image.steady_s,
+                engine_s=result.engine_s,
             )
         )
 
-    def _tell(self, result: StepResult) -> None:
-        if result.reset is not None:
-            self.stream.record.was_reset(result.reset)
-            self.stream.logger.info(
-                f'the stream starts afresh: {result.reset.value}', throttle_duration_sec=1.0
-            )
+    def _open_ahead(self) -> None:
+        """Open the engine before the first image if the calibration gives its size."""
+        size = self._decoder.expected_size
+        if size is None or size == self._unusable_size or self._session.spec is not None:
+            return
+        try:
+            self._open(*size)
+        except InputError:
+            self._unusable_size = size  # images of this size are rejected one by one
+
+    def _open(self, width: int, height: int) -> None:
+        model, begin_s = self._parameters.model, time.monotonic()
+        self._logger.info(f'opening {model} for images of {width}x{height}')
+        self._opening = f'{model} at {width}x{height}'
+        try:
+            spec = self._session.open(width, height).spec
+        except InputError as error:
+            if self._parameters.build_only:  # there is no image of another size to wait for
+                raise ConfigError(str(error)) from error
+            raise
+        finally:
+            self._opening = ''
+        self._logger.info(
+            f'{spec.model} runs on {spec.engine} {spec.precision}, {spec.device}, at '
+            f'{spec.width}x{spec.height}; opened in {time.monotonic() - begin_s:.1f} s'
+        )
+        for note in spec.notes:
+            self._logger.info(note)
+        self._has_built = True

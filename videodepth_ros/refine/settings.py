@@ -1,96 +1,150 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator may choose for the offline job."""
+"""Options of the offline job; a new option is declared here and nowhere else.
+
+After a change run ``python -m tools.parameters``: it writes the goal of Refine.action,
+config/offline.yaml and docs/parameters.md anew.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.bags.camera_options import CameraTopicOptions
+from videodepth_ros.core.options import check_options, option
+from videodepth_ros.engines.open import ENGINES
 from videodepth_ros.refine.image_sequence import FrameRange
 from videodepth_ros.results.bag import DepthEncoding
+from videodepth_ros.rollingdepth.settings import PRESETS
 
-ALL_FRAMES = FrameRange()
+_ELEVEN_DAYS_S = 1e6
 
 
 class Method(str, Enum):
-    """What makes the depth of a recording consistent."""
+    """Method that makes the depth of a recording consistent."""
 
-    ALIGN3R = 'align3r'  # global alignment of point maps of pairs of frames
+    ALIGN3R = 'align3r'  # global alignment of pairwise point maps
     ROLLINGDEPTH = 'rollingdepth'  # diffusion over snippets, co-aligned
     COALIGN = 'coalign'  # snippets of the streaming model, co-aligned
 
 
 class Pairs(str, Enum):
-    """What makes the point maps of pairs, and so the camera's poses."""
+    """Provider of pairwise point maps, and with them of camera poses."""
 
     GEOMETRIC = 'geometric'  # features, geometry and the depth prior: no weights
     ALIGN3R = 'align3r'  # the network of Align3R
     NONE = 'none'  # no poses, depth only
 
 
-@dataclass(frozen=True)
-class RefineSettings:
-    """How a recording is refined.
+@dataclass(frozen=True, kw_only=True)
+class RefineSettings(CameraTopicOptions):
+    """Options of `videodepth refine`, of the offline node and of Refine.action.
 
-    method         what makes depth consistent
-    prior          whose depth it begins with: a name of `depth_priors.PRIORS`
-    preset         of RollingDepth, a name of `rolling_settings.PRESETS`
-    pairs          None: geometric with Method.ALIGN3R, none with the others
-    engine         what runs a streaming prior, as for `open_engine`
-    image_topic, camera_info_topic, depth_topic   None: found; depth_topic for the prior ``bag``
-    selection      which frames
-    max_pixels     budget of the depth maps that are aligned
-    clip           frames from one keyframe to the next
-    processes      that align clips; 0: one for each core
-    path_length_m  known length of the camera's path, which then sets the scale; 0: not known
-    odometry       whether the bag's odometry may set scale and shape of the trajectory
-    max_range_m    nothing was hit beyond this; 0: no limit
-    depth_encoding, copy_topics   what the written bag holds: copy_topics the original topics too
-    voxel_m        edge of the voxels that thin the cloud; 0: chosen from its extent
+    None in a field: the job finds the topic, or chooses the pairs that fit the method.
     """
 
-    method: Method = Method.ALIGN3R
-    prior: str = 'nano'
-    preset: str = 'fast'
-    pairs: Pairs | None = None
-    engine: str = 'auto'
-    image_topic: str | None = None
-    camera_info_topic: str | None = None
-    depth_topic: str | None = None
-    selection: FrameRange = ALL_FRAMES
-    max_pixels: int = 320 * 240
-    clip: int = 10
-    processes: int = 0
-    path_length_m: float = 0.0
-    odometry: bool = True
-    max_range_m: float = 0.0
-    depth_encoding: DepthEncoding = DepthEncoding.METRES
-    copy_topics: bool = False
-    voxel_m: float = 0.0
+    method: Method = option(
+        Method.ALIGN3R,
+        'Method that makes depth consistent: global alignment of pairs of frames (align3r), '
+        'diffusion over snippets (rollingdepth), or co-aligned snippets of the prior (coalign).',
+    )
+    prior: str = option(
+        'nano',
+        'Initial depth of each frame: a network of the catalogue, or bag for a depth topic of '
+        'the recording.',
+    )
+    pairs: Pairs | None = option(
+        None,
+        'Provider of the point maps of pairs, and so of camera poses: features and the prior '
+        '(geometric), the network of Align3R, or none; auto: geometric with method align3r, '
+        'else none.',
+        kind=Pairs,
+        unset='auto',
+        flags=('--pairs', '--poses'),
+    )
+    preset: str = option(
+        'fast',
+        'Preset of RollingDepth, as in its release.',
+        choices=tuple(preset.name for preset in PRESETS),
+    )
+    engine: str = option('auto', 'Inference engine of a streaming prior.', choices=ENGINES)
+    depth_topic: str | None = option(
+        None, 'Depth topic for the prior bag; empty: the only depth topic of the recording.'
+    )
+    start_s: float = option(
+        0.0,
+        'Time after the first image at which to start.',
+        unit='s',
+        minimum=0.0,
+        maximum=_ELEVEN_DAYS_S,
+        flags=('--start-s', '--start'),
+    )
+    end_s: float = option(
+        0.0,
+        'Time after the first image at which to stop; 0: the end of the recording.',
+        unit='s',
+        minimum=0.0,
+        maximum=_ELEVEN_DAYS_S,
+        flags=('--end-s', '--end'),
+    )
+    stride: int = option(1, 'Use every n-th frame.', minimum=1, maximum=10_000)
+    frames: int = option(0, 'Maximum number of frames; 0: all.', minimum=0, maximum=10_000_000)
+    max_pixels: int = option(
+        320 * 240,
+        'Pixel budget of the depth maps that are aligned.',
+        unit='px',
+        minimum=64 * 48,
+        maximum=4096 * 4096,
+    )
+    clip: int = option(10, 'Frames from one keyframe to the next.', minimum=2, maximum=1000)
+    processes: int = option(
+        0, 'Processes that align clips; 0: one for each core.', minimum=0, maximum=1000
+    )
+    path_length_m: float = option(
+        0.0,
+        'Known length of the camera path, which sets the metric scale; 0: unknown.',
+        unit='m',
+        minimum=0.0,
+        maximum=1e7,
+    )
+    odometry: bool = option(
+        True,
+        'Use odometry of the recording for scale and shape of the trajectory: a '
+        'nav_msgs/Odometry topic, or the frame odom above the camera in /tf.',
+    )
+    max_range_m: float = option(
+        0.0,
+        'Depth beyond which a pixel is +inf (nothing hit); 0: no limit.',
+        unit='m',
+        minimum=0.0,
+        maximum=1e5,
+    )
+    depth_encoding: DepthEncoding = option(
+        DepthEncoding.METRES,
+        'Encoding of depth images: metres, millimetres up to 65.5 m, or compressed metres; the '
+        'last two store +inf (nothing hit) as unknown.',
+    )
+    copy_topics: bool = option(False, 'Copy the topics of the recording into the output.')
+    voxel_m: float = option(
+        0.0,
+        'Voxel size of cloud.ply; 0: chosen from its extent.',
+        unit='m',
+        minimum=0.0,
+        maximum=1000.0,
+    )
 
     def __post_init__(self) -> None:
-        if self.clip < 2 or self.max_pixels < 64 * 48 or self.processes < 0:
-            raise ConfigError(
-                f'clip={self.clip}, max_pixels={self.max_pixels}, processes='
-                f'{self.processes}: a clip has 2 frames or more, a depth map '
-                f'{64 * 48} pixels or more, processes are 0 or more'
-            )
-        negative = [
-            f'{name}={value}'
-            for name, value in (
-                ('path_length_m', self.path_length_m),
-                ('max_range_m', self.max_range_m),
-                ('voxel_m', self.voxel_m),
-            )
-            if not 0 <= value < float('inf')
-        ]
-        if negative:
-            raise ConfigError(f'{", ".join(negative)}: give a length in metres, or 0')
+        check_options(self)
+        assert self.selection  # raises ConfigError if the end is before the start
+
+    @property
+    def selection(self) -> FrameRange:
+        """Selected frames of the recording."""
+        return FrameRange(self.start_s, self.end_s, self.stride, self.frames)
 
     @property
     def chosen_pairs(self) -> Pairs:
-        """What makes the pairs, where nobody has chosen too."""
+        """Provider of pairs; by default the one that fits the method."""
         if self.pairs is not None:
             return self.pairs
         return Pairs.GEOMETRIC if self.method is Method.ALIGN3R else Pairs.NONE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the live node sends out, and who wants it."""
+"""Publishers of depth, camera_info, cloud and confidence."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from videodepth_ros.messages.camera_info import fill_camera_info
 from videodepth_ros.messages.cloud import write_cloud, write_points
 from videodepth_ros.messages.image import write_depth
 from videodepth_ros.messages.transforms import set_stamp
-from videodepth_ros.nodes.parameters import LiveParameters
+from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.stream.session import StepResult
 
 
 @dataclass(frozen=True)
 class Demand:
-    """Which outputs somebody subscribes to."""
+    """Outputs that have subscribers."""
 
     depth: bool = False
     camera_info: bool = False
@@ -35,10 +35,10 @@ class Demand:
         return self.depth or self.camera_info or self.points or self.confidence
 
 
-class Outputs:
-    """The publishers of one stream, each with one message that is written in place every time.
+class DepthPublishers:
+    """Publishers of one stream, each with one message that is overwritten for every frame.
 
-    ``publish`` of rclpy has copied the message when it returns, so that one can be used again.
+    ``publish`` of rclpy returns when the message is serialized, so it can be reused.
     """
 
     def __init__(self, node: Node) -> None:
@@ -53,7 +53,7 @@ class Outputs:
 
     @property
     def demand(self) -> Demand:
-        """Which outputs somebody subscribes to at this moment."""
+        """Outputs that have subscribers now."""
         return Demand(
             self._depth.get_subscription_count() > 0,
             self._camera_info.get_subscription_count() > 0,
@@ -62,10 +62,10 @@ class Outputs:
         )
 
     def cloud_range_m(self, stamp_ns: int, parameters: LiveParameters) -> float | None:
-        """Return up to which Z the engine should make the points of a frame, if it can.
+        """Return the maximum Z of the points that the engine should compute for a frame.
 
-        None where nobody wants them now, or not at every pixel: a cloud that is thinned out is
-        made faster here than the whole one is fetched.
+        None if no cloud is due, or a sparse one: that is computed here faster than a dense one
+        is copied from the device.
         """
         if (
             self._points.get_subscription_count()
@@ -76,9 +76,9 @@ class Outputs:
         return None
 
     def publish(self, result: StepResult, frame: Frame, parameters: LiveParameters) -> None:
-        """Publish what somebody subscribes to, under the header of ``frame``.
+        """Publish the outputs that have subscribers, with the header of ``frame``.
 
-        Without intrinsics there is neither a camera_info nor a cloud.
+        Without intrinsics neither camera_info nor cloud is published.
         """
         demand, depth = self.demand, result.depth
         if demand.depth:
@@ -110,7 +110,7 @@ class Outputs:
             )
 
     def close(self) -> None:
-        """Take the publishers off the graph."""
+        """Destroy the publishers."""
         for publisher in (self._depth, self._camera_info, self._points, self._confidence):
             self._node.destroy_publisher(publisher)
 
@@ -127,6 +127,6 @@ class Outputs:
         publisher.publish(message)
 
     def _is_due(self, stamp_ns: int, parameters: LiveParameters) -> bool:
-        """Tell whether the next cloud is due, in data time; it is where time has run backwards."""
+        """Return whether a cloud is due in data time; one is due if time went backwards."""
         last_ns, rate_hz = self._last_points_ns, parameters.cloud_max_rate_hz
         return last_ns is None or rate_hz <= 0 or not 0 <= (stamp_ns - last_ns) * rate_hz < 0.99e9

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of two bags, matched by the stamps of their headers."""
+"""Depth images of two bags, matched by stamp."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
-
 from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, find_topic
 from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.cli.console import progress
 from videodepth_ros.evaluation.depth import DepthPair
 from videodepth_ros.geometry.trajectory import MAX_STAMP_OFFSET_NS
 from videodepth_ros.messages.image import decode_depth
@@ -22,16 +21,16 @@ COMPRESSED_DEPTH = '/compressedDepth'
 
 
 def present_topic(bag: BagReader, name: str) -> str | None:
-    """Return the bag's topic of that name, with or without a slash before it; None if none is."""
+    """Return the topic with this name, ignoring slashes around it; None if there is none."""
     return next(
         (topic.name for topic in bag.topics if topic.name.strip('/') == name.strip('/')), None
     )
 
 
 def depth_topic(bag: BagReader, name: str | None, default: str) -> str | None:
-    """Return the topic that the user names, or else the default one if it is there.
+    """Return the named topic, else the default topic if it exists.
 
-    raises  ConfigError if the bag has no images on the topic that the user names
+    Raise ConfigError if the named topic has no images.
     """
     if name:
         return find_topic(bag.topics, name, (IMAGE, COMPRESSED)).name
@@ -40,7 +39,7 @@ def depth_topic(bag: BagReader, name: str | None, default: str) -> str | None:
 
 @dataclass(frozen=True)
 class DepthPairs:
-    """Predicted and true depth of the frames that both bags have; can be gone through again."""
+    """Predicted and true depth of the frames of both bags; can be iterated several times."""
 
     predicted: BagReader
     predicted_topic: str
@@ -50,12 +49,13 @@ class DepthPairs:
     def __iter__(self) -> Iterator[DepthPair]:
         """Read both bags once, with a progress bar."""
         both = matched(
-            _forwards(self.predicted, self.predicted_topic), _forwards(self.truth, self.true_topic)
+            _increasing(self.predicted, self.predicted_topic),
+            _increasing(self.truth, self.true_topic),
         )
         total = min(
             self.predicted.count([self.predicted_topic]), self.truth.count([self.true_topic])
         )
-        for predicted, truth in tqdm(both, total=total, unit='frame', disable=None, leave=False):
+        for predicted, truth in progress(both, total):
             yield DepthPair(
                 stamp_ns(truth.header.stamp), decode_depth(predicted), decode_depth(truth)
             )
@@ -64,9 +64,9 @@ class DepthPairs:
 def matched(
     first: Iterator[Any], second: Iterator[Any], max_offset_ns: int = MAX_STAMP_OFFSET_NS
 ) -> Iterator[tuple[Any, Any]]:
-    """Yield the messages of two series that have the same stamp, but for ``max_offset_ns``.
+    """Yield pairs of messages whose stamps differ by at most ``max_offset_ns``.
 
-    Both series must be in order of their stamps; neither is kept.
+    Both series must be sorted by stamp; neither is stored.
     """
     a, b = next(first, None), next(second, None)
     while a is not None and b is not None:
@@ -80,8 +80,8 @@ def matched(
             b = next(second, None)
 
 
-def _forwards(bag: BagReader, topic: str) -> Iterator[Any]:
-    """Yield the messages of a topic whose stamp is later than that of all before."""
+def _increasing(bag: BagReader, topic: str) -> Iterator[Any]:
+    """Yield the messages of a topic whose stamp is later than all stamps before."""
     latest_ns = -1
     for _, _, message in bag.messages([topic]):
         now_ns = stamp_ns(message.header.stamp)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clouds for a playback: a depth map and the image of the same stamp, as coloured points."""
+"""Coloured point clouds of a playback: a depth image and the camera image of the same stamp."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from videodepth_ros.nodes.playlist import Entry, Playlist
 
 DEPTH, DEPTH_INFO = ('depth/image', 'depth/image/compressedDepth'), 'depth/camera_info'
 WHITE = np.full((1, 1, 3), 255, np.uint8)
-"""Colour of the points where the image is not played, (1, 1, 3) uint8."""
+"""Colour of points without an image, (1, 1, 3) uint8."""
 
 
-class CloudMaker:
-    """Gathers what belongs to one stamp, in whatever order it comes."""
+class CloudBuilder:
+    """Collect the messages of one stamp, in any order, and build their cloud."""
 
     def __init__(self, playlist: Playlist) -> None:
         self._playlist = playlist
@@ -33,11 +33,11 @@ class CloudMaker:
         self._depth: Entry | None = None
         self._depth_info: Entry | None = None
         self._image: Entry | None = None
-        self._info: Entry | None = None  # of the camera; the latest serves until the next
+        self._info: Entry | None = None  # of the camera; valid until the next
         self._message = PointCloud2()
 
     def add(self, entry: Entry) -> bool:
-        """Keep what a cloud is made of; True where the last piece of one has come."""
+        """Keep a message that a cloud needs; True if the cloud of its stamp is complete."""
         track = entry.track
         if track == self._playlist.info:
             self._info = entry
@@ -60,9 +60,9 @@ class CloudMaker:
         )
 
     def cloud(self, parameters: OfflineParameters) -> PointCloud2 | None:
-        """Return the cloud; it is overwritten by the next. None if the camera is uncalibrated.
+        """Return the cloud, which the next one overwrites; None if the camera is uncalibrated.
 
-        raises  InputError if image or depth cannot be decoded
+        Raise InputError if image or depth cannot be decoded.
         """
         assert self._depth is not None
         assert self._depth_info is not None

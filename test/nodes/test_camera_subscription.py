@@ -10,6 +10,7 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from test.support.rig import HEIGHT, WIDTH, image_message, info_message
+from videodepth_ros.nodes.live_diagnostics import HealthInputs, find_warnings
 
 
 def qos_of(rig, topic: str):
@@ -47,7 +48,7 @@ def test_a_camera_that_is_away_for_a_while_finds_the_subscription_as_it_was(rig)
     reliable = rig.camera(reliable=True)
     rig.until(lambda: listens(rig, '/image', ReliabilityPolicy.RELIABLE))
     rig.peer.destroy_publisher(reliable)
-    rig.until(lambda: rig.stream.camera.image_publishers == 0)
+    rig.until(lambda: rig.topics.publishers == 0)
     assert listens(rig, '/image', ReliabilityPolicy.RELIABLE)
 
 
@@ -66,7 +67,7 @@ def test_a_latched_calibration_is_heard_late(make_rig):
     infos = rig.camera('camera_info', CameraInfo, latched=True, reliable=True)
     infos.publish(info_message())
     rig.start()
-    rig.until(lambda: rig.stream.camera.info)
+    rig.until(lambda: rig.camera_info)
     qos = rig.until(lambda: qos_of(rig, '/camera_info'))
     assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
@@ -82,7 +83,7 @@ def test_compressed_images_are_taken_where_nothing_else_is_published(rig):
     rig.until(images.get_subscription_count)
     sent = rig.send(images, compressed(1))
     assert rig.until(lambda: rig.received['depth/image'])[0].header == sent.header
-    assert rig.stream.camera.topic == '/image/compressed'
+    assert rig.topics.image_topic == '/image/compressed'
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_raw_images_come_first_and_the_choice_can_be_forced(make_rig, transport,
     rig.until(lambda: len(rig.peer.get_publishers_info_by_topic('/image')) > 0)
     rig.start()
     rig.until(lambda: sum(camera.get_subscription_count() for camera in cameras))
-    assert rig.stream.camera.topic == topic
+    assert rig.topics.image_topic == topic
 
 
 def test_a_remapped_image_takes_its_compressed_twin_along(make_rig):
@@ -111,10 +112,11 @@ def test_a_remapped_image_takes_its_compressed_twin_along(make_rig):
     rig.until(images.get_subscription_count)
 
 
-def test_a_topic_of_another_type_is_told(rig):
+def test_a_topic_of_another_type_is_a_warning(rig):
     camera = rig.camera('image', CompressedImage)  # image_topic was given with /compressed
-    rig.until(lambda: rig.stream.camera.other_types)
-    warnings = rig.node._watchman.look(rig.node.status(), rig.stream, True)
+    topics = rig.until(lambda: rig.topics.other_types and rig.topics)
+    inputs = HealthInputs(topics, rig.node._worker.state, is_silent=True, now_ns=1)
+    warnings = [warning.text for warning in find_warnings(rig.node.status(), inputs)]
     assert any(
         '0 publishers of images, but of sensor_msgs/msg/CompressedImage' in text
         for text in warnings
@@ -122,10 +124,10 @@ def test_a_topic_of_another_type_is_told(rig):
     assert camera is not None
 
 
-def test_two_cameras_on_one_topic_are_told(rig):
+def test_two_cameras_on_one_topic_are_a_warning(rig):
     rig.consume('depth/image', Image)
     first, second = rig.camera(), rig.camera()
-    rig.until(lambda: rig.stream.camera.image_publishers == 2)
-    warnings = rig.node._watchman.look(rig.node.status(), rig.stream, False)
+    rig.until(lambda: rig.topics.publishers == 2)
+    warnings = rig.node.warnings(rig.node.status())
     assert any('2 publishers share /image' in text for text in warnings)
     assert first is not second

@@ -8,9 +8,9 @@ from test.support.results_bag import CAMERA, DEPTH_M, stamp_of, write_recording
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.cloud import POINT
-from videodepth_ros.nodes.coloured import CloudMaker
+from videodepth_ros.nodes.cloud_builder import CloudBuilder
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
-from videodepth_ros.nodes.playlist import Playlist, Sources
+from videodepth_ros.nodes.playlist import PlaybackSources, Playlist
 
 PARAMETERS = OfflineParameters(cloud_stride=2, cloud_max_range_m=5.0)
 
@@ -35,12 +35,12 @@ def make_results(tmp_path):
 
 
 def clouds_of(*given):
-    with Playlist(Sources(*given)) as playlist:
-        maker = CloudMaker(playlist)
+    with Playlist(PlaybackSources(*given)) as playlist:
+        builder = CloudBuilder(playlist)
         return [
-            np.frombuffer(bytes(maker.cloud(PARAMETERS).data), POINT).reshape(12, 16)
+            np.frombuffer(bytes(builder.cloud(PARAMETERS).data), POINT).reshape(12, 16)
             for entry in playlist.entries()
-            if maker.add(entry)
+            if builder.add(entry)
         ]
 
 

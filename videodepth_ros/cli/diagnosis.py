@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The looks that `videodepth doctor` takes at this machine."""
+"""Checks of `videodepth doctor`: ROS, GPUs, engines and shared memory of this machine."""
 
 from __future__ import annotations
 
@@ -18,23 +18,34 @@ from typing import Any
 
 from videodepth_ros.core.errors import VideoDepthError
 
-PROBE_TIMEOUT_S = 60.0
-STEPS, TRY_FOR_S = 10, 3.0
 SHARED_MEMORY = Path('/dev/shm')
-LEAST_SHARED_MEMORY_MB = 128
 
-# In a process of its own: a broken installation may end the process that imports it.
+
+@dataclass(frozen=True)
+class DiagnosisOptions:
+    """Options of the checks."""
+
+    probe_timeout_s: float = 60.0  # of a child process: a cold import of rclpy takes seconds [s]
+    steps: int = 10  # timed steps of an engine
+    step_time_s: float = 3.0  # end of the timed steps, for slow machines [s]
+    min_shared_memory_mb: int = 128  # two clouds of 1920x1080 [MB]
+    runtime_memory_mb: int = 400  # CUDA, TensorRT and kernels on a GPU [MB]
+
+
+OPTIONS = DiagnosisOptions()
+
+# Run in a child process, as a broken installation may end the process that imports it.
 ROS_PROBE = """
 import json
 facts = {}
-def look():
+def probe():
     import rclpy
     facts['rclpy'] = True
     facts['rmw'] = rclpy.utilities.get_rmw_implementation_identifier()
     import videodepth.msg
     facts['messages'] = True
 try:
-    look()
+    probe()
 except Exception as error:
     facts['problem'] = ' '.join(str(error).split())
 print(json.dumps(facts))
@@ -43,11 +54,11 @@ print(json.dumps(facts))
 
 @dataclass(frozen=True)
 class RosFacts:
-    """The ROS 2 that this Python sees.
+    """The ROS 2 installation of this Python.
 
     rclpy, messages  whether rclpy and the messages of this package can be imported
     rmw              middleware
-    profile          FASTRTPS_DEFAULT_PROFILES_FILE; None where it is not set
+    profile          FASTRTPS_DEFAULT_PROFILES_FILE; None if it is not set
     problem          why an import failed
     """
 
@@ -71,9 +82,10 @@ class GpuFacts:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """One engine, tried with the bundled model.
+    """Test of one engine with the bundled model.
 
-    step_ms  median of one step at ``size``; None where it does not run
+    step_ms  median of one step at ``size``; None if it does not run
+    fix      command that installs it; empty if ``problem`` names the next step
     """
 
     name: str
@@ -83,14 +95,14 @@ class EngineFacts:
     size: str | None
     step_ms: float | None
     problem: str | None
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True)
 class GpuNeed:
-    """What a model takes on a GPU, estimated.
+    """Estimated GPU memory and build time of a model.
 
-    build_minutes  of a TensorRT plan on a desktop card; a Jetson takes some five times as long
+    build_minutes  of a TensorRT plan on a desktop card; about five times as long on a Jetson
     """
 
     model: str
@@ -101,7 +113,7 @@ class GpuNeed:
 
 @dataclass(frozen=True)
 class NetworkSizes:
-    """What the estimates need to know of a network; parameters in millions."""
+    """Sizes of a network that the estimates use; parameters in millions."""
 
     parameters_m: float
     decoder_dim: int
@@ -115,17 +127,16 @@ NETWORKS = {
     'flashdepth-l': NetworkSizes(339.6, 256, 1024, 4),
     'flashdepth': NetworkSizes(360.8, 64, 1024, 5),
 }
-RUNTIME_MB = 400  # CUDA, TensorRT and the kernels themselves
 
 
 def check_ros() -> RosFacts:
-    """Look at ROS 2 from a process of its own."""
+    """Check the ROS 2 installation in a child process."""
     try:
         probe = subprocess.run(
             [sys.executable, '-c', ROS_PROBE],
             capture_output=True,
             text=True,
-            timeout=PROBE_TIMEOUT_S,
+            timeout=OPTIONS.probe_timeout_s,
             check=False,
         )
         last_line = (probe.stdout.splitlines() or [''])[-1]
@@ -133,7 +144,7 @@ def check_ros() -> RosFacts:
             json.loads(last_line) if last_line else {'problem': _tail(probe.stderr)}
         )
     except subprocess.TimeoutExpired:
-        facts = {'problem': f'importing rclpy took more than {PROBE_TIMEOUT_S:g} s'}
+        facts = {'problem': f'importing rclpy took more than {OPTIONS.probe_timeout_s:g} s'}
     profile = os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE')
     return RosFacts(
         _distro(),
@@ -147,7 +158,7 @@ def check_ros() -> RosFacts:
 
 
 def _distro() -> str | None:
-    """Name the distribution: the one that is sourced, or that of the installed wheels."""
+    """Return the name of the sourced distribution, or of the installed wheels."""
     if 'ROS_DISTRO' in os.environ:
         return os.environ['ROS_DISTRO']
     names = (
@@ -158,15 +169,15 @@ def _distro() -> str | None:
 
 
 def find_gpus() -> tuple[GpuFacts, ...]:
-    """Ask the driver for its GPUs; none where there is no driver.
+    """Return the GPUs of the driver; none without a driver.
 
-    A container on a Jetson may have the device and lack the tool.
+    A container on a Jetson may have the device but not nvidia-smi.
     """
     if shutil.which('nvidia-smi') is None:
         from videodepth_ros.engines.open import GPU_DEVICES
 
         return tuple(
-            GpuFacts(f'{device}, which nothing here can name', 0, 'unknown')
+            GpuFacts(f'{device}, of unknown name', 0, 'unknown')
             for device in GPU_DEVICES
             if device.exists()
         )[:1]
@@ -180,14 +191,14 @@ def find_gpus() -> tuple[GpuFacts, ...]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PROBE_TIMEOUT_S,
+            timeout=OPTIONS.probe_timeout_s,
         )
     except subprocess.TimeoutExpired:
         return (GpuFacts('a GPU whose driver does not answer', 0, 'unknown'),)
     if query.returncode:
         return ()
     rows = [[cell.strip() for cell in line.split(',')] for line in query.stdout.splitlines()]
-    # A Jetson shares its memory with the CPU and answers [N/A].
+    # A Jetson shares its memory with the CPU and prints [N/A].
     return tuple(
         GpuFacts(name, int(memory) if memory.isdecimal() else 0, driver)
         for name, memory, driver in rows
@@ -195,24 +206,22 @@ def find_gpus() -> tuple[GpuFacts, ...]:
 
 
 def check_engine(name: str) -> EngineFacts:
-    """Run the bundled model a few steps on the engine ``name``."""
+    """Time some steps of the bundled model on the engine ``name``."""
     package = {'onnx': 'onnxruntime', 'torch-cuda': 'torch'}.get(name, name)
-    mend = f'pip install {package}'
+    fix = f'pip install {package}'
     version = _version(package)
     if version is None:
-        return EngineFacts(
-            name, None, False, None, None, None, f'{package} is not installed', mend
-        )
+        return EngineFacts(name, None, False, None, None, None, f'{package} is not installed', fix)
     try:
         device, size, step_ms = _try_engine(name)
     except (VideoDepthError, OSError, ImportError) as error:
-        problem = ' '.join(str(error).split())  # which also says what to do
+        problem = ' '.join(str(error).split())  # it names the next step
         return EngineFacts(name, version, False, None, None, None, problem, '')
     return EngineFacts(name, version, True, device, size, step_ms, None, '')
 
 
 def _version(package: str) -> str | None:
-    """Return the version of what an engine needs; JetPack brings TensorRT without pip."""
+    """Return the version of the library of an engine; JetPack has TensorRT without pip."""
     if package == 'tensorrt':
         from videodepth_ros.engines.tensorrt_plan import find_tensorrt
 
@@ -245,8 +254,8 @@ def _try_engine(name: str) -> tuple[str, str, float]:
         )
         state = engine.zero_state()
         seconds: list[float] = []
-        began_s = time.monotonic()
-        while len(seconds) < STEPS and time.monotonic() - began_s < TRY_FOR_S:
+        begin_s = time.monotonic()
+        while len(seconds) < OPTIONS.steps and time.monotonic() - begin_s < OPTIONS.step_time_s:
             start_s = time.perf_counter()
             _, state = engine.step(image, state)
             seconds.append(time.perf_counter() - start_s)
@@ -256,35 +265,35 @@ def _try_engine(name: str) -> tuple[str, str, float]:
 
 
 def gpu_need(model: str) -> GpuNeed:
-    """Estimate what a model at its own size takes on a GPU; nothing here is measured.
+    """Estimate GPU memory and build time of a model at its default size, without measurement.
 
-    Its weights in half precision, the decoder's and the head's largest maps a few times over, the
-    tokens in float32, and the answers.
+    The memory is that of weights in half precision, several copies of the largest maps of decoder
+    and head, tokens in float32, and outputs.
     """
     from videodepth_ros.models.catalogue import card
     from videodepth_ros.models.preprocess import budget_size
 
-    known, sizes = card(model), NETWORKS[model]
-    width, height = budget_size(1920, 1080, known.max_pixels, known.patch)
+    model_card, sizes = card(model), NETWORKS[model]
+    width, height = budget_size(1920, 1080, model_card.max_pixels, model_card.patch)
     pixels = width * height
-    maps = pixels * (4 * 2 * sizes.decoder_dim * (8 / known.patch) ** 2 + 3 * 2 * 32 + 28)
-    tokens = 8 * 4 * sizes.token_dim * pixels / known.patch**2
-    memory_mb = int(2 * sizes.parameters_m + (maps + tokens) / 1e6) + RUNTIME_MB
+    maps = pixels * (4 * 2 * sizes.decoder_dim * (8 / model_card.patch) ** 2 + 3 * 2 * 32 + 28)
+    tokens = 8 * 4 * sizes.token_dim * pixels / model_card.patch**2
+    memory_mb = int(2 * sizes.parameters_m + (maps + tokens) / 1e6) + OPTIONS.runtime_memory_mb
     return GpuNeed(model, f'{width}x{height}', memory_mb, sizes.build_minutes)
 
 
 def shared_memory_gap() -> str | None:
-    """Say what is wrong with the shared memory that large messages travel through, if anything."""
+    """Return what is wrong with the shared memory that carries large messages; None if nothing."""
     if not SHARED_MEMORY.is_dir():
         return f'{SHARED_MEMORY} is missing: large messages are slow'
     size_mb = shutil.disk_usage(SHARED_MEMORY).total // 2**20
-    if size_mb < LEAST_SHARED_MEMORY_MB:
+    if size_mb < OPTIONS.min_shared_memory_mb:
         return (
-            f'{SHARED_MEMORY} has {size_mb} MB, less than {LEAST_SHARED_MEMORY_MB}: '
+            f'{SHARED_MEMORY} has {size_mb} MB, less than {OPTIONS.min_shared_memory_mb}: '
             'large messages are lost'
         )
     return None
 
 
 def _tail(text: str) -> str:
-    return (text.strip().splitlines() or ['it ended without a word'])[-1]
+    return (text.strip().splitlines() or ['the process ended without output'])[-1]

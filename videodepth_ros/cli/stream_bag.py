@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One bag through one session: what `videodepth run-bag` does between options and facts."""
+"""Depth of the frames of a bag by one session, written to another bag."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from videodepth_ros.stream.session import DepthSession
 DEPTH, CAMERA_INFO, POINTS = (
     f'videodepth/depth/{name}' for name in ('image', 'camera_info', 'points')
 )
-MAX_REASONS = 10
+MAX_REASONS = 10  # distinct reasons of rejection that are reported
 
 
 @dataclass(frozen=True)
 class CloudSettings:
-    """How dense and how deep the clouds are."""
+    """Density and range of clouds."""
 
     stride: int
     max_range_m: float
@@ -29,10 +29,10 @@ class CloudSettings:
 
 @dataclass
 class Tally:
-    """What became of the frames so far.
+    """Counts of the frames so far.
 
-    rejections  why frames could not be used, the first MAX_REASONS reasons
-    busy_s      from the first depth map to the last, reading and writing included
+    rejections  distinct reasons of rejected frames, at most MAX_REASONS
+    busy_s      from the first depth map to the last, including reading and writing
     """
 
     frames: int = 0
@@ -45,11 +45,11 @@ class Tally:
 
     @property
     def rate_hz(self) -> float | None:
-        """Frames a second once the first was there; None for fewer than two."""
+        """Frames per second after the first; None for fewer than two."""
         return (self.frames - 1) / self.busy_s if self.frames > 1 else None
 
     def reject(self, error: InputError) -> None:
-        """Count a frame that could not be used."""
+        """Count a rejected frame."""
         self.rejected += 1
         if len(self.rejections) < MAX_REASONS and str(error) not in self.rejections:
             self.rejections.append(str(error))
@@ -58,10 +58,11 @@ class Tally:
 def stream(
     frames: Iterable[Frame], session: DepthSession, writer: BagWriter, cloud: CloudSettings | None
 ) -> Tally:
-    """Compute the depth of each frame and write it under the frame's header.
+    """Compute the depth of each frame and write it with the header of the frame.
 
-    cloud   how to write clouds too; None: none are written
-    raises  DeviceError, ModelError or BagError; a frame that cannot be used is only counted
+    cloud  of the clouds to write; None: write none
+
+    Raise DeviceError, ModelError or BagError; a frame with an InputError is counted and skipped.
     """
     tally, started_s = Tally(), None
     for frame in frames:
@@ -83,7 +84,7 @@ def stream(
 def _write(
     writer: BagWriter, depth: DepthMap, frame: Frame, cloud: CloudSettings | None
 ) -> Iterator[str]:
-    """Write one depth map and yield the topics that it went to; without intrinsics only depth."""
+    """Write one depth map and yield its topics; without intrinsics only depth is written."""
     header = depth.stamp_ns, depth.frame_id
     writer.write_depth(DEPTH, *header, depth.depth_m)
     yield DEPTH

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameter files, documentation and action, which follow from the declared options."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tools import parameters
+from videodepth_ros.core.options import options_of
+from videodepth_ros.nodes.live_parameters import LiveParameters
+from videodepth_ros.nodes.offline_parameters import OfflineParameters
+from videodepth_ros.refine.settings import RefineSettings
+
+
+def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
+    """Return the values of a parameter file by their full names."""
+    found: dict[str, object] = {}
+    for key, value in tree.items():
+        found |= (
+            flat(value, f'{prefix}{key}.')
+            if isinstance(value, dict)
+            else {f'{prefix}{key}': value}
+        )
+    return found
+
+
+@pytest.mark.parametrize('name', parameters.FILES)
+def test_a_written_file_is_up_to_date(name):
+    assert name not in parameters.outdated(), 'run `python -m tools.parameters`'
+
+
+@pytest.mark.parametrize(
+    ('name', 'options'), [('live', LiveParameters), ('offline', OfflineParameters)]
+)
+def test_a_parameter_file_has_every_parameter_with_its_default(root, name, options):
+    tree = yaml.safe_load((root / f'config/{name}.yaml').read_text())['/**']['ros__parameters']
+    values = flat(tree)
+    assert values == {each.name: each.default for each in options_of(options)}
+    assert all(type(values[each.name]) is each.type for each in options_of(options))
+
+
+@pytest.mark.parametrize('options', [LiveParameters, OfflineParameters])
+def test_a_table_has_a_row_for_each_parameter(options):
+    rows = parameters.parameter_table(options_of(options)).splitlines()
+    assert len(rows) == 2 + len(options_of(options))
+    assert {row.split('`')[1] for row in rows[2:]} == {each.name for each in options_of(options)}
+    assert {row.count('|') for row in rows} == {8}
+
+
+def test_the_built_action_has_every_option():
+    action = pytest.importorskip('videodepth.action', reason='the package is not built')
+    fields = action.Refine.Goal.get_fields_and_field_types()
+    assert set(fields) == {'bag', 'output', 'play', *(o.name for o in options_of(RefineSettings))}
+    for option in options_of(RefineSettings):
+        ros_type = {'bool': 'boolean', 'float64': 'double'}
+        expected = parameters.ACTION_TYPES[option.type]
+        assert fields[option.name] == ros_type.get(expected, expected)
+
+
+def test_a_new_option_reaches_every_file(monkeypatch):
+    """The only other change is its declaration."""
+    from dataclasses import dataclass
+
+    from videodepth_ros.core.options import option
+
+    @dataclass(frozen=True, kw_only=True)
+    class Extended(RefineSettings):
+        blur_px: float = option(1.5, 'Blur of depth.', unit='px', minimum=0.0, maximum=9.0)
+
+    monkeypatch.setattr(parameters, 'RefineSettings', Extended)
+    assert 'float64 blur_px\n' in parameters.refine_action()
+    assert '| `--blur-px` | `1.5` | px | 0 to 9 | Blur of depth. |' in parameters.parameters_page()
+    assert '    # Blur of depth. [px] (0 to 9)\n    blur_px: 1.5\n' in parameters.config_yaml(
+        Extended, 'the next goal'
+    )

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Launch arguments that are generated from declared options, for the files in launch/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration
+
+from launch import LaunchContext
+from videodepth_ros.core.options import Option, Value, options_of
+from videodepth_ros.nodes.transport import package_file
+
+BOOLEANS = ['true', 'false']
+LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'fatal']
+PATHS = ('bag', 'output')
+"""Options of the offline node that are paths, relative to the folder of ``ros2 launch``."""
+
+
+def process_arguments(params_file: str) -> list[DeclareLaunchArgument]:
+    """Declare the arguments that all launch files share."""
+    return [
+        DeclareLaunchArgument(
+            'params_file',
+            default_value=str(package_file(params_file)),
+            description='Parameter file of the node.',
+        ),
+        DeclareLaunchArgument(
+            'log_level',
+            default_value='info',
+            choices=LOG_LEVELS,
+            description='Minimum severity of log messages.',
+        ),
+        DeclareLaunchArgument(
+            'respawn',
+            default_value='false',
+            choices=BOOLEANS,
+            description='Restart the process when it ends.',
+        ),
+        DeclareLaunchArgument(
+            'namespace',
+            default_value='',
+            description='Namespace of the node and its relative topics.',
+        ),
+    ]
+
+
+def sim_time_argument() -> DeclareLaunchArgument:
+    """Declare the argument ``use_sim_time``."""
+    return DeclareLaunchArgument(
+        'use_sim_time',
+        default_value='false',
+        choices=BOOLEANS,
+        description='Use the time of /clock, as of a bag that is played.',
+    )
+
+
+def rviz_arguments(fixed_frame: str) -> list[DeclareLaunchArgument]:
+    """Declare the arguments of RViz."""
+    return [
+        DeclareLaunchArgument(
+            'rviz',
+            default_value='false',
+            choices=BOOLEANS,
+            description='Start RViz with images, depth and cloud.',
+        ),
+        DeclareLaunchArgument(
+            'fixed_frame', default_value=fixed_frame, description='Fixed frame of RViz.'
+        ),
+    ]
+
+
+def option_arguments(options: type, skip: Collection[str] = ()) -> list[DeclareLaunchArgument]:
+    """Declare an argument for each option; an empty one leaves the parameter file in effect."""
+    return [_argument(option) for option in options_of(options) if option.name not in skip]
+
+
+def given_options(options: type, value: Callable[[str], str]) -> dict[str, Value]:
+    """Return the parameters whose argument is not empty, in the type of the parameter.
+
+    value  returns the text of an argument; see `argument_values`
+
+    Raise ConfigError if a value is not allowed.
+    """
+    return {
+        option.name: _parse(option, value(option.name))
+        for option in options_of(options)
+        if value(option.name)
+    }
+
+
+def argument_values(context: LaunchContext) -> Callable[[str], str]:
+    """Return a function from the name of an argument to its text."""
+
+    def value(name: str) -> str:
+        return LaunchConfiguration(name, default='').perform(context)
+
+    return value
+
+
+def process_settings(value: Callable[[str], str]) -> dict[str, Any]:
+    """Return the settings of the launch action Node that all launch files share."""
+    return {
+        'package': 'videodepth',
+        'namespace': value('namespace'),
+        'output': 'screen',
+        'respawn': value('respawn') == 'true',
+        'ros_arguments': ['--log-level', value('log_level')],
+    }
+
+
+def _argument(option: Option) -> DeclareLaunchArgument:
+    choices = BOOLEANS if option.type is bool else list(option.choices)
+    unit = f' [{option.unit}]' if option.unit else ''
+    return DeclareLaunchArgument(
+        option.name,
+        default_value='',
+        description=option.description + unit,
+        choices=['', *choices] if choices else None,
+    )
+
+
+def _parse(option: Option, text: str) -> Value:
+    return str(Path(text).expanduser().absolute()) if option.name in PATHS else option.parse(text)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the live node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from videodepth_ros.core.options import option
+from videodepth_ros.models.catalogue import METRIC_PRIORS
+from videodepth_ros.stream.parameters import CloudParameters, StreamParameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusParameters:
+    """Parameters of ~/status and /diagnostics, which both nodes publish."""
+
+    status_period_s: float = option(
+        1.0, 'Period of ~/status and /diagnostics.', unit='s', minimum=0.05, maximum=60.0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveParameters(StatusParameters, CloudParameters, StreamParameters):
+    """Parameters of one live node at one time."""
+
+    autostart: bool = option(True, 'Configure and activate the node when it starts.')
+    build_only: bool = option(
+        False,
+        'Exit when the engine is built for the image size, which camera_info or the first image '
+        'gives.',
+    )
+    image_transport: str = option(
+        'auto',
+        'Image topic to subscribe to: image (raw) or image/compressed; auto: the one that is '
+        'published, raw first.',
+        choices=('auto', 'raw', 'compressed'),
+    )
+    image_reliability: str = option(
+        'auto',
+        'Reliability (QoS) of the image subscription; auto: what the publisher offers.',
+        choices=('auto', 'best_effort', 'reliable'),
+    )
+    rectify: str = option(
+        'auto',
+        'Remove the lens distortion that camera_info describes; auto: unless the name of the '
+        'image topic contains "rect".',
+        choices=('auto', 'always', 'never'),
+    )
+    image_timeout_s: float = option(
+        2.0,
+        'Time without images after which the state is waiting and a warning is published.',
+        unit='s',
+        minimum=0.1,
+        maximum=3600.0,
+        dynamic=True,
+    )
+    keep_state_warm: bool = option(
+        False,
+        'Compute without subscribers too, so that the first published depth is stable.',
+        dynamic=True,
+    )
+    scale_prior: str = option(
+        'none',
+        'Metric depth network that sets the scale of the stream from occasional frames; needs a '
+        'GPU.',
+        name='scale.prior',
+        choices=('none', *METRIC_PRIORS),
+    )
+    cloud_max_rate_hz: float = option(
+        0.0,
+        'Maximum rate of clouds in data time; 0: one cloud for each depth image.',
+        name='cloud.max_rate_hz',
+        unit='Hz',
+        minimum=0.0,
+        maximum=1000.0,
+        dynamic=True,
+    )

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROS parameters that are generated from declared options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.core.options import Option, from_values, options_of
+
+Options = TypeVar('Options')
+
+
+def declare_parameters(node: Node, options: type, applied_at: str) -> None:
+    """Declare the options of a dataclass as parameters of a node.
+
+    applied_at  when a parameter that is not dynamic takes effect, such as ``the next configure``
+    """
+    for option in options_of(options):
+        node.declare_parameter(option.name, option.default, descriptor(option, applied_at))
+
+
+def read_parameters(node: Node, options: type[Options]) -> Options:
+    """Return the values of the parameters of a node as a dataclass of options.
+
+    Raise ConfigError if a value is not allowed.
+    """
+    names = [option.name for option in options_of(options)]
+    return from_values(options, {name: node.get_parameter(name).value for name in names})
+
+
+def find_error(changes: Sequence[Parameter], options: type) -> str:
+    """Return why one of the new parameter values is not allowed; empty if all are."""
+    declared = {option.name: option for option in options_of(options)}
+    try:
+        for change in changes:
+            if change.name in declared:
+                declared[change.name].check(change.value)
+    except ConfigError as error:
+        return str(error)
+    return ''
+
+
+def descriptor(option: Option, applied_at: str) -> ParameterDescriptor:
+    """Return the descriptor of a parameter, as shown by ``ros2 param describe``."""
+    unit = f' [{option.unit}]' if option.unit else ''
+    when = '' if option.dynamic else f' Applied at {applied_at}.'
+    message = ParameterDescriptor(
+        name=option.name,
+        description=option.description + unit + when,
+        additional_constraints=option.constraint,
+    )
+    if option.type is int:
+        message.integer_range = [
+            IntegerRange(from_value=int(option.minimum), to_value=int(option.maximum))
+        ]
+    if option.type is float:
+        message.floating_point_range = [
+            FloatingPointRange(from_value=option.minimum, to_value=option.maximum)
+        ]
+    return message

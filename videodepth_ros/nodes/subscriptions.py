@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions whose quality of service follows that of the publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+
+@dataclass(frozen=True)
+class SubscriptionConfig:
+    """Topic and quality of service of a subscription; ``latched`` is transient local."""
+
+    topic: str
+    reliable: bool = False
+    latched: bool = False
+
+    @property
+    def qos(self) -> QoSProfile:
+        """Quality of service with depth 1 for best effort, where only the newest counts.
+
+        Reliable has depth 5. A publisher with 512 KB of shared memory sends a large image in
+        fragments; only a reader that requests lost fragments, with room for the next image,
+        receives it.
+        """
+        return QoSProfile(
+            depth=5 if self.reliable else 1,
+            reliability=ReliabilityPolicy.RELIABLE
+            if self.reliable
+            else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL
+            if self.latched
+            else DurabilityPolicy.VOLATILE,
+        )
+
+
+def compatible_config(
+    topic: str, publishers: Sequence[TopicEndpointInfo], reliability: str = 'auto'
+) -> SubscriptionConfig:
+    """Return the strictest configuration that is compatible with every publisher.
+
+    publishers   of ``topic``; without any, best effort, which is compatible with all
+    reliability  'auto', or 'best_effort' or 'reliable' regardless of the publishers
+    """
+    reliable = bool(publishers) and all(
+        each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers
+    )
+    latched = reliable and all(
+        each.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in publishers
+    )
+    if reliability != 'auto':
+        reliable = reliability == 'reliable'
+    return SubscriptionConfig(topic, reliable, latched and reliable)
+
+
+class DynamicSubscription:
+    """A subscription that is recreated when its configuration changes."""
+
+    def __init__(self, node: Node, message_type: type, callback: Callable[[Any], None]) -> None:
+        self._node = node
+        self._type = message_type
+        self._callback = callback
+        self._subscription: Subscription | None = None
+        self.config: SubscriptionConfig | None = None
+
+    def update(self, config: SubscriptionConfig | None) -> None:
+        """Apply a configuration; None: unsubscribe."""
+        if config == self.config:
+            return
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+        self.config = config
+        if config is not None:
+            self._subscription = self._node.create_subscription(
+                self._type, config.topic, self._callback, config.qos
+            )
