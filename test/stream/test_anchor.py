@@ -16,7 +16,7 @@ from videodepth_ros.core.errors import ConfigError, DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.catalogue import InverseDepthUnit, card
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
-from videodepth_ros.stream.anchor import SETTLE_S, MetricAnchor, log_metric_scale
+from videodepth_ros.stream.anchor import DEFAULTS, MetricAnchor, log_metric_scale
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 
 CARD = replace(
@@ -132,7 +132,10 @@ def test_a_lasting_change_is_followed_without_a_jump(anchor, oracle):
     oracle.true_m = 9.0
     found = np.log(stream(anchor, [20.0] * 80, first=21))
     assert found[-1] == pytest.approx(math.log(180), abs=1e-3)
-    assert np.diff(found).max() <= math.log(1.5) * (1 - math.exp(-PERIOD_S / SETTLE_S)) + 1e-6
+    assert (
+        np.diff(found).max()
+        <= math.log(1.5) * (1 - math.exp(-PERIOD_S / DEFAULTS.time_constant_s)) + 1e-6
+    )
 
 
 def test_another_stream_owes_nothing_to_the_last(anchor, oracle):
@@ -190,9 +193,9 @@ def test_fit():
     worse[:, :20] *= 5  # a third is another surface
     worse[:3], truth[3:6] = 0, np.nan
     assert log_metric_scale(worse, truth) == pytest.approx(math.log(50), abs=0.05)
-    with pytest.raises(InputError, match='both know 0%'):
+    with pytest.raises(InputError, match='overlap in 0%'):
         log_metric_scale(inverse, np.full_like(truth, np.inf))
-    with pytest.raises(InputError, match='disagree'):
+    with pytest.raises(InputError, match='differ'):
         log_metric_scale(inverse, truth[:, ::-1] ** 3)
 
 

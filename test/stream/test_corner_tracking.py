@@ -10,7 +10,7 @@ import pytest
 
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.stream.corner_tracking import (
-    DEPTH_SIGMA,
+    DEFAULTS,
     IDENTITY_POSE,
     Corners,
     Pose,
@@ -103,7 +103,7 @@ def test_a_rendered_camera_is_found():
     column, row = located.corners.pixels[located.inliers].astype(int).T
     true_m = last.depth_m[row.clip(0, 239), column.clip(0, 319)]
     assert np.median(np.abs(np.log(located.z_m[located.inliers] / true_m))) < 0.03
-    assert (located.variance <= DEPTH_SIGMA**2 + 1e-12).all()
+    assert (located.variance <= DEFAULTS.log_depth_sigma**2 + 1e-12).all()
 
 
 def test_new_corners_lie_where_the_camera_sees_them():

@@ -138,7 +138,7 @@ def test_a_lost_state_is_refused_and_the_next_frame_starts_afresh(network):
     first, second, third = frames(3)
     device.step(first)
     engines[0]._plan._room.states.fill_(math.nan)
-    with pytest.raises(InputError, match='answered with NaN'):
+    with pytest.raises(InputError, match='returned NaN'):
         device.step(second)
     result = device.step(third)
     assert result.reset.value == 'not_finite'

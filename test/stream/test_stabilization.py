@@ -9,7 +9,7 @@ import pytest
 
 from videodepth_ros.frames import Frame
 from videodepth_ros.stream.corner_tracking import IDENTITY_POSE, Corners, PoseEstimate
-from videodepth_ros.stream.stabilization import DepthStabilizer, _residual_field
+from videodepth_ros.stream.stabilization import DepthStabilizer, residual_field
 from videodepth_ros.synthetic.scenes import render_scene
 
 pytestmark = pytest.mark.slow
@@ -96,7 +96,7 @@ def test_regions_are_put_right_as_far_as_corners_agree(share, told):
             np.tile(np.float32([[160, 120]]), (200, 1)), *np.zeros((2, 200, 3)), np.zeros(200)
         )
         located = PoseEstimate(corners, IDENTITY_POSE, inliers, np.ones(200), np.full(200, 1e-4))
-        return _residual_field(located, np.full(200, 0.1), (240, 320), (48, 64))
+        return residual_field(located, np.full(200, 0.1), (240, 320), (48, 64))
 
     assert field(1.0)[24, 32] > 0.08
     assert field(share)[24, 32] == pytest.approx(told * field(1.0)[24, 32], abs=0.01)

@@ -84,6 +84,6 @@ def test_confidence_is_one_on_a_wall_low_at_a_jump_and_zero_where_unknown():
     assert trust.shape == full.shape
     assert (trust[:, :20] == 1).all()
     assert (trust[np.isnan(full)] == 0).all()
-    beside = np.isfinite(full[10]) & (resize_nearest(jumps.jump, 64, 48)[10])
+    beside = np.isfinite(full[10]) & (resize_nearest(jumps.edge, 64, 48)[10])
     assert beside.any()
     assert ((trust[10][beside] > 0) & (trust[10][beside] < 0.8)).all()

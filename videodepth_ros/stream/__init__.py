@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera: its newest frame, its recurrent state, its scale."""
+"""Live stream of one camera: newest frame, recurrent state, scale, postprocessing."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words by which an operator says whether something is done that only some models need."""
+"""Tri-state switches of features that only some models need."""
 
 from __future__ import annotations
 
 FEATURE_MODES = ('auto', 'always', 'never')
 
 
-def is_enabled(word: str, usual: bool) -> bool:
-    """Tell whether it is done, by a word of ``FEATURE_MODES``; ``usual``: the model needs it."""
-    return word == 'always' or (word == 'auto' and usual)
+def is_enabled(mode: str, default: bool) -> bool:
+    """Return whether a feature is on, given one of ``FEATURE_MODES`` and the model's default."""
+    return mode == 'always' or (mode == 'auto' and default)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One slot between the thread that receives and the thread that computes: the newest item wins.
+"""One-slot queue between a receiving and a computing thread: the newest item wins.
 
-A robot wants the depth of now. When items come faster than they can be used, an old one is
-displaced and counted, so neither the age of the output nor the memory grows with the load.
+An item that arrives while another waits displaces it, and is counted, so that neither the latency
+nor the memory grows with the load.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar('T')
 
 @dataclass(frozen=True)
 class MailboxCounts:
-    """What became of the items: ``received == published + displaced + rejected + in_flight``."""
+    """Counters: ``received == published + displaced + rejected + in_flight``."""
 
     received: int = 0
     published: int = 0
@@ -27,22 +27,21 @@ class MailboxCounts:
 
 
 class Mailbox(Generic[T]):
-    """A slot for one item; any thread puts, one thread takes.
+    """One-slot queue; any thread puts, one thread takes.
 
-    Whoever takes an item says afterwards what became of it: ``published``, ``reject`` or
-    ``displace``.
+    The taking thread reports the outcome of each item: ``published``, ``reject`` or ``displace``.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: list[T] = []  # none or one
-        self._taken = 0  # none or one
+        self._waiting: list[T] = []  # at most one
+        self._taken = 0  # 0 or 1
         self._closed = False
         self._received = self._published = self._displaced = self._rejected = 0
 
     @property
     def counts(self) -> MailboxCounts:
-        """The counters of one instant."""
+        """Consistent snapshot of the counters."""
         with self._changed:
             return MailboxCounts(
                 self._received,
@@ -54,11 +53,11 @@ class Mailbox(Generic[T]):
 
     @property
     def closed(self) -> bool:
-        """Whether every item is displaced as it comes."""
+        """Whether new items are displaced at once."""
         return self._closed
 
     def put(self, item: T) -> None:
-        """Leave an item; one that still waits is displaced, and so is this one once closed."""
+        """Store an item, displacing one that waits; once closed the item itself is displaced."""
         with self._changed:
             self._received += 1
             self._displace()
@@ -69,7 +68,7 @@ class Mailbox(Generic[T]):
             self._changed.notify()
 
     def take(self, timeout_s: float) -> T | None:
-        """Return the item, waiting for one up to ``timeout_s``; None if none came or closed."""
+        """Return the waiting item, after up to ``timeout_s``; None on timeout or if closed."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while not self._waiting:
@@ -81,7 +80,7 @@ class Mailbox(Generic[T]):
             return self._waiting.pop()
 
     def take_newer(self, taken: T) -> T:
-        """Swap the item in hand for the one that waits, if any: after something slow."""
+        """Exchange the taken item for a waiting one, if any: after slow work."""
         with self._changed:
             if not self._waiting:
                 return taken
@@ -89,25 +88,25 @@ class Mailbox(Generic[T]):
             return self._waiting.pop()
 
     def published(self) -> None:
-        """Count the item in hand as used."""
+        """Count the taken item as used."""
         with self._changed:
             self._taken -= 1
             self._published += 1
 
     def reject(self) -> None:
-        """Count the item in hand as one that could not be used."""
+        """Count the taken item as unusable."""
         with self._changed:
             self._taken -= 1
             self._rejected += 1
 
     def displace(self) -> None:
-        """Count the item in hand as one that nobody wants any more."""
+        """Count the taken item as superseded."""
         with self._changed:
             self._taken -= 1
             self._displaced += 1
 
     def close(self) -> None:
-        """Wake the taker and displace what waits."""
+        """Displace the waiting item and wake the taking thread."""
         with self._changed:
             self._closed = True
             self._displace()

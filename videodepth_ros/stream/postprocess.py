@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the network's answer to the depth of a frame: on the host, or where the answer lies.
+"""From the network's inverse depth to the depth map of a frame, on the host or on the device.
 
-An engine whose network runs on a GPU can finish there what has the network's size, see
-engines/fused.py. At two megapixels the host would take longer for that than the network does.
+GPU engines postprocess at the network's size on the device (engines/fused.py): at two megapixels
+the host would take longer than the network.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.engines.graph import (
     CLOUD,
     CONFIDENCE,
@@ -29,20 +29,18 @@ from videodepth_ros.stream.guided_filter import guided_filter
 from videodepth_ros.stream.scale import Scale
 from videodepth_ros.stream.upsample import confidence_map, find_discontinuities, upsample
 
-Array = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class DepthPostprocessor:
-    """What becomes of the inverse depth of one frame.
+    """Postprocessing of one frame.
 
-    scale            of the stream, as of this frame
-    width, height    of the depth
-    guided           whether the image guides the edges: guided_filter.py
-    max_range_m      beyond this nothing was hit (+inf); 0: no limit
-    edge_ratio       neighbouring depths of a greater ratio are two surfaces; 1: there are none
-    with_confidence  whether somebody reads it
-    cloud_range_m    points up to this Z are wanted of the device; None: no cloud is
+    scale            of the stream at this frame
+    width, height    of the depth map
+    guided           whether to sharpen edges by the guided filter (guided_filter.py)
+    max_range_m      depth beyond which nothing was hit (+inf) [m]; 0: no limit
+    edge_ratio       depth ratio of neighbours above which they are two surfaces; 1: no edges
+    with_confidence  whether to compute the confidence
+    cloud_range_m    largest Z [m] of the device's cloud; None: no cloud
     """
 
     scale: Scale
@@ -54,36 +52,36 @@ class DepthPostprocessor:
     with_confidence: bool
     cloud_range_m: float | None
 
-    def on_host(self, frame: Frame, inverse_depth: Array) -> DepthMap:
-        """Turn the network's inverse depth (h, w) float32, finite and >= 0, into depth."""
+    def on_host(self, frame: Frame, inverse_depth: Float32Array) -> DepthMap:
+        """Convert the network's inverse depth (h, w) float32, finite and >= 0, to depth."""
         if self.guided:
             inverse_depth = guided_filter(inverse_depth, frame.image, (self.height, self.width))
         inverse_depth = self.scale.without_far(inverse_depth, self.max_range_m)
-        jumps = find_discontinuities(inverse_depth, self.edge_ratio)
-        full = upsample(inverse_depth, jumps, self.width, self.height)
+        discontinuities = find_discontinuities(inverse_depth, self.edge_ratio)
+        full = upsample(inverse_depth, discontinuities, self.width, self.height)
         return self._depth_map(
             frame,
             self.scale.depth_m(full),
-            confidence_map(jumps, full) if self.with_confidence else None,
+            confidence_map(discontinuities, full) if self.with_confidence else None,
         )
 
     def on_device(self, frame: Frame, found: Mapping[str, NDArray[Any]]) -> DepthMap:
-        """Copy what the device has finished out of the memory that the next step overwrites."""
+        """Copy the device's results out of memory that the next step overwrites."""
         return self._depth_map(
             frame, found[DEPTH].copy(), found[CONFIDENCE].copy() if self.with_confidence else None
         )
 
-    def wanted(self, with_inverse_depth: bool) -> tuple[str, ...]:
-        """Return which answers of a fused step come back to the host: graph.FUSED_OUTPUTS."""
-        asked = {
+    def device_outputs(self, with_inverse_depth: bool) -> tuple[str, ...]:
+        """Return the outputs of a fused step to fetch, from ``graph.FUSED_OUTPUTS``."""
+        optional = {
             INVERSE_DEPTH: with_inverse_depth,
             CONFIDENCE: self.with_confidence,
             CLOUD: self.cloud_range_m is not None,
         }
-        return DEPTH, TOTAL, *(name for name, wanted in asked.items() if wanted)
+        return DEPTH, TOTAL, *(name for name, needed in optional.items() if needed)
 
-    def view(self, frame: Frame) -> FrameParameters:
-        """Return what a fused step is told with this frame."""
+    def parameters(self, frame: Frame) -> FrameParameters:
+        """Return the parameters of a fused step for this frame."""
         camera = self._camera(frame)
         lens = (camera.fx, camera.fy, camera.cx, camera.cy) if camera else (1.0, 1.0, 0.0, 0.0)
         return FrameParameters(
@@ -94,9 +92,16 @@ class DepthPostprocessor:
             edge_ratio=self.edge_ratio,
         )
 
-    def _depth_map(self, frame: Frame, depth_m: Array, trust: Array | None) -> DepthMap:
+    def _depth_map(
+        self, frame: Frame, depth_m: Float32Array, confidence: Float32Array | None
+    ) -> DepthMap:
         return DepthMap(
-            frame.stamp_ns, frame.frame_id, depth_m, trust, self._camera(frame), self.scale.source
+            frame.stamp_ns,
+            frame.frame_id,
+            depth_m,
+            confidence,
+            self._camera(frame),
+            self.scale.source,
         )
 
     def _camera(self, frame: Frame) -> Intrinsics | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the network's inverse depth to metres: the one seam for every metric source."""
+"""Conversion of the network's inverse depth to metres."""
 
 from __future__ import annotations
 
@@ -7,37 +7,35 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit
 
-Array = NDArray[np.float32]
-
 TINY_INVERSE_DEPTH = 1e-3
-"""Below this nothing was hit: 100 km in the nominal unit, past any depth that a network knows."""
+"""Inverse depth below which nothing was hit: 100 km in the nominal unit."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Depth in metres is ``metres`` over the network's inverse depth.
+    """Scale of a frame: depth [m] = metres / inverse depth.
 
-    source  where those metres come from
+    source  origin of the scale
     """
 
     metres: float
     source: ScaleSource
 
-    def depth_m(self, inverse_depth: Array) -> Array:
-        """Turn inverse depth (h, w) float32 into Z in metres; 0 becomes +inf, NaN stays NaN."""
+    def depth_m(self, inverse_depth: Float32Array) -> Float32Array:
+        """Convert inverse depth (h, w) float32 to Z [m]; 0 becomes +inf, NaN stays NaN."""
         with np.errstate(divide='ignore'):
             return np.divide(np.float32(self.metres), inverse_depth, dtype=np.float32)
 
-    def without_far(self, inverse_depth: Array, max_range_m: float) -> Array:
-        """Return the inverse depth (h, w) float32 with 0, nothing hit, beyond a range.
+    def without_far(self, inverse_depth: Float32Array, max_range_m: float) -> Float32Array:
+        """Return inverse depth (h, w) float32 with 0 (nothing hit) beyond a range.
 
-        max_range_m  in metres; 0: only what no network can tell from nothing
+        max_range_m  [m]; 0: only TINY_INVERSE_DEPTH limits the range
         """
         least = self.metres / max_range_m if max_range_m > 0 else 0.0
         beyond = inverse_depth < max(least, TINY_INVERSE_DEPTH)
@@ -45,27 +43,25 @@ class Scale:
 
 
 class Anchor(Protocol):
-    """Knows more of the metres of a stream than the network does."""
+    """Source of a metric scale for a stream."""
 
     def metres(self, stamp_ns: int) -> float | None:
-        """Return what is to be divided by the inverse depth of the next frame, which has this
-        stamp; None while not known.
-        """
+        """Return the scale of the next frame, stamped ``stamp_ns``; None while unknown."""
 
-    def offer(self, frame: Frame, inverse_depth: Array) -> None:
-        """Be shown a frame and the network's inverse depth of it (h, w)."""
+    def offer(self, frame: Frame, inverse_depth: Float32Array) -> None:
+        """Receive a frame and the network's inverse depth (h, w) float32 of it."""
 
     def restart(self) -> None:
-        """Begin another stream."""
+        """Start another stream."""
 
 
 def scale_of(unit: InverseDepthUnit, camera: Intrinsics | None, factor: float) -> Scale:
-    """Return the scale of a network's answer.
+    """Return the scale of a network's output.
 
     unit    NOMINAL v = 100 / Z; CANONICAL v = 100 fx / (width Z) (Depth Pro, arXiv 2410.02073,
             section 3.1: canonical inverse depth C = fx / (width Z))
-    camera  of the image at any size, for fx / width does not change with it; None if not known
-    factor  what the operator multiplies every depth with, > 0
+    camera  intrinsics at any size: fx / width is invariant; None where uncalibrated
+    factor  multiplier of every depth, > 0
     """
     if unit is InverseDepthUnit.NOMINAL:
         return Scale(factor * 100.0, ScaleSource.MODEL)

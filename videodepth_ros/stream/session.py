@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera's stream: frames in, depth out, and the recurrent state in between.
+"""Depth stream of one camera: frames in, depth out, with a recurrent state.
 
-The state says what the network has seen. It is set back to zero whenever the next frame does not
-follow from the last one, and every such reset is told with its reason.
+The state is reset to zero before a frame that does not continue the stream; each reset is returned
+with its reason.
 """
 
 from __future__ import annotations
@@ -31,30 +31,29 @@ from videodepth_ros.stream.stabilization import DepthStabilizer
 
 
 class ResetReason(str, Enum):
-    """Why the recurrent state was set back to zero."""
+    """Reason for a reset of the recurrent state."""
 
-    REQUESTED = 'requested'  # somebody asked for it
-    TIME_BACK = 'time_back'  # the stamps ran backwards, as when a bag starts again
-    GAP = 'gap'  # the stamps leapt forwards by more than max_gap_s
-    SIZE = 'size'  # the image has another size
-    FRAME_ID = 'frame_id'  # the image comes from another camera
+    REQUESTED = 'requested'  # by a caller
+    TIME_BACK = 'time_back'  # stamps ran backwards, as when a bag restarts
+    GAP = 'gap'  # stamps jumped forwards by more than max_gap_s
+    SIZE = 'size'  # the image size changed
+    FRAME_ID = 'frame_id'  # the image is of another camera
     CLOCK_JUMP = 'clock_jump'  # the ROS clock was set
-    NOT_FINITE = 'not_finite'  # the network answered with NaN, which stays in its state
+    NOT_FINITE = 'not_finite'  # the network returned NaN, which its state keeps
 
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """What an operator may choose; each may change between two frames, ``max_pixels`` too.
+    """Settings of a stream; each may change between two frames, ``max_pixels`` too.
 
-    max_gap_s    stamps further apart than this are not one stream
-    max_pixels   budget of network pixels; 0: the model's own
-    output       'camera' or 'network': whose size the depth has
-    max_range_m  beyond this nothing was hit (+inf); 0: no limit
-    edge_ratio   neighbouring depths of a greater ratio are two surfaces; 1: there are none
-    scale_factor multiplies every depth
-    guided       apply the guided filter to depth edges (stream/guided_filter.py)
-    steady       stabilise depth across frames (stream/stabilization.py) unless an anchor sets
-                 the scale
+    max_gap_s     [s] largest step between stamps of one stream
+    max_pixels    largest number of pixels of the network's input; 0: the model's default
+    output        'camera' or 'network': size of the depth map
+    max_range_m   depth beyond which nothing was hit (+inf) [m]; 0: no limit
+    edge_ratio    depth ratio of neighbours above which they are two surfaces; 1: no edges
+    scale_factor  multiplier of every depth
+    guided        apply the guided filter to depth edges (guided_filter.py)
+    steady        stabilise depth across frames (stabilization.py) unless an anchor sets the scale
     """
 
     max_gap_s: float = 2.0
@@ -69,12 +68,12 @@ class SessionSettings:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one frame became.
+    """Result of one frame.
 
-    reset  why the state was zero before it, if it had to be
-    cloud  (h, w, 4) float32, x, y, z in metres and packed colours, where it was asked for and the
-           engine has made it at the depth's size, see messages/cloud.py; it holds until the next
-           step. None: the reader makes it of the depth
+    reset     reason of the reset before it; None without one
+    engine_s  time of the network [s]
+    cloud     (h, w, 4) float32: x, y, z [m] and packed colour, see messages/cloud.py; valid until
+              the next step. None unless requested and made by the engine at the depth's size
     """
 
     depth: DepthMap
@@ -84,7 +83,7 @@ class StepResult:
 
 
 class _LastFrame(NamedTuple):
-    """What is kept of the last frame."""
+    """Stamp, camera and size of the last frame."""
 
     stamp_ns: int
     frame_id: str
@@ -92,7 +91,7 @@ class _LastFrame(NamedTuple):
 
 
 class DepthSession:
-    """The depth of one camera; used by one thread, but anybody may ask for a reset."""
+    """Depth stream of one camera; one thread steps it, any thread may request a reset."""
 
     def __init__(
         self,
@@ -101,11 +100,16 @@ class DepthSession:
         settings: SessionSettings,
         anchor: Anchor | None = None,
     ) -> None:
-        """Prepare a stream; ``anchor`` is what tells its metres, if anything does."""
+        """Prepare a stream.
+
+        card         of the model
+        open_engine  makes the engine for a width and height of the network's input
+        anchor       source of a metric scale; None: that of the model
+        """
         self.settings = settings
         self._anchor = anchor
-        self._steady = DepthStabilizer()
-        self._metres_by: tuple[float, bool] | None = None  # factor, and whether calibrated
+        self._stabilizer = DepthStabilizer()
+        self._scale_inputs: tuple[float, bool] | None = None  # factor, and whether calibrated
         self._card = card
         self._open_engine = open_engine
         self._engine: Engine | None = None
@@ -115,22 +119,22 @@ class DepthSession:
 
     @property
     def spec(self) -> EngineSpec | None:
-        """What the open engine computes; None before the first frame."""
+        """Specification of the open engine; None before the first frame."""
         return self._engine.spec if self._engine else None
 
     def request_reset(self, reason: ResetReason = ResetReason.REQUESTED) -> None:
-        """Set the state to zero before the next frame."""
+        """Reset the state to zero before the next frame; thread-safe."""
         self._requests.append(reason)
 
     def is_open_for(self, width: int, height: int) -> bool:
-        """Tell whether images of this size can be stepped without opening an engine first."""
+        """Return whether images of this size need no other engine."""
         spec = self.spec
         return spec is not None and (spec.width, spec.height) == self._network_size(width, height)
 
     def open(self, width: int, height: int) -> Engine:
-        """Return the engine for images of this size, opened if need be, which may take minutes.
+        """Return the engine for images of this size; open it if needed, which may take minutes.
 
-        raises  InputError if the image is too small, else whatever opening an engine raises
+        raises  InputError if the image is too small, and what opening an engine raises
         """
         if self._engine is None or not self.is_open_for(width, height):
             size = self._network_size(width, height)
@@ -143,36 +147,40 @@ class DepthSession:
     ) -> StepResult:
         """Compute the depth of the next frame.
 
-        with_confidence  False saves its time where nobody reads it
-        cloud_range_m    points up to this Z are wanted, if the engine makes them; None: none are
-        raises  InputError if this frame cannot be used; the next one may. DeviceError or
-                ModelError if the engine failed
+        with_confidence  whether to compute the confidence
+        cloud_range_m    largest Z [m] of a cloud made by the engine where it can; None: no cloud
+        raises  InputError if this frame is unusable; DeviceError, ModelError if the engine failed
         """
-        self._refuse_repeated(frame)
+        self._reject_repeated(frame)
         engine = self.open(*frame.size)
         make_input = resized_image if engine.spec.takes_bytes else network_input
         image = make_input(frame.image, engine.spec.width, engine.spec.height)
         reset = self._reset_before(frame)
         if reset and self._anchor:
             self._anchor.restart()
-        metres_by = self.settings.scale_factor, frame.camera is not None
-        if reset or self._state is None or not self._is_steadied or metres_by != self._metres_by:
-            self._steady.restart()  # it would keep the scale that was before
-        self._metres_by = metres_by
-        finish = self._finish(frame, engine.spec, with_confidence, cloud_range_m)
+        scale_inputs = self.settings.scale_factor, frame.camera is not None
+        if (
+            reset
+            or self._state is None
+            or not self._stabilizes
+            or scale_inputs != self._scale_inputs
+        ):
+            self._stabilizer.restart()  # it holds the previous scale
+        self._scale_inputs = scale_inputs
+        post = self._postprocessor(frame, engine.spec, with_confidence, cloud_range_m)
         state = engine.zero_state() if reset or self._state is None else self._state
         self._state = None
-        on = self._on_device if self._finishes(engine, finish) else self._on_host
-        result, self._state = on(engine, frame, image, state, finish)
+        compute = self._on_device if self._runs_on_device(engine, post) else self._on_host
+        result, self._state = compute(engine, frame, image, state, post)
         return replace(result, reset=reset)
 
     def forget(self) -> None:
-        """Forget the stream, so that the next frame starts another one; the engine stays open."""
+        """Start another stream with the next frame; the engine stays open."""
         self._state = self._last = None
         self._requests.clear()
 
     def close(self) -> None:
-        """Free the engine and forget the stream; the next frame starts another one."""
+        """Close the engine; the next frame opens it again and starts another stream."""
         self._close_engine()
         self.forget()
 
@@ -187,24 +195,24 @@ class DepthSession:
         size = budget_size(width, height, budget, self._card.patch)
         if min(size) < self._card.min_size_px:
             raise InputError(
-                f'an image of {width}x{height} pixels makes a network input of '
+                f'an image of {width}x{height} pixels gives a network input of '
                 f'{size[0]}x{size[1]} within max_pixels {budget}, but '
-                f'{self._card.name} needs {self._card.min_size_px} each way; '
+                f'{self._card.name} needs {self._card.min_size_px} px per side; '
                 'give larger images or a larger max_pixels'
             )
         return size
 
-    def _refuse_repeated(self, frame: Frame) -> None:
+    def _reject_repeated(self, frame: Frame) -> None:
         last = self._last
         if last and (last.stamp_ns, last.frame_id) == (frame.stamp_ns, frame.frame_id):
             raise InputError(
                 f'a second image of {frame.frame_id!r} has the stamp '
                 f'{frame.stamp_ns * 1e-9:.9f}; stamp images when they are taken, '
-                'and have one publisher on the topic'
+                'and run one publisher per topic'
             )
 
     def _reset_before(self, frame: Frame) -> ResetReason | None:
-        """Return why ``frame`` does not follow from the last one; None if it does."""
+        """Return why ``frame`` does not continue the stream; None if it does."""
         request = self._requests.pop() if self._requests else None
         last = self._last
         if request or last is None:
@@ -218,7 +226,7 @@ class DepthSession:
         }
         return next((reason for reason, holds in broken.items() if holds), None)
 
-    def _finish(
+    def _postprocessor(
         self, frame: Frame, spec: EngineSpec, with_confidence: bool, cloud_range_m: float | None
     ) -> DepthPostprocessor:
         settings = self.settings
@@ -234,7 +242,7 @@ class DepthSession:
         )
 
     def _scale(self, frame: Frame) -> Scale:
-        """Return the scale of a frame: that of the anchor, once it knows one."""
+        """Return the anchor's scale once it is known, else the model's."""
         factor = self.settings.scale_factor
         metres = self._anchor.metres(frame.stamp_ns) if self._anchor else None
         if metres is not None:
@@ -242,17 +250,17 @@ class DepthSession:
         return scale_of(self._card.unit, frame.camera, factor)
 
     @property
-    def _is_steadied(self) -> bool:
+    def _stabilizes(self) -> bool:
         return self.settings.steady and not self._anchor
 
-    def _finishes(self, engine: Engine, finish: DepthPostprocessor) -> bool:
-        """Tell whether the engine can finish the depth itself: its size, its scale beforehand."""
+    def _runs_on_device(self, engine: Engine, post: DepthPostprocessor) -> bool:
+        """Return whether the engine can postprocess: at its own size, with a known scale."""
         size = engine.spec.width, engine.spec.height
         return (
             isinstance(engine, ResidentEngine)
-            and not self._is_steadied
-            and not finish.guided
-            and (finish.width, finish.height) == size
+            and not self._stabilizes
+            and not post.guided
+            and (post.width, post.height) == size
         )
 
     def _on_device(
@@ -261,16 +269,16 @@ class DepthSession:
         frame: Frame,
         image: NDArray[Any],
         state: State,
-        finish: DepthPostprocessor,
+        post: DepthPostprocessor,
     ) -> tuple[StepResult, State]:
         assert isinstance(engine, ResidentEngine)
-        wanted, start_s = finish.wanted(self._anchor is not None), time.perf_counter()
-        found, after = engine.run(image, state, wanted, finish.view(frame))
+        outputs, start_s = post.device_outputs(self._anchor is not None), time.perf_counter()
+        found, after = engine.run(image, state, outputs, post.parameters(frame))
         engine_s = time.perf_counter() - start_s
         self._accept(frame, engine.spec, math.isfinite(found[TOTAL][0]))
         if self._anchor:
             self._anchor.offer(frame, found[INVERSE_DEPTH])
-        depth = finish.on_device(frame, found)
+        depth = post.on_device(frame, found)
         return StepResult(depth, None, engine_s, found.get(CLOUD)), after
 
     def _on_host(
@@ -279,7 +287,7 @@ class DepthSession:
         frame: Frame,
         image: NDArray[Any],
         state: State,
-        finish: DepthPostprocessor,
+        post: DepthPostprocessor,
     ) -> tuple[StepResult, State]:
         start_s = time.perf_counter()
         inverse_depth, after = engine.step(image, state)
@@ -287,21 +295,21 @@ class DepthSession:
         self._accept(frame, engine.spec, bool(np.isfinite(inverse_depth.sum())))
         if self._anchor:
             self._anchor.offer(frame, inverse_depth)
-        if self._is_steadied:
-            depth_m = finish.scale.depth_m(inverse_depth)
-            inverse_depth = inverse_depth / self._steady.correction(frame, depth_m)
-        return StepResult(finish.on_host(frame, inverse_depth), None, engine_s), after
+        if self._stabilizes:
+            depth_m = post.scale.depth_m(inverse_depth)
+            inverse_depth = inverse_depth / self._stabilizer.correction(frame, depth_m)
+        return StepResult(post.on_host(frame, inverse_depth), None, engine_s), after
 
     def _accept(self, frame: Frame, spec: EngineSpec, is_finite: bool) -> None:
-        """Note that a frame has been computed.
+        """Record a computed frame.
 
-        raises  InputError if not to a finite answer
+        raises  InputError if its output is not finite
         """
         self._last = _LastFrame(frame.stamp_ns, frame.frame_id, frame.size)
         if not is_finite:
             self.request_reset(ResetReason.NOT_FINITE)
             raise InputError(
-                f'{spec.model} answered with NaN or infinity on {spec.device} '
-                f'({spec.precision}); the state is reset; use fp32 if this happens '
-                'again'
+                f'{spec.model} returned NaN or infinity on {spec.device} '
+                f'({spec.precision}); the state is reset; use fp32 if this '
+                'recurs'
             )

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stabilise the depth of a stream against the scale drift of a small network.
 
-Corners are tracked from frame to frame (stream/corner_tracking.py). Their depth starts at the
-network's value and is refined by parallax as the camera moves. The median log ratio between the
-tracked depths and the network's depth is the scale correction of the frame; the residual is fitted
-by a smooth grid over the image (geometry/bilinear_grid.py). The scale correction decays to zero
-with SCALE_TIME_CONSTANT_S, and tracked depths decay to the network's with NETWORK_TIME_CONSTANT_S
-unless parallax contradicts it: the result is stable, but its mean scale is the network's.
+Corners are tracked from frame to frame (corner_tracking.py). Their depth starts at the network's
+value and is refined by parallax as the camera moves. The median log ratio between the tracked
+depths and the network's depth is the scale correction of the frame; the residual is fitted by a
+smooth grid over the image (geometry/bilinear_grid.py). The scale correction decays to zero, and tracked
+depths decay to the network's unless parallax contradicts it: the result is stable, but its mean
+scale remains the network's.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray, UInt8Array
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.bilinear_grid import evaluate_grid, fit_ridge_grid
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.stream.corner_tracking import (
     IDENTITY_POSE,
-    LEAST_CORNERS,
-    Array,
     Corners,
-    Depth,
-    Grey,
     Pose,
     PoseEstimate,
     detect_corners,
@@ -33,127 +29,137 @@ from videodepth_ros.stream.corner_tracking import (
     sample_depth,
     track_and_localize,
 )
+from videodepth_ros.stream.options import StabilizerOptions
 
-KEPT_SHARE = 0.6
-"""With fewer of the corners left in agreement new ones are looked for."""
-
-NEW_SHARE = 0.15
-"""Where new ones are looked for, errors are handed on; the network's word counts for so much."""
-
-SCALE_TIME_CONSTANT_S = 10.0
-NETWORK_TIME_CONSTANT_S = 5.0
-
-TRUSTED_SHARES = 0.5, 0.6
-"""Corners of which less than the first agree tell nothing of regions, and from the second on all:
-along what repeats, such as a road, many slide together, and others are bent to them."""
-
-LOCAL_SIGMA = 0.1
-"""How far, in logarithms, the depth at a corner is from that of its region."""
+DEFAULTS = StabilizerOptions()
 
 
 @dataclass(frozen=True)
 class _Last:
-    """What is known of the stream after a frame.
+    """State after a frame.
 
-    grey   its image (h, w) uint8; at_ns its stamp
-    begun  how many corners there were when they were last looked for
+    grey            (h, w) uint8, its image; stamp_ns its stamp
+    detected        number of corners after the last detection
     """
 
-    grey: Grey
-    at_ns: int
+    grey: UInt8Array
+    stamp_ns: int
     corners: Corners
     pose: Pose
-    begun: int
+    detected: int
 
 
 class DepthStabilizer:
-    """What steadies the depth of one stream; used by one thread."""
+    """Per-frame depth correction of one stream; not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: StabilizerOptions = DEFAULTS) -> None:
+        self._options = options
         self._last: _Last | None = None
         self._age_s = 0.0
 
     def restart(self) -> None:
-        """Begin another stream."""
+        """Drop all state: the next frame starts another stream."""
         self._last, self._age_s = None, 0.0
 
-    def correction(self, frame: Frame, depth_m: Depth) -> Depth:
-        """Return what the depth of the next frame is to be multiplied with, (h, w) float32.
+    def correction(self, frame: Frame, depth_m: Float32Array) -> Float32Array:
+        """Return the factor (h, w) float32 by which the depth of the next frame is multiplied.
 
-        depth_m  (h, w) float32 as the network tells it, NaN or +inf where unknown
+        depth_m  (h, w) float32 of the network, NaN or +inf where unknown
         """
-        grey, camera = downscaled_grey(frame)
-        last = self._last
-        located = (
-            track_and_localize(last.corners, last.pose, last.grey, grey, camera) if last else None
+        options, last = self._options, self._last
+        grey, camera = downscaled_grey(frame, options.tracking)
+        estimate = (
+            track_and_localize(last.corners, last.pose, last.grey, grey, camera, options.tracking)
+            if last
+            else None
         )
-        located = _with_known_depth(located, depth_m, grey) if located else None
-        if last is None or located is None:
-            self.restart()
-            corners = detect_corners(grey, depth_m, camera, IDENTITY_POSE)
-            self._last = _Last(grey, frame.stamp_ns, corners, IDENTITY_POSE, len(corners))
-            return np.ones(depth_m.shape, np.float32)
-        step_s = (frame.stamp_ns - last.at_ns) * 1e-9
-        is_short = np.count_nonzero(located.inliers) < KEPT_SHARE * last.begun
-        ratio = np.log(located.z_m / sample_depth(depth_m, located.corners.pixels, grey.shape))
-        middle = float(np.median(ratio[located.inliers]))
-        faded = -max(self._share_of(step_s), NEW_SHARE if is_short else 0.0) * middle
-        scale = middle + faded
-        field = _residual_field(located, ratio - middle, grey.shape, depth_m.shape)
-        correction = np.exp(np.float32(scale) + field)
-        corners = _pulled_to_network(located, middle - ratio, step_s).scaled(np.exp(faded))
-        pose = located.pose.scaled(np.exp(faded))
-        self._last = _Last(grey, frame.stamp_ns, corners, pose, last.begun)
-        if is_short:
-            self._last = _redetected(self._last, located.inliers, depth_m * correction, camera)
+        estimate = self._with_known_depth(estimate, depth_m, grey) if estimate else None
+        if last is None or estimate is None:
+            return self._first(frame, grey, camera, depth_m)
+        step_s = (frame.stamp_ns - last.stamp_ns) * 1e-9
+        redetects = np.count_nonzero(estimate.inliers) < options.min_inlier_share * last.detected
+        ratio = np.log(estimate.z_m / sample_depth(depth_m, estimate.corners.pixels, grey.shape))
+        log_scale = float(np.median(ratio[estimate.inliers]))
+        weight = max(self._decay(step_s), options.redetection_weight if redetects else 0.0)
+        decayed = -weight * log_scale
+        field = residual_field(estimate, ratio - log_scale, grey.shape, depth_m.shape, options)
+        correction = np.exp(np.float32(log_scale + decayed) + field)
+        corners = self._pulled_to_network(estimate, log_scale - ratio, step_s)
+        corners, pose = corners.scaled(np.exp(decayed)), estimate.pose.scaled(np.exp(decayed))
+        self._last = _Last(grey, frame.stamp_ns, corners, pose, last.detected)
+        if redetects:
+            self._redetect(estimate.inliers, depth_m * correction, camera)
         return correction
 
-    def _share_of(self, step_s: float) -> float:
-        """Return the weight of a new frame in the mean that the stream's scale is."""
+    def _first(
+        self, frame: Frame, grey: UInt8Array, camera: Intrinsics, depth_m: Float32Array
+    ) -> Float32Array:
+        """Start a stream: detect corners and return a correction of one."""
+        self.restart()
+        corners = detect_corners(
+            grey, depth_m, camera, IDENTITY_POSE, options=self._options.tracking
+        )
+        self._last = _Last(grey, frame.stamp_ns, corners, IDENTITY_POSE, len(corners))
+        return np.ones(depth_m.shape, np.float32)
+
+    def _decay(self, step_s: float) -> float:
+        """Return the weight of a new frame in the running mean of the stream's scale."""
         self._age_s += step_s
-        return min(1.0, step_s / min(self._age_s + step_s, SCALE_TIME_CONSTANT_S))
+        return min(1.0, step_s / min(self._age_s + step_s, self._options.scale_time_constant_s))
+
+    def _with_known_depth(
+        self, estimate: PoseEstimate, depth_m: Float32Array, grey: UInt8Array
+    ) -> PoseEstimate | None:
+        """Drop the corners without network depth; None if too few inliers remain."""
+        network_m = sample_depth(depth_m, estimate.corners.pixels, grey.shape)
+        known = np.isfinite(network_m) & (network_m > 0) & (estimate.z_m > 0)
+        if np.count_nonzero(estimate.inliers & known) < self._options.tracking.min_corners:
+            return None
+        return PoseEstimate(
+            estimate.corners.select(known),
+            estimate.pose,
+            estimate.inliers[known],
+            estimate.z_m[known],
+            estimate.variance[known],
+        )
+
+    def _pulled_to_network(
+        self, estimate: PoseEstimate, log_error: Float64Array, step_s: float
+    ) -> Corners:
+        """Move the prior depth of the corners towards the network's.
+
+        log_error  (N,) log of the network's depth over the estimated one
+        """
+        corners = estimate.corners
+        weight = min(1.0, step_s / self._options.network_time_constant_s)
+        drawn = weight * (log_error + corners.log_depth)
+        return replace(corners, rays_m=corners.rays_m * np.exp(drawn)[:, None])
+
+    def _redetect(self, inliers: MaskArray, depth_m: Float32Array, camera: Intrinsics) -> None:
+        """Replace the outliers by new corners at the corrected depth (h, w)."""
+        last = self._last
+        assert last is not None
+        kept = last.corners.select(inliers)
+        new = detect_corners(last.grey, depth_m, camera, last.pose, kept, self._options.tracking)
+        corners = kept.concatenated(new)
+        self._last = replace(last, corners=corners, detected=len(corners))
 
 
-def _with_known_depth(located: PoseEstimate, depth_m: Depth, grey: Grey) -> PoseEstimate | None:
-    """Return what was located with the corners alone whose depth is known; None if too few."""
-    believed_m = sample_depth(depth_m, located.corners.pixels, grey.shape)
-    known = np.isfinite(believed_m) & (believed_m > 0) & (located.z_m > 0)
-    if np.count_nonzero(located.inliers & known) < LEAST_CORNERS:
-        return None
-    return PoseEstimate(
-        located.corners.select(known),
-        located.pose,
-        located.inliers[known],
-        located.z_m[known],
-        located.variance[known],
-    )
+def residual_field(
+    estimate: PoseEstimate,
+    residual: Float64Array,
+    image_shape: tuple[int, ...],
+    shape: tuple[int, ...],
+    options: StabilizerOptions = DEFAULTS,
+) -> Float32Array:
+    """Fit a smooth field of ``shape`` (h, w) float32 to the log depth residuals (N,) of inliers.
 
-
-def _residual_field(
-    located: PoseEstimate, left: Array, seen: tuple[int, ...], shape: tuple[int, ...]
-) -> Depth:
-    """Return the smooth part of what is left of the corners' disagreement, (h, w) float32."""
-    inliers = located.inliers
-    places = (located.corners.pixels[inliers] + 0.5) / seen[::-1]
-    nodes = fit_ridge_grid(places, left[inliers], located.variance[inliers] + LOCAL_SIGMA**2)
-    share = np.interp(inliers.mean(), TRUSTED_SHARES, (0, 1))
-    return evaluate_grid(share * nodes, *shape)
-
-
-def _pulled_to_network(located: PoseEstimate, network: Array, step_s: float) -> Corners:
-    """Return corners with the depth that is believed of them drawn to the network's.
-
-    network  (N,) how much farther the network sees them than they turned out to be, a logarithm
+    Its weight falls to zero with the inlier share: on repetitive texture, such as a road, many
+    corners slide together.
     """
-    corners = located.corners
-    drawn = min(1.0, step_s / NETWORK_TIME_CONSTANT_S) * (network + corners.log_depth)
-    return replace(corners, rays_m=corners.rays_m * np.exp(drawn)[:, None])
-
-
-def _redetected(
-    last: _Last, inliers: NDArray[np.bool_], depth_m: Depth, camera: Intrinsics
-) -> _Last:
-    """Replace the corners that do not agree by others, at the corrected depth."""
-    kept = last.corners.select(inliers)
-    corners = kept.concatenated(detect_corners(last.grey, depth_m, camera, last.pose, kept))
-    return replace(last, corners=corners, begun=len(corners))
+    inliers = estimate.inliers
+    places = (estimate.corners.pixels[inliers] + 0.5) / image_shape[::-1]
+    variance = estimate.variance[inliers] + options.local_sigma**2
+    nodes = fit_ridge_grid(places, residual[inliers], variance, options.grid)
+    weight = np.interp(inliers.mean(), options.field_inlier_shares, (0, 1))
+    return evaluate_grid(weight * nodes, *shape)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the network's size to the camera's, without inventing surfaces between two surfaces.
+"""Upsample inverse depth to the camera's size without interpolating across depth edges.
 
-On one surface inverse depth is interpolated linearly, which is exact on planes: their inverse
-depth is affine in the pixel. Across a jump the nearest value is taken, for a mean of near and far
-is a point in mid-air. A network blurs its own edges too; what hangs between the two sides of a
-jump in the network's answer is unknown.
+On a surface inverse depth is interpolated bilinearly, which is exact on planes: their inverse
+depth is affine in the pixel. At a depth edge the nearest value is taken. Mixed pixels, whose depth
+lies between the two sides of an edge, are marked unknown.
 """
 
 from __future__ import annotations
@@ -15,32 +14,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, MaskArray
 from videodepth_ros.stream.scale import TINY_INVERSE_DEPTH
-
-Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
 class DepthDiscontinuities:
-    """How an inverse depth map varies from each pixel to its eight neighbours.
+    """Depth edges of an inverse depth map, in 3 x 3 neighbourhoods.
 
-    smoothness  (h, w) float32 in (0, 1], least over greatest inverse depth there: 1 on a wall
-    between     (h, w) bool, neither on the near nor on the far side of a jump but in between
-    jump        (h, w) bool, some neighbour belongs to another surface
+    smoothness  (h, w) float32 in (0, 1], least over greatest inverse depth: 1 on a surface
+    mixed       (h, w) bool, mixed pixels: between the near and the far side of an edge
+    edge        (h, w) bool, some neighbour belongs to another surface
     """
 
-    smoothness: Array
-    between: Mask
-    jump: Mask
+    smoothness: Float32Array
+    mixed: MaskArray
+    edge: MaskArray
 
 
-def find_discontinuities(inverse_depth: Array, edge_ratio: float) -> DepthDiscontinuities:
-    """Find the jumps of a map (h, w) float32, finite and >= 0.
+def find_discontinuities(inverse_depth: Float32Array, edge_ratio: float) -> DepthDiscontinuities:
+    """Find the depth edges of an inverse depth map (h, w) float32, finite and >= 0.
 
-    edge_ratio  neighbouring depths whose ratio exceeds this belong to two surfaces; 1: none do
+    edge_ratio  depth ratio of neighbours above which they are two surfaces; 1: no edges
     """
     least = cv2.erode(inverse_depth, NEIGHBOURS)
     greatest = cv2.dilate(inverse_depth, NEIGHBOURS)
@@ -50,41 +47,46 @@ def find_discontinuities(inverse_depth: Array, edge_ratio: float) -> DepthDiscon
     if edge_ratio <= 1:
         nowhere = np.zeros(inverse_depth.shape, np.bool_)
         return DepthDiscontinuities(smoothness, nowhere, nowhere)
-    between = (greatest > edge_ratio * inverse_depth) & (inverse_depth > edge_ratio * least)
-    return DepthDiscontinuities(smoothness, between, smoothness * edge_ratio < 1)
+    mixed = (greatest > edge_ratio * inverse_depth) & (inverse_depth > edge_ratio * least)
+    return DepthDiscontinuities(smoothness, mixed, smoothness * edge_ratio < 1)
 
 
 def resize_nearest(values: NDArray[np.generic], width: int, height: int) -> NDArray[np.generic]:
-    """Resize (h, w) to (height, width) by the nearest pixel centre, any dtype."""
+    """Resize (h, w) of any dtype to (height, width) by the nearest pixel centre."""
     rows = ((np.arange(height) + 0.5) * (values.shape[0] / height)).astype(np.intp)
     columns = ((np.arange(width) + 0.5) * (values.shape[1] / width)).astype(np.intp)
     return values.take(columns, axis=1).take(rows, axis=0)
 
 
-def upsample(inverse_depth: Array, jumps: DepthDiscontinuities, width: int, height: int) -> Array:
-    """Resize inverse depth (h, w) float32 to (height, width), NaN between two surfaces."""
+def upsample(
+    inverse_depth: Float32Array, discontinuities: DepthDiscontinuities, width: int, height: int
+) -> Float32Array:
+    """Resize inverse depth (h, w) float32 to (height, width); NaN at mixed pixels."""
     known = inverse_depth
-    if jumps.between.any():
+    if discontinuities.mixed.any():
         known = inverse_depth.copy()
-        known[jumps.between] = np.nan
+        known[discontinuities.mixed] = np.nan
     if (height, width) == inverse_depth.shape:
         return known
     out = np.asarray(cv2.resize(inverse_depth, (width, height)), np.float32)  # bilinear
-    if jumps.jump.any():
-        at_jump = resize_nearest(jumps.jump, width, height)
-        np.copyto(out, resize_nearest(known, width, height), where=at_jump)
+    if discontinuities.edge.any():
+        at_edge = resize_nearest(discontinuities.edge, width, height)
+        np.copyto(out, resize_nearest(known, width, height), where=at_edge)
     return out
 
 
-def confidence_map(jumps: DepthDiscontinuities, inverse_depth: Array) -> Array:
-    """Return how far a depth can be trusted, at the size of ``inverse_depth`` (H, W) float32.
+def confidence_map(
+    discontinuities: DepthDiscontinuities, inverse_depth: Float32Array
+) -> Float32Array:
+    """Return a confidence (H, W) float32 in 0..1 at the size of ``inverse_depth``.
 
-    It is the smoothness of the network's answer: 1 on a wall, low at a jump, where the place of
-    the edge is uncertain by a pixel, and 0 where ``inverse_depth`` is NaN. It is a heuristic that
-    orders pixels, not a probability: nothing here measures how wrong the network is on a wall.
+    It is the smoothness of the network's map: 1 on a surface, low at an edge, 0 where
+    ``inverse_depth`` is NaN. A heuristic that ranks pixels, not a probability.
     """
     height, width = inverse_depth.shape
-    trust = resize_nearest(jumps.smoothness, width, height).astype(np.float32, copy=False)
-    if jumps.between.any():
-        trust[np.isnan(inverse_depth)] = 0
-    return trust
+    confidence = resize_nearest(discontinuities.smoothness, width, height).astype(
+        np.float32, copy=False
+    )
+    if discontinuities.mixed.any():
+        confidence[np.isnan(inverse_depth)] = 0
+    return confidence

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the live stream's algorithms; the defaults are those of the nodes and commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from videodepth_ros.geometry.bilinear_grid import RidgeGridOptions
+
+
+@dataclass(frozen=True)
+class CornerTrackingOptions:
+    """Corner tracking and pose estimation, see corner_tracking.py."""
+
+    max_image_width_px: int = (
+        320  # [px] images are reduced to this width; larger ones gain nothing
+    )
+    max_corners: int = 250  # corners tracked at once
+    min_corners: int = 12  # inliers below which the pose counts as lost
+    corner_distance_px: int = 10  # [px] minimum distance between detected corners
+    corner_quality: float = 0.005  # Shi-Tomasi quality, share of the strongest corner's response
+    flow_window_px: int = 15  # [px] side of the Lucas-Kanade window
+    flow_levels: int = 3  # highest pyramid level of Lucas-Kanade
+    ransac_iterations: int = 100  # PnP RANSAC samples at most
+    ransac_inlier_px: float = 4.0  # [px] PnP RANSAC inlier threshold at the unrefined depths
+    ransac_confidence: float = 0.99  # probability of an outlier-free sample at which RANSAC ends
+    inlier_px: float = 2.0  # [px] inlier threshold after refinement; also the Huber threshold
+    corner_sigma_px: float = 0.75  # [px] lower bound of the tracking noise, 1 sigma
+    median_to_sigma: float = (
+        1.48  # noise over the median residual; raises it on repetitive texture
+    )
+    log_depth_sigma: float = 0.25  # prior of the log depth of a corner, 1 sigma
+    selection_rounds: int = 2  # inlier selections, each after the Gauss-Newton iterations
+    gauss_newton_iterations: int = 3  # iterations before each inlier selection
+    min_depth_m: float = 1e-3  # [m] corners at a smaller depth are dropped
+    max_depth_m: float = 1e5  # [m] corners at a greater depth are not detected
+
+
+@dataclass(frozen=True)
+class StabilizerOptions:
+    """Stabilisation of a stream's depth, see stabilization.py."""
+
+    min_inlier_share: float = 0.6  # of the detected corners; below it corners are detected anew
+    redetection_weight: float = 0.15  # least weight of the network's scale in such a frame
+    scale_time_constant_s: float = 10.0  # [s] the scale correction decays to zero
+    network_time_constant_s: float = 5.0  # [s] tracked depths decay to the network's
+    field_inlier_shares: tuple[float, float] = (0.5, 0.6)  # the field counts for 0 .. 1 in between
+    local_sigma: float = 0.1  # spread of log depth at a corner around its region's, 1 sigma
+    tracking: CornerTrackingOptions = field(default_factory=CornerTrackingOptions)
+    grid: RidgeGridOptions = field(default_factory=RidgeGridOptions)
+
+
+@dataclass(frozen=True)
+class GuidedFilterOptions:
+    """Guided filter (He et al. 2013), see guided_filter.py."""
+
+    radius_px: int = 3  # [px of the network's map] half a window, without its centre
+    max_upscale: int = 3  # output size over the network's; finer output gains nothing
+    grey_variance: float = (
+        0.05 * 255
+    ) ** 2  # [grey levels^2] regularisation, epsilon of the paper
+
+    @property
+    def window_px(self) -> tuple[int, int]:
+        """Width and height of a window."""
+        return (2 * self.radius_px + 1, 2 * self.radius_px + 1)
+
+
+@dataclass(frozen=True)
+class MetricAnchorOptions:
+    """Scale of a stream from a metric prior, see anchor.py."""
+
+    max_depth_m: float = 100.0  # [m] farther depths of a prior are not used
+    min_overlap_share: float = (
+        0.1  # of the pixels with depth in both; below it a frame is rejected
+    )
+    max_log_spread: float = 0.35  # median absolute deviation of the log ratio; above it: rejected
+    keyframes: int = 5  # keyframes in the median; two outliers among them have no effect
+    time_constant_s: float = 1.0  # [s] of the scale's approach to that median; no jumps in a map
+    poll_period_s: float = 0.1  # [s] longest wait of the prior's thread for a keyframe
