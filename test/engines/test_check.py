@@ -54,7 +54,7 @@ def test_a_wrong_output_shows_though_the_state_is_right():
 def test_nan_is_never_agreement():
     difference = rollout_difference(Leaky(gain=math.nan), Leaky())
     assert math.isnan(difference.inverse_depth)
-    with pytest.raises(ModelError, match='the plan does not compute'):
+    with pytest.raises(ModelError, match='the plan differs'):
         require_agreement(difference, 1.0, 'the plan')
 
 

@@ -11,8 +11,8 @@ import torch
 from test.support.random_network import random_model
 from test.support.tiny_networks import VARIANTS
 from videodepth_ros.core.errors import ModelError
-from videodepth_ros.engines.check import FP32_TOLERANCE, rollout_difference
-from videodepth_ros.engines.export import OPSET, UNWELCOME, export_onnx, graph_flaws
+from videodepth_ros.engines.check import DEFAULTS, rollout_difference
+from videodepth_ros.engines.export import OPSET, UNSUPPORTED_OPERATORS, export_onnx, graph_flaws
 from videodepth_ros.engines.graph import parse_graph_metadata
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.engines.torch_engine import TorchEngine
@@ -28,8 +28,8 @@ def test_graph_computes_what_torch_computes_over_ten_frames(exported, name):
     it = exported(name)
     reference = TorchEngine(it.model, name, it.width, it.height)
     difference = rollout_difference(OnnxEngine(it.path, threads=1), reference, frames=10)
-    assert difference.inverse_depth <= FP32_TOLERANCE
-    assert difference.state <= FP32_TOLERANCE
+    assert difference.inverse_depth <= DEFAULTS.max_relative_error
+    assert difference.state <= DEFAULTS.max_relative_error
 
 
 @EVERY
@@ -40,7 +40,7 @@ def test_state_matters(exported, name):
     image = torch.randn(3, it.height, it.width, generator=torch.manual_seed(0)).numpy()
     first, state = engine.step(image, engine.zero_state())
     second, _ = engine.step(image, state)
-    assert abs(first - second).max() > 10 * FP32_TOLERANCE * abs(first).max()
+    assert abs(first - second).max() > 10 * DEFAULTS.max_relative_error * abs(first).max()
 
 
 @EVERY
@@ -49,7 +49,7 @@ def test_graph_is_plain_and_static(exported, name):
     onnx.checker.check_model(graph, full_check=True)
     (opset,) = graph.opset_import
     assert (opset.domain, opset.version) == ('', OPSET)
-    assert not {node.op_type for node in graph.graph.node} & (UNWELCOME | {'Attention'})
+    assert not {node.op_type for node in graph.graph.node} & (UNSUPPORTED_OPERATORS | {'Attention'})
     assert graph_flaws(ir.from_proto(graph)) == []
 
 

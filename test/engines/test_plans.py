@@ -126,14 +126,14 @@ def test_a_silently_wrong_plan_is_found_once_and_the_next_precision_taken(monkey
     engine = open_tensorrt(card('nano'), WIDTH, HEIGHT)
     assert engine.spec.precision == 'fp32'
     assert any(
-        'computes nano wrongly in fp16: relative error 3.3e-01' in note
+        'computes nano inaccurately in fp16: relative error 3.3e-01' in note
         for note in engine.spec.notes
     )
     engine.close()
     monkeypatch.setattr(plans, 'compile_plan', None)  # nothing is built a second time
     again = open_tensorrt(card('nano'), WIDTH, HEIGHT)
     assert again.spec.precision == 'fp32'
-    assert any('wrongly in fp16' in note for note in again.spec.notes)
+    assert any('inaccurately in fp16' in note for note in again.spec.notes)
     again.close()
 
 
@@ -141,7 +141,7 @@ def test_a_silently_wrong_plan_is_found_once_and_the_next_precision_taken(monkey
 def test_where_no_precision_is_right_it_is_refused(monkeypatch):
     monkeypatch.setenv('FAKE_TENSORRT_VERSION', '11.4.0.106')
     monkeypatch.setenv('FAKE_TENSORRT_WRONG', 'fp16 fp32')
-    with pytest.raises(ModelError, match=r'wrongly in fp16.*wrongly in fp32.*another version'):
+    with pytest.raises(ModelError, match=r'inaccurately in fp16.*inaccurately in fp32.*another version'):
         open_tensorrt(card('nano'), WIDTH, HEIGHT)
 
 
@@ -238,7 +238,7 @@ def test_answers_survive_the_file_and_others_are_refused(tmp_path):
         load_reference_outputs(tmp_path / 'answers.npz').inverse_depth, answers.inverse_depth
     )
     (tmp_path / 'bad.npz').write_bytes(b'bad')
-    with pytest.raises(ModelError, match='holds no reference answers'):
+    with pytest.raises(ModelError, match='holds no reference outputs'):
         load_reference_outputs(tmp_path / 'bad.npz')
 
 

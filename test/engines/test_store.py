@@ -12,8 +12,7 @@ import pytest
 
 from videodepth_ros.core.errors import Cancelled, ConfigError, ModelError
 from videodepth_ros.engines.store import (
-    LONGEST_IDLE_S,
-    SHORTEST_IDLE_S,
+    DEFAULTS,
     EngineKey,
     EngineStore,
     StoredArtefact,
@@ -194,7 +193,7 @@ def test_whoever_waits_for_another_builder_is_told_and_may_leave(store):
         return ''
 
     assert store.fetch(KEY, build).path.read_text() == 'whole'
-    assert told == [f'Waiting for who builds {KEY.file_name}']
+    assert told == [f'Waiting for another process that builds {KEY.file_name}']
 
 
 def test_an_artefact_of_another_key_is_not_taken_for_this_one(store):
@@ -242,29 +241,29 @@ def numbered(width: int) -> EngineKey:
 
 def test_what_nobody_opens_is_removed_when_something_is_built(store):
     old, young = (store.fetch(numbered(width), Counting()).path for width in (16, 32))
-    idle_for(old, LONGEST_IDLE_S + 60)
-    idle_for(young, LONGEST_IDLE_S - 60)
+    idle_for(old, DEFAULTS.max_idle_s + 60)
+    idle_for(young, DEFAULTS.max_idle_s - 60)
     store.fetch(numbered(48), Counting())
     assert not old.exists()
     assert not old.with_name(f'{old.name}.json').exists()
     assert store.fetch(numbered(32), no_builder).path == young
 
 
-def test_the_longest_idle_goes_where_there_is_too_much(store, monkeypatch):
-    monkeypatch.setattr('videodepth_ros.engines.store.MOST_BYTES', 25)  # two of ten bytes
+def test_the_longest_idle_goes_where_there_is_too_much(store):
+    store = EngineStore(store.folder, replace(DEFAULTS, max_bytes=25))  # two of ten bytes
     paths = [store.fetch(numbered(width), Counting()).path for width in (16, 32)]
-    idle_for(paths[0], 2 * SHORTEST_IDLE_S)
-    idle_for(paths[1], 3 * SHORTEST_IDLE_S)
+    idle_for(paths[0], 2 * DEFAULTS.min_idle_s)
+    idle_for(paths[1], 3 * DEFAULTS.min_idle_s)
     store.fetch(numbered(16), no_builder)  # to open it makes it young
-    idle_for(paths[0], 2 * SHORTEST_IDLE_S)
+    idle_for(paths[0], 2 * DEFAULTS.min_idle_s)
     third = store.fetch(numbered(48), Counting()).path
     assert paths[0].exists()
     assert third.exists()
     assert not paths[1].exists()
 
 
-def test_what_was_just_opened_stays_even_where_there_is_too_much(store, monkeypatch):
-    monkeypatch.setattr('videodepth_ros.engines.store.MOST_BYTES', 5)
+def test_what_was_just_opened_stays_even_where_there_is_too_much(store):
+    store = EngineStore(store.folder, replace(DEFAULTS, max_bytes=5))
     paths = [store.fetch(numbered(width), Counting()).path for width in (16, 32, 48)]
     assert all(path.exists() for path in paths)
 

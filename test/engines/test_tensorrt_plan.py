@@ -49,7 +49,7 @@ def test_a_plan_is_built_and_loads_with_its_tensors(rig):
     assert [tensor.name for tensor in plan.tensors if tensor.is_input] == [
         'image',
         'state_in',
-        'view',
+        'parameters',
     ]
     assert plan.version == rig.fake_tensorrt.__version__
 

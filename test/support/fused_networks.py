@@ -77,4 +77,5 @@ class FusedSession:
 
     def step(self, image, state, view=VIEW):
         """Return inverse depth, depth, confidence, cloud, total and state after one frame."""
-        return self.session.run(None, {'image': image, 'state_in': state, 'view': view.values()})
+        inputs = {'image': image, 'state_in': state, 'parameters': view.values()}
+        return self.session.run(None, inputs)

@@ -16,7 +16,7 @@ STATE = (2, 1, 1, HEIGHT, WIDTH)
 INPUTS = [
     ('image', (HEIGHT, WIDTH, 3), 'uint8'),
     ('state_in', STATE, 'float32'),
-    ('view', (PARAMETER_COUNT,), 'float32'),
+    ('parameters', (PARAMETER_COUNT,), 'float32'),
 ]
 OUTPUTS = [
     ('inverse_depth', (HEIGHT, WIDTH), 'float32'),
@@ -32,7 +32,7 @@ def step(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Compute the toy's outputs."""
     state = 0.5 * inputs['state_in'] + inputs['image'].mean(axis=-1, dtype=np.float32)
     inverse_depth = state[0, 0, 0]
-    depth = 1 / (inputs['view'][4] * inverse_depth + 1)
+    depth = 1 / (inputs['parameters'][4] * inverse_depth + 1)
     return {
         'inverse_depth': inverse_depth,
         'depth': depth,

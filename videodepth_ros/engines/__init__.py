@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a streaming step runs: torch, ONNX Runtime, TensorRT."""
+"""Inference engines: torch, ONNX Runtime, OpenVINO, TensorRT; export and build."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the exporter makes of a model: graphs, and reference frames to check plans with.
+"""Artefacts of the exporter: ONNX graphs, and reference outputs that plans are checked with.
 
-Free of torch: the exporter runs in a process of its own (build.py), and what it has made is found
-in the store by a key that names everything it depends on.
+Free of torch: the exporter runs in a child process (build.py), and its artefacts are stored under
+keys that cover all of their inputs.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
 
 PLAIN, REFERENCE = 'plain', 'reference'
-"""Kinds of what the exporter makes, beside ``fp16`` and ``fp32``, the fused steps."""
+"""Kinds of artefacts, beside ``fp16`` and ``fp32``, the fused steps."""
 
 
 def checked_card(model: str, width: int, height: int) -> ModelCard:
     """Return the card of a model.
 
-    raises  ConfigError if there is no such model, or the model cannot compute this size
+    raises  ConfigError if there is no such model, or it does not support this size
     """
     card = catalogue.card(model)
     if width % card.patch or height % card.patch or min(width, height) < card.min_size_px:
         raise ConfigError(
-            f'{model} cannot compute {width}x{height}: width and height must be '
+            f'{model} does not support {width}x{height}: both sides must be '
             f'multiples of {card.patch}, and at least {card.min_size_px}'
         )
     return card
 
 
 def exporter_versions() -> tuple[str, ...]:
-    """Return name and version of each tool that makes a graph; empty unless all are installed."""
+    """Return name and version of each export tool; empty unless all are installed."""
     try:
         return tuple(
             f'{tool} {metadata.version(tool)}'
@@ -47,11 +47,12 @@ def exporter_versions() -> tuple[str, ...]:
 
 
 def graph_key(card: ModelCard, width: int, height: int, kind: str = PLAIN) -> EngineKey:
-    """Return the key of what the exporter makes of a model.
+    """Return the key of an artefact.
 
-    The code that defines the network counts by its text, not by a version number that somebody
-    must think of: a graph that is built once too often costs seconds, a stale one is wrong.
+    The code of the network is part of the key by its hash: a needless rebuild costs seconds, a
+    stale graph is wrong.
 
+    kind    see ``export_graph``
     raises  ModelError if the weights are missing
     """
     package = Path(catalogue.__file__).parents[1]
@@ -76,10 +77,10 @@ def graph_key(card: ModelCard, width: int, height: int, kind: str = PLAIN) -> En
 def fetch_artefact(
     card: ModelCard, width: int, height: int, kind: str, report: BuildProgress = ignore_progress
 ) -> StoredArtefact:
-    """Return what the exporter makes of a model, from the store or made now.
+    """Return an artefact from the store, built first if missing.
 
-    report  told how far this is; what it raises cancels it
-    raises  ModelError if it cannot be made, ConfigError if the store cannot be used
+    report  called with phase and fraction of the build; its exceptions cancel the build
+    raises  ModelError if it cannot be built, ConfigError if the store is unusable
     """
     key = graph_key(card, width, height, kind)
 
@@ -98,18 +99,18 @@ def export_graph(
     kind: str = PLAIN,
     report: BuildProgress = ignore_progress,
 ) -> str:
-    """Write what the exporter makes of a model to ``path``; return its self-check's finding.
+    """Export a model to ``path``; return the result of the self-check.
 
-    kind    ``plain``, the graph for ONNX Runtime; ``fp16`` or ``fp32``, the fused step in that
-            precision; ``reference``, frames and answers to check a plan with
-    report  told how far this is; what it raises cancels it
-    raises  ConfigError, ModelError as ``open_engine``; DeviceError if there is no exporter here
+    kind    ``plain``, the graph for ONNX Runtime and OpenVINO; ``fp16`` or ``fp32``, the fused
+            step in that precision; ``reference``, frames and outputs to check a plan with
+    report  called with phase and fraction; its exceptions cancel the export
+    raises  ConfigError, ModelError as ``open_engine``; DeviceError without the export tools
     """
     checked_card(model, width, height)
     if not exporter_versions():
         raise DeviceError(
-            'to export a graph takes torch, onnx and onnxscript, and not all of '
-            'them are installed; `pip install torch onnx onnxscript`'
+            'the export of a graph needs torch, onnx and onnxscript, not all of which are '
+            'installed; `pip install torch onnx onnxscript`'
         )
     result = run_module(
         'videodepth_ros.engines.build',

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Threads that want the same of one device: what waits is done together, and nobody waits longer.
+"""Batch the requests of several threads to one device by flat combining.
 
-Each thread leaves its request, and whoever finds the device free serves all that wait, in the
-order in which they came (flat combining: Hendler et al. 2010, SPAA). So a request that comes while
-the device is free is served at once and alone, those that come meanwhile are served together, and
-nobody is waited for who has not asked.
+Each thread queues its request; the first to find the device idle serves all queued ones in order
+(Hendler et al. 2010, SPAA). A request to an idle device runs at once and alone; those that arrive
+while it is busy form the next batch. There is no batching delay.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ T = TypeVar('T')
 
 @dataclass
 class _Ticket(Generic[T]):
-    """A request, and what has become of it."""
+    """A queued request and its outcome."""
 
     request: T
     served: bool = False
@@ -27,19 +26,19 @@ class _Ticket(Generic[T]):
 
 
 class RequestBatcher(Generic[T]):
-    """Serves requests of several threads, one batch after the other."""
+    """Run the requests of several threads in batches, one batch at a time."""
 
     def __init__(self, serve: Callable[[Sequence[T]], None]) -> None:
-        """Let ``serve`` do what waits; what it raises is raised for each request of the batch."""
+        """Run batches with ``serve``; its exceptions are raised for each request of the batch."""
         self._serve = serve
         self._waiting: list[_Ticket[T]] = []
         self._arrivals = threading.Lock()
         self._serving = threading.Lock()
 
     def submit(self, request: T) -> None:
-        """Return when the request has been served.
+        """Run a request and return when it is done.
 
-        raises  what serving it raised
+        raises  what ``serve`` raised on its batch
         """
         ticket = _Ticket(request)
         with self._arrivals:
@@ -51,7 +50,7 @@ class RequestBatcher(Generic[T]):
             raise ticket.error
 
     def run_exclusive(self, change: Callable[[], None]) -> None:
-        """Call ``change`` while nothing is being served."""
+        """Call ``change`` while no batch is running."""
         with self._serving:
             change()
 
@@ -61,7 +60,7 @@ class RequestBatcher(Generic[T]):
         error: BaseException | None = None
         try:
             self._serve([ticket.request for ticket in batch])
-        except BaseException as raised:  # each of them hears of it in its own thread
+        except BaseException as raised:  # raised again in each thread
             error = raised
         for ticket in batch:
             ticket.served, ticket.error = True, error

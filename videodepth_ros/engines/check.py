@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The self-check of a built engine: a short rollout beside the reference."""
+"""Self-check of an engine: a short rollout against a reference engine."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ import numpy as np
 
 from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.engine import Engine
+from videodepth_ros.engines.options import SelfCheckOptions
 
-FP32_TOLERANCE = 2e-4
-"""Largest relative difference between two float32 engines after a rollout.
-
-Another order of summation gives about 1e-5; a wrong resize or a dropped state gives above 5e-2.
-"""
+DEFAULTS = SelfCheckOptions()
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Largest ``max|a - b| / max|b|`` over the frames of a rollout, NaN if anything was NaN."""
+    """Largest ``max|a - b| / max|b|`` over a rollout; NaN if any value was NaN."""
 
     inverse_depth: float
     state: float
@@ -28,10 +25,12 @@ class Difference:
         return f'relmax {self.inverse_depth:.1e} inverse depth, {self.state:.1e} state'
 
 
-def rollout_difference(engine: Engine, reference: Engine, frames: int = 3) -> Difference:
-    """Feed both engines the same stream, each with its own state, and compare after every frame.
+def rollout_difference(
+    engine: Engine, reference: Engine, frames: int = DEFAULTS.frames
+) -> Difference:
+    """Run both engines on one stream, each with its own state, and compare every frame.
 
-    The images are noise of unit variance, which is what normalised images are in the mean.
+    The images are white noise of unit variance, the statistics of normalised images.
     """
     noise = np.random.default_rng(0)
     shape = (3, engine.spec.height, engine.spec.width)
@@ -49,18 +48,18 @@ def rollout_difference(engine: Engine, reference: Engine, frames: int = 3) -> Di
 
 
 def require_agreement(difference: Difference, tolerance: float, what: str) -> None:
-    """Raise ModelError if the difference is above the tolerance, or not a number."""
+    """Raise ModelError if the difference exceeds the tolerance or is NaN."""
     if not (difference.inverse_depth <= tolerance and difference.state <= tolerance):
         raise ModelError(
-            f'{what} does not compute what the model does: {difference}, allowed '
-            f'{tolerance:g}; try another version of torch, onnx or onnxscript'
+            f'{what} differs from the model: {difference}, allowed {tolerance:g}; '
+            'try another version of torch, onnx or onnxscript'
         )
 
 
 def max_relative_error(value: object, reference: object) -> float:
-    """Return ``max|value - reference| / max|reference|`` of two arrays, NaN if shapes differ.
+    """Return ``max|value - reference| / max|reference|``; NaN if shapes differ.
 
-    Takes whatever numpy can read, so that states of different engines can be compared.
+    Accepts whatever numpy converts, so that states of different engines compare.
     """
     a, b = np.asarray(value, np.float32), np.asarray(reference, np.float32)
     if a.shape != b.shape:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of this package that build something: each runs in a process of its own.
+"""Run a builder module of this package in a child process, with progress and cancellation.
 
-What a builder holds (torch, gigabytes, a GPU) ends with its process, and nobody is kept from
-cancelling it. The parent holds the child's standard input: when that closes, nobody waits any
-more. The child tells its progress on its standard output, line by line.
+Memory and device state of a builder end with its process, and it can be cancelled at any time. The
+child exits when its standard input closes, that is, when its parent dies. It writes its progress
+to standard output, line by line.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 BuildProgress = Callable[[str, float], None]
-"""Told the phase of a build, and which fraction of it is done, every ``POLL_PERIOD_S`` or sooner;
-it may raise to cancel."""
+"""Progress callback of a build: phase, and fraction done; it may raise to cancel."""
 
 POLL_PERIOD_S = 0.2
+"""Longest time between two calls of the progress callback [s]."""
 
 _PROGRESS = 'progress'
-"""First word of a line that tells progress."""
+"""First word of a progress line."""
 
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """How a child ended: its exit code, its last line, and what it wrote to standard error."""
+    """Exit code, last line of standard output, and standard error of a child process."""
 
     exit_code: int
     last_line: str
@@ -36,18 +36,19 @@ class ProcessResult:
 
 
 def ignore_progress(phase: str, fraction: float) -> None:
-    """Tell nobody how a build goes on."""
+    """Ignore the progress of a build."""
 
 
 def run_module(
     module: str, arguments: Sequence[object], phase: str, report: BuildProgress
 ) -> ProcessResult:
-    """Run a module of this package until it ends.
+    """Run a module of this package until it exits.
 
-    phase   what is reported until the child tells another one
-    raises  what ``report`` raises; the child is killed then
+    phase   reported until the child reports another one
+    report  called every ``POLL_PERIOD_S`` or sooner; its exceptions kill the child
+    raises  what ``report`` raises
     """
-    # A session of its own, for Ctrl-C in a terminal is the parent's to answer.
+    # A session of its own: Ctrl-C in a terminal is handled by the parent.
     with subprocess.Popen(
         [sys.executable, '-m', module, *map(str, arguments)],
         env=child_environment(),
@@ -72,9 +73,9 @@ def _collect_output(
     assert child.stderr is not None
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     stderr: list[str] = []
-    listeners = [_read_lines(child.stdout, lines.put), _read_lines(child.stderr, stderr.append)]
+    readers = [_read_lines(child.stdout, lines.put), _read_lines(child.stderr, stderr.append)]
     last_line, fraction = '', 0.0
-    while listeners[0].is_alive() or not lines.empty():
+    while readers[0].is_alive() or not lines.empty():
         report(phase, fraction)
         try:
             line = lines.get(timeout=POLL_PERIOD_S).strip()
@@ -87,17 +88,17 @@ def _collect_output(
             report(phase, fraction)
         elif line:
             last_line = line
-    for listener in listeners:
-        listener.join()
+    for reader in readers:
+        reader.join()
     return ProcessResult(child.wait(), last_line, ''.join(stderr))
 
 
-def _read_lines(stream: Iterable[str], hear: Callable[[str], None]) -> threading.Thread:
-    """Hand on what comes, in a thread of its own, so that the child never waits for a reader."""
+def _read_lines(stream: Iterable[str], on_line: Callable[[str], None]) -> threading.Thread:
+    """Pass the lines of a stream on in a thread, so that the child never blocks on a pipe."""
 
     def run() -> None:
         for line in stream:
-            hear(line)
+            on_line(line)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -105,21 +106,21 @@ def _read_lines(stream: Iterable[str], hear: Callable[[str], None]) -> threading
 
 
 def child_environment() -> dict[str, str]:
-    """Return the environment in which a process of ours finds what this one has found."""
+    """Return an environment in which a child process has this process's import path."""
     search_path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     return {**os.environ, 'PYTHONPATH': search_path}
 
 
-# The child's side.
+# Called in the child process.
 
 
 def report_progress(phase: str, fraction: float) -> None:
-    """Tell the parent how far this is."""
+    """Report phase and fraction to the parent process."""
     print(f'{_PROGRESS} {fraction:.3f} {phase}', flush=True)
 
 
 def exit_with_parent() -> None:
-    """End this process when its standard input closes."""
+    """Exit this process when its standard input closes."""
 
     def wait() -> None:
         sys.stdin.read()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compile a fused step for the GPU that is here, and check it: a program of its own.
+"""Compile a fused step for this GPU and check it; the child process of plans.py.
 
-Its own process, for a builder holds gigabytes and minutes, and whatever it does to the device ends
-with it. Run by plans.py.
+A process of its own: a builder takes gigabytes and minutes, and its effects on the device end
+with the process.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from videodepth_ros.engines.child_process import exit_with_parent, report_progre
 from videodepth_ros.engines.cuda import CudaRuntime
 from videodepth_ros.engines.cuda_provider import open_cuda
 from videodepth_ros.engines.graph import DEPTH, INVERSE_DEPTH, TOTAL, FrameParameters
+from videodepth_ros.engines.options import PlanTolerances
 from videodepth_ros.engines.plans import EXIT_INACCURATE
 from videodepth_ros.engines.reference import (
     ReferenceOutputs,
@@ -34,21 +35,16 @@ from videodepth_ros.engines.tensorrt_plan import (
     load_plan,
 )
 
-MEDIAN_BOUND, P99_BOUND, STATE_BOUND = 0.01, 0.1, 0.05
-"""Largest relative errors of a sound plan.
-
-Half precision gives a median of 0.002 and 0.003 of the state; plans that are silently wrong are
-off by a tenth and more, for they scale frames at random or mix up tokens.
-"""
+TOLERANCES = PlanTolerances()
 
 
 @dataclass(frozen=True)
 class PlanAccuracy:
-    """How far a plan is from the network in float32 over the reference frames.
+    """Error of a plan against the float32 network over the reference frames.
 
-    median, p99  of the relative error of the inverse depth, over the pixels that are not far
+    median, p99  relative error of the inverse depth, over pixels that are not far
     state        largest error of the last state over its largest value
-    depth        largest relative error of the depth in metres to the plan's own inverse depth
+    depth        largest relative error of depth [m] against the plan's own inverse depth
     """
 
     median: float
@@ -58,12 +54,12 @@ class PlanAccuracy:
 
     @property
     def sound(self) -> bool:
-        """Whether the plan may be used; a comparison with NaN is false."""
+        """Whether all errors are within the tolerances; false for NaN."""
         return (
-            self.median <= MEDIAN_BOUND
-            and self.p99 <= P99_BOUND
-            and self.state <= STATE_BOUND
-            and self.depth <= 1e-3
+            self.median <= TOLERANCES.median
+            and self.p99 <= TOLERANCES.p99
+            and self.state <= TOLERANCES.state
+            and self.depth <= TOLERANCES.depth
         )
 
     def __str__(self) -> str:
@@ -74,20 +70,20 @@ class PlanAccuracy:
 
 
 def measure_accuracy(engine: TensorRtEngine, answers: ReferenceOutputs) -> PlanAccuracy:
-    """Run the reference frames beside the answers."""
+    """Run the plan on the reference frames and compare with the reference outputs."""
     height, width = engine.spec.inputs[0].shape[:2]
-    view = FrameParameters(1, 1, 0, 0, scale=0.02, shift=0.1)
+    parameters = FrameParameters(1, 1, 0, 0, scale=0.02, shift=0.1)
     state, medians, p99s, worst_depth = engine.zero_state(), [0.0], [0.0], 0.0
     for image, expected in zip(
         reference_frames(width, height), answers.inverse_depth, strict=True
     ):
-        found, state = engine.run(image, state, (INVERSE_DEPTH, DEPTH, TOTAL), view)
-        near = expected > 0.05 * expected.max()
+        found, state = engine.run(image, state, (INVERSE_DEPTH, DEPTH, TOTAL), parameters)
+        near = expected > TOLERANCES.near_share * expected.max()
         errors = np.abs(found[INVERSE_DEPTH][near] / expected[near] - 1)
         medians.append(float(np.median(errors)))
         p99s.append(float(np.percentile(errors, 99)))
-        hit = found[INVERSE_DEPTH] > 0.05 * expected.max()
-        metres = 1 / (view.scale * found[INVERSE_DEPTH][hit] + view.shift)
+        hit = found[INVERSE_DEPTH] > TOLERANCES.near_share * expected.max()
+        metres = 1 / (parameters.scale * found[INVERSE_DEPTH][hit] + parameters.shift)
         worst_depth = float(np.maximum(worst_depth, max_relative_error(found[DEPTH][hit], metres)))
     return PlanAccuracy(
         float(np.max(medians)),
@@ -106,7 +102,7 @@ def compile_and_check(
     plan: Path,
     timing: Path,
 ) -> PlanAccuracy:
-    """Build the plan and return what its check found.
+    """Build the plan and return its accuracy.
 
     raises  ModelError, DeviceError if it cannot be built or run
     """
@@ -121,7 +117,7 @@ def compile_and_check(
 
 
 def main(arguments: list[str]) -> int:
-    """Compile from the words PRECISION GRAPH ANSWERS PLAN TIMING; the last line is the finding."""
+    """Compile from the arguments PRECISION GRAPH ANSWERS PLAN TIMING; print the accuracy last."""
     precision, *paths = arguments
     exit_with_parent()
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Device memory, streams and captured graphs: the little of CUDA that an engine needs.
+"""Device memory, streams and captured graphs of CUDA.
 
-The provider here is ``cuda-bindings``, NVIDIA's own: CUDA's runtime interface and its primary
-context. Addresses and streams are plain integers, as TensorRT takes them.
+The implementation here is NVIDIA's ``cuda-bindings``: the CUDA runtime API on the primary context.
+Addresses and streams are plain integers, as TensorRT takes them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class GpuInfo:
-    """The device that engines run on.
+    """Properties of the GPU.
 
-    major, minor    its compute capability
-    cuda_of_driver  the newest CUDA that its driver knows, e.g. 13000
+    major, minor         compute capability
+    driver_cuda_version  newest CUDA version that the driver supports, e.g. 13000
     """
 
     name: str
@@ -37,43 +37,43 @@ class GpuInfo:
 
 
 class CudaRuntime(Protocol):
-    """What an engine asks of CUDA; each call raises DeviceError where the device fails.
+    """The CUDA calls that engines need; each raises DeviceError where the device fails.
 
-    What takes a ``stream`` only stands in line there: arrays that are copied must stay as they
-    are until the stream is synchronised.
+    Calls that take a ``stream`` are asynchronous: arrays that are copied must not change until the
+    stream is synchronised.
     """
 
     @property
     def provider(self) -> str:
-        """Name and version of what is behind this."""
+        """Name and version of the implementation."""
 
     @property
     def captures(self) -> bool:
-        """Whether the work of a stream can be captured as a graph."""
+        """Whether graph capture is supported."""
 
     def gpu(self) -> GpuInfo:
-        """Return what the device is."""
+        """Return the properties of the device."""
 
     def allocate(self, size_bytes: int) -> int:
-        """Return the address of new device memory."""
+        """Allocate device memory and return its address."""
 
     def free(self, address: int) -> None:
-        """Give device memory back."""
+        """Free device memory."""
 
     def host_array(self, shape: tuple[int, ...], dtype: str) -> Array:
-        """Return a new array in page-locked memory, which the device copies at full speed."""
+        """Allocate an array in page-locked memory, for transfers at full speed."""
 
     def free_host(self, array: Array) -> None:
-        """Give back what ``host_array`` returned; nobody may hold a view of it."""
+        """Free an array of ``host_array``; no views of it may remain."""
 
     def create_stream(self) -> int:
-        """Return a new stream that waits for no other."""
+        """Create a non-blocking stream."""
 
     def destroy_stream(self, stream: int) -> None:
-        """End a stream."""
+        """Destroy a stream."""
 
     def synchronize(self, stream: int) -> None:
-        """Wait until everything in the stream is done."""
+        """Wait until all work of the stream is done."""
 
     def upload(self, address: int, array: Array, stream: int) -> None:
         """Copy a page-locked array to the device."""
@@ -88,22 +88,22 @@ class CudaRuntime(Protocol):
         """Set device memory to zero."""
 
     def capture(self, stream: int, enqueue: Callable[[], None]) -> int:
-        """Return as a graph what ``enqueue`` puts into the stream; it is not run."""
+        """Capture what ``enqueue`` puts into the stream as a graph, without running it."""
 
     def launch(self, graph: int, stream: int) -> None:
-        """Put a graph into a stream."""
+        """Launch a graph in a stream."""
 
     def destroy_graph(self, graph: int) -> None:
-        """Free a graph."""
+        """Destroy a graph."""
 
 
 class CudaBindings:
-    """CUDA's runtime interface through ``cuda-bindings`` 12 or 13."""
+    """CUDA runtime API through ``cuda-bindings`` 12 or 13."""
 
     captures = True
 
     def __init__(self) -> None:
-        """Load the bindings and look for a GPU.
+        """Load the bindings and check for a GPU.
 
         raises  ImportError if they are not installed, DeviceError if there is no GPU
         """
@@ -114,10 +114,10 @@ class CudaBindings:
         version = self._call('cudaRuntimeGetVersion')
         self.provider = f'cuda-bindings, CUDA {version // 1000}.{version % 1000 // 10}'
         if self._call('cudaGetDeviceCount') == 0:
-            raise DeviceError('CUDA finds no GPU; `nvidia-smi` tells whether the driver does')
+            raise DeviceError('CUDA finds no GPU; check the driver with `nvidia-smi`')
 
     def gpu(self) -> GpuInfo:
-        """Return what the device is."""
+        """Return the properties of the device."""
         facts = self._call('cudaGetDeviceProperties', 0)
         return GpuInfo(
             facts.name.decode(),
@@ -128,34 +128,34 @@ class CudaBindings:
         )
 
     def allocate(self, size_bytes: int) -> int:
-        """Return the address of new device memory."""
+        """Allocate device memory and return its address."""
         return int(self._call('cudaMalloc', size_bytes))
 
     def free(self, address: int) -> None:
-        """Give device memory back."""
+        """Free device memory."""
         self._call('cudaFree', address)
 
     def host_array(self, shape: tuple[int, ...], dtype: str) -> Array:
-        """Return a new array in page-locked memory."""
+        """Allocate an array in page-locked memory."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         address = int(self._call('cudaHostAlloc', size, self._cuda.cudaHostAllocDefault))
         raw = (ctypes.c_ubyte * size).from_address(address)
         return np.frombuffer(memoryview(raw), np.dtype(dtype)).reshape(shape)
 
     def free_host(self, array: Array) -> None:
-        """Give back what ``host_array`` returned."""
+        """Free an array of ``host_array``."""
         self._call('cudaFreeHost', array.ctypes.data)
 
     def create_stream(self) -> int:
-        """Return a new stream that waits for no other."""
+        """Create a non-blocking stream."""
         return int(self._call('cudaStreamCreateWithFlags', self._cuda.cudaStreamNonBlocking))
 
     def destroy_stream(self, stream: int) -> None:
-        """End a stream."""
+        """Destroy a stream."""
         self._call('cudaStreamDestroy', stream)
 
     def synchronize(self, stream: int) -> None:
-        """Wait until everything in the stream is done."""
+        """Wait until all work of the stream is done."""
         self._call('cudaStreamSynchronize', stream)
 
     def upload(self, address: int, array: Array, stream: int) -> None:
@@ -175,16 +175,16 @@ class CudaBindings:
         self._call('cudaMemsetAsync', address, 0, size_bytes, stream)
 
     def capture(self, stream: int, enqueue: Callable[[], None]) -> int:
-        """Return as a graph what ``enqueue`` puts into the stream; it is not run.
+        """Capture what ``enqueue`` puts into the stream as a graph, without running it.
 
-        Only this thread's calls are watched: another camera may allocate meanwhile.
+        Thread-local mode: other threads may allocate meanwhile.
         """
         modes = self._cuda.cudaStreamCaptureMode
         self._call('cudaStreamBeginCapture', stream, modes.cudaStreamCaptureModeThreadLocal)
         try:
             enqueue()
         except BaseException:
-            self._cuda.cudaStreamEndCapture(stream)  # its own error adds nothing to the first
+            self._cuda.cudaStreamEndCapture(stream)  # keep the first error
             raise
         graph = self._call('cudaStreamEndCapture', stream)
         try:
@@ -195,11 +195,11 @@ class CudaBindings:
         return int(runnable)
 
     def launch(self, graph: int, stream: int) -> None:
-        """Put a graph into a stream."""
+        """Launch a graph in a stream."""
         self._call('cudaGraphLaunch', self._graphs[graph], stream)
 
     def destroy_graph(self, graph: int) -> None:
-        """Free a graph."""
+        """Destroy a graph."""
         self._call('cudaGraphExecDestroy', self._graphs.pop(graph))
 
     def _copy(self, to: int, source: int, size_bytes: int, kind: str, stream: int) -> None:
@@ -207,16 +207,16 @@ class CudaBindings:
         self._call('cudaMemcpyAsync', to, source, size_bytes, getattr(kinds, kind), stream)
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        """Call a function of the runtime; return what it returns beside its error.
+        """Call a runtime function; return its values without the error code.
 
-        raises  DeviceError with CUDA's words
+        raises  DeviceError with CUDA's message
         """
         error, *values = getattr(self._cuda, name)(*arguments)
         if int(error) != 0:
-            _, words = self._cuda.cudaGetErrorString(error)
-            text = words.decode() if isinstance(words, bytes) else str(words)
+            _, message = self._cuda.cudaGetErrorString(error)
+            text = message.decode() if isinstance(message, bytes) else str(message)
             raise DeviceError(
-                f'{name} failed: {text} (CUDA error {int(error)}); look at '
+                f'{name} failed: {text} (CUDA error {int(error)}); check '
                 '`nvidia-smi` and restart the stream'
             )
         return values[0] if values else None

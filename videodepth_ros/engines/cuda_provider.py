@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which provider of CUDA is installed."""
+"""Selection of the installed CUDA binding."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from videodepth_ros.engines.pycuda_runtime import PyCuda
 
 
 def open_cuda() -> CudaRuntime:
-    """Return the first provider that is installed: cuda-bindings, else PyCUDA.
+    """Return the first installed binding: cuda-bindings, else PyCUDA.
 
-    raises  DeviceError if there is none, or it finds no GPU
+    raises  DeviceError if neither is installed or there is no GPU
     """
     try:
         return CudaBindings()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every engine is: one streaming step at one fixed size, its state held by the caller."""
+"""Engine interface: one streaming step at a fixed size; the caller holds the state."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from videodepth_ros.core.errors import InputError
 
 State = NewType('State', object)
-"""The recurrent state of one stream, opaque: an array of the engine's own device.
+"""Opaque recurrent state of one stream.
 
-A step never writes into the state that it is given, so a caller may keep an old one and go back.
-Engines whose state lies on a device are the exception: they name it, keep only the newest, and
-refuse the name of an older one with an InputError.
+A step never modifies the state it is given, so that a caller may return to an older one. Engines
+with a device-resident state return a handle, keep the newest state only, and raise InputError for
+the handle of an older one.
 """
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, shape and numpy dtype name of one tensor that goes in or out."""
+    """Name, shape and numpy dtype name of an input or output."""
 
     name: str
     shape: tuple[int, ...]
@@ -31,14 +31,14 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What an engine computes, and at which size.
+    """Specification of an open engine.
 
     model      name in the catalogue
     engine     name of the engine, e.g. ``onnx``
-    device     what it runs on, in words for diagnostics
-    precision  ``fp32`` or ``fp16``
-    width, height  size of the network's input and of its output, in pixels
-    notes      what happened while it was opened, one sentence each, for the log: built, rebuilt
+    device     description of the device, for diagnostics
+    precision  ``fp32``, ``fp16`` or ``bf16``
+    width, height  size of the network's input and output [px]
+    notes      events while it was opened, one sentence each, for the log
     """
 
     model: str
@@ -53,22 +53,22 @@ class EngineSpec:
 
     @property
     def takes_bytes(self) -> bool:
-        """Whether the image goes in as the camera's bytes, (H, W, 3) uint8."""
+        """Whether the input is the camera's image, (H, W, 3) uint8."""
         return bool(self.inputs) and self.inputs[0].dtype == 'uint8'
 
 
 def check_image(image: NDArray[Any], spec: EngineSpec) -> None:
-    """Raise InputError unless the image is what the first input of ``spec`` takes.
+    """Raise InputError unless the image matches the first input of ``spec``.
 
-    That is (3, height, width) float32, or for a fused step the camera's (H, W, 3) uint8.
+    That is (3, height, width) float32, or (H, W, 3) uint8 for a fused step.
     """
-    taken = spec.inputs[0]
-    wanted = taken.shape if spec.takes_bytes else taken.shape[1:]
-    if image.shape != wanted or image.dtype != taken.dtype:
-        make = 'sized_image' if spec.takes_bytes else 'network_input'
+    expected = spec.inputs[0]
+    shape = expected.shape if spec.takes_bytes else expected.shape[1:]
+    if image.shape != shape or image.dtype != expected.dtype:
+        function = 'resized_image' if spec.takes_bytes else 'network_input'
         raise InputError(
-            f'the engine takes a {taken.dtype} image of {wanted}, not {image.dtype} '
-            f'of {image.shape}; make it with preprocess.{make}'
+            f'the engine takes a {expected.dtype} image of {shape}, not {image.dtype} '
+            f'of {image.shape}; make it with preprocess.{function}'
         )
 
 
@@ -77,21 +77,21 @@ class Engine(Protocol):
 
     @property
     def spec(self) -> EngineSpec:
-        """What this engine computes."""
+        """Specification of this engine."""
 
     def zero_state(self) -> State:
-        """Return the state before the first frame: all zero, which is also what a reset is."""
+        """Return the state before the first frame: all zero."""
 
     def step(self, image: NDArray[Any], state: State) -> tuple[NDArray[np.float32], State]:
         """Compute one frame.
 
-        image    (3, H, W) float32, normalised network input at the size of ``spec``; where
-                 ``spec.takes_bytes``, (H, W, 3) uint8 of the shape of its first input
-        state    what the last step returned, or ``zero_state()``
-        returns  inverse depth (H, W) float32, >= 0, higher is nearer, 0 is infinitely far, in the
-                 unit that the catalogue states for the model; and the state after this frame
+        image    (3, H, W) float32, normalised, at the size of ``spec``; (H, W, 3) uint8 where
+                 ``spec.takes_bytes``
+        state    of the last step, or ``zero_state()``
+        returns  inverse depth (H, W) float32, >= 0, 0 at infinity, in the unit of the model;
+                 and the state after this frame
         raises   InputError if the image has another shape, DeviceError if the device fails
         """
 
     def close(self) -> None:
-        """Free the device's memory; the engine cannot be used afterwards."""
+        """Free all memory; the engine is unusable afterwards."""

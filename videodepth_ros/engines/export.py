@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a model as an ONNX graph that any runtime can take: static shapes, plain operators."""
+"""Export a model as an ONNX graph of static shapes and plain operators."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.imagenet import MEAN, STD
 
 OPSET = 20
-"""The newest that TensorRT 10.3 takes whole: from 23 on attention is one operator."""
+"""Newest opset that TensorRT 10.3 supports: from 23 on attention is one operator."""
 
-UNWELCOME = frozenset(
+UNSUPPORTED_OPERATORS = frozenset(
     {
         'CumSum',
         'If',
         'Loop',
-        'Scan',  # missing from engines, or slow in them
+        'Scan',  # unsupported or slow
         'NonZero',
         'Range',
         'Shape',
         'Size',
-        'Unique',  # signs of shapes that are computed at run time
+        'Unique',  # imply shapes computed at run time
     }
 )
 
@@ -52,13 +52,13 @@ UNWELCOME = frozenset(
 def export_onnx(
     model: FlashDepth, path: Path, width: int, height: int, origin: Origin = UNKNOWN_ORIGIN
 ) -> None:
-    """Write one streaming step of ``model`` as a graph.
+    """Export one streaming step of ``model``.
 
     Inputs ``image`` (1, 3, height, width) and ``state_in`` (layers, 1, heads, P, N), outputs
-    ``inverse_depth`` (1, height, width) and ``state_out``, all float32. Weights stand in the file,
-    and its metadata say what ``graph.GraphMetadata`` lists.
+    ``inverse_depth`` (1, height, width) and ``state_out``, all float32. The weights are inline;
+    the metadata are those of ``graph.GraphMetadata``.
 
-    raises  ModelError if the exporter wrote something that engines do not take
+    raises  ModelError if the exporter wrote operators or shapes that engines do not support
     """
     example = (torch.zeros(1, 3, height, width), model.zero_state())
     facts = GraphMetadata(origin, 'fp32', width, height, MEAN, STD)
@@ -75,10 +75,10 @@ def export_onnx(
 def export_fused(
     model: FlashDepth, path: Path, layout: Layout, precision: str, origin: Origin = UNKNOWN_ORIGIN
 ) -> None:
-    """Write one step from the camera's bytes to depth and cloud as a graph, see fused.py.
+    """Export one step from the camera's image to depth and cloud, see fused.py.
 
-    precision  ``fp32`` or ``fp16``, as lowering.py has it; the graph says it operator by operator
-    raises     ModelError if the exporter wrote something that engines do not take
+    precision  ``fp32`` or ``fp16``, per operator as in lowering.py
+    raises     ModelError if the exporter wrote operators or shapes that engines do not support
     """
     network = lower_network(model, layout.width, layout.height, PRECISIONS[precision])
     example = (
@@ -98,9 +98,10 @@ def export_fused(
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, scale: float = 1.0, **__: Any) -> Any:
-    """Write attention as the three operators that engines know as one kernel.
+    """Write attention as the three operators that engines fuse into one kernel.
 
-    The exporter's own way reshapes the keys in between. A lowered network has a scale of one.
+    The exporter's own translation reshapes the keys in between. Lowered networks have a scale of
+    one.
     """
     from onnxscript import opset20 as op
 
@@ -130,7 +131,7 @@ def _export(
             output_names=outputs,
             custom_translation_table=translations,
         )
-    assert program is not None  # it is for the exporter of old, which writes the file itself
+    assert program is not None  # None is for the TorchScript exporter
     flaws = graph_flaws(program.model)
     if flaws:
         raise ModelError(
@@ -142,11 +143,11 @@ def _export(
 
 
 def graph_flaws(graph: ir.Model) -> list[str]:
-    """Say what in a graph would fail or crawl in an engine, in words; empty if nothing."""
+    """List operators and shapes that engines do not support or run slowly."""
     flaws = [
         f'operator {node.op_type} ({node.name})'
         for node in graph.graph
-        if node.op_type in UNWELCOME or node.domain not in ('', 'ai.onnx')
+        if node.op_type in UNSUPPORTED_OPERATORS or node.domain not in ('', 'ai.onnx')
     ]
     for node in graph.graph:
         if node.op_type == 'Resize' and any(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write Depth Pro or a Depth Anything V2 as an ONNX graph, for engines elsewhere.
+"""Export Depth Pro or a Depth Anything V2 as an ONNX graph for other engines.
 
-The graph is the network alone, of one static size. What stands around it (resizing, and for Depth
-Pro the focal length) is in ``models/depth_pro.py`` and ``models/depth_anything.py``.
+The graph is the network alone at one static size. Its pre- and postprocessing (resizing, and Depth
+Pro's focal length) are in ``models/depth_pro.py`` and ``models/depth_anything.py``.
 """
 
 from __future__ import annotations
@@ -17,21 +17,18 @@ import torch
 
 from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.export import OPSET
+from videodepth_ros.engines.options import PriorExportOptions
 from videodepth_ros.models.depth_anything import DepthAnything
 from videodepth_ros.models.depth_pro import DepthPro
 from videodepth_ros.models.mono import open_mono_prior
 from videodepth_ros.models.pretrained import ExportableNetwork
 
-TOLERANCE = 1e-4
-"""Relative to the greatest value, of ONNX Runtime against torch, both in float32."""
-
-MOST_INLINE_BYTES = 1_500_000_000
-"""A graph of more than 2 GB keeps its weights in a file beside it: protobuf takes no more."""
+DEFAULTS = PriorExportOptions()
 
 
 @dataclass(frozen=True)
 class PriorGraph:
-    """What was written: the size of the network's input, and how far it is from torch."""
+    """Input size of an exported prior [px], and its relative difference from torch."""
 
     width: int
     height: int
@@ -39,12 +36,13 @@ class PriorGraph:
 
 
 def export_prior(name: str, path: Path, width: int, height: int) -> PriorGraph:
-    """Write a prior as a graph and compare what it answers with torch.
+    """Export a prior and compare its outputs with torch.
 
-    Its input ``image`` is (1, 3, h, w) float32, normalised with the mean and standard deviation
-    in the file's metadata.
-    width, height  of the camera's images
-    raises  what `open_mono_prior` raises; ModelError where graph and network disagree
+    The input ``image`` is (1, 3, h, w) float32, normalised with the mean and standard deviation in
+    the file's metadata.
+
+    width, height  of the camera's images [px]
+    raises  what `open_mono_prior` raises; ModelError where graph and network differ
     """
     prior = open_mono_prior(name, device='cpu', precision='fp32')
     assert isinstance(prior, DepthPro | DepthAnything)
@@ -59,16 +57,17 @@ def export_prior(name: str, path: Path, width: int, height: int) -> PriorGraph:
             input_names=['image'],
             output_names=alone.outputs,
         )
-    assert program is not None  # it is for the exporter of old, which writes the file itself
+    assert program is not None  # None is for the TorchScript exporter
     program.model.metadata_props.update(
         {'model': name, 'mean': json.dumps(alone.mean), 'std': json.dumps(alone.std)}
     )
     size_bytes = sum(each.nbytes for each in alone.network.state_dict().values())
-    program.save(path, external_data=size_bytes > MOST_INLINE_BYTES)
+    program.save(path, external_data=size_bytes > DEFAULTS.max_inline_bytes)
     difference = _difference(alone, path)
-    if not difference <= TOLERANCE:
+    if not difference <= DEFAULTS.max_relative_error:
         raise ModelError(
-            f'the graph of {name} is {difference:.1e} from torch, not {TOLERANCE:g}; '
+            f'the graph of {name} differs from torch by {difference:.1e}, allowed '
+            f'{DEFAULTS.max_relative_error:g}; '
             'install the versions in requirements/'
         )
     rows, columns = alone.example.shape[2:]
@@ -76,14 +75,14 @@ def export_prior(name: str, path: Path, width: int, height: int) -> PriorGraph:
 
 
 def _difference(alone: ExportableNetwork, path: Path) -> float:
-    """Return the greatest difference on noise, relative to the greatest value."""
+    """Return the largest difference on white noise, over the largest value."""
     image = torch.randn(alone.example.shape, generator=torch.Generator().manual_seed(0))
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     found = session.run(None, {'image': image.numpy()})
     with torch.inference_mode():
         answer = alone.network(image)
-    wanted = answer if isinstance(answer, tuple) else (answer,)
+    expected = answer if isinstance(answer, tuple) else (answer,)
     return max(
         float(np.abs(a - b.numpy()).max() / b.abs().max())
-        for a, b in zip(found, wanted, strict=True)
+        for a, b in zip(found, expected, strict=True)
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole step of a stream as one module: from the camera's bytes to depth and cloud.
+"""Fused step: the camera's image to depth and cloud as one module.
 
-GPU engines run this, as a graph (export.py) or in torch (torch_cuda_engine.py), so that nothing
-but the image goes to the device and nothing but what somebody wants comes back.
+GPU engines run it as a graph (export.py) or in torch (torch_cuda_engine.py): only the image is
+uploaded, and only the requested outputs are downloaded.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from videodepth_ros.models.imagenet import MEAN, STD
 from videodepth_ros.models.vit import keys_kernel
 
 NOTHING_HIT = 1e-3
-"""Inverse depth below this means that nothing was hit, as in stream/scale.py."""
+"""Inverse depth below which nothing was hit, as in stream/scale.py."""
 
 
 class FusedStep(nn.Module):
-    """A lowered network between the bytes of a camera and the payloads of messages.
+    """A lowered network with pre- and postprocessing.
 
-    Images are resized as preprocess.network_input does it: averaged where they shrink, by a cubic
-    where they grow; both are a constant matrix for the rows and one for the columns.
+    Images are resized as by preprocess.network_input, area means to shrink and a cubic to enlarge,
+    as one constant matrix for the rows and one for the columns.
     """
 
     rows: Tensor | None
@@ -38,7 +38,7 @@ class FusedStep(nn.Module):
     offset: Tensor
 
     def __init__(self, network: FlashDepth, layout: Layout) -> None:
-        """Wrap ``network``, lowered for the size that ``layout`` gives the network."""
+        """Wrap ``network``, lowered for the network size of ``layout``."""
         super().__init__()
         self.network, self.layout = network, layout
         self.dtype = next(
@@ -46,47 +46,45 @@ class FusedStep(nn.Module):
         )
         grows = layout.width > layout.camera_width or layout.height > layout.camera_height
         resize = cubic_resize_matrix if grows else area_resize_matrix
-        for name, given, wanted in (
+        for name, source, target in (
             ('rows', layout.camera_height, layout.height),
             ('columns', layout.camera_width, layout.width),
         ):
-            matrix = None if given == wanted else torch.from_numpy(resize(given, wanted))
+            matrix = None if source == target else torch.from_numpy(resize(source, target))
             self.register_buffer(name, matrix, persistent=False)
         mean, std = (torch.tensor(triple).view(1, 3, 1, 1) for triple in (MEAN, STD))
         self.register_buffer('gain', 1 / (255 * std), persistent=False)
         self.register_buffer('offset', mean / std, persistent=False)
 
-    def forward(self, image: Tensor, state: Tensor, view: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, image: Tensor, state: Tensor, parameters: Tensor) -> tuple[Tensor, ...]:
         """Compute one frame.
 
         image    (camera_height, camera_width, 3) uint8
         state    (layers, 1, heads, P, N) float32, zero before the first frame
-        view     (VIEW_SIZE) float32, see graph.View
-        returns  inverse_depth (h, w) float32, >= 0, in the network's own unit
-                 depth (h, w) float32, Z in metres, +inf where nothing was hit, NaN between two
-                 surfaces; and confidence (h, w) float32 in [0, 1], both as stream/upsample.py
-                 has them at the network's size
-                 cloud (h, w, 4) float32: x, y, z in metres, NaN where there is no point, and a
-                 float whose lower three bytes are red, green and blue
-                 total (1) float32, a sum over depth and state: finite if everything is
-                 state (layers, 1, heads, P, N) float32 after this frame
+        parameters  (PARAMETER_COUNT) float32, see graph.FrameParameters
+        returns  inverse_depth (h, w) float32, >= 0, in the network's unit
+                 depth (h, w) float32, Z [m], +inf where nothing was hit, NaN at mixed pixels; and
+                 confidence (h, w) float32 in [0, 1], both as in stream/upsample.py cloud (h, w, 4)
+                 float32: x, y, z [m], NaN where there is no point, and a float whose lower three
+                 bytes are red, green and blue total (1) float32, a sum over depth and state:
+                 finite iff all values are state (layers, 1, heads, P, N) float32 after this frame
         """
-        # The cast comes first, for nothing else takes bytes in every engine.
-        *answers, state = self.streams(image.float()[None], state, view[None])
-        return (*(answer[0] for answer in answers), state)
+        # Cast first: other operators do not support uint8 in every engine.
+        *outputs, state = self.streams(image.float()[None], state, parameters[None])
+        return (*(output[0] for output in outputs), state)
 
-    def streams(self, images: Tensor, states: Tensor, views: Tensor) -> tuple[Tensor, ...]:
+    def streams(self, images: Tensor, states: Tensor, parameters: Tensor) -> tuple[Tensor, ...]:
         """Compute one frame of each of B streams, see ``forward``.
 
         images   (B, camera_height, camera_width, 3) uint8, or float32 of the same values
         states   (layers, B, heads, P, N) float32
-        views    (B, VIEW_SIZE) float32
-        returns  what ``forward`` does, (B, ...) each, and the states as they came in
+        parameters  (B, PARAMETER_COUNT) float32
+        returns  the outputs of ``forward``, (B, ...) each, and the states as they came in
         """
         pixels = self._pixels(images)
         normalised = pixels * self.gain - self.offset
         inverse_depth, states = self.network.step(normalised.to(self.dtype), states)
-        fx, fy, cx, cy, scale, shift, range_m, cloud_range_m, edge_ratio = views[
+        fx, fy, cx, cy, scale, shift, range_m, cloud_range_m, edge_ratio = parameters[
             :, :, None, None
         ].unbind(1)
         depth, confidence = postprocess(inverse_depth, scale, shift, range_m, edge_ratio)
@@ -112,8 +110,8 @@ def postprocess(
 ) -> tuple[Tensor, Tensor]:
     """Return depth and confidence (B, h, w) float32 of an inverse depth, see ``forward``.
 
-    What scale.py and upsample.py of stream/ do on the host, in operators that engines have;
-    the other tensors (B, 1, 1) are fields of graph.View.
+    Equals scale.py and upsample.py of stream/, in operators that engines support; the other
+    tensors (B, 1, 1) are fields of graph.FrameParameters.
     """
     inverse_m = scale * inverse_depth + shift
     hit = (inverse_depth >= NOTHING_HIT) & (inverse_m > 0) & (inverse_m * range_m >= 1)
@@ -129,7 +127,7 @@ def postprocess(
 def backproject_tensor(
     depth: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor, range_m: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Lift depth (B, h, w) to x, y, z likewise, NaN beyond a range and where there is none."""
+    """Backproject depth (B, h, w) to x, y, z of that shape; NaN without depth or out of range."""
     height, width = depth.shape[1:]
     z = depth.masked_fill(~(depth <= range_m), math.nan)
     columns = torch.arange(width, dtype=torch.float32, device=depth.device)
@@ -138,12 +136,12 @@ def backproject_tensor(
 
 
 def pack_rgb(pixels: Tensor) -> Tensor:
-    """Return (B, h, w) float32 with the bits 0x3f, red, green, blue, of (B, 3, h, w) in 0..255.
+    """Pack (B, 3, h, w) in 0..255 into floats (B, h, w) with the bits 0x3f, red, green, blue.
 
-    Graphs have no operator that reads an integer's bits as a float's, but arithmetic makes them: a
-    sign and seven bits of exponent in the first byte, and the last bit of the exponent is red's
-    highest. With a first byte of zero, which readers ignore, red below 128 would be a denormal
-    number, which some engines flush to zero.
+    ONNX has no bit cast from integer to float; the value is computed instead: sign and seven
+    exponent bits form the first byte, and the last exponent bit is red's highest. With a first
+    byte of zero, red below 128 would give a denormal, which some engines flush to zero; readers
+    ignore that byte.
     """
     red, green, blue = pixels.unbind(1)
     bright = (red > 127).float()
@@ -153,7 +151,7 @@ def pack_rgb(pixels: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 def area_resize_matrix(source: int, target: int) -> NDArray[np.float32]:
-    """Matrix (target, source) that shrinks a row: each new pixel averages what it covers."""
+    """Matrix (target, source) that shrinks a row by area means."""
     edges = np.arange(target + 1) * source / target
     pixels = np.arange(source)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -162,7 +160,7 @@ def area_resize_matrix(source: int, target: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=32)
 def cubic_resize_matrix(source: int, target: int) -> NDArray[np.float32]:
-    """Matrix (target, source) that resizes a row by the cubic of Keys 1981, borders repeated."""
+    """Matrix (target, source) of the cubic of Keys 1981, borders repeated."""
     centre = (np.arange(target) + 0.5) * source / target - 0.5
     matrix = np.zeros((target, source))
     for offset in (-1, 0, 1, 2):

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exported graph as a file format: names of its tensors and what it says about itself.
-
-Free of torch and of ONNX, for whoever runs a graph needs neither to read its description.
-"""
+"""File format of exported graphs: tensor names and metadata. Free of torch and of ONNX."""
 
 from __future__ import annotations
 
@@ -16,19 +13,19 @@ from numpy.typing import NDArray
 from videodepth_ros.core.errors import ModelError
 
 GRAPH_SCHEMA = 1
-"""Version of what stands below; a graph of another one is exported anew."""
+"""Version of the graph: tensors, meaning, metadata; other versions are exported anew."""
 
-FUSED_SCHEMA = 102
-"""Version of a fused step: tensors, their meaning, metadata; never one of ``GRAPH_SCHEMA``."""
+FUSED_SCHEMA = 103
+"""Version of the fused step: tensors, meaning, metadata; distinct from ``GRAPH_SCHEMA``."""
 
 IMAGE, STATE_IN = 'image', 'state_in'
 INVERSE_DEPTH, STATE_OUT = 'inverse_depth', 'state_out'
 
-PARAMETERS = 'view'
+PARAMETERS = 'parameters'
 DEPTH, CONFIDENCE, CLOUD, TOTAL = 'depth', 'confidence', 'cloud', 'total'
 FUSED_INPUTS = (IMAGE, STATE_IN, PARAMETERS)
 FUSED_OUTPUTS = (INVERSE_DEPTH, DEPTH, CONFIDENCE, CLOUD, TOTAL, STATE_OUT)
-"""Tensors of a fused step, in the order of ``FusedStep.forward``, which describes them."""
+"""Tensors of a fused step, in the order of ``FusedStep.forward``."""
 
 _PREFIX = 'videodepth.'
 
@@ -38,11 +35,11 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Layout:
-    """The sizes and the order of bytes that a fused step is made for.
+    """Sizes and channel order that a fused step is made for.
 
-    camera_width, camera_height  of the image that goes in
-    width, height                of the network, and of everything that comes out
-    channels                     order of the image's bytes: ``rgb`` or ``bgr``
+    camera_width, camera_height  of the input image [px]
+    width, height                of the network and of all outputs [px]
+    channels                     order of the image's channels: ``rgb`` or ``bgr``
     """
 
     camera_width: int
@@ -54,13 +51,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class FrameParameters:
-    """What a fused step is told with each image.
+    """Per-frame parameters of a fused step.
 
-    fx, fy, cx, cy  intrinsics in pixels at the network's size, for the cloud
-    scale, shift    1 / Z in 1/m is ``scale * inverse_depth + shift``
-    max_range_m     beyond this Z nothing was hit
-    cloud_range_m   points with a greater Z are left out of the cloud
-    edge_ratio      neighbouring inverse depths of a greater ratio are two surfaces; 1: none are
+    fx, fy, cx, cy  intrinsics at the network's size [px], for the cloud
+    scale, shift    1 / Z [1/m] = ``scale * inverse_depth + shift``
+    max_range_m     depth beyond which nothing was hit [m]
+    cloud_range_m   largest Z of a point of the cloud [m]
+    edge_ratio      ratio of neighbouring inverse depths above which they are two surfaces; 1:
+                    never
     """
 
     fx: float
@@ -74,7 +72,7 @@ class FrameParameters:
     edge_ratio: float = 1.0
 
     def values(self) -> NDArray[np.float32]:
-        """Return the tensor ``view``, (VIEW_SIZE) float32, finite, in the order of the fields."""
+        """Return the tensor ``parameters``, (PARAMETER_COUNT) float32, finite, in field order."""
         return np.minimum(np.array(astuple(self)), np.finfo(np.float32).max).astype(np.float32)
 
 
@@ -83,10 +81,10 @@ PARAMETER_COUNT = len(fields(FrameParameters))
 
 @dataclass(frozen=True)
 class Origin:
-    """Whose weights a graph holds.
+    """Origin of the weights of a graph.
 
     model           name in the catalogue
-    unit            what an inverse depth of 1 means: a value of ``InverseDepthUnit``
+    unit            of the inverse depth: a value of ``InverseDepthUnit``
     licence         of the weights
     weights_sha256  of the checkpoint
     """
@@ -102,7 +100,7 @@ UNKNOWN_ORIGIN = Origin()
 
 @dataclass(frozen=True)
 class GraphMetadata:
-    """What an exported file tells a reader who has nothing but the file.
+    """Metadata of an exported graph.
 
     The input is ``(rgb / 255 - mean) / std``, (1, 3, height, width), channels red green blue.
     """
@@ -115,7 +113,7 @@ class GraphMetadata:
     std: Triple
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the entries for the file's metadata (``metadata_props`` in ONNX)."""
+        """Return the entries of the file's metadata (``metadata_props`` in ONNX)."""
         entries = {
             **asdict(self.origin),
             'precision': self.precision,
@@ -130,14 +128,14 @@ class GraphMetadata:
 
 @dataclass(frozen=True)
 class FusedMetadata:
-    """What the file of a fused step tells a reader who has nothing but the file."""
+    """Metadata of a fused step."""
 
     origin: Origin
     precision: str
     layout: Layout
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the entries for the file's metadata."""
+        """Return the entries of the file's metadata."""
         entries = {
             **asdict(self.origin),
             **asdict(self.layout),
@@ -148,7 +146,7 @@ class FusedMetadata:
 
 
 def parse_graph_metadata(metadata: Mapping[str, str], file_name: str) -> GraphMetadata:
-    """Read back what ``to_metadata`` wrote.
+    """Parse what ``to_metadata`` wrote.
 
     raises  ModelError if the file was not exported by this package, or under another schema
     """

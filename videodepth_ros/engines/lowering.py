@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network as GPU engines run it: the same function, with its constants and precision fixed.
+"""Lower a network for GPU engines: the same function with constants and precision fixed.
 
-What does not depend on the image is computed once: positional embeddings, batch norms, layer
-scales and the scale of attention become part of the weights before them. A transposed convolution
-whose windows do not overlap is a 1x1 convolution whose channels are dealt out to pixels, which
-every engine has a fast kernel for.
+Constant folding: positional embeddings, batch norms, layer scales and the scale of attention
+become part of the weights before them. A transposed convolution with stride equal to its kernel
+becomes a 1x1 convolution and a pixel shuffle, for which every engine has a fast kernel.
 
-In half precision the products (linear layers, convolutions, attention) are half. In float32 stay
-the sums that grow along the layers (a transformer's tokens), norms, the scan with its exponents
-and its state, and the last convolution, whose answers reach hundreds.
+In half precision the matrix products (linear layers, convolutions, attention) are half. In float32
+remain the residual sums of transformers, norms, the scan with its exponents and state, and the
+last convolution, whose outputs reach hundreds.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from videodepth_ros.models.vit import Block, SelfAttention, VisionTransformer
 
 Encoder = VisionTransformer | NanoEncoder
 PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
-"""What each precision makes the products in."""
+"""dtype of the products in each precision."""
 
-PRODUCTS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+PRODUCT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
 def lower_network(
     model: FlashDepth, width: int, height: int, dtype: torch.dtype = torch.float32
 ) -> FlashDepth:
-    """Return a copy of the network for images of one size only, to be run and not trained.
+    """Return a copy of the network for images of one size, for inference only.
 
     dtype   of the products' weights and activations: float32, float16 or bfloat16
     """
@@ -58,19 +57,19 @@ def lower_network(
 
 
 class Float32Module(nn.Module):
-    """A module in float32 between others that are not; what it returns stays float32."""
+    """A float32 module between half-precision ones; its output stays float32."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any tensor to what the inner module makes of it."""
+        """Apply the inner module to the input in float32."""
         return self.inner(x.float())
 
 
 class Float32Norm(nn.Module):
-    """A layer norm of float32 whose answer goes into products of another type."""
+    """A float32 layer norm whose output feeds products of another dtype."""
 
     def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
         super().__init__()
@@ -78,11 +77,11 @@ class Float32Norm(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """Of the norm; its type is that of the sums which are normalised."""
+        """Weight of the norm; its dtype is that of the residual sum."""
         return self.norm.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (..., C) of any type to the same of the type of the products."""
+        """Tokens (..., C) of any dtype to the same in the products' dtype."""
         return self.norm(x.float()).to(self.dtype)
 
 
@@ -98,7 +97,7 @@ def _fix_grids(network: FlashDepth, width: int, height: int) -> None:
 
 
 def _fold_layer_scales(block: Block) -> None:
-    """Make the factors of both residual branches part of the linear layers before them."""
+    """Fold the layer scales of both residual branches into the linear layers before them."""
     for layer, name in ((block.attn.proj, 'ls1'), (block.mlp.fc2, 'ls2')):
         _scale_rows(layer, slice(None), getattr(block, name).gamma)
         setattr(block, name, nn.Identity())
@@ -111,7 +110,7 @@ def _scale_rows(layer: nn.Linear, rows: slice, factor: Tensor | float) -> None:
 
 
 def _replace(root: nn.Module, kind: type[nn.Module], make: Callable[[Any], nn.Module]) -> None:
-    """Put ``make(module)`` in the place of every module of a kind."""
+    """Replace every module of a kind by ``make(module)``."""
     for parent in list(root.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, kind):
@@ -119,7 +118,7 @@ def _replace(root: nn.Module, kind: type[nn.Module], make: Callable[[Any], nn.Mo
 
 
 def _as_pixel_shuffle(convolution: nn.ConvTranspose2d) -> nn.Module:
-    """Kernel equals stride: every output pixel has one tap, which its place in the cell names."""
+    """Return a 1x1 convolution and a pixel shuffle equal to a stride = kernel transpose."""
     side = convolution.stride[0]
     weight = convolution.weight.detach()  # (C_in, C_out, side, side)
     channels = weight.shape[1] * side * side
@@ -131,16 +130,16 @@ def _as_pixel_shuffle(convolution: nn.ConvTranspose2d) -> nn.Module:
 
 
 def _as_convolution(pair: ConvNorm) -> nn.Module:
-    """At inference a batch norm is part of the convolution before it."""
+    """Fold a batch norm into the convolution before it."""
     return torch.nn.utils.fusion.fuse_conv_bn_eval(
         cast(nn.Conv2d, pair[0]), cast(nn.BatchNorm2d, pair[1])
     ).requires_grad_(False)
 
 
 def _narrow(network: FlashDepth, dtype: torch.dtype) -> None:
-    """Give the products' weights another type, and put float32 where it is needed."""
+    """Convert the products' weights to ``dtype`` and keep float32 where it is needed."""
     for module in network.modules():
-        if isinstance(module, PRODUCTS):
+        if isinstance(module, PRODUCT_LAYERS):
             module.to(dtype)
     _replace(network, nn.LayerNorm, lambda norm: Float32Norm(norm, dtype))
     encoder = network.pretrained

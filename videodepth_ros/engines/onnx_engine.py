@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An exported graph in ONNX Runtime on the CPU: the default where there is no GPU."""
+"""ONNX Runtime on the CPU: the default engine without a GPU."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _ORT_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
     RuntimeError,
-)  # the last is what a bound run raises
+)  # RuntimeError: raised by a bound run
 
 
 class OnnxEngine:
-    """A graph written by ``export_onnx``. Its states are arrays (layers, 1, heads, P, N)."""
+    """A graph of ``export_onnx``. States are arrays (layers, 1, heads, P, N) float32."""
 
     def __init__(self, path: Path, threads: int = 0, notes: tuple[str, ...] = ()) -> None:
         """Load the graph at ``path``.
 
-        threads  that compute one frame; 0 takes the cores that this process may use
-        notes    what happened on the way to the file, handed on in the spec
-        raises   ModelError if the file cannot be read or is not such a graph
+        threads  per frame; 0: the cores available to this process
+        notes    events while the file was obtained, passed on in the spec
+        raises   ModelError if the file cannot be read or is no such graph
         """
-        threads = threads or _usable_cores()
+        threads = threads or usable_cores()
         try:
             self._session = ort.InferenceSession(
                 str(path), session_options(threads), providers=['CPUExecutionProvider']
@@ -69,8 +69,7 @@ class OnnxEngine:
     def step(self, image: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
         """Compute one frame, see ``Engine.step``.
 
-        The outputs are new arrays that the runtime writes into directly: whoever holds an older
-        state or depth keeps it unchanged.
+        The runtime writes into newly allocated outputs: older states and depths stay valid.
         """
         check_image(image, self.spec)
         binding = self._session.io_binding()
@@ -84,23 +83,22 @@ class OnnxEngine:
         except _ORT_ERRORS as error:
             raise DeviceError(
                 f'ONNX Runtime failed on {self.spec.model}: {error}; restart the '
-                'stream, and see whether memory has run out'
+                'stream and check the free memory'
             ) from error
         inverse_depth, after = outputs
         return inverse_depth[0], State(after)
 
     def close(self) -> None:
-        """Free the session's memory."""
+        """Free the session."""
         del self._session
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """Return options for a machine that has other things to do as well.
+    """Return session options for a machine with other load.
 
-    Threads that wait by spinning gain a tenth on an idle machine. On one whose cores are wanted
-    by others they cost half as much again per frame, and between the frames of a camera they burn
-    a core (bench/engine.py with and without ``--rate-hz``). Dealing out work in small blocks
-    lets one thread take over what is left of another that had to give up its core.
+    Spinning threads gain 10 % on an idle machine, cost 50 % per frame on a loaded one, and burn a
+    core between the frames of a camera (bench/engine.py with and without ``--rate-hz``). Dynamic
+    block sizes let a thread take over work of one that lost its core.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -109,14 +107,14 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     options.add_session_config_entry('session.dynamic_block_base', '4')
-    options.log_severity_level = 4  # errors are raised; the runtime's own log is for its makers
+    options.log_severity_level = 4  # errors are raised
     return options
 
 
-def _usable_cores() -> int:
-    """Return how many cores to compute on: all that are ours, but of four or more one fewer.
+def usable_cores() -> int:
+    """Return the number of cores to compute on: all, or all but one from four on.
 
-    The one is for the nodes that bring the images and take the depth.
+    The spare core serves the nodes that deliver images and consume depth.
     """
     cores = len(os.sched_getaffinity(0))
     return cores if cores < 4 else cores - 1

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open an engine by name: the one door to this floor.
+"""Open an engine by name: the entry point of this package's engines.
 
-Free of torch and of every runtime until one is asked for. A robot that has a graph in its store
-needs ONNX Runtime alone; one that has a plan, TensorRT alone.
+Imports a runtime only when it is needed. With a graph in the store a robot needs ONNX Runtime or
+OpenVINO alone; with a plan, TensorRT alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GPU_DEVICES = (
     Path('/dev/nvgpu'),
     Path('/dev/dxg'),
 )
-"""One of these is there where a driver has found a GPU: of a card, of a Jetson, under WSL."""
+"""Device files of an NVIDIA GPU: discrete card, Jetson, WSL."""
 
 _loading = threading.Lock()
 _torch_plans: WeakValueDictionary[tuple[str, int, int, str], Any] = WeakValueDictionary()
@@ -46,20 +46,21 @@ def open_engine(
     precision: str = 'fp16',
     report: BuildProgress = ignore_progress,
 ) -> Engine:
-    """Return an engine for images of ``width`` x ``height``; what is missing is built first.
+    """Return an engine for inputs of ``width`` x ``height`` px; missing artefacts are built.
 
     model    name in the catalogue
     engine   one of ``ENGINES``; ``auto`` is TensorRT where it and a GPU are installed, torch on
-             the GPU where that is, else ONNX Runtime on the CPU; the spec says which, and why
-    threads  that compute one frame on the CPU; 0 leaves the choice to the engine
+             the GPU where that is, else ONNX Runtime on the CPU; the spec names the choice and
+             reasons
+    threads  per frame on the CPU; 0: the engine's default
     precision  ``fp16`` or ``fp32`` on a GPU; on the CPU it is fp32
-    report   told how far a build is; what it raises cancels the build
-    raises   ConfigError for a name or size that cannot be, ModelError if there are no weights or
-             what is to be built cannot be, DeviceError if the engine is not installed; another
-             engine is never taken instead
+    report   called with phase and fraction of a build; its exceptions cancel the build
+    raises   ConfigError for an unknown name or unsupported size, ModelError if weights are missing
+             or a build fails, DeviceError if the engine is not installed; no other engine is
+             substituted
     """
     if engine not in ENGINES:
-        raise ConfigError(f'there is no engine {engine!r}; choose one of {", ".join(ENGINES)}')
+        raise ConfigError(f'unknown engine {engine!r}; choose one of {", ".join(ENGINES)}')
     card = checked_card(model, width, height)
     notes: list[str] = []
     if engine == 'auto':
@@ -74,7 +75,7 @@ def open_engine(
 
 
 def select_engine(notes: list[str]) -> str:
-    """Return the fastest engine that can run here; ``notes`` gets why a GPU stays unused."""
+    """Return the fastest engine available; append the reasons against a GPU to ``notes``."""
     if not any(device.exists() for device in GPU_DEVICES):
         return 'onnx'
     if tensorrt_is_available(notes.append):
@@ -123,8 +124,8 @@ def _open_torch_cuda(
     except ImportError as error:
         raise _not_installed('torch-cuda', error, 'torch') from error
     with _loading:
-        wanted = card.name, width, height, precision
-        plan = _torch_plans.get(wanted)  # of another camera of this process
+        key = card.name, width, height, precision
+        plan = _torch_plans.get(key)  # shared by the cameras of this process
         if plan is None:
             plan = TorchPlan(
                 _network(card),
@@ -132,7 +133,7 @@ def _open_torch_cuda(
                 Layout(width, height, width, height),
                 precision=precision,
             )
-            _torch_plans[wanted] = plan
+            _torch_plans[key] = plan
     engine = TorchCudaEngine(plan)
     engine.spec = replace(engine.spec, notes=notes)
     return engine
@@ -147,6 +148,6 @@ def _network(card: ModelCard) -> Any:
 
 def _not_installed(engine: str, error: ImportError, package: str) -> DeviceError:
     return DeviceError(
-        f'the engine {engine} cannot run here: {error}; `pip install {package}`, '
-        'or take another engine'
+        f'engine {engine} is unavailable: {error}; `pip install {package}`, '
+        'or choose another engine'
     )

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plans that can be trusted: under complete keys, checked after they were built, else not taken.
+"""TensorRT plans: stored under complete keys and used only after a numeric check.
 
-A plan is built by a process of its own (compile.py), which also runs it beside the network's own
-answers to reference frames: TensorRT 10.3 and 10.7 are known to build transformers that answer
-wrongly without a word. A plan that fails is a verdict, which is stored in its place, so that it is
-found once and not at every start; the next precision of the ladder is tried then.
+A child process (compile.py) builds a plan and compares it with reference outputs of the network:
+TensorRT 10.3 to 10.7 are known to build transformers that are silently wrong. The rejection of a
+plan is stored in its place, so that it is built once, and the next precision is tried.
 """
 
 from __future__ import annotations
@@ -32,14 +31,13 @@ from videodepth_ros.engines.tensorrt_plan import (
 from videodepth_ros.models.catalogue import ModelCard
 
 PRECISION_FALLBACKS = {'fp16': ('fp16', 'fp32'), 'fp32': ('fp32',)}
-"""What is tried, in this order, when a precision is asked for; after the last one it is refused.
-"""
+"""Precisions to try for a requested one, in this order."""
 
 REJECTED_PREFIX = b'refused: '
-"""How the file of a plan begins that was built and does not compute what the network does."""
+"""First bytes of the file of a rejected plan."""
 
 EXIT_INACCURATE = 3
-"""Exit code of compile.py for a verdict."""
+"""Exit code of compile.py for a plan that fails its check."""
 
 DRIVER_FILES = (Path('/proc/driver/nvidia/version'), Path('/etc/nv_tegra_release'))
 
@@ -55,23 +53,23 @@ def open_tensorrt(
     precision: str = 'fp16',
     report: BuildProgress = ignore_progress,
 ) -> TensorRtEngine:
-    """Return an engine over the stored plan, which is built first if it is missing.
+    """Return an engine for the stored plan, built first if missing.
 
     raises  DeviceError if there is no TensorRT or no GPU, or it fails; ModelError if no precision
-            of the ladder passes its check
+            passes its check
     """
     tensorrt, cuda = find_tensorrt(), open_cuda()
     notes: list[str] = []
-    for rung in PRECISION_FALLBACKS[precision]:
-        stored = fetch_plan(tensorrt, cuda, card, (width, height), rung, report)
+    for level in PRECISION_FALLBACKS[precision]:
+        stored = fetch_plan(tensorrt, cuda, card, (width, height), level, report)
         notes += stored.notes
-        verdict = rejection_of(stored.path)
-        if verdict is None:
-            facts = PlanInfo(card.name, rung, cuda.gpu().name, tuple(notes))
+        rejection = rejection_of(stored.path)
+        if rejection is None:
+            facts = PlanInfo(card.name, level, cuda.gpu().name, tuple(notes))
             return TensorRtEngine(_load_shared(tensorrt, stored.path), facts, cuda)
         notes.append(
-            f'{tensorrt.flavour} {tensorrt.version} computes {card.name} wrongly in '
-            f'{rung}: {verdict}'
+            f'{tensorrt.flavour} {tensorrt.version} computes {card.name} inaccurately in '
+            f'{level}: {rejection}'
         )
     raise ModelError(
         '; '.join(notes) + '; install another version of TensorRT (10.0 to 10.7 are '
@@ -80,7 +78,7 @@ def open_tensorrt(
 
 
 def _load_shared(tensorrt: TensorRt, path: Path) -> LoadedPlan:
-    """Load a plan, or return the one that another camera of this process runs."""
+    """Load a plan, or return the one shared by the cameras of this process."""
     with _loading:
         plan = _loaded.get(path)
         if plan is None:
@@ -96,7 +94,7 @@ def fetch_plan(
     precision: str,
     report: BuildProgress,
 ) -> StoredArtefact:
-    """Return the plan of one precision, or its verdict, from the store or built now."""
+    """Return the plan of one precision, or its rejection, from the store or built now."""
     store = EngineStore()
     graph = fetch_artefact(card, *size, precision, report)
     key = plan_key(tensorrt, cuda, graph_key(card, *size, precision), graph.path)
@@ -133,7 +131,7 @@ def plan_key(tensorrt: TensorRt, cuda: CudaRuntime, graph: EngineKey, path: Path
 
 
 def rejection_of(path: Path) -> str | None:
-    """Return why there is no plan in a file; None if there is one."""
+    """Return why the plan of a file was rejected; None if it was not."""
     with path.open('rb') as file:
         if file.read(len(REJECTED_PREFIX)) != REJECTED_PREFIX:
             return None
@@ -143,9 +141,9 @@ def rejection_of(path: Path) -> str | None:
 def compile_plan(
     precision: str, graph: Path, answers: Path, plan: Path, timing: Path, report: BuildProgress
 ) -> str:
-    """Build and check a plan in a process of its own; write it, or the verdict.
+    """Build and check a plan in a child process; write it, or its rejection.
 
-    raises  DeviceError if it cannot be built; what ``report`` raises ends the process
+    raises  DeviceError if it cannot be built; exceptions of ``report`` kill the child
     """
     result = run_module(
         'videodepth_ros.engines.compile',
@@ -165,7 +163,7 @@ def compile_plan(
 
 
 def tensorrt_is_available(why_not: Callable[[str], None]) -> bool:
-    """Tell whether TensorRT and a GPU are here; where not, ``why_not`` is told."""
+    """Return whether TensorRT and a GPU are available; else pass the reason to ``why_not``."""
     try:
         find_tensorrt()
         open_cuda()

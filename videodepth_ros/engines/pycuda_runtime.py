@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Device memory and streams through PyCUDA, for machines that have it and no cuda-bindings.
+"""Device memory and streams through PyCUDA, for machines without cuda-bindings.
 
-PyCUDA cannot capture graphs, so each step is put into the stream call by call. It keeps a context
-for each thread: whoever opened this uses it.
+PyCUDA cannot capture graphs, so the calls of a step are enqueued one by one. Its contexts are
+per thread: the thread that opens this must use it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from videodepth_ros.engines.cuda import Array, GpuInfo
 
 
 class PyCuda:
-    """What ``cuda.Cuda`` asks for, on the device's primary context, which TensorRT uses too."""
+    """``cuda.CudaRuntime`` on the device's primary context, which TensorRT uses too."""
 
     captures = False
 
@@ -29,13 +29,13 @@ class PyCuda:
 
         self._driver: Any = driver
         self.provider = f'PyCUDA {pycuda.VERSION_TEXT}'
-        self._held: dict[int, Any] = {}  # PyCUDA frees what nobody holds
+        self._held: dict[int, Any] = {}  # PyCUDA frees unreferenced memory
         self._checked(driver.init)
         self._context = self._checked(lambda: driver.Device(0).retain_primary_context())
         self._checked(self._context.push)
 
     def gpu(self) -> GpuInfo:
-        """Return what the device is."""
+        """Return the properties of the device."""
         device = self._checked(self._driver.Device, 0)
         major, minor = device.compute_capability()
         return GpuInfo(
@@ -47,35 +47,35 @@ class PyCuda:
         )
 
     def allocate(self, size_bytes: int) -> int:
-        """Return the address of new device memory."""
+        """Allocate device memory and return its address."""
         return self._hold(self._checked(self._driver.mem_alloc, size_bytes))
 
     def free(self, address: int) -> None:
-        """Give device memory back."""
+        """Free device memory."""
         self._checked(self._held.pop(address).free)
 
     def host_array(self, shape: tuple[int, ...], dtype: str) -> Array:
-        """Return a new array in page-locked memory."""
+        """Allocate an array in page-locked memory."""
         array: Array = self._checked(self._driver.pagelocked_empty, shape, dtype)
         self._held[array.ctypes.data] = array
         return array
 
     def free_host(self, array: Array) -> None:
-        """Give back what ``host_array`` returned."""
+        """Free an array of ``host_array``."""
         self._checked(self._held.pop(array.ctypes.data).base.free)
 
     def create_stream(self) -> int:
-        """Return a new stream."""
+        """Create a stream."""
         stream = self._checked(self._driver.Stream)
         self._held[stream.handle] = stream
         return int(stream.handle)
 
     def destroy_stream(self, stream: int) -> None:
-        """End a stream."""
+        """Destroy a stream."""
         del self._held[stream]
 
     def synchronize(self, stream: int) -> None:
-        """Wait until everything in the stream is done."""
+        """Wait until all work of the stream is done."""
         self._checked(self._held[stream].synchronize)
 
     def upload(self, address: int, array: Array, stream: int) -> None:
@@ -95,15 +95,15 @@ class PyCuda:
         self._checked(self._driver.memset_d8_async, address, 0, size_bytes, self._held[stream])
 
     def capture(self, stream: int, enqueue: Callable[[], None]) -> int:
-        """Not in PyCUDA: ``captures`` says so."""
+        """Raise DeviceError: unsupported, see ``captures``."""
         raise DeviceError('PyCUDA captures no graphs; `pip install cuda-bindings`')
 
     def launch(self, graph: int, stream: int) -> None:
-        """Not in PyCUDA."""
+        """Raise DeviceError: unsupported."""
         raise DeviceError('PyCUDA launches no graphs; `pip install cuda-bindings`')
 
     def destroy_graph(self, graph: int) -> None:
-        """Not in PyCUDA."""
+        """Raise DeviceError: unsupported."""
         raise DeviceError('PyCUDA has no graphs; `pip install cuda-bindings`')
 
     def _hold(self, thing: Any) -> int:
@@ -111,10 +111,10 @@ class PyCuda:
         return int(thing)
 
     def _checked(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call PyCUDA and put its errors into this package's words."""
+        """Call PyCUDA; raise DeviceError with its message."""
         try:
             return function(*arguments)
         except self._driver.Error as error:
             raise DeviceError(
-                f'PyCUDA: {error}; look at `nvidia-smi` and restart the stream'
+                f'PyCUDA: {error}; check `nvidia-smi` and restart the stream'
             ) from error

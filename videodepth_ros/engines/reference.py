@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reference frames: a short stream and the answers of the network in float32, to check plans with.
+"""Reference frames and the float32 network's outputs for them, to check plans with.
 
-The frames follow from their size alone, so that only the answers are stored.
+The frames are generated from their size, so that only the outputs are stored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REFERENCE_FRAMES = 4
 
 @dataclass(frozen=True)
 class ReferenceOutputs:
-    """What the network says to ``reference_frames``, in float32.
+    """Outputs of the float32 network for ``reference_frames``.
 
     inverse_depth  (T, h, w) float32, of each frame
     state          (layers, 1, heads, P, N) float32, after the last one
@@ -36,16 +36,16 @@ class ReferenceOutputs:
 
 
 def load_reference_outputs(path: Path) -> ReferenceOutputs:
-    """Read what ``save`` has written.
+    """Read a file of ``ReferenceOutputs.save``.
 
-    raises  ModelError if the file is not such a one
+    raises  ModelError if it is no such file
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             return ReferenceOutputs(file['inverse_depth'], file['state'])
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f'{path} holds no reference answers ({error}); remove it, and it is made anew'
+            f'{path} holds no reference outputs ({error}); remove it to have it rebuilt'
         ) from error
 
 

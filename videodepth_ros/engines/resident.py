@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What engines have in common whose state stays on the device.
+"""Common base of engines with a device-resident state.
 
-The caller holds the name of a state, and only the newest one is there. What goes up and comes back
-lies in page-locked memory that was taken once; an answer is copied out of it.
+The caller holds a handle of the state; only the newest state exists. Inputs and outputs lie in
+page-locked memory that is allocated once; results are copied out of it.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class DeviceState:
-    """The name of a state that lies on the device; 0 is the one before the first frame."""
+    """Handle of a device-resident state; 0 is the state before the first frame."""
 
     number: int
 
 
 @dataclass
 class TransferCounts:
-    """Bytes that have crossed the bus, for tests and benchmarks."""
+    """Bytes transferred between host and device."""
 
     up_bytes: int = 0
     down_bytes: int = 0
 
 
 class ResidentEngine(ABC):
-    """One stream of a fused step; a kind of engine says how a step gets done.
+    """One stream of a fused step; subclasses implement ``_advance``.
 
-    spec     what it computes
-    traffic  what its frames have taken across the bus
-    _host    what goes up and comes back, by tensor name: page-locked, for the engine's whole life
+    spec     specification
+    traffic  bytes transferred by its frames
+    _host    page-locked input and output arrays by tensor name, for the engine's lifetime
     """
 
     spec: EngineSpec
@@ -54,30 +54,30 @@ class ResidentEngine(ABC):
     _numbers = itertools.count(1)
 
     def __init__(self) -> None:
-        """Begin with the state before the first frame."""
+        """Start with the state before the first frame."""
         self.traffic = TransferCounts()
         self._newest: int | None = 0
 
     @abstractmethod
     def _advance(self, reset: bool, outputs: Sequence[str]) -> None:
-        """Compute one frame: upload ``_host``'s image and view, step, fetch what is wanted, wait.
+        """Upload image and parameters from ``_host``, step, download ``outputs``, synchronise.
 
-        afresh  whether the state is to be zero first
+        reset   whether to zero the state first
         raises  DeviceError if the device fails
         """
 
     @abstractmethod
     def read_state(self) -> NDArray[np.float32]:
-        """Return a copy of the last state, (layers, 1, heads, P, N) float32; it allocates."""
+        """Return a copy of the last state, (layers, 1, heads, P, N) float32; allocates."""
 
     def zero_state(self) -> State:
         """Return the state before the first frame."""
         return State(DeviceState(0))
 
     def step(self, image: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
-        """Compute one frame, see ``Engine.step``; the image is (H, W, 3) uint8.
+        """Compute one frame of a (H, W, 3) uint8 image, see ``Engine.step``.
 
-        If any number of the answer or of the state is not finite, the answer is all NaN.
+        The inverse depth is all NaN if any value of it or of the state is not finite.
         """
         found, after = self.run(image, state, (INVERSE_DEPTH, TOTAL))
         inverse_depth = np.array(found[INVERSE_DEPTH])
@@ -90,23 +90,23 @@ class ResidentEngine(ABC):
         image: NDArray[np.uint8],
         state: State,
         outputs: Sequence[str],
-        view: FrameParameters | None = None,
+        parameters: FrameParameters | None = None,
     ) -> tuple[Mapping[str, Array], State]:
         """Compute one frame and fetch some of its outputs.
 
         image    (camera_height, camera_width, 3) uint8
-        state    what the last step returned, or ``zero_state()``: older ones are overwritten
-        wanted   names from ``graph.FUSED_OUTPUTS`` but the state's
-        view     for depth in metres and the cloud; None: as it was
-        returns  arrays in page-locked memory that the next step overwrites, by name
+        state    of the last step, or ``zero_state()``: older ones are overwritten
+        outputs  names from ``graph.FUSED_OUTPUTS`` without the state
+        parameters  for depth in metres and the cloud; None: as before
+        returns  page-locked arrays by name, valid until the next step; and the state
         raises   InputError if image or state do not fit, DeviceError if the device fails
         """
         check_image(image, self.spec)
         number = self._check_state(state)
         np.copyto(self._host[IMAGE], image)
-        if view is not None:
-            np.copyto(self._host[PARAMETERS], view.values())
-        self._newest = None  # until the step is done its state is nobody's
+        if parameters is not None:
+            np.copyto(self._host[PARAMETERS], parameters.values())
+        self._newest = None  # invalid until the step is done
         self._advance(number == 0, outputs)
         self._newest = next(self._numbers)
         found = {name: self._host[name] for name in outputs}
@@ -117,7 +117,7 @@ class ResidentEngine(ABC):
     def _check_state(self, state: State) -> int:
         """Return the number of a state.
 
-        raises  InputError if it is not on the device any more
+        raises  InputError if it has been overwritten
         """
         number = state.number if isinstance(state, DeviceState) else None
         if number is None or number not in (0, self._newest):
@@ -129,6 +129,6 @@ class ResidentEngine(ABC):
 
 
 def default_parameters(width: int, height: int) -> NDArray[np.float32]:
-    """Return ``View.values`` of an ordinary lens, for streams that nobody has told theirs."""
+    """Return ``FrameParameters.values`` of a lens of ordinary focal length."""
     lens = Intrinsics.centred(width, height, DEFAULT_FOCAL_LENGTH_FACTOR * width)
     return FrameParameters(lens.fx, lens.fy, lens.cx, lens.cy).values()

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Built artefacts (exported graphs, device plans) in the user's cache, under complete keys.
+"""Store of built artefacts (graphs, plans) in the user's cache, under complete keys.
 
-An artefact and its record (a JSON file with the key in words and the SHA-256) lie side by side.
-The record is renamed into place last, so that what has no record is unfinished. The checksum is
-verified at every opening. The folder is the user's own, mode 0700: to load a device plan is to run
-code, so one that another user could have put there is refused. What nobody has opened for long, or
-the room does not suffice for, is removed whenever something is built.
+An artefact and its record (JSON with the key and the SHA-256) lie side by side. The record is
+renamed into place last: an artefact without one is unfinished. The checksum is verified at every
+opening. The folder has mode 0700, and one that other users can write is rejected: loading a plan
+runs code. Artefacts that are idle for long, or exceed the space limit, are removed after a build.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,37 +20,31 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+
 from videodepth_ros.core.errors import ConfigError, ModelError
-from videodepth_ros.engines.child_process import POLL_PERIOD_S, BuildProgress, ignore_progress
+from videodepth_ros.engines.child_process import BuildProgress, ignore_progress
+from videodepth_ros.engines.options import StoreOptions
 
 Builder = Callable[[Path], str]
-"""Writes an artefact to the path and returns what its self-check found, in words.
+"""Write an artefact to a path and return the result of its self-check, or raise ModelError."""
 
-It raises ModelError if the artefact does not compute what it should; nothing is stored then.
-"""
-
-LONGEST_IDLE_S = 90 * 86400.0
-"""An artefact that nobody has opened for so long is removed."""
-
-MOST_BYTES = 16 << 30
-"""Room for all artefacts; a plan of the largest network in float32 takes 1.4 GB."""
-
-SHORTEST_IDLE_S = 3600.0
-"""An artefact that was opened so recently is never removed: somebody may be about to load it."""
+DEFAULTS = StoreOptions()
 
 _ABSENT = 'absent'
 
 
 @dataclass(frozen=True)
 class EngineKey:
-    """Everything that an artefact depends on; artefacts with equal keys are interchangeable.
+    """All inputs of an artefact; artefacts with equal keys are interchangeable.
 
-    kind            what the artefact is, and the suffix of its file: ``onnx``, ``npz``, ``plan``
+    kind            type of the artefact and suffix of its file: ``onnx``, ``npz``, ``plan``
     precision       ``fp32`` or ``fp16``
     schema          version of the artefact's interface: tensor names, layout, metadata
     weights_sha256  of the checkpoint
-    source_sha256   of what it is made from: the code of the network, or for a plan the graph
-    toolchain       each tool that had a hand in it, with its version: ``torch 2.13.0``
+    source_sha256   of the network's code, or for a plan of the graph
+    toolchain       each tool involved, with its version: ``torch 2.13.0``
     """
 
     model: str
@@ -67,7 +59,7 @@ class EngineKey:
 
     @property
     def prefix(self) -> str:
-        """Start of the file name: what is computed, whatever the tools were."""
+        """Start of the file name: all inputs but the tools."""
         computed = {name: value for name, value in asdict(self).items() if name != 'toolchain'}
         return f'{self.model}-{self.width}x{self.height}-{self.precision}-{_digest(computed)}-'
 
@@ -79,28 +71,29 @@ class EngineKey:
 
 @dataclass(frozen=True)
 class StoredArtefact:
-    """An artefact whose checksum is right, and what happened on the way to it, for the log."""
+    """An artefact with a valid checksum, and notes for the log."""
 
     path: Path
     notes: tuple[str, ...] = ()
 
 
 class EngineStore:
-    """The artefacts of one user on one machine; several processes may use it at once."""
+    """The artefacts of one user on one machine; safe for several processes."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """Use ``folder``, or that of ``cache_folder``; it is made when something is built."""
+    def __init__(self, folder: Path | None = None, options: StoreOptions = DEFAULTS) -> None:
+        """Use ``folder``, by default ``cache_folder``; it is created by the first build."""
         self.folder = cache_folder() if folder is None else folder
+        self._options = options
 
     def fetch(
         self, key: EngineKey, build: Builder | None, report: BuildProgress = ignore_progress
     ) -> StoredArtefact:
-        """Return the artefact of ``key``, built first if it is missing or broken.
+        """Return the artefact of ``key``, built first if it is missing or damaged.
 
-        build   how to make it; None where the tools are absent, and then an artefact that other
-                versions of the tools have made is as good, for it was checked when it was built
-        report  told while another process builds it; what it raises ends the waiting
-        raises  ConfigError if the folder cannot be used, ModelError if there is no artefact and
+        build   builds it; None where the tools are not installed: then an artefact of other
+                versions of the tools is accepted, since it was checked when built
+        report  called while another process builds it; its exceptions end the wait
+        raises  ConfigError if the folder is unusable, ModelError if there is no artefact and
                 ``build`` is None, and what ``build`` raises
         """
         path = self.folder / key.file_name
@@ -119,16 +112,16 @@ class EngineStore:
             self.prune()
         except OSError as error:
             raise ConfigError(
-                f'the engine cache {self.folder} cannot be used: {error}; set '
-                'XDG_CACHE_HOME to a folder that can, and that has room'
+                f'the engine cache {self.folder} is unusable: {error}; set XDG_CACHE_HOME '
+                'to a writable folder with free space'
             ) from error
         if problem == _ABSENT:
             return StoredArtefact(path, (built,))
         return StoredArtefact(path, (f'{path} was {problem} and has been replaced', built))
 
     def prune(self) -> None:
-        """Remove what is idle for long, and the longest idle while there is too much."""
-        now_s, room = time.time(), MOST_BYTES
+        """Remove artefacts that are idle for long, and the longest idle beyond the space limit."""
+        now_s, free_bytes = time.time(), self._options.max_bytes
         records = {
             path.with_name(path.name.removesuffix('.json')) for path in self.folder.glob('*.json')
         }
@@ -138,15 +131,17 @@ class EngineStore:
             if (status := _status(path)) is not None
         ]
         for opened_s, size, path in sorted(opened, reverse=True):
-            room -= size
+            free_bytes -= size
             idle_s = now_s - opened_s
-            if idle_s > LONGEST_IDLE_S or (room < 0 and idle_s > SHORTEST_IDLE_S):
-                # The record goes first: without one the artefact counts as unfinished.
+            if idle_s > self._options.max_idle_s or (
+                free_bytes < 0 and idle_s > self._options.min_idle_s
+            ):
+                # Remove the record first: without one the artefact counts as unfinished.
                 for suffix in ('.json', ''):
                     _with_suffix(path, suffix).unlink(missing_ok=True)
 
     def _problem(self, path: Path) -> str | None:
-        """Say in words why the artefact cannot be used; None if it can."""
+        """Return why the artefact is unusable; None if it is usable."""
         if not path.exists():
             return _ABSENT
         self._refuse_if_others_can_write()
@@ -173,13 +168,13 @@ class EngineStore:
         )
 
     def _build(self, path: Path, key: EngineKey, build: Builder) -> str:
-        """Build beside the final place, then rename artefact and record; return a note."""
+        """Build in a temporary folder, then rename artefact and record; return a note."""
         began_s = time.monotonic()
-        for remains in self.folder.glob(f'.{path.stem}.*'):  # of a process that was killed
+        for remains in self.folder.glob(f'.{path.stem}.*'):  # of a killed process
             shutil.rmtree(remains, ignore_errors=True)
-        workshop = Path(tempfile.mkdtemp(prefix=f'.{path.stem}.', dir=self.folder))
+        workspace = Path(tempfile.mkdtemp(prefix=f'.{path.stem}.', dir=self.folder))
         try:
-            artefact = workshop / path.name
+            artefact = workspace / path.name
             finding = build(artefact)
             record = _with_suffix(artefact, '.json')
             record.write_text(
@@ -193,21 +188,25 @@ class EngineStore:
                 made.replace(self.folder / made.name)
             _sync(self.folder)
         finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+            shutil.rmtree(workspace, ignore_errors=True)
         return f'{path.name} was built in {time.monotonic() - began_s:.1f} s ({finding})'
 
     @contextmanager
     def _locked(self, path: Path, report: BuildProgress) -> Iterator[None]:
-        """Hold the lock of one artefact; the system frees it when its holder dies."""
+        """Hold the lock of one artefact; the system releases it when its holder dies."""
         self._refuse_if_others_can_write()
-        lock = os.open(_with_suffix(path, '.lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = FileLock(_with_suffix(path, '.lock'), mode=0o600)
+        while True:
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout:
+                report(f'Waiting for another process that builds {path.name}', 0.0)
+                time.sleep(self._options.poll_period_s)
         try:
-            while not _holds(lock):
-                report(f'Waiting for who builds {path.name}', 0.0)
-                time.sleep(POLL_PERIOD_S)
             yield
         finally:
-            os.close(lock)
+            lock.release()
 
     def _refuse_if_others_can_write(self) -> None:
         status = self.folder.stat()
@@ -224,17 +223,14 @@ def cache_folder() -> Path:
 
     raises  ConfigError if the user has no home and XDG_CACHE_HOME is not set
     """
-    base = os.environ.get('XDG_CACHE_HOME', '')
-    if os.path.isabs(base):  # the specification has relative values ignored
-        return Path(base) / 'videodepth'
-    try:
-        return Path.home() / '.cache' / 'videodepth'
-    except RuntimeError as error:
-        raise ConfigError(f'no place for built engines: {error}; set XDG_CACHE_HOME') from error
+    folder = user_cache_path('videodepth')
+    if not folder.is_absolute():
+        raise ConfigError(f'the user has no home for {folder}; set XDG_CACHE_HOME')
+    return folder
 
 
 def sha256_of(*paths: Path) -> str:
-    """Return the SHA-256 of the files' contents one after the other, in hexadecimal."""
+    """Return the SHA-256 of the concatenated files, in hexadecimal."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open('rb') as file:
@@ -247,17 +243,8 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _holds(lock: int) -> bool:
-    """Take the lock of an open file, unless another one holds it."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _touch(path: Path) -> None:
-    """Set the time of a file to now; that of a store which root has filled stays."""
+    """Set the time of a file to now; files of root's store are left unchanged."""
     with suppress(PermissionError):
         os.utime(path)
 

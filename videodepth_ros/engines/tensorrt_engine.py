@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fused step as a TensorRT plan: one camera's stream on the GPU, its state resident there.
+"""Fused step as a TensorRT plan: one camera's stream, its state resident on the GPU.
 
-A step is one launch: a captured graph that uploads the image, runs the plan and, last, copies the
-state out to the state in. A reset sets the state in to zero. What somebody wants comes back into
-page-locked memory; nothing else crosses the bus. After the first step nothing is allocated.
+A step is one launch of a captured graph that uploads the image, runs the plan and copies the state
+output to the state input. A reset zeroes the state input. Requested outputs are downloaded to
+page-locked memory. After the first step nothing is allocated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from videodepth_ros.engines.tensorrt_plan import LoadedPlan
 
 @dataclass(frozen=True)
 class PlanInfo:
-    """What a plan does not say itself, from its key in the store."""
+    """Facts of a plan from its key in the store."""
 
     model: str
     precision: str
@@ -43,13 +43,13 @@ class PlanInfo:
 
 
 class TensorRtEngine(ResidentEngine):
-    """One stream over a plan; ``another`` makes one for another camera over the same plan."""
+    """One stream of a plan; ``another`` makes one for another camera of the same plan."""
 
     def __init__(self, plan: LoadedPlan, facts: PlanInfo, cuda: CudaRuntime) -> None:
-        """Allocate all that the stream needs, run it once and capture it.
+        """Allocate the stream's resources, run it once and capture it.
 
         raises  ModelError if the plan is not that of a fused step, DeviceError if the device
-                fails; nothing stays allocated then
+                fails; all resources are freed then
         """
         super().__init__()
         _check_tensors(plan)
@@ -100,7 +100,7 @@ class TensorRtEngine(ResidentEngine):
             self._cuda.free_host(array)
 
     def close(self) -> None:
-        """Free everything on the device; the plan stays while other streams use it."""
+        """Free the stream's resources; the plan stays while other streams use it."""
         self._newest = None
         self._resources.close()
 
@@ -143,18 +143,18 @@ class TensorRtEngine(ResidentEngine):
     def _bind(self) -> None:
         if self._context is None:
             raise DeviceError(
-                f'there is no memory on {self._facts.gpu} for another stream of '
-                f'{self._facts.model}; free GPU memory, or use fewer cameras'
+                f'not enough memory on {self._facts.gpu} for another stream of '
+                f'{self._facts.model}; free GPU memory or use fewer cameras'
             )
         for name, address in self._device.items():
             if not self._context.set_tensor_address(name, address):
                 raise DeviceError(
-                    f'{self._plan.flavour} does not take an address for {name}; '
-                    'remove the plan from the cache, it is built anew'
+                    f'{self._plan.flavour} rejects the address of {name}; remove the plan '
+                    'from the cache to have it rebuilt'
                 )
 
     def _warm_up(self) -> None:
-        """Run once, for TensorRT prepares itself then; capture; and forget what was run."""
+        """Run once, which initialises TensorRT, and capture."""
         self._reset()
         self._enqueue()
         self._cuda.synchronize(self._stream)
@@ -162,29 +162,29 @@ class TensorRtEngine(ResidentEngine):
             self._graph = self._cuda.capture(self._stream, self._enqueue)
 
     def _release(self) -> None:
-        """Let go of what uses the memory, before the memory goes."""
+        """Destroy the users of the memory before it is freed."""
         try:
             self._cuda.synchronize(self._stream)
         except DeviceError:
-            pass  # what failed has been told; what is left is to free
+            pass  # already raised by the failed call; free the rest
         if self._graph is not None:
             self._cuda.destroy_graph(self._graph)
         self._graph = self._context = None
         self._host.clear()
 
     def _reset(self) -> None:
-        """Set the state to zero: exactly the state before a first frame."""
+        """Zero the state."""
         self._cuda.zero(self._device[STATE_IN], self._sizes[STATE_IN], self._stream)
 
     def _enqueue(self) -> None:
-        """Put one step into the stream."""
+        """Enqueue one step in the stream."""
         device = self._device
         for name in (IMAGE, PARAMETERS):
             self._cuda.upload(device[name], self._host[name], self._stream)
         if not self._context.execute_async_v3(self._stream):
             raise DeviceError(
                 f'{self._plan.flavour} failed on {self._facts.model}; restart the '
-                'stream, and see whether GPU memory has run out'
+                'stream and check the free GPU memory'
             )
         self._cuda.copy(device[STATE_IN], device[STATE_OUT], self._sizes[STATE_IN], self._stream)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorRT's side of an engine: which one is installed, building a plan, loading it.
+"""TensorRT: find the installed version, build a plan, load it.
 
-One code path for TensorRT 10.3 (JetPack 6) to 11, and for TensorRT-RTX, whose interface is the
-same: networks are strongly typed, tensors go by name. What differs between versions is not used;
-a test compares every attribute with the bindings' own lists.
+One code path for TensorRT 10.3 (JetPack 6) to 11 and for TensorRT-RTX, which has the same
+interface: strongly typed networks, tensors by name. Features that differ between versions are not
+used; a test compares every attribute with the bindings' own lists.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _DTYPES = {'FLOAT': 'float32', 'HALF': 'float16', 'UINT8': 'uint8', 'INT32': 'in
 MIN_VERSION = (10, 3)
 
 SMALL_MB = 8192
-"""A GPU with so much memory or less shares it, as a Jetson does: a builder that tries kernels with
-all of it gets the whole machine out of memory."""
+"""Memory [MB] up to which a GPU is taken to share it with the host, as a Jetson: a builder with an
+unlimited workspace would exhaust it."""
 
 
 AUX_STREAMS = 0
-"""A step is one line of work, and captures as one."""
+"""Auxiliary CUDA streams: none, so that a step is captured as one."""
 
 
 @dataclass(frozen=True)
 class TensorRt:
-    """The TensorRT that is installed.
+    """The installed TensorRT.
 
     module   its Python bindings
-    flavour  ``tensorrt`` or ``tensorrt-rtx``: their plans are not each other's
+    flavour  ``tensorrt`` or ``tensorrt-rtx``; their plans are incompatible
     """
 
     module: Any
@@ -46,7 +46,7 @@ class TensorRt:
 
     @property
     def version(self) -> str:
-        """The whole version: plans are bound to it."""
+        """Full version, to which plans are bound."""
         return str(self.module.__version__)
 
 
@@ -62,11 +62,11 @@ class PlanTensor:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What a plan depends on beside its graph.
+    """Options of a build.
 
-    tf32           whether float32 products may be rounded to 10 digits on their way in
-    workspace_mb   memory that kernels may use besides; 0: what the device has
-    timing_cache   file in which measured kernel times are kept between builds; None: nowhere
+    tf32           whether float32 products may round their inputs to 10 bits
+    workspace_mb   scratch memory of kernels [MB]; 0: all of the device's
+    timing_cache   file of kernel timings kept between builds; None: none
     """
 
     tf32: bool = True
@@ -75,7 +75,7 @@ class BuildOptions:
 
     @property
     def flags(self) -> str:
-        """What another plan would come of, in words for the plan's key."""
+        """Options that change the plan, as text for its key."""
         return (
             f'tf32 {self.tf32}, workspace {self.workspace_mb} MB, {AUX_STREAMS} auxiliary streams'
         )
@@ -83,9 +83,9 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class LoadedPlan:
-    """A loaded plan; any number of streams may run it, each with a context of its own.
+    """A deserialised plan; any number of streams may run it, each with its own context.
 
-    holders  what must live as long as the plan
+    holders  objects that must outlive the plan
     """
 
     engine: Any
@@ -96,7 +96,7 @@ class LoadedPlan:
 
 
 def find_tensorrt() -> TensorRt:
-    """Import the TensorRT that is installed, the full one first.
+    """Import the installed TensorRT, the full one first.
 
     raises  DeviceError if there is none, or it is too old
     """
@@ -116,14 +116,14 @@ def find_tensorrt() -> TensorRt:
             )
         return found
     raise DeviceError(
-        'TensorRT is not installed (' + '; '.join(failures) + '); JetPack brings '
-        'it, else `pip install tensorrt`, or `pip install tensorrt-rtx` for a '
+        'TensorRT is not installed (' + '; '.join(failures) + '); it is part of '
+        'JetPack, else `pip install tensorrt`, or `pip install tensorrt-rtx` for a '
         'GeForce or RTX card'
     )
 
 
 def build_options(precision: str, gpu_memory_mb: int) -> BuildOptions:
-    """Return how a plan of a precision is built for a GPU with so much memory."""
+    """Return the build options of a precision for a GPU of that memory [MB]."""
     return BuildOptions(
         tf32=precision != 'fp32',
         workspace_mb=gpu_memory_mb // 4 if gpu_memory_mb <= SMALL_MB else 0,
@@ -137,9 +137,9 @@ def _number(version: str) -> tuple[int, ...]:
 def build_plan(
     tensorrt: TensorRt, graph: Path, plan: Path, options: BuildOptions, report: BuildProgress
 ) -> None:
-    """Compile an ONNX graph for the GPU that is here.
+    """Compile an ONNX graph for this GPU.
 
-    raises  ModelError if TensorRT does not take the graph, DeviceError if it cannot build
+    raises  ModelError if TensorRT rejects the graph, DeviceError if the build fails
     """
     trt = tensorrt.module
     log = _error_logger(trt)
@@ -152,8 +152,8 @@ def build_plan(
     network = builder.create_network(typed)
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(graph)):
-        words = '; '.join(str(parser.get_error(k).desc()) for k in range(parser.num_errors))
-        raise ModelError(f'{tensorrt.flavour} {tensorrt.version} does not take {graph}: {words}')
+        messages = '; '.join(str(parser.get_error(k).desc()) for k in range(parser.num_errors))
+        raise ModelError(f'{tensorrt.flavour} {tensorrt.version} rejects {graph}: {messages}')
     config = builder.create_builder_config()
     if not options.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
@@ -166,7 +166,7 @@ def build_plan(
     if serialized is None:
         raise DeviceError(
             f'{tensorrt.flavour} {tensorrt.version} built no plan of {graph}: '
-            f'{log.last()}; free GPU memory, or take a smaller max_pixels'
+            f'{log.last()}; free GPU memory or choose a smaller max_pixels'
         )
     plan.write_bytes(memoryview(serialized))
     if cache is not None and options.timing_cache is not None:
@@ -174,9 +174,9 @@ def build_plan(
 
 
 def load_plan(tensorrt: TensorRt, plan: Path) -> LoadedPlan:
-    """Load a plan whose checksum the store has verified; its code is part of this process.
+    """Deserialise a plan whose checksum the store has verified: a plan contains code.
 
-    raises  DeviceError if this TensorRT or this GPU does not run it
+    raises  DeviceError if this TensorRT or this GPU cannot run it
     """
     trt = tensorrt.module
     log = _error_logger(trt)
@@ -184,8 +184,8 @@ def load_plan(tensorrt: TensorRt, plan: Path) -> LoadedPlan:
     engine = runtime.deserialize_cuda_engine(plan.read_bytes()) if runtime else None
     if engine is None:
         raise DeviceError(
-            f'{tensorrt.flavour} {tensorrt.version} does not run {plan}: '
-            f'{log.last()}; remove the file, it is built anew'
+            f'{tensorrt.flavour} {tensorrt.version} cannot run {plan}: '
+            f'{log.last()}; remove the file to have it rebuilt'
         )
     tensors = tuple(
         _tensor(trt, engine, engine.get_tensor_name(k)) for k in range(engine.num_io_tensors)
@@ -203,11 +203,11 @@ def _tensor(trt: Any, engine: Any, name: str) -> PlanTensor:
 
 
 def _timing_cache(tensorrt: TensorRt, config: Any, file: Path | None) -> Any:
-    """Give the builder what it measured before; TensorRT-RTX measures nothing while it builds."""
+    """Attach the timing cache to the builder; TensorRT-RTX has none."""
     if file is None or tensorrt.flavour != 'tensorrt':
         return None
     cache = config.create_timing_cache(file.read_bytes() if file.exists() else b'')
-    # Times of another GPU or version are refused, and then the cache starts anew.
+    # Timings of another GPU or version are rejected: start with an empty cache.
     if not config.set_timing_cache(cache, ignore_mismatch=False):
         cache = config.create_timing_cache(b'')
         config.set_timing_cache(cache, ignore_mismatch=False)
@@ -221,50 +221,50 @@ def _write_atomically(file: Path, content: bytes) -> None:
 
 
 def _error_logger(trt: Any) -> Any:
-    """Return a logger that keeps what TensorRT complains of, for the words of an error."""
+    """Return a TensorRT logger that keeps errors for exception messages."""
 
-    class Listener(trt.ILogger):
-        """Keeps warnings and errors."""
+    class ErrorLogger(trt.ILogger):
+        """Keep the messages of errors."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.heard: list[str] = []
+            self.errors: list[str] = []
 
         def log(self, severity: Any, message: str) -> None:
-            """Be told by TensorRT."""
+            """Receive a message of TensorRT."""
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.heard.append(message)
+                self.errors.append(message)
 
         def last(self) -> str:
-            """Return the last complaints in one line."""
-            return ' '.join('; '.join(self.heard[-3:]).split()) or 'it does not say why'
+            """Return the last messages in one line."""
+            return ' '.join('; '.join(self.errors[-3:]).split()) or 'no reason given'
 
-    return Listener()
+    return ErrorLogger()
 
 
 def _monitor(trt: Any, report: BuildProgress) -> Any:
-    """Return what TensorRT tells its progress to."""
+    """Return a TensorRT progress monitor that calls ``report``."""
 
     class Monitor(trt.IProgressMonitor):
-        """Hands fractions on."""
+        """Report the fraction of each phase."""
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.steps: dict[str, int] = {}
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            """Be told that a phase begins."""
+            """Start a phase."""
             self.steps[phase_name] = max(1, num_steps)
             if parent_phase is None:
                 report(phase_name, 0.0)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            """Be told that a step of a phase is done; True: go on."""
+            """Report a completed step; return True to go on."""
             report(phase_name, min(1.0, (step + 1) / self.steps.get(phase_name, 1)))
             return True
 
         def phase_finish(self, phase_name: str) -> None:
-            """Be told that a phase is done."""
+            """End a phase."""
             self.steps.pop(phase_name, None)
 
     return Monitor()

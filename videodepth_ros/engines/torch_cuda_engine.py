@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fused step in torch on the GPU: for machines that have torch and no TensorRT."""
+"""Fused step in torch on the GPU, for machines with torch and without TensorRT."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from videodepth_ros.engines.torch_plan import TorchPlan, TorchRequest
 
 
 class TorchCudaEngine(ResidentEngine):
-    """One stream over a plan; ``another`` makes one for another camera over the same plan.
+    """One stream of a plan; ``another`` makes one for another camera of the same plan.
 
-    Streams whose frames wait at the same time are stepped as one batch, see batching.py.
+    Frames of several streams that wait at the same time are computed as a batch, see batching.py.
     """
 
     def __init__(self, plan: TorchPlan) -> None:
-        """Take a place among the streams of ``plan``.
+        """Add a stream to ``plan``.
 
         raises  DeviceError if the device's memory does not suffice
         """
@@ -48,7 +48,7 @@ class TorchCudaEngine(ResidentEngine):
         return self._open_plan().read_state(self._slot)
 
     def close(self) -> None:
-        """Give the place back; weights and graphs stay while other streams use them."""
+        """Remove the stream; weights and graphs stay while other streams use them."""
         self._newest = None
         if self._plan is not None:
             self._plan.leave(self._slot)
@@ -60,7 +60,7 @@ class TorchCudaEngine(ResidentEngine):
 
     def _spec(self, plan: TorchPlan) -> EngineSpec:
         state = TensorSpec(STATE_IN, self.read_state().shape, 'float32')
-        image, view, *outputs = (
+        image, parameters, *outputs = (
             TensorSpec(name, array.shape, str(array.dtype)) for name, array in self._host.items()
         )
         device = torch.cuda.get_device_name(plan.device) if plan.device.type == 'cuda' else 'CPU'
@@ -71,6 +71,6 @@ class TorchCudaEngine(ResidentEngine):
             width=plan.layout.width,
             height=plan.layout.height,
             device=f'{device}, torch {torch.__version__}',
-            inputs=(image, state, view),
+            inputs=(image, state, parameters),
             outputs=(*outputs, TensorSpec(STATE_OUT, state.shape, state.dtype)),
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference engine: the model itself in torch, on the CPU."""
+"""Reference engine: the model in torch on the CPU."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from videodepth_ros.models.flashdepth import FlashDepth
 
 
 class TorchEngine:
-    """A FlashDepth at one size. Its states are tensors (layers, 1, heads, P, N) float32."""
+    """A FlashDepth at one size. States are tensors (layers, 1, heads, P, N) float32."""
 
     def __init__(
         self, model: FlashDepth, name: str, width: int, height: int, threads: int = 0
     ) -> None:
-        """Wrap ``model``, called ``name`` in the catalogue, for images of ``width`` x ``height``.
+        """Wrap ``model``, called ``name`` in the catalogue, for inputs of ``width`` x ``height``.
 
-        threads  for the whole process, as torch has it; 0 leaves its setting alone
+        threads  of the whole process, as torch has it; 0: unchanged
         """
         if threads > 0:
             torch.set_num_threads(threads)
@@ -57,11 +57,11 @@ class TorchEngine:
                 )
         except RuntimeError as error:
             raise DeviceError(
-                f'torch failed on {self.spec.model}: {error}; restart the stream, '
-                'and see whether memory has run out'
+                f'torch failed on {self.spec.model}: {error}; restart the stream '
+                'and check the free memory'
             ) from error
         return inverse_depth[0].numpy(), State(after)
 
     def close(self) -> None:
-        """Drop the weights."""
+        """Release the weights."""
         del self._model

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fused step in torch on a device, for the streams of one camera or several.
 
-The states of all streams lie side by side. A step takes a batch of streams: their states are
-picked out, and their next states put in the place of the last ones. For each size of a batch this
-is a captured graph: all addresses are fixed, and the host waits once, for the answers. In the
-hybrid variant teacher and student encode on two streams, for the teacher's image is small and
-leaves the GPU half idle. Attention is torch's fused one.
+The states of all streams lie side by side; a step gathers those of its batch and scatters the new
+ones back. Each batch size is a captured CUDA graph with fixed addresses, and the host synchronises
+once per step. In the hybrid variant teacher and student encode on two CUDA streams: the teacher's
+image is small and leaves half of the GPU idle.
 """
 
 from __future__ import annotations
@@ -41,20 +40,20 @@ from videodepth_ros.engines.teacher_stream import run_teacher_concurrently
 from videodepth_ros.models.flashdepth import FlashDepth
 
 WARM_UP_STEPS = 3
-"""Before a capture kernels are chosen and memory is taken, as torch's notes on graphs ask."""
+"""Steps before a capture, in which kernels are selected and memory is allocated."""
 
 BatchedStep = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
-"""``FusedStep.streams``, or what a compiler has made of it."""
+"""``FusedStep.streams``, possibly compiled."""
 
 
 @dataclass(frozen=True)
 class TorchRequest:
     """One frame of one stream.
 
-    slot    the place of the stream
-    host    page-locked tensors by name: image and view that go up, outputs that come back
-    afresh  whether the state of the stream is to be zero first
-    wanted  names of the outputs that come back
+    slot     index of the stream
+    host     page-locked tensors by name: image and parameters to upload, outputs to download
+    reset    whether to zero the stream's state first
+    outputs  names of the outputs to download
     """
 
     slot: int
@@ -64,9 +63,9 @@ class TorchRequest:
 
 
 class TorchPlan:
-    """A network at one size on a device, and the streams that run it.
+    """A network at one size on a device, and the streams that share it.
 
-    On the CPU, where nothing can be captured, each step runs as it is: for tests of the logic.
+    On the CPU, without graph capture, each step runs eagerly: for tests.
     """
 
     def __init__(
@@ -79,17 +78,16 @@ class TorchPlan:
         device: str = 'cuda',
         fuse: bool = False,
     ) -> None:
-        """Put ``model``, called ``name`` in the catalogue, on the device.
+        """Move ``model``, called ``name`` in the catalogue, to the device.
 
         precision  ``fp32``, ``fp16`` or ``bf16``, see lowering.py
-        fuse       whether torch.compile writes kernels of its own, which takes a minute and a
-                   compiler on the machine
+        fuse       whether to compile with torch.compile: a minute, and needs a C++ compiler
         raises     DeviceError if there is no such device, or its memory does not suffice
         """
         if device != 'cpu' and not torch.cuda.is_available():
             raise DeviceError(
-                f'torch {torch.__version__} sees no GPU; `nvidia-smi` tells whether '
-                'the driver does, `pip install torch` brings one built with CUDA'
+                f'torch {torch.__version__} finds no GPU; check the driver with `nvidia-smi`; '
+                '`pip install torch` installs a build with CUDA'
             )
         self.name, self.layout, self.precision = name, layout, precision
         self.device = torch.device(device)
@@ -103,12 +101,12 @@ class TorchPlan:
                 self._step = torch.compile(step.streams, dynamic=False)
             elif self.device.type == 'cuda':
                 run_teacher_concurrently(network, self.device)
-            self._room = StreamBatch(self._step, layout, model.zero_state(0).to(self.device))
+            self._batch = StreamBatch(self._step, layout, model.zero_state(0).to(self.device))
 
     def host_tensors(self) -> dict[str, Tensor]:
-        """Return what a stream sends up, image and view, and gets back, by name: page-locked.
+        """Allocate the page-locked inputs and outputs of a stream, by name.
 
-        raises  DeviceError if there is not so much memory
+        raises  DeviceError if there is not enough memory
         """
         with self._device_errors():
             pinned = self.device.type == 'cuda'
@@ -118,56 +116,56 @@ class TorchPlan:
             }
 
     def join(self) -> int:
-        """Return a place for another stream; the others wait while their room is made larger.
+        """Add a stream and return its slot; other streams wait while the batch is enlarged.
 
-        raises  DeviceError if the device's memory does not suffice; the others go on
+        raises  DeviceError if the device's memory does not suffice; the other streams go on
         """
 
         def grow() -> None:
             if not self._free:
                 with self._device_errors():
-                    self._room = self._room.larger()
-                self._free.append(self._room.streams - 1)
-            places.append(self._free.pop())
+                    self._batch = self._batch.larger()
+                self._free.append(self._batch.streams - 1)
+            slots.append(self._free.pop())
 
-        places: list[int] = []
+        slots: list[int] = []
         self.batcher.run_exclusive(grow)
-        return places[0]
+        return slots[0]
 
     def leave(self, slot: int) -> None:
-        """Give a place back."""
+        """Remove a stream; its slot is reused."""
         self.batcher.run_exclusive(lambda: self._free.append(slot))
 
     def read_state(self, slot: int) -> NDArray[np.float32]:
-        """Return a copy of the state of a stream, (layers, 1, heads, P, N) float32."""
-        return self._room.states[:, slot : slot + 1].cpu().numpy().copy()
+        """Return a copy of a stream's state, (layers, 1, heads, P, N) float32."""
+        return self._batch.states[:, slot : slot + 1].cpu().numpy().copy()
 
     def _advance(self, requests: Sequence[TorchRequest]) -> None:
         with self._device_errors():
-            self._room.advance(requests)
+            self._batch.advance(requests)
 
     @contextmanager
     def _device_errors(self) -> Iterator[None]:
-        """Put torch's errors into words of this package."""
+        """Convert torch's errors to DeviceError."""
         try:
             yield
         except RuntimeError as error:
-            words = ' '.join(str(error).split())
+            message = ' '.join(str(error).split())
             raise DeviceError(
-                f'torch failed on {self.name} on {self.device}: {words[:500]}; '
-                'restart the stream, and see whether GPU memory has run out'
+                f'torch failed on {self.name} on {self.device}: {message[:500]}; '
+                'restart the stream and check the free GPU memory'
             ) from error
 
 
 class StreamBatch:
-    """Place for a number of streams on the device: their states, and a graph for each batch.
+    """States of a fixed number of streams, and a captured graph per batch size.
 
     streams  their number
     states   (layers, streams, heads, P, N) float32
     """
 
     def __init__(self, step: BatchedStep, layout: Layout, states: Tensor) -> None:
-        """Allocate everything and capture the graphs; ``states`` are those to begin with."""
+        """Allocate all tensors and capture the graphs; ``states`` are the initial ones."""
         self.streams, self.states = states.shape[1], states
         self._step, self._layout = step, layout
         self._captures = states.device.type == 'cuda'
@@ -182,13 +180,13 @@ class StreamBatch:
         self._graphs = self._captured() if self._captures else []
 
     def larger(self) -> StreamBatch:
-        """Return a room with place for one stream more, the states as they are here."""
+        """Return a batch with one more stream and the present states."""
         layers, _, *head = self.states.shape
         newcomer = torch.zeros(layers, 1, *head, device=self.states.device)
         return StreamBatch(self._step, self._layout, torch.cat([self.states, newcomer], dim=1))
 
     def advance(self, requests: Sequence[TorchRequest]) -> None:
-        """Compute one frame of each of some streams, and wait for the answers."""
+        """Compute one frame of each requested stream and synchronise."""
         with torch.cuda.stream(self._stream) if self._captures else nullcontext():
             for k, request in enumerate(requests):
                 self._slots_host[k] = request.slot
@@ -210,21 +208,21 @@ class StreamBatch:
 
     @torch.inference_mode()
     def compute(self, batch: int) -> None:
-        """Put a step of the first ``batch`` slots in line: everything in it has a fixed place."""
+        """Enqueue a step of the first ``batch`` slots at fixed addresses."""
         slots = self._slots[:batch]
-        images, views = (self._tensors[name][:batch] for name in (IMAGE, PARAMETERS))
-        answers = self._step(images, self.states.index_select(1, slots), views)
-        for name, answer in zip(FUSED_OUTPUTS, answers, strict=True):
+        images, parameters = (self._tensors[name][:batch] for name in (IMAGE, PARAMETERS))
+        outputs = self._step(images, self.states.index_select(1, slots), parameters)
+        for name, output in zip(FUSED_OUTPUTS, outputs, strict=True):
             if name == STATE_OUT:
-                self.states.index_copy_(1, slots, answer)
+                self.states.index_copy_(1, slots, output)
             else:
-                self._tensors[name][:batch].copy_(answer)
+                self._tensors[name][:batch].copy_(output)
 
     def _captured(self) -> list[Any]:
-        """Run each batch until nothing is new any more, and capture it; the states stay."""
-        torch.backends.cudnn.benchmark = True  # sizes never change, so the best is worth finding
+        """Warm up and capture each batch size; the states are preserved."""
+        torch.backends.cudnn.benchmark = True  # sizes are constant: search for the fastest kernels
         kept, pool = self.states.clone(), torch.cuda.graph_pool_handle()
-        self._stream.wait_stream(torch.cuda.current_stream())  # which has filled the tensors
+        self._stream.wait_stream(torch.cuda.current_stream())  # which initialised the tensors
         graphs = []
         for batch in range(1, self.streams + 1):
             with torch.cuda.stream(self._stream):
@@ -232,7 +230,7 @@ class StreamBatch:
                     self.compute(batch)
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            # Another camera's thread may allocate meanwhile, so only this thread is watched.
+            # Thread-local capture: the thread of another camera may allocate meanwhile.
             with torch.cuda.graph(
                 graph, pool=pool, stream=self._stream, capture_error_mode='thread_local'
             ):
@@ -244,7 +242,7 @@ class StreamBatch:
 
 
 def tensor_specs(layout: Layout) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Return shape and type of what a stream sends up and gets back, by name."""
+    """Return shape and dtype of a stream's inputs and outputs, by name."""
     size, real = (layout.height, layout.width), torch.float32
     return {
         IMAGE: ((layout.camera_height, layout.camera_width, 3), torch.uint8),
@@ -258,7 +256,7 @@ def tensor_specs(layout: Layout) -> dict[str, tuple[tuple[int, ...], torch.dtype
 
 
 def _channels_last(step: FusedStep) -> FusedStep:
-    """Lay convolutions out as tokens are, and as half-precision convolutions are fastest."""
+    """Store convolution weights channels-last, the fastest layout in half precision."""
     for module in step.modules():
         if isinstance(module, torch.nn.Conv2d):
             weight = module.weight.data.contiguous(memory_format=torch.channels_last)
