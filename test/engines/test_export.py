@@ -49,7 +49,9 @@ def test_graph_is_plain_and_static(exported, name):
     onnx.checker.check_model(graph, full_check=True)
     (opset,) = graph.opset_import
     assert (opset.domain, opset.version) == ('', OPSET)
-    assert not {node.op_type for node in graph.graph.node} & (UNSUPPORTED_OPERATORS | {'Attention'})
+    assert not {node.op_type for node in graph.graph.node} & (
+        UNSUPPORTED_OPERATORS | {'Attention'}
+    )
     assert graph_flaws(ir.from_proto(graph)) == []
 
 

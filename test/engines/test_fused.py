@@ -125,7 +125,9 @@ def test_graph_is_plain_static_and_typed(fused, name, precision):
     (opset,) = model.opset_import
     operators = [node.op_type for node in model.graph.node]
     assert (opset.domain, opset.version) == ('', OPSET)
-    assert not set(operators) & (UNSUPPORTED_OPERATORS | {'Attention', 'ConvTranspose', 'BatchNormalization'})
+    assert not set(operators) & (
+        UNSUPPORTED_OPERATORS | {'Attention', 'ConvTranspose', 'BatchNormalization'}
+    )
     assert operators[0] == 'Cast'  # nothing else takes bytes in TensorRT
     assert [value.name for value in model.graph.input] == list(FUSED_INPUTS)
     assert [value.name for value in model.graph.output] == list(FUSED_OUTPUTS)

@@ -141,7 +141,9 @@ def test_a_silently_wrong_plan_is_found_once_and_the_next_precision_taken(monkey
 def test_where_no_precision_is_right_it_is_refused(monkeypatch):
     monkeypatch.setenv('FAKE_TENSORRT_VERSION', '11.4.0.106')
     monkeypatch.setenv('FAKE_TENSORRT_WRONG', 'fp16 fp32')
-    with pytest.raises(ModelError, match=r'inaccurately in fp16.*inaccurately in fp32.*another version'):
+    with pytest.raises(
+        ModelError, match=r'inaccurately in fp16.*inaccurately in fp32.*another version'
+    ):
         open_tensorrt(card('nano'), WIDTH, HEIGHT)
 
 

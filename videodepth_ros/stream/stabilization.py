@@ -4,9 +4,9 @@
 Corners are tracked from frame to frame (corner_tracking.py). Their depth starts at the network's
 value and is refined by parallax as the camera moves. The median log ratio between the tracked
 depths and the network's depth is the scale correction of the frame; the residual is fitted by a
-smooth grid over the image (geometry/bilinear_grid.py). The scale correction decays to zero, and tracked
-depths decay to the network's unless parallax contradicts it: the result is stable, but its mean
-scale remains the network's.
+smooth grid over the image (geometry/bilinear_grid.py). The scale correction decays to zero, and
+tracked depths decay to the network's unless parallax contradicts it: the result is stable, but its
+mean scale remains the network's.
 """
 
 from __future__ import annotations
