@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The module without ROS: `pip install .` gives the command line, the models and the bag tools.
 
-ROS installs come through CMakeLists.txt, which also builds the messages; everything said about the
-module stands in setup.cfg.
+A ROS installation uses CMakeLists.txt, which also builds the messages. Metadata: setup.cfg.
 """
 
 from setuptools import setup

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # usage: tools/build.sh VENV
-# Builds the package with ament_cmake and installs it into the prefix VENV; tf2_msgs first, where ROS 2 comes from wheels.
+# Build the package with ament_cmake and install it into the prefix VENV; tf2_msgs first if ROS 2 comes from wheels.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 root=$(dirname "$here")
@@ -19,10 +19,10 @@ build() {  # $1: name, $2: folder of the sources, $3...: options for cmake
   echo "building $name ..."
   ( cmake -S "$sources" -B "$folder" -G Ninja -Wno-dev -DCMAKE_INSTALL_PREFIX="$venv" -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" "$@" &&
     cmake --build "$folder" && cd "$folder" && cmake --install . ) >"$log" 2>&1 || {
-    tail -n 30 "$log" >&2; echo "building $name failed; the whole log is $log" >&2; exit 1; }
+    tail -n 30 "$log" >&2; echo "building $name failed; the log is $log" >&2; exit 1; }
 }
 
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 [ -n "$ros" ] || build tf2_msgs "$root/overlay/tf2_msgs"
-rm -rf "$site/videodepth_ros"  # a module that is gone from the tree must not live on there
-build videodepth "$root" -DAMENT_CMAKE_SYMLINK_INSTALL=ON  # what is edited in the tree is what runs
+rm -rf "$site/videodepth_ros"  # remove modules that are no longer in the tree
+build videodepth "$root" -DAMENT_CMAKE_SYMLINK_INSTALL=ON  # edits in the tree take effect without a build

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a virtual environment a ROS prefix whenever its Python starts: nothing must be sourced.
+"""Make the virtual environment a ROS prefix when its Python starts; nothing needs sourcing.
 
-ament_index_python and launch read AMENT_PREFIX_PATH. The type supports of messages are opened by
-name along LD_LIBRARY_PATH, which the loader reads once, when a process starts: where it lacks our
-folder, the process starts itself again.
+ament_index_python and launch read AMENT_PREFIX_PATH. The type supports of messages are loaded by
+name along LD_LIBRARY_PATH, which the loader reads only when a process starts: if it lacks the
+folder of the environment, the process is replaced by itself with the variable set.
 """
 
 import os
@@ -20,7 +20,6 @@ library = os.path.join(sys.prefix, 'lib')
 os.environ['AMENT_PREFIX_PATH'] = with_entry('AMENT_PREFIX_PATH', sys.prefix)
 if library not in os.environ.get('LD_LIBRARY_PATH', '').split(os.pathsep):
     os.environ['LD_LIBRARY_PATH'] = with_entry('LD_LIBRARY_PATH', library)
-    # A parent from another environment may have left this mark, at which the wheels' own hook
-    # would stand aside.
+    # Set by a parent of another environment, it would disable the start-up hook of the wheels.
     os.environ.pop('_ROS_WHEELS_BOOTSTRAP_COMPLETE', None)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

