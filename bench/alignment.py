@@ -26,11 +26,11 @@ from pathlib import Path
 import numpy as np
 
 from bench.room import CAMERA, Room, pair, rounds
-from videodepth_ros.alignment.global_alignment import AlignmentOptions, align
-from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy
+from videodepth_ros.alignment.global_alignment import align
+from videodepth_ros.alignment.hierarchy import align_hierarchy
+from videodepth_ros.alignment.options import AlignmentOptions, FocalModel, HierarchyOptions
 from videodepth_ros.alignment.pair_graph import Clip, PairGraph, build_pair_graph
 from videodepth_ros.alignment.pairs import PointMapPair, clip_graph
-from videodepth_ros.alignment.parameters import FocalModel
 from videodepth_ros.alignment.reference import published_cost
 from videodepth_ros.core.arrays import Edge
 from videodepth_ros.evaluation.trajectory import TrajectoryAlignment, evaluate_trajectory
@@ -110,7 +110,7 @@ class Official:
     ate: float
 
 
-def short(folder: Path, case: str, settings: AlignmentOptions, official: Official) -> list[Figure]:
+def short(folder: Path, case: str, options: AlignmentOptions, official: Official) -> list[Figure]:
     """Align the 10 stored frames, 50 pairs."""
     golden = Golden(folder, 'short')
     with np.load(folder / 'opt_short_flow.npz') as stored:
@@ -120,13 +120,13 @@ def short(folder: Path, case: str, settings: AlignmentOptions, official: Officia
     if case == 'short_flow':
         pairs = [replace(one, flow=its) for one, its in zip(pairs, flow, strict=True)]
     start = time.process_time()
-    found = align(pairs, settings)
+    found = align(pairs, options)
     cpu_s = time.process_time() - start
     cost = published_cost(
         pairs,
         found,
-        smoothing=settings.rotation_smoothing,
-        translation_smoothing=settings.translation_smoothing,
+        rotation_smoothing=options.rotation_smoothing,
+        translation_smoothing=options.translation_smoothing,
     )
     loss = cost.total if case == 'short_flow' else cost.data
     return [
@@ -232,10 +232,10 @@ class Timed:
 
 def one_length(frames: int) -> tuple[float, float]:
     """Refine a walk of so many frames; return CPU seconds and the process's peak in GB."""
-    settings = AlignmentOptions(camera=CAMERA, max_pixels=400)
+    options = AlignmentOptions(camera=CAMERA, max_pixels=400)
     provider, start = Timed(Room(rounds(frames))), time.process_time()
     for _ in align_hierarchy(
-        provider, build_pair_graph(frames), HierarchyOptions(settings, settings)
+        provider, build_pair_graph(frames), HierarchyOptions(options, options)
     ):
         pass
     return time.process_time() - start - provider.cpu_s, peak_gb()

@@ -19,7 +19,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -27,8 +27,8 @@ import numpy as np
 
 from bench.rounds import filmed_round
 from videodepth_ros.alignment.constraints import Constraints
-from videodepth_ros.alignment.global_alignment import PUBLISHED_OPTIONS
-from videodepth_ros.alignment.hierarchy import CLIP_OPTIONS, HierarchyOptions, align_hierarchy
+from videodepth_ros.alignment.hierarchy import align_hierarchy
+from videodepth_ros.alignment.options import HIERARCHY_DEFAULTS
 from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.engines.open import open_engine
@@ -176,16 +176,13 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     streamed_s = time.process_time()
     reconstruction = reconstruct(sequence.images, depth, sequence.camera)
     reconstructed_s = time.process_time()
-    settings = HierarchyOptions(
-        replace(PUBLISHED_OPTIONS, camera=reconstruction.camera),
-        replace(CLIP_OPTIONS, camera=reconstruction.camera),
-    ).without_smoothing()
+    options = HIERARCHY_DEFAULTS.with_camera(reconstruction.camera).without_smoothing()
     known = Constraints(depth_m=measured) if prior == 'bag' else Constraints()
     clips = list(
         align_hierarchy(
             GeometricPairProvider(depth, reconstruction),
             build_pair_graph(len(depth)),
-            settings,
+            options,
             known,
         )
     )

@@ -14,7 +14,8 @@ from videodepth_ros.alignment.constraints import (
     fix_gauge,
     smoothness_factors,
 )
-from videodepth_ros.alignment.parameters import AlignmentState, FocalModel, ParameterLayout
+from videodepth_ros.alignment.options import FocalModel
+from videodepth_ros.alignment.parameters import AlignmentState, ParameterLayout
 from videodepth_ros.geometry.block_solver import NormalEquations
 from videodepth_ros.geometry.rotation import so3_exp
 from videodepth_ros.geometry.sim3 import Sim3
@@ -47,7 +48,7 @@ def test_one_pose_tells_the_world_but_no_metres():
 
 
 @pytest.mark.parametrize(
-    'priors, depths, source',
+    'constraints, depths, source',
     [
         (Constraints(odometry=steps(5)), [], ScaleReference.ODOMETRY),
         (
@@ -57,8 +58,8 @@ def test_one_pose_tells_the_world_but_no_metres():
         ),
     ],
 )
-def test_other_priors_bring_back_metres(priors, depths, source):
-    state, found = fix_gauge(STATE, priors, depths)
+def test_other_priors_bring_back_metres(constraints, depths, source):
+    state, found = fix_gauge(STATE, constraints, depths)
     assert found is source
     np.testing.assert_allclose(state.cameras.se3, np.linalg.inv(POSES[0]) @ POSES, atol=1e-6)
 
@@ -72,24 +73,24 @@ def test_without_priors_the_pairs_set_the_unit():
 
 def test_factors_pull_cameras_to_what_is_known():
     factors = constraint_factors(Constraints(T_world_cam=POSES, odometry=steps(5)))
-    unknowns = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=False, window=None)
+    layout = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=False, window=None)
     rng = np.random.default_rng(0)
     twist = np.pad(0.02 * rng.normal(size=(5, 6)), ((0, 0), (0, 1)))
     state = AlignmentState(Sim3.from_se3(POSES).retract(twist), Sim3.identity(1), np.zeros(5), 1.0)
     values = []
     for _ in range(20):
-        equations = NormalEquations(unknowns.group_of)
-        values.append(sum(f.add_to(equations, unknowns, state, 1.0) for f in factors))
-        state = unknowns.moved(state, equations.solve(1e-6))
+        equations = NormalEquations(layout.block_of)
+        values.append(sum(f.add_to(equations, layout, state, 1.0) for f in factors))
+        state = layout.apply_step(state, equations.solve(1e-6))
     assert values[-1] < 0.02 * values[0]
     np.testing.assert_allclose(state.cameras.se3, POSES, atol=1e-3)
 
 
 def test_the_value_of_smoothing_is_that_of_its_formula():
     state = AlignmentState(Sim3.from_se3(POSES), Sim3.identity(1), np.zeros(5), 1.0)
-    unknowns = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
+    layout = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
     value = sum(
-        factor.add_to(NormalEquations(unknowns.group_of), unknowns, state, 2.0)
+        factor.add_to(NormalEquations(layout.block_of), layout, state, 2.0)
         for factor in smoothness_factors(5, 0.3, 0.7)
     )
     relative = np.linalg.inv(POSES[:-1]) @ POSES[1:]
@@ -123,9 +124,9 @@ def test_poses_are_motions_too():
 
 
 def test_a_factor_is_at_rest_where_it_is_met():
-    unknowns = ParameterLayout(2, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
+    layout = ParameterLayout(2, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
     state = AlignmentState(Sim3.from_se3(POSES[:2]), Sim3.identity(1), np.zeros(2), 1.0)
     met = PoseFactor(0, 1, (state.cameras[0].inverse() @ state.cameras[1]), 1.0, 1.0)
-    equations = NormalEquations(unknowns.group_of)
-    assert met.add_to(equations, unknowns, state, 1.0) < 1e-3
+    equations = NormalEquations(layout.block_of)
+    assert met.add_to(equations, layout, state, 1.0) < 1e-3
     np.testing.assert_allclose(equations.solve(1e-9), 0, atol=1e-9)

@@ -8,9 +8,9 @@ import pytest
 
 from bench.room import CAMERA, depth, pair, pairs, pose, walk
 from videodepth_ros.alignment.constraints import Constraints, RelativePose, ScaleReference
-from videodepth_ros.alignment.global_alignment import AlignmentOptions, align
+from videodepth_ros.alignment.global_alignment import align
+from videodepth_ros.alignment.options import AlignmentOptions, FocalModel
 from videodepth_ros.alignment.pairs import clip_graph, sliding_window_graph, symmetrize
-from videodepth_ros.alignment.parameters import FocalModel
 from videodepth_ros.alignment.reference import published_cost
 from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.geometry.camera import Intrinsics
@@ -41,13 +41,13 @@ def errors(result, poses):
 
 
 @pytest.mark.parametrize(
-    'settings',
+    'options',
     [KNOWN, FREE, replace(FREE, focal_model=FocalModel.PER_FRAME), replace(KNOWN, window=5)],
     ids=['known focal', 'shared focal', 'own focal', 'banded'],
 )
-def test_exact_pairs_give_the_exact_scene(settings):
+def test_exact_pairs_give_the_exact_scene(options):
     poses = walk(6)
-    result = align(pairs(poses, clip_graph(6)), settings)
+    result = align(pairs(poses, clip_graph(6)), options)
     assert max(errors(result, poses)) < 2e-3
     assert all(camera.fx == pytest.approx(CAMERA.fx, rel=2e-3) for camera in result.cameras)
     assert result.scale_reference is ScaleReference.PAIRS
@@ -99,9 +99,9 @@ def test_a_pair_that_is_worth_nothing_changes_nothing():
     poses = walk(4)
     noisy = pairs(poses, clip_graph(4), noise=0.02)
     for window in (None, 3):
-        settings = replace(KNOWN, window=window)
-        found = align([*noisy, unsure(pair(poses, 0, 2))], settings)
-        without = align(noisy, settings)
+        options = replace(KNOWN, window=window)
+        found = align([*noisy, unsure(pair(poses, 0, 2))], options)
+        without = align(noisy, options)
         unit = found.pair_scale[0] / without.pair_scale[0]  # the mean of the scales counts it
         np.testing.assert_allclose(
             found.T_world_cam[:, :3, 3] / unit, without.T_world_cam[:, :3, 3], atol=2e-4
@@ -118,8 +118,8 @@ def test_twice_the_same_is_the_same():
 def test_the_banded_problem_is_the_dense_problem():
     poses = walk(8)
     noisy = pairs(poses, [*symmetrize(sliding_window_graph(8, (1, 2))), (7, 0)], noise=0.02)
-    settings = replace(KNOWN, function_tolerance=1e-6)
-    dense, banded = align(noisy, settings), align(noisy, replace(settings, window=2))
+    options = replace(KNOWN, function_tolerance=1e-6)
+    dense, banded = align(noisy, options), align(noisy, replace(options, window=2))
     np.testing.assert_allclose(banded.T_world_cam, dense.T_world_cam, atol=1e-4)
     np.testing.assert_allclose(banded.depth, dense.depth, rtol=1e-3)
 
@@ -201,33 +201,33 @@ def test_no_other_state_nearby_costs_less():
         (
             {
                 'pairs': pairs(walk(4), [(0, 1), (1, 2), (0, 3)], flow=True),
-                'settings': replace(KNOWN, window=2),
+                'options': replace(KNOWN, window=2),
             },
             ConfigError,
             r'flow .*\(0, 3\)',
         ),
         ({'pairs': [pair(walk(4), 0, 1), pair(walk(4), 2, 3)]}, InputError, r'frames \[2, 3\]'),
         (
-            {'settings': AlignmentOptions(camera=Intrinsics(9, 9, 9.0, 9.0, 4.0, 4.0))},
+            {'options': AlignmentOptions(camera=Intrinsics(9, 9, 9.0, 9.0, 4.0, 4.0))},
             ConfigError,
             '9x9',
         ),
-        ({'settings': AlignmentOptions(focal_model=FocalModel.KNOWN)}, ConfigError, 'no camera'),
+        ({'options': AlignmentOptions(focal_model=FocalModel.KNOWN)}, ConfigError, 'no camera'),
         (
-            {'priors': Constraints(depth_m=np.ones((2, 3, 3), np.float32))},
+            {'constraints': Constraints(depth_m=np.ones((2, 3, 3), np.float32))},
             InputError,
             'measured depth',
         ),
-        ({'priors': Constraints(T_world_cam=np.eye(4)[None])}, InputError, 'known poses'),
+        ({'constraints': Constraints(T_world_cam=np.eye(4)[None])}, InputError, 'known poses'),
         (
-            {'priors': Constraints(odometry=[RelativePose(0, 7, np.eye(4))])},
+            {'constraints': Constraints(odometry=[RelativePose(0, 7, np.eye(4))])},
             InputError,
             'odometry',
         ),
     ],
 )
 def test_what_cannot_be_aligned_is_named(wrong, error, says):
-    good = {'pairs': pairs(walk(2), clip_graph(2)), 'settings': KNOWN}
+    good = {'pairs': pairs(walk(2), clip_graph(2)), 'options': KNOWN}
     with pytest.raises(error, match=says):
         align(**{**good, **wrong})
 
@@ -235,6 +235,6 @@ def test_what_cannot_be_aligned_is_named(wrong, error, says):
 def test_flow_keeps_to_the_band():
     poses = walk(9)
     flowing = pairs(poses, symmetrize(sliding_window_graph(9, (1, 2))), noise=0.02, flow=True)
-    settings = replace(KNOWN, function_tolerance=1e-6)
-    dense, banded = align(flowing, settings), align(flowing, replace(settings, window=2))
+    options = replace(KNOWN, function_tolerance=1e-6)
+    dense, banded = align(flowing, options), align(flowing, replace(options, window=2))
     np.testing.assert_allclose(banded.T_world_cam, dense.T_world_cam, atol=1e-4)

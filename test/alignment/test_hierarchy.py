@@ -8,8 +8,8 @@ import pytest
 
 from bench.room import CAMERA, Room, depth, rounds, walk
 from videodepth_ros.alignment.constraints import Constraints, ScaleReference
-from videodepth_ros.alignment.global_alignment import AlignmentOptions
-from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy, align_keyframes
+from videodepth_ros.alignment.hierarchy import align_hierarchy, align_keyframes
+from videodepth_ros.alignment.options import AlignmentOptions, HierarchyOptions, PairGraphOptions
 from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.geometry.sim3 import umeyama_alignment
 
@@ -21,13 +21,13 @@ QUICK = AlignmentOptions(
 SETTINGS = HierarchyOptions(QUICK, QUICK)
 
 
-def refined(poses, settings=SETTINGS, priors=None, noise=0.02, **graph):
+def refined(poses, options=SETTINGS, constraints=None, noise=0.02, **graph):
     clips = list(
         align_hierarchy(
             Room(poses, noise),
-            build_pair_graph(len(poses), **graph),
-            settings,
-            priors or Constraints(),
+            build_pair_graph(len(poses), PairGraphOptions(**graph)),
+            options,
+            constraints or Constraints(),
         )
     )
     assert [frame for clip in clips for frame in clip.frames] == list(range(len(poses)))
@@ -51,7 +51,7 @@ def scales(found, poses):
 @pytest.mark.parametrize('frames', [1, 2, 5, 13])
 def test_short_recordings_come_out_whole(frames):
     poses = walk(frames)
-    T, found, _ = refined(poses, noise=0.0, clip=4)
+    T, found, _ = refined(poses, noise=0.0, clip_length=4)
     scale = scales(found, poses)
     np.testing.assert_allclose(scale, scale.mean(), rtol=5e-3)
     np.testing.assert_allclose(
@@ -61,7 +61,7 @@ def test_short_recordings_come_out_whole(frames):
 
 def test_clips_agree_on_scale_and_place():
     poses = rounds(20)
-    T, found, _ = refined(poses, clip=6)
+    T, found, _ = refined(poses, clip_length=6)
     scale = scales(found, poses)
     assert scale.std() / scale.mean() < 0.01
     assert ate(T, poses) < 0.05
@@ -69,7 +69,7 @@ def test_clips_agree_on_scale_and_place():
 
 def test_an_unknown_focal_length_is_that_of_the_keyframes():
     free = replace(QUICK, camera=None)
-    _, _, clips = refined(walk(13), HierarchyOptions(free, free), noise=0.01, clip=4)
+    _, _, clips = refined(walk(13), HierarchyOptions(free, free), noise=0.01, clip_length=4)
     assert len({clip.cameras[0].fx for clip in clips}) == 1
     assert clips[0].cameras[0].fx == pytest.approx(CAMERA.fx, rel=0.02)
 
@@ -78,7 +78,9 @@ def test_known_poses_of_some_frames_place_all_of_them():
     poses = rounds(16)
     known = poses.copy()
     known[1::2] = np.nan
-    T, found, clips = refined(poses, priors=Constraints(T_world_cam=known), clip=8, noise=0.005)
+    T, found, clips = refined(
+        poses, constraints=Constraints(T_world_cam=known), clip_length=8, noise=0.005
+    )
     assert {clip.scale_reference for clip in clips} == {ScaleReference.POSES}
     np.testing.assert_allclose(T[:, :3, 3], poses[:, :3, 3], atol=0.05)
     np.testing.assert_allclose(scales(found, poses), 1, atol=0.02)
@@ -88,9 +90,9 @@ def test_a_loop_closes():
     poses = rounds(121)
 
     def error(loops):
-        graph = build_pair_graph(121, clip=10, window=1, loops=loops)
+        graph = build_pair_graph(121, PairGraphOptions(clip_length=10, window=1), loops)
         pairs = Room(poses, 0.05).pairs(graph.keyframe_edges)
-        T = align_keyframes(pairs, graph, QUICK).T_world_cam
+        T = align_keyframes(pairs, graph, SETTINGS).T_world_cam
         return ate(T, poses[list(graph.keyframes)])
 
     assert error([(0, 110)]) < 0.7 * error([])
@@ -98,33 +100,33 @@ def test_a_loop_closes():
 
 def test_smoothing_does_not_outgrow_the_pairs():
     poses = rounds(160)
-    graph = build_pair_graph(160, clip=8, window=2)
+    graph = build_pair_graph(160, PairGraphOptions(clip_length=8, window=2))
     pairs = Room(poses).pairs(graph.keyframe_edges)
     T = align_keyframes(
         pairs,
         graph,
-        replace(SETTINGS.keyframes, rotation_smoothing=0.01, translation_smoothing=0.01),
+        HierarchyOptions(replace(QUICK, rotation_smoothing=0.01, translation_smoothing=0.01)),
     ).T_world_cam
     assert ate(T, poses[list(graph.keyframes)]) < 0.25
 
 
 def test_a_false_loop_does_little_harm():
     poses = rounds(80)
-    graph = build_pair_graph(80, clip=10, loops=[(0, 60)])
+    graph = build_pair_graph(80, PairGraphOptions(clip_length=10), [(0, 60)])
     lied_to = poses.copy()
 
     def error(false):
         lied_to[60] = poses[33] if false else poses[60]
         honest = {pair.edge: pair for pair in Room(poses).pairs(graph.keyframe_edges)}
         lies = {pair.edge: pair for pair in Room(lied_to).pairs([(0, 60), (60, 0)])}
-        T = align_keyframes((honest | lies).values(), graph, QUICK).T_world_cam
+        T = align_keyframes((honest | lies).values(), graph, SETTINGS).T_world_cam
         return ate(T, poses[list(graph.keyframes)])
 
     assert error(True) < error(False) + 0.05
 
 
 def test_both_ends_of_a_clip_are_tied():
-    poses, graph = rounds(30), build_pair_graph(30, clip=6)
+    poses, graph = rounds(30), build_pair_graph(30, PairGraphOptions(clip_length=6))
 
     def border_error(graph):
         clips = list(align_hierarchy(Room(poses, 0.05), graph, SETTINGS))

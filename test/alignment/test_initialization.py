@@ -12,9 +12,11 @@ from videodepth_ros.core.errors import InputError
 
 
 def guess(edges, focal=None, frames=5, noise=0.0):
-    seen = PairObservations(pairs(walk(frames), edges, noise=noise), (CAMERA.cx, CAMERA.cy))
-    views = [seen.at(n, 2) for n in range(seen.frames)]
-    return initialize_state(seen, views, focal, 1.0, shared_focal=False)
+    observations = PairObservations(
+        pairs(walk(frames), edges, noise=noise), (CAMERA.cx, CAMERA.cy)
+    )
+    views = [observations.sample(n, 2) for n in range(observations.frame_count)]
+    return initialize_state(observations, views, focal, 1.0, shared_focal=False)
 
 
 @pytest.mark.parametrize('edges', [clip_graph(5), [(0, 1), (0, 2), (3, 2), (0, 3), (1, 4)]])

@@ -22,7 +22,7 @@ WALL, BOX = texture(160, 400), texture(30, 30)
 
 
 def film(box_step=None, pan_m=0.06):
-    """A wall that the camera passes, and before it a box that moves over the image."""
+    """A wall that the camera iterations, and before it a box that moves over the image."""
     images, poses = [], np.tile(np.eye(4), (COUNT, 1, 1))
     for n in range(COUNT):
         poses[n, 0, 3] = pan_m * n

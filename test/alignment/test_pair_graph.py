@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from videodepth_ros.alignment.options import PairGraphOptions
 from videodepth_ros.alignment.pair_graph import build_pair_graph, find_loop_candidates
 from videodepth_ros.core.errors import ConfigError
 
@@ -41,10 +42,15 @@ def test_loops_join_the_nearest_keyframes():
     )
 
 
-@pytest.mark.parametrize('wrong', [{'frames': 0}, {'clip': 1}, {'window': 0}])
-def test_what_cannot_be_laid_out_is_named(wrong):
-    with pytest.raises(ConfigError, match='lay out'):
-        build_pair_graph(**{'frames': 10, **wrong})
+@pytest.mark.parametrize('wrong', [{'clip_length': 1}, {'window': 0}])
+def test_impossible_options_are_named(wrong):
+    with pytest.raises(ConfigError, match='no pair graph of 10 frames'):
+        build_pair_graph(10, PairGraphOptions(**wrong))
+
+
+def test_a_recording_without_frames_is_refused():
+    with pytest.raises(ConfigError, match='no pair graph of 0 frames'):
+        build_pair_graph(0)
 
 
 def test_places_seen_again_are_candidates():

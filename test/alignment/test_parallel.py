@@ -16,8 +16,8 @@ import pytest
 
 from bench.room import CAMERA, Room, walk
 from videodepth_ros.alignment.constraints import Constraints
-from videodepth_ros.alignment.global_alignment import AlignmentOptions
-from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy
+from videodepth_ros.alignment.hierarchy import align_hierarchy
+from videodepth_ros.alignment.options import AlignmentOptions, HierarchyOptions, PairGraphOptions
 from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.alignment.parallel import (
     AlignmentFiles,
@@ -35,7 +35,7 @@ QUICK = AlignmentOptions(
 )
 SETTINGS = HierarchyOptions(QUICK, QUICK)
 POSES = walk(13)
-GRAPH = build_pair_graph(len(POSES), clip=4)
+GRAPH = build_pair_graph(len(POSES), PairGraphOptions(clip_length=4))
 OPEN = partial(AlignmentTask, Room(POSES, 0.02), GRAPH, SETTINGS, Constraints())
 
 
@@ -44,7 +44,7 @@ def files(tmp_path):
     files = AlignmentFiles(
         tmp_path / 'keys.npz', tuple(tmp_path / f'clip{n}.npz' for n in range(len(GRAPH.clips)))
     )
-    save_keyframes(OPEN(), files)
+    save_keyframes(OPEN(), files.keyframes)
     return files
 
 
@@ -69,7 +69,7 @@ def test_clips_come_back_as_the_hierarchy_makes_them(files):
 
 def _open():
     task = OPEN()
-    return task.provider, task.graph, task.settings, task.priors
+    return task.provider, task.graph, task.options, task.constraints
 
 
 def test_processes_make_the_same_bytes(files):
@@ -94,7 +94,7 @@ def test_keyframes_come_back(files):
 
 
 def test_a_clip_that_is_the_whole_recording_needs_no_keyframes(tmp_path):
-    graph = build_pair_graph(4, clip=9)
+    graph = build_pair_graph(4, PairGraphOptions(clip_length=9))
     files = AlignmentFiles(None, (tmp_path / 'clip.npz',))
     task = partial(AlignmentTask, Room(POSES[:4], 0.0), graph, SETTINGS, Constraints())
     assert list(align_clips_parallel(task, files, [0], 1)) == [0]

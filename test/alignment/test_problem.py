@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench.room import CAMERA, pairs, walk
-from videodepth_ros.alignment.global_alignment import AlignmentOptions, align
+from videodepth_ros.alignment.global_alignment import align
+from videodepth_ros.alignment.options import AlignmentOptions
 from videodepth_ros.alignment.pairs import clip_graph
 from videodepth_ros.alignment.reference import published_cost
 
@@ -36,12 +37,12 @@ def test_a_thinned_grid_finds_nearly_the_same_minimum():
 
 @pytest.mark.parametrize('times', [1e-3, 8, 1e4])
 def test_the_unit_of_the_pairs_does_not_matter_without_smoothing(times):
-    settings = replace(EVERY_PIXEL, rotation_smoothing=0, translation_smoothing=0)
+    options = replace(EVERY_PIXEL, rotation_smoothing=0, translation_smoothing=0)
     noisy = pairs(walk(4), clip_graph(4), noise=0.02)
     larger = [
         replace(one, points_i=times * one.points_i, points_j=times * one.points_j) for one in noisy
     ]
-    one, other = align(noisy, settings), align(larger, settings)
+    one, other = align(noisy, options), align(larger, options)
     np.testing.assert_allclose(
         other.T_world_cam[:, :3, 3] / times, one.T_world_cam[:, :3, 3], atol=2e-4
     )

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from test.support.small_align3r import small_align3r
+from videodepth_ros.alignment.options import Align3rOptions
 from videodepth_ros.alignment.pairs import clip_graph
-from videodepth_ros.alignment.providers.align3r import Align3rOptions, Align3rPairProvider, View
+from videodepth_ros.alignment.providers.align3r import Align3rPairProvider, WindowSampler
 from videodepth_ros.core.errors import InputError, ModelError
 from videodepth_ros.models.align3r_input import (
     network_image,
@@ -40,9 +41,9 @@ def values(height: int = 48, width: int = 64) -> np.ndarray:
     return np.random.default_rng(1).uniform(1, 9, (COUNT, height, width)).astype(np.float32)
 
 
-def provider(kind=PriorKind.METRIC, settings=SMALL, network=None, prior=None):
+def provider(kind=PriorKind.METRIC, options=SMALL, network=None, prior=None):
     return Align3rPairProvider(
-        images(), values() if prior is None else prior, kind, settings, network or small_align3r()
+        images(), values() if prior is None else prior, kind, options, network or small_align3r()
     )
 
 
@@ -111,7 +112,7 @@ def test_every_edge_once_and_every_frame_encoded_once():
 def test_few_frames_are_held():
     network = counted(small_align3r())
     edges = [(i, i + 1) for i in range(COUNT - 1)]
-    pairs = provider(settings=Align3rOptions(long_side_px=64, frames_held=2), network=network)
+    pairs = provider(options=Align3rOptions(long_side_px=64, cached_frames=2), network=network)
     found = list(pairs.pairs(reversed(edges)))
     assert [pair.edge for pair in found] == edges, 'in the order of their frames'
     assert network.encoded == COUNT
@@ -121,7 +122,7 @@ def test_few_frames_are_held():
 def test_a_batch_changes_nothing():
     edges = clip_graph(COUNT)
     alone = list(provider().pairs(edges))
-    together = provider(settings=Align3rOptions(long_side_px=64, batch=3)).pairs(edges)
+    together = provider(options=Align3rOptions(long_side_px=64, batch_size=3)).pairs(edges)
     for found, wanted in zip(together, alone, strict=True):
         assert found.edge == wanted.edge
         scale = np.abs(wanted.points_j).max()
@@ -154,18 +155,18 @@ def test_a_surface_is_interpolated_and_an_edge_is_not():
     step = np.where(np.arange(64) < 32, 1, 9).astype(np.float32)[None, :, None]
     step = np.ascontiguousarray(np.broadcast_to(step, (48, 64, 3)))
     confidence = np.full((48, 64), 3, np.float32)
-    view = View.of(window, 128, 96)
-    smooth, weight = view.seen(plane, confidence)
+    view = WindowSampler.for_map(window, 128, 96)
+    smooth, weight = view.sample(plane, confidence)
     assert (np.diff(smooth[10, 2:-2, 0]) > 0).all()
     assert (weight == 3).all()
-    assert set(np.unique(view.seen(step, confidence)[0])) == {1, 9}
+    assert set(np.unique(view.sample(step, confidence)[0])) == {1, 9}
 
 
 def test_points_that_overflow_are_worth_nothing():
     window = network_window(64, 48, 64)
     points, confidence = np.ones((48, 64, 3), np.float32), np.full((48, 64), 3, np.float32)
     points[5, 7], confidence[5, 7] = np.inf, np.inf
-    found, weight = View.of(window, 64, 48).seen(points, confidence)
+    found, weight = WindowSampler.for_map(window, 64, 48).sample(points, confidence)
     assert not np.isfinite(found[5, 7]).any()
     assert weight[5, 7] == 1
     assert np.isfinite(weight).all()
@@ -173,7 +174,7 @@ def test_points_that_overflow_are_worth_nothing():
 
 def test_reduced_precision_is_near():
     (wanted,) = provider().pairs([(0, 1)])
-    (found,) = provider(settings=Align3rOptions(long_side_px=64, precision='bf16')).pairs([(0, 1)])
+    (found,) = provider(options=Align3rOptions(long_side_px=64, precision='bf16')).pairs([(0, 1)])
     error = np.linalg.norm(found.points_i - wanted.points_i, axis=2)
     assert 0 < np.median(error / np.linalg.norm(wanted.points_i, axis=2)) < 0.05
 

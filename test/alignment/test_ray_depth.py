@@ -24,7 +24,7 @@ def test_no_depth_on_a_fine_grid_is_better():
 
 
 def test_every_pass_descends():
-    costs = [cost(weiszfeld_depth(RAYS, SEEN, WEIGHT, passes)) for passes in range(1, 8)]
+    costs = [cost(weiszfeld_depth(RAYS, SEEN, WEIGHT, iterations)) for iterations in range(1, 8)]
     assert (np.diff(costs, axis=0) <= 1e-5).all()
 
 

@@ -42,3 +42,27 @@ def test_rolling_steps_of_plain_arrays():
     np.testing.assert_array_equal(rolling.refine_latents(latents, plan, 3, same), latents)
     once = rolling.refined_once(latents, 1, 1, 3, same, at_once=2)
     np.testing.assert_array_equal(list(once), latents)
+
+
+def test_alignment_of_plain_arrays():
+    alignment = deprecated('alignment')
+    camera = alignment.Intrinsics(24, 16, 20.0, 20.0, 12.0, 8.0)
+    v, u = np.mgrid[:16, :24].astype(np.float32)
+    depth = 2 + 0.1 * np.sin(u)
+    points = np.stack([(u - 12) / 20 * depth, (v - 8) / 20 * depth, depth], -1).astype(np.float32)
+    sure = np.full((16, 24), 5, np.float32)
+    moved = points + np.float32([0.1, 0, 0])  # camera 1 stands 0.1 m to the right of camera 0
+    pairs = [
+        alignment.PointMapPair(0, 1, points, moved, sure, sure),
+        alignment.PointMapPair(1, 0, points, points - np.float32([0.1, 0, 0]), sure, sure),
+    ]
+    settings = alignment.Settings(
+        camera=camera, focal=None, smoothing=0.0, translation_smoothing=0.0, pixels=96, levels=1
+    )
+    step = np.eye(4)
+    step[0, 3] = 0.1
+    priors = alignment.Priors(odometry=[alignment.Odometry(0, 1, step)])
+    found = alignment.align(pairs, settings=settings, priors=priors)
+    assert found.scale_from is alignment.ScaleFrom.ODOMETRY
+    np.testing.assert_allclose(found.T_world_cam[1], step, atol=1e-3)
+    np.testing.assert_allclose(found.depth[0], depth, rtol=1e-2)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from test.support.film import CAMERA, bent, film, sideways, turning
-from videodepth_ros.alignment.global_alignment import AlignmentOptions
-from videodepth_ros.alignment.hierarchy import HierarchyOptions, align_hierarchy
+from videodepth_ros.alignment.hierarchy import align_hierarchy
+from videodepth_ros.alignment.options import AlignmentOptions, HierarchyOptions, PairGraphOptions
 from videodepth_ros.alignment.pair_graph import build_pair_graph
 from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.core.errors import InputError
@@ -49,7 +49,9 @@ def refined(shot, depth, found, clip=6):
     settings = HierarchyOptions(QUICK, QUICK)
     clips = list(
         align_hierarchy(
-            GeometricPairProvider(depth, found), build_pair_graph(len(depth), clip), settings
+            GeometricPairProvider(depth, found),
+            build_pair_graph(len(depth), PairGraphOptions(clip_length=clip)),
+            settings,
         )
     )
     return (

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Global alignment: from point maps of pairs of frames to one trajectory and consistent depth.
+"""Global alignment: from point maps of pairs to one trajectory and consistent depth.
 
-The objective is the one of DUSt3R (arXiv 2312.14132, eq. 5) as MonST3R and Align3R use it:
+The objective is that of DUSt3R (arXiv 2312.14132, eq. 5) as MonST3R and Align3R use it:
 
     sum over pairs e and their two views n, over pixels p, of
         log(confidence) | T_world_n d_n(p) k_n(p) - s_e (R_e x_e(p) + t_e) |
 
 over the cameras T_world_n, the depths d_n, the focal length in the rays k_n, and a similarity
-s_e, R_e, t_e for each pair; `objective.py` is its plain reference. It is minimised in three steps:
+s_e, R_e, t_e per pair; `reference.py` evaluates it plainly. It is minimised in three steps:
 
-1. a first guess along the strongest pairs (`initialise.py`);
-2. Gauss-Newton on a grid of pixels that grows finer, with the norm re-weighted and every depth
-   eliminated (`problem.py`): cameras and pairs are over-determined a thousandfold;
-3. the depth of every pixel, a problem of its own along each ray (`depth_pass.py`).
+1. an initial state along the spanning tree of the pairs (`initialization.py`);
+2. Gauss-Newton on pixel grids from coarse to fine, with re-weighted norms and all depths
+   eliminated (`problem.py`): cameras and pairs are overdetermined a thousandfold;
+3. the depth of every pixel at full resolution, independently along each ray (`ray_depth.py`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videodepth_ros.alignment.constraints import (
+    NO_CONSTRAINTS,
     Constraints,
     ScaleReference,
     constraint_factors,
@@ -33,8 +33,9 @@ from videodepth_ros.alignment.constraints import (
 )
 from videodepth_ros.alignment.initialization import initialize_state
 from videodepth_ros.alignment.observations import FrameObservations, PairObservations
+from videodepth_ros.alignment.options import PUBLISHED_OPTIONS, AlignmentOptions, FocalModel
 from videodepth_ros.alignment.pairs import PointMapPair
-from videodepth_ros.alignment.parameters import AlignmentState, FocalModel, ParameterLayout
+from videodepth_ros.alignment.parameters import AlignmentState, ParameterLayout
 from videodepth_ros.alignment.problem import (
     AlignmentProblem,
     Cost,
@@ -42,72 +43,33 @@ from videodepth_ros.alignment.problem import (
     with_measured_depth,
 )
 from videodepth_ros.alignment.ray_depth import depth_confidence, weiszfeld_depth
+from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
 from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.core.threads import single_threaded_blas
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.motion_mask import ego_flow, segment_motion
 
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-DEPTH_PASSES = 8
-FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e3
-
-
-@dataclass(frozen=True)
-class AlignmentOptions:
-    """How to align; the defaults are those of the published demo.
-
-    camera        intrinsics at the size of the point maps; None where they are unknown: pixels
-                  are square and the principal point is taken at (w / 2, h / 2), as published
-    focal_model   what to believe of the camera's fx; None: it is known if there is a camera, else
-                  one is sought for all frames
-    rotation_smoothing     weight of the rotation between neighbouring frames, 1/rad
-    translation_smoothing   likewise of their distance, in the pairs' unit
-    flow_weight   of the mean error of flow, 1/px
-    max_pixels    about so many, at most, of each frame on the finest grid of step 2
-    grid_levels   of the grid, each with twice the stride of the next
-    max_iterations    on each level; function_tolerance: share of the cost that a step must gain
-    window        pairs of frames further apart close loops, see `ParameterLayout`; None for up
-                  to a hundred pairs
-    """
-
-    camera: Intrinsics | None = None
-    focal_model: FocalModel | None = None
-    rotation_smoothing: float = 0.01
-    translation_smoothing: float = 0.01
-    flow_weight: float = 0.01
-    max_pixels: int = 2560
-    grid_levels: int = 2
-    max_iterations: int = 30
-    function_tolerance: float = 1e-5
-    window: int | None = None
-
-
-PUBLISHED_OPTIONS, NO_CONSTRAINTS = AlignmentOptions(), Constraints()
-
 
 @dataclass(frozen=True)
 class GlobalAlignment:
-    """What was found. Unit and world are those of the priors, or the pairs' and frame 0's.
+    """Result, in the world and unit of the constraints, or of frame 0 and the published gauge.
 
     T_world_cam   (N, 4, 4) float64
-    depth         (N, h, w) float32, Z; NaN where no pair knows the pixel
-    confidence    (N, h, w) float32 in [0, 1], see `depth_pass.confidence`
+    depth         (N, h, w) float32, Z; NaN where no pair has the pixel
+    confidence    (N, h, w) float32 in [0, 1], see `ray_depth.depth_confidence`
     cameras       intrinsics of every frame
     T_world_pair  (E, 4, 4) float64, rigid; pair_scale (E,) float64, applied to points first
-    moving        (N, h, w) bool, what moves by itself; None without flow
-    cost          on the finest grid of step 2; `objective.py` gives it over every pixel
+    moving        (N, h, w) bool, moving objects; None without flow
+    cost          on the finest grid of step 2; `reference.py` gives that over every pixel
     """
 
-    T_world_cam: Array64
-    depth: Array
-    confidence: Array
+    T_world_cam: Float64Array
+    depth: Float32Array
+    confidence: Float32Array
     cameras: tuple[Intrinsics, ...]
-    T_world_pair: Array64
-    pair_scale: Array64
-    moving: Mask | None
+    T_world_pair: Float64Array
+    pair_scale: Float64Array
+    moving: MaskArray | None
     scale_reference: ScaleReference
     cost: Cost
 
@@ -115,231 +77,244 @@ class GlobalAlignment:
 @single_threaded_blas()
 def align(
     pairs: Sequence[PointMapPair],
-    settings: AlignmentOptions = PUBLISHED_OPTIONS,
-    priors: Constraints = NO_CONSTRAINTS,
+    options: AlignmentOptions = PUBLISHED_OPTIONS,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> GlobalAlignment:
-    """Align the pairs of frames 0 to N - 1; every run gives the same result.
+    """Align the pairs of frames 0 to N - 1; deterministic.
 
-    raises   InputError where pairs or priors do not fit each other, or the pairs leave a frame
-             apart; ConfigError where settings contradict each other
+    raises   InputError where pairs and constraints do not match, or the pair graph is not
+             connected; ConfigError where options contradict each other
     """
-    seen = _pair_observations(pairs, settings, priors)
-    focal = _focal_model(settings)
-    unknowns = ParameterLayout(
-        seen.frames,
+    observations = _group_pairs(pairs, options, constraints)
+    layout = ParameterLayout(
+        observations.frame_count,
         [pair.edge for pair in pairs],
-        focal,
-        fix_first_camera=not len(priors.posed_frames),
-        window=settings.window,
-        flow=seen.has_flow,
+        _focal_model(options),
+        fix_first_camera=not len(constraints.posed_frames),
+        window=options.window,
+        flow=observations.has_flow,
     )
-    strides = _strides(seen, settings)
-    views = [seen.at(n, strides[0]) for n in range(seen.frames)]
-    if not any(view.weight.any() for view in views):
-        raise InputError('no point of any pair is known with a confidence above 1')
-    camera = settings.camera
-    state = initialize_state(
-        seen,
-        views,
-        camera.fx if camera and focal is FocalModel.KNOWN else None,
-        camera.fy / camera.fx if camera else 1.0,
-        shared_focal=focal is FocalModel.SHARED,
-    )
-    state, _ = fix_gauge(state, priors, _measured(views, state))
+    strides = _strides(observations, options)
+    state = _initialize(observations, strides[0], options, constraints)
     masks = None
     for level, stride in enumerate(strides):
-        views = [
-            seen.at(n, stride, None if masks is None else masks[n]) for n in range(seen.frames)
+        frames = [
+            observations.sample(n, stride, None if masks is None else masks[n])
+            for n in range(observations.frame_count)
         ]
-        problem = _problem(views, unknowns, settings, priors, len(pairs), flow=level > 0)
-        found = minimize(problem, unknowns, state, settings)
-        state, scale_reference = fix_gauge(found.state, priors, _measured(views, found.state))
-        if seen.has_flow and masks is None:
-            masks = _moving(seen, state)
-    return _result(seen, state, priors, masks, scale_reference, found.cost)
+        problem = AlignmentProblem(
+            frames,
+            layout,
+            smoothness_factors(
+                len(frames), options.rotation_smoothing, options.translation_smoothing
+            ),
+            constraint_factors(constraints),
+            options,
+            pair_count=len(pairs),
+            use_flow=level > 0,
+            depth_weight=constraints.depth_weight,
+        )
+        solution = minimize(problem, layout, state, options)
+        state, reference = fix_gauge(
+            solution.state, constraints, _measured_depths(frames, solution.state, options)
+        )
+        if observations.has_flow and masks is None:
+            masks = _segment_moving(observations, state, options)
+    return _gather(observations, state, options, constraints, masks, reference, solution.cost)
 
 
 def minimize(
     problem: AlignmentProblem,
-    unknowns: ParameterLayout,
+    layout: ParameterLayout,
     state: AlignmentState,
-    settings: AlignmentOptions,
+    options: AlignmentOptions,
 ) -> Linearization:
-    """Descend by damped Gauss-Newton steps (Levenberg-Marquardt) until they gain little."""
-    here, damping = problem.at(state), FIRST_DAMPING
-    for _ in range(settings.max_iterations):
+    """Minimise the objective from ``state`` by Levenberg-Marquardt; return the last state."""
+    limits = options.damping
+    here, damping = problem.linearize(state), limits.initial
+    for _ in range(options.max_iterations):
         step = here.equations.solve(damping)
-        there = problem.at(unknowns.moved(here.state, step), here.depths)
+        there = problem.linearize(layout.apply_step(here.state, step), here.depths)
         gain = here.cost.total - there.cost.total
         if gain > 0:
-            here, damping = there, max(damping / 10, LEAST_DAMPING)
+            here, damping = there, max(damping / limits.factor, limits.minimum)
         else:
-            damping *= 10
-        if 0 <= gain < settings.function_tolerance * here.cost.total or damping > MOST_DAMPING:
+            damping *= limits.factor
+        converged = 0 <= gain < options.function_tolerance * here.cost.total
+        if converged or damping > limits.maximum:
             break
     return here
 
 
-def _pair_observations(
-    pairs: Sequence[PointMapPair], settings: AlignmentOptions, priors: Constraints
+def _group_pairs(
+    pairs: Sequence[PointMapPair], options: AlignmentOptions, constraints: Constraints
 ) -> PairObservations:
+    """Validate pairs, options and constraints, and group the pairs by frame."""
     if not pairs:
-        raise InputError('no pairs to align; one frame alone is given as the pair (0, 0)')
+        raise InputError('no pairs to align; pass a single frame as the pair (0, 0)')
     h, w = pairs[0].shape
-    odd = [pair.edge for pair in pairs if pair.shape != (h, w)]
-    if odd:
+    other = [pair.edge for pair in pairs if pair.shape != (h, w)]
+    if other:
         raise InputError(
-            f'pairs {odd[:4]} are not of {w}x{h} pixels as the first one is; bring '
+            f'pairs {other[:4]} are not of {w}x{h} pixels as the first one is; resize '
             'all frames to one size'
         )
-    if settings.window is not None:
-        _check_window(pairs, priors, settings.window)
-    camera = settings.camera
+    if options.window is not None:
+        _check_window(pairs, constraints, options.window)
+    camera = options.camera
     if camera is not None and (camera.width, camera.height) != (w, h):
         raise ConfigError(
             f'the camera is {camera.width}x{camera.height} and the point maps are '
             f'{w}x{h}; scale the intrinsics to the point maps'
         )
-    center = (w / 2, h / 2) if camera is None else (camera.cx, camera.cy)
-    seen = PairObservations(pairs, center, priors.depth_m)
-    priors.check(seen.frames, (h, w))
-    return seen
+    principal_point = (w / 2, h / 2) if camera is None else (camera.cx, camera.cy)
+    observations = PairObservations(pairs, principal_point, constraints.depth_m)
+    constraints.validate(observations.frame_count, (h, w))
+    return observations
 
 
-def _check_window(pairs: Sequence[PointMapPair], priors: Constraints, window: int) -> None:
-    """Refuse what would tie two cameras directly that are further apart than the window."""
+def _check_window(pairs: Sequence[PointMapPair], constraints: Constraints, window: int) -> None:
+    """Raise ConfigError where flow or odometry couples cameras beyond the window."""
     if window < 1:
         raise ConfigError(f'a window of {window} frames holds no pair; give 1 or more, or None')
     far = [pair.edge for pair in pairs if pair.flow is not None and abs(pair.i - pair.j) > window]
-    far += [(step.i, step.j) for step in priors.odometry if abs(step.i - step.j) > window]
+    far += [(step.i, step.j) for step in constraints.odometry if abs(step.i - step.j) > window]
     if far:
         raise ConfigError(
-            f'flow or odometry joins frames {far[:4]}, further apart than the '
+            f'flow or odometry connects frames {far[:4]}, further apart than the '
             f'window of {window} frames; leave it out, or widen the window'
         )
 
 
-def _focal_model(settings: AlignmentOptions) -> FocalModel:
-    if settings.focal_model is FocalModel.KNOWN and settings.camera is None:
-        raise ConfigError('the focal length is said to be known, but no camera is given')
-    if settings.focal_model is not None:
-        return settings.focal_model
-    return FocalModel.SHARED if settings.camera is None else FocalModel.KNOWN
+def _focal_model(options: AlignmentOptions) -> FocalModel:
+    if options.focal_model is FocalModel.KNOWN and options.camera is None:
+        raise ConfigError('focal_model is KNOWN, but no camera is given; give its intrinsics')
+    if options.focal_model is not None:
+        return options.focal_model
+    return FocalModel.SHARED if options.camera is None else FocalModel.KNOWN
 
 
-def sampling_stride(height: int, width: int, pixels: int) -> int:
-    """Return the stride that leaves about ``pixels`` of an image, or fewer."""
-    return ceil((height * width / pixels) ** 0.5)
+def sampling_stride(height: int, width: int, max_pixels: int) -> int:
+    """Return the least stride that leaves about ``max_pixels`` of an image, or fewer."""
+    return ceil((height * width / max_pixels) ** 0.5)
 
 
-def _strides(seen: PairObservations, settings: AlignmentOptions) -> list[int]:
-    """Return the strides of step 2, coarse to fine; flow needs a level before it for its masks."""
-    h, w = seen.shape
-    finest = sampling_stride(h, w, settings.max_pixels)
-    strides = [finest << level for level in reversed(range(settings.grid_levels))]
-    return strides * 2 if seen.has_flow and len(strides) == 1 else strides
+def _strides(observations: PairObservations, options: AlignmentOptions) -> list[int]:
+    """Return the strides of step 2, coarse to fine; flow needs masks from a level before it."""
+    h, w = observations.shape
+    finest = sampling_stride(h, w, options.max_pixels)
+    strides = [finest << level for level in reversed(range(options.grid_levels))]
+    return strides * 2 if observations.has_flow and len(strides) == 1 else strides
 
 
-def _problem(
-    views: list[FrameObservations],
-    unknowns: ParameterLayout,
-    settings: AlignmentOptions,
-    priors: Constraints,
-    pairs: int,
-    *,
-    flow: bool,
-) -> AlignmentProblem:
-    smoothing = smoothness_factors(
-        len(views), settings.rotation_smoothing, settings.translation_smoothing
+def _initialize(
+    observations: PairObservations,
+    stride: int,
+    options: AlignmentOptions,
+    constraints: Constraints,
+) -> AlignmentState:
+    """Return the initial state in the gauge of the constraints."""
+    frames = [observations.sample(n, stride) for n in range(observations.frame_count)]
+    if not any(frame.weight.any() for frame in frames):
+        raise InputError('no point of any pair is known with a confidence above 1')
+    camera, focal_model = options.camera, _focal_model(options)
+    state = initialize_state(
+        observations,
+        frames,
+        camera.fx if camera and focal_model is FocalModel.KNOWN else None,
+        camera.fy / camera.fx if camera else 1.0,
+        shared_focal=focal_model is FocalModel.SHARED,
+        options=options.initialization,
     )
-    return AlignmentProblem(
-        views,
-        unknowns,
-        pairs,
-        smoothing,
-        constraint_factors(priors),
-        settings.flow_weight if flow else 0.0,
-        priors.depth_weight,
-    )
+    return fix_gauge(state, constraints, _measured_depths(frames, state, options))[0]
 
 
-def _told(
-    view: FrameObservations, state: AlignmentState, depth_weight: float
-) -> tuple[Array, Array, Array]:
-    """Return rays, points and weights of one frame, as `weiszfeld_depth` takes them."""
-    rays = state.rays(view.frame, view.offset)
-    seen = state.seen(view.frame, view.pair, view.points)
-    return rays, *with_measured_depth(view, rays, seen, depth_weight)
+def _weighted_points(
+    frame: FrameObservations, state: AlignmentState, depth_weight: float
+) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Return rays, points and weights of one frame, the input of `weiszfeld_depth`."""
+    rays = state.rays(frame.frame, frame.offset_px)
+    points = state.points_in_camera(frame.frame, frame.pair, frame.points)
+    return rays, *with_measured_depth(frame, rays, points, depth_weight)
 
 
-def _depth(
-    view: FrameObservations, state: AlignmentState, depth_weight: float, passes: int
-) -> Array:
-    """Return the depth of one frame, (P,) float32, NaN where nothing tells it."""
-    return weiszfeld_depth(*_told(view, state, depth_weight), passes)
+def _point_map_depth(
+    frame: FrameObservations, state: AlignmentState, iterations: int
+) -> Float32Array:
+    """Return the depth of one frame from its point maps alone, (P,) float32, NaN unknown."""
+    return weiszfeld_depth(*_weighted_points(frame, state, 0.0), iterations)
 
 
-def _measured(views: list[FrameObservations], state: AlignmentState) -> list[tuple[Array, Array]]:
-    """Return depths of the state beside those that were measured, for frames that have any."""
+def _measured_depths(
+    frames: list[FrameObservations], state: AlignmentState, options: AlignmentOptions
+) -> list[tuple[Float32Array, Float32Array]]:
+    """Return depths of the state and as measured, (P,) each, of frames with measured depth."""
+    iterations = options.ray_depth.scale_iterations
     return [
-        (_depth(view, state, 0.0, 2), view.depth)
-        for view in views
-        if np.isfinite(view.depth).any()
+        (_point_map_depth(frame, state, iterations), frame.depth_m)
+        for frame in frames
+        if np.isfinite(frame.depth_m).any()
     ]
 
 
-def _intrinsics(seen: PairObservations, state: AlignmentState, frame: int) -> Intrinsics:
+def _intrinsics(observations: PairObservations, state: AlignmentState, frame: int) -> Intrinsics:
+    height, width = observations.shape
     fx = float(np.exp(state.log_focal[frame]))
-    return Intrinsics(seen.shape[1], seen.shape[0], fx, fx * state.aspect, *seen.center)
+    return Intrinsics(width, height, fx, fx * state.aspect, *observations.principal_point)
 
 
-def _moving(seen: PairObservations, state: AlignmentState) -> Mask:
-    """Return the pixels (N, h, w) that flow sees moving by themselves."""
-    masks = np.zeros((seen.frames, *seen.shape), np.bool_)
+def _segment_moving(
+    observations: PairObservations, state: AlignmentState, options: AlignmentOptions
+) -> MaskArray:
+    """Segment moving objects (N, h, w) by the flow that the cameras do not explain."""
+    masks = np.zeros((observations.frame_count, *observations.shape), np.bool_)
     poses = state.cameras.se3
-    for frame in range(seen.frames):
-        flows = seen.flows_from(frame)
+    for frame in range(observations.frame_count):
+        flows = observations.flows_from(frame)
         if not flows:
             continue
-        depth = _depth(seen.at(frame, 1), state, 0.0, DEPTH_PASSES).reshape(seen.shape)
+        depth = _point_map_depth(
+            observations.sample(frame, 1), state, options.ray_depth.final_iterations
+        ).reshape(observations.shape)
         errors = []
         for other, flow in flows:
             expected = ego_flow(
                 depth,
-                _intrinsics(seen, state, frame),
+                _intrinsics(observations, state, frame),
                 np.linalg.inv(poses[other]) @ poses[frame],
-                _intrinsics(seen, state, other),
+                _intrinsics(observations, state, other),
             )
             errors.append(np.linalg.norm(flow - expected, axis=-1))
         masks[frame] = segment_motion(errors)
     return masks
 
 
-def _result(
-    seen: PairObservations,
+def _gather(
+    observations: PairObservations,
     state: AlignmentState,
-    priors: Constraints,
-    masks: Mask | None,
-    scale_reference: ScaleReference,
+    options: AlignmentOptions,
+    constraints: Constraints,
+    masks: MaskArray | None,
+    reference: ScaleReference,
     cost: Cost,
 ) -> GlobalAlignment:
-    """Find the depth of every pixel, frame by frame, and gather everything."""
-    depth = np.empty((seen.frames, *seen.shape), np.float32)
-    trust = np.empty_like(depth)
-    for frame in range(seen.frames):
-        told = _told(seen.at(frame, 1), state, priors.depth_weight)
-        found = weiszfeld_depth(*told, DEPTH_PASSES)
-        depth[frame] = found.reshape(seen.shape)
-        trust[frame] = depth_confidence(found, *told).reshape(seen.shape)
-    cameras = tuple(_intrinsics(seen, state, frame) for frame in range(seen.frames))
+    """Compute the depth of every pixel, frame by frame, and gather the result."""
+    depth = np.empty((observations.frame_count, *observations.shape), np.float32)
+    confidence = np.empty_like(depth)
+    for frame in range(observations.frame_count):
+        points = _weighted_points(observations.sample(frame, 1), state, constraints.depth_weight)
+        d = weiszfeld_depth(*points, options.ray_depth.final_iterations)
+        depth[frame] = d.reshape(observations.shape)
+        support = depth_confidence(d, *points, options.ray_depth.support_ratio)
+        confidence[frame] = support.reshape(observations.shape)
     return GlobalAlignment(
         state.cameras.se3,
         depth,
-        trust,
-        cameras,
+        confidence,
+        tuple(_intrinsics(observations, state, n) for n in range(observations.frame_count)),
         state.pairs.se3,
         state.pairs.scale,
         masks,
-        scale_reference,
+        reference,
         cost,
     )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording of any length: keyframes aligned as a whole, clips between them one by one.
+"""Hierarchical alignment of a recording of any length: keyframes first, then clips.
 
-The keyframes give the trajectory its shape, the focal length and the unit; a clip gives its frames
-their places between two keyframes. A clip is aligned in a world of its own, then every one of its
-keyframes says by which similarity it lies in the world of the keyframes, depth included, and the
-frames between take their share of the difference: what was amiss at the border of two clips is
-spread over the clips, and both agree on the keyframe that they share.
+The keyframes determine the trajectory's shape, the focal length and the unit; a clip interpolates
+its frames between two keyframes. A clip is aligned in its own world; each of its keyframes gives
+a similarity to the keyframes' world, depth included, and frames between interpolate the two. The
+discrepancy at the border of two clips is so distributed over them, and both agree on the keyframe
+they share.
 
 Peak memory: the subsampled pairs of the keyframes and of one clip. Clips are independent:
 `align_clip` may run in parallel processes.
@@ -17,72 +17,37 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.alignment.constraints import Constraints, ScaleReference
-from videodepth_ros.alignment.global_alignment import (
-    NO_CONSTRAINTS,
-    PUBLISHED_OPTIONS,
+from videodepth_ros.alignment.constraints import NO_CONSTRAINTS, Constraints, ScaleReference
+from videodepth_ros.alignment.global_alignment import GlobalAlignment, align, sampling_stride
+from videodepth_ros.alignment.options import (
+    HIERARCHY_DEFAULTS,
     AlignmentOptions,
-    GlobalAlignment,
-    align,
-    sampling_stride,
+    FocalModel,
+    HierarchyOptions,
 )
 from videodepth_ros.alignment.pair_graph import Clip, PairGraph
 from videodepth_ros.alignment.pairs import PairProvider, PointMapPair, subsample
-from videodepth_ros.alignment.parameters import FocalModel
+from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.rotation import so3_exp, so3_log
 from videodepth_ros.geometry.sim3 import Sim3
 
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-CLIP_SMOOTHING = 0.003
-"""A third of what is published: over the frames of a clip, whose pairs are many, more holds the
-camera back (measured on the stored goldens: ATE 0.053 at 0.01, 0.033 at 0.003, 0.034 at 0)."""
-
-PUBLISHED_STEPS = 9
-"""The published smoothing is a sum over the steps of some ten frames, against a mean over pairs;
-over more keyframes than that it is weighed down, or it would outgrow the pairs."""
-
-CLIP_OPTIONS = replace(
-    PUBLISHED_OPTIONS, rotation_smoothing=CLIP_SMOOTHING, translation_smoothing=CLIP_SMOOTHING
-)
-
-
-@dataclass(frozen=True)
-class HierarchyOptions:
-    """How keyframes and clips are aligned; the cameras of both are at the size of the pairs."""
-
-    keyframes: AlignmentOptions = PUBLISHED_OPTIONS
-    clips: AlignmentOptions = CLIP_OPTIONS
-
-    def without_smoothing(self) -> HierarchyOptions:
-        """The same, with nothing that holds cameras back."""
-        return HierarchyOptions(
-            *(
-                replace(one, rotation_smoothing=0.0, translation_smoothing=0.0)
-                for one in (self.keyframes, self.clips)
-            )
-        )
-
 
 @dataclass(frozen=True)
 class KeyframeAlignment:
-    """The aligned keyframes: all that a clip must know of the rest of the recording.
+    """The aligned keyframes: the input of `align_clip` from the rest of the recording.
 
-    frames       their numbers in the recording
+    frames       indices in the recording
     T_world_cam  (K, 4, 4) float64
     depth        (K, h', w') float32, of every ``stride``-th row and column of the pairs
     camera       intrinsics at the size of the pairs
     """
 
     frames: tuple[int, ...]
-    T_world_cam: Array64
-    depth: Array
+    T_world_cam: Float64Array
+    depth: Float32Array
     stride: int
     camera: Intrinsics
     scale_reference: ScaleReference
@@ -90,77 +55,75 @@ class KeyframeAlignment:
 
 @dataclass(frozen=True)
 class ClipAlignment:
-    """The result for frames that no other clip gives.
+    """Result of the output frames of one clip.
 
-    frames        their numbers in the recording
+    frames        indices in the recording
     T_world_cam   (n, 4, 4) float64, in the world and unit of the keyframes
     depth         (n, h, w) float32, Z in that unit; NaN unknown
     confidence    (n, h, w) float32 in [0, 1]
-    cameras       intrinsics of each; moving (n, h, w) bool, None without flow
+    cameras       intrinsics of each
+    moving        (n, h, w) bool, moving objects; None without flow
     """
 
     frames: range
-    T_world_cam: Array64
-    depth: Array
-    confidence: Array
+    T_world_cam: Float64Array
+    depth: Float32Array
+    confidence: Float32Array
     cameras: tuple[Intrinsics, ...]
-    moving: Mask | None
+    moving: MaskArray | None
     scale_reference: ScaleReference
-
-
-DEFAULT = HierarchyOptions()
 
 
 def align_hierarchy(
     provider: PairProvider,
     graph: PairGraph,
-    settings: HierarchyOptions = DEFAULT,
-    priors: Constraints = NO_CONSTRAINTS,
+    options: HierarchyOptions = HIERARCHY_DEFAULTS,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> Iterator[ClipAlignment]:
-    """Align a recording clip by clip; each is forgotten when the next one is asked for.
+    """Align a recording and yield it clip by clip; a clip is freed when the next is computed.
 
-    priors   numbered as the recording
-    raises   what `align` raises
+    constraints  numbered as the recording
+    raises       as `align`
     """
-    keys = None
+    keyframes = None
     if len(graph.keyframes) > 1:
-        keys = align_keyframes(
-            provider.pairs(graph.keyframe_edges), graph, settings.keyframes, priors
-        )
+        pairs = provider.pairs(graph.keyframe_edges)
+        keyframes = align_keyframes(pairs, graph, options, constraints)
     for clip in graph.clips:
-        yield align_clip(provider.pairs(clip.edges), clip, keys, settings.clips, priors)
+        pairs = provider.pairs(clip.edges)
+        yield align_clip(pairs, clip, keyframes, options.clips, constraints)
 
 
 def align_keyframes(
     pairs: Iterable[PointMapPair],
     graph: PairGraph,
-    settings: AlignmentOptions,
-    priors: Constraints = NO_CONSTRAINTS,
+    options: HierarchyOptions = HIERARCHY_DEFAULTS,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> KeyframeAlignment:
-    """Align the keyframes on a subsampled grid; ``pairs`` are let go one by one."""
+    """Align the keyframes on a subsampled grid; ``pairs`` are freed one by one."""
     place = {frame: k for k, frame in enumerate(graph.keyframes)}
-    thin, stride, camera = [], 1, settings.camera
+    own = options.keyframes
+    sampled, stride, camera = [], 1, own.camera
     for pair in pairs:
         h, w = pair.shape
-        stride = sampling_stride(h, w, settings.max_pixels)
-        camera = settings.camera or Intrinsics(w, h, w, w, w / 2, h / 2)
-        thin.append(subsample(replace(pair, i=place[pair.i], j=place[pair.j]), stride))
+        stride = sampling_stride(h, w, own.max_pixels)
+        camera = own.camera or Intrinsics(w, h, w, w, w / 2, h / 2)
+        sampled.append(subsample(replace(pair, i=place[pair.i], j=place[pair.j]), stride))
     assert camera is not None
-    calm = min(1.0, PUBLISHED_STEPS / max(len(graph.keyframes) - 1, 1))
-    focal = settings.focal_model or (
-        FocalModel.KNOWN if settings.camera is not None else FocalModel.SHARED
-    )
+    steps = max(len(graph.keyframes) - 1, 1)
+    share = min(1.0, options.full_smoothing_steps / steps)
+    known = FocalModel.KNOWN if own.camera is not None else FocalModel.SHARED
     aligned = align(
-        thin,
+        sampled,
         replace(
-            settings,
+            own,
             camera=camera.strided(stride),
-            focal_model=focal,
+            focal_model=own.focal_model or known,
             window=graph.window,
-            rotation_smoothing=calm * settings.rotation_smoothing,
-            translation_smoothing=calm * settings.translation_smoothing,
+            rotation_smoothing=share * own.rotation_smoothing,
+            translation_smoothing=share * own.translation_smoothing,
         ),
-        priors.select(graph.keyframes, stride),
+        constraints.select(graph.keyframes, stride),
     )
     found = aligned.cameras[0]
     camera = replace(camera, fx=found.fx * stride, fy=found.fy * stride)
@@ -177,39 +140,42 @@ def align_keyframes(
 def align_clip(
     pairs: Iterable[PointMapPair],
     clip: Clip,
-    keys: KeyframeAlignment | None,
-    settings: AlignmentOptions,
-    priors: Constraints = NO_CONSTRAINTS,
+    keyframes: KeyframeAlignment | None,
+    options: AlignmentOptions = HIERARCHY_DEFAULTS.clips,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> ClipAlignment:
-    """Align one clip and tie it to its keyframes.
+    """Align one clip and transform it to the world of its keyframes.
 
-    keys  None where this clip is the whole recording
+    keyframes  None where this clip is the whole recording
     """
-    if keys is None:
-        return _owned(clip, _align_alone(pairs, clip, settings, priors))
-    settings = replace(settings, camera=settings.camera or keys.camera)
-    alone = _align_alone(pairs, clip, settings, priors.to_relative_poses())
-    into_world = _ties(alone, clip, keys)
-    cameras = into_world @ Sim3.from_se3(alone.T_world_cam)
-    depth = alone.depth * into_world.scale.astype(np.float32)[:, None, None]
-    return _owned(
+    if keyframes is None:
+        return _output_frames(clip, _align_locally(pairs, clip, options, constraints))
+    options = replace(options, camera=options.camera or keyframes.camera)
+    local = _align_locally(pairs, clip, options, constraints.to_relative_poses())
+    T_world_local = _frame_similarities(local, clip, keyframes)
+    cameras = T_world_local @ Sim3.from_se3(local.T_world_cam)
+    depth = local.depth * T_world_local.scale.astype(np.float32)[:, None, None]
+    return _output_frames(
         clip,
-        replace(alone, T_world_cam=cameras.se3, depth=depth, scale_reference=keys.scale_reference),
+        replace(
+            local, T_world_cam=cameras.se3, depth=depth, scale_reference=keyframes.scale_reference
+        ),
     )
 
 
-def _align_alone(
-    pairs: Iterable[PointMapPair], clip: Clip, settings: AlignmentOptions, priors: Constraints
+def _align_locally(
+    pairs: Iterable[PointMapPair], clip: Clip, options: AlignmentOptions, constraints: Constraints
 ) -> GlobalAlignment:
+    """Align a clip in its own world, with frames numbered from 0."""
     first = clip.frames.start
     local = [replace(pair, i=pair.i - first, j=pair.j - first) for pair in pairs]
-    return align(local, settings, priors.select(clip.frames))
+    return align(local, options, constraints.select(clip.frames))
 
 
-def _owned(clip: Clip, aligned: GlobalAlignment) -> ClipAlignment:
-    own = slice(
-        clip.output_frames.start - clip.frames.start, clip.output_frames.stop - clip.frames.start
-    )
+def _output_frames(clip: Clip, aligned: GlobalAlignment) -> ClipAlignment:
+    """Return the result of the clip's output frames."""
+    first = clip.frames.start
+    own = slice(clip.output_frames.start - first, clip.output_frames.stop - first)
     moving = None if aligned.moving is None else aligned.moving[own]
     return ClipAlignment(
         clip.output_frames,
@@ -222,42 +188,44 @@ def _owned(clip: Clip, aligned: GlobalAlignment) -> ClipAlignment:
     )
 
 
-def _ties(alone: GlobalAlignment, clip: Clip, keys: KeyframeAlignment) -> Sim3:
-    """Return for every frame of a clip the similarity from the clip's world to the keyframes'."""
-    places = [key - clip.frames.start for key in clip.keyframes]
-    ties = [
-        _tie(alone, place, keys, keys.frames.index(key))
-        for place, key in zip(places, clip.keyframes, strict=True)
+def _frame_similarities(local: GlobalAlignment, clip: Clip, keyframes: KeyframeAlignment) -> Sim3:
+    """Return the similarity of every frame of a clip from the clip's world to the keyframes'."""
+    places = [frame - clip.frames.start for frame in clip.keyframes]
+    at_keyframes = [
+        _keyframe_similarity(local, place, keyframes, keyframes.frames.index(frame))
+        for place, frame in zip(places, clip.keyframes, strict=True)
     ]
-    return Sim3.stack([_between(ties, places, n) for n in range(len(clip.frames))])
+    return Sim3.stack([_interpolate(at_keyframes, places, n) for n in range(len(clip.frames))])
 
 
-def _tie(alone: GlobalAlignment, place: int, keys: KeyframeAlignment, key: int) -> Sim3:
-    """Return the similarity that puts frame ``place`` of a clip where its keyframe is.
+def _keyframe_similarity(
+    local: GlobalAlignment, place: int, keyframes: KeyframeAlignment, key: int
+) -> Sim3:
+    """Return the similarity that maps frame ``place`` of a clip onto keyframe ``key``.
 
     raises  InputError where no pixel has a depth in both
     """
-    key_depth = keys.depth[key]
-    ratio = key_depth / alone.depth[place, :: keys.stride, :: keys.stride]
+    ratio = keyframes.depth[key] / local.depth[place, :: keyframes.stride, :: keyframes.stride]
     ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
     if not ratio.size:
         raise InputError(
-            f'keyframe {keys.frames[key]} has no pixel with a depth among the '
-            'keyframes and in its clip; the two cannot be brought to one scale'
+            f'keyframe {keyframes.frames[key]} has no pixel with a depth both among the '
+            'keyframes and in its clip, so that their scales cannot be compared; give pairs with '
+            'known points in that frame'
         )
     scale = float(np.median(ratio))
-    in_clip, in_world = alone.T_world_cam[place], keys.T_world_cam[key]
+    in_clip, in_world = local.T_world_cam[place], keyframes.T_world_cam[key]
     rotation = in_world[:3, :3] @ in_clip[:3, :3].T
     return Sim3(np.array(scale), rotation, in_world[:3, 3] - scale * rotation @ in_clip[:3, 3])
 
 
-def _between(ties: Sequence[Sim3], places: Sequence[int], n: int) -> Sim3:
-    """Interpolate the ties at the frames ``places`` to frame n; constant beyond them."""
+def _interpolate(transforms: Sequence[Sim3], places: Sequence[int], n: int) -> Sim3:
+    """Interpolate the transforms at the frames ``places`` to frame n; constant beyond them."""
     after = int(np.searchsorted(places, n))
     if after == 0 or after == len(places):
-        return ties[min(after, len(places) - 1)]
+        return transforms[min(after, len(places) - 1)]
     share = (n - places[after - 1]) / (places[after] - places[after - 1])
-    step = ties[after - 1].inverse() @ ties[after]
-    turn = so3_exp(share * so3_log(step.rotation))
-    part = Sim3(step.scale**share, turn, share * step.translation)
-    return ties[after - 1] @ part
+    step = transforms[after - 1].inverse() @ transforms[after]
+    rotation = so3_exp(share * so3_log(step.rotation))
+    part = Sim3(step.scale**share, rotation, share * step.translation)
+    return transforms[after - 1] @ part

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the offline wing aligns: the point maps that a provider sees in pairs of frames.
+"""Point-map pairs, the input of the global alignment, and the pair graphs of DUSt3R and Align3R.
 
-DUSt3R (arXiv 2312.14132, section 3.1): for frames i and j, both point maps stand in the camera of
-i, at a scale of their own. Who makes them, a network or geometry, is behind `PairProvider`.
+DUSt3R (arXiv 2312.14132, section 3.1): for frames i and j, both point maps are expressed in the
+camera of i, at an unknown scale. A `PairProvider` computes them, from a network or from geometry.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from videodepth_ros.core.arrays import Edge
+from videodepth_ros.core.arrays import Edge, Float32Array
 from videodepth_ros.core.errors import InputError
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class PointMapPair:
-    """Two frames as one provider sees them together.
+    """Point maps of two frames.
 
-    i, j                        the frames; i == j tells what a frame alone looks like
+    i, j                        frame indices; i == j gives the point map of a single frame
     points_i, points_j          (h, w, 3) float32, in the camera of i, in the pair's own unit;
                                 not finite where unknown
-    confidence_i, confidence_j  (h, w) float32, 1 and up; its logarithm weighs a point, so 1 is
-                                worth nothing
-    flow                        (h, w, 2) float32, pixels from i to j, NaN unknown; or None
+    confidence_i, confidence_j  (h, w) float32, >= 1; a point is weighted by its logarithm, so
+                                that 1 has weight 0
+    flow                        (h, w, 2) float32, optical flow from i to j [px], NaN unknown; or
+                                None
     """
 
     i: int
     j: int
-    points_i: Array
-    points_j: Array
-    confidence_i: Array
-    confidence_j: Array
-    flow: Array | None = None
+    points_i: Float32Array
+    points_j: Float32Array
+    confidence_i: Float32Array
+    confidence_j: Float32Array
+    flow: Float32Array | None = None
 
     def __post_init__(self) -> None:
+        """Validate the shapes.
+
+        raises  InputError naming the frame and the shapes
+        """
         shape = self.points_i.shape
         views = (
             (self.i, self.points_i, self.confidence_i),
@@ -66,50 +66,50 @@ class PointMapPair:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+        """Height and width [px]."""
         return self.points_i.shape[0], self.points_i.shape[1]
 
 
 def subsample(pair: PointMapPair, stride: int) -> PointMapPair:
-    """Return every ``stride``-th row and column of a pair, copied, and without its flow."""
+    """Return a copy of every ``stride``-th row and column of a pair, without its flow."""
 
-    def thin(values: Array) -> Array:
+    def sampled(values: Float32Array) -> Float32Array:
         return values[::stride, ::stride].copy()
 
     return PointMapPair(
         pair.i,
         pair.j,
-        thin(pair.points_i),
-        thin(pair.points_j),
-        thin(pair.confidence_i),
-        thin(pair.confidence_j),
+        sampled(pair.points_i),
+        sampled(pair.points_j),
+        sampled(pair.confidence_i),
+        sampled(pair.confidence_j),
     )
 
 
 class PairProvider(Protocol):
-    """Makes the point maps of pairs of frames of one recording."""
+    """Source of the point maps of one recording."""
 
     def pairs(self, edges: Iterable[Edge]) -> Iterable[PointMapPair]:
-        """Yield the pair of every edge, frames numbered as in ``edges``."""
+        """Yield the pair of every edge, in any order; frames are numbered as in ``edges``."""
 
 
 def symmetrize(edges: Iterable[Edge]) -> list[Edge]:
-    """Return the edges, and each one reversed after them."""
+    """Return the edges, then each one reversed."""
     once = list(edges)
     return once + [(j, i) for i, j in once]
 
 
-def sliding_window_graph(frames: int, offsets: Iterable[int]) -> list[Edge]:
-    """Return the edges (i, i + offset): as many for each frame, however long the recording."""
+def sliding_window_graph(frame_count: int, offsets: Iterable[int]) -> list[Edge]:
+    """Return the edges (i, i + offset), one direction; linear in the frames."""
     steps = list(offsets)
-    return [(i, i + step) for i in range(frames) for step in steps if i + step < frames]
+    return [(i, i + step) for i in range(frame_count) for step in steps if i + step < frame_count]
 
 
-def clip_graph(frames: int) -> list[Edge]:
-    """Return the published graph of a clip: all odd offsets, both ways (Align3R, section 3.3).
+def clip_graph(frame_count: int) -> list[Edge]:
+    """Return Align3R's graph of a clip: all odd offsets, symmetrised (section 3.3).
 
-    One frame alone is paired with itself, so that it has a depth too.
+    A single frame is paired with itself, so that it has a depth too.
     """
-    return (
-        symmetrize(sliding_window_graph(frames, range(1, frames, 2))) if frames > 1 else [(0, 0)]
-    )
+    if frame_count < 2:
+        return [(0, 0)]
+    return symmetrize(sliding_window_graph(frame_count, range(1, frame_count, 2)))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The published objective, evaluated pixel by pixel: the plain reference of `problem.py`.
 
-Formulas: DUSt3R (arXiv 2312.14132, eq. 5) with weights log(confidence), MonST3R (arXiv 2410.03825,
-eq. 4 to 6) for smoothing and flow, with the constants that Align3R uses.
+DUSt3R (arXiv 2312.14132, eq. 5) with weights log(confidence), MonST3R (arXiv 2410.03825, eq. 4 to
+6) for smoothing and flow, with the constants that Align3R uses.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.alignment.constraints import BASE_SCALE
 from videodepth_ros.alignment.global_alignment import GlobalAlignment
+from videodepth_ros.alignment.options import PUBLISHED_BASE_SCALE
 from videodepth_ros.alignment.pairs import PointMapPair
 from videodepth_ros.alignment.problem import Cost
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.geometry.camera import backproject
 from videodepth_ros.geometry.motion_mask import ego_flow
 
-Array64 = NDArray[np.float64]
-
-DROPPED_FLOW = 50.0
+MAX_FLOW_LOSS = 50.0
+"""Smooth L1 flow errors from here on are dropped (MonST3R's code)."""
 
 
 def published_cost(
     pairs: Sequence[PointMapPair],
     alignment: GlobalAlignment,
     *,
-    smoothing: float = 0.01,
+    rotation_smoothing: float = 0.01,
     translation_smoothing: float = 0.01,
     flow_weight: float = 0.01,
 ) -> Cost:
@@ -37,28 +36,29 @@ def published_cost(
 
     Unknown points, and pixels without depth, count as zero.
     """
-    unit = BASE_SCALE / float(np.exp(np.log(alignment.pair_scale).mean()))
-    world = [_in_world(alignment, frame) for frame in range(len(alignment.depth))]
+    unit = PUBLISHED_BASE_SCALE / float(np.exp(np.log(alignment.pair_scale).mean()))
+    world = [_world_points(alignment, frame) for frame in range(len(alignment.depth))]
     data = sum(_pair_error(pair, alignment, index, world) for index, pair in enumerate(pairs))
-    smooth = 0.0
+    smoothing = 0.0
     for T, T_next in pairwise(alignment.T_world_cam):
         step = np.linalg.inv(T) @ T_next
-        smooth += smoothing * float(np.linalg.norm(step[:3, :3] - np.eye(3)))
-        smooth += translation_smoothing * unit * float(np.linalg.norm(step[:3, 3]))
-    return Cost(unit * data / len(pairs), 2 * flow_weight * _flow_error(pairs, alignment), smooth)
+        smoothing += rotation_smoothing * float(np.linalg.norm(step[:3, :3] - np.eye(3)))
+        smoothing += translation_smoothing * unit * float(np.linalg.norm(step[:3, 3]))
+    flow = 2 * flow_weight * _flow_error(pairs, alignment)
+    return Cost(unit * data / len(pairs), flow, smoothing)
 
 
-def _in_world(alignment: GlobalAlignment, frame: int) -> Array64:
+def _world_points(alignment: GlobalAlignment, frame: int) -> Float64Array:
     """Return the points (h, w, 3) of a frame in the world."""
     T = alignment.T_world_cam[frame]
-    points: Array64 = (
+    points: Float64Array = (
         backproject(alignment.depth[frame], alignment.cameras[frame]) @ T[:3, :3].T + T[:3, 3]
     )
     return points
 
 
 def _pair_error(
-    pair: PointMapPair, alignment: GlobalAlignment, index: int, world: list[Array64]
+    pair: PointMapPair, alignment: GlobalAlignment, index: int, world: list[Float64Array]
 ) -> float:
     """Return the mean weighted distance of both views of a pair, added."""
     T, scale, total = alignment.T_world_pair[index], alignment.pair_scale[index], 0.0
@@ -66,14 +66,14 @@ def _pair_error(
         (pair.i, pair.points_i, pair.confidence_i),
         (pair.j, pair.points_j, pair.confidence_j),
     ):
-        moved = scale * points.astype(np.float64) @ T[:3, :3].T + T[:3, 3]
-        distance = np.linalg.norm(world[frame] - moved, axis=-1)
+        in_world = scale * points.astype(np.float64) @ T[:3, :3].T + T[:3, 3]
+        distance = np.linalg.norm(world[frame] - in_world, axis=-1)
         total += float(np.nan_to_num(np.log(confidence) * distance).mean())
     return total
 
 
 def _flow_error(pairs: Sequence[PointMapPair], alignment: GlobalAlignment) -> float:
-    """Return the mean smooth L1 error of flow in pixels, over still pixels and both components."""
+    """Return the mean smooth L1 error of the flow [px], over static pixels and both components."""
     total, count = 0.0, 0
     for pair in pairs:
         if pair.flow is None:
@@ -87,7 +87,7 @@ def _flow_error(pairs: Sequence[PointMapPair], alignment: GlobalAlignment) -> fl
         )
         error = np.abs(expected - pair.flow)
         loss = np.where(error < 1, 0.5 * error**2, error - 0.5)
-        kept = loss < DROPPED_FLOW
+        kept = loss < MAX_FLOW_LOSS
         if alignment.moving is not None:
             kept &= ~alignment.moving[pair.i][..., None]
         total, count = total + float(loss[kept].sum()), count + int(np.count_nonzero(kept))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Residuals of one frame and their derivatives, with its depth eliminated.
+"""Residuals of one frame and their derivatives, and the elimination of its depths.
 
-A pixel's depth d lies on its ray k = ((u - cx) / fx, (v - cy) / fy, 1). What a pair says of that
-pixel is a point y = T_cam_pair x, and the residual d k - y. A flow says where the point d k is
-seen by another camera. Every residual depends on one transform, through a twist of 7, on the
-pixel's own depth, and on the focal length; depths are one unknown a pixel and leave by the Schur
-complement (Triggs et al., "Bundle adjustment - a modern synthesis", section 6.1).
+A pixel of depth d lies at d k on its ray k = ((u - cx) / fx, (v - cy) / fy, 1). A point map gives
+the residual d k - y, with its point y = T_cam_pair x in the camera; a flow gives the difference
+between its target and the projection of d k into another camera. Every residual depends on one
+transform, through a twist of 7, on the pixel's depth, and on the focal length; depths are one
+parameter per pixel and are eliminated by the Schur complement (Triggs et al., "Bundle adjustment -
+a modern synthesis", section 6.1).
 """
 
 from __future__ import annotations
@@ -13,76 +14,74 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videodepth_ros.alignment.observations import FrameObservations
+from videodepth_ros.alignment.options import PUBLISHED_OPTIONS
 from videodepth_ros.alignment.ray_depth import squared_norm_floor
+from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
 from videodepth_ros.geometry.sim3 import SIM3_DOF, Sim3
 
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-
-TINY = 1e-12
-NEAR = 1e-4
-OUTLIER_PX = 50.5
-"""Flow that errs by more is dropped: where smooth L1 reaches 50 (MonST3R's code)."""
+MIN_CURVATURE = 1e-12
+"""Keeps the elimination of a depth without residuals finite."""
+MIN_Z = 1e-4
+"""Least Z of a point that is projected [unit of the state]."""
 
 
 @dataclass(frozen=True)
 class LinearizedResiduals:
-    """Residuals r of M transforms at P pixels, D numbers each, and how they change.
+    """Residuals r of M transforms at P pixels, D components each, and their derivatives.
 
     residual  (M, D, P)
-    twist     (M, 7, D, P), with the twist of the transform
-    focal     (M, D, P), with the logarithm of the focal length
-    depth     (M, D, P), with the depth of the pixel
-    weight    (M, 1 or D, P), of the squares: those of iteratively re-weighted least squares
-    value     weighted sum of the norms that the squares stand for
+    twist     (M, 7, D, P), by the twist of the transform
+    focal     (M, D, P), by the log focal length
+    depth     (M, D, P), by the depth of the pixel
+    weight    (M, 1 or D, P), of the squares: iteratively re-weighted least squares
+    value     weighted sum of the norms that the squares approximate
     All arrays float32.
     """
 
-    residual: Array
-    twist: Array
-    focal: Array
-    depth: Array
-    weight: Array
+    residual: Float32Array
+    twist: Float32Array
+    focal: Float32Array
+    depth: Float32Array
+    weight: Float32Array
     value: float
 
-    def weighted(self, share: float) -> LinearizedResiduals:
-        """Return the same residuals, counting ``share`` times."""
-        return replace(self, weight=self.weight * np.float32(share), value=self.value * share)
+    def scaled(self, factor: float) -> LinearizedResiduals:
+        """Return the residuals with weights and value multiplied by ``factor``."""
+        return replace(self, weight=self.weight * np.float32(factor), value=self.value * factor)
 
 
 def point_map_residuals(
-    depth: Array, rays: Array, seen: Array, weight: Array
+    depth: Float32Array, rays: Float32Array, points: Float32Array, weight: Float32Array
 ) -> LinearizedResiduals:
-    """Linearise d k - y, of whose Euclidean norm the objective is the weighted sum.
+    """Linearise d k - y, whose Euclidean norm the objective sums with weights.
 
-    depth (P,), rays (3, P), seen (M, 3, P): the points y; weight (M, P)
+    depth (P,), rays (3, P), points y (M, 3, P) in the camera, weight (M, P)
     """
-    residual = depth * rays - seen
+    residual = depth * rays - points
     length = np.sqrt(np.einsum('mdp,mdp->mp', residual, residual) + squared_norm_floor(depth))
-    twist = np.zeros((len(seen), SIM3_DOF, 3, depth.size), np.float32)
+    twist = np.zeros((len(points), SIM3_DOF, 3, depth.size), np.float32)
     twist[:, [0, 1, 2], [0, 1, 2]] = -1
-    x, y, z = seen[:, 0], seen[:, 1], seen[:, 2]
+    x, y, z = points[:, 0], points[:, 1], points[:, 2]
     twist[:, 3, 1], twist[:, 3, 2] = z, -y
     twist[:, 4, 0], twist[:, 4, 2] = -z, x
     twist[:, 5, 0], twist[:, 5, 1] = y, -x
-    twist[:, 6] = -seen
-    focal = np.zeros_like(seen)
+    twist[:, 6] = -points
+    focal = np.zeros_like(points)
     focal[:, :2] = -depth * rays[:2]
     return LinearizedResiduals(
         residual,
         twist,
         focal,
-        np.broadcast_to(rays, seen.shape),
+        np.broadcast_to(rays, points.shape),
         (weight / length)[:, None],
-        _sum(weight, length),
+        _weighted_sum(weight, length),
     )
 
 
 def measured_depth_residuals(
-    depth: Array, rays: Array, measured: Array, weight: float
+    depth: Float32Array, rays: Float32Array, measured: Float32Array, weight: float
 ) -> LinearizedResiduals:
     """Linearise |k| (d - m), the distance along the ray to a measured depth m, (P,), NaN unknown.
 
@@ -100,27 +99,35 @@ def measured_depth_residuals(
         np.zeros(row, np.float32),
         length.reshape(row),
         (gain / norm).astype(np.float32).reshape(row),
-        _sum(gain, norm),
+        _weighted_sum(gain, norm),
     )
 
 
 def flow_residuals(
-    depth: Array, rays: Array, other: Sim3, fx: Array64, aspect: float, view: FrameObservations
+    depth: Float32Array,
+    rays: Float32Array,
+    T_other_cam: Sim3,
+    fx: Float64Array,
+    aspect: float,
+    frame: FrameObservations,
+    max_error_px: float = PUBLISHED_OPTIONS.max_flow_error_px,
 ) -> LinearizedResiduals:
-    """Linearise where flow says that pixels go against where the cameras say; smooth L1, 1 pixel.
+    """Linearise the projection into other cameras less the target of the flow [px]; Huber, 1 px.
 
-    other  F rigid transforms into the cameras that flow leads to; fx (F,) float64, theirs
-    The seventh twist, a scale, moves no pixel of a rigid transform: in its place stands the other
-    camera's log focal length.
+    T_other_cam   F rigid transforms into the cameras of the flows; fx (F,) float64, theirs
+    max_error_px  larger components are dropped
+    The seventh twist, a scale, does not change the projection of a rigid transform; its row holds
+    the derivative by the other camera's log focal length instead.
     """
-    point = other.apply((depth * rays)[None])
-    x, y, z = point[:, 0], point[:, 1], np.maximum(point[:, 2], np.float32(NEAR))
+    point = T_other_cam.apply((depth * rays)[None])
+    x, y, z = point[:, 0], point[:, 1], np.maximum(point[:, 2], np.float32(MIN_Z))
     scale = np.stack([fx, fx * aspect], axis=1).astype(np.float32)[:, :, None]
     pixel = scale * point[:, :2] / z[:, None]
-    residual = pixel - view.flow
+    residual = pixel - frame.flow_px
     error = np.abs(residual)
-    good = (point[:, 2] > NEAR)[:, None] & (error < OUTLIER_PX) & (view.flow_weight > 0)[:, None]
-    slope = np.zeros((len(x), 3, 2, depth.size), np.float32)  # of the pixel with the point
+    valid = (point[:, 2] > MIN_Z)[:, None] & (error < max_error_px)
+    valid &= (frame.flow_weight > 0)[:, None]
+    slope = np.zeros((len(x), 3, 2, depth.size), np.float32)  # of the pixel by the point
     slope[:, 0, 0], slope[:, 1, 1] = scale[:, 0] / z, scale[:, 1] / z
     slope[:, 2] = -pixel / z[:, None]
     twist = np.empty((len(x), SIM3_DOF, 2, depth.size), np.float32)
@@ -130,33 +137,33 @@ def flow_residuals(
     twist[:, 4] = z * slope[:, 0] - x * slope[:, 2]
     twist[:, 5] = x * slope[:, 1] - y * slope[:, 0]
     twist[:, 6] = pixel
-    turned = other.rotation.astype(np.float32) @ rays
-    bent = other.rotation[:, :, :2].astype(np.float32) @ (-depth * rays[:2])
+    by_depth = T_other_cam.rotation.astype(np.float32) @ rays
+    by_focal = T_other_cam.rotation[:, :, :2].astype(np.float32) @ (-depth * rays[:2])
     huber = np.where(error < 1, 0.5 * np.square(error), error - 0.5)
     return LinearizedResiduals(
         residual,
         twist,
-        np.einsum('fcdp,fcp->fdp', slope, bent),
-        np.einsum('fcdp,fcp->fdp', slope, turned),
-        (good / np.maximum(error, 1)).astype(np.float32),
-        _sum(good, huber),
+        np.einsum('fcdp,fcp->fdp', slope, by_focal),
+        np.einsum('fcdp,fcp->fdp', slope, by_depth),
+        (valid / np.maximum(error, 1)).astype(np.float32),
+        _weighted_sum(valid, huber),
     )
 
 
-def _sum(weight: Array | NDArray[np.bool_], value: Array) -> float:
+def _weighted_sum(weight: Float32Array | MaskArray, value: Float32Array) -> float:
     return float(np.sum(weight * value, dtype=np.float64))
 
 
-def eliminate_depth(blocks: list[LinearizedResiduals]) -> Array64:
-    """Eliminate the depths of one frame from all of its residuals.
+def eliminate_depth(blocks: list[LinearizedResiduals]) -> Float64Array:
+    """Eliminate the depths of one frame from all of its residuals (Schur complement).
 
-    returns  (7 M + 2, 7 M + 2) float64: the normal matrix of the M twists one after another, of
-             the focal length, and last of the residual itself, whose column is the gradient
+    returns  (7 M + 2, 7 M + 2) float64: the normal matrix of the M twists in order, of the focal
+             length, and last of the residual itself, whose column is the gradient
     """
     count = sum(len(block.residual) for block in blocks)
     system = np.zeros((SIM3_DOF * count + 2, SIM3_DOF * count + 2))
-    known = np.full(blocks[0].residual.shape[-1], TINY, np.float32)
-    mixed = np.zeros((SIM3_DOF * count + 2, known.size), np.float32)
+    curvature = np.full(blocks[0].residual.shape[-1], MIN_CURVATURE, np.float32)
+    mixed = np.zeros((SIM3_DOF * count + 2, curvature.size), np.float32)
     start = 0
     for block in blocks:
         root = np.sqrt(block.weight)
@@ -177,7 +184,7 @@ def eliminate_depth(blocks: list[LinearizedResiduals]) -> Array64:
             start += SIM3_DOF
         system[-2:, -2:] += gram[:, SIM3_DOF:, SIM3_DOF:].sum(axis=0)
         mixed[-2:] += cross[:, SIM3_DOF:].sum(axis=0)
-        known += np.einsum('mdp,mdp->p', depth, depth)
+        curvature += np.einsum('mdp,mdp->p', depth, depth)
     system[-2:, :-2] = system[:-2, -2:].T
-    mixed /= np.sqrt(known)
+    mixed /= np.sqrt(curvature)
     return system - mixed @ mixed.T

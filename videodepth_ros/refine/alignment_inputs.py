@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.alignment.constraints import Constraints
-from videodepth_ros.alignment.hierarchy import HierarchyOptions
+from videodepth_ros.alignment.options import HierarchyOptions, PairGraphOptions
 from videodepth_ros.alignment.pair_graph import PairGraph, build_pair_graph, find_loop_candidates
 from videodepth_ros.alignment.pairs import PairProvider
 from videodepth_ros.alignment.parallel import AlignmentTask
@@ -100,11 +100,12 @@ class AlignmentInputs:
 def build_recording_graph(images: DiskArray, clip: int) -> PairGraph:
     """Lay out the frames of a recording; keyframes that look alike are paired as loops."""
     pictures = images.open()
-    chain = build_pair_graph(len(pictures), clip)
+    options = PairGraphOptions(clip_length=clip)
+    chain = build_pair_graph(len(pictures), options)
     thumbnails = np.stack([_thumbnail(pictures[key]) for key in chain.keyframes])
     loops = find_loop_candidates(thumbnails, chain.window)
     return build_pair_graph(
-        len(pictures), clip, loops=[(chain.keyframes[a], chain.keyframes[b]) for a, b in loops]
+        len(pictures), options, [(chain.keyframes[a], chain.keyframes[b]) for a, b in loops]
     )
 
 

@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videodepth_ros.alignment.global_alignment import PUBLISHED_OPTIONS
-from videodepth_ros.alignment.hierarchy import CLIP_OPTIONS, HierarchyOptions
+from videodepth_ros.alignment.options import HIERARCHY_DEFAULTS
 from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.alignment.parallel import AlignmentFiles, align_parallel, load_clip
 from videodepth_ros.bags.camera_topics import find_camera_topics
@@ -349,12 +348,10 @@ class _Job:
             camera = reconstruction.camera
             self._notes = (*self._notes, *reconstruction.warnings())
         self._meter.mark_done(stages.TRACK)
-        believed = HierarchyOptions(
-            replace(PUBLISHED_OPTIONS, camera=camera), replace(CLIP_OPTIONS, camera=camera)
-        )
+        options = HIERARCHY_DEFAULTS.with_camera(camera)
         if settings.chosen_pairs is Pairs.GEOMETRIC:  # its bundle adjustment has smoothed enough
-            believed = believed.without_smoothing()
-        return AlignmentInputs(pairs, graph, believed, measured, motion)
+            options = options.without_smoothing()
+        return AlignmentInputs(pairs, graph, options, measured, motion)
 
     def _write(
         self, recording: ImageSequence, depth: DepthSequence, files: AlignmentFiles

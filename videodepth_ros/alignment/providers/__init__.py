@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pair providers: what computes the point maps of two frames."""
+"""Pair providers: sources of point-map pairs for the global alignment."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of frames as the network of Align3R sees them (Lu et al., arXiv 2412.03079).
+"""Pair provider with the network of Align3R (Lu et al., arXiv 2412.03079).
 
-Most of the work is that on a frame alone: it is done once for all pairs that the frame is in.
+Encoding a frame is most of the cost and independent of its pairs: features are computed once per
+frame and cached.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from videodepth_ros.alignment.options import ALIGN3R_DEFAULTS, Align3rOptions
 from videodepth_ros.alignment.pairs import PointMapPair
-from videodepth_ros.core.arrays import Edge
+from videodepth_ros.core.arrays import Edge, Float32Array, MaskArray, UInt8Array
 from videodepth_ros.core.errors import DeviceError, InputError
 from videodepth_ros.models.align3r import Align3R, Features, PairPoints, load_align3r
 from videodepth_ros.models.align3r_input import (
-    LONG_SIDE_PX,
     CropWindow,
     network_image,
     network_point_map,
@@ -32,110 +32,85 @@ from videodepth_ros.models.catalogue import ALIGN3R_CARD, weights_path
 from videodepth_ros.models.device_precision import select_device
 from videodepth_ros.models.mono import PriorKind
 
-Array = NDArray[np.float32]
-
-BATCH_ON_GPU = 8
-
-EDGE = 0.1
-"""Where neighbouring points lie apart by more of their distance, two surfaces meet."""
-
-
-@dataclass(frozen=True)
-class Align3rOptions:
-    """How the network is run.
-
-    device, precision  see ``models.place.select_device``
-    batch              pairs computed at once; 0: chosen for the device
-    long_side_px       of the network's input, a multiple of 16; the weights know 512
-    frames_held        whose features are kept, some 25 MB each: as many as a clip and more
-    """
-
-    device: str = 'auto'
-    precision: str = 'auto'
-    batch: int = 0
-    long_side_px: int = LONG_SIDE_PX
-    frames_held: int = 24
-
-
-AS_PUBLISHED = Align3rOptions()
-
 
 class Align3rPairProvider:
-    """A ``PairProvider``; pairs have the size of the prior's values."""
+    """A `PairProvider`; pairs have the size of the depth prior."""
 
     notice = ALIGN3R_CARD.notice
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
-        values: Array,
+        images: UInt8Array,
+        prior: Float32Array,
         kind: PriorKind,
-        settings: Align3rOptions = AS_PUBLISHED,
+        options: Align3rOptions = ALIGN3R_DEFAULTS,
         network: Align3R | None = None,
     ) -> None:
-        """Prepare the pairs of a recording.
+        """Load the network.
 
-        images   (N, H, W, 3) uint8, red green blue
-        values   (N, h, w) float32, what a prior says of the whole images
-        kind     of the values: the weights for Depth Pro want depth, those for Depth Anything its
-                 inverse depth as it is
-        network  with its weights; None: those that the user has imported, whose ``notice`` is due
-        raises   InputError where images and values do not fit; ModelError where there are no
-                 weights; ConfigError, DeviceError as ``select_device``
+        images   (N, H, W, 3) uint8 RGB
+        prior    (N, h, w) float32, output of a monocular depth network for the whole images
+        kind     of the prior: weights trained with Depth Pro take depth, those with Depth
+                 Anything its inverse depth, not inverted
+        network  None: the imported weights; show their licence ``notice`` to the user
+        raises   InputError where images and prior do not match; ModelError without weights;
+                 ConfigError, DeviceError as `select_device`
         """
-        if len(images) != len(values) or images.ndim != 4 or values.ndim != 3:
+        if len(images) != len(prior) or images.ndim != 4 or prior.ndim != 3:
             raise InputError(
-                f'images {images.shape} and what a prior says of them {values.shape} '
-                'do not fit: give (N, H, W, 3) and (N, h, w)'
+                f'images {images.shape} and depth prior {prior.shape} do not fit: give '
+                '(N, H, W, 3) and (N, h, w)'
             )
-        place = select_device(settings.device, settings.precision)
+        place = select_device(options.device, options.precision)
         network = network or load_align3r(weights_path(ALIGN3R_CARD))
         if place.dtype != torch.float32:
             network = network.in_precision(place.dtype)
         self._network = network.to(place.device)
         self._device = place.device
-        self._batch = place.batch(settings.batch, BATCH_ON_GPU)
-        self._images, self._values, self._kind = images, values, kind
+        self._batch_size = place.batch(options.batch_size, options.gpu_batch_size)
+        self._images, self._prior, self._kind = images, prior, kind
         height, width = images.shape[1:3]
-        self._window = network_window(width, height, settings.long_side_px)
-        self._view = View.of(self._window, values.shape[2], values.shape[1])
+        self._window = network_window(width, height, options.long_side_px)
+        self._sampler = WindowSampler.for_map(
+            self._window, prior.shape[2], prior.shape[1], options.discontinuity_ratio
+        )
         self._features: OrderedDict[int, Features] = OrderedDict()
-        self._most = settings.frames_held
+        self._cached_frames = options.cached_frames
 
     def pairs(self, edges: Iterable[Edge]) -> Iterator[PointMapPair]:
-        """Yield the pair of every edge; those of a frame one after the other, earlier ones first.
+        """Yield the pair of every edge, ordered by the later frame so that the cache is small.
 
         raises  DeviceError where the network fails
         """
         ordered = sorted(edges, key=lambda edge: (max(edge), min(edge), edge))
-        for start in range(0, len(ordered), self._batch):
-            batch = ordered[start : start + self._batch]
+        for start in range(0, len(ordered), self._batch_size):
+            batch = ordered[start : start + self._batch_size]
             try:
                 with torch.inference_mode():
-                    points = self._run(batch)
+                    points = self._infer(batch)
             except RuntimeError as error:
                 raise DeviceError(
                     f'the network of Align3R failed on {self._device}: {error}; '
                     'where memory has run out, choose a smaller batch'
                 ) from error
-            yield from self._as_pairs(batch, points)
+            yield from self._to_pairs(batch, points)
 
-    def _run(self, edges: Sequence[Edge]) -> PairPoints:
-        needed = {frame for edge in edges for frame in edge}
-        features = {frame: self._encoded(frame) for frame in sorted(needed)}
+    def _infer(self, edges: Sequence[Edge]) -> PairPoints:
+        frames = {frame for edge in edges for frame in edge}
+        features = {frame: self._encode(frame) for frame in sorted(frames)}
         return self._network.pair(
             Features.join([features[i] for i, _ in edges]),
             Features.join([features[j] for _, j in edges]),
         )
 
-    def _encoded(self, frame: int) -> Features:
-        """Return the features of a frame, computed if they are not held."""
+    def _encode(self, frame: int) -> Features:
+        """Return the features of a frame, from the cache or computed."""
         if frame not in self._features:
-            values = np.asarray(self._values[frame])
+            prior = np.asarray(self._prior[frame])
             points = (
-                point_map_from_depth(values)
+                point_map_from_depth(prior)
                 if self._kind is PriorKind.METRIC
-                else point_map_from_disparity(values)
+                else point_map_from_disparity(prior)
             )
             image = network_image(np.asarray(self._images[frame]), self._window)
             self._features[frame] = self._network.encode(
@@ -145,35 +120,43 @@ class Align3rPairProvider:
                 )
             )
         self._features.move_to_end(frame)
-        while len(self._features) > self._most:
+        while len(self._features) > self._cached_frames:
             self._features.popitem(last=False)
         return self._features[frame]
 
-    def _as_pairs(self, edges: Sequence[Edge], found: PairPoints) -> Iterator[PointMapPair]:
+    def _to_pairs(self, edges: Sequence[Edge], found: PairPoints) -> Iterator[PointMapPair]:
         points_1, points_2 = found.points_1.cpu().numpy(), found.points_2.cpu().numpy()
         confidence_1 = found.confidence_1.cpu().numpy()
         confidence_2 = found.confidence_2.cpu().numpy()
         for k, (i, j) in enumerate(edges):
-            first, first_confidence = self._view.seen(points_1[k], confidence_1[k])
-            second, second_confidence = self._view.seen(points_2[k], confidence_2[k])
-            yield PointMapPair(i, j, first, second, first_confidence, second_confidence)
+            points_i, confidence_i = self._sampler.sample(points_1[k], confidence_1[k])
+            points_j, confidence_j = self._sampler.sample(points_2[k], confidence_2[k])
+            yield PointMapPair(i, j, points_i, points_j, confidence_i, confidence_j)
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """Where the pixels of a map of the whole image lie in the network's window.
+class WindowSampler:
+    """Resampling of the network's crop window at the pixels of a map of the whole image.
 
-    columns, rows  (h, w) float32, in pixels of the window
-    inside         (h, w) bool, what the network has seen
+    columns, rows        (h, w) float32, pixel coordinates in the window
+    inside               (h, w) bool, pixels in the window
+    discontinuity_ratio  neighbouring points further apart are not interpolated [share of distance]
     """
 
-    columns: Array
-    rows: Array
-    inside: NDArray[np.bool_]
+    columns: Float32Array
+    rows: Float32Array
+    inside: MaskArray
+    discontinuity_ratio: float
 
-    @staticmethod
-    def of(window: CropWindow, width: int, height: int) -> View:
-        """Return the view of a map of ``width`` x ``height``."""
+    @classmethod
+    def for_map(
+        cls,
+        window: CropWindow,
+        width: int,
+        height: int,
+        discontinuity_ratio: float = ALIGN3R_DEFAULTS.discontinuity_ratio,
+    ) -> WindowSampler:
+        """Return the sampler of a map of ``width`` x ``height``."""
         column = (np.arange(width) + 0.5) * (window.resized_width / width) - 0.5 - window.left
         row = (np.arange(height) + 0.5) * (window.resized_height / height) - 0.5 - window.top
         columns, rows = np.meshgrid(column.astype(np.float32), row.astype(np.float32))
@@ -183,26 +166,31 @@ class View:
             & (rows > -0.5)
             & (rows < window.height - 0.5)
         )
-        return View(columns, rows, inside)
+        return cls(columns, rows, inside, discontinuity_ratio)
 
-    def seen(self, points: Array, confidence: Array) -> tuple[Array, Array]:
+    def sample(
+        self, points: Float32Array, confidence: Float32Array
+    ) -> tuple[Float32Array, Float32Array]:
         """Return points (h, w, 3) and confidence (h, w) of the window's maps, float32.
 
-        On a surface they are interpolated; between two, the nearest is taken. Unknown points are
-        NaN and worth nothing.
+        Bilinear on surfaces, nearest at discontinuities. Unknown points are NaN, with confidence
+        1, which has weight 0.
         """
-        near = self._sampled(points, cv2.INTER_NEAREST)
-        smooth = self._sampled(points, cv2.INTER_LINEAR)
-        with np.errstate(invalid='ignore'):  # where the network's answer overflowed
-            apart = np.linalg.norm(smooth - near, axis=2) > EDGE * np.linalg.norm(near, axis=2)
-        smooth[apart] = near[apart]
+        nearest = self._remap(points, cv2.INTER_NEAREST)
+        smooth = self._remap(points, cv2.INTER_LINEAR)
+        with np.errstate(invalid='ignore'):  # where the network overflowed
+            limit = self.discontinuity_ratio * np.linalg.norm(nearest, axis=2)
+            discontinuous = np.linalg.norm(smooth - nearest, axis=2) > limit
+        smooth[discontinuous] = nearest[discontinuous]
         smooth[~self.inside] = np.nan
-        weight = self._sampled(confidence, cv2.INTER_NEAREST)
+        weight = self._remap(confidence, cv2.INTER_NEAREST)
         weight[~np.isfinite(smooth).all(axis=2)] = 1
         return smooth, weight
 
-    def _sampled(self, values: Array, how: int) -> Array:
+    def _remap(self, values: Float32Array, interpolation: int) -> Float32Array:
         return np.asarray(
-            cv2.remap(values, self.columns, self.rows, how, borderMode=cv2.BORDER_REPLICATE),
+            cv2.remap(
+                values, self.columns, self.rows, interpolation, borderMode=cv2.BORDER_REPLICATE
+            ),
             np.float32,
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Linearization-map pairs without a network: a depth prior, corrected and unprojected.
+"""Pair provider without a network: a corrected and unprojected depth prior.
 
-`videodepth_ros.sfm.reconstruction` estimates the poses and the depth corrections of a whole
-recording. A pair is the two corrected depths unprojected, with high confidence where they agree.
+`videodepth_ros.sfm.reconstruction` estimates the poses and the depth corrections of a recording. A
+pair is the two corrected depth maps unprojected, with high confidence where they agree.
 """
 
 from __future__ import annotations
@@ -11,40 +11,39 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.alignment.options import GEOMETRIC_PAIR_DEFAULTS, GeometricPairOptions
 from videodepth_ros.alignment.pairs import PointMapPair
-from videodepth_ros.core.arrays import Edge
+from videodepth_ros.core.arrays import Edge, Float32Array, Float64Array
 from videodepth_ros.geometry.bilinear_grid import evaluate_grid
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.sfm.reconstruction import Reconstruction
 
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-
-HELD_FRAMES = 32
-"""Frames whose bent depth a provider keeps at hand."""
-SURE, UNSURE = 3.0, 0.3
-"""Log confidence of what both frames see alike, and the share of it that all else has."""
-AGREE = 0.1
-"""Log ratio of depths at which the confidence of a pixel falls to half."""
-
 
 class GeometricPairProvider:
-    """Pairs of a recording whose geometry is learnt."""
+    """A `PairProvider` of a reconstructed recording."""
 
-    def __init__(self, depth: Array, reconstruction: Reconstruction) -> None:
-        """Take the prior (N, h, w), which may lie on disk, and what `learn` made of it."""
-        self._depth, self._reconstruction = depth, reconstruction
-        self._bent = lru_cache(HELD_FRAMES)(self._bend)
+    def __init__(
+        self,
+        depth: Float32Array,
+        reconstruction: Reconstruction,
+        options: GeometricPairOptions = GEOMETRIC_PAIR_DEFAULTS,
+    ) -> None:
+        """Keep the inputs; corrected depth is computed on demand.
+
+        depth   (N, h, w) float32, the depth prior; may be a memory map
+        reconstruction  reconstruction of the recording with that prior
+        """
+        self._depth, self._reconstruction, self._options = depth, reconstruction, options
+        self._corrected = lru_cache(options.cached_frames)(self._correct)
 
     @property
     def camera(self) -> Intrinsics:
-        """The camera of the point maps; its focal length is sought where it was not given."""
+        """The camera of the point maps; its focal length is estimated where it was unknown."""
         return self._reconstruction.camera
 
     def pairs(self, edges: Iterable[Edge]) -> Iterator[PointMapPair]:
-        """Yield the pair of every edge."""
+        """Yield the pair of every edge, in order."""
         for i, j in edges:
             T_i_j = (
                 np.linalg.inv(self._reconstruction.T_world_cam[i])
@@ -56,35 +55,41 @@ class GeometricPairProvider:
                 i,
                 j,
                 points_i,
-                _moved(points_j, T_i_j),
+                _transformed(points_j, T_i_j),
                 self._confidence(points_i, j, T_j_i),
                 self._confidence(points_j, i, T_i_j),
             )
 
-    def _bend(self, frame: int) -> Array:
-        """Return the depth (h, w) of a frame, NaN where it is unknown or the sky."""
+    def _correct(self, frame: int) -> Float32Array:
+        """Return the corrected depth (h, w) of a frame, NaN where it is unknown or the sky."""
         camera, level = self.camera, self._reconstruction.fallback_log_depth[frame]
         if np.isfinite(level):
             return np.full((camera.height, camera.width), np.exp(level), np.float32)
-        known = np.array(self._depth[frame], np.float32)
-        known[~(np.isfinite(known) & (known > 0))] = np.nan
-        known *= np.exp(
+        depth = np.array(self._depth[frame], np.float32)
+        depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
+        depth *= np.exp(
             evaluate_grid(
                 self._reconstruction.log_depth_correction[frame], camera.height, camera.width
             )
         )
-        return known
+        return depth
 
-    def _points(self, frame: int) -> Array:
-        return backproject(self._bent(frame), self.camera)
+    def _points(self, frame: int) -> Float32Array:
+        return backproject(self._corrected(frame), self.camera)
 
-    def _confidence(self, points: Array, other: int, T_other_cam: Array64) -> Array:
-        """Return how far a frame's points (h, w, 3) agree with another one's depth, (h, w)."""
-        camera, there = self.camera, _moved(points, T_other_cam)
-        depth, z = self._bent(other), there[..., 2]
+    def _confidence(
+        self, points: Float32Array, other: int, T_other_cam: Float64Array
+    ) -> Float32Array:
+        """Return the confidence (h, w) of a frame's points by their agreement with another depth.
+
+        points  (h, w, 3) of the frame; 1 (weight 0) where they are unknown
+        """
+        camera, options = self.camera, self._options
+        in_other = _transformed(points, T_other_cam)
+        depth, z = self._corrected(other), in_other[..., 2]
         with np.errstate(invalid='ignore', divide='ignore'):
-            column = np.rint(there[..., 0] / z * camera.fx + camera.cx)
-            row = np.rint(there[..., 1] / z * camera.fy + camera.cy)
+            column = np.rint(in_other[..., 0] / z * camera.fx + camera.cx)
+            row = np.rint(in_other[..., 1] / z * camera.fy + camera.cy)
             inside = (
                 (z > 0)
                 & (column >= 0)
@@ -92,17 +97,21 @@ class GeometricPairProvider:
                 & (row >= 0)
                 & (row < camera.height)
             )
-            met = depth[
+            other_depth = depth[
                 np.where(inside, row, 0).astype(np.intp),
                 np.where(inside, column, 0).astype(np.intp),
             ]
-            share = 1 / (1 + np.square(np.log(met / z) / AGREE))
-        weight = SURE * np.maximum(np.where(inside & np.isfinite(share), share, 0), UNSURE)
-        blind = np.isfinite(self._reconstruction.fallback_log_depth[other])
-        weight = np.where(np.isfinite(points[..., 2]), SURE * UNSURE if blind else weight, 0)
+            ratio = np.log(other_depth / z)
+            agreement = 1 / (1 + np.square(ratio / options.log_depth_tolerance))
+        agreement = np.where(inside & np.isfinite(agreement), agreement, 0)
+        high, low = options.log_confidence, options.inconsistent_share
+        weight = high * np.maximum(agreement, low)
+        without_depth = np.isfinite(self._reconstruction.fallback_log_depth[other])
+        weight = np.where(np.isfinite(points[..., 2]), high * low if without_depth else weight, 0)
         return np.exp(weight).astype(np.float32)
 
 
-def _moved(points: Array, T: Array64) -> Array:
-    moved: Array = points @ T[:3, :3].T.astype(np.float32) + T[:3, 3].astype(np.float32)
-    return moved
+def _transformed(points: Float32Array, T: Float64Array) -> Float32Array:
+    transformed: Float32Array = points @ T[:3, :3].T.astype(np.float32)
+    transformed = transformed + T[:3, 3].astype(np.float32)
+    return transformed
