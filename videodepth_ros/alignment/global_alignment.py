@@ -102,17 +102,8 @@ def align(
             observations.sample(n, stride, None if masks is None else masks[n])
             for n in range(observations.frame_count)
         ]
-        problem = AlignmentProblem(
-            frames,
-            layout,
-            smoothness_factors(
-                len(frames), options.rotation_smoothing, options.translation_smoothing
-            ),
-            constraint_factors(constraints),
-            options,
-            pair_count=len(pairs),
-            use_flow=level > 0,
-            depth_weight=constraints.depth_weight,
+        problem = _build_problem(
+            frames, layout, options, constraints, pair_count=len(pairs), use_flow=level > 0
         )
         solution = minimize(problem, layout, state, options)
         state, reference = fix_gauge(
@@ -227,6 +218,27 @@ def _initialize(
         options=options.initialization,
     )
     return fix_gauge(state, constraints, _measured_depths(frames, state, options))[0]
+
+
+def _build_problem(
+    frames: list[FrameObservations],
+    layout: ParameterLayout,
+    options: AlignmentOptions,
+    constraints: Constraints,
+    *,
+    pair_count: int,
+    use_flow: bool,
+) -> AlignmentProblem:
+    return AlignmentProblem(
+        frames,
+        layout,
+        smoothness_factors(len(frames), options.rotation_smoothing, options.translation_smoothing),
+        constraint_factors(constraints),
+        options,
+        pair_count=pair_count,
+        use_flow=use_flow,
+        depth_weight=constraints.depth_weight,
+    )
 
 
 def _weighted_points(

@@ -54,23 +54,24 @@ def minimize_adam(
             ],
             axis=1,
         ).astype(np.float32)
-        short, shift = np.maximum(1 - point[:, 0], 0), point[:, 1]
-        objective[step] = (
-            value
-            + weights.reciprocal * other
-            + group_weight @ (weights.small_scale * short**2 + weights.shift * shift**2)
-        )
-        gradient += (
-            2
-            * group_weight[:, None]
-            * np.stack([-weights.small_scale * short, weights.shift * shift], axis=1)
-        )
+        penalty, penalty_slope = _penalty(point, weights)
+        objective[step] = value + weights.reciprocal * other + group_weight @ penalty
+        gradient += 2 * group_weight[:, None] * penalty_slope
         mean += (1 - beta_1) * (gradient - mean)
         square += (1 - beta_2) * (gradient**2 - square)
         unbiased = mean / (1 - beta_1 ** (step + 1))
         spread = np.sqrt(square / (1 - beta_2 ** (step + 1)))
         point = point - options.step_size * unbiased / (spread + options.epsilon)
     return AdamResult(point.astype(float), objective)
+
+
+def _penalty(point: Float32Array, weights: ObjectiveWeights) -> tuple[Float32Array, Float32Array]:
+    """Return the penalty on each scale and shift, (K,), and half its gradient, (K, 2)."""
+    short, shift = np.maximum(1 - point[:, 0], 0), point[:, 1]
+    return (
+        weights.small_scale * short**2 + weights.shift * shift**2,
+        np.stack([-weights.small_scale * short, weights.shift * shift], axis=1),
+    )
 
 
 def _disagreement(
