@@ -4,7 +4,7 @@
 # make quick     lint, types and the fast tests: at most a minute on two cores
 # make coverage  make test, with the share of lines that the tests run
 # make docs      build the documentation into out/site/
-# make format    format the code and fix what ruff can fix
+# make format    format the code, fix what ruff can fix, write the generated files
 # make setup     set up only: afterwards .venv/bin/videodepth and .venv/bin/python need nothing sourced
 # A step is repeated only if its inputs have changed.
 
@@ -37,6 +37,8 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --site-dir out/site
 
 format: setup
+	$(VENV)/bin/python -m tools.parameters
+	$(VENV)/bin/python tools/draw_architecture.py
 	$(VENV)/bin/python -m ruff check --fix-only
 	$(VENV)/bin/python -m ruff format
 
