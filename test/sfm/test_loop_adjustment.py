@@ -9,22 +9,16 @@ import pytest
 from test.support.film import CAMERA
 from test.support.wall import lane
 from videodepth_ros.geometry.sim3 import Sim3
-from videodepth_ros.sfm import loop_closure as loops_module
-from videodepth_ros.sfm import reconstruction as pairs_geometric
-from videodepth_ros.sfm.loop_adjustment import joined
-from videodepth_ros.sfm.loop_closure import find_loops
-from videodepth_ros.sfm.reconstruction import located
-from videodepth_ros.sfm.tracks import LONGEST
+from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
+from videodepth_ros.sfm.loop_closure import detect_loop_closures
+from videodepth_ros.sfm.options import LoopClosureOptions, ReconstructionOptions
+from videodepth_ros.sfm.reconstruction import reconstruct_sparse
 
 pytestmark = pytest.mark.slow
 
+OPTIONS = ReconstructionOptions(loop_closure=LoopClosureOptions(min_frame_gap=24))
+NO_LOOPS = ReconstructionOptions(loop_closure=LoopClosureOptions(min_frame_gap=10_000))
 THERE_AND_BACK = np.r_[np.arange(0, 2.4, 0.1), np.arange(2.4, 0, -0.1)]
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch):
-    """Let a short film have loops."""
-    monkeypatch.setattr(loops_module, 'GAP', LONGEST)
 
 
 @pytest.fixture(scope='module')
@@ -34,62 +28,67 @@ def walk():
 
 
 @pytest.fixture(scope='module')
-def followed(walk):
-    """Return what is known of it without loops."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs_geometric, 'find_loops', lambda *_: [])
-        return located(walk.images, walk.depth, CAMERA)[0]
+def tracked(walk):
+    """Return its reconstruction without loops."""
+    return reconstruct_sparse(walk.images, walk.depth, CAMERA, options=NO_LOOPS)[0]
 
 
 def gap(cameras, poses):
-    """Return how wrong the last camera lies to the first."""
+    """Return the position error of the last camera relative to the first."""
     found = (cameras[0] @ cameras[-1].inverse()).translation
     return float(np.linalg.norm(found - (np.linalg.inv(poses[0]) @ poses[-1])[:3, 3]))
 
 
 def drifted(found):
-    """Return an adjustment whose cameras turn and sink a little more with every frame."""
-    frames = len(found.scene.log_scale)
+    """Return a reconstruction whose cameras drift down and yaw."""
+    frames = len(found.state.log_prior_scale)
     twist = np.outer(np.arange(frames), [0.0, 0.004, 0.0, 0.0, 0.001, 0.0, 0.0])
-    return replace(found, scene=replace(found.scene, cameras=found.scene.cameras.retract(twist)))
+    return replace(
+        found, state=replace(found.state, T_cam_world=found.state.T_cam_world.retract(twist))
+    )
 
 
-def test_a_walk_that_comes_back_is_closed(walk, followed):
-    astray = drifted(followed)
-    assert gap(astray.scene.cameras, walk.poses) > 0.15
-    found = joined(astray, find_loops(walk.images, astray, CAMERA), LONGEST)
-    assert gap(found.scene.cameras, walk.poses) < 0.03
-    assert not found.seen.joined.any()
-    assert (found.seen.frame - found.seen.host).max() < LONGEST
+def test_a_loop_is_closed(walk, tracked):
+    drifting = drifted(tracked)
+    assert gap(drifting.state.T_cam_world, walk.poses) > 0.15
+    found = adjust_with_loop_closures(
+        drifting, detect_loop_closures(walk.images, drifting, CAMERA, options=OPTIONS), OPTIONS
+    )
+    assert gap(found.state.T_cam_world, walk.poses) < 0.03
+    assert not found.observations.is_loop.any()
+    assert (
+        found.observations.frame - found.observations.reference_frame
+    ).max() < OPTIONS.tracking.max_track_length
 
 
-def test_loops_that_the_tracks_cannot_bear_are_taken_back(followed, walk):
-    loops = find_loops(walk.images, followed, CAMERA)
+def test_loops_in_conflict_with_the_tracks_are_removed(tracked, walk):
+    loops = detect_loop_closures(walk.images, tracked, CAMERA, options=OPTIONS)
     aside = np.eye(4)
     aside[1, 3] = 0.8
-    wrong = [_seen_from(loop, loop.T_j_i @ aside, walk) for loop in loops]
-    found = joined(followed, wrong, LONGEST)
-    assert gap(found.scene.cameras, walk.poses) < 0.05
+    wrong = [_displaced(loop, loop.T_j_i @ aside, walk) for loop in loops]
+    found = adjust_with_loop_closures(tracked, wrong, OPTIONS)
+    assert gap(found.state.T_cam_world, walk.poses) < 0.05
 
 
-def _seen_from(loop, T_j_i, walk):
-    """Return a loop whose camera j sees its points from elsewhere, as in a place that is alike."""
+def _displaced(loop, T_j_i, walk):
+    """Return a loop closure with a wrong pose of frame j, as by perceptual aliasing."""
     z = walk.depth[loop.j].mean()
     shift = (T_j_i - loop.T_j_i)[:2, 3] * CAMERA.fx / z
-    return replace(loop, T_j_i=T_j_i, offset=loop.offset + shift)
+    return replace(loop, T_j_i=T_j_i, xy=loop.xy + shift)
 
 
-def test_without_loops_nothing_changes(followed):
-    assert joined(followed, [], LONGEST) is followed
+def test_without_loops_the_reconstruction_stays(tracked):
+    assert adjust_with_loop_closures(tracked, [], OPTIONS) is tracked
 
 
-def test_the_unit_of_a_later_part_may_change(walk, followed):
-    loops = find_loops(walk.images, followed, CAMERA)
-    scene, half = followed.scene, np.arange(len(walk.poses)) >= 26
+def test_scale_drift_is_corrected(walk, tracked):
+    loops = detect_loop_closures(walk.images, tracked, CAMERA, options=OPTIONS)
+    scene, half = tracked.state, np.arange(len(walk.poses)) >= 26
     grown = Sim3(
         np.ones(len(half)),
-        scene.cameras.rotation,
-        scene.cameras.translation * np.where(half, 1.2, 1.0)[:, None],
+        scene.T_cam_world.rotation,
+        scene.T_cam_world.translation * np.where(half, 1.2, 1.0)[:, None],
     )
-    astray = replace(followed, scene=replace(scene, cameras=grown))
-    assert gap(joined(astray, loops, LONGEST).scene.cameras, walk.poses) < 0.03
+    drifting = replace(tracked, state=replace(scene, T_cam_world=grown))
+    found = adjust_with_loop_closures(drifting, loops, OPTIONS)
+    assert gap(found.state.T_cam_world, walk.poses) < 0.03

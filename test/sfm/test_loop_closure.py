@@ -9,36 +9,33 @@ import pytest
 from test.support.film import CAMERA, bent
 from test.support.wall import lane
 from videodepth_ros.geometry.sim3 import Sim3
-from videodepth_ros.sfm import loop_closure as loops_module
-from videodepth_ros.sfm import reconstruction as pairs_geometric
-from videodepth_ros.sfm.loop_closure import Chain, Loop, believed, find_loops
-from videodepth_ros.sfm.reconstruction import located
-from videodepth_ros.sfm.tracks import LONGEST
+from videodepth_ros.sfm.loop_closure import (
+    LoopClosure,
+    OdometryDrift,
+    detect_loop_closures,
+    select_consistent,
+)
+from videodepth_ros.sfm.options import LoopClosureOptions, ReconstructionOptions
+from videodepth_ros.sfm.reconstruction import reconstruct_sparse
 
 pytestmark = pytest.mark.slow
 
+OPTIONS = ReconstructionOptions(loop_closure=LoopClosureOptions(min_frame_gap=24))
+NO_LOOPS = ReconstructionOptions(loop_closure=LoopClosureOptions(min_frame_gap=10_000))
 THERE_AND_BACK = np.r_[np.arange(0, 2.4, 0.1), np.arange(2.4, 0, -0.1)]
 
 
-@pytest.fixture(autouse=True)
-def soon(monkeypatch):
-    """Let a short film have loops."""
-    monkeypatch.setattr(loops_module, 'GAP', LONGEST)
-
-
 @pytest.fixture(scope='module')
-def followed():
-    """Return a walk there and back, its prior, and what is known of it without loops."""
+def tracked():
+    """Return a walk there and back, its prior, and its reconstruction without loops."""
     shot = lane(THERE_AND_BACK, period_m=8.0)
     prior = bent(shot.depth)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs_geometric, 'find_loops', lambda *_: [])
-        return shot, prior, located(shot.images, prior, CAMERA)[0]
+    return shot, prior, reconstruct_sparse(shot.images, prior, CAMERA, options=NO_LOOPS)[0]
 
 
-def test_a_place_seen_again_is_found_and_the_loop_says_where_it_lies(followed):
-    shot, _, found = followed
-    loops = find_loops(shot.images, found, CAMERA)
+def test_loop_closures_are_detected_with_their_relative_pose(tracked):
+    shot, _, found = tracked
+    loops = detect_loop_closures(shot.images, found, CAMERA, options=OPTIONS)
     assert len({loop.j for loop in loops if loop.i + loop.j < 54}) >= 2
     for loop in loops:
         true = np.linalg.inv(shot.poses[loop.j]) @ shot.poses[loop.i]
@@ -46,51 +43,55 @@ def test_a_place_seen_again_is_found_and_the_loop_says_where_it_lies(followed):
         assert np.array_equal(np.unique(loop.track), np.sort(loop.track))
 
 
-def test_it_finds_the_same_every_time(followed):
-    shot, _, found = followed
-    one, other = (find_loops(shot.images, found, CAMERA) for _ in range(2))
+def test_detection_is_deterministic(tracked):
+    shot, _, found = tracked
+    one, other = (
+        detect_loop_closures(shot.images, found, CAMERA, options=OPTIONS) for _ in range(2)
+    )
     assert [(loop.i, loop.j) for loop in one] == [(loop.i, loop.j) for loop in other]
     assert all(np.array_equal(a.T_j_i, b.T_j_i) for a, b in zip(one, other, strict=True))
 
 
-def test_places_that_are_alike_are_not_taken_for_one(monkeypatch):
-    shot = lane(np.arange(0, 5.5, 0.1), period_m=4.0)  # what frame n sees, n + 40 sees again
-    found, _ = located(shot.images, shot.depth, CAMERA)
-    way = np.linalg.norm(found.scene.cameras.inverse().translation[-1])
+def test_perceptual_aliasing_is_rejected_by_the_drift():
+    shot = lane(np.arange(0, 5.5, 0.1), period_m=4.0)  # frame n and n + 40 look the same
+    found, _ = reconstruct_sparse(shot.images, shot.depth, CAMERA)
+    way = np.linalg.norm(found.state.T_cam_world.inverse().translation[-1])
     assert way == pytest.approx(shot.poses[-1, 0, 3], rel=0.03)
-    assert not [loop for loop in find_loops(shot.images, found, CAMERA) if loop.j - loop.i > 30]
-    monkeypatch.setattr(loops_module, 'DRIFT', 100.0)  # and it would be, were anything possible
-    assert [loop for loop in find_loops(shot.images, found, CAMERA) if loop.j - loop.i > 30]
+    for drift, is_accepted in ((0.25, False), (100.0, True)):
+        closure = replace(OPTIONS.loop_closure, drift_per_path=drift)
+        options = replace(OPTIONS, loop_closure=closure)
+        loops = detect_loop_closures(shot.images, found, CAMERA, options=options)
+        assert any(loop.j - loop.i > 30 for loop in loops) == is_accepted
 
 
 def straight(frames):
-    """Return cameras that go 0.1 to the right with each frame."""
+    """Return the drift of cameras that move 0.1 to the right per frame."""
     T = np.tile(np.eye(4), (frames, 1, 1))
     T[:, 0, 3] = -0.1 * np.arange(frames)
-    return Chain(Sim3.from_se3(T))
+    return OdometryDrift(Sim3.from_se3(T))
 
 
-def says(i, j, x):
-    """Return a loop in which frame j lies ``x`` to the right of frame i."""
+def loop_at(i, j, x):
+    """Return a loop closure with frame j ``x`` to the right of frame i."""
     T = np.eye(4)
     T[0, 3] = -x
-    return Loop(i, j, np.arange(3), np.zeros((3, 2)), T, 1.0)
+    return LoopClosure(i, j, np.arange(3), np.zeros((3, 2)), T, 1.0)
 
 
-def test_a_loop_is_believed_if_the_chain_bears_it_and_another_confirms_it():
-    near, also, far = says(0, 60, 5.5), says(6, 66, 5.5), says(3, 63, 0.0)
-    assert believed([near, also, far], straight(100)) == [near, also]
-    assert believed([near], straight(100)) == []
-    assert believed([near, replace(also, i=40)], straight(100)) == []
+def test_a_loop_needs_plausible_drift_and_a_confirming_neighbor():
+    near, also, far = loop_at(0, 60, 5.5), loop_at(6, 66, 5.5), loop_at(3, 63, 0.0)
+    assert select_consistent([near, also, far], straight(100)) == [near, also]
+    assert select_consistent([near], straight(100)) == []
+    assert select_consistent([near, replace(also, i=40)], straight(100)) == []
 
 
-def test_of_loops_that_contradict_each_other_the_one_closer_to_the_chain_is_believed():
-    true = [says(0, 60, 6.0), says(6, 66, 6.1)]
-    alike = [says(0, 60, 7.0), says(6, 66, 7.1)]
-    assert believed([*alike, *true], straight(100)) == true
+def test_of_contradicting_loops_the_one_of_least_drift_is_selected():
+    true = [loop_at(0, 60, 6.0), loop_at(6, 66, 6.1)]
+    alike = [loop_at(0, 60, 7.0), loop_at(6, 66, 7.1)]
+    assert select_consistent([*alike, *true], straight(100)) == true
 
 
-def test_there_is_nothing_to_find_in_a_short_or_blank_film(followed):
-    shot, _, found = followed
-    assert find_loops(shot.images[:20], found, CAMERA) == []
-    assert find_loops(np.full_like(shot.images, 99), found, CAMERA) == []
+def test_a_short_or_blank_recording_has_no_loops(tracked):
+    shot, _, found = tracked
+    assert detect_loop_closures(shot.images[:20], found, CAMERA, options=OPTIONS) == []
+    assert detect_loop_closures(np.full_like(shot.images, 99), found, CAMERA) == []

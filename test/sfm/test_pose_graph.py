@@ -6,16 +6,16 @@ import pytest
 
 from bench.room import pose
 from videodepth_ros.geometry.sim3 import Sim3
-from videodepth_ros.sfm.loop_closure import Loop
-from videodepth_ros.sfm.pose_graph import closed
-from videodepth_ros.sfm.reprojection import Noise, Scene, Sightings
+from videodepth_ros.sfm.loop_closure import LoopClosure
+from videodepth_ros.sfm.pose_graph import optimize_pose_graph
+from videodepth_ros.sfm.reprojection import BundleState, NoiseModel, Observations
 
 FRAMES = 61
-NOISE = Noise(0.5, 0.2, 0.2, False, 0.0, 0.0, 2.0, 0.5)
+NOISE = NoiseModel(0.5, 0.2, 0.2, False, 0.0, 0.0, 2.0, 0.5)
 
 
 def ring(turn=0.0, growth=0.0):
-    """Return a walk in a ring, (N, 4, 4) T_world_cam, that turns and grows too much."""
+    """Return a circular path, (N, 4, 4) T_world_cam, with drift of rotation or scale."""
     T, step = pose(), []
     for n in range(FRAMES - 1):
         grown = np.exp(growth * n / FRAMES)
@@ -23,10 +23,10 @@ def ring(turn=0.0, growth=0.0):
     return np.stack([T, *(T := T @ one for one in step)])
 
 
-def scene_of(T_world_cam):
-    """Return a scene with one point in each frame, 3 away, and its sightings."""
+def state_of(T_world_cam):
+    """Return a state with one point in each frame, 3 away, and its observations."""
     every = np.arange(FRAMES)
-    seen = Sightings(
+    observations = Observations(
         every,
         every,
         np.zeros((FRAMES, 2)),
@@ -35,7 +35,7 @@ def scene_of(T_world_cam):
         FRAMES,
         np.zeros(FRAMES, np.bool_),
     )
-    return seen, Scene(
+    return observations, BundleState(
         Sim3.from_se3(np.linalg.inv(T_world_cam)),
         np.zeros(FRAMES),
         np.full(FRAMES, -np.log(3.0)),
@@ -45,16 +45,18 @@ def scene_of(T_world_cam):
 
 
 def loop():
-    """Return what the last frame says: it stands where the first one stood."""
-    return Loop(0, FRAMES - 1, np.arange(1), np.zeros((1, 2)), np.eye(4), 3.0)
+    """Return a loop closure: the last pose equals the first."""
+    return LoopClosure(0, FRAMES - 1, np.arange(1), np.zeros((1, 2)), np.eye(4), 3.0)
 
 
-@pytest.mark.parametrize('astray', [{'turn': 0.004}, {'growth': 0.2}])
-def test_a_ring_is_closed_and_keeps_its_shape(astray):
-    seen, scene = scene_of(ring(**astray))
-    before = scene.cameras.inverse().translation
+@pytest.mark.parametrize('drift', [{'turn': 0.004}, {'growth': 0.2}])
+def test_a_ring_is_closed_and_keeps_its_shape(drift):
+    observations, state = state_of(ring(**drift))
+    before = state.T_cam_world.inverse().translation
     assert np.linalg.norm(before[-1] - before[0]) > 0.3
-    after = closed(seen, scene, NOISE, [loop()]).cameras.inverse().translation
+    after = (
+        optimize_pose_graph(observations, state, NOISE, [loop()]).T_cam_world.inverse().translation
+    )
     assert np.linalg.norm(after[-1] - after[0]) < 0.05
     length = np.linalg.norm(np.diff(after, axis=0), axis=1)
     assert length == pytest.approx(np.full(FRAMES - 1, 0.2), rel=0.25)
@@ -63,13 +65,13 @@ def test_a_ring_is_closed_and_keeps_its_shape(astray):
 
 
 def test_points_and_priors_follow_the_scale_of_their_frames():
-    seen, scene = scene_of(ring(growth=0.2))
-    found = closed(seen, scene, NOISE, [loop()])
-    assert np.allclose(found.log_scale, -np.log(3.0) - found.log_inverse)
-    assert np.ptp(found.log_scale) > 0.01
+    observations, state = state_of(ring(growth=0.2))
+    found = optimize_pose_graph(observations, state, NOISE, [loop()])
+    assert np.allclose(found.log_prior_scale, -np.log(3.0) - found.log_inverse_depth)
+    assert np.ptp(found.log_prior_scale) > 0.01
 
 
-def test_a_loop_that_says_what_is_known_changes_nothing():
-    seen, scene = scene_of(ring())
-    found = closed(seen, scene, NOISE, [loop()])
-    assert np.allclose(found.cameras.se3, scene.cameras.se3, atol=1e-6)
+def test_a_loop_of_zero_error_changes_nothing():
+    observations, state = state_of(ring())
+    found = optimize_pose_graph(observations, state, NOISE, [loop()])
+    assert np.allclose(found.T_cam_world.se3, state.T_cam_world.se3, atol=1e-6)

@@ -66,7 +66,7 @@ def test_measured_depth_gives_a_metric_trajectory_and_stays_as_it_is(shot):
     assert np.abs(found.log_depth_correction).max() < 0.01
 
 
-def test_a_prior_that_is_wrong_and_flickers_is_mended_by_parallax(shot):
+def test_a_prior_that_is_wrong_and_flickers_is_corrected_by_parallax(shot):
     prior = bent(shot.depth)
     T, depth = refined(shot, prior, reconstruct(shot.images, prior, CAMERA))
     assert ate(T, shot.poses) < 0.02 * path(shot.poses)
@@ -80,7 +80,7 @@ def test_the_unit_is_that_of_the_prior(shot):
     assert path(found.T_world_cam) == pytest.approx(3 * path(shot.poses), rel=0.05)
 
 
-def test_a_focal_length_that_nobody_knows_is_found(shot):
+def test_an_unknown_focal_length_is_estimated(shot):
     found = reconstruct(shot.images, shot.depth, None)
     assert found.camera.fx == pytest.approx(CAMERA.fx, rel=0.1)
     assert found.camera.fx == found.camera.fy
@@ -100,25 +100,25 @@ def test_every_run_gives_the_same_and_survives_its_file(shot, tmp_path):
         assert first.reprojection_sigma == other.reprojection_sigma
 
 
-def test_poses_that_points_tell_are_not_doubted(shot):
+def test_well_constrained_poses_have_no_warnings(shot):
     assert reconstruct(shot.images, shot.depth, CAMERA).warnings() == ()
 
 
-def test_poses_from_noise_are_called_a_guess(shot):
+def test_poses_from_noise_are_reported_as_a_guess(shot):
     noise = np.random.default_rng(0).integers(0, 256, shot.images.shape).astype(np.uint8)
-    doubts = reconstruct(noise, shot.depth, CAMERA).warnings()
-    assert doubts
-    assert all('guess' in doubt for doubt in doubts)
+    warnings = reconstruct(noise, shot.depth, CAMERA).warnings()
+    assert warnings
+    assert all('guess' in warning for warning in warnings)
 
 
-def test_frames_into_which_nothing_is_followed_are_named(shot):
+def test_frames_without_tracks_are_reported(shot):
     images = shot.images.copy()
     images[5:8] = 0
-    (doubt,) = reconstruct(images, shot.depth, CAMERA).warnings()
-    assert f'4 of {FRAMES} frames, the first of them 5' in doubt
+    (warning,) = reconstruct(images, shot.depth, CAMERA).warnings()
+    assert f'4 of {FRAMES} frames, the first of them 5' in warning
 
 
-def test_it_tells_how_far_it_is(shot):
+def test_progress_grows_to_one(shot):
     shares = []
     reconstruct(shot.images[:4], shot.depth[:4], CAMERA, shares.append)
     assert shares == sorted(shares)
@@ -226,13 +226,13 @@ def test_both_views_of_a_pair_lie_in_one_place(shot):
 
 
 @pytest.mark.parametrize(
-    'broken, says',
+    'broken, message',
     [
         (lambda images, depth: (images[:3], depth, CAMERA), '3 images and 16 depth maps'),
         (lambda images, depth: (images, depth, replace(CAMERA, width=80)), '80x120'),
         (lambda images, depth: (images, np.full_like(depth, np.nan), CAMERA), 'no depth in any'),
     ],
 )
-def test_what_does_not_fit_is_refused(shot, broken, says):
-    with pytest.raises(InputError, match=says):
+def test_inputs_that_do_not_match_are_rejected(shot, broken, message):
+    with pytest.raises(InputError, match=message):
         reconstruct(*broken(shot.images, shot.depth))

@@ -5,12 +5,15 @@ import numpy as np
 
 from test.support.film import CAMERA, film, sideways
 from videodepth_ros.geometry.camera import backproject, project
-from videodepth_ros.sfm.tracks import LONGEST, follow
+from videodepth_ros.sfm.options import TrackingOptions
+from videodepth_ros.sfm.tracks import track_features
+
+LONGEST = TrackingOptions().max_track_length
 
 
-def test_points_go_where_the_scene_takes_them():
+def test_tracks_follow_the_scene_motion():
     shot = film(sideways(6))
-    tracks = follow(shot.images)
+    tracks = track_features(shot.images)
     assert tracks.count > 40
     errors = []
     for track in range(tracks.count):
@@ -27,25 +30,25 @@ def test_points_go_where_the_scene_takes_them():
     assert np.median(errors) < 0.5
 
 
-def test_tracks_are_sorted_and_have_at_least_two_sightings_and_no_more_than_the_longest():
+def test_tracks_are_sorted_and_bounded_in_length():
     images = np.repeat(film(sideways(1)).images, LONGEST + 5, 0)
-    tracks = follow(images)
+    tracks = track_features(images)
     steps = np.diff(tracks.track)
     assert ((steps == 0) | (steps == 1)).all()
     assert (np.diff(tracks.frame)[steps == 0] == 1).all()
     length = np.bincount(tracks.track)
     assert length.min() >= 2
     assert length.max() == LONGEST
-    assert np.array_equal(tracks.first, np.r_[0, 1 + np.flatnonzero(steps)])
+    assert np.array_equal(tracks.start, np.r_[0, 1 + np.flatnonzero(steps)])
 
 
-def test_there_is_nothing_to_follow_in_a_blank_film():
-    tracks = follow(np.full((3, 48, 64, 3), 128, np.uint8))
+def test_blank_images_have_no_tracks():
+    tracks = track_features(np.full((3, 48, 64, 3), 128, np.uint8))
     assert tracks.count == 0
-    assert len(tracks.first) == 0
+    assert len(tracks.start) == 0
 
 
-def test_frames_are_counted_as_they_go_by():
+def test_progress_is_the_share_of_frames():
     shares = []
-    follow(np.zeros((4, 48, 64, 3), np.uint8), shares.append)
+    track_features(np.zeros((4, 48, 64, 3), np.uint8), shares.append)
     assert shares == [0.25, 0.5, 0.75, 1.0]

@@ -24,10 +24,10 @@ from videodepth_ros.core.workspace import save_npz
 from videodepth_ros.geometry.bilinear_grid import SmoothGridOptions, evaluate_grid, fit_smooth_grid
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.robust import mad_sigma
-from videodepth_ros.sfm.depth_correction import Landmarks, View, view_of
-from videodepth_ros.sfm.reconstruction import located
-from videodepth_ros.sfm.robust_adjustment import Adjusted
-from videodepth_ros.sfm.tracks import Images
+from videodepth_ros.sfm.depth_correction import LandmarkDepths, Landmarks, compare_with_prior
+from videodepth_ros.sfm.reconstruction import reconstruct_sparse
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.tracks import ImageSequence
 
 GRID = SmoothGridOptions()
 """Grid of the log depth corrections of a frame."""
@@ -141,7 +141,7 @@ class StreamAlignment:
 
 @single_threaded_blas()
 def coalign_stream(
-    images: Images,
+    images: ImageSequence,
     depth: Float32Array,
     camera: Intrinsics | None,
     on_progress: Callable[[float], None] = lambda _: None,
@@ -158,14 +158,16 @@ def coalign_stream(
 
     The unit stays that of the depth: the median factor over all pixels, weighted by 1 / Z, is 1.
     """
-    found, camera = located(images, depth, camera, lambda share: on_progress(0.9 * share))
-    landmarks = Landmarks.of(found)
-    views = [view_of(found, landmarks, frame, depth[frame], camera) for frame in range(len(depth))]
+    found, camera = reconstruct_sparse(
+        images, depth, camera, lambda share: on_progress(0.9 * share)
+    )
+    landmarks = Landmarks.select(found)
+    views = [compare_with_prior(found, landmarks, n, one, camera) for n, one in enumerate(depth)]
     segment = _segments(found, views, options)
     connected = segment >= 0
     curve, log_scale = _fit_curve_and_scales(views, connected, options)
     errors = [
-        view.log_ratio - curve(view.log_depth) - own
+        view.log_ratio - curve(view.log_prior_depth) - own
         for view, own in zip(views, log_scale, strict=True)
     ]
     field = np.zeros((len(depth), *GRID.shape))
@@ -174,7 +176,7 @@ def coalign_stream(
         sigma = _sigma(np.concatenate([errors[frame] for frame in frames]), options)
         for frame in frames:
             view = views[frame]
-            field[frame] = fit_smooth_grid(view.place, errors[frame], view.doubt, sigma, 0.0)
+            field[frame] = fit_smooth_grid(view.uv, errors[frame], view.sigma, sigma, 0.0)
     log_scale = _shrink_scales(log_scale, views, errors, segment, options)
     alignment = StreamAlignment(
         curve, log_scale.astype(np.float32), field.astype(np.float32), connected
@@ -183,18 +185,20 @@ def coalign_stream(
     return _in_model_unit(alignment, depth, options.unit_stride_px)
 
 
-def _segments(found: Adjusted, views: Sequence[View], options: StreamOptions) -> IndexArray:
+def _segments(
+    found: SparseReconstruction, views: Sequence[LandmarkDepths], options: StreamOptions
+) -> IndexArray:
     """Return the segment of each frame, (N,): runs of connected frames; -1 where there is none.
 
     Measured depth has no segments: its errors are those of a sensor, and stay.
     """
-    seen = found.seen
-    if found.noise.measured:
+    seen = found.observations
+    if found.noise.is_measured:
         return np.full(seen.frames, -1, np.intp)
-    length = np.bincount(seen.track, minlength=len(seen.first))
+    length = np.bincount(seen.track, minlength=len(seen.start))
     long = length >= 3
-    first = seen.frame[seen.first]
-    last = seen.frame[seen.first + length - 1]
+    first = seen.frame[seen.start]
+    last = seen.frame[seen.start + length - 1]
     passing = np.array(
         [
             np.count_nonzero(long & (first <= frame) & (last > frame))
@@ -210,7 +214,7 @@ def _segments(found: Adjusted, views: Sequence[View], options: StreamOptions) ->
 
 
 def _fit_curve_and_scales(
-    views: Sequence[View], connected: MaskArray, options: StreamOptions
+    views: Sequence[LandmarkDepths], connected: MaskArray, options: StreamOptions
 ) -> tuple[DepthCurve, Float64Array]:
     """Alternate between the curve of the recording and the log scales of the frames."""
     log_scale, curve = np.zeros(len(views)), DepthCurve.identity()
@@ -218,14 +222,14 @@ def _fit_curve_and_scales(
     if not frames:
         return curve, log_scale
     weights = [_cell_balanced_weights(view) for view in views]
-    log_depth = np.concatenate([views[frame].log_depth for frame in frames])
+    log_depth = np.concatenate([views[frame].log_prior_depth for frame in frames])
     weight = np.concatenate([weights[frame] for frame in frames])
     for turn in range(options.alternations + 1):
         for frame in frames:
             view = views[frame]
-            nearness = np.exp(view.log_depth.min() - view.log_depth)
+            nearness = np.exp(view.log_prior_depth.min() - view.log_prior_depth)
             log_scale[frame] = _weighted_median(
-                view.log_ratio - curve(view.log_depth), weights[frame] * nearness
+                view.log_ratio - curve(view.log_prior_depth), weights[frame] * nearness
             )
         if turn < options.alternations:
             curve = fit_depth_curve(
@@ -237,7 +241,7 @@ def _fit_curve_and_scales(
     return curve, log_scale
 
 
-def _cell_balanced_weights(view: View) -> Float64Array:
+def _cell_balanced_weights(view: LandmarkDepths) -> Float64Array:
     """Return weights of a view's landmarks that give each grid cell the same total."""
     cell = _cells(view)
     return np.asarray(
@@ -245,8 +249,8 @@ def _cell_balanced_weights(view: View) -> Float64Array:
     )
 
 
-def _cells(view: View) -> IndexArray:
-    column, row = (view.place * [GRID.columns, GRID.rows]).astype(np.intp).T
+def _cells(view: LandmarkDepths) -> IndexArray:
+    column, row = (view.uv * [GRID.columns, GRID.rows]).astype(np.intp).T
     return row * GRID.columns + column
 
 
@@ -262,7 +266,7 @@ def _sigma(error: Float64Array, options: StreamOptions) -> float:
 
 def _shrink_scales(
     log_scale: Float64Array,
-    views: Sequence[View],
+    views: Sequence[LandmarkDepths],
     errors: Sequence[Float64Array],
     segment: IndexArray,
     options: StreamOptions,

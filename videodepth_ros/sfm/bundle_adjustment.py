@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundle adjustment with a depth prior: cameras and points from tracks.
+"""Bundle adjustment with a depth prior: cameras, points, focal length and prior scales.
 
-The points leave the equations by the Schur complement (Triggs et al., "Bundle adjustment - a
-modern synthesis", section 6.1); cameras stay along time, as `solver.py` wants them, for a track is
-short; a few that see again what was seen long before are the border. Errors have Cauchy's weight.
+Points are eliminated by the Schur complement (Triggs et al., "Bundle adjustment - a modern
+synthesis", section 6.1). Tracks are short, so the cameras form a band along time, which
+`NormalEquations` solves block by block; frames with loop closures form its border. The loss is
+Cauchy's.
 """
 
 from __future__ import annotations
@@ -11,234 +12,268 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float64Array, IndexArray
 from videodepth_ros.geometry.block_solver import BORDER, FIXED, NormalEquations
 from videodepth_ros.geometry.rotation import so3_log
 from videodepth_ros.geometry.sim3 import Sim3
+from videodepth_ros.sfm.options import BundleAdjustmentOptions
 from videodepth_ros.sfm.reprojection import (
-    ERROR,
-    FOCAL,
-    POINT,
-    Noise,
+    FOCAL_COLUMN,
+    POINT_COLUMN,
+    RESIDUAL_COLUMN,
+    BundleState,
+    NoiseModel,
+    Observations,
     Rays,
-    Scene,
-    Sightings,
-    errors_of,
-    jacobian,
-    residuals,
+    compute_jacobian,
+    compute_residuals,
     robust_cost,
 )
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
+CAMERA_DOF = 7
+"""Parameters of a camera: its twist of 6, and the log scale of its prior."""
 
-CAMERA = 7
-"""Numbers of a camera: its twist of 6, and the log scale of its prior."""
-LONGEST_STEP = 1.0
-"""A point's log depth moves no further at once."""
-FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e6
-GAIN = 1e-4
-"""A step that lowers the cost by a lesser share is the last."""
-LOOSE = 1e-4
-"""Added to the curvature of points, so that those at infinity have one."""
+
+class BundleAdjuster:
+    """Levenberg-Marquardt bundle adjustment of one recording, in blocks along time."""
+
+    def __init__(
+        self,
+        observations: Observations,
+        frames_per_block: int,
+        options: BundleAdjustmentOptions = BundleAdjustmentOptions(),
+    ) -> None:
+        """Sort the observations into blocks.
+
+        frames_per_block  at least the length of the longest track, loop observations left out
+        """
+        self._options = options
+        self._focal = CAMERA_DOF * observations.frames
+        block_of_frame = np.arange(observations.frames) // frames_per_block
+        block_of_frame[observations.frame[observations.is_loop]] = BORDER
+        self._block_of = np.append(np.repeat(block_of_frame, CAMERA_DOF), BORDER)
+        self._block_of[:6] = FIXED
+        part = observations.frame[observations.start] // frames_per_block
+        self._tracks = [np.flatnonzero(part == p) for p in np.unique(part)]
+        self._parts = [
+            observations.select((part == p)[observations.track]) for p in np.unique(part)
+        ]
+
+    def solve(self, state: BundleState, noise: NoiseModel, max_iterations: int) -> BundleState:
+        """Return the adjusted state; the first camera is constant."""
+        options = self._options
+        damping, cost = options.initial_damping, self.cost(state, noise)
+        for _ in range(max_iterations):
+            equations, points = self._linearize(state, noise)
+            gain = -1.0
+            while gain < 0 and damping < options.max_damping:
+                candidate = self._retract(state, equations.solve(damping), points)
+                new_cost = self.cost(candidate, noise)
+                gain = cost - new_cost
+                if gain < 0:
+                    damping = damping * options.damping_factor
+                else:
+                    damping = max(damping / options.damping_factor, options.min_damping)
+            if gain < 0:
+                break
+            state, cost = candidate, new_cost
+            if gain < options.function_tolerance * cost:
+                break
+        return state
+
+    def cost(self, state: BundleState, noise: NoiseModel) -> float:
+        """Return the robust cost of the residuals and of the priors on the parameters."""
+        data = sum(
+            robust_cost(compute_residuals(part, self._state_of(n, state), noise), noise)
+            for n, part in enumerate(self._parts)
+        )
+        motion = np.square(_motions(state.T_cam_world) / _motion_sigmas(noise)).sum()
+        focal = 0.0
+        if noise.log_focal_sigma:
+            focal = ((state.log_focal - noise.log_focal) / noise.log_focal_sigma) ** 2
+        scale = np.square(state.log_prior_scale / noise.log_scale_sigma).sum()
+        return data + float(motion + scale) + focal
+
+    def _state_of(self, part: int, state: BundleState) -> BundleState:
+        """Return the state with the points of one part only."""
+        return replace(state, log_inverse_depth=state.log_inverse_depth[self._tracks[part]])
+
+    def _linearize(
+        self, state: BundleState, noise: NoiseModel
+    ) -> tuple[NormalEquations, list[_EliminatedPoints]]:
+        """Return the reduced camera system, and the points of each part."""
+        if not noise.log_focal_sigma:
+            self._block_of[self._focal] = FIXED
+        equations = NormalEquations(self._block_of)
+        points = [
+            _add_part(equations, part, self._state_of(n, state), noise, self._options)
+            for n, part in enumerate(self._parts)
+        ]
+        _add_motion_prior(equations, state, noise)
+        scales = np.arange(6, self._focal, CAMERA_DOF)
+        for number, value in zip(scales.tolist(), state.log_prior_scale, strict=True):
+            _add_scalar_prior(equations, number, value, noise.log_scale_sigma)
+        if noise.log_focal_sigma:
+            deviation = state.log_focal - noise.log_focal
+            _add_scalar_prior(equations, self._focal, deviation, noise.log_focal_sigma)
+        return equations, points
+
+    def _retract(
+        self, state: BundleState, step: Float64Array, points: list[_EliminatedPoints]
+    ) -> BundleState:
+        """Return the state after a step (U,) of cameras and focal length, points following."""
+        cameras = step[: self._focal].reshape(-1, CAMERA_DOF)
+        focal = float(step[self._focal])
+        twist = cameras.copy()
+        twist[:, 6] = 0.0
+        log_inverse_depth = state.log_inverse_depth.copy()
+        for part, tracks, point in zip(self._parts, self._tracks, points, strict=True):
+            log_inverse_depth[tracks] += point.back_substitute(
+                part, cameras, focal, self._options.max_log_depth_step
+            )
+        return BundleState(
+            state.T_cam_world.retract(twist),
+            state.log_prior_scale + cameras[:, 6],
+            log_inverse_depth,
+            state.log_focal + focal,
+            state.aspect,
+        )
 
 
 @dataclass(frozen=True)
-class _Points:
-    """How the points of one part answer to a step of the cameras.
+class _EliminatedPoints:
+    """Second derivatives and gradient of the points of one part.
 
-    own, host   (K, 7), of the sighting's camera and of the first one; focal (K,)
-    curvature, gradient  (M,)
+    camera     (K, 7), with the camera of each observation
+    reference  (K, 7), with the camera of its reference frame
+    focal      (K,), with the log focal length
+    curvature, gradient  (M,), of the log inverse depths
     """
 
-    own: Array
-    host: Array
-    focal: Array
-    curvature: Array
-    gradient: Array
+    camera: Float64Array
+    reference: Float64Array
+    focal: Float64Array
+    curvature: Float64Array
+    gradient: Float64Array
 
-    def step(self, seen: Sightings, cameras: Array, focal: float) -> Array:
-        """Return the steps (M,) of the log inverse depths after those of the ``cameras``."""
-        push = (
-            np.einsum('kc,kc->k', self.own, cameras[seen.frame])
-            + np.einsum('kc,kc->k', self.host, cameras[seen.host])
+    def back_substitute(
+        self, observations: Observations, cameras: Float64Array, focal: float, max_step: float
+    ) -> Float64Array:
+        """Return the steps (M,) of the log inverse depths, given those of the ``cameras``."""
+        coupling = (
+            np.einsum('kc,kc->k', self.camera, cameras[observations.frame])
+            + np.einsum('kc,kc->k', self.reference, cameras[observations.reference_frame])
             + self.focal * focal
         )
-        total = self.gradient + np.add.reduceat(push, seen.first)
-        return np.clip(-total / self.curvature, -LONGEST_STEP, LONGEST_STEP)
+        total = self.gradient + np.add.reduceat(coupling, observations.start)
+        return np.clip(-total / self.curvature, -max_step, max_step)
 
 
-class Bundle:
-    """The adjustment of one recording, part by part along time."""
-
-    def __init__(self, seen: Sightings, group: int) -> None:
-        """Sort the sightings; no track may span more than ``group`` frames, but where joined."""
-        self.focal = CAMERA * seen.frames
-        of_frame = np.arange(seen.frames) // group
-        of_frame[seen.frame[seen.joined]] = BORDER
-        self._group_of = np.append(np.repeat(of_frame, CAMERA), BORDER)
-        self._group_of[:6] = FIXED
-        part = seen.frame[seen.first] // group
-        self._chosen = [np.flatnonzero(part == p) for p in np.unique(part)]
-        self.parts = [seen.among((part == p)[seen.track]) for p in np.unique(part)]
-
-    def adjusted(self, scene: Scene, noise: Noise, iterations: int) -> Scene:
-        """Descend by damped Gauss-Newton steps until they gain little."""
-        damping, cost = FIRST_DAMPING, self.cost(scene, noise)
-        for _ in range(iterations):
-            equations, points = self._linearised(scene, noise)
-            gain = -1.0
-            while gain < 0 and damping < MOST_DAMPING:
-                moved = self._moved(scene, equations.solve(damping), points)
-                there = self.cost(moved, noise)
-                gain = cost - there
-                damping = damping * 10 if gain < 0 else max(damping / 10, LEAST_DAMPING)
-            if gain < 0:
-                break
-            scene, cost = moved, there
-            if gain < GAIN * cost:
-                break
-        return scene
-
-    def cost(self, scene: Scene, noise: Noise) -> float:
-        """Return the sum of all robust squares."""
-        data = sum(
-            robust_cost(residuals(part, self._part(scene, n), noise), noise)
-            for n, part in enumerate(self.parts)
-        )
-        steps = _motions(scene.cameras)
-        motion = np.square(steps / _motion_sigmas(noise)).sum()
-        focal = ((scene.log_focal - noise.log_focal) / noise.focal) ** 2 if noise.focal else 0.0
-        return data + float(motion + np.square(scene.log_scale / noise.scale).sum()) + focal
-
-    def _part(self, scene: Scene, n: int) -> Scene:
-        return replace(scene, log_inverse=scene.log_inverse[self._chosen[n]])
-
-    def _linearised(self, scene: Scene, noise: Noise) -> tuple[NormalEquations, list[_Points]]:
-        if not noise.focal:
-            self._group_of[self.focal] = FIXED
-        equations = NormalEquations(self._group_of)
-        points = [
-            _add_part(equations, part, self._part(scene, n), noise)
-            for n, part in enumerate(self.parts)
-        ]
-        _add_motions(equations, scene, noise)
-        scales = np.arange(6, self.focal, CAMERA)
-        for number, value in zip(scales, scene.log_scale, strict=True):
-            equations.add(
-                np.array([number]),
-                np.array([[noise.scale**-2]]),
-                np.array([value * noise.scale**-2]),
-            )
-        if noise.focal:
-            equations.add(
-                np.array([self.focal]),
-                np.array([[noise.focal**-2]]),
-                np.array([(scene.log_focal - noise.log_focal) * noise.focal**-2]),
-            )
-        return equations, points
-
-    def _moved(self, scene: Scene, step: Array, points: list[_Points]) -> Scene:
-        cameras, focal = step[: self.focal].reshape(-1, CAMERA), float(step[self.focal])
-        twist = cameras.copy()
-        twist[:, 6] = 0.0
-        log_inverse = scene.log_inverse.copy()
-        for part, chosen, point in zip(self.parts, self._chosen, points, strict=True):
-            log_inverse[chosen] += point.step(part, cameras, focal)
-        return Scene(
-            scene.cameras.retract(twist),
-            scene.log_scale + cameras[:, 6],
-            log_inverse,
-            scene.log_focal + focal,
-            scene.aspect,
-        )
-
-
-def _add_part(equations: NormalEquations, seen: Sightings, scene: Scene, noise: Noise) -> _Points:
-    """Add the sightings of one part, their points eliminated."""
-    rays = Rays.of(seen, scene)
-    errors = errors_of(seen, scene, noise, rays)
-    J = jacobian(seen, scene, noise, rays, errors)
+def _add_part(
+    equations: NormalEquations,
+    observations: Observations,
+    state: BundleState,
+    noise: NoiseModel,
+    options: BundleAdjustmentOptions,
+) -> _EliminatedPoints:
+    """Add the observations of one part, its points eliminated."""
+    rays = Rays.compute(observations, state)
+    residuals = compute_residuals(observations, state, noise, rays)
+    J = compute_jacobian(observations, state, noise, rays, residuals)
     gram = J.transpose(0, 2, 1) @ J
-    back = np.zeros((len(rays.edges.scale), CAMERA, CAMERA))  # from a step of h to one of j
-    back[:, :6, :6] = -rays.edges.adjoint()[:, :6, :6]
-    points = _Points(
-        gram[:, :CAMERA, POINT],
-        np.einsum('kab,ka->kb', back[rays.pair], gram[:, :CAMERA, POINT]),
-        gram[:, FOCAL, POINT],
-        np.add.reduceat(gram[:, POINT, POINT], seen.first) + LOOSE,
-        np.add.reduceat(gram[:, POINT, ERROR], seen.first),
+    adjoint = np.zeros((len(rays.T_j_h.scale), CAMERA_DOF, CAMERA_DOF))
+    adjoint[:, :6, :6] = -rays.T_j_h.adjoint()[:, :6, :6]  # step of h -> equivalent step of j
+    start = observations.start
+    points = _EliminatedPoints(
+        gram[:, :CAMERA_DOF, POINT_COLUMN],
+        np.einsum('kab,ka->kb', adjoint[rays.pair], gram[:, :CAMERA_DOF, POINT_COLUMN]),
+        gram[:, FOCAL_COLUMN, POINT_COLUMN],
+        np.add.reduceat(gram[:, POINT_COLUMN, POINT_COLUMN], start) + options.point_regularization,
+        np.add.reduceat(gram[:, POINT_COLUMN, RESIDUAL_COLUMN], start),
     )
-    frames = np.unique(seen.frame)
-    H, gradient = _camera_part(seen, frames, rays.pair, gram, back)
-    W = _mixed(seen, frames, points)
+    frames = np.unique(observations.frame)
+    H, gradient = _camera_system(observations, frames, rays.pair, gram, adjoint)
+    W = _point_camera_coupling(observations, frames, points)
     H -= (W.T / points.curvature) @ W
     gradient -= W.T @ (points.gradient / points.curvature)
-    numbers = np.append(
-        (CAMERA * frames[:, None] + np.arange(CAMERA)).ravel(), CAMERA * seen.frames
-    )
-    equations.add(numbers, H, gradient)
+    cameras = (CAMERA_DOF * frames[:, None] + np.arange(CAMERA_DOF)).ravel()
+    equations.add(np.append(cameras, CAMERA_DOF * observations.frames), H, gradient)
     return points
 
 
-def _camera_part(
-    seen: Sightings, frames: Indices, pair: Indices, gram: Array, back: Array
-) -> tuple[Array, Array]:
-    """Sum what the sightings say of their own cameras, of the first ones, and of the focal."""
+def _camera_system(
+    observations: Observations,
+    frames: IndexArray,
+    pair: IndexArray,
+    gram: Float64Array,
+    adjoint: Float64Array,
+) -> tuple[Float64Array, Float64Array]:
+    """Return H and gradient of the cameras of ``frames`` and of the focal length."""
     order = np.argsort(pair, kind='stable')
-    start = np.searchsorted(pair[order], np.arange(len(back)))
+    start = np.searchsorted(pair[order], np.arange(len(adjoint)))
     sums = np.add.reduceat(gram[order], start)
-    at_j = np.searchsorted(frames, seen.frame[order[start]])
-    at_h = np.searchsorted(frames, seen.host[order[start]])
-    C, forth = sums[:, :CAMERA, :CAMERA], back.transpose(0, 2, 1)
-    blocks = np.zeros((len(frames), len(frames), CAMERA, CAMERA))
-    np.add.at(blocks, (at_j, at_j), C)
-    np.add.at(blocks, (at_h, at_h), forth @ C @ back)
-    np.add.at(blocks, (at_h, at_j), forth @ C)
-    np.add.at(blocks, (at_j, at_h), C @ back)
-    edge = np.zeros((len(frames), CAMERA, 2))  # with the focal length, and with the error
-    rest = sums[:, :CAMERA][:, :, [FOCAL, ERROR]]
-    np.add.at(edge, at_j, rest)
-    np.add.at(edge, at_h, forth @ rest)
-    size = CAMERA * len(frames)
+    j = np.searchsorted(frames, observations.frame[order[start]])
+    h = np.searchsorted(frames, observations.reference_frame[order[start]])
+    C, transposed = sums[:, :CAMERA_DOF, :CAMERA_DOF], adjoint.transpose(0, 2, 1)
+    blocks = np.zeros((len(frames), len(frames), CAMERA_DOF, CAMERA_DOF))
+    np.add.at(blocks, (j, j), C)
+    np.add.at(blocks, (h, h), transposed @ C @ adjoint)
+    np.add.at(blocks, (h, j), transposed @ C)
+    np.add.at(blocks, (j, h), C @ adjoint)
+    edge = np.zeros((len(frames), CAMERA_DOF, 2))  # with the focal length, and with the residual
+    rest = sums[:, :CAMERA_DOF][:, :, [FOCAL_COLUMN, RESIDUAL_COLUMN]]
+    np.add.at(edge, j, rest)
+    np.add.at(edge, h, transposed @ rest)
+    size = CAMERA_DOF * len(frames)
     H = np.empty((size + 1, size + 1))
     H[:-1, :-1] = blocks.transpose(0, 2, 1, 3).reshape(size, size)
     H[:-1, -1] = H[-1, :-1] = edge[..., 0].ravel()
-    H[-1, -1] = sums[:, FOCAL, FOCAL].sum()
-    return H, np.append(edge[..., 1].ravel(), sums[:, FOCAL, ERROR].sum())
+    H[-1, -1] = sums[:, FOCAL_COLUMN, FOCAL_COLUMN].sum()
+    return H, np.append(edge[..., 1].ravel(), sums[:, FOCAL_COLUMN, RESIDUAL_COLUMN].sum())
 
 
-def _mixed(seen: Sightings, frames: Indices, points: _Points) -> Array:
+def _point_camera_coupling(
+    observations: Observations, frames: IndexArray, points: _EliminatedPoints
+) -> Float64Array:
     """Return the second derivatives (M, C) of points with cameras and focal length."""
-    M = len(seen.first)
-    W = np.zeros((M, len(frames) * CAMERA + 1))
-    blocks = W[:, :-1].reshape(M, len(frames), CAMERA)
-    blocks[seen.track, np.searchsorted(frames, seen.frame)] = points.own
-    host = np.searchsorted(frames, seen.frame[seen.first])
-    blocks[np.arange(M), host] += np.add.reduceat(points.host, seen.first)
+    M = len(observations.start)
+    W = np.zeros((M, len(frames) * CAMERA_DOF + 1))
+    blocks = W[:, :-1].reshape(M, len(frames), CAMERA_DOF)
+    blocks[observations.track, np.searchsorted(frames, observations.frame)] = points.camera
+    reference = np.searchsorted(frames, observations.frame[observations.start])
+    blocks[np.arange(M), reference] += np.add.reduceat(points.reference, observations.start)
     W[:, :-1] = blocks.reshape(M, -1)
-    W[:, -1] = np.add.reduceat(points.focal, seen.first)
+    W[:, -1] = np.add.reduceat(points.focal, observations.start)
     return W
 
 
-def _motions(cameras: Sim3) -> Array:
+def _motions(T_cam_world: Sim3) -> Float64Array:
     """Return the motions (N - 1, 6) from frame to frame: translation and rotation vector."""
-    step = cameras[1:] @ cameras[:-1].inverse()
+    step = T_cam_world[1:] @ T_cam_world[:-1].inverse()
     return np.concatenate([step.translation, so3_log(step.rotation)], axis=1)
 
 
-def _motion_sigmas(noise: Noise) -> Array:
-    return np.repeat([noise.moved, noise.turned], 3)
+def _motion_sigmas(noise: NoiseModel) -> Float64Array:
+    return np.repeat([noise.motion_sigma, noise.rotation_sigma_rad], 3)
 
 
-def _add_motions(equations: NormalEquations, scene: Scene, noise: Noise) -> None:
-    """Expect every camera where the one before it is, so weakly that any track says more."""
-    if len(scene.log_scale) < 2:
+def _add_motion_prior(equations: NormalEquations, state: BundleState, noise: NoiseModel) -> None:
+    """Add a weak prior of zero motion between frames; it decides in frames without tracks."""
+    if len(state.log_prior_scale) < 2:
         return
     weight = _motion_sigmas(noise) ** -2
-    back = (scene.cameras[1:] @ scene.cameras[:-1].inverse()).adjoint()[:, :6, :6]
-    for n, (step, A) in enumerate(zip(_motions(scene.cameras), back, strict=True)):
+    T_cam_world = state.T_cam_world
+    adjoint = (T_cam_world[1:] @ T_cam_world[:-1].inverse()).adjoint()[:, :6, :6]
+    for n, (motion, A) in enumerate(zip(_motions(T_cam_world), adjoint, strict=True)):
         J = np.hstack([-A, np.eye(6)])
-        numbers = np.r_[CAMERA * n : CAMERA * n + 6, CAMERA * (n + 1) : CAMERA * (n + 1) + 6]
-        equations.add(numbers, (J.T * weight) @ J, (J.T * weight) @ step)
+        first, second = CAMERA_DOF * n, CAMERA_DOF * (n + 1)
+        numbers = np.r_[first : first + 6, second : second + 6]
+        equations.add(numbers, (J.T * weight) @ J, (J.T * weight) @ motion)
+
+
+def _add_scalar_prior(
+    equations: NormalEquations, number: int, deviation: float, sigma: float
+) -> None:
+    """Add a Gaussian prior on one parameter."""
+    equations.add(np.array([number]), np.array([[sigma**-2]]), np.array([deviation * sigma**-2]))

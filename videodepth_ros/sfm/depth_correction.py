@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every frame's prior bent onto the points of the recording that lie in its view.
+"""Correction of the depth prior of each frame by triangulated landmarks in its view.
 
-A point is used in frames that saw it and in some before and after them: where a road rushes by too
-fast to be followed, what was followed further ahead still stands there.
+A landmark counts in the frames of its observations and in some before and after: where a road
+passes too fast for tracking, landmarks tracked further ahead still lie.
 """
 
 from __future__ import annotations
@@ -10,107 +10,120 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.geometry.bilinear_grid import SmoothGridOptions, fit_smooth_grid
+from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray
+from videodepth_ros.geometry.bilinear_grid import fit_smooth_grid
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.sfm.depth_samples import log_depth_at
+from videodepth_ros.sfm.depth_samples import sample_log_depth
+from videodepth_ros.sfm.options import DepthCorrectionOptions
 from videodepth_ros.sfm.reprojection import focal_lengths
-from videodepth_ros.sfm.robust_adjustment import Adjusted
-
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-Indices = NDArray[np.intp]
-
-MATCH_DOUBT = 0.05
-"""Standard deviation of the log ratio of a point's depth and the prior's on the same pixel."""
-MOST_SPREAD = 0.5
-FEWEST_SIGHTINGS = 3
-REACH = 6
-"""Frames before its first sighting and after its last one in which a point is used."""
-REACHED_DOUBT = 0.1
-"""Standard deviation where a point is not seen any more: it may be hidden."""
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Points that parallax has placed well enough.
+    """Well triangulated points, P of them.
 
-    world (P, 3) float64; spread (P,) standard deviation of the log depth
-    first, last (P,) intp, frames that saw it
+    world            (P, 3) float64
+    log_depth_sigma  (P,)
+    first, last      (P,) intp, frames of the first and the last observation
     """
 
-    world: Array64
-    spread: Array64
-    first: Indices
-    last: Indices
+    world: Float64Array
+    log_depth_sigma: Float64Array
+    first: IndexArray
+    last: IndexArray
 
     @classmethod
-    def of(cls, found: Adjusted) -> Landmarks:
-        """Take the points of an adjustment."""
-        seen, scene = found.seen, found.scene
-        host, focal = seen.frame[seen.first], focal_lengths(scene)
-        ray = np.column_stack([seen.offset[seen.first] / focal, np.ones(len(host))])
-        T_world_cam = scene.cameras.inverse()[host]
-        world = (
-            np.einsum(
-                'pij,pj->pi', T_world_cam.rotation, ray * np.exp(-scene.log_inverse)[:, None]
-            )
-            + T_world_cam.translation
+    def select(
+        cls,
+        sparse: SparseReconstruction,
+        options: DepthCorrectionOptions = DepthCorrectionOptions(),
+    ) -> Landmarks:
+        """Select the points of small sigma and enough observations."""
+        observations, state = sparse.observations, sparse.state
+        start = observations.start
+        reference = observations.frame[start]
+        ray = np.column_stack(
+            [observations.xy[start] / focal_lengths(state), np.ones(len(reference))]
         )
-        length = np.bincount(seen.track, minlength=len(host))
-        good = (found.spread < MOST_SPREAD) & (length >= FEWEST_SIGHTINGS)
-        last = seen.frame[seen.first + length - 1]
-        return cls(world[good], found.spread[good], host[good], last[good])
+        T_world_cam = state.T_cam_world.inverse()[reference]
+        points = ray * np.exp(-state.log_inverse_depth)[:, None]
+        world = np.einsum('pij,pj->pi', T_world_cam.rotation, points) + T_world_cam.translation
+        length = np.bincount(observations.track, minlength=len(reference))
+        good = (sparse.log_depth_sigma < options.max_landmark_sigma) & (
+            length >= options.min_observations
+        )
+        last = observations.frame[start + length - 1]
+        return cls(world[good], sparse.log_depth_sigma[good], reference[good], last[good])
 
 
 @dataclass(frozen=True)
-class View:
-    """What a frame sees of the landmarks, P of them.
+class LandmarkDepths:
+    """Depths of P landmarks in a frame, compared with its prior.
 
-    place      (P, 2) float64, column and row as shares of the image, 0 to 1
-    log_depth  (P,) float64, of the prior there
-    log_ratio  (P,) float64, by which that is too small; doubt (P,), its standard deviation
+    uv               (P, 2) float64, column and row as shares of the image, 0 to 1
+    log_prior_depth  (P,) float64
+    log_ratio        (P,) float64, log of landmark depth / prior depth
+    sigma            (P,) float64, of the log ratio
     """
 
-    place: Array64
-    log_depth: Array64
-    log_ratio: Array64
-    doubt: Array64
+    uv: Float64Array
+    log_prior_depth: Float64Array
+    log_ratio: Float64Array
+    sigma: Float64Array
 
 
-def view_of(
-    found: Adjusted, landmarks: Landmarks, frame: int, depth: Array, camera: Intrinsics
-) -> View:
-    """Compare the prior of a frame with the landmarks in its view.
+def compare_with_prior(
+    sparse: SparseReconstruction,
+    landmarks: Landmarks,
+    frame: int,
+    depth: Float32Array,
+    camera: Intrinsics,
+    options: DepthCorrectionOptions = DepthCorrectionOptions(),
+) -> LandmarkDepths:
+    """Compare the landmarks in the view of a frame with its prior.
 
     depth   (h, w) float32, the prior; camera of the same size
     """
-    near = np.flatnonzero((landmarks.first <= frame + REACH) & (landmarks.last >= frame - REACH))
-    T = found.scene.cameras[frame]
+    margin = options.frame_margin
+    near = np.flatnonzero((landmarks.first <= frame + margin) & (landmarks.last >= frame - margin))
+    T = sparse.state.T_cam_world[frame]
     x, y, z = T.rotation @ landmarks.world[near].T + T.translation[:, None]
-    ahead = z > 0
-    z = np.where(ahead, z, 1.0)
+    in_front = z > 0
+    z = np.where(in_front, z, 1.0)
     pixel = np.column_stack([x / z * camera.fx + camera.cx, y / z * camera.fy + camera.cy])
-    place = (pixel + 0.5) / [camera.width, camera.height]
-    inside = ahead & ((place > 0) & (place < 1)).all(axis=1)
-    near, z, pixel, place = near[inside], z[inside], pixel[inside], place[inside]
-    log_depth = log_depth_at(depth, pixel).log_depth
-    known = ~np.isnan(log_depth)
-    hidden = (landmarks.first[near] > frame) | (landmarks.last[near] < frame)
-    doubt = np.hypot(landmarks.spread[near], np.where(hidden, REACHED_DOUBT, MATCH_DOUBT))
-    return View(place[known], log_depth[known], (np.log(z) - log_depth)[known], doubt[known])
+    uv = (pixel + 0.5) / [camera.width, camera.height]
+    inside = in_front & ((uv > 0) & (uv < 1)).all(axis=1)
+    near, z, pixel, uv = near[inside], z[inside], pixel[inside], uv[inside]
+    log_prior = sample_log_depth(depth, pixel).log_depth
+    known = ~np.isnan(log_prior)
+    unobserved = (landmarks.first[near] > frame) | (landmarks.last[near] < frame)
+    prior_sigma = np.where(unobserved, options.unobserved_sigma, options.match_sigma)
+    sigma = np.hypot(landmarks.log_depth_sigma[near], prior_sigma)
+    return LandmarkDepths(
+        uv[known], log_prior[known], (np.log(z) - log_prior)[known], sigma[known]
+    )
 
 
-def bent_field(
-    found: Adjusted, landmarks: Landmarks, frame: int, depth: Array, camera: Intrinsics
-) -> Array64:
-    """Return the field (ROWS, COLUMNS) that bends the prior of a frame.
+def fit_depth_correction(
+    sparse: SparseReconstruction,
+    landmarks: Landmarks,
+    frame: int,
+    depth: Float32Array,
+    camera: Intrinsics,
+    options: DepthCorrectionOptions = DepthCorrectionOptions(),
+) -> Float64Array:
+    """Return the grid (rows, columns) to add to the log prior depth of a frame.
 
     depth   (h, w) float32, the prior; camera of the same size
+    A measured prior is not bent: the grid is its scale.
     """
-    level = float(found.scene.log_scale[frame])
-    if found.noise.measured:
-        return np.full(SmoothGridOptions().shape, level)
-    view = view_of(found, landmarks, frame, depth, camera)
-    return fit_smooth_grid(view.place, view.log_ratio, view.doubt, found.noise.depth, level)
+    level = float(sparse.state.log_prior_scale[frame])
+    if sparse.noise.is_measured:
+        return np.full(options.grid.shape, level)
+    depths = compare_with_prior(sparse, landmarks, frame, depth, camera, options)
+    prior_sigma = sparse.noise.log_depth_sigma
+    return fit_smooth_grid(
+        depths.uv, depths.log_ratio, depths.sigma, prior_sigma, level, options.grid
+    )

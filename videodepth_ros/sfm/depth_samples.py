@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a depth prior says at single pixels, where it says something clear."""
+"""Samples of a depth map at single pixels, away from depth discontinuities."""
 
 from __future__ import annotations
 
@@ -8,24 +8,33 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
 
-EDGE_RATIO = 1.1
-"""Where the depths of neighbours differ by more, there are two surfaces, and the prior of neither
-is sure."""
+MAX_NEIGHBOR_RATIO = 1.1
+"""Ratio of the depths of 3 x 3 neighbours above which they are on two surfaces: no sample."""
 
 
-class Samples(NamedTuple):
-    """log_depth (P,) float64, NaN unknown; far (P,) bool, where all around is the sky."""
+class DepthSamples(NamedTuple):
+    """Samples of a depth map at P pixels.
 
-    log_depth: Array64
-    far: Mask
+    log_depth    (P,) float64, NaN unknown
+    at_infinity  (P,) bool, all neighbours are sky
+    """
+
+    log_depth: Float64Array
+    at_infinity: MaskArray
 
 
-def log_depth_at(depth: Array, pixel: NDArray[np.floating]) -> Samples:
-    """Look at a prior (h, w) float32 at pixels (P, 2), NaN unknown, +inf sky."""
+def sample_log_depth(
+    depth: Float32Array,
+    pixel: NDArray[np.floating],
+    max_neighbor_ratio: float = MAX_NEIGHBOR_RATIO,
+) -> DepthSamples:
+    """Sample a depth map at the nearest pixels.
+
+    depth  (h, w) float32; NaN unknown, +inf sky
+    pixel  (P, 2), column and row
+    """
     h, w = depth.shape
     column, row = np.clip(np.rint(pixel).astype(np.intp), 0, [w - 1, h - 1]).T
     padded = np.pad(depth, 1, mode='edge')
@@ -34,6 +43,6 @@ def log_depth_at(depth: Array, pixel: NDArray[np.floating]) -> Samples:
     )
     least, most = around.min(axis=0), around.max(axis=0)
     with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
-        smooth = (least > 0) & (most < EDGE_RATIO * least) & np.isfinite(most)
+        smooth = (least > 0) & (most < max_neighbor_ratio * least) & np.isfinite(most)
         log_depth = np.where(smooth, np.log(around[4], dtype=np.float64), np.nan)
-    return Samples(log_depth, np.isposinf(least))
+    return DepthSamples(log_depth, np.isposinf(least))

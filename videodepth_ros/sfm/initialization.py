@@ -1,114 +1,144 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the bundle adjustment starts: frames placed one after the other by resection.
+"""Initialization of bundle adjustment: frame after frame by PnP against the depth prior.
 
-The points of a track stand where the depth prior of its first frame puts them. A frame is placed
-where it sees the points known so far (PnP, with outliers left out); they then tell by which scale
-its own prior differs from that of the frames before it.
+A track's point is placed at the prior depth in its reference frame. The pose of the next frame
+follows from the points placed so far (PnP RANSAC); their depths in that frame then give the scale
+of its own prior.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float64Array, IndexArray, MaskArray
 from videodepth_ros.geometry.sim3 import Sim3
-from videodepth_ros.sfm.reprojection import Scene, Sightings
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-
-FEWEST = 12
-LEAST_RADIUS_PX = 2.0
-RADIUS_SHARE = 0.2
-"""Of the median motion of points from the frame before: that much a wrong prior may misplace."""
-FAR = 100.0
-"""Median depths at which a point in the sky starts."""
-TRIALS = 200
+from videodepth_ros.sfm.options import PnpOptions
+from videodepth_ros.sfm.reprojection import BundleState, Observations
 
 
-def first_scene(seen: Sightings, far: Mask, focal: float, aspect: float) -> Scene:
-    """Place the frames of a recording; the first one is the world.
+def initialize_by_pnp(
+    observations: Observations,
+    at_infinity: MaskArray,
+    focal: float,
+    aspect: float,
+    options: PnpOptions = PnpOptions(),
+) -> BundleState:
+    """Return the initial cameras, prior scales and points; the first camera is the world.
 
-    far    (K,) bool, sightings of what the prior says is at infinity
-    focal  fx in pixels
+    at_infinity  (K,) bool, observations that the prior puts in the sky
+    focal        fx in pixels; aspect: fy / fx
     """
     K = np.array([[focal, 0, 0], [0, focal * aspect, 0], [0, 0, 1.0]])
-    middle = float(np.nanmedian(seen.log_depth)) if np.isfinite(seen.log_depth).any() else 0.0
-    log_inverse = np.full(len(seen.first), -middle)
-    placed = np.full((len(seen.first), 3), np.nan)
-    cameras, log_scale = np.tile(np.eye(4), (seen.frames, 1, 1)), np.zeros(seen.frames)
-    by_frame = np.split(
-        np.argsort(seen.frame, kind='stable'),
-        np.cumsum(np.bincount(seen.frame, minlength=seen.frames))[:-1],
-    )
-    own = seen.frame == seen.host
-    for n, at in enumerate(by_frame):
+    log_prior = observations.log_prior_depth
+    median = float(np.nanmedian(log_prior)) if np.isfinite(log_prior).any() else 0.0
+    tracks = len(observations.start)
+    log_inverse_depth, world = np.full(tracks, -median), np.full((tracks, 3), np.nan)
+    T_cam_world = np.tile(np.eye(4), (observations.frames, 1, 1))
+    log_scale = np.zeros(observations.frames)
+    is_reference = observations.is_reference
+    for n, here in enumerate(_by_frame(observations)):
         if n:
-            cameras[n], log_scale[n] = cameras[n - 1], log_scale[n - 1]
-            old = at[~own[at]]
-            cameras[n], good = _resected(
-                placed[seen.track[old]], seen.offset[old], K, cameras[n - 1]
+            old = here[~is_reference[here]]
+            points, xy = world[observations.track[old]], observations.xy[old]
+            T_cam_world[n], inlier = _solve_pnp(points, xy, K, T_cam_world[n - 1], options)
+            log_scale[n] = _estimate_log_scale(
+                observations, old[inlier], world, T_cam_world[n], log_scale[n - 1], options
             )
-            log_scale[n] = _scale(seen, old[good], placed, cameras[n], log_scale[n - 1])
-        new = at[own[at]]
-        depth = seen.log_depth[new] + log_scale[n]
-        start = np.where(np.isnan(depth), middle + log_scale[n], depth)
-        start = np.where(far[new], start + np.log(FAR), start)
-        log_inverse[seen.track[new]] = -start
-        ray = np.column_stack([seen.offset[new] / [focal, focal * aspect], np.ones(len(new))])
-        known = ~np.isnan(depth) | far[new]
-        back = np.linalg.inv(cameras[n])
-        placed[seen.track[new[known]]] = (
-            (ray * np.exp(start)[:, None]) @ back[:3, :3].T + back[:3, 3]
-        )[known]
-    return Scene(
-        Sim3.from_se3(cameras),
+        new = here[is_reference[here]]
+        track = observations.track[new]
+        log_depth = log_prior[new] + log_scale[n]
+        start = np.where(np.isnan(log_depth), median + log_scale[n], log_depth)
+        start = np.where(at_infinity[new], start + np.log(options.sky_depths), start)
+        log_inverse_depth[track] = -start
+        known = ~np.isnan(log_depth) | at_infinity[new]
+        world[track[known]] = _backproject(observations.xy[new], start, K, T_cam_world[n])[known]
+    return BundleState(
+        Sim3.from_se3(T_cam_world),
         log_scale - np.median(log_scale),
-        log_inverse + np.median(log_scale),
+        log_inverse_depth + np.median(log_scale),
         float(np.log(focal)),
         aspect,
     )
 
 
-def _resected(world: Array, offset: Array, K: Array, before: Array) -> tuple[Array, Mask]:
-    """Return T_cam_world (4, 4) of a frame that sees ``world`` (P, 3), and which points fit.
+def _by_frame(observations: Observations) -> list[IndexArray]:
+    """Return the indices of the observations of each frame."""
+    count = np.bincount(observations.frame, minlength=observations.frames)
+    order = np.argsort(observations.frame, kind='stable')
+    return np.split(order, np.cumsum(count)[:-1])
 
-    before  of the frame before: where too little is seen the camera has not moved
+
+def _backproject(
+    xy: Float64Array, log_depth: Float64Array, K: Float64Array, T_cam_world: Float64Array
+) -> Float64Array:
+    """Return the points (P, 3) in the world at pixels (P, 2) and log depths (P,)."""
+    ray = np.column_stack([xy / K[[0, 1], [0, 1]], np.ones(len(xy))])
+    T_world_cam = np.linalg.inv(T_cam_world)
+    points: Float64Array = (ray * np.exp(log_depth)[:, None]) @ T_world_cam[:3, :3].T
+    return points + T_world_cam[:3, 3]
+
+
+def _solve_pnp(
+    world: Float64Array,
+    xy: Float64Array,
+    K: Float64Array,
+    T_previous_world: Float64Array,
+    options: PnpOptions,
+) -> tuple[Float64Array, MaskArray]:
+    """Return T_cam_world (4, 4) of a frame that observes ``world`` (P, 3), and the inliers (P,).
+
+    Too few points or inliers: the pose of the previous frame.
     """
-    T, good = before.copy(), ~np.isnan(world[:, 0])
-    if np.count_nonzero(good) < FEWEST:
-        return T, good
-    turned = world[good] @ before[:3, :3].T + before[:3, 3]
-    ahead = turned[:, 2:] > 0
-    last = np.where(ahead, turned[:, :2] / turned[:, 2:] * [K[0, 0], K[1, 1]], offset[good])
-    motion = float(np.median(np.linalg.norm(offset[good] - last, axis=1)))
-    start = cv2.Rodrigues(before[:3, :3])[0], before[:3, 3].copy()
-    found, vector, translation, inside = cv2.solvePnPRansac(
-        world[good],
-        offset[good],
+    T, known = T_previous_world.copy(), ~np.isnan(world[:, 0])
+    if np.count_nonzero(known) < options.min_points:
+        return T, known
+    start = cv2.Rodrigues(T[:3, :3])[0], T[:3, 3].copy()
+    motion = _median_motion(world[known], xy[known], K, T)
+    found, vector, translation, inliers = cv2.solvePnPRansac(
+        world[known],
+        xy[known],
         K,
         None,
         *start,
         useExtrinsicGuess=True,
-        iterationsCount=TRIALS,
-        reprojectionError=max(LEAST_RADIUS_PX, RADIUS_SHARE * motion),
+        iterationsCount=options.ransac_iterations,
+        reprojectionError=max(
+            options.min_reprojection_error_px, options.max_motion_ratio * motion
+        ),
         flags=cv2.SOLVEPNP_ITERATIVE,
     )
-    if not found or inside is None or len(inside) < FEWEST:
-        return T, good
+    if not found or inliers is None or len(inliers) < options.min_points:
+        return T, known
     T[:3, :3], T[:3, 3] = cv2.Rodrigues(vector)[0], translation.ravel()
-    fits = np.zeros(len(good), np.bool_)
-    fits[np.flatnonzero(good)[inside[:, 0]]] = True
-    return T, fits
+    inlier = np.zeros(len(known), np.bool_)
+    inlier[np.flatnonzero(known)[inliers[:, 0]]] = True
+    return T, inlier
 
 
-def _scale(
-    seen: Sightings, at: Indices, placed: Array, T_cam_world: Array, before: float
+def _median_motion(
+    world: Float64Array, xy: Float64Array, K: Float64Array, T_previous_world: Float64Array
 ) -> float:
-    """Return the log scale by which a frame's prior is too small beside the points it sees."""
-    z = placed[seen.track[at]] @ T_cam_world[2, :3] + T_cam_world[2, 3]
-    log_ratio = np.log(np.maximum(z, 1e-9)) - seen.log_depth[at]
+    """Return the median motion of points in the image since the previous frame [px]."""
+    points = world @ T_previous_world[:3, :3].T + T_previous_world[:3, 3]
+    in_front = points[:, 2:] > 0
+    previous = np.where(in_front, points[:, :2] / points[:, 2:] * [K[0, 0], K[1, 1]], xy)
+    return float(np.median(np.linalg.norm(xy - previous, axis=1)))
+
+
+def _estimate_log_scale(
+    observations: Observations,
+    at: IndexArray,
+    world: Float64Array,
+    T_cam_world: Float64Array,
+    previous: float,
+    options: PnpOptions,
+) -> float:
+    """Return the median log ratio of the points' depths and the prior; few points: the previous.
+
+    at  indices of the inlier observations of the frame
+    """
+    z = world[observations.track[at]] @ T_cam_world[2, :3] + T_cam_world[2, 3]
+    log_ratio = np.log(np.maximum(z, 1e-9)) - observations.log_prior_depth[at]
     log_ratio = log_ratio[np.isfinite(log_ratio)]
-    return float(np.median(log_ratio)) if len(log_ratio) >= FEWEST else before
+    return float(np.median(log_ratio)) if len(log_ratio) >= options.min_points else previous

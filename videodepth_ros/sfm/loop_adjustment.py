@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bundle adjustment again, with tracks joined over the loops of a recording.
+"""Bundle adjustment with loop closures.
 
-A wrong loop bends what the tracks say of the cameras between its ends. Loops that raise the cost
-of what was followed by more than a true one does are taken back.
+A false loop closure conflicts with the tracks between its ends. Loop closures that raise the cost
+of the tracks by more than true ones do are removed.
 """
 
 from __future__ import annotations
@@ -11,93 +11,119 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.sfm.bundle_adjustment import Bundle
-from videodepth_ros.sfm.loop_closure import NEAR, Loop
-from videodepth_ros.sfm.pose_graph import closed
-from videodepth_ros.sfm.reprojection import Scene, Sightings
-from videodepth_ros.sfm.robust_adjustment import Adjusted, in_rounds
-
-Indices = NDArray[np.intp]
-
-FIRST, ITERATIONS = 12, (12, 20)
-MOST_STRAIN = 0.02
-"""Squared sigmas for each sighting between the ends of loops. On rendered rounds true loops raise
-the cost by up to 0.012; loops that were moved by a tenth of the depth raise it by more in most
-recordings, and by as little as 0.003 where tracks hold the cameras badly: those get through."""
+from videodepth_ros.sfm.bundle_adjustment import BundleAdjuster
+from videodepth_ros.sfm.loop_closure import LoopClosure
+from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
+from videodepth_ros.sfm.pose_graph import optimize_pose_graph
+from videodepth_ros.sfm.reprojection import BundleState, Observations
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_in_rounds
 
 
-def joined(found: Adjusted, loops: Sequence[Loop], group: int) -> Adjusted:
-    """Adjust cameras and points so that loops close; without any, return what was ``found``.
+def adjust_with_loop_closures(
+    sparse: SparseReconstruction,
+    loops: Sequence[LoopClosure],
+    options: ReconstructionOptions = DEFAULTS,
+) -> SparseReconstruction:
+    """Adjust cameras and points so that loops close; return ``sparse`` if there are none.
 
-    group    frames that a track spans at most, but for what loops join
-    returns  it, its sightings those that were followed, as if there were no loops
+    The observations of the loops take part in the adjustment, and are left out of the result.
     """
-    start = _started(found, loops, group)
-    if _strained(found, loops, start, group):
+    start = _close_loops(sparse, loops, options)
+    if _conflict_with_tracks(sparse, loops, start, options):
         loops = [
             loop
-            for near in _neighbours(loops)
-            if not _strained(found, near, _started(found, near, group), group)
-            for loop in near
+            for cluster in _cluster(loops, options.loop_closure.neighborhood)
+            if not _conflict_with_tracks(
+                sparse, cluster, _close_loops(sparse, cluster, options), options
+            )
+            for loop in cluster
         ]
-        start = _started(found, loops, group)
-    if not loops or _strained(found, loops, start, group):
-        return found
-    again = in_rounds(_with(found.seen, loops), start, found.noise, group, ITERATIONS)
-    return replace(again, seen=again.seen.among(~again.seen.joined))
+        start = _close_loops(sparse, loops, options)
+    if not loops or _conflict_with_tracks(sparse, loops, start, options):
+        return sparse
+    adjusted = adjust_in_rounds(
+        _add_loop_observations(sparse.observations, loops),
+        start,
+        sparse.noise,
+        options.loop_adjustment.iterations,
+        options,
+    )
+    tracked = adjusted.observations.select(~adjusted.observations.is_loop)
+    return replace(adjusted, observations=tracked)
 
 
-def _started(found: Adjusted, loops: Sequence[Loop], group: int) -> Scene:
-    """Close the loops and adjust everything once."""
+def _close_loops(
+    sparse: SparseReconstruction, loops: Sequence[LoopClosure], options: ReconstructionOptions
+) -> BundleState:
+    """Optimize the pose graph, and adjust once."""
     if not loops:
-        return found.scene
-    start = closed(found.seen, found.scene, found.noise, loops)
-    return Bundle(_with(found.seen, loops), group).adjusted(start, found.noise, FIRST)
+        return sparse.state
+    start = optimize_pose_graph(
+        sparse.observations, sparse.state, sparse.noise, loops, options.pose_graph
+    )
+    adjuster = BundleAdjuster(
+        _add_loop_observations(sparse.observations, loops),
+        options.tracking.max_track_length,
+        options.bundle_adjustment,
+    )
+    return adjuster.solve(start, sparse.noise, options.loop_adjustment.test_iterations)
 
 
-def _strained(found: Adjusted, loops: Sequence[Loop], scene: Scene, group: int) -> bool:
-    """Tell whether what was followed cannot be brought in line with the loops."""
+def _conflict_with_tracks(
+    sparse: SparseReconstruction,
+    loops: Sequence[LoopClosure],
+    state: BundleState,
+    options: ReconstructionOptions,
+) -> bool:
+    """Return whether ``state``, with the loops closed, raises the cost of the tracks too much."""
     if not loops:
         return False
-    frame = found.seen.frame
-    between = (frame >= min(loop.i for loop in loops)) & (frame <= max(loop.j for loop in loops))
-    followed = Bundle(found.seen, group)
-    rise = followed.cost(scene, found.noise) - followed.cost(found.scene, found.noise)
-    return bool(rise > MOST_STRAIN * np.count_nonzero(between))
+    frame = sparse.observations.frame
+    first, last = min(loop.i for loop in loops), max(loop.j for loop in loops)
+    between = np.count_nonzero((frame >= first) & (frame <= last))
+    tracks = BundleAdjuster(
+        sparse.observations, options.tracking.max_track_length, options.bundle_adjustment
+    )
+    rise = tracks.cost(state, sparse.noise) - tracks.cost(sparse.state, sparse.noise)
+    return bool(rise > options.loop_adjustment.max_cost_rise * between)
 
 
-def _neighbours(loops: Sequence[Loop]) -> list[list[Loop]]:
-    """Part loops into those that go from close by to close by."""
-    parts: list[list[Loop]] = []
+def _cluster(loops: Sequence[LoopClosure], neighborhood: int) -> list[list[LoopClosure]]:
+    """Return clusters of loop closures both of whose ends are within ``neighborhood`` frames."""
+    clusters: list[list[LoopClosure]] = []
     for loop in loops:
-        merged, apart = [loop], []
-        for part in parts:
-            if any(max(abs(loop.i - other.i), abs(loop.j - other.j)) < NEAR for other in part):
-                merged += part
+        merged, others = [loop], []
+        for cluster in clusters:
+            if any(
+                max(abs(loop.i - other.i), abs(loop.j - other.j)) < neighborhood
+                for other in cluster
+            ):
+                merged += cluster
             else:
-                apart.append(part)
-        parts = [*apart, merged]
-    return parts
+                others.append(cluster)
+        clusters = [*others, merged]
+    return clusters
 
 
-def _with(seen: Sightings, loops: Sequence[Loop]) -> Sightings:
-    """Add what the later frames of loops see to the tracks of the earlier ones."""
+def _add_loop_observations(
+    observations: Observations, loops: Sequence[LoopClosure]
+) -> Observations:
+    """Return the observations with those of the later frames of loops, without prior depth."""
     track = np.concatenate([loop.track for loop in loops])
     frame = np.repeat([loop.j for loop in loops], [len(loop.track) for loop in loops])
-    offset = np.concatenate([loop.offset for loop in loops])
-    _, once = np.unique(track * seen.frames + frame, return_index=True)
-    track = np.concatenate([seen.track, track[once]])
-    frame = np.concatenate([seen.frame, frame[once]])
+    xy = np.concatenate([loop.xy for loop in loops])
+    _, once = np.unique(track * observations.frames + frame, return_index=True)
+    track = np.concatenate([observations.track, track[once]])
+    frame = np.concatenate([observations.frame, frame[once]])
+    unknown = np.full(len(once), np.nan)
     order = np.lexsort((frame, track))
-    count = len(seen.track)
-    return Sightings(
+    return Observations(
         track[order],
         frame[order],
-        np.concatenate([seen.offset, offset[once]])[order],
-        np.append(seen.log_depth, np.full(len(once), np.nan))[order],
-        np.searchsorted(track[order], np.arange(len(seen.first))),
-        seen.frames,
-        order >= count,
+        np.concatenate([observations.xy, xy[once]])[order],
+        np.append(observations.log_prior_depth, unknown)[order],
+        np.searchsorted(track[order], np.arange(len(observations.start))),
+        observations.frames,
+        order >= len(observations.track),
     )

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points that are seen again, long after their tracks have ended.
+"""Loop closure detection: points observed again long after their tracks have ended.
 
-Two frames that may be of one place (`places`) are matched (`matching`), and the later camera is
-placed by the points of the earlier one (PnP). A loop is believed if many points over much of the
-image agree, if it asks of the chain of cameras between no more than a chain may drift, and if
-another loop close by says the same. Where loops contradict each other, as in rooms with many doors
-that are alike, the one that asks least of the chain is believed.
+Loop candidates (`place_recognition`) are matched (`matching`), and the later camera is posed by
+PnP against the points of the earlier one. A loop closure is accepted if its inliers are many and
+spread over the image, if it is within the drift of odometry, and if a neighbouring one agrees. Of
+loop closures that disagree, as between rooms of equal doors, the one of least drift is accepted.
 """
 
 from __future__ import annotations
@@ -15,205 +14,227 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.core.arrays import Edge
+from videodepth_ros.core.arrays import Edge, Float64Array, IndexArray
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.rotation import so3_log
 from videodepth_ros.geometry.sim3 import Sim3
-from videodepth_ros.sfm.matching import carried_over, matched
-from videodepth_ros.sfm.place_recognition import candidates, features_of
-from videodepth_ros.sfm.reprojection import focal_lengths, points_in_view
-from videodepth_ros.sfm.robust_adjustment import Adjusted
-from videodepth_ros.sfm.tracks import LONGEST, Images, evened
-
-Array64 = NDArray[np.float64]
-Indices = NDArray[np.intp]
-
-LOOK = 6
-"""Frames from one that is described to the next."""
-GAP = 2 * LONGEST
-"""Frames between the ends of a loop, at least: over fewer, tracks that follow one another hold the
-cameras as well."""
-RADIUS_SHARE, TRIALS = 1 / 160, 300
-"""Of the width: how far a point may lie from where the camera of a loop sees it."""
-FEWEST, LEAST_SHARE = 24, 0.5
-"""Points that agree, and their share of all that were found again."""
-PARTS, FEWEST_PARTS = 4, 5
-"""The image is divided so many times each way; points must lie in so many of the parts."""
-DRIFT, DRIFT_TURN = 0.25, 0.2
-"""Shares of the way and of the turn from frame to frame by which a chain may err."""
-SLACK, SLACK_RAD = 0.1, 0.1
-"""What it may err besides: median depths of the points, and radians."""
-NEAR = LONGEST
-"""Frames between the ends of loops that are compared with each other."""
-MOST_JOINED = 32
-"""Frames of a recording that are joined to earlier ones: it bounds the width of the equations."""
+from videodepth_ros.sfm.matching import match_features, transfer_points
+from videodepth_ros.sfm.options import DEFAULTS, LoopClosureOptions, ReconstructionOptions
+from videodepth_ros.sfm.place_recognition import (
+    Features,
+    extract_features,
+    retrieve_loop_candidates,
+)
+from videodepth_ros.sfm.reprojection import focal_lengths, log_depths
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.tracks import ImageSequence, equalize_contrast
 
 
 @dataclass(frozen=True)
-class Loop:
-    """A later frame that sees points of an earlier one again.
+class LoopClosure:
+    """Points of an earlier frame observed again in a later one.
 
-    i, j     the frames, i before j
-    track    (P,) intp, tracks of the adjustment; offset (P, 2) float64, where frame j sees them,
-             in pixels from the principal point
-    T_j_i    (4, 4) float64, by the points; reach: their median depth in frame i
+    i, j          the frames, i before j
+    track         (P,) intp, tracks of the points
+    xy            (P, 2) float64, pixels from the principal point in frame j
+    T_j_i         (4, 4) float64, relative pose by PnP
+    median_depth  of the points in frame i
     """
 
     i: int
     j: int
-    track: Indices
-    offset: Array64
-    T_j_i: Array64
-    reach: float
+    track: IndexArray
+    xy: Float64Array
+    T_j_i: Float64Array
+    median_depth: float
 
 
-class Chain:
-    """Cameras one after the other, and how far they may have drifted."""
+class OdometryDrift:
+    """Bounds of the drift of a chain of cameras between any two frames."""
 
-    def __init__(self, cameras: Sim3) -> None:
-        """Take the transforms T_cam_world, (N,)."""
-        steps = cameras[1:] @ cameras[:-1].inverse()
-        turns = so3_log(steps.rotation)
-        self._cameras = cameras
-        self._way, self._turn = (
+    def __init__(
+        self, T_cam_world: Sim3, options: LoopClosureOptions = LoopClosureOptions()
+    ) -> None:
+        """Accumulate path length and rotation along the chain of N transforms."""
+        steps = T_cam_world[1:] @ T_cam_world[:-1].inverse()
+        self._T_cam_world, self._options = T_cam_world, options
+        self._path, self._rotation = (
             np.append(0.0, np.cumsum(np.linalg.norm(values, axis=1)))
-            for values in (steps.translation, turns)
+            for values in (steps.translation, so3_log(steps.rotation))
         )
 
-    def strain(self, loop: Loop) -> float:
-        """Return what a loop asks of the chain, as a share of how far it may have drifted."""
-        return self._strain(self._between(loop.i, loop.j), loop, [(loop.i, loop.j)])
+    def drift_ratio(self, loop: LoopClosure) -> float:
+        """Return the correction that a loop closure makes, as a share of the largest drift."""
+        return self._ratio(self._relative(loop.i, loop.j), loop, [(loop.i, loop.j)])
 
-    def contradiction(self, loop: Loop, other: Loop) -> float:
-        """Return how far two loops differ, as a share of how far the chain may have drifted."""
+    def disagreement_ratio(self, loop: LoopClosure, other: LoopClosure) -> float:
+        """Return the difference of two loop closures, as a share of the largest drift.
+
+        The chain connects their ends.
+        """
         by_other = (
-            self._between(other.j, loop.j)
+            self._relative(other.j, loop.j)
             @ Sim3.from_se3(other.T_j_i)
-            @ self._between(loop.i, other.i)
+            @ self._relative(loop.i, other.i)
         )
-        return self._strain(by_other, loop, [(loop.i, other.i), (loop.j, other.j)])
+        return self._ratio(by_other, loop, [(loop.i, other.i), (loop.j, other.j)])
 
-    def _between(self, i: int, j: int) -> Sim3:
-        return self._cameras[j] @ self._cameras[i].inverse()
+    def _relative(self, i: int, j: int) -> Sim3:
+        return self._T_cam_world[j] @ self._T_cam_world[i].inverse()
 
-    def _strain(self, expected: Sim3, loop: Loop, spans: Sequence[Edge]) -> float:
-        said = Sim3.from_se3(loop.T_j_i)
-        apart = np.linalg.norm(expected.inverse().translation - said.inverse().translation)
-        turned = np.linalg.norm(so3_log((expected @ said.inverse()).rotation))
-        way = sum(abs(self._way[b] - self._way[a]) for a, b in spans)
-        turn = sum(abs(self._turn[b] - self._turn[a]) for a, b in spans)
-        return float(
-            max(
-                apart / (DRIFT * way + SLACK * loop.reach),
-                turned / (DRIFT_TURN * turn + SLACK_RAD),
-            )
-        )
+    def _ratio(self, T_j_i: Sim3, loop: LoopClosure, spans: Sequence[Edge]) -> float:
+        options, measured = self._options, Sim3.from_se3(loop.T_j_i)
+        distance = np.linalg.norm(T_j_i.inverse().translation - measured.inverse().translation)
+        angle = np.linalg.norm(so3_log((T_j_i @ measured.inverse()).rotation))
+        path = sum(abs(self._path[b] - self._path[a]) for a, b in spans)
+        rotation = sum(abs(self._rotation[b] - self._rotation[a]) for a, b in spans)
+        drift = options.drift_per_path * path + options.drift_offset_depths * loop.median_depth
+        drift_rad = options.drift_per_rotation * rotation + options.drift_offset_rad
+        return float(max(distance / drift, angle / drift_rad))
 
 
-def find_loops(
-    images: Images,
-    found: Adjusted,
+def detect_loop_closures(
+    images: ImageSequence,
+    sparse: SparseReconstruction,
     camera: Intrinsics,
-    advanced: Callable[[float], None] = lambda _: None,
-) -> list[Loop]:
-    """Find what a recording sees again, (N, H, W, 3) uint8 RGB; ``camera`` has their size.
+    on_progress: Callable[[float], None] = lambda _: None,
+    options: ReconstructionOptions = DEFAULTS,
+) -> list[LoopClosure]:
+    """Detect and verify the loop closures of a recording; deterministic.
 
-    advanced  is told the share that is done
+    images       (N, H, W, 3) uint8 RGB; ``camera`` has their size
+    on_progress  called with the share that is done, 0 to 1
     """
-    if len(images) <= GAP:
+    gap, interval = options.loop_closure.min_frame_gap, options.place_recognition.keyframe_interval
+    if len(images) <= gap:
         return []
-    keys = range(0, len(images), LOOK)
-    features = [features_of(evened(images[key])) for key in keys]
-    advanced(0.5)
-    fx, fy = focal_lengths(found.scene)
-    K = np.array([[fx, 0, camera.cx], [0, fy, camera.cy], [0, 0, 1.0]])
-    log_depth, loops = points_in_view(found.seen, found.scene), []
-    for i, j in candidates(keys, features, GAP):
-        matches = matched(features[i // LOOK], features[j // LOOK], K)
-        if matches is None:
-            continue
-        at = np.flatnonzero(found.seen.frame == i)
-        pixel = found.seen.offset[at] + K[:2, 2]
-        there, good = carried_over(
-            evened(images[i]), evened(images[j]), pixel.astype(np.float32), *matches
-        )
-        points = backprojected(pixel, np.exp(log_depth[at]), K)
-        loop = _placed(
-            i, j, found.seen.track[at[good]], points[good], there[good].astype(np.float64), K
-        )
+    keyframes = range(0, len(images), interval)
+    gray = (equalize_contrast(images[key], options.contrast) for key in keyframes)
+    features = [extract_features(one, options.place_recognition) for one in gray]
+    on_progress(0.5)
+    log_depth = log_depths(sparse.observations, sparse.state)
+    loops = []
+    for i, j in retrieve_loop_candidates(keyframes, features, gap, options.place_recognition):
+        pair = features[i // interval], features[j // interval]
+        loop = _verify((i, j), images, pair, sparse, log_depth, camera, options)
         if loop is not None:
             loops.append(loop)
-    advanced(1.0)
-    return _spread_out(believed(loops, Chain(found.scene.cameras)))
+    on_progress(1.0)
+    drift = OdometryDrift(sparse.state.T_cam_world, options.loop_closure)
+    loops = select_consistent(loops, drift, options.loop_closure)
+    return _limit_loop_frames(loops, options.loop_closure.max_loop_frames)
 
 
-def backprojected(pixel: Array64, depth: Array64, K: Array64) -> Array64:
+def _verify(
+    frames: Edge,
+    images: ImageSequence,
+    features: tuple[Features, Features],
+    sparse: SparseReconstruction,
+    log_depth: Float64Array,
+    camera: Intrinsics,
+    options: ReconstructionOptions,
+) -> LoopClosure | None:
+    """Match the candidate frames (i, j) and pose frame j; None: too few matches or inliers.
+
+    log_depth  (K,), of the point of each observation in the frame of the observation
+    """
+    fx, fy = focal_lengths(sparse.state)
+    K = np.array([[fx, 0, camera.cx], [0, fy, camera.cy], [0, 0, 1.0]])
+    matches = match_features(*features, K, options.matching)
+    if matches is None:
+        return None
+    at = np.flatnonzero(sparse.observations.frame == frames[0])
+    pixel = sparse.observations.xy[at] + K[:2, 2]
+    first, second = (equalize_contrast(images[n], options.contrast) for n in frames)
+    moved, good = transfer_points(
+        first, second, pixel.astype(np.float32), matches, options.matching
+    )
+    points = _backproject(pixel, np.exp(log_depth[at]), K)
+    return _solve_pnp(
+        frames,
+        sparse.observations.track[at[good]],
+        points[good],
+        moved[good].astype(np.float64),
+        K,
+        options.loop_closure,
+    )
+
+
+def _backproject(pixel: Float64Array, depth: Float64Array, K: Float64Array) -> Float64Array:
     """Return the points (P, 3) at pixels (P, 2) and depths (P,)."""
     ray = np.column_stack([(pixel - K[:2, 2]) / K[[0, 1], [0, 1]], np.ones(len(pixel))])
-    points: Array64 = ray * depth[:, None]
+    points: Float64Array = ray * depth[:, None]
     return points
 
 
-def _placed(
-    i: int, j: int, track: Indices, points: Array64, pixel: Array64, K: Array64
-) -> Loop | None:
-    """Place camera j by points (P, 3) of camera i and its pixels (P, 2); None: they disagree."""
-    if len(track) < FEWEST:
+def _solve_pnp(
+    frames: Edge,
+    track: IndexArray,
+    points: Float64Array,
+    pixel: Float64Array,
+    K: Float64Array,
+    options: LoopClosureOptions,
+) -> LoopClosure | None:
+    """Pose frame j by points (P, 3) of frame i and their pixels (P, 2) in j; None: few inliers."""
+    if len(track) < options.min_inliers:
         return None
     width, height = 2 * K[0, 2], 2 * K[1, 2]
-    found, vector, translation, inside = cv2.solvePnPRansac(
+    found, vector, translation, inliers = cv2.solvePnPRansac(
         points,
         pixel,
         K,
         None,
-        iterationsCount=TRIALS,
-        reprojectionError=RADIUS_SHARE * width,
+        iterationsCount=options.ransac_iterations,
+        reprojectionError=options.max_reprojection_error_widths * width,
         flags=cv2.SOLVEPNP_SQPNP,
     )
-    if not found or inside is None or len(inside) < max(FEWEST, LEAST_SHARE * len(track)):
+    least = max(options.min_inliers, options.min_inlier_ratio * len(track))
+    if not found or inliers is None or len(inliers) < least:
         return None
-    fits = inside[:, 0]
-    column, row = (pixel[fits] / [width, height] * PARTS).astype(int).T
-    if len(np.unique(PARTS * row + column)) < FEWEST_PARTS:
+    at = inliers[:, 0]
+    column, row = (pixel[at] / [width, height] * options.cells).astype(int).T
+    if len(np.unique(options.cells * row + column)) < options.min_cells:
         return None
-    vector, translation = cv2.solvePnPRefineLM(
-        points[fits], pixel[fits], K, None, vector, translation
-    )
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = cv2.Rodrigues(vector)[0], translation.ravel()
-    return Loop(i, j, track[fits], pixel[fits] - K[:2, 2], T, float(np.median(points[fits, 2])))
+    vector, translation = cv2.solvePnPRefineLM(points[at], pixel[at], K, None, vector, translation)
+    T_j_i = np.eye(4)
+    T_j_i[:3, :3], T_j_i[:3, 3] = cv2.Rodrigues(vector)[0], translation.ravel()
+    median_depth = float(np.median(points[at, 2]))
+    return LoopClosure(*frames, track[at], pixel[at] - K[:2, 2], T_j_i, median_depth)
 
 
-def believed(loops: Sequence[Loop], chain: Chain) -> list[Loop]:
-    """Return the loops that the chain bears, that others confirm, and that none contradicts."""
-    borne = [(loop, strain) for loop in loops if (strain := chain.strain(loop)) < 1]
-    kept = []
-    for loop, strain in borne:
-        near = [
-            (other, other_strain)
-            for other, other_strain in borne
-            if other is not loop and abs(other.j - loop.j) < NEAR
+def select_consistent(
+    loops: Sequence[LoopClosure],
+    drift: OdometryDrift,
+    options: LoopClosureOptions = LoopClosureOptions(),
+) -> list[LoopClosure]:
+    """Return the loop closures within the drift that a neighbour confirms and none contradicts."""
+    plausible = [(loop, ratio) for loop in loops if (ratio := drift.drift_ratio(loop)) < 1]
+    selected = []
+    for loop, ratio in plausible:
+        neighbors = [
+            (other, other_ratio)
+            for other, other_ratio in plausible
+            if other is not loop and abs(other.j - loop.j) < options.neighborhood
         ]
-        differ = [chain.contradiction(loop, other) for other, _ in near]
+        differences = [drift.disagreement_ratio(loop, other) for other, _ in neighbors]
         confirmed = any(
-            off < 1 and other.j != loop.j and abs(other.i - loop.i) < NEAR
-            for off, (other, _) in zip(differ, near, strict=True)
+            difference < 1 and other.j != loop.j and abs(other.i - loop.i) < options.neighborhood
+            for difference, (other, _) in zip(differences, neighbors, strict=True)
         )
         contradicted = any(
-            off >= 1 and other_strain < strain
-            for off, (_, other_strain) in zip(differ, near, strict=True)
+            difference >= 1 and other_ratio < ratio
+            for difference, (_, other_ratio) in zip(differences, neighbors, strict=True)
         )
         if confirmed and not contradicted:
-            kept.append(loop)
-    return kept
+            selected.append(loop)
+    return selected
 
 
-def _spread_out(loops: list[Loop]) -> list[Loop]:
-    """Leave so many that no more than `MOST_JOINED` frames are joined, spread over all."""
-    joined = sorted({loop.j for loop in loops})
-    if len(joined) > MOST_JOINED:
-        chosen = np.linspace(0, len(joined) - 1, MOST_JOINED).round().astype(int)
-        joined = [joined[n] for n in chosen]
-    return [loop for loop in loops if loop.j in joined]
+def _limit_loop_frames(loops: list[LoopClosure], max_frames: int) -> list[LoopClosure]:
+    """Return the loop closures of at most ``max_frames`` later frames, evenly chosen."""
+    frames = sorted({loop.j for loop in loops})
+    if len(frames) > max_frames:
+        chosen = np.linspace(0, len(frames) - 1, max_frames).round().astype(int)
+        frames = [frames[n] for n in chosen]
+    return [loop for loop in loops if loop.j in frames]

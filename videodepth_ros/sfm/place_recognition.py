@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places that a recording shows again, long after: which frames may be of one place.
+"""Place recognition: loop candidates among keyframes by bag of words.
 
-Every so many frames SIFT features (Lowe, IJCV 2004) are described. A frame's descriptors fall into
-words by the signs of fixed random projections (Charikar, STOC 2002), and frames are compared by
-their words, weighed by how rare they are (Sivic and Zisserman, ICCV 2003). Nothing is trained.
+SIFT descriptors (Lowe, IJCV 2004) are quantized to words by the signs of random projections
+(Charikar, STOC 2002): no vocabulary is trained. Frames are compared by tf-idf weighted bags of
+words (Sivic and Zisserman, ICCV 2003).
 """
 
 from __future__ import annotations
@@ -13,81 +13,90 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.core.arrays import Edge
-
-Array = NDArray[np.float32]
-Image = NDArray[np.uint8]
-
-FEATURES = 800
-LEAST_CONTRAST = 0.01
-TABLES, BITS = 4, 10
-"""Words a descriptor falls into, and the bits of each."""
-PLACES = 2
-"""Earlier places that a frame is compared with in full."""
-APART = 3
-"""Keyframes by which two of them differ."""
-LEAST_LIKENESS = 0.05
+from videodepth_ros.core.arrays import Edge, Float32Array, UInt8Array
+from videodepth_ros.sfm.options import PlaceRecognitionOptions
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of an image: pixel (F, 2) float32; descriptor (F, 128) uint8, SIFT's."""
+    """SIFT features of an image.
 
-    pixel: Array
-    descriptor: NDArray[np.uint8]
+    pixel       (F, 2) float32, column and row
+    descriptor  (F, 128) uint8
+    """
+
+    pixel: Float32Array
+    descriptor: UInt8Array
 
 
-def features_of(grey: Image) -> Features:
-    """Describe a grey image (H, W)."""
-    describer = cv2.SIFT.create(nfeatures=FEATURES, contrastThreshold=LEAST_CONTRAST)
-    found, descriptor = describer.detectAndCompute(grey, np.empty(0, np.uint8))
+def extract_features(
+    gray: UInt8Array, options: PlaceRecognitionOptions = PlaceRecognitionOptions()
+) -> Features:
+    """Extract the SIFT features of a gray image (H, W)."""
+    sift = cv2.SIFT.create(
+        nfeatures=options.max_features, contrastThreshold=options.contrast_threshold
+    )
+    keypoints, descriptor = sift.detectAndCompute(gray, np.empty(0, np.uint8))
     if descriptor is None:
         return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
-    return Features(np.array([one.pt for one in found], np.float32), descriptor.astype(np.uint8))
+    return Features(
+        np.array([one.pt for one in keypoints], np.float32), descriptor.astype(np.uint8)
+    )
 
 
-def rooted(descriptor: NDArray[np.uint8]) -> Array:
-    """Return descriptors (F, 128) whose products are likenesses up to 1 (Arandjelovic, 2012)."""
+def root_sift(descriptor: UInt8Array) -> Float32Array:
+    """Return RootSIFT descriptors (F, 128) of unit length (Arandjelovic and Zisserman, 2012)."""
     root = np.sqrt(descriptor.astype(np.float32))
-    unit: Array = root / np.maximum(np.linalg.norm(root, axis=1, keepdims=True), 1e-6)
+    unit: Float32Array = root / np.maximum(np.linalg.norm(root, axis=1, keepdims=True), 1e-6)
     return unit
 
 
-def candidates(keys: Sequence[int], features: Sequence[Features], gap: int) -> list[Edge]:
-    """Return pairs of frames (i, j), i before j, that may show one place.
+def retrieve_loop_candidates(
+    keyframes: Sequence[int],
+    features: Sequence[Features],
+    min_gap: int,
+    options: PlaceRecognitionOptions = PlaceRecognitionOptions(),
+) -> list[Edge]:
+    """Return pairs of frames (i, j), i before j, of similar bags of words.
 
-    keys  (K,) ascending, the frames described; gap: frames that lie between i and j at least
-    At most `PLACES` for each j, so that what is done with them grows with the recording only.
+    keyframes  (K,) ascending, frames of ``features``
+    min_gap    least frames from i to j
+    A bounded number for each j: the cost of verification is linear in the recording.
     """
-    words = _words(features)
-    found: list[Edge] = []
-    for b, frame in enumerate(keys):
-        before = int(np.searchsorted(keys, frame - gap, side='right'))
-        alike = words[:before] @ words[b]
-        for _ in range(min(PLACES, before)):
-            a = int(alike.argmax())
-            if alike[a] < LEAST_LIKENESS:
+    words = _bag_of_words(features, options)
+    candidates: list[Edge] = []
+    for b, frame in enumerate(keyframes):
+        before = int(np.searchsorted(keyframes, frame - min_gap, side='right'))
+        similarity = words[:before] @ words[b]
+        for _ in range(min(options.max_candidates, before)):
+            a = int(similarity.argmax())
+            if similarity[a] < options.min_similarity:
                 break
-            found.append((keys[a], frame))
-            alike[max(a - APART, 0) : a + APART + 1] = -1
-    return found
+            candidates.append((keyframes[a], frame))
+            radius = options.suppression_radius
+            similarity[max(a - radius, 0) : a + radius + 1] = -1
+    return candidates
 
 
-def _words(features: Sequence[Features]) -> Array:
-    """Return how often each word is in each frame (K, words), weighed, of length 1."""
-    projection = np.random.default_rng(5).standard_normal((128, TABLES * BITS)).astype(np.float32)
-    described = [rooted(one.descriptor) for one in features]
-    total = sum(len(one) for one in described)
-    middle = sum(one.sum(axis=0) for one in described) / max(total, 1)
-    place = 1 << np.arange(BITS)
-    table = np.arange(TABLES) << BITS
-    count = np.zeros((len(described), TABLES << BITS), np.float32)
-    for row, one in zip(count, described, strict=True):
-        signs = ((one - middle) @ projection > 0).reshape(len(one), TABLES, BITS)
+def _bag_of_words(features: Sequence[Features], options: PlaceRecognitionOptions) -> Float32Array:
+    """Return the tf-idf weighted word histogram of each frame, (K, words), of unit length."""
+    tables, bits = options.tables, options.bits
+    rng = np.random.default_rng(options.seed)
+    projection = rng.standard_normal((128, tables * bits)).astype(np.float32)
+    descriptors = [root_sift(one.descriptor) for one in features]
+    total = sum(len(one) for one in descriptors)
+    mean = sum(one.sum(axis=0) for one in descriptors) / max(total, 1)
+    place = 1 << np.arange(bits)
+    table = np.arange(tables) << bits
+    count = np.zeros((len(descriptors), tables << bits), np.float32)
+    for row, one in zip(count, descriptors, strict=True):
+        signs = ((one - mean) @ projection > 0).reshape(len(one), tables, bits)
         row += np.bincount((signs @ place + table).ravel(), minlength=len(row))
-    seen = np.count_nonzero(count, axis=0)
-    weighed = np.sqrt(count) * np.log((1 + len(count)) / (1 + seen)).astype(np.float32)
-    unit: Array = weighed / np.maximum(np.linalg.norm(weighed, axis=1, keepdims=True), 1e-6)
+    document_frequency = np.count_nonzero(count, axis=0)
+    idf = np.log((1 + len(count)) / (1 + document_frequency)).astype(np.float32)
+    weighted = np.sqrt(count) * idf
+    unit: Float32Array = weighted / np.maximum(
+        np.linalg.norm(weighted, axis=1, keepdims=True), 1e-6
+    )
     return unit

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reconstruction of a recording: camera poses and depth corrections from a depth prior.
 
-Structure from motion with a depth prior and loop closure estimates the cameras; the triangulated
-points then correct the prior of every frame.
+The pipeline: track features, initialize by PnP, adjust robustly, detect loop closures, adjust
+with them, correct the prior of every frame by the triangulated landmarks.
 """
 
 from __future__ import annotations
@@ -12,62 +12,54 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray, MaskArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.core.threads import single_threaded_blas
 from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
 from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
-from videodepth_ros.sfm.depth_correction import Landmarks, bent_field
-from videodepth_ros.sfm.depth_samples import log_depth_at
-from videodepth_ros.sfm.initialization import FEWEST, first_scene
-from videodepth_ros.sfm.loop_adjustment import joined
-from videodepth_ros.sfm.loop_closure import find_loops
-from videodepth_ros.sfm.reprojection import Noise, Sightings
-from videodepth_ros.sfm.robust_adjustment import Adjusted, adjusted
-from videodepth_ros.sfm.tracks import LONGEST, Images, Tracks, follow
+from videodepth_ros.sfm.depth_correction import Landmarks, fit_depth_correction
+from videodepth_ros.sfm.depth_samples import sample_log_depth
+from videodepth_ros.sfm.initialization import initialize_by_pnp
+from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
+from videodepth_ros.sfm.loop_closure import detect_loop_closures
+from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
+from videodepth_ros.sfm.reprojection import NoiseModel, Observations
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_robustly
+from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
 
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Indices = NDArray[np.intp]
-
-FOCAL_DOUBT = 0.25
-"""Standard deviation of the logarithm of fx, of a camera that nobody has calibrated."""
-PIXEL_SHARE = 1 / 640
-"""Of the width: standard deviation of a track, before more is known."""
-PRIOR_DOUBT = 0.2
-"""Standard deviation of the prior's log depth, before more is known."""
-WEAK_MOTION, WEAK_TURN_RAD = 0.5, 0.5
-"""From frame to frame, in median depths and radians: what a camera does that nothing tells of."""
-MISFIT = 1 / 160
-"""Of the width: points of one still scene fit four times as well in the noise of a dim room."""
+MIN_TRACKED_POINTS = 12
+"""Points of earlier frames below which the pose of a frame is reported as a guess."""
+MAX_REPROJECTION_SIGMA_WIDTHS = 1 / 160
+"""Pixel sigma above which poses are reported as a guess [image widths]: four times that of a
+static scene in a dim room."""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What is known of a whole recording of N frames.
+    """Camera poses and depth corrections of a recording of N frames.
 
-    T_world_cam  (N, 4, 4) float64, in the unit of the prior
-    field        (N, ROWS, COLUMNS) float32, by which the prior's log depth is too small
-    level        (N,) float32, log depth of frames of which the prior knows nothing; NaN elsewhere
-    camera       intrinsics at the size of the prior
-    followed     (N,) intp, points of earlier frames that each frame sees where they should be
-    misfit       standard deviation of where it sees them, in image widths
+    T_world_cam           (N, 4, 4) float64, in the unit of the prior
+    log_depth_correction  (N, rows, columns) float32, bilinear grid to add to the log prior depth
+    fallback_log_depth    (N,) float32, constant log depth of frames without any prior depth; NaN
+                          elsewhere
+    camera                intrinsics at the size of the prior
+    tracked_points        (N,) intp, points of earlier frames among the inliers of each frame
+    reprojection_sigma    estimated pixel sigma, in image widths
     """
 
-    T_world_cam: Array64
-    log_depth_correction: Array
-    fallback_log_depth: Array
+    T_world_cam: Float64Array
+    log_depth_correction: Float32Array
+    fallback_log_depth: Float32Array
     camera: Intrinsics
-    tracked_points: Indices
+    tracked_points: IndexArray
     reprojection_sigma: float
 
     def save(self, path: Path) -> None:
         """Write one .npz."""
         camera = self.camera
         numbers = [camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]
-        with open(path, 'wb') as file:  # a name would get the suffix .npz
+        with open(path, 'wb') as file:  # np.savez would append .npz to a name
             np.savez(
                 file,
                 T_world_cam=self.T_world_cam,
@@ -80,7 +72,7 @@ class Reconstruction:
 
     @classmethod
     def load(cls, path: Path) -> Reconstruction:
-        """Read what `save` wrote."""
+        """Read a file of `save`."""
         with np.load(path) as stored:
             width, height, *rest = stored['camera'].tolist()
             return cls(
@@ -93,78 +85,121 @@ class Reconstruction:
             )
 
     def warnings(self) -> tuple[str, ...]:
-        """Return notes on cameras that the points do not tell."""
-        blind = 1 + np.flatnonzero(self.tracked_points[1:] < FEWEST)
-        notes = (
-            [
+        """Return warnings about poorly constrained camera poses."""
+        blind = 1 + np.flatnonzero(self.tracked_points[1:] < MIN_TRACKED_POINTS)
+        notes = []
+        if self.reprojection_sigma > MAX_REPROJECTION_SIGMA_WIDTHS:
+            notes.append(
                 f'tracked points miss one static scene by {self.reprojection_sigma:.1%} of the '
                 'image width: the images are noisy or show moving objects; poses are a guess'
-            ]
-            if self.reprojection_sigma > MISFIT
-            else []
-        )
+            )
         if len(blind):
             notes.append(
-                f'fewer than {FEWEST} points could be followed into {len(blind)} of '
+                f'fewer than {MIN_TRACKED_POINTS} points are tracked into {len(blind)} of '
                 f'{len(self.tracked_points)} frames, the first of them {blind[0]} (from 0): '
-                'how the camera moved there is a guess'
+                'the camera motion there is a guess'
             )
         return tuple(notes)
 
 
 def default_camera(width: int, height: int) -> Intrinsics:
-    """Return a common camera, its principal point where the aligner puts it."""
+    """Return intrinsics of a common camera, the principal point at (width / 2, height / 2).
+
+    DUSt3R and Align3R place it there too, half a pixel from `Intrinsics.centred`.
+    """
     focal = DEFAULT_FOCAL_LENGTH_FACTOR * width
     return Intrinsics(width, height, focal, focal, width / 2, height / 2)
 
 
 @single_threaded_blas()
 def reconstruct(
-    images: Images,
-    depth: Array,
+    images: ImageSequence,
+    depth: Float32Array,
     camera: Intrinsics | None,
-    advanced: Callable[[float], None] = lambda _: None,
+    on_progress: Callable[[float], None] = lambda _: None,
+    options: ReconstructionOptions = DEFAULTS,
 ) -> Reconstruction:
-    """Learn what pairs are made of; every run gives the same.
+    """Estimate camera poses and depth corrections of a recording; deterministic.
 
-    images    (N, H, W, 3) uint8 RGB, of any size that has the depth's aspect
-    depth     (N, h, w) float32, Z, its unit common to the recording as far as the prior can; NaN
-              unknown, +inf sky
-    camera    intrinsics at (h, w); None: the focal length is sought too
-    advanced  is told the share of the work that is done
-    raises    InputError where images, depth and camera do not fit each other, or there is no depth
+    images       (N, H, W, 3) uint8 RGB, of any size of the depth's aspect ratio
+    depth        (N, h, w) float32, Z, its unit common to the recording as far as the prior keeps
+                 it; NaN unknown, +inf sky
+    camera       intrinsics at (h, w); None: the focal length is estimated
+    on_progress  called with the share of the work that is done, 0 to 1
+    raises       InputError where images, depth and camera do not match, or there is no depth
     """
-    found, camera = located(images, depth, camera, lambda share: advanced(0.9 * share))
-    landmarks = Landmarks.of(found)
-    field = np.stack(
-        [bent_field(found, landmarks, frame, depth[frame], camera) for frame in range(len(depth))]
+    sparse, camera = reconstruct_sparse(
+        images, depth, camera, lambda share: on_progress(0.9 * share), options
     )
-    advanced(1.0)
-    T_world_cam, levels = found.scene.cameras.inverse().se3, _levels(depth)
-    if trajectory_extent(T_world_cam) <= STATIC_EXTENT_DEPTHS * np.exp(np.nanmedian(levels)):
-        # What parallax there is, is noise: frames get the scale that they share, and no more.
-        field = np.broadcast_to(found.scene.log_scale[:, None, None], field.shape)
-    later = found.seen.frame[found.seen.frame != found.seen.host]
+    correction_options = options.depth_correction
+    landmarks = Landmarks.select(sparse, correction_options)
+    correction = np.stack(
+        [
+            fit_depth_correction(sparse, landmarks, frame, one, camera, correction_options)
+            for frame, one in enumerate(depth)
+        ]
+    )
+    on_progress(1.0)
+    T_world_cam, log_depth = sparse.state.T_cam_world.inverse().se3, _median_log_depths(depth)
+    static_extent = STATIC_EXTENT_DEPTHS * np.exp(np.nanmedian(log_depth))
+    if trajectory_extent(T_world_cam) <= static_extent:
+        # parallax is noise: correct the scale of each frame only
+        scale = sparse.state.log_prior_scale
+        correction = np.broadcast_to(scale[:, None, None], correction.shape)
+    observations = sparse.observations
+    later = observations.frame[~observations.is_reference]
     return Reconstruction(
         T_world_cam,
-        field.astype(np.float32),
-        _filled(levels),
+        correction.astype(np.float32),
+        _fill_from_nearest(log_depth),
         camera,
         np.bincount(later, minlength=len(depth)),
-        found.noise.pixel / images[0].shape[1],
+        sparse.noise.pixel_sigma / images[0].shape[1],
     )
 
 
-def located(
-    images: Images,
-    depth: Array,
+def reconstruct_sparse(
+    images: ImageSequence,
+    depth: Float32Array,
     camera: Intrinsics | None,
-    advanced: Callable[[float], None] = lambda _: None,
-) -> tuple[Adjusted, Intrinsics]:
-    """Locate cameras and points of a recording; as for `reconstruct`.
+    on_progress: Callable[[float], None] = lambda _: None,
+    options: ReconstructionOptions = DEFAULTS,
+) -> tuple[SparseReconstruction, Intrinsics]:
+    """Reconstruct cameras and points of a recording; parameters and errors of `reconstruct`.
 
-    returns  them, and the camera at the size of the depth, its focal length as it was found
+    returns  the reconstruction, and the camera at the size of the depth, its focal length adjusted
     """
+    _check_sizes(images, depth, camera)
+    h, w = depth.shape[1:]
+    calibrated, camera = camera is not None, camera or default_camera(w, h)
+    tracks = track_features(
+        images, lambda share: on_progress(0.6 * share), options.tracking, options.contrast
+    )
+    width, height = images[0].shape[1], images[0].shape[0]
+    image_camera = camera.scaled_to(width, height)
+    observations, at_infinity = observe_prior(tracks, depth, image_camera)
+    median_depth = float(np.exp(np.nanmedian(_median_log_depths(depth))))
+    state = initialize_by_pnp(
+        observations,
+        at_infinity,
+        image_camera.fx,
+        image_camera.fy / image_camera.fx,
+        options.initialization,
+    )
+    noise = _initial_noise(image_camera, median_depth, calibrated, options)
+    sparse = adjust_robustly(observations, state, noise, options)
+    on_progress(0.8)
+    loops = detect_loop_closures(
+        images, sparse, image_camera, lambda share: on_progress(0.8 + 0.1 * share), options
+    )
+    sparse = adjust_with_loop_closures(sparse, loops, options)
+    focal = float(np.exp(sparse.state.log_focal)) * w / width
+    on_progress(1.0)
+    return sparse, Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
+
+
+def _check_sizes(images: ImageSequence, depth: Float32Array, camera: Intrinsics | None) -> None:
+    """Raise InputError where images, depth and camera do not match."""
     frames, h, w = depth.shape
     if len(images) != frames or not frames:
         raise InputError(
@@ -175,82 +210,66 @@ def located(
             f'the camera is {camera.width}x{camera.height} and the depth {w}x{h}; '
             'scale the intrinsics to the depth'
         )
-    known, camera = camera is not None, camera or default_camera(w, h)
-    tracks = follow(images, lambda share: advanced(0.6 * share))
-    width, height = images[0].shape[1], images[0].shape[0]
-    large = camera.scaled_to(width, height)
-    seen, far = sightings(tracks, depth, large)
-    middle = float(np.exp(np.nanmedian(_levels(depth))))
-    found = _adjusted(seen, far, large, middle, focal_known=known)
-    advanced(0.8)
-    loops = find_loops(images, found, large, lambda share: advanced(0.8 + 0.1 * share))
-    found = joined(found, loops, LONGEST)
-    focal = float(np.exp(found.scene.log_focal)) * w / width
-    advanced(1.0)
-    return found, Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
 
 
-def sightings(tracks: Tracks, depth: Array, camera: Intrinsics) -> tuple[Sightings, Mask]:
-    """Look up the prior at every sighting.
+def observe_prior(
+    tracks: Tracks, depth: Float32Array, camera: Intrinsics
+) -> tuple[Observations, MaskArray]:
+    """Sample the prior (N, h, w) at every observation of the tracks.
 
     camera   at the size of the images
-    returns  the sightings, and (K,) bool, those of what the prior puts at infinity
+    returns  the observations, and (K,) bool, those that the prior puts in the sky
     """
     frames, h, w = depth.shape
-    place = (tracks.pixel + 0.5) * [w / camera.width, h / camera.height] - 0.5
-    log_depth, far = np.full(len(place), np.nan), np.zeros(len(place), np.bool_)
+    pixel = (tracks.pixel + 0.5) * [w / camera.width, h / camera.height] - 0.5
+    log_depth, at_infinity = np.full(len(pixel), np.nan), np.zeros(len(pixel), np.bool_)
     for frame in range(frames):
         at = np.flatnonzero(tracks.frame == frame)
-        log_depth[at], far[at] = log_depth_at(depth[frame], place[at])
-    offset = (tracks.pixel - [camera.cx, camera.cy]).astype(np.float64)
-    return Sightings(
-        tracks.track,
-        tracks.frame,
-        offset,
-        log_depth,
-        tracks.first,
-        frames,
-        np.zeros(len(tracks.track), np.bool_),
-    ), far
+        log_depth[at], at_infinity[at] = sample_log_depth(depth[frame], pixel[at])
+    xy = (tracks.pixel - [camera.cx, camera.cy]).astype(np.float64)
+    is_loop = np.zeros(len(tracks.track), np.bool_)
+    return Observations(
+        tracks.track, tracks.frame, xy, log_depth, tracks.start, frames, is_loop
+    ), at_infinity
 
 
-def _adjusted(
-    seen: Sightings, far: Mask, camera: Intrinsics, middle: float, *, focal_known: bool
-) -> Adjusted:
-    """Adjust cameras and points; ``camera`` and its sightings are of one size."""
-    noise = Noise(
-        PIXEL_SHARE * camera.width,
-        PRIOR_DOUBT,
-        PRIOR_DOUBT,
-        False,
-        0.0 if focal_known else FOCAL_DOUBT,
-        float(np.log(camera.fx)),
-        WEAK_MOTION * middle,
-        WEAK_TURN_RAD,
+def _initial_noise(
+    camera: Intrinsics, median_depth: float, calibrated: bool, options: ReconstructionOptions
+) -> NoiseModel:
+    """Return the sigmas before any residual is known; ``camera`` at the size of the images."""
+    noise = options.noise
+    return NoiseModel(
+        pixel_sigma=noise.pixel_sigma_widths * camera.width,
+        log_depth_sigma=noise.log_depth_sigma,
+        log_scale_sigma=noise.log_depth_sigma,
+        is_measured=False,
+        log_focal_sigma=0.0 if calibrated else noise.log_focal_sigma,
+        log_focal=float(np.log(camera.fx)),
+        motion_sigma=noise.motion_sigma_depths * median_depth,
+        rotation_sigma_rad=noise.rotation_sigma_rad,
+        loss=options.loss,
     )
-    scene = first_scene(seen, far, camera.fx, camera.fy / camera.fx)
-    return adjusted(seen, scene, noise, LONGEST)
 
 
-def _levels(depth: Array) -> Array64:
-    """Return the median log depth of every frame, (N,), NaN where nothing is known.
+def _median_log_depths(depth: Float32Array) -> Float64Array:
+    """Return the log of the median depth of every frame, (N,), NaN where all is unknown.
 
-    raises  InputError where no frame has any
+    raises  InputError where all frames are unknown
     """
-    levels = np.full(len(depth), np.nan)
+    log_depth = np.full(len(depth), np.nan)
     for frame, one in enumerate(depth):
         known = one[np.isfinite(one) & (one > 0)]
         if known.size:
-            levels[frame] = np.log(np.median(known))
-    if np.isnan(levels).all():
+            log_depth[frame] = np.log(np.median(known))
+    if np.isnan(log_depth).all():
         raise InputError(
-            f'the prior knows no depth in any of {len(depth)} frames; choose another prior'
+            f'the depth prior has no depth in any of {len(depth)} frames; choose another prior'
         )
-    return levels
+    return log_depth
 
 
-def _filled(levels: Array64) -> Array:
-    """Return levels (N,) for frames without any, from the nearest in time; NaN elsewhere."""
-    known = np.flatnonzero(~np.isnan(levels))
-    nearest = known[np.abs(np.arange(len(levels))[:, None] - known).argmin(axis=1)]
-    return np.where(np.isnan(levels), levels[nearest], np.nan).astype(np.float32)
+def _fill_from_nearest(log_depth: Float64Array) -> Float32Array:
+    """Return log depths (N,) for the NaN frames, from the nearest in time; NaN elsewhere."""
+    known = np.flatnonzero(~np.isnan(log_depth))
+    nearest = known[np.abs(np.arange(len(log_depth))[:, None] - known).argmin(axis=1)]
+    return np.where(np.isnan(log_depth), log_depth[nearest], np.nan).astype(np.float32)

@@ -1,247 +1,278 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What sightings of points say of cameras, points and a depth prior, and how it changes.
+"""Residuals and Jacobian of bundle adjustment with a depth prior.
 
-A point is the inverse depth rho in the frame h that saw it first. In frame j it lies along
-q = R_j_h k_h + rho t_j_h, at depth q_z / rho. Every sighting gives the error of its pixel, and the
-logarithm of its depth against the prior's, whose scale each frame has for itself.
+A point is the inverse depth rho on its ray k in the reference frame h, the first one of its track.
+In frame j it lies along q = R_j_h k + rho t_j_h, at depth q_z / rho. Every observation gives a
+reprojection error and the difference of its log depth to the prior's, up to a scale per frame.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float64Array, IndexArray, MaskArray
 from videodepth_ros.geometry.sim3 import Sim3
+from videodepth_ros.sfm.options import LossOptions
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-
-FOCAL, POINT, ERROR = 7, 8, 9
-"""Columns of a linearised sighting after those of its camera: a twist of 6, and its log scale."""
-ROWS = 3
-NEAR = 1e-3
-FLAT = 1e-9
-NETWORK_SHARE = 0.05
-"""A network's errors go together over surfaces and over time, and some hundred sightings of a
-frame are as good as a few."""
-JOINED_DOUBT = 3.0
-"""Standard deviation of a pixel found again, from another side, against that of a followed one."""
-CAUCHY = 2.0
-"""Errors beyond so many sigma lose weight."""
+FOCAL_COLUMN, POINT_COLUMN, RESIDUAL_COLUMN = 7, 8, 9
+"""Columns of the Jacobian after those of the camera: 0 to 5 its twist, 6 the log prior scale."""
+RESIDUAL_ROWS = 3
+"""Residuals of an observation: two of its pixel, one of its log depth."""
+MIN_Z = 1e-3
+"""Least q_z in a division: points at and behind the image plane keep a finite residual."""
+MIN_CURVATURE = 1e-9
+"""Added to the curvature of points without parallax, whose sigma is then huge and finite."""
 
 
 @dataclass(frozen=True)
-class Sightings:
-    """What the tracks saw, sorted by track and then by frame, K of M tracks in N frames.
+class Observations:
+    """Observations of M tracks in N frames, K of them, sorted by track and then by frame.
 
-    track, frame  (K,) intp; offset (K, 2) float64, pixels from the principal point
-    log_depth     (K,) float64, logarithm of the prior's Z there; NaN unknown
-    first         (M,) intp, where each track begins
-    joined        (K,) bool, what was not followed there but found again, long after
+    track, frame     (K,) intp
+    xy               (K, 2) float64, pixels from the principal point
+    log_prior_depth  (K,) float64, log of the prior's Z at the pixel; NaN unknown
+    start            (M,) intp, index of the first observation of each track
+    frames           N
+    is_loop          (K,) bool, added by a loop closure rather than tracked
     """
 
-    track: Indices
-    frame: Indices
-    offset: Array
-    log_depth: Array
-    first: Indices
+    track: IndexArray
+    frame: IndexArray
+    xy: Float64Array
+    log_prior_depth: Float64Array
+    start: IndexArray
     frames: int
-    joined: Mask
+    is_loop: MaskArray
 
     @property
-    def host(self) -> Indices:
-        """The frame (K,) that saw the track of each sighting first."""
-        return self.frame[self.first][self.track]
+    def reference_frame(self) -> IndexArray:
+        """Reference frame of the track of each observation, (K,)."""
+        return self.frame[self.start][self.track]
 
-    def among(self, kept: Mask) -> Sightings:
-        """Return the sightings ``kept`` (K,) of whole tracks, numbered anew."""
+    @property
+    def is_reference(self) -> MaskArray:
+        """Whether an observation is in the reference frame of its track, (K,)."""
+        return self.frame == self.reference_frame
+
+    def select(self, kept: MaskArray) -> Observations:
+        """Return the observations ``kept`` (K,), tracks numbered anew."""
         _, track = np.unique(self.track[kept], return_inverse=True)
         track = track.astype(np.intp)
-        first = np.searchsorted(track, np.arange(track[-1] + 1 if len(track) else 0))
-        return Sightings(
+        start = np.searchsorted(track, np.arange(track[-1] + 1 if len(track) else 0))
+        return Observations(
             track,
             self.frame[kept],
-            self.offset[kept],
-            self.log_depth[kept],
-            first,
+            self.xy[kept],
+            self.log_prior_depth[kept],
+            start,
             self.frames,
-            self.joined[kept],
+            self.is_loop[kept],
         )
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What is sought.
+class BundleState:
+    """Parameters of bundle adjustment.
 
-    cameras      N rigid transforms T_cam_world; log_scale (N,), by which the log depth of each
-                 frame's prior is too small
-    log_inverse  (M,), logarithm of the inverse depth of each track in its first frame
-    log_focal    of fx in pixels; aspect fy / fx, given
+    T_cam_world        N rigid transforms
+    log_prior_scale    (N,), added to the log prior depth of each frame
+    log_inverse_depth  (M,), of each point in its reference frame
+    log_focal          log of fx in pixels
+    aspect             fy / fx, constant
     """
 
-    cameras: Sim3
-    log_scale: Array
-    log_inverse: Array
+    T_cam_world: Sim3
+    log_prior_scale: Float64Array
+    log_inverse_depth: Float64Array
     log_focal: float
     aspect: float
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Standard deviations: of pixels; of a log depth of the prior, and of its frames' scales.
+class NoiseModel:
+    """Sigmas of the residuals and of the priors on the parameters.
 
-    measured  whether the prior is a measurement, whose errors do not go together
-    focal  of the logarithm of the focal length about ``log_focal``; 0 where it is known
-    moved, turned   of the motion from frame to frame: unit of depth, radians; weak
+    pixel_sigma       of a tracked pixel
+    log_depth_sigma   of the prior's log depth
+    log_scale_sigma   of the log prior scales, about 0
+    is_measured       the prior is a measurement: its errors are not correlated
+    log_focal_sigma   of the log focal length about ``log_focal``; 0: calibrated, constant
+    motion_sigma, rotation_sigma_rad  of the motion from frame to frame: unit of depth, radians
     """
 
-    pixel: float
-    depth: float
-    scale: float
-    measured: bool
-    focal: float
+    pixel_sigma: float
+    log_depth_sigma: float
+    log_scale_sigma: float
+    is_measured: bool
+    log_focal_sigma: float
     log_focal: float
-    moved: float
-    turned: float
+    motion_sigma: float
+    rotation_sigma_rad: float
+    loss: LossOptions = field(default_factory=LossOptions)
 
     @property
-    def share(self) -> float:
-        """Of its weight, what a log depth of the prior has."""
-        return 1.0 if self.measured else NETWORK_SHARE
+    def log_depth_weight(self) -> float:
+        """Weight of the squared log depth residuals."""
+        return 1.0 if self.is_measured else self.loss.network_weight
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """Errors of all sightings in sigmas: pixel (K, 2), depth (K,), 0 where no prior is known."""
+    """Residuals of all observations, in sigmas.
 
-    pixel: Array
-    depth: Array
-    direction: Array
-
-
-def residuals(seen: Sightings, scene: Scene, noise: Noise) -> Residuals:
-    """Return the errors of all sightings; ``direction`` (K, 3) is q."""
-    return errors_of(seen, scene, noise, Rays.of(seen, scene))
-
-
-def points_in_view(seen: Sightings, scene: Scene) -> Array:
-    """Return the log depth (K,) of each sighting's point in the frame that saw it."""
-    rays = Rays.of(seen, scene)
-    z: Array = np.maximum(rays.turned[:, 2] + rays.way[:, 2], NEAR)
-    return np.log(z) - scene.log_inverse[seen.track]
-
-
-def by_pixels_alone(seen: Sightings, scene: Scene, noise: Noise) -> tuple[Array, Array]:
-    """Return what pixels say of the points (M,) without the prior.
-
-    returns  the step to each log inverse depth that the pixels want, and its standard deviation
+    pixel      (K, 2), reprojection error; 0 in the reference frame
+    log_depth  (K,), 0 where the prior is unknown
+    q          (K, 3), direction to the point in the camera of the observation
     """
-    rays = Rays.of(seen, scene)
-    J = jacobian(seen, scene, noise, rays, errors_of(seen, scene, noise, rays))[:, :2]
-    curvature = np.add.reduceat(np.square(J[..., POINT]).sum(axis=1), seen.first) + FLAT
-    gradient = np.add.reduceat((J[..., POINT] * J[..., ERROR]).sum(axis=1), seen.first)
-    return -gradient / curvature, 1 / np.sqrt(curvature)
+
+    pixel: Float64Array
+    log_depth: Float64Array
+    q: Float64Array
 
 
 @dataclass(frozen=True)
 class Rays:
-    """Sightings in the geometry of a scene.
+    """Rays of the points, transformed to the cameras of their observations.
 
-    edges   (P,) Sim3, T_j_h of the P pairs of a first frame h and a frame j; pair (K,) which one
-    turned  (K, 3), R_j_h k_h; way (K, 3), rho t_j_h; their sum is q
-    bent    (K, 3), derivative of R_j_h k_h with the log focal length
-    own     (K,), whether a sighting is the first of its track
+    T_j_h              (P,) Sim3, relative poses of the P pairs of a reference frame and a frame
+    pair               (K,), pair of each observation
+    rotated            (K, 3), R_j_h k
+    translated         (K, 3), rho t_j_h; q is the sum of both
+    focal_derivative   (K, 3), of R_j_h k with the log focal length
+    is_reference       (K,), in the reference frame of the track
     """
 
-    edges: Sim3
-    pair: Indices
-    turned: Array
-    way: Array
-    bent: Array
-    own: Mask
+    T_j_h: Sim3
+    pair: IndexArray
+    rotated: Float64Array
+    translated: Float64Array
+    focal_derivative: Float64Array
+    is_reference: MaskArray
 
     @classmethod
-    def of(cls, seen: Sightings, scene: Scene) -> Rays:
-        """Look at the points of ``scene`` from where they are seen."""
-        host = seen.host
-        edge, pair = np.unique(host * seen.frames + seen.frame, return_inverse=True)
-        T_j_h = scene.cameras[edge % seen.frames] @ scene.cameras[edge // seen.frames].inverse()
-        slope = np.zeros((len(host), 3))
-        slope[:, :2] = seen.offset[seen.first][seen.track] / focal_lengths(scene)
-        bent = -np.einsum('kij,kj->ki', T_j_h.rotation[pair], slope)
-        rho = np.exp(scene.log_inverse)[seen.track]
+    def compute(cls, observations: Observations, state: BundleState) -> Rays:
+        """Transform the rays of all observations."""
+        reference, frames = observations.reference_frame, observations.frames
+        key, pair = np.unique(reference * frames + observations.frame, return_inverse=True)
+        T_cam_world = state.T_cam_world
+        T_j_h = T_cam_world[key % frames] @ T_cam_world[key // frames].inverse()
+        slope = np.zeros((len(reference), 3))
+        slope[:, :2] = observations.xy[observations.start][observations.track] / focal_lengths(
+            state
+        )
+        focal_derivative = -np.einsum('kij,kj->ki', T_j_h.rotation[pair], slope)
+        rho = np.exp(state.log_inverse_depth)[observations.track]
         return cls(
             T_j_h,
             pair,
-            T_j_h.rotation[pair][:, :, 2] - bent,
+            T_j_h.rotation[pair][:, :, 2] - focal_derivative,
             rho[:, None] * T_j_h.translation[pair],
-            bent,
-            seen.frame == host,
+            focal_derivative,
+            observations.frame == reference,
         )
 
 
-def focal_lengths(scene: Scene) -> Array:
+def focal_lengths(state: BundleState) -> Float64Array:
     """Return fx and fy, (2,), in pixels."""
-    return np.exp(scene.log_focal) * np.array([1.0, scene.aspect])
+    return np.exp(state.log_focal) * np.array([1.0, state.aspect])
 
 
-def pixel_sigmas(seen: Sightings, noise: Noise) -> Array:
-    """Return the standard deviation of each sighting's pixel, (K, 1)."""
-    sigmas: Array = noise.pixel * np.where(seen.joined, JOINED_DOUBT, 1.0)[:, None]
-    return sigmas
-
-
-def errors_of(seen: Sightings, scene: Scene, noise: Noise, rays: Rays) -> Residuals:
-    """Return the errors of all sightings from the geometry that they have in a scene."""
-    q = rays.turned + rays.way
-    z = np.maximum(q[:, 2:], NEAR)
-    pixel = (focal_lengths(scene) * q[:, :2] / z - seen.offset) / pixel_sigmas(seen, noise)
-    pixel[rays.own] = 0.0
-    depth = (
+def compute_residuals(
+    observations: Observations, state: BundleState, noise: NoiseModel, rays: Rays | None = None
+) -> Residuals:
+    """Return the residuals of all observations; ``rays`` of the same state save time."""
+    rays = rays or Rays.compute(observations, state)
+    q = rays.rotated + rays.translated
+    z = np.maximum(q[:, 2:], MIN_Z)
+    projected = focal_lengths(state) * q[:, :2] / z
+    pixel = (projected - observations.xy) / _pixel_sigmas(observations, noise)
+    pixel[rays.is_reference] = 0.0
+    log_depth = (
         np.log(z[:, 0])
-        - scene.log_inverse[seen.track]
-        - seen.log_depth
-        - scene.log_scale[seen.frame]
-    ) / noise.depth
-    return Residuals(pixel, np.where(np.isnan(depth), 0.0, depth), q)
+        - state.log_inverse_depth[observations.track]
+        - observations.log_prior_depth
+        - state.log_prior_scale[observations.frame]
+    ) / noise.log_depth_sigma
+    return Residuals(pixel, np.where(np.isnan(log_depth), 0.0, log_depth), q)
 
 
-def robust_cost(errors: Residuals, noise: Noise) -> float:
-    """Return what errors cost under Cauchy's norm."""
-    square = np.square(errors.pixel).sum(axis=1)
+def robust_cost(residuals: Residuals, noise: NoiseModel) -> float:
+    """Return the sum of Cauchy's loss over all residuals."""
+    square, scale = np.square(residuals.pixel).sum(axis=1), noise.loss.cauchy_scale
     return float(
-        CAUCHY**2
+        scale**2
         * (
-            np.log1p(square / CAUCHY**2).sum()
-            + noise.share * np.log1p(np.square(errors.depth) / CAUCHY**2).sum()
+            np.log1p(square / scale**2).sum()
+            + noise.log_depth_weight * np.log1p(np.square(residuals.log_depth) / scale**2).sum()
         )
     )
 
 
-def jacobian(seen: Sightings, scene: Scene, noise: Noise, rays: Rays, errors: Residuals) -> Array:
-    """Return the weighted derivatives of the errors, (K, 3, 10): camera, focal, point, error."""
-    q, known = errors.direction, (~np.isnan(seen.log_depth)).astype(np.float64)
-    z = np.maximum(q[:, 2], NEAR)
-    slope = np.zeros((len(q), ROWS, 3))  # of the errors with q
-    scale = focal_lengths(scene) / z[:, None] / pixel_sigmas(seen, noise)
+def compute_jacobian(
+    observations: Observations,
+    state: BundleState,
+    noise: NoiseModel,
+    rays: Rays,
+    residuals: Residuals,
+) -> Float64Array:
+    """Return the Jacobian and the residuals, (K, 3, 10), by the roots of Cauchy's weights.
+
+    Columns: twist of the camera (6), log prior scale, log focal length, log inverse depth,
+    residual.
+    """
+    q, known = residuals.q, (~np.isnan(observations.log_prior_depth)).astype(np.float64)
+    z = np.maximum(q[:, 2], MIN_Z)
+    slope = np.zeros((len(q), RESIDUAL_ROWS, 3))  # of the residuals with q
+    scale = focal_lengths(state) / z[:, None] / _pixel_sigmas(observations, noise)
     slope[:, 0, 0], slope[:, 1, 1] = scale.T
     slope[:, :2, 2] = -scale * q[:, :2] / z[:, None]
-    slope[:, 2, 2] = known / z / noise.depth
-    slope[rays.own] = 0.0
-    J = np.zeros((len(q), ROWS, 10))
-    rho = np.exp(scene.log_inverse)[seen.track]
+    slope[:, 2, 2] = known / z / noise.log_depth_sigma
+    slope[rays.is_reference] = 0.0
+    J = np.zeros((len(q), RESIDUAL_ROWS, RESIDUAL_COLUMN + 1))
+    rho = np.exp(state.log_inverse_depth)[observations.track]
     J[:, :, :3] = rho[:, None, None] * slope
     J[:, :, 3:6] = np.cross(q[:, None], slope)
-    J[:, 2, 6] = -known / noise.depth
-    J[:, :, FOCAL] = np.einsum('kri,ki->kr', slope, rays.bent)
-    J[:, :2, FOCAL] += np.where(rays.own[:, None], 0, scale * q[:, :2])
-    J[:, :, POINT] = np.einsum('kri,ki->kr', slope, rays.way)
-    J[:, 2, POINT] -= known / noise.depth
-    J[:, :2, ERROR], J[:, 2, ERROR] = errors.pixel, errors.depth
-    square = np.square(errors.pixel).sum(axis=1)
-    J[:, :2] *= (1 / np.sqrt(1 + square / CAUCHY**2))[:, None, None]
-    J[:, 2] *= np.sqrt(noise.share / (1 + np.square(errors.depth) / CAUCHY**2))[:, None]
+    J[:, 2, 6] = -known / noise.log_depth_sigma
+    J[:, :, FOCAL_COLUMN] = np.einsum('kri,ki->kr', slope, rays.focal_derivative)
+    J[:, :2, FOCAL_COLUMN] += np.where(rays.is_reference[:, None], 0, scale * q[:, :2])
+    J[:, :, POINT_COLUMN] = np.einsum('kri,ki->kr', slope, rays.translated)
+    J[:, 2, POINT_COLUMN] -= known / noise.log_depth_sigma
+    J[:, :2, RESIDUAL_COLUMN], J[:, 2, RESIDUAL_COLUMN] = (residuals.pixel, residuals.log_depth)
+    square, cauchy = np.square(residuals.pixel).sum(axis=1), noise.loss.cauchy_scale
+    J[:, :2] *= (1 / np.sqrt(1 + square / cauchy**2))[:, None, None]
+    J[:, 2] *= np.sqrt(noise.log_depth_weight / (1 + np.square(residuals.log_depth) / cauchy**2))[
+        :, None
+    ]
     return J
+
+
+def log_depths(observations: Observations, state: BundleState) -> Float64Array:
+    """Return the log depth (K,) of each observation's point in the frame of the observation."""
+    rays = Rays.compute(observations, state)
+    z: Float64Array = np.maximum(rays.rotated[:, 2] + rays.translated[:, 2], MIN_Z)
+    return np.log(z) - state.log_inverse_depth[observations.track]
+
+
+def triangulation_step(
+    observations: Observations, state: BundleState, noise: NoiseModel
+) -> tuple[Float64Array, Float64Array]:
+    """Triangulate all points by one Gauss-Newton step on the pixels, without the depth prior.
+
+    returns  step and sigma of the log inverse depths, (M,) each
+    """
+    rays = Rays.compute(observations, state)
+    residuals = compute_residuals(observations, state, noise, rays)
+    J = compute_jacobian(observations, state, noise, rays, residuals)[:, :2]
+    start = observations.start
+    curvature = np.add.reduceat(np.square(J[..., POINT_COLUMN]).sum(axis=1), start) + MIN_CURVATURE
+    gradient = np.add.reduceat((J[..., POINT_COLUMN] * J[..., RESIDUAL_COLUMN]).sum(axis=1), start)
+    return -gradient / curvature, 1 / np.sqrt(curvature)
+
+
+def _pixel_sigmas(observations: Observations, noise: NoiseModel) -> Float64Array:
+    """Return the pixel sigma of each observation, (K, 1)."""
+    ratio = np.where(observations.is_loop, noise.loss.loop_sigma_ratio, 1.0)
+    sigmas: Float64Array = noise.pixel_sigma * ratio[:, None]
+    return sigmas

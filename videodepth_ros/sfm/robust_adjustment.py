@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rounds of bundle adjustment, between which outliers leave and the noise is learned.
+"""Robust bundle adjustment: rounds with noise estimation and outlier removal between them.
 
-How far the depth prior is to be believed is read off its own errors: against points that enough
-parallax has placed without it. A depth camera so keeps its say, and a network that bends whole
-scenes loses it.
+The sigma of the depth prior is estimated against points that parallax triangulates without it: a
+depth camera keeps its weight, a network that distorts scenes loses it.
 """
 
 from __future__ import annotations
@@ -12,112 +11,150 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float64Array, IndexArray
 from videodepth_ros.geometry.robust import mad_sigma
-from videodepth_ros.sfm.bundle_adjustment import Bundle
-from videodepth_ros.sfm.reprojection import Noise, Scene, Sightings, by_pixels_alone, residuals
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-
-ITERATIONS = (12, 12, 20)
-OUTLIER = 4.0
-LEAST_PIXEL, LEAST_DEPTH, LEAST_SCALE = 0.15, 0.005, 0.003
-MOST_DEPTH = 0.5
-MEASURED_DEPTH = 0.03
-"""Error of a log depth that was measured, before more is known."""
-TOGETHER, MOST_TOGETHER = 0.8, 0.06
-"""A prior is a measurement if its log depths are wrong by less than this in that share of the
-parts of frames, each by the median of its points. It is not bent then, and frames have one scale.
-On the reference sequences depth cameras have 0.01 to 0.04, the bundled network 0.09 to 0.25."""
-PARTS = (4, 3)
-FEWEST_IN_PART, FEWEST_PARTS = 6, 12
-PLACED = 0.1
-"""Standard deviation of a log depth below which parallax has placed a point."""
-FEWEST = 50
+from videodepth_ros.sfm.bundle_adjustment import BundleAdjuster
+from videodepth_ros.sfm.options import DEFAULTS, NoiseOptions, ReconstructionOptions
+from videodepth_ros.sfm.reprojection import (
+    BundleState,
+    NoiseModel,
+    Observations,
+    compute_residuals,
+    triangulation_step,
+)
 
 
 @dataclass(frozen=True)
-class Adjusted:
+class SparseReconstruction:
     """Cameras and points of a recording.
 
-    seen   the sightings that agree with them
-    spread (M,) standard deviation of each point's log depth by parallax alone
+    observations     inliers
+    state            cameras and points
+    noise            sigmas estimated from the residuals
+    log_depth_sigma  (M,), sigma of each point's log depth, by parallax alone
     """
 
-    seen: Sightings
-    scene: Scene
-    noise: Noise
-    spread: Array
+    observations: Observations
+    state: BundleState
+    noise: NoiseModel
+    log_depth_sigma: Float64Array
 
 
-def adjusted(seen: Sightings, scene: Scene, noise: Noise, group: int) -> Adjusted:
-    """Adjust in rounds from a first ``scene``.
+def adjust_robustly(
+    observations: Observations,
+    state: BundleState,
+    noise: NoiseModel,
+    options: ReconstructionOptions = DEFAULTS,
+) -> SparseReconstruction:
+    """Adjust cameras and points from the initial ``state``.
 
-    noise  what is believed of pixels and, if it is not found to be a measurement, of the prior;
-           group: frames that a track spans at most
+    noise  initial sigmas. The first adjustment assumes a measured prior; if its residuals refute
+           that, the adjustment starts again with ``noise``.
     """
-    first = replace(noise, depth=MEASURED_DEPTH, scale=LEAST_SCALE, measured=True)
-    tried = Bundle(seen, group).adjusted(scene, first, ITERATIONS[0])
-    if _learned(seen, tried, first).measured:
-        noise, scene = first, tried
-    return in_rounds(seen, scene, noise, group, ITERATIONS)
-
-
-def in_rounds(
-    seen: Sightings, scene: Scene, noise: Noise, group: int, rounds: Sequence[int]
-) -> Adjusted:
-    """Adjust so many times, with as many iterations each; as for `adjusted`."""
-    for iterations in rounds:
-        scene = Bundle(seen, group).adjusted(scene, noise, iterations)
-        noise = _learned(seen, scene, noise)
-        seen, scene = _without_outliers(seen, scene, noise)
-    return Adjusted(seen, scene, noise, by_pixels_alone(seen, scene, noise)[1])
-
-
-def _learned(seen: Sightings, scene: Scene, noise: Noise) -> Noise:
-    """Return the noise as the errors show it."""
-    errors, own = residuals(seen, scene, noise), seen.frame == seen.host
-    pixel = noise.pixel
-    if np.count_nonzero(~own) >= FEWEST:
-        pixel *= mad_sigma(errors.pixel[~own])
-    step, spread = (values[seen.track] for values in by_pixels_alone(seen, scene, noise))
-    placed = (spread < PLACED) & ~np.isnan(seen.log_depth)
-    depth, measured = noise.depth, False
-    if np.count_nonzero(placed) >= FEWEST:
-        error = noise.depth * errors.depth[placed] - step[placed]
-        wide = mad_sigma(error)
-        depth = float(np.sqrt(max(wide**2 - np.median(spread[placed]) ** 2, 0.0)))
-        depth = float(np.clip(depth, LEAST_DEPTH, MOST_DEPTH))
-        measured = _together(seen.frame[placed], seen.offset[placed], error) < MOST_TOGETHER
-    return replace(
+    measured = replace(
         noise,
-        pixel=max(pixel, LEAST_PIXEL),
-        depth=depth,
-        measured=measured,
-        scale=LEAST_SCALE if measured else depth,
+        log_depth_sigma=options.noise.measured_log_depth_sigma,
+        log_scale_sigma=options.noise.measured_log_scale_sigma,
+        is_measured=True,
+    )
+    adjuster = BundleAdjuster(
+        observations, options.tracking.max_track_length, options.bundle_adjustment
+    )
+    trial = adjuster.solve(state, measured, options.robust_adjustment.iterations[0])
+    if estimate_noise(observations, trial, measured, options.noise).is_measured:
+        noise, state = measured, trial
+    return adjust_in_rounds(
+        observations, state, noise, options.robust_adjustment.iterations, options
     )
 
 
-def _together(frame: Indices, offset: Array, error: Array) -> float:
-    """Return how far errors (K,) go together in parts of frames; infinite where there are few."""
-    reach = np.abs(offset).max(axis=0) + 1e-9
-    column, row = np.minimum((offset / reach + 1) / 2 * PARTS, np.array(PARTS) - 1).astype(int).T
-    part = (frame * PARTS[1] + row) * PARTS[0] + column
-    order = np.argsort(part, kind='stable')
-    parts = np.split(error[order], np.flatnonzero(np.diff(part[order])) + 1)
-    medians = [np.median(one) for one in parts if len(one) >= FEWEST_IN_PART]
-    if len(medians) < FEWEST_PARTS:
+def adjust_in_rounds(
+    observations: Observations,
+    state: BundleState,
+    noise: NoiseModel,
+    iterations: Sequence[int],
+    options: ReconstructionOptions = DEFAULTS,
+) -> SparseReconstruction:
+    """Adjust, estimate the noise and remove outliers, one round for each of ``iterations``."""
+    for max_iterations in iterations:
+        adjuster = BundleAdjuster(
+            observations, options.tracking.max_track_length, options.bundle_adjustment
+        )
+        state = adjuster.solve(state, noise, max_iterations)
+        noise = estimate_noise(observations, state, noise, options.noise)
+        observations, state = _remove_outliers(
+            observations, state, noise, options.robust_adjustment.outlier_threshold
+        )
+    _, sigma = triangulation_step(observations, state, noise)
+    return SparseReconstruction(observations, state, noise, sigma)
+
+
+def estimate_noise(
+    observations: Observations,
+    state: BundleState,
+    noise: NoiseModel,
+    options: NoiseOptions = NoiseOptions(),
+) -> NoiseModel:
+    """Return the sigmas estimated from the residuals; too few points keep those of ``noise``."""
+    residuals = compute_residuals(observations, state, noise)
+    tracked = ~observations.is_reference
+    pixel_sigma = noise.pixel_sigma
+    if np.count_nonzero(tracked) >= options.min_points:
+        pixel_sigma *= mad_sigma(residuals.pixel[tracked])
+    step, sigma = (
+        values[observations.track] for values in triangulation_step(observations, state, noise)
+    )
+    triangulated = (sigma < options.max_triangulation_sigma) & ~np.isnan(
+        observations.log_prior_depth
+    )
+    log_depth_sigma, is_measured = noise.log_depth_sigma, False
+    if np.count_nonzero(triangulated) >= options.min_points:
+        error = noise.log_depth_sigma * residuals.log_depth[triangulated] - step[triangulated]
+        variance = mad_sigma(error) ** 2 - np.median(sigma[triangulated]) ** 2
+        log_depth_sigma = float(np.sqrt(max(variance, 0.0)))
+        log_depth_sigma = float(
+            np.clip(log_depth_sigma, options.min_log_depth_sigma, options.max_log_depth_sigma)
+        )
+        frame, xy = observations.frame[triangulated], observations.xy[triangulated]
+        is_measured = _correlated_error(frame, xy, error, options) < options.max_cell_error
+    return replace(
+        noise,
+        pixel_sigma=max(pixel_sigma, options.min_pixel_sigma_px),
+        log_depth_sigma=log_depth_sigma,
+        is_measured=is_measured,
+        log_scale_sigma=options.measured_log_scale_sigma if is_measured else log_depth_sigma,
+    )
+
+
+def _correlated_error(
+    frame: IndexArray, xy: Float64Array, error: Float64Array, options: NoiseOptions
+) -> float:
+    """Return the quantile of |median error| of the cells of frames; infinite for few cells.
+
+    Independent errors cancel in the median of a cell; those of a network do not.
+    """
+    columns, rows = options.cells
+    reach = np.abs(xy).max(axis=0) + 1e-9
+    place = np.minimum((xy / reach + 1) / 2 * options.cells, np.array(options.cells) - 1)
+    column, row = place.astype(int).T
+    cell = (frame * rows + row) * columns + column
+    order = np.argsort(cell, kind='stable')
+    cells = np.split(error[order], np.flatnonzero(np.diff(cell[order])) + 1)
+    medians = [np.median(one) for one in cells if len(one) >= options.min_points_per_cell]
+    if len(medians) < options.min_cells:
         return np.inf
-    return float(np.quantile(np.abs(medians), TOGETHER))
+    return float(np.quantile(np.abs(medians), options.cell_quantile))
 
 
-def _without_outliers(seen: Sightings, scene: Scene, noise: Noise) -> tuple[Sightings, Scene]:
-    """Leave out sightings far from where they should be, and tracks of which one is left."""
-    error = np.linalg.norm(residuals(seen, scene, noise).pixel, axis=1)
-    good = error < OUTLIER
-    others = np.add.reduceat((good & (seen.frame != seen.host)).astype(int), seen.first)
-    kept = good & (others > 0)[seen.track]
-    return seen.among(kept), replace(scene, log_inverse=scene.log_inverse[others > 0])
+def _remove_outliers(
+    observations: Observations, state: BundleState, noise: NoiseModel, threshold: float
+) -> tuple[Observations, BundleState]:
+    """Remove observations of large reprojection error, and tracks of which only one is left."""
+    residuals = compute_residuals(observations, state, noise)
+    inlier = np.linalg.norm(residuals.pixel, axis=1) < threshold
+    others = np.add.reduceat((inlier & ~observations.is_reference).astype(int), observations.start)
+    kept = inlier & (others > 0)[observations.track]
+    return observations.select(kept), replace(
+        state, log_inverse_depth=state.log_inverse_depth[others > 0]
+    )

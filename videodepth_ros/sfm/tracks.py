@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points followed from frame to frame through a recording.
+"""Feature tracks: corners tracked from frame to frame.
 
-Corners (Shi and Tomasi, CVPR 1994) are followed by pyramidal Lucas-Kanade and kept while the way
-back ends where it began (Kalal et al., ICPR 2010). Wherever none is left, new ones are sought.
+Corners (Shi and Tomasi, CVPR 1994) are tracked by pyramidal Lucas-Kanade and kept while their
+forward-backward error is small (Kalal et al., ICPR 2010). New corners fill the gaps.
 """
 
 from __future__ import annotations
@@ -12,134 +12,128 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Indices = NDArray[np.intp]
-Image = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Images = Sequence[Image] | Image
+from videodepth_ros.core.arrays import Float32Array, IndexArray, MaskArray, UInt8Array
+from videodepth_ros.sfm.options import ContrastOptions, TrackingOptions
 
-WINDOW_PX = 13
-LEVELS = 4
-CONTRAST = 3.0
-BACK_PX, BACK_SHARE = 0.4, 1 / 800
-"""How far from its start a point may come out on the way back: pixels, or of the width if more."""
-SPACING_SHARE = 1 / 36
-"""Of the width: how far apart corners are sought."""
-CORNERS = 600
-LEAST_QUALITY = 0.002
-LEAST_RESPONSE = 2e-5
-"""Of a corner, in grey levels squared over 255 squared: below it is the noise of a camera."""
-LONGEST = 24
-"""Frames that one track may have; what is seen longer is another track after that. It bounds how
-far apart two frames can be that share a track, and with that the width of the equations."""
+ImageSequence = Sequence[UInt8Array] | UInt8Array
+"""Images (N, H, W, 3) uint8 RGB of one size; may be a memory map."""
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """Sightings of points, sorted by track and then by frame; every track has two or more.
+    """Observations of tracks, K of them, sorted by track and then by frame; two or more a track.
 
-    track  (K,) intp, 0, 0, 1, 1, 1, ... ; frame (K,) intp
-    pixel  (K, 2) float32, column and row in the image that was tracked
+    track  (K,) intp, 0, 0, 1, 1, 1, ...
+    frame  (K,) intp
+    pixel  (K, 2) float32, column and row in the tracked image
     """
 
-    track: Indices
-    frame: Indices
-    pixel: Array
+    track: IndexArray
+    frame: IndexArray
+    pixel: Float32Array
 
     @property
     def count(self) -> int:
-        """How many tracks there are."""
+        """Number of tracks."""
         return int(self.track[-1]) + 1 if len(self.track) else 0
 
     @property
-    def first(self) -> Indices:
-        """Where each track begins among the sightings, (count,)."""
+    def start(self) -> IndexArray:
+        """Index of the first observation of each track, (count,)."""
         return np.searchsorted(self.track, np.arange(self.count))
 
-    def between(self, i: int, j: int) -> tuple[Indices, Indices]:
-        """Return the sightings in frames i and j, side by side, of the tracks that both see."""
-        at_i, at_j = np.flatnonzero(self.frame == i), np.flatnonzero(self.frame == j)
-        _, in_i, in_j = np.intersect1d(
-            self.track[at_i], self.track[at_j], assume_unique=True, return_indices=True
-        )
-        return at_i[in_i], at_j[in_j]
 
+def track_features(
+    images: ImageSequence,
+    on_progress: Callable[[float], None] = lambda _: None,
+    options: TrackingOptions = TrackingOptions(),
+    contrast: ContrastOptions = ContrastOptions(),
+) -> Tracks:
+    """Track corners through ``images``, (N, H, W, 3) uint8 RGB; two frames are in memory.
 
-def follow(images: Images, advanced: Callable[[float], None] = lambda _: None) -> Tracks:
-    """Follow corners through ``images``, (N, H, W, 3) uint8 RGB; two frames are held at a time.
-
-    advanced  is told the share of frames that are done
+    on_progress  called with the share of frames that are done, 0 to 1
     """
     pixel, number, age = np.empty((0, 2), np.float32), np.empty(0, np.intp), np.empty(0, np.intp)
-    seen: list[tuple[Indices, Array]] = []
+    observed: list[tuple[IndexArray, Float32Array]] = []
     total = 0
-    last: Image | None = None
+    previous: UInt8Array | None = None
     for n in range(len(images)):
-        grey = evened(images[n])
-        if last is not None and len(pixel):
-            moved, good = _followed(last, grey, pixel)
-            good &= age < LONGEST - 1
+        gray = equalize_contrast(images[n], contrast)
+        if previous is not None and len(pixel):
+            moved, good = _track_forward_backward(previous, gray, pixel, options)
+            good &= age < options.max_track_length - 1
             pixel, number, age = moved[good], number[good], age[good] + 1
-        fresh = _corners(grey, pixel)
+        fresh = _detect_corners(gray, pixel, options)
         number = np.concatenate([number, total + np.arange(len(fresh))])
         pixel = np.concatenate([pixel, fresh])
         age = np.concatenate([age, np.zeros(len(fresh), np.intp)])
-        total, last = total + len(fresh), grey
-        seen.append((number, pixel))
-        advanced((n + 1) / len(images))
-    return _sorted(seen)
+        total, previous = total + len(fresh), gray
+        observed.append((number, pixel))
+        on_progress((n + 1) / len(images))
+    return _build_tracks(observed)
 
 
-def evened(image: Image) -> Image:
-    """Return the grey image (H, W) with the contrast of dim and bright places evened out."""
-    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.createCLAHE(CONTRAST, (8, 8)).apply(grey), np.uint8)
+def equalize_contrast(
+    image: UInt8Array, options: ContrastOptions = ContrastOptions()
+) -> UInt8Array:
+    """Return the gray image (H, W) of an RGB image, equalized by CLAHE."""
+    gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    clahe = cv2.createCLAHE(options.clip_limit, (options.tiles, options.tiles))
+    return np.asarray(clahe.apply(gray), np.uint8)
 
 
-def _followed(last: Image, now: Image, pixel: Array) -> tuple[Array, Mask]:
-    """Return where points (P, 2) went, and which of them came back to their start."""
-    there, found = _one_way(last, now, pixel)
-    back, found_back = _one_way(now, last, there)
-    height, width = now.shape
+def _track_forward_backward(
+    previous: UInt8Array, gray: UInt8Array, pixel: Float32Array, options: TrackingOptions
+) -> tuple[Float32Array, MaskArray]:
+    """Track points (P, 2) into the next image; return them and which of them are good."""
+    moved, found = _track_lucas_kanade(previous, gray, pixel, options)
+    back, found_back = _track_lucas_kanade(gray, previous, moved, options)
+    height, width = gray.shape
     error = np.linalg.norm(back - pixel, axis=1)
-    inside = ((there >= 1) & (there <= [width - 2, height - 2])).all(axis=1)
-    good = found & found_back & inside
-    return there, good & (error < max(BACK_SHARE * width, BACK_PX))
+    inside = ((moved >= 1) & (moved <= [width - 2, height - 2])).all(axis=1)
+    limit = max(options.max_backward_error_widths * width, options.max_backward_error_px)
+    return moved, found & found_back & inside & (error < limit)
 
 
-def _one_way(last: Image, now: Image, pixel: Array) -> tuple[Array, Mask]:
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
-        last, now, pixel, np.empty_like(pixel), winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS
+def _track_lucas_kanade(
+    previous: UInt8Array, gray: UInt8Array, pixel: Float32Array, options: TrackingOptions
+) -> tuple[Float32Array, MaskArray]:
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        previous,
+        gray,
+        pixel,
+        np.empty_like(pixel),
+        winSize=(options.window_px, options.window_px),
+        maxLevel=options.pyramid_levels,
     )
-    return np.asarray(there, np.float32), found[:, 0] > 0
+    return np.asarray(moved, np.float32), found[:, 0] > 0
 
 
-def _corners(grey: Image, taken: Array) -> Array:
-    """Return corners (P, 2) float32 of an image, away from the points ``taken``."""
-    spacing = SPACING_SHARE * grey.shape[1]
-    wanted = CORNERS - len(taken)
-    if wanted <= 0:
+def _detect_corners(
+    gray: UInt8Array, occupied: Float32Array, options: TrackingOptions
+) -> Float32Array:
+    """Return new corners (P, 2) float32 away from the points ``occupied``."""
+    distance = options.min_distance_widths * gray.shape[1]
+    count = options.max_corners - len(occupied)
+    if count <= 0:
         return np.empty((0, 2), np.float32)
-    free = np.full(grey.shape, 255, np.uint8)
-    for x, y in np.rint(taken).astype(int):
-        cv2.circle(free, (int(x), int(y)), round(spacing), 0, -1)
-    response = cv2.cornerMinEigenVal(grey, 3)
-    free[response < LEAST_RESPONSE] = 0
-    found = cv2.goodFeaturesToTrack(grey, wanted, LEAST_QUALITY, spacing, mask=free)
-    return (
-        np.empty((0, 2), np.float32)
-        if found is None
-        else np.asarray(found, np.float32).reshape(-1, 2)
-    )
+    mask = np.full(gray.shape, 255, np.uint8)
+    for x, y in np.rint(occupied).astype(int):
+        cv2.circle(mask, (int(x), int(y)), round(distance), 0, -1)
+    response = cv2.cornerMinEigenVal(gray, 3)
+    mask[response < options.min_response] = 0
+    found = cv2.goodFeaturesToTrack(gray, count, options.min_quality, distance, mask=mask)
+    if found is None:
+        return np.empty((0, 2), np.float32)
+    return np.asarray(found, np.float32).reshape(-1, 2)
 
 
-def _sorted(seen: list[tuple[Indices, Array]]) -> Tracks:
-    """Gather what each frame saw; tracks of one sighting tell nothing and are left out."""
-    number = np.concatenate([numbers for numbers, _ in seen])
-    frame = np.repeat(np.arange(len(seen)), [len(numbers) for numbers, _ in seen])
-    pixel = np.concatenate([pixels for _, pixels in seen])
+def _build_tracks(observed: list[tuple[IndexArray, Float32Array]]) -> Tracks:
+    """Sort the observations of all frames by track; drop tracks of one observation."""
+    number = np.concatenate([numbers for numbers, _ in observed])
+    frame = np.repeat(np.arange(len(observed)), [len(numbers) for numbers, _ in observed])
+    pixel = np.concatenate([pixels for _, pixels in observed])
     order = np.lexsort((frame, number))
     _, place, count = np.unique(number[order], return_inverse=True, return_counts=True)
     order = order[count[place] > 1]

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of structure from motion, one frozen dataclass for each step.
+
+Lengths in image widths are relative, so that images of any size behave alike; sigmas are standard
+deviations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from videodepth_ros.geometry.bilinear_grid import SmoothGridOptions
+
+
+@dataclass(frozen=True)
+class ContrastOptions:
+    """Contrast-limited adaptive histogram equalization (CLAHE) before tracking and matching."""
+
+    # Clip limit of a tile's histogram.
+    clip_limit: float = 3.0
+    # Tiles across and down the image.
+    tiles: int = 8
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """Corner detection (Shi and Tomasi) and tracking (pyramidal Lucas-Kanade)."""
+
+    # Side of the Lucas-Kanade window [px].
+    window_px: int = 13
+    # Pyramid levels above the full image.
+    pyramid_levels: int = 4
+    # Largest forward-backward error (Kalal et al., ICPR 2010): the larger of both.
+    max_backward_error_px: float = 0.4
+    max_backward_error_widths: float = 1 / 800
+    # Most corners tracked at once.
+    max_corners: int = 600
+    # Least distance of a new corner to any other [image widths].
+    min_distance_widths: float = 1 / 36
+    # Least corner response, relative to the best corner of the image.
+    min_quality: float = 0.002
+    # Least corner response [gray levels squared / 255^2]: below it is sensor noise.
+    min_response: float = 2e-5
+    # Frames of the longest track; a longer one is split. Bounds the blocks of the normal
+    # equations.
+    max_track_length: int = 24
+
+
+@dataclass(frozen=True)
+class PlaceRecognitionOptions:
+    """Bag of words over SIFT features of keyframes."""
+
+    # Frames from one keyframe to the next.
+    keyframe_interval: int = 6
+    # Most SIFT features of a keyframe.
+    max_features: int = 800
+    # SIFT contrast threshold; low, for dim images.
+    contrast_threshold: float = 0.01
+    # Words of a descriptor, and bits of a word: signs of random projections (Charikar, 2002).
+    tables: int = 4
+    bits: int = 10
+    # Seed of the random projections.
+    seed: int = 5
+    # Most loop candidates of a keyframe: bounds the matching time.
+    max_candidates: int = 2
+    # Keyframes around a candidate that are suppressed: they show the same place.
+    suppression_radius: int = 3
+    # Least cosine similarity of two bags of words.
+    min_similarity: float = 0.05
+
+
+@dataclass(frozen=True)
+class MatchingOptions:
+    """Wide-baseline matching: SIFT, epipolar RANSAC, transfer of points."""
+
+    # Ratio test: best to second-best descriptor distance (Lowe, 2004); lenient, RANSAC follows.
+    max_ratio: float = 0.85
+    # Least matches, before and after RANSAC.
+    min_matches: int = 16
+    # Essential-matrix RANSAC: inlier threshold [image widths], confidence, most iterations.
+    max_epipolar_error_widths: float = 1 / 320
+    ransac_confidence: float = 0.999
+    ransac_iterations: int = 300
+    # Inlier threshold of the affine prealignment [image widths]; loose, the scene is not flat.
+    max_affine_error_widths: float = 0.1
+    # Matches around a point whose median motion predicts it.
+    neighbors: int = 3
+    # Lucas-Kanade refinement: window [px], pyramid levels above the full image.
+    window_px: int = 17
+    pyramid_levels: int = 2
+    # Largest forward-backward error: the larger of both.
+    max_backward_error_px: float = 0.5
+    max_backward_error_widths: float = 1 / 640
+
+
+@dataclass(frozen=True)
+class LoopClosureOptions:
+    """Detection and verification of loop closures."""
+
+    # Least frames between the ends of a loop: two track lengths; chained tracks cover less.
+    min_frame_gap: int = 48
+    # PnP RANSAC: inlier threshold [image widths], iterations.
+    max_reprojection_error_widths: float = 1 / 160
+    ransac_iterations: int = 300
+    # Least PnP inliers, and their least share of the matches.
+    min_inliers: int = 24
+    min_inlier_ratio: float = 0.5
+    # Cells across and down the image; least cells with inliers.
+    cells: int = 4
+    min_cells: int = 5
+    # Largest drift of odometry: share of the path length and of the total rotation ...
+    drift_per_path: float = 0.25
+    drift_per_rotation: float = 0.2
+    # ... plus an offset [median depths], [rad].
+    drift_offset_depths: float = 0.1
+    drift_offset_rad: float = 0.1
+    # Frames within which the ends of two loops are neighbours: they must agree.
+    neighborhood: int = 24
+    # Most frames that see points again: bounds the border of the normal equations.
+    max_loop_frames: int = 32
+
+
+@dataclass(frozen=True)
+class PoseGraphOptions:
+    """Pose graph over similarities (Strasdat et al., RSS 2010)."""
+
+    # Nodes spread over the recording, besides the ends of loops.
+    nodes: int = 32
+    # Gauss-Newton iterations.
+    iterations: int = 15
+    # Sigma of odometry over the recording: share of path and rotation; log scale.
+    odometry_sigma: float = 0.1
+    odometry_log_scale_sigma: float = 0.2
+    # Least motion of a frame [median depths], [rad]: keeps a static camera's edges regular.
+    min_motion_depths: float = 0.002
+    min_rotation_rad: float = 0.002
+    # Sigma of a loop closure [median depths], [rad].
+    loop_sigma_depths: float = 0.02
+    loop_sigma_rad: float = 0.005
+    # Scale of Cauchy's loss on loop closures [sigmas].
+    cauchy_scale: float = 2.0
+
+
+@dataclass(frozen=True)
+class PnpOptions:
+    """Initialization of the cameras, frame by frame, by PnP RANSAC."""
+
+    # Least points and least inliers of a pose.
+    min_points: int = 12
+    # Inlier threshold: the larger of pixels and of this share of the median motion of the points,
+    # the error that a wrong prior depth may cause.
+    min_reprojection_error_px: float = 2.0
+    max_motion_ratio: float = 0.2
+    # RANSAC iterations.
+    ransac_iterations: int = 200
+    # Initial depth of points in the sky [median depths].
+    sky_depths: float = 100.0
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Weights of the residuals of bundle adjustment."""
+
+    # Scale of Cauchy's loss [sigmas].
+    cauchy_scale: float = 2.0
+    # Weight of a network's log depths: their errors are correlated over surfaces and time, so
+    # that a hundred observations of a frame are worth a few.
+    network_weight: float = 0.05
+    # Pixel sigma of loop observations, relative to tracked ones: another viewpoint.
+    loop_sigma_ratio: float = 3.0
+
+
+@dataclass(frozen=True)
+class BundleAdjustmentOptions:
+    """Levenberg-Marquardt steps of one bundle adjustment."""
+
+    # Damping of the cameras: initial, least, most; multiplied or divided by the factor.
+    initial_damping: float = 1e-4
+    min_damping: float = 1e-9
+    max_damping: float = 1e6
+    damping_factor: float = 10.0
+    # Least relative decrease of the cost; the iteration ends below it.
+    function_tolerance: float = 1e-4
+    # Most that the log depth of a point changes in a step.
+    max_log_depth_step: float = 1.0
+    # Added to the curvature of a point, so that points at infinity have one.
+    point_regularization: float = 1e-4
+
+
+@dataclass(frozen=True)
+class NoiseOptions:
+    """Initial sigmas, and their estimation from the residuals between bundle adjustments."""
+
+    # Initial sigma of a tracked pixel [image widths]; least estimate [px].
+    pixel_sigma_widths: float = 1 / 640
+    min_pixel_sigma_px: float = 0.15
+    # Initial sigma of the prior's log depth; bounds of the estimate.
+    log_depth_sigma: float = 0.2
+    min_log_depth_sigma: float = 0.005
+    max_log_depth_sigma: float = 0.5
+    # Sigma of the prior's log scale per frame, where the prior is measured.
+    measured_log_scale_sigma: float = 0.003
+    # Initial sigma of the log depth of a measured prior.
+    measured_log_depth_sigma: float = 0.03
+    # Sigma of the log focal length of an uncalibrated camera.
+    log_focal_sigma: float = 0.25
+    # Sigma of the motion from frame to frame [median depths], [rad]; weak, for blind frames.
+    motion_sigma_depths: float = 0.5
+    rotation_sigma_rad: float = 0.5
+    # Log depth sigma below which parallax has triangulated a point.
+    max_triangulation_sigma: float = 0.1
+    # Least points of an estimate.
+    min_points: int = 50
+    # A prior is measured if its log depth error, as the median of each cell of each frame, is
+    # below `max_cell_error` in this share of the cells. Measured on the reference sequences:
+    # depth cameras 0.01 to 0.04, the bundled network 0.09 to 0.25.
+    cell_quantile: float = 0.8
+    max_cell_error: float = 0.06
+    # Cells across and down the image; least points of a cell; least cells.
+    cells: tuple[int, int] = (4, 3)
+    min_points_per_cell: int = 6
+    min_cells: int = 12
+
+
+@dataclass(frozen=True)
+class RobustAdjustmentOptions:
+    """Rounds of bundle adjustment, noise estimation and outlier removal."""
+
+    # Most iterations of each round.
+    iterations: tuple[int, ...] = (12, 12, 20)
+    # Reprojection error above which an observation is an outlier [sigmas].
+    outlier_threshold: float = 4.0
+
+
+@dataclass(frozen=True)
+class LoopAdjustmentOptions:
+    """Bundle adjustment with loop closures."""
+
+    # Iterations of the adjustment that tests the loops.
+    test_iterations: int = 12
+    # Most iterations of each round after it.
+    iterations: tuple[int, ...] = (12, 20)
+    # Largest rise of the cost of the tracks [squared sigmas per observation between the ends].
+    # On rendered recordings true loops raise it by up to 0.012; loops displaced by a tenth of the
+    # depth by more in most, and by 0.003 where tracks hold the cameras badly: those pass.
+    max_cost_rise: float = 0.02
+
+
+@dataclass(frozen=True)
+class DepthCorrectionOptions:
+    """Correction of the prior of each frame by the triangulated points."""
+
+    # Grid of the correction.
+    grid: SmoothGridOptions = field(default_factory=SmoothGridOptions)
+    # Largest log depth sigma and least observations of a landmark.
+    max_landmark_sigma: float = 0.5
+    min_observations: int = 3
+    # Frames before the first and after the last observation in which a landmark is used.
+    frame_margin: int = 6
+    # Sigma of the log ratio of landmark and prior on the same pixel.
+    match_sigma: float = 0.05
+    # The same in frames without an observation: the landmark may be occluded.
+    unobserved_sigma: float = 0.1
+
+
+@dataclass(frozen=True)
+class ReconstructionOptions:
+    """All options of `reconstruct`."""
+
+    contrast: ContrastOptions = field(default_factory=ContrastOptions)
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    initialization: PnpOptions = field(default_factory=PnpOptions)
+    noise: NoiseOptions = field(default_factory=NoiseOptions)
+    loss: LossOptions = field(default_factory=LossOptions)
+    bundle_adjustment: BundleAdjustmentOptions = field(default_factory=BundleAdjustmentOptions)
+    robust_adjustment: RobustAdjustmentOptions = field(default_factory=RobustAdjustmentOptions)
+    place_recognition: PlaceRecognitionOptions = field(default_factory=PlaceRecognitionOptions)
+    matching: MatchingOptions = field(default_factory=MatchingOptions)
+    loop_closure: LoopClosureOptions = field(default_factory=LoopClosureOptions)
+    pose_graph: PoseGraphOptions = field(default_factory=PoseGraphOptions)
+    loop_adjustment: LoopAdjustmentOptions = field(default_factory=LoopAdjustmentOptions)
+    depth_correction: DepthCorrectionOptions = field(default_factory=DepthCorrectionOptions)
+
+
+DEFAULTS = ReconstructionOptions()
