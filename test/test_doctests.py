@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Examples in docstrings."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = [
+    '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
+    for path in sorted((ROOT / 'videodepth_ros').rglob('*.py'))
+    if '>>> ' in path.read_text()
+]
+
+
+@pytest.mark.parametrize('module', MODULES)
+def test_examples_give_what_they_show(module):
+    result = doctest.testmod(
+        importlib.import_module(module),
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
+    )
+    assert result.attempted
+    assert not result.failed
