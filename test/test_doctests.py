@@ -25,3 +25,10 @@ def test_examples_give_what_they_show(module):
     )
     assert result.attempted
     assert not result.failed
+
+
+@pytest.mark.parametrize('package', ['alignment', 'coalign', 'rollingdepth'])
+def test_every_export_is_there(package):
+    module = importlib.import_module(f'videodepth_ros.{package}')
+    assert module.__all__ == sorted(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)

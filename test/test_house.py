@@ -204,6 +204,8 @@ LIGHT = [
     'engines.open',
     'refine.job',
     'alignment.parallel',
+    'coalign',
+    'rollingdepth',
     'cli',
 ]
 

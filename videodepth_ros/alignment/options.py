@@ -74,13 +74,13 @@ class AlignmentOptions:
     # None: known with a camera, else one shared by all frames.
     focal_model: FocalModel | None = None
 
-    # Weight of the rotation between consecutive frames [1 / rad] (MonST3R, eq. 4).
+    # Weight of the rotation between consecutive frames [1 / rad] (MonST3R, eq. 5).
     rotation_smoothing: float = 0.01
 
-    # Weight of the distance between consecutive frames [1 / published unit] (MonST3R, eq. 4).
+    # Weight of the distance between consecutive frames [1 / published unit] (MonST3R, eq. 5).
     translation_smoothing: float = 0.01
 
-    # Weight of the mean flow error [1 / px] (MonST3R, eq. 5).
+    # Weight of the mean flow error [1 / px] (MonST3R, section 3.3).
     flow_weight: float = 0.01
 
     # Flow errors beyond are dropped [px]: where smooth L1 reaches 50 (MonST3R's code).
