@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from test.mvs.textured_scene import CAMERA, pose, render, smear
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.mvs.depth import estimate_depth, plan_stereo
+from videodepth_ros.mvs.depth import estimate_depth, finish_view, plan_stereo
 from videodepth_ros.mvs.matching import match_view
 from videodepth_ros.mvs.views import make_view, outline
 
@@ -12,10 +14,15 @@ def error_of(depth_m, truth_m):
     return np.abs(depth_m / truth_m - 1)
 
 
+def plan_of(views, options, period_s=0.1):
+    stamp_ns = np.arange(len(views)) * int(period_s * 1e9)
+    return plan_stereo([outline(view) for view in views], stamp_ns, options)
+
+
 @pytest.fixture(scope='module')
 def depths(sequence, options):
     views, images, _ = sequence
-    plan = plan_stereo([outline(view) for view in views], options)
+    plan = plan_of(views, options)
     return estimate_depth(views, images, plan, options)
 
 
@@ -48,7 +55,7 @@ def test_box_has_a_sharp_edge(sequence, depths):
 
 def test_same_bytes_again(sequence, options, depths):
     views, images, _ = sequence
-    plan = plan_stereo([outline(view) for view in views], options)
+    plan = plan_of(views, options)
     again = estimate_depth(views, images, plan, options)
     for one, other in zip(depths, again, strict=True):
         assert one.depth_m.tobytes() == other.depth_m.tobytes()
@@ -68,12 +75,54 @@ def test_camera_without_baseline_has_no_stereo(options, yaw_step):
         T = pose(0.0, yaw=yaw_step * k)
         image, depth_m = render(T)
         views.append(make_view(image, CAMERA, T, smear(depth_m), options))
-    plan = plan_stereo([outline(view) for view in views], options)
+    plan = plan_of(views, options)
     assert 'stands or only turns' in plan.reason
     with pytest.raises(InputError, match='keep the prior'):
         estimate_depth(views, [view.rgb for view in views], plan, options)
 
 
 def test_one_frame_has_no_stereo(sequence, options):
-    plan = plan_stereo([outline(sequence[0][0])], options)
+    plan = plan_of(sequence[0][:1], options)
     assert plan.reason == 'stereo needs two frames'
+
+
+def test_views_between_matched_ones_have_depth_too(sequence, options):
+    views, images, truths = sequence
+    skipping = replace(options, same_view_px=6.0, most_skipped=1)
+    plan = plan_of(views, skipping)
+    assert sum(not chosen for chosen in plan.neighbours) == 3
+    depths = estimate_depth(views, images, plan, skipping)
+    assert np.median(error_of(depths[3].depth_m, truths[3])) < 0.01
+
+
+def test_sky_stays_at_infinity(sequence, options):
+    views, images, _ = sequence
+    dark = np.zeros_like(views[3].sky)
+    dark[:20] = True
+    nothing = replace(views[3], sky=dark)
+    depth = finish_view(nothing, None, [], [], images[3], options)
+    assert np.isposinf(depth.depth_m[:18]).all()
+    assert np.isfinite(depth.depth_m[22:]).all()
+
+
+def test_view_without_agreement_keeps_its_prior(sequence, options):
+    views, images, _ = sequence
+    depth = finish_view(views[3], None, [], [], images[3], options)
+    assert np.median(error_of(depth.depth_m, 1 / views[3].prior_per_m)) < 0.01
+    assert not depth.certainty.any()
+
+
+def test_depth_camera_counts_as_a_view(sequence, options):
+    views, images, truths = sequence
+    random = np.random.default_rng(0)
+    measured = []
+    for view, truth in zip(views, truths, strict=True):
+        noisy = truth * random.normal(1, 0.03, truth.shape)
+        noisy[random.uniform(size=truth.shape) < 0.2] = np.nan
+        image = images[len(measured)]
+        measured.append(
+            make_view(image, CAMERA, view.T_map_cam, noisy.astype(np.float32), options)
+        )
+    fused = replace(options, prior_weight=2.0)
+    depths = estimate_depth(measured, images, plan_of(measured, fused), fused)
+    assert np.mean(error_of(depths[3].depth_m, truths[3])) < 0.3 * 0.03

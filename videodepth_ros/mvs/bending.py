@@ -17,6 +17,9 @@ AGREEMENT_OF_NONE, AGREEMENT_OF_FULL, FULL_SUPPORT = 0.45, 0.9, 2.0
 so much weight: with both, 95 % are within 3 % on the test sequences."""
 LEAST_WEIGHT = 0.05
 """Weight of the least certain stereo depths in the smoother: they are better than none."""
+FAILED = 0.12
+"""Mean certainty, outside the sky, below which a view keeps its prior: where the poses are wrong,
+stereo fails as a whole, and what little agrees is wrong too."""
 SURE = 0.5
 """Certainty from which stereo depth is kept as it is."""
 ITERATIONS = 3
@@ -89,6 +92,12 @@ def certainty_of(fused: Fused) -> Float32Array:
     return certainty.astype(np.float32)
 
 
+def has_failed(view: View, certainty: Float32Array) -> bool:
+    """Return whether hardly any of a view is certain, outside the sky."""
+    ground = ~view.sky
+    return not ground.any() or float(certainty[ground].mean()) < FAILED
+
+
 def bend_prior(
     view: View, fused: Fused, certainty: Float32Array, options: StereoOptions
 ) -> Float32Array:
@@ -106,6 +115,6 @@ def bend_prior(
         options.smoothness,
         options.smoothness_grey_scale,
     )
-    share = np.clip(certainty / SURE, 0, 1)
+    share = np.minimum(certainty / f4(SURE), f4(1))
     blended = share * log_ratio + (1 - share) * bent
     return (view.prior_per_m * np.exp(blended)).astype(np.float32)

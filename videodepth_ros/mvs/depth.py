@@ -6,54 +6,75 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from videodepth_ros.core.arrays import Float32Array, UInt8Array
+from videodepth_ros.core.arrays import Float32Array, MaskArray, StampArray, UInt8Array
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.mvs.bending import bend_prior, certainty_of
+from videodepth_ros.mvs.bending import SURE, bend_prior, certainty_of, has_failed
 from videodepth_ros.mvs.fusion import fuse
 from videodepth_ros.mvs.matching import Match, match_view
+from videodepth_ros.mvs.motion import moving_mask
 from videodepth_ros.mvs.options import StereoOptions
 from videodepth_ros.mvs.upsampling import snap_edges, upsample
-from videodepth_ros.mvs.views import Outline, View, choose_fused, choose_neighbours
+from videodepth_ros.mvs.views import (
+    Outline,
+    View,
+    choose_fused,
+    choose_matched,
+    choose_moments,
+    choose_neighbours,
+)
 
 
 @dataclass(frozen=True)
 class StereoDepth:
     """Depth of one frame at the size of its image.
 
-    depth_m    (H, W) float32, Z in metres, > 0
+    depth_m    (H, W) float32, Z in metres, > 0; +inf where the prior hits nothing and stereo is
+               not certain
     certainty  (h, w) float32 in [0, 1], at the working size: 0 where it is the bent prior
+    moving     (H, W) bool, what moves by itself: its depth is the prior's, bent by what is around
     """
 
     depth_m: Float32Array
     certainty: Float32Array
+    moving: MaskArray
 
 
 @dataclass(frozen=True)
 class Plan:
     """Which views are matched and fused with which, and why a recording has no stereo.
 
-    neighbours  per view, indices of the views that it is matched with; empty: it is not matched
+    neighbours  per view, indices of the views that it is matched with; empty: it is not
     fused       per view, indices of the matched views that it is compared with
+    moments     per view, (step, index) of frames just before and after, by `views.choose_moments`
     reason      why no view is matched, empty if some are
     """
 
     neighbours: tuple[tuple[int, ...], ...]
     fused: tuple[tuple[int, ...], ...]
+    moments: tuple[tuple[tuple[int, int], ...], ...]
     reason: str
 
 
-def plan_stereo(outlines: Sequence[Outline], options: StereoOptions) -> Plan:
-    """Choose the neighbours of every view of a recording."""
+def plan_stereo(outlines: Sequence[Outline], stamp_ns: StampArray, options: StereoOptions) -> Plan:
+    """Choose the neighbours of every view of a recording.
+
+    outlines  by `views.outline`, in order of time; stamp_ns (N,) int64
+    """
+    to_match = set(choose_matched(outlines, options))
     neighbours = tuple(
-        tuple(choose_neighbours(outlines, k, options)) for k in range(len(outlines))
+        tuple(choose_neighbours(outlines, k, options)) if k in to_match else ()
+        for k in range(len(outlines))
     )
+    moments = tuple(tuple(choose_moments(stamp_ns, k, options)) for k in range(len(outlines)))
     matched = [k for k, chosen in enumerate(neighbours) if chosen]
     if not matched:
-        return Plan(neighbours, tuple(() for _ in outlines), _no_stereo(outlines, options))
+        nothing = tuple(() for _ in outlines)
+        return Plan(neighbours, nothing, moments, _no_stereo(outlines, options))
     fused = tuple(tuple(choose_fused(outlines, k, matched, options)) for k in range(len(outlines)))
-    return Plan(neighbours, fused, '')
+    return Plan(neighbours, fused, moments, '')
 
 
 def _no_stereo(outlines: Sequence[Outline], options: StereoOptions) -> str:
@@ -69,20 +90,52 @@ def finish_view(
     view: View,
     match: Match | None,
     others: Sequence[tuple[View, Match]],
+    moments: Sequence[tuple[int, View]],
     image: UInt8Array,
     options: StereoOptions,
 ) -> StereoDepth:
     """Fuse, bend and upsample one view.
 
-    match   the view's own, None where it was not matched; others: by `Plan.fused`
+    match   the view's own, None where it was not matched
+    others  by `Plan.fused`; moments: by `Plan.moments`
     image   (H, W, 3) uint8 RGB, at full size
     """
     fused = fuse(view, match, others, options)
     certainty = certainty_of(fused)
+    if has_failed(view, certainty):
+        return _prior_only(view, image, options)
     per_m = bend_prior(view, fused, certainty, options)
-    per_m = snap_edges(per_m, certainty, view.rgb, options)
-    per_m = upsample(per_m, certainty, view.rgb, image, options)
-    return StereoDepth(np.reciprocal(per_m), certainty)
+    moving = moving_mask(view, per_m, moments, image, options)
+    if moving.any():
+        certainty = np.where(_touched(moving, certainty.shape), np.float32(0), certainty)
+        per_m = bend_prior(view, fused, certainty, options)
+    snapped = snap_edges(per_m, certainty, view.rgb, options)
+    if options.prior_weight > 0:  # a depth camera has edges of its own
+        snapped = np.where(view.known, per_m, snapped)
+    per_m = snapped
+    depth_m = np.reciprocal(upsample(per_m, certainty, view.rgb, image, options))
+    sky = _enlarged(view.sky & (certainty < SURE), depth_m.shape)
+    return StereoDepth(np.where(sky, np.float32(np.inf), depth_m), certainty, moving)
+
+
+def _prior_only(view: View, image: UInt8Array, options: StereoOptions) -> StereoDepth:
+    """Return the prior with the edges of the image; nothing is certain, and what moves unknown."""
+    certainty = np.zeros(view.grey.shape, np.float32)
+    depth_m = np.reciprocal(upsample(view.prior_per_m, certainty, view.rgb, image, options))
+    sky = _enlarged(view.sky, depth_m.shape)
+    depth_m = np.where(sky, np.float32(np.inf), depth_m)
+    return StereoDepth(depth_m, certainty, np.zeros(depth_m.shape, bool))
+
+
+def _touched(mask: MaskArray, shape: tuple[int, ...]) -> MaskArray:
+    """Return the mask at a smaller size: pixels of which any part is in it."""
+    share = cv2.resize(mask.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+    return share > 0
+
+
+def _enlarged(mask: MaskArray, shape: tuple[int, ...]) -> MaskArray:
+    size = shape[::-1]
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
 
 
 def estimate_depth(
@@ -102,5 +155,6 @@ def estimate_depth(
     depths = []
     for k, view in enumerate(views):
         others = [(views[j], match) for j in plan.fused[k] if (match := matches[j]) is not None]
-        depths.append(finish_view(view, matches[k], others, images[k], options))
+        moments = [(step, views[j]) for step, j in plan.moments[k]]
+        depths.append(finish_view(view, matches[k], others, moments, images[k], options))
     return depths

@@ -23,7 +23,10 @@ LEAST_WEIGHT = f4(0.05)
 """Matches with less are not splatted, for the nearest surface of a view hides those behind it."""
 OWN_WEIGHT = f4(0.01)
 """Least weight of the view's own match, so that it stands where no other view has a say."""
-FOOTPRINT_PX = f4(0.8)
+LEAST_SHARE = f4(0.04)
+"""Bilinear weight below which a point does not count in a pixel."""
+SAME_SURFACE = f4(1.1)
+"""Ratio of inverse depths up to which two points are of one surface."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def splat(
     """
     near = np.zeros((height, width), np.float32)
     kept = np.zeros((height, width), np.float32)
+    share = np.zeros((height, width), np.float32)
     for y in range(per_m.shape[0]):
         for x in range(per_m.shape[1]):
             if weight[y, x] <= LEAST_WEIGHT:
@@ -71,21 +75,30 @@ def splat(
                 continue
             u = (A[0, 0] * x + A[0, 1] * y + A[0, 2] + b[0] * q) / z
             v = (A[1, 0] * x + A[1, 1] * y + A[1, 2] + b[1] * q) / z
-            _put(near, kept, u, v, q / z, weight[y, x])
+            _put(near, kept, share, u, v, q / z, weight[y, x])
     return near, kept
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _put(near, kept, u, v, q, weight):  # type: ignore[no-untyped-def]
-    """Write a point into the pixels around it, unless a nearer one is there."""
+def _put(near, kept, share, u, v, q, weight):  # type: ignore[no-untyped-def]
+    """Add a point to the four pixels around it; what is clearly nearer replaces what is there.
+
+    Points of one surface are averaged with bilinear weights: the nearest of them would be biased.
+    """
     height, width = near.shape
     left, top = int(np.floor(u)), int(np.floor(v))
     for i in range(max(top, 0), min(top + 2, height)):
         for j in range(max(left, 0), min(left + 2, width)):
-            close = abs(i - v) <= FOOTPRINT_PX and abs(j - u) <= FOOTPRINT_PX
-            if close and q > near[i, j]:
-                near[i, j] = q
-                kept[i, j] = weight
+            w = (f4(1) - abs(f4(i) - v)) * (f4(1) - abs(f4(j) - u))
+            if w < LEAST_SHARE or q * SAME_SURFACE < near[i, j]:
+                continue
+            if q > near[i, j] * SAME_SURFACE:
+                near[i, j], kept[i, j], share[i, j] = q, weight, w
+            else:
+                total = share[i, j] + w
+                near[i, j] += (q - near[i, j]) * w / total
+                kept[i, j] += (weight - kept[i, j]) * w / total
+                share[i, j] = total
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -153,9 +166,14 @@ def fuse(
     layers = []
     if match is not None:
         layers.append((match.per_m, np.maximum(match.weight, OWN_WEIGHT)))
+    measured = np.float32(options.prior_weight)
+    if measured > 0:
+        layers.append((view.prior_per_m, measured * view.known))
     for other, theirs in others:
         A, b = transfer(other, view)
         layers.append(splat(theirs.per_m, theirs.weight, A, b, height, width))
+        if measured > 0:
+            layers.append(splat(other.prior_per_m, measured * other.known, A, b, height, width))
     if not layers:
         nothing = np.zeros((height, width), np.float32)
         return Fused(view.prior_per_m, nothing, nothing)

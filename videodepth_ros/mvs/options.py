@@ -27,6 +27,12 @@ class StereoOptions:
     least_overlap: float = 0.5
     """Share of the view that a neighbour must see."""
 
+    most_skipped: int = 1
+    """Views in a row that are not matched, but have their depth from the views around them."""
+    same_view_px: float = 5.0
+    same_view_overlap: float = 0.85
+    """Median parallax and overlap with the last matched view up to which a view is skipped."""
+
     # --- search range, in log depth about the prior
     coarse_labels: int = 48
     coarse_range: float = 1.65
@@ -63,8 +69,20 @@ class StereoOptions:
     smoothness_grey_scale: float = 8.0
     """Difference of grey levels at which the smoother's weight falls to 1/e."""
 
+    prior_weight: float = 0.0
+    """Weight of the prior's own depths in the fusion, where a match weighs up to 1: 0 for a
+    network, whose errors are alike in all frames, 2 for a depth camera, whose noise is not."""
+
+    # --- things that move
+    moment_s: float = 0.1
+    """Motion is looked for between frames so far, and twice so far, apart."""
+    moving_px: float = 1.5
+    """Optical flow in that time, at the working size, that clearly shows motion."""
+    least_moving_area_px: int = 25
+    """Pixels of the working size that must clearly move."""
+
     # --- upsampling
-    edge_radius: int = 5
+    edge_radius: int = 6
     """Radius of the weighted median that moves depth edges onto image edges."""
     edge_colour_scale: float = 30.0
     """Sum of absolute differences of R, G and B at which a pixel's weight falls to 1/e."""

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.core.arrays import Float32Array, Float64Array, UInt8Array
+from videodepth_ros.core.arrays import (
+    Float32Array,
+    Float64Array,
+    MaskArray,
+    StampArray,
+    UInt8Array,
+)
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.pose import invert_poses
@@ -32,7 +37,7 @@ class View:
 
     rgb        (H, W, 3) uint8; grey (H, W) float32
     prior_per_m  (H, W) float32, inverse depth of the prior in 1/m, > 0, without holes
-    known      (H, W) bool, where the prior had a value
+    known      (H, W) bool, where the prior had a value; sky (H, W) bool, where that was +inf
     camera     intrinsics at this size
     T_map_cam  (4, 4) float64, metres
     """
@@ -40,7 +45,8 @@ class View:
     rgb: UInt8Array
     grey: Float32Array
     prior_per_m: Float32Array
-    known: NDArray[np.bool_]
+    known: MaskArray
+    sky: MaskArray
     camera: Intrinsics
     T_map_cam: Float64Array
 
@@ -78,8 +84,10 @@ def make_view(
         smaller = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         rgb = smaller.astype(np.uint8, copy=False)
     prior_per_m, known = _inverse_depth(prior_m, width, height)
+    nothing_hit = np.isposinf(prior_m).astype(np.uint8)
+    sky = cv2.resize(nothing_hit, (width, height), interpolation=cv2.INTER_NEAREST) > 0
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return View(rgb, grey, prior_per_m, known, camera.scaled_to(width, height), T_map_cam)
+    return View(rgb, grey, prior_per_m, known, sky, camera.scaled_to(width, height), T_map_cam)
 
 
 def working_size(camera: Intrinsics, options: StereoOptions) -> tuple[int, int]:
@@ -92,7 +100,7 @@ def working_size(camera: Intrinsics, options: StereoOptions) -> tuple[int, int]:
 
 def _inverse_depth(
     prior_m: Float32Array, width: int, height: int
-) -> tuple[Float32Array, NDArray[np.bool_]]:
+) -> tuple[Float32Array, MaskArray]:
     """Return the prior's inverse depth, holes filled from around them, and where it had none."""
     finite = prior_m[np.isfinite(prior_m) & (prior_m > 0)]
     if not finite.size:
@@ -105,7 +113,7 @@ def _inverse_depth(
     return fill_holes(small.astype(np.float32), known), known
 
 
-def fill_holes(values: Float32Array, known: NDArray[np.bool_]) -> Float32Array:
+def fill_holes(values: Float32Array, known: MaskArray) -> Float32Array:
     """Return ``values`` with unknown pixels as means of known ones around them, (H, W)."""
     filled = np.where(known, values, np.float32(0))
     missing, size = ~known, 5
@@ -185,22 +193,57 @@ def choose_neighbours(
     return chosen
 
 
+def choose_matched(outlines: Sequence[Outline], options: StereoOptions) -> list[int]:
+    """Return the views to match: of views that see almost the same, every `most_skipped`-th or so.
+
+    The others have their depth from the matched views around them.
+    """
+    matched = [0]
+    for k in range(1, len(outlines)):
+        parallax, overlap = parallax_px(outlines[matched[-1]], outlines[k])
+        same = parallax < options.same_view_px and overlap > options.same_view_overlap
+        if not same or k - matched[-1] > options.most_skipped:
+            matched.append(k)
+    return matched
+
+
 def choose_fused(
-    outlines: Sequence[Outline], reference: int, among: Sequence[int], options: StereoOptions
+    outlines: Sequence[Outline], reference: int, matched: Sequence[int], options: StereoOptions
 ) -> list[int]:
-    """Return the views whose depth maps are compared with one view's: near, but not the same."""
+    """Return the matched views whose depth maps are compared with one view's.
+
+    They are spread over those that overlap best with about half of `parallax_px`: views that are
+    almost the same are wrong in the same way.
+    """
     centres = np.stack([each.T_map_cam[:3, 3] for each in outlines])
-    allowed, scores = set(among), []
+    allowed = set(matched)
+    found = []
     for other in _candidates(outlines, reference, centres, options):
-        if other not in allowed:
-            continue
-        parallax, overlap = parallax_px(outlines[reference], outlines[other])
-        if overlap >= 0.8 * options.least_overlap:
-            distance = abs(np.log(max(parallax, 0.5) / (options.parallax_px / 2)))
-            scores.append((2 * np.log(overlap) - distance, -other))
-    best = [-j for _, j in sorted(scores, reverse=True)[: 3 * options.fused_views]]
+        if other in allowed:
+            parallax, overlap = parallax_px(outlines[reference], outlines[other])
+            if overlap >= 0.8 * options.least_overlap:
+                distance = abs(np.log(max(parallax, 0.5) / (options.parallax_px / 2)))
+                found.append((distance - 2 * np.log(overlap), other))
+    best = [other for _, other in sorted(found)[: 3 * options.fused_views]]
     step = max(1, len(best) // options.fused_views)
     return best[::step][: options.fused_views]
+
+
+def choose_moments(
+    stamp_ns: StampArray, reference: int, options: StereoOptions
+) -> list[tuple[int, int]]:
+    """Return (step, view) of frames about one and two steps of `moment_s` before and after.
+
+    Frames that are more than half a step away from where they should be are left out.
+    """
+    step_ns = options.moment_s * 1e9
+    moments = []
+    for step in (-2, -1, 1, 2):
+        offset = np.abs(stamp_ns - stamp_ns[reference] - step * step_ns)
+        nearest = int(np.argmin(offset))
+        if offset[nearest] <= step_ns / 2 and nearest != reference:
+            moments.append((step, nearest))
+    return moments
 
 
 def _candidates(

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Things that move: the image motion that depth and camera motion leave over.
+
+Frames a moment before and after are warped into the view by its depth. What stands still then
+fits, but for occlusion, which is on one side only; optical flow (DIS, Kroeger et al., ECCV 2016)
+between view and warped frames is left over where something moves. Its blobs are vague, and GrabCut
+(Rother et al., SIGGRAPH 2004) finds their outline in the full-size image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from videodepth_ros.core.arrays import Float32Array, MaskArray, UInt8Array
+from videodepth_ros.mvs.options import StereoOptions
+from videodepth_ros.mvs.views import View, transfer
+
+FLOW_PATCH_PX, FLOW_STRIDE_PX = 8, 3
+ONE_SIDED = 0.4
+"""What counts of the flow where only one side in time sees a pixel: it may be occlusion."""
+GRABCUT_ITERATIONS, GRABCUT_MARGIN_PX, GRABCUT_COLOUR_MODELS = 4, 8, 65
+DILATION = 5
+"""Pixels around a blob that may belong to it, as the side of a square."""
+
+
+def warp(view: View, other: View, per_m: Float32Array) -> tuple[Float32Array, MaskArray]:
+    """Sample another view where the pixels of this one are in it.
+
+    per_m    (H, W) float32, inverse depth of ``view``
+    returns  grey (H, W) float32, and where it is inside the other image
+    """
+    A, b = transfer(view, other)
+    height, width = per_m.shape
+    x = np.arange(width, dtype=np.float32)
+    y = np.arange(height, dtype=np.float32)[:, None]
+    z = np.maximum(A[2, 0] * x + A[2, 1] * y + A[2, 2] + b[2] * per_m, np.float32(1e-6))
+    u = ((A[0, 0] * x + A[0, 1] * y + A[0, 2] + b[0] * per_m) / z).astype(np.float32)
+    v = ((A[1, 0] * x + A[1, 1] * y + A[1, 2] + b[1] * per_m) / z).astype(np.float32)
+    inside = (u >= 0) & (v >= 0) & (u <= other.camera.width - 1) & (v <= other.camera.height - 1)
+    grey = cv2.remap(other.grey, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return grey.astype(np.float32, copy=False), inside
+
+
+def residual_flow(
+    view: View, per_m: Float32Array, moments: Sequence[tuple[int, View]]
+) -> Float32Array:
+    """Return the optical flow that depth and camera motion do not explain, (H, W) float32 in px.
+
+    per_m    (H, W) float32, inverse depth; moments: (step, view), frames so many steps of time
+             away, less than 0 before; the flow is that of one step
+    The least over the moments counts, for a pixel that stands still fits in one of them at least.
+    """
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow.setFinestScale(0)
+    flow.setPatchSize(FLOW_PATCH_PX)
+    flow.setPatchStride(FLOW_STRIDE_PX)
+    here = view.grey.astype(np.uint8)
+    least = np.full(per_m.shape, np.inf, np.float32)
+    seen_before, seen_after = np.zeros(per_m.shape, bool), np.zeros(per_m.shape, bool)
+    for step, other in moments:
+        there, inside = warp(view, other, per_m)
+        left_over = flow.calc(here, np.clip(there, 0, 255).astype(np.uint8), np.empty(0))
+        length = np.linalg.norm(left_over, axis=2) / np.sqrt(abs(step))
+        least = np.where(inside, np.minimum(least, length), least)
+        seen = seen_before if step < 0 else seen_after
+        seen |= inside
+    one_sided = np.where(seen_before | seen_after, np.float32(ONE_SIDED), np.float32(0))
+    share = np.where(seen_before & seen_after, np.float32(1), one_sided)
+    return np.where(np.isfinite(least), least, 0).astype(np.float32) * share
+
+
+def moving_mask(
+    view: View,
+    per_m: Float32Array,
+    moments: Sequence[tuple[int, View]],
+    image: UInt8Array,
+    options: StereoOptions,
+) -> MaskArray:
+    """Return what moves by itself, (H, W) bool at the size of the image.
+
+    per_m   inverse depth at the working size; moments: as for `residual_flow`, empty: none known
+    image   (H, W, 3) uint8 RGB
+    """
+    if not moments:
+        return np.zeros(image.shape[:2], bool)
+    left_over = residual_flow(view, per_m, moments)
+    left_over[view.sky] = 0
+    blobs = _blobs(left_over, options)
+    return _outlines(image, blobs) if blobs.any() else np.zeros(image.shape[:2], bool)
+
+
+def _blobs(left_over: Float32Array, options: StereoOptions) -> MaskArray:
+    """Return connected pixels that move, of which enough move clearly (hysteresis)."""
+    count, label = cv2.connectedComponents((left_over > options.moving_px / 1.5).astype(np.uint8))
+    clear = np.bincount(label[left_over > options.moving_px], minlength=count)
+    keep = clear >= options.least_moving_area_px
+    keep[0] = False
+    return keep[label]
+
+
+def _outlines(image: UInt8Array, blobs: MaskArray) -> MaskArray:
+    """Return the blobs with the outlines that the full-size image shows."""
+    rows, columns = image.shape[0] / blobs.shape[0], image.shape[1] / blobs.shape[1]
+    joined = cv2.dilate(blobs.astype(np.uint8), np.ones((3, 3), np.uint8))
+    count, label, boxes, _ = cv2.connectedComponentsWithStats(joined)
+    found = np.zeros(image.shape[:2], bool)
+    for k in range(1, count):
+        x, y, w, h = (int(value) for value in boxes[k, :4])
+        margin = max(GRABCUT_MARGIN_PX, max(w, h) // 2)
+        top, bottom = max(y - margin, 0), min(y + h + margin, blobs.shape[0])
+        left, right = max(x - margin, 0), min(x + w + margin, blobs.shape[1])
+        window = (
+            slice(round(top * rows), round(bottom * rows)),
+            slice(round(left * columns), round(right * columns)),
+        )
+        blob = (label == k) & blobs
+        found[window] |= _grabcut(image[window], blob[top:bottom, left:right])
+    return found
+
+
+def _grabcut(image: UInt8Array, blob: MaskArray) -> MaskArray:
+    """Return the outline of one blob; the blob itself where it has no background around it."""
+    size = (image.shape[1], image.shape[0])
+    near = cv2.dilate(blob.astype(np.uint8), np.ones((DILATION, DILATION), np.uint8)) > 0
+    seed = np.where(near, cv2.GC_PR_BGD, cv2.GC_BGD)
+    seed = np.where(blob, cv2.GC_PR_FGD, seed).astype(np.uint8)
+    seed = cv2.resize(seed, size, interpolation=cv2.INTER_NEAREST)
+    if (seed != cv2.GC_PR_FGD).any():
+        models = np.zeros((2, 1, GRABCUT_COLOUR_MODELS))
+        cv2.setRNGSeed(0)  # its k-means draws: the same bytes in every process
+        cv2.grabCut(
+            np.ascontiguousarray(image),
+            seed,
+            (0, 0, 1, 1),
+            models[0],
+            models[1],
+            GRABCUT_ITERATIONS,
+            cv2.GC_INIT_WITH_MASK,
+        )
+    return (seed == cv2.GC_FGD) | (seed == cv2.GC_PR_FGD)
