@@ -81,6 +81,28 @@ def _apart(one, other):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
+def _window_median(  # type: ignore[no-untyped-def]
+    log_depth, weight, colours, colour, top, left, step, down, across, closeness, values, weights
+):
+    """Return the weighted median of a window of which the first sample is at (top, left)."""
+    n, total = 0, f4(0)
+    for a in range(down.shape[0]):
+        i = top + a * step
+        if i < 0 or i >= log_depth.shape[0]:
+            continue
+        for b in range(across.shape[0]):
+            j = left + b * step
+            if j < 0 or j >= log_depth.shape[1]:
+                continue
+            near = down[a] * across[b] * closeness[_apart(colours[i, j], colour)]
+            share = near * weight[i, j]
+            _insert(values, weights, n, log_depth[i, j], share)
+            n += 1
+            total += share
+    return _median_cluster(values, weights, n, total)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
 def weighted_median(
     log_depth: Float32Array,
     weight: Float32Array,
@@ -118,21 +140,20 @@ def weighted_median(
                 continue
             left = column - side // 2 * step
             _nearness(across, left, step, u, spread)
-            n, total = 0, f4(0)
-            for a in range(side):
-                i = top + a * step
-                if i < 0 or i >= h:
-                    continue
-                for b in range(side):
-                    j = left + b * step
-                    if j < 0 or j >= w:
-                        continue
-                    near = down[a] * across[b] * closeness[_apart(colours[i, j], image[y, x])]
-                    share = near * weight[i, j]
-                    _insert(values, weights, n, log_depth[i, j], share)
-                    n += 1
-                    total += share
-            out[y, x] = _median_cluster(values, weights, n, total)
+            out[y, x] = _window_median(
+                log_depth,
+                weight,
+                colours,
+                image[y, x],
+                top,
+                left,
+                step,
+                down,
+                across,
+                closeness,
+                values,
+                weights,
+            )
     return out
 
 
