@@ -82,9 +82,10 @@ def _apart(one, other):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _window_median(  # type: ignore[no-untyped-def]
-    log_depth, weight, colours, colour, top, left, step, down, across, closeness, values, weights
+    log_depth, weight, colours, colour, window, closeness, values, weights
 ):
     """Return the weighted median of a window of which the first sample is at (top, left)."""
+    top, left, step, down, across = window
     n, total = 0, f4(0)
     for a in range(down.shape[0]):
         i = top + a * step
@@ -140,19 +141,9 @@ def weighted_median(
                 continue
             left = column - side // 2 * step
             _nearness(across, left, step, u, spread)
+            window = (top, left, step, down, across)
             out[y, x] = _window_median(
-                log_depth,
-                weight,
-                colours,
-                image[y, x],
-                top,
-                left,
-                step,
-                down,
-                across,
-                closeness,
-                values,
-                weights,
+                log_depth, weight, colours, image[y, x], window, closeness, values, weights
             )
     return out
 
