@@ -33,6 +33,12 @@ def tracked(walk):
     return reconstruct_sparse(walk.images, walk.depth, CAMERA, options=NO_LOOPS)[0]
 
 
+@pytest.fixture(scope='module')
+def loops(walk, tracked):
+    """Return its loop closures."""
+    return detect_loop_closures(walk.images, tracked, CAMERA, options=OPTIONS)
+
+
 def gap(cameras, poses):
     """Return the position error of the last camera relative to the first."""
     found = (cameras[0] @ cameras[-1].inverse()).translation
@@ -61,8 +67,7 @@ def test_a_loop_is_closed(walk, tracked):
     ).max() < OPTIONS.tracking.max_track_length
 
 
-def test_loops_in_conflict_with_the_tracks_are_removed(tracked, walk):
-    loops = detect_loop_closures(walk.images, tracked, CAMERA, options=OPTIONS)
+def test_loops_in_conflict_with_the_tracks_are_removed(tracked, walk, loops):
     aside = np.eye(4)
     aside[1, 3] = 0.8
     wrong = [_displaced(loop, loop.T_j_i @ aside, walk) for loop in loops]
@@ -81,8 +86,7 @@ def test_without_loops_the_reconstruction_stays(tracked):
     assert adjust_with_loop_closures(tracked, [], OPTIONS) is tracked
 
 
-def test_scale_drift_is_corrected(walk, tracked):
-    loops = detect_loop_closures(walk.images, tracked, CAMERA, options=OPTIONS)
+def test_scale_drift_is_corrected(walk, tracked, loops):
     scene, half = tracked.state, np.arange(len(walk.poses)) >= 26
     grown = Sim3(
         np.ones(len(half)),

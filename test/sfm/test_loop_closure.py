@@ -33,23 +33,27 @@ def tracked():
     return shot, prior, reconstruct_sparse(shot.images, prior, CAMERA, options=NO_LOOPS)[0]
 
 
-def test_loop_closures_are_detected_with_their_relative_pose(tracked):
+@pytest.fixture(scope='module')
+def closures(tracked):
+    """Return its loop closures."""
     shot, _, found = tracked
-    loops = detect_loop_closures(shot.images, found, CAMERA, options=OPTIONS)
-    assert len({loop.j for loop in loops if loop.i + loop.j < 54}) >= 2
-    for loop in loops:
+    return detect_loop_closures(shot.images, found, CAMERA, options=OPTIONS)
+
+
+def test_loop_closures_are_detected_with_their_relative_pose(tracked, closures):
+    shot = tracked[0]
+    assert len({loop.j for loop in closures if loop.i + loop.j < 54}) >= 2
+    for loop in closures:
         true = np.linalg.inv(shot.poses[loop.j]) @ shot.poses[loop.i]
         assert np.abs(loop.T_j_i[:3, :3] - true[:3, :3]).max() < 0.04
         assert np.array_equal(np.unique(loop.track), np.sort(loop.track))
 
 
-def test_detection_is_deterministic(tracked):
+def test_detection_is_deterministic(tracked, closures):
     shot, _, found = tracked
-    one, other = (
-        detect_loop_closures(shot.images, found, CAMERA, options=OPTIONS) for _ in range(2)
-    )
-    assert [(loop.i, loop.j) for loop in one] == [(loop.i, loop.j) for loop in other]
-    assert all(np.array_equal(a.T_j_i, b.T_j_i) for a, b in zip(one, other, strict=True))
+    again = detect_loop_closures(shot.images, found, CAMERA, options=OPTIONS)
+    assert [(loop.i, loop.j) for loop in closures] == [(loop.i, loop.j) for loop in again]
+    assert all(np.array_equal(a.T_j_i, b.T_j_i) for a, b in zip(closures, again, strict=True))
 
 
 def test_perceptual_aliasing_is_rejected_by_the_drift():
