@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two values that cross module borders: a camera image and its depth."""
+"""Values that packages exchange: a camera image and its depth."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from videodepth_ros.geometry.camera import Intrinsics
 
 
 class ScaleSource(str, Enum):
-    """Where the metres of a depth map come from."""
+    """Source of the metric scale of a depth map."""
 
-    MODEL = 'model'  # the network's own unit times scale.factor: relative, not measured
-    INTRINSICS = 'intrinsics'  # canonical inverse depth turned into metres by a known focal length
+    MODEL = 'model'  # unit of the network times scale.factor: relative depth
+    INTRINSICS = 'intrinsics'  # canonical inverse depth and a known focal length
     SENSOR = 'sensor'  # measured by a depth camera
-    PRIOR = 'prior'  # told by a metric prior that looks at a frame now and then
+    PRIOR = 'prior'  # a metric network that processes occasional frames
 
 
 @dataclass(frozen=True)
 class Frame:
     """One rectified camera image.
 
-    stamp_ns  acquisition time in the clock of the data, never of the wall
+    stamp_ns  acquisition time in the clock of the data
     frame_id  optical frame of the camera
     image     (H, W, 3) uint8, red green blue; read-only by agreement
-    camera    intrinsics at the size of ``image``; None where no calibration is known
+    camera    intrinsics at the size of ``image``; None if uncalibrated
     """
 
     stamp_ns: int
@@ -47,8 +47,8 @@ class DepthMap:
     """Depth of one frame; stamp and frame are those of the image that it was computed from.
 
     depth_m     (h, w) float32, Z in metres; NaN unknown, +inf nothing hit (REP-117, REP-118)
-    confidence  (h, w) float32 in [0, 1], 0 where depth is unknown; None where nobody asked for it
-    camera      intrinsics at the size of ``depth_m``; None where no calibration is known
+    confidence  (h, w) float32 in [0, 1], 0 where depth is unknown; None if not requested
+    camera      intrinsics at the size of ``depth_m``; None if uncalibrated
     """
 
     stamp_ns: int

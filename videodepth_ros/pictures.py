@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of depth for people: colour, frames side by side, and a cloud seen from the side.
+"""Visualization: depth in colour, frames side by side, video, and a rendered point cloud.
 
-Colours stand for inverse depth over one fixed range for a whole sequence, so that a change of
-colour is a change of depth. For looking only: no program should read depth from these.
+Colours encode inverse depth over one range for a whole sequence, so that a change of colour is a
+change of depth. For display only.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from videodepth_ros.core.errors import BagError
 Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
 
-UNKNOWN_GREY = 70
-BACKGROUND = 24
-DISTANCE = 3.0  # of the viewpoint, in extents of the cloud
+UNKNOWN_GREY = 70  # grey level of unknown depth
+BACKGROUND = 24  # grey level behind a cloud
+DISTANCE = 3.0  # viewpoint to cloud [extents of the cloud]
 LABEL_HEIGHT_PX = 26
 
 
 @dataclass(frozen=True)
 class ColourRange:
-    """Depths, in metres, at the two ends of the colours."""
+    """Depths at both ends of the colour map [m]."""
 
     near_m: float
     far_m: float
 
 
 def colour_range(depths_m: Iterable[Depth]) -> ColourRange:
-    """Return a range that holds nearly all of the depths, (H, W) float32 each, of a sequence."""
+    """Return the 1st to 99th percentile of the depths of a sequence, (H, W) float32 each."""
     known = np.concatenate(
         [depth_m[np.isfinite(depth_m) & (depth_m > 0)][::97] for depth_m in depths_m]
     )
@@ -49,7 +49,7 @@ def colour_range(depths_m: Iterable[Depth]) -> ColourRange:
 
 
 def colourise(depth_m: Depth, colours: ColourRange) -> Image:
-    """Return depth as a picture: near is red, far and nothing hit are blue, unknown is grey.
+    """Return depth in colour (turbo): near red, far and nothing hit blue, unknown grey.
 
     depth_m  (H, W) float32, metres; NaN unknown, +inf nothing hit
     returns  (H, W, 3) uint8, red green blue
@@ -65,7 +65,7 @@ def colourise(depth_m: Depth, colours: ColourRange) -> Image:
 
 
 def side_by_side(panels: Iterable[tuple[str, Image]]) -> Image:
-    """Put pictures (H, W, 3) uint8 of one size beside each other, each under its name."""
+    """Return pictures (H, W, 3) uint8 of one size beside each other, each below its name."""
     columns = []
     for name, picture in panels:
         bar = np.zeros((LABEL_HEIGHT_PX, picture.shape[1], 3), np.uint8)
@@ -91,14 +91,14 @@ def resized(picture: Image, width: int, height: int) -> Image:
 
 
 class VideoWriter:
-    """A video that browsers play, picture by picture, to be used in a ``with`` statement.
+    """Writer of a video that browsers play; a context manager.
 
-    VP8 where the file's name ends in webm, else VP9 in mp4, whose bytes depend on the pictures
-    alone (a webm file is given a random name inside).
+    VP8 for the suffix webm, else VP9 in mp4, whose bytes depend on the pictures alone (a webm file
+    contains a random identifier).
     """
 
     def __init__(self, path: Path, rate_hz: float) -> None:
-        """Name the file, which the first picture makes."""
+        """Set path and rate; the first picture creates the file."""
         self._path, self._rate_hz = path, rate_hz
         self._video: cv2.VideoWriter | None = None
 
@@ -121,7 +121,7 @@ class VideoWriter:
         """
         if self._video is None:
             code = 'VP80' if self._path.suffix == '.webm' else 'vp09'
-            with _silent_stderr():  # it says that webm has no such tag, and writes it
+            with _silent_stderr():  # FFmpeg warns about the tag of webm and continues
                 self._video = cv2.VideoWriter(
                     str(self._path),
                     cv2.VideoWriter.fourcc(*code),
@@ -137,7 +137,7 @@ class VideoWriter:
 
 
 def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
-    """Write a video and return the number of its frames; see `Video`.
+    """Write a video and return the number of its frames; see `VideoWriter`.
 
     raises  BagError if this OpenCV cannot write it
     """
@@ -151,7 +151,7 @@ def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Keep C++ code from writing to standard error."""
+    """Redirect standard error of C++ code to the null device."""
     saved = os.dup(2)
     with open(os.devnull, 'w') as nothing:
         os.dup2(nothing.fileno(), 2)
@@ -163,20 +163,20 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def write_picture(path: Path, picture: Image) -> None:
-    """Write (H, W, 3) uint8, red green blue, as the kind of file that the name says.
+    """Write (H, W, 3) uint8, red green blue; the suffix selects the format.
 
     raises  BagError if it cannot be written
     """
     if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise BagError(f'{path} cannot be written; is there room, and is the folder yours?')
+        raise BagError(f'{path} cannot be written; check free space and permissions')
 
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """A camera that has walked round a point of the cloud, to the side and up.
+    """A camera that orbits a point of the cloud, to the side and up.
 
-    centre_m  (3,) what it looks at, in the optical frame
-    extent_m  how far from there the cloud reaches
+    centre_m  (3,) centre of the orbit, in the optical frame
+    extent_m  radius of the cloud
     """
 
     centre_m: NDArray[np.float64]
@@ -186,7 +186,7 @@ class Viewpoint:
 
 
 def viewpoint_of(points: Depth) -> Viewpoint:
-    """Return a viewpoint from which a cloud, (N, 3) float32 metres, is seen as a whole."""
+    """Return a viewpoint that has a whole cloud, (N, 3) float32 metres, in its image."""
     known = points[_known(points)].astype(np.float64)
     if not len(known):
         return Viewpoint(np.array([0.0, 0.0, 2.0]), 1.0)
@@ -195,7 +195,7 @@ def viewpoint_of(points: Depth) -> Viewpoint:
 
 
 def render_cloud(points: Depth, colours: Image, width: int, height: int, view: Viewpoint) -> Image:
-    """Draw a cloud, near points over far ones.
+    """Render a cloud, near points over far ones.
 
     points   (N, 3) float32 in the optical frame, metres; not finite where there is none
     colours  (N, 3) uint8
@@ -226,7 +226,7 @@ def _known(points: Depth) -> NDArray[np.bool_]:
 
 
 def _turn(yaw: float, pitch: float) -> NDArray[np.float64]:
-    """Return the rotation (3, 3) of points for a camera that goes to the side, then up."""
+    """Return the rotation (3, 3) of points into a camera that orbits sideways, then up."""
     c, s = np.cos(yaw), np.sin(yaw)
     about_y = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     c, s = np.cos(pitch), np.sin(pitch)
