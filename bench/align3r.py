@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all pairs of a window cost with Align3R's network, frames encoded once or anew; JSON.
+"""Cost of the pairs of a window in Align3R's network, with and without cached features; JSON.
 
     python bench/align3r.py --size 512x288 --frames 10 --threads 1
 
-Operations are counted for the size asked for. Times are those of one frame and one pair, each
-measured alone, times how often the window has them; ``--rounds 0`` leaves them out.
+Operations are counted at the given size. Times are those of one frame and one pair, each
+measured alone, multiplied by their number in the window; ``--rounds 0`` leaves them out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def frame(size: str, device: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def operations(size: str) -> tuple[float, float]:
-    """Floating-point operations of encoding one frame and of one pair, in 10**9."""
+    """Return GFLOP of encoding one frame and of one pair."""
     with torch.device('meta'):
         model, given = Align3R(ALIGN3R), frame(size, 'meta')
         with FlopCounterMode(display=False) as encoding:
@@ -43,7 +43,7 @@ def operations(size: str) -> tuple[float, float]:
 
 
 def best_s(work: Callable[[], object], rounds: int, device: str) -> float:
-    """CPU time on a CPU, for the machine may be shared, and else the time on the clock."""
+    """Return the least CPU time on a CPU, which may be shared, else wall time [s]."""
     clock = time.process_time if device == 'cpu' else time.perf_counter
     times_s = []
     for _ in range(rounds):
@@ -56,7 +56,7 @@ def best_s(work: Callable[[], object], rounds: int, device: str) -> float:
 
 
 def seconds(size: str, precision: str, rounds: int, device: str) -> tuple[float, float]:
-    """Encoding one frame, and one pair."""
+    """Return seconds of encoding one frame, and of one pair."""
     with torch.device(device):
         model = Align3R(ALIGN3R).eval()
     if precision != 'float32':
@@ -68,7 +68,7 @@ def seconds(size: str, precision: str, rounds: int, device: str) -> tuple[float,
 
 
 def window(encode: float, pair: float, frames: int) -> dict[str, float]:
-    """Cost of a window of frames in the units of its parts."""
+    """Return the cost of a window of frames, in the unit of its parts."""
     pairs = len(clip_graph(frames))
     with_reuse, without = frames * encode + pairs * pair, pairs * (2 * encode + pair)
     return {
@@ -82,7 +82,7 @@ def window(encode: float, pair: float, frames: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--size', default='512x288', help='of the images')
+    parser.add_argument('--size', default='512x288', help='size of the images')
     parser.add_argument('--frames', type=int, default=10)
     parser.add_argument('--precision', default='float32', choices=list(PRECISIONS))
     parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda'))

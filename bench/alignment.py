@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The global alignment against the published optimiser, on the stored inputs and on longer ones.
+"""Benchmark of the global alignment against the published optimiser.
 
     python -m bench.alignment [CASE ...] [--goldens FOLDER]
 
-Every figure is printed as one line of JSON beside its bar; the exit status is 1 where one fails.
-Figures of the published code: its own results on the same inputs, on one thread.
+Each figure is one line of JSON with its bar; the exit status is 1 where one fails. Bars come from
+the results of the published code on the same inputs, on one thread.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LENGTHS = (50, 100, 200, 400)
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value, which should be at most its bar."""
+    """One measured value and its upper bar."""
 
     case: str
     name: str
@@ -61,7 +61,7 @@ class Figure:
 
 
 class Golden:
-    """Stored inputs of the published optimiser, with truth."""
+    """Stored inputs of the published optimiser, with ground truth."""
 
     def __init__(self, folder: Path, name: str) -> None:
         with np.load(folder / f'opt_{name}_inputs.npz') as stored:
@@ -79,7 +79,7 @@ class Golden:
             yield PointMapPair(i, j, *maps)
 
     def ate(self, T_world_cam: np.ndarray) -> float:
-        """After one similarity, root mean square over the cameras."""
+        """Return the ATE after Sim(3) alignment, RMS over the cameras."""
         stamps = np.arange(len(T_world_cam)) * 10**8
         return evaluate_trajectory(
             Trajectory(stamps, T_world_cam),
@@ -88,13 +88,13 @@ class Golden:
         ).ate_rmse_m
 
     def abs_rel(self, depth: np.ndarray) -> float:
-        """After one scale, the ratio of the medians, as the stored figures are."""
+        """Return AbsRel after median scaling, as the stored figures."""
         truth = self.arrays['depth_gt']
         scale = np.median(truth) / np.median(depth)
         return float(np.mean(np.abs(scale * depth - truth) / truth))
 
     def scale_spread(self, depth: np.ndarray) -> float:
-        """Standard deviation over frames of the scale that each one wants, against its mean."""
+        """Relative standard deviation of the scale that fits each frame."""
         scales = np.array(
             [np.median(t / d) for t, d in zip(self.arrays['depth_gt'], depth, strict=True)]
         )
@@ -103,7 +103,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Official:
-    """What the published code reaches: its objective, and its errors against truth."""
+    """Results of the published code: objective, and errors against ground truth."""
 
     loss: float
     abs_rel: float
@@ -150,7 +150,7 @@ def short_flow(folder: Path) -> list[Figure]:
 
 
 def long_hier(folder: Path) -> list[Figure]:
-    """Refine the 44 stored frames over the stored pairs of keyframes and clips."""
+    """Align the 44 stored frames with the stored pairs of keyframes and clips."""
     golden = Golden(folder, 'long')
     keys = golden.arrays['keyframes'].tolist()
     clips = []
@@ -183,7 +183,7 @@ def peak_gb() -> float:
 
 
 def elsewhere(call: str) -> list[float]:
-    """Return the numbers that a function of this file gives in a process of its own."""
+    """Call a function of this file in a process of its own and return its numbers."""
     code = f'from bench import alignment; print(*alignment.{call})'
     return [
         float(number)
@@ -213,7 +213,7 @@ def large(_: Path) -> list[Figure]:
 
 
 class Timed:
-    """A provider whose own time is kept apart."""
+    """A provider whose own time is measured separately."""
 
     def __init__(self, room: Room) -> None:
         self._room, self.cpu_s = room, 0.0
@@ -231,7 +231,7 @@ class Timed:
 
 
 def one_length(frames: int) -> tuple[float, float]:
-    """Refine a walk of so many frames; return CPU seconds and the process's peak in GB."""
+    """Align a walk of ``frames`` frames; return CPU seconds and the peak memory in GB."""
     options = AlignmentOptions(camera=CAMERA, max_pixels=400)
     provider, start = Timed(Room(rounds(frames))), time.process_time()
     for _ in align_hierarchy(
@@ -242,7 +242,7 @@ def one_length(frames: int) -> tuple[float, float]:
 
 
 def lengths(_: Path) -> list[Figure]:
-    """Compare time and memory of longer walks with those of 50 frames in proportion."""
+    """Compare time and memory of longer walks with linear growth from 50 frames."""
     measured = [elsewhere(f'one_length({frames})') for frames in LENGTHS]
     times = [cpu_s / frames for (cpu_s, _), frames in zip(measured, LENGTHS, strict=True)]
     share = [memory / frames for (_, memory), frames in zip(measured, LENGTHS, strict=True)]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long co-alignment takes beside the plain reference, and on a long clip; prints JSON.
+"""Benchmark of the co-alignment against the plain reference, and on a long clip; prints JSON.
 
     python bench/coalign.py
 
-Both runs start from snippets in memory and end with scales and shifts; the reference is 2000
-steps of Adam on the same samples. The long clip is also merged, a frame at a time.
+Both start from snippets in memory; the reference is 2000 steps of Adam on the same samples. The
+long clip is also merged, frame by frame.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOISE = 0.01
 
 
 def made_clip(frame_count: int, height: int, width: int) -> NDArray[np.float32]:
-    """Return (N, H, W) in 0 to 1: slanted ground, and a ball that goes round."""
+    """Return (N, H, W) in 0 to 1: slanted ground, and an orbiting ball."""
     time_ = np.arange(frame_count)[:, None, None] / 40
     y, x = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
     clip = np.empty((frame_count, height, width), np.float32)
@@ -40,25 +40,25 @@ def made_clip(frame_count: int, height: int, width: int) -> NDArray[np.float32]:
 
 
 def made_snippets(clip: NDArray[np.float32], dtype: type) -> list[Snippets]:
-    """Return snippets of dilations 1, 10 and 25, each with a scale, shift and noise of its own."""
+    """Return snippets of dilations 1, 10 and 25, each with a random scale, shift and noise."""
     random = np.random.default_rng(0)
     snippets = []
     for plan in plan_snippets(len(clip)):
-        pictures = np.empty((*plan.shape, *clip.shape[1:]), dtype)
-        for frames, picture in zip(plan, pictures, strict=True):
-            noise = NOISE * random.standard_normal(picture.shape, np.float32)
-            picture[...] = (
+        maps = np.empty((*plan.shape, *clip.shape[1:]), dtype)
+        for frames, depth in zip(plan, maps, strict=True):
+            noise = NOISE * random.standard_normal(depth.shape, np.float32)
+            depth[...] = (
                 np.exp(random.normal(0, 0.25)) * clip[frames] + random.normal(0, 0.1) + noise
             )
-        snippets.append(Snippets(plan, pictures))
+        snippets.append(Snippets(plan, maps))
     return snippets
 
 
 def against_reference(frame_count: int, height: int, width: int, steps: int) -> dict[str, object]:
-    """Time both on the same snippets, reading them included."""
+    """Time both solvers on the same snippets, including sampling."""
     snippets = made_snippets(made_clip(frame_count, height, width), np.float32)
     options = CoalignOptions()
-    align_snippets(snippets[:1], options)  # what is slow once only
+    align_snippets(snippets[:1], options)  # warm up
     start_s = time.perf_counter()
     found = align_snippets(snippets, options)
     newton_s = time.perf_counter() - start_s
@@ -79,7 +79,7 @@ def against_reference(frame_count: int, height: int, width: int, steps: int) -> 
 
 
 def long_clip(frame_count: int, height: int, width: int) -> dict[str, object]:
-    """Time a long clip whose snippets are float16, as the release's presets make them."""
+    """Time a long clip of float16 snippets, as of the release's presets."""
     clip = made_clip(frame_count, height, width)
     snippets = made_snippets(clip, np.float16)
     start_s = time.perf_counter()
@@ -99,12 +99,14 @@ def long_clip(frame_count: int, height: int, width: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run both and print the figures beside their bars."""
+    """Run both benchmarks and print the figures with their bars."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--frames', type=int, default=250, help='of the clip for both')
+    parser.add_argument(
+        '--frames', type=int, default=250, help='frames of the clip for both solvers'
+    )
     parser.add_argument('--long-frames', type=int, default=2000)
     parser.add_argument('--size', default='128x96')
-    parser.add_argument('--steps', type=int, default=2000, help='of the reference')
+    parser.add_argument('--steps', type=int, default=2000, help='steps of the reference')
     options = parser.parse_args()
     width, height = map(int, options.size.split('x'))
     long = long_clip(options.long_frames, height, width)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What co-alignment does to a streaming model, and what memory rolling inference takes.
+"""Benchmark of the co-alignment of a streaming model, and of rolling inference's memory.
 
     python -m bench.rolling --sequences FOLDER ... --seeds 900 901
     python -m bench.rolling --memory
 
 The first prints a line a sequence, JSON: errors of `nano` as it streams and after co-alignment,
 with intrinsics known and nothing fitted (none) or one scale for the sequence (scale). A folder is
-one of training.measure; every seed renders a clip of each family that nano has never seen. The
+one of training.measure; every seed renders a clip of each held-out family. The
 second runs a small random RollingDepth, refinement included, over clips of several lengths.
 """
 
@@ -55,7 +55,7 @@ class Sequence:
 
 
 def of_recording(folder: Path) -> Sequence:
-    """Return a recording in half its size, for the network sees less than that."""
+    """Return a recording at half its size, which is still above the network's input."""
     about = json.loads((folder / 'intrinsics.json').read_text())
     frames = list(of_folder(folder, 1).frames())
     width, height = about['width'] // 2, about['height'] // 2
@@ -71,7 +71,7 @@ def of_recording(folder: Path) -> Sequence:
 
 
 def of_family(family: str, seed: int) -> Sequence:
-    """Render a clip of a family that is not trained on."""
+    """Render a clip of a held-out family."""
     shot = list(render_scene(family, seed, round(SECONDS * RATE_HZ), *SIZE, RATE_HZ))
     return Sequence(
         f'{family}-{seed}',
@@ -82,7 +82,7 @@ def of_family(family: str, seed: int) -> Sequence:
 
 
 def streamed(sequence: Sequence) -> NDArray[np.float32]:
-    """Return what nano says of it as it streams, (N, h, w) float32, metres."""
+    """Return the streaming depth of nano, (N, h, w) float32, metres."""
     session = DepthSession(
         card('nano'),
         lambda width, height: open_engine('nano', 'torch', width, height, threads=1),
@@ -99,7 +99,7 @@ def streamed(sequence: Sequence) -> NDArray[np.float32]:
 
 
 def judged(depth: NDArray[np.float32], sequence: Sequence) -> dict[str, float]:
-    """Compare with the truth."""
+    """Evaluate depth against ground truth."""
     pairs = [
         DepthPair(n, one, truth)
         for n, (one, truth) in enumerate(zip(depth, sequence.truth_m, strict=True))
@@ -116,7 +116,7 @@ def judged(depth: NDArray[np.float32], sequence: Sequence) -> dict[str, float]:
 
 
 def compared(sequence: Sequence) -> dict[str, object]:
-    """Stream, co-align and compare."""
+    """Stream, co-align and evaluate a sequence."""
     depth = streamed(sequence)
     height, width = depth.shape[1:]
     start_s = time.perf_counter()
@@ -134,7 +134,7 @@ def compared(sequence: Sequence) -> dict[str, object]:
 
 
 def memory_of(frames: int) -> dict[str, object]:
-    """Run a small random network on a clip and read what memory this process took."""
+    """Run a small random network on a clip and return time and peak memory."""
     import resource
 
     import torch
@@ -145,7 +145,7 @@ def memory_of(frames: int) -> dict[str, object]:
     from videodepth_ros.rollingdepth.settings import RollingPreset, RollingSettings
 
     width, height = MEMORY_SIZE
-    torch.set_num_threads(1)  # more of them only wait for each other on so small a network
+    torch.set_num_threads(1)  # more threads are slower on so small a network
     preset = RollingPreset('small', 0, (1, 25), True, 'fp32', 1)
     with tempfile.TemporaryDirectory() as folder:
         images = np.memmap(
@@ -183,7 +183,7 @@ def memory() -> Iterator[dict[str, object]]:
 
 
 def main() -> None:
-    """Print what was asked for."""
+    """Run the benchmarks of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--sequences', type=Path, nargs='*', default=[])
     parser.add_argument('--seeds', type=int, nargs='*', default=[])

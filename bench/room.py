@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A room seen from inside, exactly, and the point maps that a provider might give of it."""
+"""A synthetic box-shaped room: exact depth, and noisy point-map pairs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def walk(frames: int) -> Array64:
 
 
 def rounds(frames: int) -> Array64:
-    """Return the poses (N, 4, 4) of a walk around the room, again and again."""
+    """Return the poses (N, 4, 4) of a walk in circles, 120 frames each."""
     angles = 2 * np.pi * np.arange(frames) / LOOP_FRAMES
     return np.array(
         [pose((np.sin(a), 0.2 * np.sin(3 * a), 2 * np.cos(a)), (0, a, 0)) for a in angles]
@@ -69,10 +69,10 @@ def pair(
     flow: bool = False,
     camera: Intrinsics = CAMERA,
 ) -> PointMapPair:
-    """Return what a provider says of frames i and j, at a scale and with errors of its own.
+    """Return the pair of frames i and j, at a random scale and with random errors.
 
-    noise     share of its length by which a point errs
-    outliers  share of points that lie half as far again
+    noise     relative error of a point's distance, 1 sigma
+    outliers  share of points at 1.5 times their distance
     """
     rng, maps = np.random.default_rng([7, i, j]), []
     scale = np.exp(0.2 * rng.standard_normal())
@@ -95,7 +95,7 @@ def pairs(poses: Array64, edges: Iterable[Edge], **errors: float) -> list[PointM
 
 @dataclass(frozen=True)
 class Room:
-    """A provider: pairs of a walk in the room, made when they are asked for."""
+    """A `PairProvider` of a walk in the room."""
 
     poses: Array64
     noise: float = 0.02

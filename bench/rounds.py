@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out scenes filmed by a camera that comes back to where it was."""
+"""Held-out scenes rendered along closed camera paths, for loop closure."""
 
 from __future__ import annotations
 
@@ -19,24 +19,28 @@ from videodepth_ros.synthetic.render import ClipSetup, SyntheticFrame, render_fr
 from videodepth_ros.synthetic.scene import Scene, SceneBuilder
 
 MAKERS = {'studios': held_out.studio, 'car_parks': held_out.car_park, 'alleys': held_out.alley}
-RADII_M = {'studios': (0.5, 1.0), 'car_parks': (4.0, 8.0), 'alleys': (2.0, 4.0)}
-WIDTHS = {'studios': 0.8, 'car_parks': 0.2, 'alleys': 0.03}
-"""Of the walk, across against along: a lane between cars, or one between houses."""
-LEAST_CLEAR_M = 0.3
-TRIES = 200
-WOBBLES_HZ = np.array([0.11, 0.29, 0.71])
+RADIUS_RANGE_M = {'studios': (0.5, 1.0), 'car_parks': (4.0, 8.0), 'alleys': (2.0, 4.0)}
+ASPECTS = {'studios': 0.8, 'car_parks': 0.2, 'alleys': 0.03}
+"""Width of the path against its length: a lane between cars, or between houses."""
+
+MIN_CLEARANCE_M = 0.3
+MAX_TRIES = 200
+WOBBLE_HZ = np.array([0.11, 0.29, 0.71])
+"""Incommensurable with a lap, so that no two laps are equal."""
 
 
 @dataclass(frozen=True)
-class Round:
-    """A walk in circles, or to and fro along a lane; the wobble is never the same again.
+class LoopPath:
+    """An ellipse with wobble, walked in laps.
 
-    radii_m  across x and y; turns: whether the view turns along, away from the middle
+    radii_m  (2,) along x and y
+    outward  whether the camera faces away from the centre; else its heading is fixed
+    phase    (6, 3) of the wobble [rad]
     """
 
-    middle_m: np.ndarray
+    center_m: np.ndarray
     radii_m: np.ndarray
-    turns: bool
+    outward: bool
     lap_s: float
     heading_rad: float
     pitch_rad: float
@@ -45,46 +49,46 @@ class Round:
     def pose(self, time_s: float) -> np.ndarray:
         """Return T_map_cam (4, 4) at a time."""
         angle = 2 * np.pi * time_s / self.lap_s
-        wave = np.sin(2 * np.pi * WOBBLES_HZ * time_s + self.phase).sum(axis=1)
+        wave = np.sin(2 * np.pi * WOBBLE_HZ * time_s + self.phase).sum(axis=1)
         position = (
-            self.middle_m
+            self.center_m
             + [self.radii_m[0] * np.cos(angle), self.radii_m[1] * np.sin(angle), 0.0]
             + 0.01 * wave[:3]
         )
-        heading = self.heading_rad + angle * self.turns + 0.02 * wave[3]
+        heading = self.heading_rad + angle * self.outward + 0.02 * wave[3]
         return look_along(position, heading, self.pitch_rad + 0.01 * wave[4], 0.005 * wave[5])
 
 
-def filmed_round(
+def render_loop(
     family: str, seed: int, frames: int, lap: int, width: int, height: int, fps: float
 ) -> Iterator[SyntheticFrame]:
-    """Film a held-out scene on a walk that begins anew after ``lap`` frames."""
+    """Render a held-out scene along a closed path of ``lap`` frames."""
     rng = np.random.default_rng([41, seed])
     scene, zone = MAKERS[family](SceneBuilder(load_atlas(1), rng))
     focal = 0.75 * width
     camera = Intrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-    path = _free_round(scene, zone, family, camera, lap / fps, rng)
+    path = _sample_clear_path(scene, zone, family, camera, lap / fps, rng)
     shot = ClipSetup(scene, illuminate(scene), path, camera, random_optics(rng), 0.0)
     yield from render_frames(shot, frames, fps, rng)
 
 
-def _free_round(
+def _sample_clear_path(
     scene: Scene,
     zone: Zone,
     family: str,
     camera: Intrinsics,
     lap_s: float,
     rng: np.random.Generator,
-) -> Round:
-    """Draw walks until one keeps its distance from everything."""
+) -> LoopPath:
+    """Sample paths until one keeps the clearance; else return the clearest."""
     small = camera.scaled_to(16, 12)
     best, most_m = None, -1.0
-    for _ in range(TRIES):
-        radius = rng.uniform(*RADII_M[family])
+    for _ in range(MAX_TRIES):
+        radius = rng.uniform(*RADIUS_RANGE_M[family])
         lane = family == 'alleys'
-        path = Round(
+        path = LoopPath(
             rng.uniform(zone.low_m, zone.high_m),
-            radius * np.array([1.0, WIDTHS[family]]),
+            radius * np.array([1.0, ASPECTS[family]]),
             not lane,
             lap_s,
             0.0 if lane else rng.uniform(-0.5, 0.5),
@@ -99,6 +103,6 @@ def _free_round(
                 break
         if clear_m > most_m:
             best, most_m = path, clear_m
-        if most_m > LEAST_CLEAR_M:
+        if most_m > MIN_CLEARANCE_M:
             break
     return best

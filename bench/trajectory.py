@@ -25,7 +25,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.rounds import filmed_round
+from bench.rounds import render_loop
 from videodepth_ros.alignment.constraints import Constraints
 from videodepth_ros.alignment.hierarchy import align_hierarchy
 from videodepth_ros.alignment.options import HIERARCHY_DEFAULTS
@@ -124,7 +124,7 @@ def rendered(family: str, seed: int) -> Sequence:
     """Render a held-out scene, or a round in one."""
     rounds = family.startswith(ROUND)
     shot = list(
-        filmed_round(family.removeprefix(ROUND), seed, ROUND_FRAMES, LAP, WIDTH, HEIGHT, FPS)
+        render_loop(family.removeprefix(ROUND), seed, ROUND_FRAMES, LAP, WIDTH, HEIGHT, FPS)
         if rounds
         else render_scene(family, seed, FRAMES, WIDTH, HEIGHT, FPS)
     )

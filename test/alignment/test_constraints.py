@@ -33,13 +33,13 @@ def steps(frames):
     ]
 
 
-def test_poses_bring_back_world_and_metres():
+def test_poses_set_world_and_scale():
     state, source = fix_gauge(STATE, Constraints(T_world_cam=POSES), [])
     assert source is ScaleReference.POSES
     np.testing.assert_allclose(state.cameras.se3, POSES, atol=1e-9)
 
 
-def test_one_pose_tells_the_world_but_no_metres():
+def test_one_pose_sets_the_world_but_no_scale():
     known = np.full_like(POSES, np.nan)
     known[3] = POSES[3]
     state, source = fix_gauge(STATE, Constraints(T_world_cam=known), [])
@@ -58,20 +58,20 @@ def test_one_pose_tells_the_world_but_no_metres():
         ),
     ],
 )
-def test_other_priors_bring_back_metres(constraints, depths, source):
+def test_odometry_and_depth_set_the_scale(constraints, depths, source):
     state, found = fix_gauge(STATE, constraints, depths)
     assert found is source
     np.testing.assert_allclose(state.cameras.se3, np.linalg.inv(POSES[0]) @ POSES, atol=1e-6)
 
 
-def test_without_priors_the_pairs_set_the_unit():
+def test_without_constraints_the_pairs_set_the_unit():
     state, source = fix_gauge(STATE, Constraints(), [])
     assert source is ScaleReference.PAIRS
     np.testing.assert_allclose(state.pairs.scale, 0.5)
     np.testing.assert_allclose(state.cameras.se3[0], np.eye(4), atol=1e-12)
 
 
-def test_factors_pull_cameras_to_what_is_known():
+def test_factors_move_cameras_to_known_poses():
     factors = constraint_factors(Constraints(T_world_cam=POSES, odometry=steps(5)))
     layout = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=False, window=None)
     rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def test_factors_pull_cameras_to_what_is_known():
     np.testing.assert_allclose(state.cameras.se3, POSES, atol=1e-3)
 
 
-def test_the_value_of_smoothing_is_that_of_its_formula():
+def test_the_cost_of_smoothing_is_that_of_its_formula():
     state = AlignmentState(Sim3.from_se3(POSES), Sim3.identity(1), np.zeros(5), 1.0)
     layout = ParameterLayout(5, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
     value = sum(
@@ -102,7 +102,7 @@ def test_the_value_of_smoothing_is_that_of_its_formula():
     assert smoothness_factors(5, 0.0, 0.0) == []
 
 
-def test_some_of_the_frames_keep_their_odometry_chained():
+def test_selected_frames_chain_their_odometry():
     some = Constraints(
         T_world_cam=POSES, odometry=steps(5)[:3], depth_m=np.ones((5, 4, 6), np.float32)
     ).select((0, 2, 4), 2)
@@ -112,7 +112,7 @@ def test_some_of_the_frames_keep_their_odometry_chained():
     np.testing.assert_array_equal(some.T_world_cam, POSES[::2])
 
 
-def test_poses_are_motions_too():
+def test_poses_become_relative_poses():
     known = POSES.copy()
     known[1] = np.nan
     motions = Constraints(T_world_cam=known, odometry=steps(5)[:1]).to_relative_poses()
@@ -123,7 +123,7 @@ def test_poses_are_motions_too():
     assert [(m.i, m.j) for m in kept.odometry] == [(0, 1), (1, 2)]
 
 
-def test_a_factor_is_at_rest_where_it_is_met():
+def test_a_satisfied_factor_takes_no_step():
     layout = ParameterLayout(2, [(0, 1)], FocalModel.KNOWN, fix_first_camera=True, window=None)
     state = AlignmentState(Sim3.from_se3(POSES[:2]), Sim3.identity(1), np.zeros(2), 1.0)
     met = PoseFactor(0, 1, (state.cameras[0].inverse() @ state.cameras[1]), 1.0, 1.0)

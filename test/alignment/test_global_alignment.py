@@ -54,7 +54,7 @@ def test_exact_pairs_give_the_exact_scene(options):
     assert np.exp(np.log(result.pair_scale).mean()) == pytest.approx(0.5)
 
 
-def test_noise_and_outliers_are_borne():
+def test_robust_to_noise_and_outliers():
     poses = walk(6)
     noisy = pairs(poses, clip_graph(6), noise=0.02, outliers=0.1)
     centers, turned, _ = errors(align(noisy, KNOWN), poses)
@@ -62,7 +62,7 @@ def test_noise_and_outliers_are_borne():
     assert turned < 0.01
 
 
-def test_cameras_that_no_pair_starts_from_are_placed_by_resection():
+def test_cameras_without_a_pair_of_their_own_are_resected():
     poses = walk(4)
     result = align(pairs(poses, [(0, 1), (0, 2), (0, 3)]), KNOWN)
     assert max(errors(result, poses)) < 5e-3
@@ -73,7 +73,7 @@ def test_cameras_that_no_pair_starts_from_are_placed_by_resection():
     [np.array([pose()] * 4), np.array([pose(turn_rad=(0, 0.05 * n, 0)) for n in range(4)])],
     ids=['standing', 'rotation only'],
 )
-def test_cameras_without_a_path(poses):
+def test_static_and_rotating_cameras(poses):
     assert max(errors(align(pairs(poses, clip_graph(4)), FREE), poses)) < 5e-3
     assert (
         max(
@@ -95,7 +95,7 @@ def test_two_frames():
     assert max(errors(align(pairs(poses, clip_graph(2)), KNOWN), poses)) < 2e-3
 
 
-def test_a_pair_that_is_worth_nothing_changes_nothing():
+def test_a_pair_without_weight_changes_nothing():
     poses = walk(4)
     noisy = pairs(poses, clip_graph(4), noise=0.02)
     for window in (None, 3):
@@ -108,7 +108,7 @@ def test_a_pair_that_is_worth_nothing_changes_nothing():
         )
 
 
-def test_twice_the_same_is_the_same():
+def test_alignment_is_deterministic():
     noisy = pairs(walk(4), clip_graph(4), noise=0.02)
     first, second = align(noisy, FREE), align(noisy, FREE)
     np.testing.assert_array_equal(first.T_world_cam, second.T_world_cam)
@@ -124,7 +124,7 @@ def test_the_banded_problem_is_the_dense_problem():
     np.testing.assert_allclose(banded.depth, dense.depth, rtol=1e-3)
 
 
-def test_flow_steadies_poses_and_finds_what_moves():
+def test_flow_improves_poses_and_segments_moving_objects():
     poses = walk(6)
     with_flow = pairs(poses, clip_graph(6), noise=0.05, outliers=0.05, flow=True)
     for one in with_flow:
@@ -136,7 +136,7 @@ def test_flow_steadies_poses_and_finds_what_moves():
     assert aligned.moving.mean() < 1.1 * 4 * 8 / (32 * 48)
 
 
-def test_unknown_points_leave_their_pixel_unknown_or_to_the_others():
+def test_unknown_points_have_no_depth_of_their_own():
     poses = walk(4)
     holed = pairs(poses, clip_graph(4))
     for one in holed:
@@ -194,7 +194,7 @@ def test_no_other_state_nearby_costs_less():
 
 
 @pytest.mark.parametrize(
-    'wrong, error, says',
+    'wrong, error, message',
     [
         ({'pairs': []}, InputError, 'no pairs'),
         ({'pairs': [unsure(pair(walk(2), 0, 1))]}, InputError, 'confidence above 1'),
@@ -226,13 +226,13 @@ def test_no_other_state_nearby_costs_less():
         ),
     ],
 )
-def test_what_cannot_be_aligned_is_named(wrong, error, says):
+def test_invalid_inputs_are_named(wrong, error, message):
     good = {'pairs': pairs(walk(2), clip_graph(2)), 'options': KNOWN}
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         align(**{**good, **wrong})
 
 
-def test_flow_keeps_to_the_band():
+def test_the_banded_problem_with_flow_is_the_dense_problem():
     poses = walk(9)
     flowing = pairs(poses, symmetrize(sliding_window_graph(9, (1, 2))), noise=0.02, flow=True)
     options = replace(KNOWN, function_tolerance=1e-6)

@@ -49,7 +49,7 @@ def scales(found, poses):
 
 
 @pytest.mark.parametrize('frames', [1, 2, 5, 13])
-def test_short_recordings_come_out_whole(frames):
+def test_short_recordings_are_complete(frames):
     poses = walk(frames)
     T, found, _ = refined(poses, noise=0.0, clip_length=4)
     scale = scales(found, poses)
@@ -74,7 +74,7 @@ def test_an_unknown_focal_length_is_that_of_the_keyframes():
     assert clips[0].cameras[0].fx == pytest.approx(CAMERA.fx, rel=0.02)
 
 
-def test_known_poses_of_some_frames_place_all_of_them():
+def test_known_poses_of_some_frames_locate_all():
     poses = rounds(16)
     known = poses.copy()
     known[1::2] = np.nan
@@ -98,7 +98,7 @@ def test_a_loop_closes():
     assert error([(0, 110)]) < 0.7 * error([])
 
 
-def test_smoothing_does_not_outgrow_the_pairs():
+def test_smoothing_does_not_dominate_long_recordings():
     poses = rounds(160)
     graph = build_pair_graph(160, PairGraphOptions(clip_length=8, window=2))
     pairs = Room(poses).pairs(graph.keyframe_edges)
@@ -113,19 +113,19 @@ def test_smoothing_does_not_outgrow_the_pairs():
 def test_a_false_loop_does_little_harm():
     poses = rounds(80)
     graph = build_pair_graph(80, PairGraphOptions(clip_length=10), [(0, 60)])
-    lied_to = poses.copy()
+    false_poses = poses.copy()
 
     def error(false):
-        lied_to[60] = poses[33] if false else poses[60]
-        honest = {pair.edge: pair for pair in Room(poses).pairs(graph.keyframe_edges)}
-        lies = {pair.edge: pair for pair in Room(lied_to).pairs([(0, 60), (60, 0)])}
-        T = align_keyframes((honest | lies).values(), graph, SETTINGS).T_world_cam
+        false_poses[60] = poses[33] if false else poses[60]
+        true_pairs = {pair.edge: pair for pair in Room(poses).pairs(graph.keyframe_edges)}
+        false_pairs = {pair.edge: pair for pair in Room(false_poses).pairs([(0, 60), (60, 0)])}
+        T = align_keyframes((true_pairs | false_pairs).values(), graph, SETTINGS).T_world_cam
         return ate(T, poses[list(graph.keyframes)])
 
     assert error(True) < error(False) + 0.05
 
 
-def test_both_ends_of_a_clip_are_tied():
+def test_both_ends_of_a_clip_are_constrained():
     poses, graph = rounds(30), build_pair_graph(30, PairGraphOptions(clip_length=6))
 
     def border_error(graph):

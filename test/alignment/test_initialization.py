@@ -20,7 +20,7 @@ def guess(edges, focal=None, frames=5, noise=0.0):
 
 
 @pytest.mark.parametrize('edges', [clip_graph(5), [(0, 1), (0, 2), (3, 2), (0, 3), (1, 4)]])
-def test_exact_pairs_need_no_more_than_the_guess(edges):
+def test_exact_pairs_initialize_exactly(edges):
     state = guess(edges, CAMERA.fx)
     relative = state.cameras[0].inverse() @ state.cameras
     truth = np.linalg.inv(walk(5)[0]) @ walk(5)
@@ -29,13 +29,13 @@ def test_exact_pairs_need_no_more_than_the_guess(edges):
     np.testing.assert_allclose(relative.translation, scale * truth[:, :3, 3], atol=1e-3)
 
 
-def test_the_focal_length_is_read_off_the_point_maps():
+def test_the_focal_length_is_estimated_from_the_point_maps():
     np.testing.assert_allclose(np.exp(guess(clip_graph(5)).log_focal), CAMERA.fx, rtol=1e-4)
     np.testing.assert_allclose(
         np.exp(guess(clip_graph(5), noise=0.05).log_focal), CAMERA.fx, rtol=1e-2
     )
 
 
-def test_frames_apart_are_named():
+def test_disconnected_frames_are_named():
     with pytest.raises(InputError, match=r'frames \[3, 4\]'):
         guess([(0, 1), (1, 2), (3, 4)])

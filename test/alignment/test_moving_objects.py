@@ -37,7 +37,7 @@ def film(box_step=None, pan_m=0.06):
 
 
 @pytest.mark.parametrize('step', [(0, 4), (2, 3)])
-def test_what_moves_by_itself_is_found(step):
+def test_moving_objects_are_segmented(step):
     images, depth, poses = film(step)
     masks = segment_moving_objects(images, depth, poses, [CAMERA] * COUNT)
     for n in range(2, COUNT - 2):
@@ -52,13 +52,13 @@ def test_what_moves_by_itself_is_found(step):
 
 
 @pytest.mark.parametrize('factor', [1.0, 1.4, 0.75])
-def test_nothing_moves_in_a_still_scene_though_its_depth_is_off(factor):
+def test_a_static_scene_of_wrong_depth_does_not_move(factor):
     images, depth, poses = film()
     masks = segment_moving_objects(images, depth * np.float32(factor), poses, [CAMERA] * COUNT)
     assert masks.mean() < 0.002
 
 
-def test_sky_unknown_depth_and_plain_pictures_do_not_move():
+def test_sky_unknown_depth_and_uniform_images_do_not_move():
     images, depth, poses = film()
     depth[:, :, :80] = np.nan
     assert segment_moving_objects(images, depth, poses, [CAMERA] * COUNT).mean() < 0.002
@@ -69,6 +69,6 @@ def test_sky_unknown_depth_and_plain_pictures_do_not_move():
     assert not segment_moving_objects(grey, depth, poses, [CAMERA] * COUNT).any()
 
 
-def test_one_frame_has_nothing_to_be_compared_with():
+def test_a_single_frame_does_not_move():
     images, depth, poses = film()
     assert not segment_moving_objects(images[:1], depth[:1], poses[:1], [CAMERA]).any()

@@ -14,7 +14,7 @@ POSES = walk(3)
 PAIRS = [pair(POSES, 0, 1, flow=True), pair(POSES, 2, 1), pair(POSES, 1, 1)]
 
 
-def test_a_frame_meets_every_pair_that_shows_it():
+def test_a_frame_observes_every_pair_that_contains_it():
     observations = PairObservations(PAIRS, CENTER)
     assert observations.frame_count == 3
     assert [observations.sample(n, 1).pair.tolist() for n in range(3)] == [[0], [0, 1, 2, 2], [1]]
@@ -31,7 +31,7 @@ def test_offsets_are_those_of_the_camera_at_every_stride():
     assert view.points.shape == (1, 3, len(rays))
 
 
-def test_what_is_unknown_weighs_nothing_and_is_zero():
+def test_unknown_points_are_zero_without_weight():
     holed = replace(
         PAIRS[0], points_i=PAIRS[0].points_i.copy(), confidence_i=PAIRS[0].confidence_i.copy()
     )
@@ -43,7 +43,7 @@ def test_what_is_unknown_weighs_nothing_and_is_zero():
     assert (view.weight[0, 5:] > 0).all()
 
 
-def test_flow_counts_where_it_is_known_and_nothing_moves():
+def test_flow_has_weight_where_it_is_known_and_static():
     flowing = replace(PAIRS[0], flow=PAIRS[0].flow.copy())
     flowing.flow[0, 0] = np.nan
     moving = np.zeros((32, 48), np.bool_)

@@ -10,7 +10,7 @@ from videodepth_ros.core.errors import ConfigError
 
 
 @pytest.mark.parametrize('frames', [1, 2, 3, 9, 10, 11, 12, 15, 16, 20, 21, 44, 101])
-def test_every_frame_is_owned_once_and_clips_share_keyframes(frames):
+def test_every_frame_is_output_once_and_clips_share_keyframes(frames):
     graph = build_pair_graph(frames)
     assert [frame for clip in graph.clips for frame in clip.output_frames] == list(range(frames))
     assert tuple(clip.frames.start for clip in graph.clips) == graph.keyframes
@@ -31,7 +31,7 @@ def test_pairs_grow_with_the_recording():
     assert count(801) / count(401) == pytest.approx(2, rel=0.05)
 
 
-def test_loops_join_the_nearest_keyframes():
+def test_loops_connect_the_nearest_keyframes():
     graph = build_pair_graph(100, loops=[(3, 78), (4, 81), (12, 31), (50, 52)])
     assert (0, 80) in graph.keyframe_edges
     assert (80, 0) in graph.keyframe_edges
@@ -48,12 +48,12 @@ def test_impossible_options_are_named(wrong):
         build_pair_graph(10, PairGraphOptions(**wrong))
 
 
-def test_a_recording_without_frames_is_refused():
+def test_a_recording_without_frames_is_rejected():
     with pytest.raises(ConfigError, match='no pair graph of 0 frames'):
         build_pair_graph(0)
 
 
-def test_places_seen_again_are_candidates():
+def test_revisited_places_are_loop_candidates():
     rng = np.random.default_rng(0)
     images = rng.random((12, 8, 8), np.float32)
     images[10] = images[1] * 0.5 + 0.2 + 0.02 * rng.random((8, 8))  # other light

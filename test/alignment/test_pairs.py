@@ -15,7 +15,7 @@ from videodepth_ros.core.errors import InputError
 POINTS, SURE = np.ones((4, 6, 3), np.float32), np.ones((4, 6), np.float32)
 
 
-def test_a_pair_knows_its_frames_and_size():
+def test_edge_and_shape_of_a_pair():
     pair = PointMapPair(2, 5, POINTS, POINTS, SURE, SURE)
     assert (pair.edge, pair.shape) == ((2, 5), (4, 6))
 
@@ -23,7 +23,7 @@ def test_a_pair_knows_its_frames_and_size():
 @pytest.mark.parametrize(
     'wrong', [{'points_j': POINTS[:3]}, {'confidence_i': SURE[:, :5]}, {'flow': POINTS}, {'j': -1}]
 )
-def test_what_does_not_fit_is_named(wrong):
+def test_mismatched_shapes_are_named(wrong):
     good = {
         'i': 0,
         'j': 1,
@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_named(wrong):
         PointMapPair(**{**good, **wrong})
 
 
-def test_a_clip_of_ten_is_joined_as_published():
+def test_the_graph_of_a_clip_is_the_published_one():
     edges = clip_graph(10)
     assert len(edges) == len(set(edges)) == 50
     assert all((i - j) % 2 for i, j in edges)
@@ -46,7 +46,7 @@ def test_one_frame_is_paired_with_itself():
     assert clip_graph(1) == [(0, 0)]
 
 
-def test_a_chain_grows_with_the_recording_only():
+def test_a_sliding_window_is_linear_in_the_frames():
     assert (
         len(sliding_window_graph(100, (1, 2, 3))) - len(sliding_window_graph(50, (1, 2, 3))) == 150
     )

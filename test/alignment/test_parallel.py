@@ -52,7 +52,7 @@ def everything(files):
     return list(range(len(files.clips)))
 
 
-def test_clips_come_back_as_the_hierarchy_makes_them(files):
+def test_stored_clips_equal_those_of_the_hierarchy(files):
     assert list(align_clips_parallel(OPEN, files, everything(files), 1)) == everything(files)
     for path, expected in zip(files.clips, align_hierarchy(*_open()), strict=True):
         found = load_clip(path)
@@ -72,7 +72,7 @@ def _open():
     return task.provider, task.graph, task.options, task.constraints
 
 
-def test_processes_make_the_same_bytes(files):
+def test_parallel_processes_write_the_same_bytes(files):
     list(align_clips_parallel(OPEN, files, everything(files), 1))
     alone = [path.read_bytes() for path in files.clips]
     for path in files.clips:
@@ -86,7 +86,7 @@ def test_only_missing_clips_are_aligned(files):
     assert [path.exists() for path in files.clips] == [n == 1 for n in everything(files)]
 
 
-def test_keyframes_come_back(files):
+def test_stored_keyframes_are_loaded(files):
     keys = load_keyframes(files.keyframes)
     assert keys.frames == GRAPH.keyframes
     assert keys.depth.shape[0] == len(GRAPH.keyframes)
@@ -108,7 +108,7 @@ class Deadly(Room):
         os._exit(9)
 
 
-def test_a_process_that_dies_is_a_clear_error(files):
+def test_a_killed_process_raises_a_device_error(files):
     task = partial(AlignmentTask, Deadly(POSES, 0.0), GRAPH, SETTINGS, Constraints())
     with pytest.raises(DeviceError, match='fewer processes'):
         list(align_clips_parallel(task, files, everything(files), 2))
@@ -142,7 +142,7 @@ list(align_clips_parallel(partial(endless_task, folder), files, [0, 1], 2))
 """
 
 
-def test_processes_end_with_a_job_that_is_killed(tmp_path, root):
+def test_processes_exit_when_their_parent_is_killed(tmp_path, root):
     code = JOB.format(root=str(root), folder=str(tmp_path))
     job = subprocess.Popen([sys.executable, '-c', code], start_new_session=True)
     try:
@@ -156,7 +156,7 @@ def test_processes_end_with_a_job_that_is_killed(tmp_path, root):
 
 
 def lives(pid):
-    """Tell whether there is such a process; one that has ended has no command line."""
+    """Return whether a process runs; one that has ended has no command line."""
     try:
         return bool(Path('/proc', pid, 'cmdline').read_bytes())
     except OSError:
@@ -166,5 +166,5 @@ def lives(pid):
 def until(condition):
     end_s = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < end_s, 'what was waited for did not come'
+        assert time.monotonic() < end_s, 'timeout'
         time.sleep(0.01)

@@ -27,7 +27,7 @@ def test_the_solver_reports_the_published_objective(flow):
     assert found.cost.flow == pytest.approx(reference.flow, rel=0.02, abs=1e-6)
 
 
-def test_a_thinned_grid_finds_nearly_the_same_minimum():
+def test_a_subsampled_grid_has_nearly_the_same_minimum():
     noisy = pairs(walk(5), clip_graph(5), noise=0.02)
     full = published_cost(noisy, align(noisy, EVERY_PIXEL)).total
     thin = published_cost(noisy, align(noisy, replace(EVERY_PIXEL, max_pixels=384))).total

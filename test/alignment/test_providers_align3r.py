@@ -67,8 +67,8 @@ def counted(network):
         (PriorKind.RELATIVE_INVERSE, point_map_from_disparity),
     ],
 )
-def test_pairs_are_what_the_network_says_of_their_frames(kind, lift):
-    """Depth is lifted as depth, and what Depth Anything says as it is."""
+def test_pairs_are_the_output_of_the_network(kind, lift):
+    """Metric depth is unprojected as depth, and inverse depth likewise, not inverted."""
     prior = values()
     prior[:, :8] = 1000  # sky, where it is a depth
     network, window = small_align3r(), network_window(WIDTH, HEIGHT, 64)
@@ -82,21 +82,21 @@ def test_pairs_are_what_the_network_says_of_their_frames(kind, lift):
         )
     ]
     with torch.inference_mode():
-        wanted = network(*views)
+        points = network(*views)
     (pair,) = provider(kind, network=network, prior=prior).pairs([(i, j)])
     assert pair.edge == (i, j)
     assert pair.shape == (48, 64)
     for found, expected in (
-        (pair.points_i, wanted.points_1),
-        (pair.points_j, wanted.points_2),
-        (pair.confidence_i, wanted.confidence_1),
-        (pair.confidence_j, wanted.confidence_2),
+        (pair.points_i, points.points_1),
+        (pair.points_j, points.points_2),
+        (pair.confidence_i, points.confidence_1),
+        (pair.confidence_j, points.confidence_2),
     ):
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected[0].numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_the_two_kinds_are_not_the_same():
+def test_metric_and_inverse_priors_differ():
     (metric,) = provider(PriorKind.METRIC, prior=values() * 100).pairs([(0, 1)])
     (relative,) = provider(PriorKind.RELATIVE_INVERSE, prior=values() * 100).pairs([(0, 1)])
     assert not np.allclose(metric.points_i, relative.points_i)
@@ -109,7 +109,7 @@ def test_every_edge_once_and_every_frame_encoded_once():
     assert network.encoded == COUNT
 
 
-def test_few_frames_are_held():
+def test_few_frames_are_cached():
     network = counted(small_align3r())
     edges = [(i, i + 1) for i in range(COUNT - 1)]
     pairs = provider(options=Align3rOptions(long_side_px=64, cached_frames=2), network=network)
@@ -123,10 +123,10 @@ def test_a_batch_changes_nothing():
     edges = clip_graph(COUNT)
     alone = list(provider().pairs(edges))
     together = provider(options=Align3rOptions(long_side_px=64, batch_size=3)).pairs(edges)
-    for found, wanted in zip(together, alone, strict=True):
-        assert found.edge == wanted.edge
-        scale = np.abs(wanted.points_j).max()
-        np.testing.assert_allclose(found.points_j, wanted.points_j, rtol=0, atol=2e-5 * scale)
+    for found, expected in zip(together, alone, strict=True):
+        assert found.edge == expected.edge
+        scale = np.abs(expected.points_j).max()
+        np.testing.assert_allclose(found.points_j, expected.points_j, rtol=0, atol=2e-5 * scale)
 
 
 def test_pairs_have_the_size_of_the_prior():
@@ -135,8 +135,8 @@ def test_pairs_have_the_size_of_the_prior():
     assert np.isfinite(pair.points_i).all()
 
 
-def test_what_the_network_does_not_see_is_unknown():
-    """Of 128x104 it sees 64x48 of the 64x52 that it reduces the image to."""
+def test_pixels_outside_the_crop_window_are_unknown():
+    """128x104 is resized to 64x52 and cropped to 64x48."""
     pairs = Align3rPairProvider(
         images(104), values(104, 128), PriorKind.METRIC, SMALL, small_align3r()
     )
@@ -148,7 +148,7 @@ def test_what_the_network_does_not_see_is_unknown():
     assert (pair.confidence_i[4:-4] > 1).any()
 
 
-def test_a_surface_is_interpolated_and_an_edge_is_not():
+def test_surfaces_are_interpolated_and_discontinuities_are_not():
     window = network_window(128, 96, 64)
     slope = np.linspace(1, 2, 64, dtype=np.float32)
     plane = np.stack(np.broadcast_arrays(slope, np.float32(0), slope), -1)[None].repeat(48, 0)
@@ -162,7 +162,7 @@ def test_a_surface_is_interpolated_and_an_edge_is_not():
     assert set(np.unique(view.sample(step, confidence)[0])) == {1, 9}
 
 
-def test_points_that_overflow_are_worth_nothing():
+def test_points_that_overflow_have_no_weight():
     window = network_window(64, 48, 64)
     points, confidence = np.ones((48, 64, 3), np.float32), np.full((48, 64), 3, np.float32)
     points[5, 7], confidence[5, 7] = np.inf, np.inf
@@ -173,13 +173,13 @@ def test_points_that_overflow_are_worth_nothing():
 
 
 def test_reduced_precision_is_near():
-    (wanted,) = provider().pairs([(0, 1)])
+    (expected,) = provider().pairs([(0, 1)])
     (found,) = provider(options=Align3rOptions(long_side_px=64, precision='bf16')).pairs([(0, 1)])
-    error = np.linalg.norm(found.points_i - wanted.points_i, axis=2)
-    assert 0 < np.median(error / np.linalg.norm(wanted.points_i, axis=2)) < 0.05
+    error = np.linalg.norm(found.points_i - expected.points_i, axis=2)
+    assert 0 < np.median(error / np.linalg.norm(expected.points_i, axis=2)) < 0.05
 
 
-def test_what_does_not_fit_and_weights_that_are_not_there(tmp_path, monkeypatch):
+def test_mismatched_inputs_and_missing_weights(tmp_path, monkeypatch):
     with pytest.raises(InputError, match='do not fit'):
         Align3rPairProvider(images(), values()[:2], PriorKind.METRIC, SMALL, small_align3r())
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))

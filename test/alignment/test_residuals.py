@@ -53,25 +53,25 @@ def flow(twist=0.0, log_f=0.0, deeper=0.0, other_log_f=0.0):
 
 @pytest.mark.parametrize('residuals', [points, flow])
 @pytest.mark.parametrize('axis', range(6))
-def test_change_with_a_twist(residuals, axis):
+def test_derivative_by_a_twist(residuals, axis):
     twist = STEP * np.eye(7)[axis]
     change = (residuals(twist).residual - residuals(-twist).residual) / (2 * STEP)
     np.testing.assert_allclose(residuals().twist[:, axis], change, rtol=1e-2, atol=2e-2)
 
 
-def test_change_of_points_with_scale():
+def test_derivative_of_points_by_scale():
     twist = STEP * np.eye(7)[6]
     change = (points(twist).residual - points(-twist).residual) / (2 * STEP)
     np.testing.assert_allclose(points().twist[:, 6], change, rtol=1e-2, atol=1e-2)
 
 
-def test_change_of_flow_with_the_other_focal_length():
+def test_derivative_of_flow_by_the_other_focal_length():
     change = (flow(other_log_f=STEP).residual - flow(other_log_f=-STEP).residual) / (2 * STEP)
     np.testing.assert_allclose(flow().twist[:, 6], change, rtol=1e-2, atol=2e-2)
 
 
 @pytest.mark.parametrize('residuals', [points, flow])
-def test_change_with_focal_length_and_depth(residuals):
+def test_derivative_by_focal_length_and_depth(residuals):
     change = (residuals(log_f=STEP).residual - residuals(log_f=-STEP).residual) / (2 * STEP)
     np.testing.assert_allclose(residuals().focal, change, rtol=1e-2, atol=2e-2)
     change = (residuals(deeper=STEP).residual - residuals(deeper=-STEP).residual) / (2 * STEP)
@@ -86,7 +86,7 @@ def test_values_are_the_norms():
     assert flow().value == pytest.approx(float(smooth.sum()), rel=1e-5)
 
 
-def test_unknown_measured_depth_counts_nothing():
+def test_unknown_measured_depth_has_no_weight():
     measured = DEPTH + 1
     measured[::2] = np.nan
     block = measured_depth_residuals(DEPTH, rays(), measured, 2.0)

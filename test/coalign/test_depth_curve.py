@@ -4,15 +4,15 @@ import numpy as np
 from videodepth_ros.coalign.streaming import DepthCurve, fit_depth_curve
 
 
-def test_compressed_depth_is_stretched_again():
+def test_compressed_depth_is_expanded():
     random = np.random.default_rng(0)
     truth = random.uniform(0, 4, 3000)
-    told = 1 + 0.6 * truth
-    curve = fit_depth_curve(told, truth - told, np.ones(3000))
-    np.testing.assert_allclose(told + curve(told), truth, atol=0.12)
+    compressed = 1 + 0.6 * truth
+    curve = fit_depth_curve(compressed, truth - compressed, np.ones(3000))
+    np.testing.assert_allclose(compressed + curve(compressed), truth, atol=0.12)
 
 
-def test_points_that_lie_far_off_do_not_bend_the_law():
+def test_outliers_do_not_change_the_curve():
     random = np.random.default_rng(1)
     depth = random.uniform(0, 3, 2000)
     ratio = random.normal(0.2, 0.02, 2000)
@@ -21,7 +21,7 @@ def test_points_that_lie_far_off_do_not_bend_the_law():
     np.testing.assert_allclose(curve(np.linspace(0, 3, 20)), 0.2, atol=0.03)
 
 
-def test_beyond_the_points_the_law_goes_on_level_and_unknown_stays():
+def test_the_curve_is_constant_beyond_its_ends_and_unknown_stays():
     curve = DepthCurve(np.array([0.0, 1.0]), np.array([0.5, -0.5]))
     np.testing.assert_array_equal(
         curve(np.array([-9, 0.5, 9, np.inf, np.nan])), [0.5, 0, -0.5, -0.5, np.nan]

@@ -28,7 +28,7 @@ from videodepth_ros.core.errors import ConfigError, InputError
 
 DENSE = CoalignOptions(stride_px=3)
 
-# Goldens: name, dilations where the file does not say, stride in pixels, Adam's steps, their size
+# Goldens: name, dilations where the file has none, stride in pixels, Adam's steps, their size
 CASES = [
     ('coalign_A_default.npz', None, 10, 2000, 1e-3),
     ('coalign_B_factor2_uncapped.npz', None, 2, 2000, 1e-3),
@@ -72,7 +72,7 @@ def test_scales_are_found_up_to_one_for_the_clip():
     assert misfit(np.stack(list(merge_snippets(snippets, found))), clip) < 1e-4
 
 
-def test_aligned_snippets_agree_better_than_they_came():
+def test_aligned_snippets_agree_better_than_raw_ones():
     clip = moving_clip()
     snippets = make_snippets(clip)
     raw = np.zeros_like(clip)
@@ -83,7 +83,7 @@ def test_aligned_snippets_agree_better_than_they_came():
     assert misfit(merged(snippets)[0], clip) < 0.1 * misfit(raw / count, clip)
 
 
-def test_shifts_are_found_where_their_price_is_low():
+def test_shifts_are_found_with_a_low_penalty():
     clip = moving_clip()
     snippets = make_snippets(clip)
     for kind in snippets:
@@ -93,13 +93,13 @@ def test_shifts_are_found_where_their_price_is_low():
     assert misfit(merged(snippets, free)[0], clip) < 2e-3
 
 
-def test_unknown_and_wild_pixels_change_nothing():
+def test_unknown_pixels_and_outliers_change_nothing():
     clip = moving_clip()
     snippets = make_snippets(clip)
     best = misfit(merged(snippets)[0], clip)
     random = np.random.default_rng(3)
     for kind in snippets:
-        pictures = kind.relative_depth
+        maps = kind.relative_depth
         for value, share in (
             (np.nan, 0.2),
             (np.inf, 0.01),
@@ -107,7 +107,7 @@ def test_unknown_and_wild_pixels_change_nothing():
             (1e6, 0.005),
             (-1e4, 0.005),
         ):
-            pictures[random.random(pictures.shape) < share] = value
+            maps[random.random(maps.shape) < share] = value
     result, broken = merged(snippets)
     assert not broken
     assert misfit(result, clip) < 1.5 * best
@@ -115,24 +115,24 @@ def test_unknown_and_wild_pixels_change_nothing():
 
 
 @pytest.mark.parametrize('kind', ['empty', 'flat', 'zero', 'noise', 'inverted'])
-def test_a_broken_snippet_is_found_and_left_out(kind):
+def test_an_inconsistent_snippet_is_rejected(kind):
     clip = moving_clip()
     snippets = make_snippets(clip)
     best = misfit(merged(snippets)[0], clip)
-    pictures = snippets[0].relative_depth
-    pictures[7] = {
+    maps = snippets[0].relative_depth
+    maps[7] = {
         'empty': np.nan,
         'flat': 0.4,
         'zero': 0,
-        'inverted': 1.2 - pictures[7],
-        'noise': np.random.default_rng(4).random(pictures[7].shape),
+        'inverted': 1.2 - maps[7],
+        'noise': np.random.default_rng(4).random(maps[7].shape),
     }[kind]
     result, broken = merged(snippets)
     assert broken == [7]
     assert misfit(result, clip) < 1.5 * best
 
 
-def test_snippets_that_agree_from_the_start_stay_as_they_are():
+def test_consistent_snippets_stay_unchanged():
     snippets = make_snippets(moving_clip(), noise=0, spread=0)
     found = align_snippets(snippets, DENSE)
     np.testing.assert_allclose(np.concatenate(found.scales), 1, atol=1e-6)
@@ -169,12 +169,12 @@ def test_snippets_may_have_different_lengths_and_come_in_any_order():
         ([[-1, 0]], (1, 2, 4, 4)),
     ],
 )
-def test_frames_and_pictures_that_do_not_match_are_refused(frames, shape):
+def test_mismatched_frames_and_depth_maps_are_rejected(frames, shape):
     with pytest.raises(InputError):
         Snippets(np.array(frames), np.zeros(shape))
 
 
-def test_nothing_to_align_is_refused():
+def test_nothing_to_align_is_rejected():
     with pytest.raises(InputError, match='one image size'):
         align_snippets([])
     with pytest.raises(InputError, match='finite'):
@@ -187,7 +187,7 @@ def test_nothing_to_align_is_refused():
 @pytest.mark.parametrize(
     'wrong', [{'stride_px': 0}, {'border_px': -1}, {'max_samples': 0}, {'solver': 'sgd'}]
 )
-def test_settings_that_cannot_be_meant_are_refused(wrong):
+def test_impossible_options_are_rejected(wrong):
     with pytest.raises(ConfigError, match=str(next(iter(wrong.values())))):
         CoalignOptions(**wrong)
 
@@ -200,7 +200,7 @@ def test_the_stride_grows_so_that_samples_stay_few():
 
 
 class Stack:
-    """Pictures that are made when they are asked for, and so never all in memory."""
+    """Depth maps that are computed on access, and so never all in memory."""
 
     def __init__(self, clip, frames):
         self.clip, self.frames = clip, frames
@@ -210,7 +210,7 @@ class Stack:
         return self.clip[self.frames[index]]
 
 
-def test_memory_is_that_of_the_samples_and_not_of_the_snippets():
+def test_memory_does_not_grow_with_the_snippets():
     clip = np.tile(moving_clip(60), (1, 12, 12))
     snippets = [
         Snippets(kind.frames, Stack(clip, kind.frames)) for kind in make_snippets(moving_clip(60))
@@ -340,7 +340,7 @@ def test_the_clip_is_nearer_to_the_truth_than_that_of_the_release(name, stride_p
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 @settings(max_examples=25)
-def test_whatever_is_unknown_the_objective_never_rises_and_scales_are_finite(seed, share):
+def test_the_objective_never_rises_and_scales_are_finite(seed, share):
     snippets = make_snippets(moving_clip(9, 10, 12), dilations=(1, 2), noise=0.1, seed=seed)
     random = np.random.default_rng(seed)
     for kind in snippets:

@@ -13,7 +13,7 @@ FRAMES, WIDTH, HEIGHT = 18, 192, 144
 
 
 class Recording:
-    """A room, and what a model says of it: depth compressed, each frame in a scale of its own."""
+    """A room, and the output of a model: compressed depth, each frame at its own scale."""
 
     def __init__(self) -> None:
         shot = list(render_scene('studios', 900, FRAMES, WIDTH, HEIGHT, 15.0))
@@ -46,9 +46,9 @@ def log_ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def scales(depth: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return what each frame alone wants to be multiplied with, about its mean."""
-    wanted = np.exp([np.median(one[np.isfinite(one)]) for one in log_ratio(truth, depth)])
-    return wanted / wanted.mean()
+    """Return the scale that fits each frame alone, over their mean."""
+    expected = np.exp([np.median(one[np.isfinite(one)]) for one in log_ratio(truth, depth)])
+    return expected / expected.mean()
 
 
 def test_frames_agree_better_and_their_shape_is_better(recording, found):
@@ -85,22 +85,22 @@ def test_unknown_and_infinite_depth_stays(recording, found):
     assert after.dtype == np.float32
 
 
-def test_it_is_saved_and_loaded_to_the_byte(recording, found, tmp_path):
+def test_saved_and_loaded_alignments_are_equal(recording, found, tmp_path):
     found.save(tmp_path / 'coalign.npz')
     again = StreamAlignment.load(tmp_path / 'coalign.npz')
     np.testing.assert_array_equal(aligned(again, recording.depth), aligned(found, recording.depth))
 
 
-def test_every_run_finds_the_same(recording, found):
-    told: list[float] = []
-    again = coalign_stream(recording.images, recording.depth, recording.camera, told.append)
+def test_runs_are_deterministic_and_report_progress(recording, found):
+    shares: list[float] = []
+    again = coalign_stream(recording.images, recording.depth, recording.camera, shares.append)
     np.testing.assert_array_equal(again.log_field, found.log_field)
     np.testing.assert_array_equal(again.curve.values, found.curve.values)
-    assert told == sorted(told)
-    assert told[-1] == 1
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
-def test_where_nothing_can_be_followed_the_model_is_left_alone():
+def test_without_tracks_depth_is_unchanged():
     images = np.full((10, 96, 128, 3), 90, np.uint8)
     depth = np.random.default_rng(0).uniform(1, 3, (10, 96, 128)).astype(np.float32)
     found = coalign_stream(images, depth, None)
@@ -108,7 +108,7 @@ def test_where_nothing_can_be_followed_the_model_is_left_alone():
     np.testing.assert_allclose(aligned(found, depth), depth, rtol=1e-6)
 
 
-def test_a_single_frame_is_left_alone(recording):
+def test_a_single_frame_is_unchanged(recording):
     found = coalign_stream(recording.images[:1], recording.depth[:1], recording.camera)
     np.testing.assert_allclose(found.apply(0, recording.depth[0]), recording.depth[0], rtol=1e-6)
 
@@ -122,13 +122,13 @@ def test_scale_is_not_carried_over_a_cut(recording):
     assert np.median(change[9:]) - np.median(change[:9]) == pytest.approx(0, abs=0.3)
 
 
-def test_true_depth_stays_nearly_as_it_is(recording):
+def test_true_depth_hardly_changes(recording):
     found = coalign_stream(recording.images, recording.truth, recording.camera)
     change = log_ratio(aligned(found, recording.truth), recording.truth)
     assert np.nanmedian(np.abs(change)) < 0.01
     assert np.nanquantile(np.abs(change), 0.95) < 0.05
 
 
-def test_depth_of_another_count_is_refused(recording):
+def test_another_number_of_depth_maps_is_rejected(recording):
     with pytest.raises(InputError, match='18 images and 17 depth maps'):
         coalign_stream(recording.images, recording.depth[1:], recording.camera)

@@ -24,18 +24,18 @@ def test_windows_are_dilated_and_reach_the_last_frame():
     assert snippet_frames(7, 3, 2).tolist() == [[0, 2, 4], [1, 3, 5], [2, 4, 6]]
 
 
-def test_a_stride_gets_one_more_window_where_it_would_miss_the_end():
+def test_a_stride_adds_a_window_at_the_end():
     assert snippet_frames(8, 2, 1, 3).tolist() == [[0, 1], [3, 4], [6, 7]]
     assert snippet_frames(9, 2, 1, 3).tolist() == [[0, 1], [3, 4], [6, 7], [7, 8]]
 
 
-def test_too_short_a_clip_is_told_which_dilation_fits():
+def test_the_error_of_a_short_clip_names_a_dilation_that_fits():
     with pytest.raises(ConfigError, match='dilation to 4'):
         snippet_frames(15, 3, 25)
 
 
 @pytest.mark.parametrize('numbers', [(0, 1, 1), (3, 0, 1), (3, 1, 0)])
-def test_numbers_below_one_are_refused(numbers):
+def test_numbers_below_one_are_rejected(numbers):
     with pytest.raises(ConfigError, match='at least 1'):
         snippet_frames(9, *numbers)
 
@@ -60,12 +60,12 @@ def test_clips_on_which_the_release_fails_have_a_plan(frame_count):
 
 
 @pytest.mark.parametrize('dilations, stride', [((), 1), ((1,), 5)])
-def test_a_plan_that_leaves_frames_out_is_refused(dilations, stride):
+def test_a_plan_that_misses_frames_is_rejected(dilations, stride):
     with pytest.raises(ConfigError, match='leave out'):
         plan_snippets(80, dilations=dilations, stride=stride)
 
 
-def test_an_empty_clip_is_refused():
+def test_an_empty_clip_is_rejected():
     with pytest.raises(ConfigError, match='at least one frame'):
         plan_snippets(0)
 

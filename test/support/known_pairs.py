@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs from known depth and poses: what a perfect provider would say."""
+"""Pairs from known depth and poses: a pair provider without errors."""
 
 from __future__ import annotations
 

@@ -57,12 +57,12 @@ def video(frames: int, height: int = 48, width: int = 64) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=3)
 
 
-def run(images, folder, preset=PLAIN, network=None, advanced=lambda _: None, **settings):
+def run(images, folder, preset=PLAIN, network=None, on_progress=lambda _: None, **settings):
     network = network or FakeNetwork()
     return np.stack(
         list(
             rolling_recording(
-                images, network, folder, RollingSettings(preset, **settings), advanced
+                images, network, folder, RollingSettings(preset, **settings), on_progress
             )
         )
     )
@@ -94,21 +94,21 @@ def test_clips_of_any_length_become_depth(tmp_path, frames, preset):
     depth = run(images, tmp_path, preset)
     assert depth.shape == (frames, 48, 64)
     assert depth.dtype == np.float32
-    wanted = FakeNetwork().decode(
+    expected = FakeNetwork().decode(
         FakeNetwork().encode(
             np.stack([InputScaling.fit(64, 48, 0, 8).image_input(image) for image in images])
         )
     )
-    assert misfit(depth, wanted) < (0.01 if preset is PLAIN else 0.1)
+    assert misfit(depth, expected) < (0.01 if preset is PLAIN else 0.1)
 
 
 @pytest.mark.parametrize('size', [(41, 61), (48, 57), (9, 64)])
-def test_odd_sizes_are_filled_up_and_cut_back(tmp_path, size):
+def test_odd_sizes_are_padded_and_cropped(tmp_path, size):
     assert run(video(6, *size), tmp_path / 'a').shape == (6, *size)
     assert run(video(6, *size), tmp_path / 'b', refined()).shape == (6, *size)
 
 
-def test_parity_cuts_odd_sizes_and_spans_the_unit_range(tmp_path):
+def test_parity_crops_odd_sizes_and_spans_the_unit_range(tmp_path):
     depth = run(video(8, 41, 61), tmp_path, parity=True)
     assert depth.shape == (8, 40, 56)
     np.testing.assert_allclose((depth.min(), depth.max()), (-1, 1), atol=1e-6)
@@ -133,7 +133,7 @@ def test_snippets_of_several_lengths_are_mixed(tmp_path):
     assert misfit(depth, run(images, tmp_path / 'plain')) < 0.01
 
 
-def test_shots_know_nothing_of_each_other(tmp_path):
+def test_shots_are_independent(tmp_path):
     first = video(9)
     second = np.ascontiguousarray(255 - video(12)[:, ::-1]) // np.uint8([1, 2, 4])
     depth = run(np.concatenate([first, second]), tmp_path / 'both')
@@ -143,7 +143,7 @@ def test_shots_know_nothing_of_each_other(tmp_path):
 
 @pytest.mark.parametrize('at_once', [1, 3])
 @pytest.mark.parametrize('stop', [0.05, 0.3, 0.45, 0.62, 0.7, 0.8])
-def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, at_once, stop):
+def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path, at_once, stop):
     images, preset, settings = video(20), refined(), {'snippets_at_once': at_once}
     whole_network, network = FakeNetwork(), FakeNetwork()
     whole = run(images, tmp_path / 'whole', preset, whole_network, **settings)
@@ -161,7 +161,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, at_once, s
     assert network.calls <= whole_network.calls + steps  # at most the step that was cut
 
 
-def test_a_finished_run_asks_the_network_nothing(tmp_path):
+def test_a_finished_run_does_not_call_the_network(tmp_path):
     images, network = video(8), FakeNetwork()
     first = run(images, tmp_path, refined(), network)
     calls = network.calls
@@ -169,14 +169,14 @@ def test_a_finished_run_asks_the_network_nothing(tmp_path):
     assert network.calls == calls
 
 
-def test_progress_rises_to_the_whole(tmp_path):
-    told: list[float] = []
-    run(video(12), tmp_path, refined(), advanced=told.append)
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(1)
+def test_progress_increases_to_one(tmp_path):
+    shares: list[float] = []
+    run(video(12), tmp_path, refined(), on_progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
 
 
-def test_the_noise_is_that_of_the_seed(tmp_path):
+def test_the_seed_determines_the_noise(tmp_path):
     images = video(8)
     one, same, other = (
         run(images, tmp_path / name, seed=seed) for name, seed in (('a', 0), ('b', 0), ('c', 1))
@@ -218,7 +218,7 @@ def test_parity_equals_the_release(tmp_path, name):
             )
         )
     )
-    wanted = case['depth_pred'][:, 0]
+    expected = case['depth_pred'][:, 0]
     for kind in (0, 1):
         snippets = case[f'snip{kind}'][:, :, 0]
         stored = np.fromfile(next(tmp_path.glob(f'*/snippets-{kind}')), np.float32)
@@ -227,4 +227,4 @@ def test_parity_equals_the_release(tmp_path, name):
     # Without refinement the result hangs on where the published descent stops in its cycle, which
     # a snippet that differs by 1e-6 changes by 1e-3.
     tolerance = 1e-3 if E2E[name].refine_steps else 2e-3
-    assert np.abs(depth - wanted).max() < tolerance * np.abs(wanted).max()
+    assert np.abs(depth - expected).max() < tolerance * np.abs(expected).max()
