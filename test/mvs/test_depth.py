@@ -45,6 +45,16 @@ def test_sure_pixels_are_right(sequence, depths):
     assert np.mean(error_of(depths[3].depth_m, truth)[sure] < 0.03) > 0.95
 
 
+def test_stated_error_is_kept(sequence, depths):
+    _, _, truths = sequence
+    error = np.stack([error_of(d.depth_m, t) for d, t in zip(depths, truths, strict=True)])
+    stated = np.stack([each.relative_error for each in depths])
+    good = stated <= 0.02
+    assert good.mean() > 0.4
+    assert np.mean(error[good] < 0.04) > 0.95
+    assert error[stated > 0.05].mean() > 3 * error[good].mean()
+
+
 def test_box_has_a_sharp_edge(sequence, depths):
     _, _, truths = sequence
     row = slice(40, 60)

@@ -12,6 +12,7 @@ import numpy as np
 from videodepth_ros.core.arrays import Float32Array, MaskArray, StampArray, UInt8Array
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.mvs.bending import SURE, bend_prior, certainty_of, has_failed
+from videodepth_ros.mvs.confidence import expected_error
 from videodepth_ros.mvs.fusion import fuse
 from videodepth_ros.mvs.matching import Match, match_view
 from videodepth_ros.mvs.motion import moving_mask
@@ -33,13 +34,15 @@ class StereoDepth:
 
     depth_m    (H, W) float32, Z in metres, > 0; +inf where the prior hits nothing and stereo is
                not certain
-    certainty  (h, w) float32 in [0, 1], at the working size: 0 where it is the bent prior
+    relative_error  (H, W) float32, its expected error as a share, by `confidence.expected_error`
     moving     (H, W) bool, what moves by itself: its depth is the prior's, bent by what is around
+    certainty  (h, w) float32 in [0, 1], at the working size: 0 where depth is the bent prior
     """
 
     depth_m: Float32Array
-    certainty: Float32Array
+    relative_error: Float32Array
     moving: MaskArray
+    certainty: Float32Array
 
 
 @dataclass(frozen=True)
@@ -114,17 +117,25 @@ def finish_view(
         snapped = np.where(view.known, per_m, snapped)
     per_m = snapped
     depth_m = np.reciprocal(upsample(per_m, certainty, view.rgb, image, options))
-    sky = _enlarged(view.sky & (certainty < SURE), depth_m.shape)
-    return StereoDepth(np.where(sky, np.float32(np.inf), depth_m), certainty, moving)
+    return _stereo_depth(view, depth_m, certainty, moving)
 
 
 def _prior_only(view: View, image: UInt8Array, options: StereoOptions) -> StereoDepth:
     """Return the prior with the edges of the image; nothing is certain, and what moves unknown."""
     certainty = np.zeros(view.grey.shape, np.float32)
     depth_m = np.reciprocal(upsample(view.prior_per_m, certainty, view.rgb, image, options))
-    sky = _enlarged(view.sky, depth_m.shape)
-    depth_m = np.where(sky, np.float32(np.inf), depth_m)
-    return StereoDepth(depth_m, certainty, np.zeros(depth_m.shape, bool))
+    return _stereo_depth(view, depth_m, certainty, np.zeros(depth_m.shape, bool))
+
+
+def _stereo_depth(
+    view: View, depth_m: Float32Array, certainty: Float32Array, moving: MaskArray
+) -> StereoDepth:
+    """Put the sky back, and say what error to expect."""
+    sky = _enlarged(view.sky & (certainty < SURE), depth_m.shape)
+    size = depth_m.shape[::-1]
+    certain = cv2.resize(certainty, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    error = expected_error(certain, sky | moving)
+    return StereoDepth(np.where(sky, np.float32(np.inf), depth_m), error, moving, certainty)
 
 
 def _touched(mask: MaskArray, shape: tuple[int, ...]) -> MaskArray:
