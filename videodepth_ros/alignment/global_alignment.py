@@ -245,8 +245,8 @@ def _weighted_points(
     frame: FrameObservations, state: AlignmentState, depth_weight: float
 ) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Return rays, points and weights of one frame, the input of `weiszfeld_depth`."""
-    rays = state.rays(frame.frame, frame.offset_px)
-    points = state.points_in_camera(frame.frame, frame.pair, frame.points)
+    rays = state.rays(frame.index, frame.offset_px)
+    points = state.points_in_camera(frame.index, frame.pair, frame.points)
     return rays, *with_measured_depth(frame, rays, points, depth_weight)
 
 

@@ -46,7 +46,7 @@ def initialize_state(
     registration = _Registration(observations, frames, options.min_points)
     world = registration.frame_points()
     cameras = [
-        registration.camera(frame, world[frame.frame], focals[frame.frame], aspect)
+        registration.camera(frame, world[frame.index], focals[frame.index], aspect)
         for frame in frames
     ]
     pairs = [registration.pair(index, world) for index in range(len(observations.pairs))]
@@ -60,7 +60,7 @@ def _estimate_focal(
 
     The median over the pairs whose camera it is; without any, a field of view of 53 degrees.
     """
-    own = [m for m, pair in enumerate(frame.pair) if observations.pairs[pair].i == frame.frame]
+    own = [m for m, pair in enumerate(frame.pair) if observations.pairs[pair].i == frame.index]
     estimates = []
     for m in own:
         x, y, z = frame.points[m].astype(np.float64)
@@ -127,7 +127,7 @@ class _Registration:
         world  (3, P), points of the frame in the world
         """
         for m in np.argsort(-frame.weight.sum(axis=1), kind='stable'):
-            if self._observations.pairs[frame.pair[m]].i == frame.frame:
+            if self._observations.pairs[frame.pair[m]].i == frame.index:
                 fitted = self._fit(frame.points[m], frame.weight[m], world)
                 return Sim3(np.array(1.0), fitted.rotation, fitted.translation)
         weight = frame.weight.sum(axis=0)

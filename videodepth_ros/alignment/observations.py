@@ -16,6 +16,7 @@ from videodepth_ros.core.arrays import Float32Array, IndexArray, MaskArray
 class FrameObservations:
     """P pixels of one frame, in M point maps and F flows.
 
+    index        of the frame
     offset_px    (2, P) float32, pixel offset from the principal point, right and down
     pair         (M,) intp, index of the pair of each point map
     points       (M, 3, P) float32, in that pair's frame and unit; 0 where unknown
@@ -26,7 +27,7 @@ class FrameObservations:
     depth_m      (P,) float32, measured Z in metres; NaN where there is none
     """
 
-    frame: int
+    index: int
     offset_px: Float32Array
     pair: IndexArray
     points: Float32Array

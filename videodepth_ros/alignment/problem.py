@@ -97,11 +97,11 @@ class AlignmentProblem:
         share, found = self._per_pixel * unit, []
         data = flow = prior = 0.0
         for frame in self._frames:
-            initial = None if depths is None else depths[frame.frame]
+            initial = None if depths is None else depths[frame.index]
             depth, blocks = self._residuals(frame, state, initial)
             system = share * eliminate_depth(blocks)
-            index, J = self._jacobian(frame, state, len(system) - 1)
-            equations.add(index, J.T @ system[:-1, :-1] @ J, J.T @ system[:-1, -1])
+            parameters, J = self._jacobian(frame, state, len(system) - 1)
+            equations.add(parameters, J.T @ system[:-1, :-1] @ J, J.T @ system[:-1, -1])
             found.append(depth)
             data += share * blocks[0].value
             flow += share * blocks[1].value
@@ -120,8 +120,8 @@ class AlignmentProblem:
         All are weighted relative to a point of log confidence 1.
         """
         options = self._options.ray_depth
-        rays = state.rays(frame.frame, frame.offset_px)
-        points = state.points_in_camera(frame.frame, frame.pair, frame.points)
+        rays = state.rays(frame.index, frame.offset_px)
+        points = state.points_in_camera(frame.index, frame.pair, frame.points)
         depth = weiszfeld_depth(
             rays,
             *with_measured_depth(frame, rays, points, self._depth_weight),
@@ -133,7 +133,7 @@ class AlignmentProblem:
         flow = flow_residuals(
             depth,
             rays,
-            state.cameras[frame.flow_frame].inverse() @ state.cameras[frame.frame],
+            state.cameras[frame.flow_frame].inverse() @ state.cameras[frame.index],
             np.exp(state.log_focal[frame.flow_frame]),
             state.aspect,
             frame,
@@ -152,8 +152,8 @@ class AlignmentProblem:
         returns  indices of parameters (n,), unique, and the Jacobian (rows, n): rows are 7 per
                  point map, 7 per flow, 7 zeros where depth was measured, 1 of the focal length
         """
-        layout, n, points = self._layout, frame.frame, SIM3_DOF * len(frame.pair)
-        index = [
+        layout, n, points = self._layout, frame.index, SIM3_DOF * len(frame.pair)
+        parameters = [
             layout.camera_twist(n),
             np.array([layout.log_focal(n)]),
             layout.pair_twists(frame.pair),
@@ -170,8 +170,8 @@ class AlignmentProblem:
             J[row : row + SIM3_DOF, :SE3_DOF] = Ad[:, :SE3_DOF]
             other = J[row : row + SIM3_DOF, SE3_DOF + 1 + row :][:, :SIM3_DOF]
             other[:, :SE3_DOF], other[SE3_DOF, SE3_DOF] = -Ad[:, :SE3_DOF], 1.0
-            index += [layout.camera_twist(j), np.array([layout.log_focal(j)])]
-        unique, place = np.unique(np.concatenate(index), return_inverse=True)
+            parameters += [layout.camera_twist(j), np.array([layout.log_focal(j)])]
+        unique, place = np.unique(np.concatenate(parameters), return_inverse=True)
         return unique, J @ np.eye(len(unique))[place]
 
     def _constrain_scale(self, equations: NormalEquations) -> None:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.geometry.bilinear_grid import SmoothGridOptions
 
 
 @dataclass(frozen=True)
@@ -165,9 +166,12 @@ class DepthCurveOptions:
 class StreamOptions:
     """Options of `coalign_stream`."""
 
-    # Least landmarks of a frame, and least tracks (of 3 frames or more) that connect it to the
-    # next [count]. A weaker connection does not carry scale and ends a segment.
+    # Least landmarks of a frame, and least tracks that connect it to the next [count]. A weaker
+    # connection does not carry scale and ends a segment.
     min_landmarks: int = 12
+
+    # Least observations of a track that connects frames [frames].
+    min_track_length: int = 3
 
     # Least frames of a segment [count]; shorter ones keep the scale of the model.
     min_segment_frames: int = 8
@@ -186,6 +190,7 @@ class StreamOptions:
     unit_stride_px: int = 8
 
     curve: DepthCurveOptions = DepthCurveOptions()
+    grid: SmoothGridOptions = field(default_factory=SmoothGridOptions)
 
 
 COALIGN_DEFAULTS, STREAM_DEFAULTS = CoalignOptions(), StreamOptions()

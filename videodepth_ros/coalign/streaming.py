@@ -29,9 +29,6 @@ from videodepth_ros.sfm.reconstruction import reconstruct_sparse
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
 from videodepth_ros.sfm.tracks import ImageSequence
 
-GRID = SmoothGridOptions()
-"""Grid of the log depth corrections of a frame."""
-
 
 @dataclass(frozen=True)
 class DepthCurve:
@@ -87,7 +84,7 @@ def fit_depth_curve(
         share = np.square((log_ratio - hats @ values) / (options.cauchy_sigmas * sigma))
         robust = weight / (1 + share)
         values = np.linalg.solve(
-            (hats.T * robust) @ hats + penalty + 1e-9 * np.eye(count),
+            (hats.T * robust) @ hats + penalty + 1e-9 * np.eye(count),  # never singular
             hats.T @ (robust * log_ratio),
         )
     return DepthCurve(knots, values)
@@ -158,25 +155,27 @@ def coalign_stream(
 
     The unit stays that of the depth: the median factor over all pixels, weighted by 1 / Z, is 1.
     """
-    found, camera = reconstruct_sparse(
+    sparse, camera = reconstruct_sparse(
         images, depth, camera, lambda share: on_progress(0.9 * share)
     )
-    landmarks = Landmarks.select(found)
-    views = [compare_with_prior(found, landmarks, n, one, camera) for n, one in enumerate(depth)]
-    segment = _segments(found, views, options)
+    landmarks = Landmarks.select(sparse)
+    views = [compare_with_prior(sparse, landmarks, n, one, camera) for n, one in enumerate(depth)]
+    segment = _segments(sparse, views, options)
     connected = segment >= 0
     curve, log_scale = _fit_curve_and_scales(views, connected, options)
     errors = [
         view.log_ratio - curve(view.log_prior_depth) - own
         for view, own in zip(views, log_scale, strict=True)
     ]
-    field = np.zeros((len(depth), *GRID.shape))
+    field = np.zeros((len(depth), *options.grid.shape))
     frames: list[int] = np.flatnonzero(connected).tolist()
     if frames:
         sigma = _sigma(np.concatenate([errors[frame] for frame in frames]), options)
         for frame in frames:
             view = views[frame]
-            field[frame] = fit_smooth_grid(view.uv, errors[frame], view.sigma, sigma, 0.0)
+            field[frame] = fit_smooth_grid(
+                view.uv, errors[frame], view.sigma, sigma, 0.0, options.grid
+            )
     log_scale = _shrink_scales(log_scale, views, errors, segment, options)
     alignment = StreamAlignment(
         curve, log_scale.astype(np.float32), field.astype(np.float32), connected
@@ -186,23 +185,23 @@ def coalign_stream(
 
 
 def _segments(
-    found: SparseReconstruction, views: Sequence[LandmarkDepths], options: StreamOptions
+    sparse: SparseReconstruction, views: Sequence[LandmarkDepths], options: StreamOptions
 ) -> IndexArray:
     """Return the segment of each frame, (N,): runs of connected frames; -1 where there is none.
 
     Measured depth has no segments: its errors are those of a sensor, and stay.
     """
-    seen = found.observations
-    if found.noise.is_measured:
-        return np.full(seen.frames, -1, np.intp)
-    length = np.bincount(seen.track, minlength=len(seen.start))
-    long = length >= 3
-    first = seen.frame[seen.start]
-    last = seen.frame[seen.start + length - 1]
+    observations = sparse.observations
+    if sparse.noise.is_measured:
+        return np.full(observations.frames, -1, np.intp)
+    length = np.bincount(observations.track, minlength=len(observations.start))
+    long = length >= options.min_track_length
+    first = observations.frame[observations.start]
+    last = observations.frame[observations.start + length - 1]
     passing = np.array(
         [
             np.count_nonzero(long & (first <= frame) & (last > frame))
-            for frame in range(seen.frames - 1)
+            for frame in range(observations.frames - 1)
         ],
         np.intp,
     )
@@ -221,7 +220,7 @@ def _fit_curve_and_scales(
     frames: list[int] = np.flatnonzero(connected).tolist()
     if not frames:
         return curve, log_scale
-    weights = [_cell_balanced_weights(view) for view in views]
+    weights = [_cell_balanced_weights(view, options.grid) for view in views]
     log_depth = np.concatenate([views[frame].log_prior_depth for frame in frames])
     weight = np.concatenate([weights[frame] for frame in frames])
     for turn in range(options.alternations + 1):
@@ -241,17 +240,17 @@ def _fit_curve_and_scales(
     return curve, log_scale
 
 
-def _cell_balanced_weights(view: LandmarkDepths) -> Float64Array:
+def _cell_balanced_weights(view: LandmarkDepths, grid: SmoothGridOptions) -> Float64Array:
     """Return weights of a view's landmarks that give each grid cell the same total."""
-    cell = _cells(view)
-    return np.asarray(
-        1 / np.maximum(np.bincount(cell, minlength=GRID.rows * GRID.columns), 1)[cell]
-    )
+    cell = _cells(view, grid)
+    count = np.bincount(cell, minlength=grid.rows * grid.columns)
+    return np.asarray(1 / np.maximum(count, 1)[cell])
 
 
-def _cells(view: LandmarkDepths) -> IndexArray:
-    column, row = (view.uv * [GRID.columns, GRID.rows]).astype(np.intp).T
-    return row * GRID.columns + column
+def _cells(view: LandmarkDepths, grid: SmoothGridOptions) -> IndexArray:
+    """Return the index of the grid cell of each landmark, (P,)."""
+    column, row = (view.uv * [grid.columns, grid.rows]).astype(np.intp).T
+    return row * grid.columns + column
 
 
 def _weighted_median(value: Float64Array, weight: Float64Array) -> float:
@@ -280,15 +279,15 @@ def _shrink_scales(
     for number in np.unique(segment[segment >= 0]):
         frames: list[int] = np.flatnonzero(segment == number).tolist()
         deviation = log_scale[frames] - np.median(log_scale[frames])
-        cells = [len(np.unique(_cells(views[frame]))) for frame in frames]
+        cells = [len(np.unique(_cells(views[frame], options.grid))) for frame in frames]
         error_variance = np.array(
             [
                 _sigma(errors[frame], options) ** 2 * options.correlated_cells / count
                 for frame, count in zip(frames, cells, strict=True)
             ]
         )
-        total_variance = float(np.mean(np.minimum(deviation**2, 1)) - np.mean(error_variance))
-        model_variance = max(total_variance, 0.0)
+        excess = float(np.mean(np.minimum(deviation**2, 1)) - np.mean(error_variance))
+        model_variance = max(excess, 0.0)
         shrunk[frames] = deviation * model_variance / (model_variance + error_variance)
     return shrunk
 
