@@ -232,6 +232,12 @@ def test_invalid_inputs_are_named(wrong, error, message):
         align(**{**good, **wrong})
 
 
+@pytest.mark.parametrize('name', ['max_pixels', 'grid_levels', 'max_iterations'])
+def test_impossible_options_are_named(name):
+    with pytest.raises(ConfigError, match=f'{name} is 0'):
+        AlignmentOptions(**{name: 0})
+
+
 def test_the_banded_problem_with_flow_is_the_dense_problem():
     poses = walk(9)
     flowing = pairs(poses, symmetrize(sliding_window_graph(9, (1, 2))), noise=0.02, flow=True)

@@ -122,19 +122,19 @@ def minimize(
 ) -> Linearization:
     """Minimise the objective from ``state`` by Levenberg-Marquardt; return the last state."""
     limits = options.damping
-    here, damping = problem.linearize(state), limits.initial
+    current, damping = problem.linearize(state), limits.initial
     for _ in range(options.max_iterations):
-        step = here.equations.solve(damping)
-        there = problem.linearize(layout.apply_step(here.state, step), here.depths)
-        gain = here.cost.total - there.cost.total
+        step = current.equations.solve(damping)
+        candidate = problem.linearize(layout.apply_step(current.state, step), current.depths)
+        gain = current.cost.total - candidate.cost.total
         if gain > 0:
-            here, damping = there, max(damping / limits.factor, limits.minimum)
+            current, damping = candidate, max(damping / limits.factor, limits.minimum)
         else:
             damping *= limits.factor
-        converged = 0 <= gain < options.function_tolerance * here.cost.total
+        converged = 0 <= gain < options.function_tolerance * current.cost.total
         if converged or damping > limits.maximum:
             break
-    return here
+    return current
 
 
 def _group_pairs(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
 
 PUBLISHED_BASE_SCALE = 0.5
@@ -83,9 +84,6 @@ class AlignmentOptions:
     # Weight of the mean flow error [1 / px] (MonST3R, section 3.3).
     flow_weight: float = 0.01
 
-    # Flow errors beyond are dropped [px]: where smooth L1 reaches 50 (MonST3R's code).
-    max_flow_error_px: float = 50.5
-
     # Most pixels of a frame on the finest grid of the Gauss-Newton steps [count].
     max_pixels: int = 2560
 
@@ -102,9 +100,21 @@ class AlignmentOptions:
     # [frames]; None: one dense block, faster up to about a hundred pairs.
     window: int | None = None
 
+    # Flow errors beyond are dropped [px]: where smooth L1 reaches 50 (MonST3R's code).
+    max_flow_error_px: float = 50.5
+
     initialization: InitializationOptions = InitializationOptions()
     ray_depth: RayDepthOptions = RayDepthOptions()
     damping: DampingOptions = DampingOptions()
+
+    def __post_init__(self) -> None:
+        """Validate the options.
+
+        raises  ConfigError naming the value
+        """
+        for name in ('max_pixels', 'grid_levels', 'max_iterations'):
+            if getattr(self, name) < 1:
+                raise ConfigError(f'{name} is {getattr(self, name)}; give 1 or more')
 
 
 PUBLISHED_OPTIONS = AlignmentOptions()
