@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,12 +65,17 @@ def sources() -> list[Path]:
     return sorted(PACKAGE.rglob('*.py'))
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def floor_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
 
 
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -125,7 +131,7 @@ def test_files_and_functions_are_short(path):
     assert text.count('\n') <= TOO_LARGE.get(name, LONGEST_FILE)
     lengths = {
         node.name: node.end_lineno - node.lineno + 1
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(tree(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     }
     longest = TOO_LONG.get(name, LONGEST_FUNCTION)
@@ -151,7 +157,7 @@ def test_code_is_not_a_person():
 
 
 def public_names(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             name = node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
