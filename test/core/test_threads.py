@@ -8,30 +8,32 @@ import sys
 import pytest
 
 COUNT = """
-import ctypes
-from numpy.linalg import _umath_linalg
-from videodepth_ros.core.threads import NAMES, single_threaded_blas
-blas = ctypes.CDLL(_umath_linalg.__file__)
-gets = [getattr(blas, f'{prefix}get_num_threads{suffix}', None) for prefix, suffix in NAMES]
-get = next((get for get in gets if get), lambda: -1)
-before = get()
+import numpy
+from threadpoolctl import threadpool_info
+from videodepth_ros.core.threads import single_threaded_blas
+
+def threads():
+    return max((one['num_threads'] for one in threadpool_info() if one['user_api'] == 'blas'),
+               default=0)
+
+@single_threaded_blas()
+def inside():
+    raise ValueError(threads())
+
+before = threads()
 try:
-    with single_threaded_blas():
-        inside = get()
-        raise ValueError
-except ValueError:
-    print(before, inside, get())
+    inside()
+except ValueError as error:
+    print(before, error, threads())
 """
 
 
-def test_one_thread_inside_and_as_many_as_before_after():
+def test_blas_has_one_thread_inside_and_as_many_as_before_after():
     env = {**os.environ, 'OPENBLAS_NUM_THREADS': '2'}
-    before, inside, after = map(
-        int,
-        subprocess.run(
-            [sys.executable, '-c', COUNT], env=env, check=True, capture_output=True, text=True
-        ).stdout.split(),
+    result = subprocess.run(
+        [sys.executable, '-c', COUNT], env=env, check=True, capture_output=True, text=True
     )
+    before, inside, after = map(int, result.stdout.split())
     if before < 2:
-        pytest.skip('numpy has no OpenBLAS here, or there is one core only')
+        pytest.skip('numpy has no BLAS with threads here, or there is one core only')
     assert (inside, after) == (1, 2)

@@ -131,6 +131,38 @@ def plain_horn(model, data, with_scale):
 
 @FAST
 @given(SEEDS, st.booleans(), st.integers(1, 7))
+def test_equals_evo(seed, with_scale, frames):
+    metrics = pytest.importorskip('evo.core.metrics')
+    PoseTrajectory3D = pytest.importorskip('evo.core.trajectory').PoseTrajectory3D
+    truth, noise = random_walk(seed), np.random.default_rng(seed + 1)
+    poses = truth.T_map_cam.copy()
+    poses[:, :3, 3] = 1.7 * poses[:, :3, 3] + noise.normal(size=(20, 3))
+    poses[:, :3, :3] = [T[:3, :3] @ rotation(0.1 * noise.normal(size=3)) for T in truth.T_map_cam]
+    predicted = Trajectory(truth.stamp_ns, random_pose(noise) @ poses)
+    reference, estimate = (
+        PoseTrajectory3D(poses_se3=list(one.T_map_cam), timestamps=one.stamp_ns / 1e9)
+        for one in (truth, predicted)
+    )
+    _, _, scale = estimate.align(reference, correct_scale=with_scale)
+
+    def rms(metric):
+        metric.process_data((reference, estimate))
+        return metric.get_statistic(metrics.StatisticsType.rmse)
+
+    relation, unit = metrics.PoseRelation, metrics.Unit.frames
+    alignment = TrajectoryAlignment.SIM3 if with_scale else TrajectoryAlignment.SE3
+    report = evaluate_trajectory(predicted, truth, alignment, RpeDelta(frames))
+    assert report.scale == pytest.approx(scale)
+    assert report.ate_rmse_m == pytest.approx(rms(metrics.APE(relation.translation_part)))
+    rpe = (
+        metrics.RPE(part, delta=frames, delta_unit=unit, all_pairs=True)
+        for part in (relation.translation_part, relation.rotation_angle_deg)
+    )
+    assert (report.rpe_trans_m, report.rpe_rot_deg) == pytest.approx(tuple(map(rms, rpe)))
+
+
+@FAST
+@given(SEEDS, st.booleans(), st.integers(1, 7))
 def test_it_agrees_with_a_plain_version_of_the_published_definitions(seed, with_scale, frames):
     truth = random_walk(seed)
     noise = np.random.default_rng(seed + 1)
