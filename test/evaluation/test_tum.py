@@ -54,18 +54,18 @@ def test_comments_commas_disorder_and_nan_of_other_tools_are_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('line', 'said'),
+    ('line', 'message'),
     [
         ('1.0 2 3', 'line 2 has 3 numbers; a pose has 8'),
-        ('one 0 0 0 0 0 0 1', 'line 2 is no pose'),
-        ('nan 0 0 0 0 0 0 1', 'line 2 is no pose'),
-        ('1 0 0 0 0 0 0 x', 'line 2 is no pose'),
+        ('one 0 0 0 0 0 0 1', 'line 2 is not a pose'),
+        ('nan 0 0 0 0 0 0 1', 'line 2 is not a pose'),
+        ('1 0 0 0 0 0 0 x', 'line 2 is not a pose'),
         ('1403636579763555584,0,0,0,0,0,0,1', 'time in seconds'),
     ],
 )  # EuRoC has nanoseconds
-def test_a_line_that_is_no_pose_is_named(tmp_path, line, said):
+def test_an_invalid_line_is_reported(tmp_path, line, message):
     (tmp_path / 'a.txt').write_text(f'1.0 0 0 0 0 0 0 1\n{line}\n')
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_tum(tmp_path / 'a.txt')
 
 

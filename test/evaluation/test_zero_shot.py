@@ -17,11 +17,11 @@ from videodepth_ros.evaluation.zero_shot import (
 )
 
 
-def test_measures_are_those_of_their_definitions():
+def test_metrics_follow_their_definitions():
     truth = np.array([[1.0, 2.0, 4.0, np.nan, np.inf, 0.0, 90.0]])
-    told = np.array([[1.2, 3.0, 12.0, 5.0, 5.0, 5.0, 1.0]])  # ratios 1.2, 1.5, 3
-    row = evaluate_zero_shot('three', [ZeroShotImage(told, truth)], max_depth_m=80)
-    found = row.measures
+    predicted = np.array([[1.2, 3.0, 12.0, 5.0, 5.0, 5.0, 1.0]])  # ratios 1.2, 1.5, 3
+    row = evaluate_zero_shot('three', [ZeroShotImage(predicted, truth)], max_depth_m=80)
+    found = row.metrics
     assert (row.dataset, row.images) == ('three', 1)
     assert (found.delta_1, found.delta_2, found.delta_3) == pytest.approx((1 / 3, 2 / 3, 2 / 3))
     assert found.abs_rel == pytest.approx((0.2 + 0.5 + 2) / 3)
@@ -32,7 +32,7 @@ def test_measures_are_those_of_their_definitions():
 def test_nothing_is_aligned():
     truth = np.linspace(1, 9, 48).reshape(6, 8)
     image = ZeroShotImage(1.3 * truth, truth)
-    found = evaluate_zero_shot('scaled', [image]).measures
+    found = evaluate_zero_shot('scaled', [image]).metrics
     assert found.delta_1 == 0
     assert found.delta_2 == 1
     assert found.abs_rel == pytest.approx(0.3)
@@ -42,21 +42,21 @@ def test_nothing_is_aligned():
 def test_images_weigh_alike_whatever_their_size():
     good, bad = np.full((2, 2), 3.0), np.full((20, 20), 3.0)
     images = [ZeroShotImage(good, good), ZeroShotImage(2 * bad, bad)]
-    assert evaluate_zero_shot('two', images).measures.delta_1 == 0.5
+    assert evaluate_zero_shot('two', images).metrics.delta_1 == 0.5
 
 
 def test_what_is_unknown_is_a_miss_but_has_no_error():
     truth = np.full((1, 4), 2.0)
     found = evaluate_zero_shot(
         'gap', [ZeroShotImage(np.array([[2.0, np.nan, 0, np.inf]]), truth)]
-    ).measures
+    ).metrics
     assert (found.delta_1, found.abs_rel) == (0.25, 0)
 
 
 def test_focal_lengths():
     flat = np.ones((2, 2))
     images = [ZeroShotImage(flat, flat, focal, 100.0) for focal in (80.0, 124.0, 140.0, 200.0)]
-    found = evaluate_zero_shot('focal', [*images, ZeroShotImage(flat, flat)]).measures
+    found = evaluate_zero_shot('focal', [*images, ZeroShotImage(flat, flat)]).metrics
     assert (found.focal_25, found.focal_50) == (0.5, 0.75)
 
 
@@ -64,8 +64,8 @@ def test_mattes():
     depth = np.full((9, 9), 5.0)
     depth[3:6, 3:6] = 1
     row = evaluate_mattes('hair', [(depth, (depth < 2).astype(float))])
-    assert row.measures.boundary_recall == pytest.approx(1)
-    assert math.isnan(row.measures.delta_1)
+    assert row.metrics.boundary_recall == pytest.approx(1)
+    assert math.isnan(row.metrics.delta_1)
 
 
 def test_ranks():

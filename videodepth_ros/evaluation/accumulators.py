@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums that add up over frames: a least-squares line, and the errors of a set of depths.
+"""Accumulators over frames: moments of a least-squares line, and sums of depth errors.
 
-Whatever is computed for a sequence is the sum over its frames, so none has to be kept.
+A sequence is evaluated frame by frame; no frame stays in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Array = NDArray[np.floating[Any]]
 
 
 class DepthAlignment(str, Enum):
-    """How the prediction's inverse depth is fitted to the truth's, once for a sequence."""
+    """Least-squares fit of predicted to true inverse depth, once per sequence."""
 
     NONE = 'none'
     SCALE = 'scale'
@@ -26,7 +26,7 @@ class DepthAlignment(str, Enum):
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums for a least-squares line y = scale * x + shift; those of two sets add up."""
+    """Moments of the least-squares line y = scale * x + shift; additive over sets of points."""
 
     n: float = 0.0
     x: float = 0.0
@@ -36,7 +36,7 @@ class Moments:
 
     @classmethod
     def of(cls, x: Array, y: Array) -> Moments:
-        """Return the sums of N points; x and y (N,) floating."""
+        """Return the moments of N points; x and y (N,) floating."""
         return cls(
             x.size,
             float(x.sum(dtype=np.float64)),
@@ -54,8 +54,8 @@ class Moments:
             self.xy + other.xy,
         )
 
-    def line(self, alignment: DepthAlignment) -> tuple[float, float]:
-        """Return scale and shift; of a constant x only the shift can be known."""
+    def fit(self, alignment: DepthAlignment) -> tuple[float, float]:
+        """Return scale and shift; a constant x determines the shift only, and the scale is 0."""
         if alignment is DepthAlignment.NONE:
             return 1.0, 0.0
         if alignment is DepthAlignment.SCALE:
@@ -69,7 +69,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class DepthErrors:
-    """Mean |p - t| / t, root mean square of p - t in metres, share with max(p/t, t/p) < 1.25."""
+    """AbsRel |p - t| / t, RMSE in metres, and share of pixels with max(p/t, t/p) < 1.25."""
 
     abs_rel: float
     rmse_m: float
@@ -78,7 +78,7 @@ class DepthErrors:
 
 @dataclass(frozen=True)
 class ErrorSums:
-    """Sums behind `DepthErrors`; those of two sets of pixels add up."""
+    """Sums of `DepthErrors`; additive over sets of pixels."""
 
     n: int = 0
     abs_rel: float = 0.0
@@ -106,7 +106,7 @@ class ErrorSums:
         )
 
     def errors(self) -> DepthErrors:
-        """Return the means; NaN of no pixels at all."""
+        """Return the means; NaN without pixels."""
         if not self.n:
             return DepthErrors(np.nan, np.nan, np.nan)
         return DepthErrors(

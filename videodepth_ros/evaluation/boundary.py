@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sharpness of depth edges: the scale-invariant boundary F1 of Depth Pro (arXiv 2410.02073).
+"""Boundary metrics of depth: scale-invariant F1 and recall of Depth Pro (arXiv 2410.02073).
 
 Two neighbouring pixels are an edge where their depths differ by more than a ratio t. Precision
-and recall of the predicted edges are averaged over four directions, and F1 over ten ratios.
-Where the truth is a matte that tells one thing from its background, only recall is defined.
+and recall of the predicted edges are averaged over four directions, and F1 over ten ratios. A
+segmentation matte as truth defines recall only.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ Mask = NDArray[np.bool_]
 Ratios = NDArray[np.float64]
 
 THRESHOLDS = np.linspace(1.05, 1.25, 10)
-SMALLEST_DEPTH_M = 1e-6
-LEAST_ALPHA = 0.1
+"""Depth ratios of an edge, as in the definition."""
+MIN_DEPTH_M = 1e-6
+"""Depths below are clipped to this: no division by zero."""
+MIN_ALPHA = 0.1
+"""Opacity above which a pixel of a matte is foreground."""
 
 
 @dataclass(frozen=True)
 class EdgeMatch:
-    """How the edges at one ratio agree, each in [0, 1]; means over four directions."""
+    """Precision and recall of edges at one ratio, in [0, 1]; means over four directions."""
 
     precision: float
     recall: float
 
     @property
     def f1(self) -> float:
-        """Return the harmonic mean of precision and recall, 0 where both are."""
+        """Harmonic mean of precision and recall; 0 where both are 0."""
         total = self.precision + self.recall
         return 2 * self.precision * self.recall / total if total else 0.0
 
@@ -43,40 +46,40 @@ def boundary_f1(predicted_m: Depth, truth_m: Depth, thresholds: Ratios = THRESHO
     """Return the boundary F1 of one frame, in [0, 1].
 
     predicted_m  (H, W) floating, Z in metres or in any other unit; NaN unknown, +inf nothing hit
-    truth_m      (H, W) floating, the same; neighbours of which one is unknown, or of which both
-                 are at infinity, are left out
-    thresholds   (T,) float64, the ratios, which are also the weights of what each one scores
+    truth_m      (H, W) floating, the same; pairs of neighbours with an unknown one, or with both
+                 at infinity, are ignored
+    thresholds   (T,) float64, the ratios; also the weights of their F1 in the mean
     raises       InputError if the two differ in size
 
-    Any scale cancels, a shift of the inverse depth does not. Where truth and prediction have no
-    edge at all the value is 0, as in the definition.
+    Invariant to scale, not to a shift of the inverse depth. Without any edge the value is 0, as in
+    the definition.
     """
-    predicted, truth = _comparable(predicted_m, truth_m)
+    predicted, truth = _ratios_where_known(predicted_m, truth_m)
     scores = [_match(predicted, truth, threshold).f1 for threshold in thresholds]
     return float(np.average(scores, weights=thresholds))
 
 
 def match_edges(predicted_m: Depth, truth_m: Depth, threshold: float) -> EdgeMatch:
     """Return precision and recall at one ratio; maps and errors as for `boundary_f1`."""
-    return _match(*_comparable(predicted_m, truth_m), threshold)
+    return _match(*_ratios_where_known(predicted_m, truth_m), threshold)
 
 
 def boundary_recall(predicted_m: Depth, matte: Depth) -> float:
-    """Return the share of a matte's edges that the depth has too, in [0, 1].
+    """Return the boundary recall of a depth map against a segmentation matte, in [0, 1].
 
     predicted_m  (H, W) floating, Z in metres or in any other unit; NaN unknown
-    matte        (H, W) floating or bool, the opacity of the thing in front, in [0, 1]
+    matte        (H, W) floating or bool, opacity of the foreground, in [0, 1]
     raises       InputError if the two differ in size
 
-    An edge counts with the right side in front. Of neighbouring predicted edges in a line only
-    the steepest counts, so that a blurred edge gains nothing by its width.
+    An edge needs the foreground on the near side. Of adjacent predicted edges on a line only the
+    steepest counts (non-maximum suppression): the width of a blurred edge earns nothing.
     """
     if predicted_m.shape != matte.shape or matte.ndim != 2:
         raise InputError(
-            f'boundary recall compares a map with a matte of one size, not '
+            f'boundary recall compares a depth map with a matte of one size, not '
             f'{predicted_m.shape} with {matte.shape}; resize the prediction first'
         )
-    front = matte > LEAST_ALPHA
+    front = matte > MIN_ALPHA
     true_edges = [
         front[:, :-1] & ~front[:, 1:],
         front[:, 1:] & ~front[:, :-1],
@@ -88,7 +91,7 @@ def boundary_recall(predicted_m: Depth, matte: Depth) -> float:
     scores = [
         np.mean(
             [
-                _recall(_steepest(ratios, threshold), true_edge)
+                _recall(_suppress_non_maxima(ratios, threshold), true_edge)
                 for ratios, true_edge in zip(lines, true_edges, strict=True)
             ]
         )
@@ -97,14 +100,14 @@ def boundary_recall(predicted_m: Depth, matte: Depth) -> float:
     return float(np.average(scores, weights=THRESHOLDS))
 
 
-def _comparable(predicted_m: Depth, truth_m: Depth) -> tuple[list[Depth], list[Depth]]:
-    """Return the neighbour ratios of both; NaN in both where the truth is unknown.
+def _ratios_where_known(predicted_m: Depth, truth_m: Depth) -> tuple[list[Depth], list[Depth]]:
+    """Return the neighbour ratios of both maps, NaN where those of the truth are.
 
     raises  InputError if the two differ in size
     """
     if predicted_m.shape != truth_m.shape or truth_m.ndim != 2:
         raise InputError(
-            f'boundary F1 compares maps of one size, not {predicted_m.shape} with '
+            f'boundary F1 compares depth maps of one size, not {predicted_m.shape} with '
             f'{truth_m.shape}; resize the prediction first'
         )
     predicted, truth = _neighbour_ratios(predicted_m), _neighbour_ratios(truth_m)
@@ -114,16 +117,16 @@ def _comparable(predicted_m: Depth, truth_m: Depth) -> tuple[list[Depth], list[D
 
 
 def _neighbour_ratios(depth_m: Depth) -> list[Depth]:
-    """Return depth over that of the left, right, upper and lower neighbour; NaN where unknown."""
-    depth_m = np.maximum(depth_m, SMALLEST_DEPTH_M)
-    with np.errstate(invalid='ignore'):  # inf / inf between two pixels of sky: no edge
+    """Return the depth ratios to the left, right, upper and lower neighbour; NaN where unknown."""
+    depth_m = np.maximum(depth_m, MIN_DEPTH_M)
+    with np.errstate(invalid='ignore'):  # inf / inf between pixels of sky: no edge
         right, down = depth_m[:, 1:] / depth_m[:, :-1], depth_m[1:] / depth_m[:-1]
         left, up = depth_m[:, :-1] / depth_m[:, 1:], depth_m[:-1] / depth_m[1:]
     return [right, left, down, up]
 
 
 def _match(predicted: list[Depth], truth: list[Depth], threshold: float) -> EdgeMatch:
-    """Compare the edges at one ratio; precision is the recall with the parts exchanged."""
+    """Return the edge match at one ratio; precision is recall with the arguments exchanged."""
     edges = [
         (ratios > threshold, true_ratios > threshold)
         for ratios, true_ratios in zip(predicted, truth, strict=True)
@@ -135,12 +138,12 @@ def _match(predicted: list[Depth], truth: list[Depth], threshold: float) -> Edge
 
 
 def _recall(edge: Mask, true_edge: Mask) -> float:
-    """Return the share of the true edges that are found; 0 if there is none."""
+    """Return the share of the true edges that are predicted; 0 if there is none."""
     return int(np.count_nonzero(edge & true_edge)) / max(int(np.count_nonzero(true_edge)), 1)
 
 
-def _steepest(ratios: Depth, threshold: float) -> Mask:
-    """Return where a ratio is the first greatest of a run of ratios above a threshold in a row."""
+def _suppress_non_maxima(ratios: Depth, threshold: float) -> Mask:
+    """Return the mask of the first maximum of each run of ratios above the threshold, by rows."""
     edge = np.pad(ratios > threshold, ((0, 0), (1, 0)))  # runs end with their row
     starts = edge[:, 1:] & ~edge[:, :-1]
     above = np.flatnonzero(edge[:, 1:])

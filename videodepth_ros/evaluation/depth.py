@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of a depth sequence against truth, aligned once for the whole sequence or not at all.
+"""Errors of a depth sequence against the truth, aligned once per sequence or not at all.
 
-Conventions of FlashDepth (arXiv 2504.07093, its evaluation code): scale and shift are a
-least-squares fit in inverse depth over all pixels of the sequence whose truth is nearer than
-70 m; predictions are clipped to that range. Beside the prediction stand the two predictors that
-need no image, fitted to the truth in the same way: one inverse depth for the whole sequence, and
-one that grows linearly down the image. A network that does not beat them has learned nothing.
+Protocol of FlashDepth (arXiv 2504.07093, evaluation code): scale and shift are a least-squares fit
+in inverse depth over all pixels of the sequence whose truth is nearer than 70 m; predictions are
+clipped to that range. Two baselines without an image are fitted to the truth in the same way: a
+constant inverse depth, and one that is linear in the image row.
 """
 
 from __future__ import annotations
@@ -26,14 +25,17 @@ from videodepth_ros.evaluation.accumulators import (
 )
 from videodepth_ros.evaluation.boundary import boundary_f1
 
-Line = tuple[float, float]
-"""Scale and shift."""
+ScaleShift = tuple[float, float]
+"""Inverse depth = scale * x + shift [1/m]."""
 
 MAX_DEPTH_M = 70.0
+"""Farthest true depth that counts (FlashDepth)."""
 MIN_DEPTH_M = 1e-3
+"""Least aligned depth: predictions are clipped to it."""
 ASPECT_TOLERANCE = 0.1
-STEADY = 0.01
-"""A pixel stands still for `flicker` while its true depth changes by less than this share."""
+"""Largest relative difference of the aspect ratios of prediction and truth."""
+STATIC_CHANGE = 0.01
+"""Relative change of the true depth between frames below which `flicker` counts a pixel."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class DepthPair:
     """Predicted and true depth of one frame.
 
     predicted_m  (h, w) floating, Z in metres; NaN or <= 0 unknown, +inf nothing hit
-    truth_m      (H, W) floating, Z in metres; NaN, +inf and <= 0 are not judged
+    truth_m      (H, W) floating, Z in metres; NaN, +inf and <= 0 are ignored
     """
 
     stamp_ns: int
@@ -51,7 +53,7 @@ class DepthPair:
 
 @dataclass(frozen=True)
 class FrameDepthErrors:
-    """One frame: its errors under the sequence's alignment, and the scale that it alone wants."""
+    """Errors of one frame under the alignment of the sequence, and its own least-squares scale."""
 
     stamp_ns: int
     errors: DepthErrors
@@ -61,15 +63,16 @@ class FrameDepthErrors:
 
 @dataclass(frozen=True)
 class DepthReport:
-    """Errors of one sequence over all judged pixels.
+    """Errors of one sequence over all pixels with a true depth in range and a prediction.
 
     scale, shift_per_m   true inverse depth = scale * predicted inverse depth + shift, as applied
     boundary_f1          mean over frames
     scale_drift          standard deviation over frames of the least-squares scale of each frame,
                          divided by its mean
-    flicker              mean |ln| of the ratio of consecutive predictions where the truth stands
-                         still; NaN where it never does
-    coverage             share of judged pixels for which the prediction has a value
+    flicker              mean |ln| of the ratio of consecutive predictions where the truth is
+                         static; NaN where it never is
+    coverage             share of pixels with a true depth that have a prediction
+    best_constant, best_gradient  errors of the two baselines without an image
     """
 
     alignment: DepthAlignment
@@ -87,12 +90,12 @@ class DepthReport:
     per_frame: tuple[FrameDepthErrors, ...]
 
 
-class _Judged:
-    """One pair at the truth's size: the pixels that count, and both inverse depths there.
+class _ValidPixels:
+    """One pair at the size of the truth: the valid pixels, and both inverse depths there.
 
-    pixels            (H, W) bool, both known
-    predicted_per_m   (N,) floating, inverse depth of those pixels; `true_per_m` likewise
-    row               (N,) float32, how far down the image each lies, 0 to 1
+    pixels            (H, W) bool, both depths known
+    predicted_per_m, true_per_m   (N,) floating, inverse depths of those pixels
+    row               (N,) float32, image row of each, 0 to 1
     """
 
     def __init__(self, pair: DepthPair, max_depth_m: float) -> None:
@@ -107,49 +110,49 @@ class _Judged:
         self.row = np.repeat(rows, np.count_nonzero(self.pixels, axis=1))
 
     def moments(self) -> Moments:
-        """Return what the frame adds to the fit of the prediction to the truth."""
+        """Return the moments of the fit of predicted to true inverse depth."""
         return Moments.of(self.predicted_per_m, self.true_per_m)
 
     def sums(self, depth_m: Array) -> ErrorSums:
-        """Return the errors of ``depth_m``, (N,) floating, at the pixels that count."""
+        """Return the error sums of ``depth_m``, (N,) floating, at the valid pixels."""
         return ErrorSums.of(depth_m, self.truth_m[self.pixels])
 
-    def aligned_m(self, line: Line) -> Array:
+    def aligned_m(self, line: ScaleShift) -> Array:
         """Return the aligned prediction, (H, W) floating, NaN where it is unknown."""
         known_m = np.where(self.predicted_m > 0, self.predicted_m, np.nan)
         return depth_from_inverse(1 / known_m, line, self.max_depth_m)
 
     def report(self, sums: ErrorSums, aligned_m: Array) -> FrameDepthErrors:
-        """Return the facts of this frame alone."""
+        """Return the errors of this frame, given their sums."""
         truth_m = np.where(self.truth_m > 0, self.truth_m, np.nan)
         return FrameDepthErrors(
             self.stamp_ns,
             sums.errors(),
             boundary_f1(aligned_m, truth_m),
-            self.moments().line(DepthAlignment.SCALE)[0],
+            self.moments().fit(DepthAlignment.SCALE)[0],
         )
 
 
-def depth_from_inverse(x: Array, line: Line, max_depth_m: float) -> Array:
-    """Return the depth in metres of the inverse depth ``scale * x + shift``, clipped to range."""
+def depth_from_inverse(x: Array, line: ScaleShift, max_depth_m: float) -> Array:
+    """Return the depth in metres of the inverse depths ``scale * x + shift``, clipped to range."""
     scale, shift = line
     depth_m: Array = 1 / np.clip(scale * x + shift, 1 / max_depth_m, 1 / MIN_DEPTH_M)
     return depth_m
 
 
 def resize_nearest(depth_m: Array, shape: tuple[int, ...]) -> Array:
-    """Return ``depth_m`` (h, w) at ``shape`` (H, W): the value of the nearest pixel centre.
+    """Resize a depth map (h, w) to ``shape`` (H, W) by nearest neighbour.
 
-    Nothing is interpolated, for a depth between two surfaces exists nowhere.
-    raises   InputError if the two do not have the same aspect
+    Interpolation would invent depths between two surfaces.
+    raises   InputError if the aspect ratios differ
     """
     (h, w), (height, width) = depth_m.shape, shape
     if (h, w) == (height, width):
         return depth_m
     if abs(w * height / (h * width) - 1) > ASPECT_TOLERANCE:
         raise InputError(
-            f'the prediction is {w}x{h} and the truth {width}x{height}: these are '
-            'not the same view; compare depth of one camera'
+            f'the prediction is {w}x{h} and the truth {width}x{height}: their aspect '
+            'ratios differ; compare depth of one camera'
         )
     rows = (2 * np.arange(height) + 1) * h // (2 * height)
     columns = (2 * np.arange(width) + 1) * w // (2 * width)
@@ -162,26 +165,28 @@ def evaluate_depth(
     alignment: DepthAlignment = DepthAlignment.NONE,
     max_depth_m: float = MAX_DEPTH_M,
 ) -> DepthReport:
-    """Compare a sequence of depth maps with the truth.
+    """Evaluate a sequence of depth maps against the truth.
 
-    pairs    in order of time; gone through twice, so a list or something that can start again
-    raises   InputError if no pixel of any pair can be judged, or sizes do not fit
+    pairs        in order of time; iterated twice, so not a generator
+    alignment    fit of the sequence to the truth before errors are computed
+    max_depth_m  farthest true depth that counts
+    raises       InputError if no pixel is valid, or aspect ratios differ
     """
     fits = _fit(pairs, alignment, max_depth_m)
     frames, predicted, constant, gradient = [], ErrorSums(), ErrorSums(), ErrorSums()
     log_steps = []
     last: tuple[Array, Array] | None = None
-    for judged in (_Judged(pair, max_depth_m) for pair in pairs):
-        aligned_m = judged.aligned_m(fits.prediction)
+    for valid in (_ValidPixels(pair, max_depth_m) for pair in pairs):
+        aligned_m = valid.aligned_m(fits.prediction)
         if last is not None:
-            log_steps.append(_log_steps(*last, aligned_m, judged.truth_m))
-        last = aligned_m, judged.truth_m
-        if judged.pixels.any():
-            sums = judged.sums(aligned_m[judged.pixels])
+            log_steps.append(_log_steps(*last, aligned_m, valid.truth_m))
+        last = aligned_m, valid.truth_m
+        if valid.pixels.any():
+            sums = valid.sums(aligned_m[valid.pixels])
             predicted += sums
-            constant += judged.sums(depth_from_inverse(judged.row, fits.constant, max_depth_m))
-            gradient += judged.sums(depth_from_inverse(judged.row, fits.gradient, max_depth_m))
-            frames.append(judged.report(sums, aligned_m))
+            constant += valid.sums(depth_from_inverse(valid.row, fits.constant, max_depth_m))
+            gradient += valid.sums(depth_from_inverse(valid.row, fits.gradient, max_depth_m))
+            frames.append(valid.report(sums, aligned_m))
     scales = np.array([frame.scale for frame in frames])
     return DepthReport(
         alignment=alignment,
@@ -202,20 +207,20 @@ def evaluate_depth(
 
 @dataclass(frozen=True)
 class _Fits:
-    """Scale and shift in inverse depth, of the prediction and of both predictors without image."""
+    """Fits in inverse depth of the prediction and of both baselines."""
 
-    prediction: Line
-    constant: Line
-    gradient: Line
+    prediction: ScaleShift
+    constant: ScaleShift
+    gradient: ScaleShift
     coverage: float
 
 
 def _fit(pairs: Iterable[DepthPair], alignment: DepthAlignment, max_depth_m: float) -> _Fits:
     prediction, rows, has_truth, frames = Moments(), Moments(), 0, 0
-    for judged in (_Judged(pair, max_depth_m) for pair in pairs):
-        prediction += judged.moments()
-        rows += Moments.of(judged.row, judged.true_per_m)
-        has_truth += int(np.count_nonzero(judged.has_truth))
+    for valid in (_ValidPixels(pair, max_depth_m) for pair in pairs):
+        prediction += valid.moments()
+        rows += Moments.of(valid.row, valid.true_per_m)
+        has_truth += int(np.count_nonzero(valid.has_truth))
         frames += 1
     if not prediction.n:
         raise InputError(
@@ -223,20 +228,20 @@ def _fit(pairs: Iterable[DepthPair], alignment: DepthAlignment, max_depth_m: flo
             f'0 and {max_depth_m:g} m; check topics, units and stamps'
         )
     return _Fits(
-        prediction.line(alignment),
+        prediction.fit(alignment),
         (0.0, rows.y / rows.n),
-        rows.line(DepthAlignment.SCALE_SHIFT),
+        rows.fit(DepthAlignment.SCALE_SHIFT),
         prediction.n / has_truth,
     )
 
 
 def _log_steps(last_m: Array, last_truth_m: Array, depth_m: Array, truth_m: Array) -> Array:
-    """Return |ln| of the change of each prediction between two frames where the truth is still."""
+    """Return |ln| of the change of predictions between two frames where the truth is static."""
     if last_truth_m.shape != truth_m.shape:
         return np.empty(0)
-    with np.errstate(invalid='ignore'):  # sky, and unknown: inf - inf and NaN are not still
-        still = np.abs(truth_m - last_truth_m) < STEADY * truth_m
-        steps = np.abs(np.log(depth_m[still] / last_m[still]))
+    with np.errstate(invalid='ignore'):  # sky and unknown: inf - inf and NaN are not static
+        static = np.abs(truth_m - last_truth_m) < STATIC_CHANGE * truth_m
+        steps = np.abs(np.log(depth_m[static] / last_m[static]))
     known: Array = steps[~np.isnan(steps)]
     return known
 

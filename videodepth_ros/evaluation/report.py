@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The facts of an evaluation as JSON and as a table to read."""
+"""Format an evaluation as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from videodepth_ros.evaluation.trajectory import TrajectoryReport
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What two bags say about each other; None where there was nothing to compare."""
+    """Reports of the comparison of two recordings; None where there is nothing to compare."""
 
     depth: DepthReport | None
     trajectory: TrajectoryReport | None
 
 
 def to_json(evaluation: Evaluation) -> str:
-    """Return the evaluation as JSON text; the sequence's own errors stand at the top of ``depth``.
+    """Return the evaluation as JSON; the errors of the sequence are at the top level of ``depth``.
 
-    Numbers that do not exist (a drift of no frames) are null, for JSON has no NaN.
+    NaN becomes null: JSON has no NaN.
     """
-    facts = asdict(evaluation)
-    if facts['depth'] is not None:
-        facts['depth'] = {**facts['depth'].pop('errors'), **facts['depth']}
-        facts['depth']['per_frame'] = [
-            {**frame.pop('errors'), **frame} for frame in facts['depth']['per_frame']
+    fields = asdict(evaluation)
+    if fields['depth'] is not None:
+        fields['depth'] = {**fields['depth'].pop('errors'), **fields['depth']}
+        fields['depth']['per_frame'] = [
+            {**frame.pop('errors'), **frame} for frame in fields['depth']['per_frame']
         ]
-    return json.dumps(_without_nan(facts), indent=2)
+    return json.dumps(_without_nan(fields), indent=2)
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of a camera trajectory against truth: ATE and RPE of Sturm et al. (IROS 2012).
+"""Trajectory errors against the truth: ATE and RPE of Sturm et al. (IROS 2012).
 
-The two trajectories start in different map frames, so one transform is fitted between them first:
-rigid, or with a scale where the prediction has no metres. A scale alone, about a common first
-pose, leaves in the error what a fitted rotation would hide: drift of the heading.
+The trajectories have different map frames, so one transform is fitted between them first: SE(3),
+or Sim(3) where the prediction has no metric scale. A scale about a common first pose keeps the
+drift of the heading in the error, which a fitted rotation would hide.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Stamps = NDArray[np.int64]
 
 
 class TrajectoryAlignment(str, Enum):
-    """What is fitted to the truth before errors are taken."""
+    """Transform fitted to the truth before errors are computed."""
 
-    SE3 = 'se3'  # rotation and translation (Horn), as the TUM RGB-D benchmark does it
-    SIM3 = 'sim3'  # and a scale (Umeyama, PAMI 1991)
-    SCALE = 'scale'  # a scale by least squares, first poses made to coincide
+    SE3 = 'se3'  # rotation and translation (Horn), as in the TUM RGB-D benchmark
+    SIM3 = 'sim3'  # rotation, translation and scale (Umeyama, PAMI 1991)
+    SCALE = 'scale'  # a least-squares scale; first poses coincide (Zhou et al., CVPR 2017)
 
 
 @dataclass(frozen=True)
 class RpeDelta:
-    """Which poses the relative error compares: so many frames apart, or so many seconds.
+    """Distance of the two poses of a relative pose error: frames, or seconds.
 
-    seconds  None: frames count
+    seconds  None: ``frames`` applies
     """
 
     frames: int = 1
@@ -51,12 +51,11 @@ CONSECUTIVE_FRAMES = RpeDelta()
 
 @dataclass(frozen=True)
 class TrajectoryReport:
-    """Errors of the poses that have a true pose of the same time; NaN where there are too few.
+    """Errors of the poses with an associated true pose; NaN where there are too few.
 
-    frames          poses compared; ``left_out`` predicted ones have no true pose of their time
-    scale           by which the predicted translations were multiplied; 1 where none was fitted
-    ate_rmse_m      root mean square distance of the camera centres after alignment, ``ate_max_m``
-                    the greatest
+    frames          associated poses; ``left_out``: predicted poses without a true one
+    scale           factor of the predicted translations; 1 where none is fitted
+    ate_rmse_m, ate_max_m   distance of the camera centres after alignment: RMS and greatest
     rpe_trans_m, rpe_rot_deg   root mean square error of the motion over ``rpe_delta``
     path_length_m   length of the true path
     """
@@ -80,10 +79,10 @@ def evaluate_trajectory(
     delta: RpeDelta = CONSECUTIVE_FRAMES,
     max_offset_ns: int = MAX_STAMP_OFFSET_NS,
 ) -> TrajectoryReport:
-    """Compare a trajectory with the truth at the stamps that both have.
+    """Evaluate a trajectory against the truth at associated stamps.
 
-    Poses with NaN count as not there. One common pose is no error and tells nothing: NaN.
-    raises  InputError if no stamps agree
+    Poses with NaN are ignored. A single associated pose has no error: NaN.
+    raises  InputError if no stamps can be associated
     """
     predicted, count = _known(predicted), len(predicted.stamp_ns)
     truth = _known(truth)
@@ -114,17 +113,17 @@ def evaluate_trajectory(
 
 
 def _known(trajectory: Trajectory) -> Trajectory:
-    """Return the poses without NaN."""
+    """Return the trajectory without poses that have NaN."""
     return trajectory.select(np.flatnonzero(np.isfinite(trajectory.T_map_cam).all(axis=(1, 2))))
 
 
 def _aligned_distances(
     predicted: Trajectory, truth: Trajectory, alignment: TrajectoryAlignment
 ) -> tuple[float, Array]:
-    """Return the fitted scale, and the distances (N,) of the centres; none of a single pose.
+    """Return the fitted scale and the distances (N,) of the aligned centres; empty for one pose.
 
-    The scale alone: poses relative to the first, then s = sum(x . y) / sum(x . x), as odometry is
-    judged by where pose and heading at the start are given (Zhou et al., CVPR 2017).
+    SCALE: positions relative to the first pose, s = sum(x . y) / sum(x . x), for odometry
+    with a given initial pose (Zhou et al., CVPR 2017).
     """
     if len(predicted.stamp_ns) < 2:
         return 1.0, np.empty(0)
@@ -140,7 +139,7 @@ def _aligned_distances(
 
 
 def _moves(trajectory: Trajectory) -> bool:
-    """Return whether there is more motion than rounding: a camera that rests has no scale."""
+    """Return whether the motion exceeds rounding errors: a static camera determines no scale."""
     positions = trajectory.positions_m
     return bool(np.ptp(positions, axis=0).max() > 1e-9 * np.abs(positions).max())
 
@@ -154,25 +153,25 @@ def _from_first(trajectory: Trajectory) -> Array:
 def _relative_errors(
     predicted: Trajectory, truth: Trajectory, scale: float, delta: RpeDelta
 ) -> tuple[Array, Array]:
-    """Return the error of each motion over ``delta``: metres and radians, (M,) each.
+    """Return the relative pose errors over ``delta``: metres and radians, (M,) each.
 
-    E_i = (Q_i^-1 Q_j)^-1 (P_i^-1 P_j), with true poses Q and predicted ones P.
+    E_i = (Q_i^-1 Q_j)^-1 (P_i^-1 P_j), true poses Q, predicted poses P.
     """
-    i, j = _apart(truth.stamp_ns, delta)
+    i, j = _pose_pairs(truth.stamp_ns, delta)
     scaled = predicted.T_map_cam.copy()
     scaled[:, :3, 3] *= scale
     error = np.linalg.inv(_motions(truth.T_map_cam, i, j)) @ _motions(scaled, i, j)
-    # the angle from sine and cosine: arccos of the trace alone loses small angles to rounding
+    # arctan2 of sine and cosine: arccos of the trace loses small angles to rounding
     r = error[:, :3, :3]
     sine = np.stack([r[:, 2, 1] - r[:, 1, 2], r[:, 0, 2] - r[:, 2, 0], r[:, 1, 0] - r[:, 0, 1]])
     angle = np.arctan2(np.linalg.norm(sine, axis=0), np.trace(r, axis1=1, axis2=2) - 1)
     return np.linalg.norm(error[:, :3, 3], axis=1), angle
 
 
-def _apart(stamp_ns: Stamps, delta: RpeDelta) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return indices of poses that are ``delta`` apart, the nearest in time to so many seconds.
+def _pose_pairs(stamp_ns: Stamps, delta: RpeDelta) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return indices (i, j) of poses ``delta`` apart; for seconds, j is the nearest in time.
 
-    Motions that would end behind the last pose are none.
+    Pairs that would end after the last pose are dropped.
     """
     first = np.arange(len(stamp_ns))
     if delta.seconds is None:

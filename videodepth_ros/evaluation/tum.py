@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trajectories as text, in the order of the TUM RGB-D benchmark (Sturm et al., IROS 2012).
+"""Trajectory files of the TUM RGB-D benchmark (Sturm et al., IROS 2012).
 
-One pose a line: ``timestamp tx ty tz qx qy qz qw``, seconds and metres; lines with # are comments.
+One pose per line: ``timestamp tx ty tz qx qy qz qw``, seconds and metres; # starts a comment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TUM_SUFFIXES = ('.tum', '.txt')
 
 
 def write_tum(path: Path, trajectory: Trajectory) -> None:
-    """Write a trajectory; its stamps are exact to the nanosecond.
+    """Write a trajectory; stamps are exact to the nanosecond.
 
     raises  BagError if it cannot be written
     """
@@ -37,10 +37,11 @@ def write_tum(path: Path, trajectory: Trajectory) -> None:
 
 
 def read_tum(path: Path) -> Trajectory:
-    """Return the trajectory of a file, in order of time; poses with NaN stay NaN.
+    """Read a trajectory, sorted by time; poses with NaN stay NaN.
 
-    Numbers may be separated by blanks or commas. Of several poses of one time the first counts.
-    raises  InputError naming the line if one is no pose; BagError if it cannot be read
+    Numbers are separated by blanks or commas. Of several poses of one stamp the first is kept.
+    raises  InputError with the line number if a line is not a pose; BagError if the file cannot be
+            read
     """
     try:
         lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
@@ -56,7 +57,7 @@ def read_tum(path: Path) -> Trajectory:
             rows.append([float(word) for word in words[1:]])
         except (ValueError, InvalidOperation, OverflowError) as error:
             raise InputError(
-                f'{path} line {number} is no pose with its time in seconds: {line.strip()!r}'
+                f'{path} line {number} is not a pose with a time in seconds: {line.strip()!r}'
             ) from error
         if len(rows[-1]) != 7:
             raise InputError(

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The zero-shot table of metric depth from single images, as the paper of Depth Pro has it.
+"""Zero-shot metric depth of single images, as in Depth Pro (arXiv 2410.02073, section 4).
 
-Bochkovskii et al. (arXiv 2410.02073, section 4): nothing is aligned to the truth, so that wrong
-metres count in full; every measure is taken of each image and averaged over the images of a data
-set. Beside the depth stand the sharpness of its edges and the focal length.
+Predictions are not aligned, so errors of the metric scale count in full. Every metric is computed
+per image and averaged over the images of a data set; boundary F1 and focal length error join them.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from videodepth_ros.evaluation.depth import resize_nearest
 
 @dataclass(frozen=True)
 class ZeroShotImage:
-    """What is told and what is true of one image.
+    """Prediction and truth of one image.
 
     predicted_m    (h, w) floating, Z in metres; NaN or <= 0 unknown, +inf nothing hit
-    truth_m        (H, W) floating, Z in metres; NaN, +inf and <= 0 are not judged
-    focal_px, true_focal_px  at one width of the image; None where nobody knows
+    truth_m        (H, W) floating, Z in metres; NaN, +inf and <= 0 are ignored
+    focal_px, true_focal_px  at the same image width; None: unknown
     """
 
     predicted_m: Array
@@ -36,14 +35,14 @@ class ZeroShotImage:
 
 
 @dataclass(frozen=True)
-class ZeroShotMeasures:
-    """Means over the images of a data set; NaN where no image tells.
+class ZeroShotMetrics:
+    """Means over the images of a data set; NaN where no image has the metric.
 
     delta_1, delta_2, delta_3  share of pixels with max(p/t, t/p) below 1.25, 1.25^2, 1.25^3
-    abs_rel, log10             mean |p - t| / t and |log10 p - log10 t| over what is known
-    boundary_f1                see `boundary`
-    boundary_recall            of mattes, see `boundary`
-    focal_25, focal_50         share of images whose focal length is within 25 and 50 %
+    abs_rel, log10             mean |p - t| / t and |log10 p - log10 t| where predicted
+    boundary_f1                see `videodepth_ros.evaluation.boundary`
+    boundary_recall            against mattes, see there
+    focal_25, focal_50         share of images whose focal length error is below 25 and 50 %
     """
 
     delta_1: float = math.nan
@@ -59,39 +58,39 @@ class ZeroShotMeasures:
 
 @dataclass(frozen=True)
 class ZeroShotRow:
-    """One data set of the table."""
+    """Row of the table: one data set."""
 
     dataset: str
     images: int
-    measures: ZeroShotMeasures
+    metrics: ZeroShotMetrics
 
 
 def evaluate_zero_shot(
     dataset: str, images: Iterable[ZeroShotImage], max_depth_m: float = math.inf
 ) -> ZeroShotRow:
-    """Measure the depth of single images against the truth.
+    """Evaluate the metric depth of single images against the truth.
 
-    max_depth_m  truth beyond this is not judged
-    raises       InputError where no pixel of any image can be judged, or views differ in aspect
+    max_depth_m  farthest true depth that counts
+    raises       InputError where no image has a valid pixel, or aspect ratios differ
     """
-    every = [_measured(image, max_depth_m) for image in images]
-    judged = [one for one in every if not math.isnan(one.delta_1)]
-    if not judged:
+    metrics = [_evaluate(image, max_depth_m) for image in images]
+    valid = [one for one in metrics if not math.isnan(one.delta_1)]
+    if not valid:
         raise InputError(
-            f'of {len(every)} images of {dataset} no pixel has a truth between 0 and '
+            f'of {len(metrics)} images of {dataset} no pixel has a truth between 0 and '
             f'{max_depth_m:g} m; check units and files'
         )
-    return ZeroShotRow(dataset, len(judged), _mean(judged))
+    return ZeroShotRow(dataset, len(valid), _mean(valid))
 
 
 def evaluate_mattes(dataset: str, images: Iterable[tuple[Array, Array]]) -> ZeroShotRow:
-    """Measure sharpness alone, where the truth is what stands in front.
+    """Evaluate boundary recall against foreground mattes.
 
     images  depth (H, W) floating, in any unit, and matte (H, W), opacity from 0 to 1
-    raises  InputError where there are none, or the two differ in size
+    raises  InputError without images, or where the sizes differ
     """
     recalls = [
-        ZeroShotMeasures(boundary_recall=boundary_recall(depth, matte)) for depth, matte in images
+        ZeroShotMetrics(boundary_recall=boundary_recall(depth, matte)) for depth, matte in images
     ]
     if not recalls:
         raise InputError(f'{dataset} has no images')
@@ -99,7 +98,7 @@ def evaluate_mattes(dataset: str, images: Iterable[tuple[Array, Array]]) -> Zero
 
 
 def average_ranks(scores: Array) -> Array:
-    """Return the mean rank of each system, (systems,) float64; 1 is best, equal ones share theirs.
+    """Return the mean rank of each system, (systems,) float64; 1 is best, ties share their rank.
 
     scores  (systems, data sets) floating, greater is better
     """
@@ -110,15 +109,15 @@ def average_ranks(scores: Array) -> Array:
 
 
 def zero_shot_table(rows: Sequence[ZeroShotRow]) -> str:
-    """Return lines to read: a row for each data set, and the mean of each column."""
-    names = [field.name for field in fields(ZeroShotMeasures)]
+    """Format a table: a row for each data set, and the mean of each column."""
+    names = [field.name for field in fields(ZeroShotMetrics)]
     mean = ZeroShotRow(
-        'mean', sum(row.images for row in rows), _mean([row.measures for row in rows])
+        'mean', sum(row.images for row in rows), _mean([row.metrics for row in rows])
     )
     width = max(len(row.dataset) for row in (*rows, mean))
     lines = [' ' * width + '  images' + ''.join(f'{name:>17}' for name in names)]
     for row in (*rows, mean):
-        values = (getattr(row.measures, name) for name in names)
+        values = (getattr(row.metrics, name) for name in names)
         lines.append(
             f'{row.dataset:{width}}{row.images:>8}'
             + ''.join(f'{"-" if math.isnan(value) else f"{value:.4f}":>17}' for value in values)
@@ -126,26 +125,26 @@ def zero_shot_table(rows: Sequence[ZeroShotRow]) -> str:
     return '\n'.join(lines)
 
 
-def _measured(image: ZeroShotImage, max_depth_m: float) -> ZeroShotMeasures:
+def _evaluate(image: ZeroShotImage, max_depth_m: float) -> ZeroShotMetrics:
     truth_m = np.where((image.truth_m > 0) & (image.truth_m <= max_depth_m), image.truth_m, np.nan)
-    judged = np.isfinite(truth_m)
-    if not judged.any():
-        return ZeroShotMeasures()
+    valid = np.isfinite(truth_m)
+    if not valid.any():
+        return ZeroShotMetrics()
     predicted_m = resize_nearest(image.predicted_m, truth_m.shape)
     predicted_m = np.where(predicted_m > 0, predicted_m, np.nan)
-    true, told = truth_m[judged], predicted_m[judged]
-    ratio = np.maximum(told / true, true / told)  # unknown is within nothing
-    known = np.isfinite(told)
+    true, predicted = truth_m[valid], predicted_m[valid]
+    ratio = np.maximum(predicted / true, true / predicted)  # NaN: within no threshold
+    known = np.isfinite(predicted)
     focal = _focal_error(image)
-    return ZeroShotMeasures(
+    return ZeroShotMetrics(
         delta_1=float(np.mean(ratio < 1.25)),
         delta_2=float(np.mean(ratio < 1.25**2)),
         delta_3=float(np.mean(ratio < 1.25**3)),
-        abs_rel=_average(np.abs(told - true)[known] / true[known]),
+        abs_rel=_average(np.abs(predicted - true)[known] / true[known]),
         log10=_average(np.abs(np.log10(ratio[known]))),
         boundary_f1=boundary_f1(predicted_m, truth_m),
-        focal_25=_share(focal, 0.25),
-        focal_50=_share(focal, 0.50),
+        focal_25=_is_below(focal, 0.25),
+        focal_50=_is_below(focal, 0.50),
     )
 
 
@@ -155,21 +154,21 @@ def _focal_error(image: ZeroShotImage) -> float:
     return abs(image.focal_px / image.true_focal_px - 1)
 
 
-def _share(error: float, most: float) -> float:
-    return error if math.isnan(error) else float(error < most)
+def _is_below(error: float, limit: float) -> float:
+    return error if math.isnan(error) else float(error < limit)
 
 
 def _average(values: Array) -> float:
     return float(values.mean()) if values.size else math.nan
 
 
-def _mean(measures: Sequence[ZeroShotMeasures]) -> ZeroShotMeasures:
-    """Average each measure over those that have it."""
+def _mean(metrics: Sequence[ZeroShotMetrics]) -> ZeroShotMetrics:
+    """Average each metric over the images that have it."""
 
     def mean_of(name: str) -> float:
-        values = np.array([getattr(one, name) for one in measures])
+        values = np.array([getattr(one, name) for one in metrics])
         return _average(values[~np.isnan(values)])
 
-    return ZeroShotMeasures(
-        **{field.name: mean_of(field.name) for field in fields(ZeroShotMeasures)}
+    return ZeroShotMetrics(
+        **{field.name: mean_of(field.name) for field in fields(ZeroShotMetrics)}
     )
