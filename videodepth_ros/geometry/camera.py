@@ -99,6 +99,16 @@ def backproject(depth_m: Float32Array, camera: Intrinsics) -> Float32Array:
     return points
 
 
+def backproject_pixels(xy: Float64Array, depth: Float64Array, focal: Float64Array) -> Float64Array:
+    """Backproject single pixels to points (P, 3) in the camera's optical frame.
+
+    xy     (P, 2) float64, pixels from the principal point
+    depth  (P,) float64, Z; focal: fx and fy, (2,), in pixels
+    """
+    points: Float64Array = np.column_stack([xy / focal, np.ones(len(xy))]) * depth[:, None]
+    return points
+
+
 def project(points: Float32Array, camera: Intrinsics) -> Float32Array:
     """Project points of the camera's optical frame to pixels.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray
 from videodepth_ros.geometry.bilinear_grid import fit_smooth_grid
-from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.camera import Intrinsics, backproject_pixels
 from videodepth_ros.sfm.depth_samples import sample_log_depth
 from videodepth_ros.sfm.options import DepthCorrectionOptions
 from videodepth_ros.sfm.reprojection import focal_lengths
@@ -44,11 +44,10 @@ class Landmarks:
         observations, state = sparse.observations, sparse.state
         start = observations.start
         reference = observations.frame[start]
-        ray = np.column_stack(
-            [observations.xy[start] / focal_lengths(state), np.ones(len(reference))]
+        points = backproject_pixels(
+            observations.xy[start], np.exp(-state.log_inverse_depth), focal_lengths(state)
         )
         T_world_cam = state.T_cam_world.inverse()[reference]
-        points = ray * np.exp(-state.log_inverse_depth)[:, None]
         world = np.einsum('pij,pj->pi', T_world_cam.rotation, points) + T_world_cam.translation
         length = np.bincount(observations.track, minlength=len(reference))
         good = (sparse.log_depth_sigma < options.max_landmark_sigma) & (

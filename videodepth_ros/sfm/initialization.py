@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from videodepth_ros.core.arrays import Float64Array, IndexArray, MaskArray
+from videodepth_ros.geometry.camera import backproject_pixels
 from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.options import PnpOptions
 from videodepth_ros.sfm.reprojection import BundleState, Observations
@@ -52,7 +53,9 @@ def initialize_by_pnp(
         start = np.where(at_infinity[new], start + np.log(options.sky_depths), start)
         log_inverse_depth[track] = -start
         known = ~np.isnan(log_depth) | at_infinity[new]
-        world[track[known]] = _backproject(observations.xy[new], start, K, T_cam_world[n])[known]
+        points = backproject_pixels(observations.xy[new], np.exp(start), K[[0, 1], [0, 1]])
+        T_world_cam = np.linalg.inv(T_cam_world[n])
+        world[track[known]] = (points @ T_world_cam[:3, :3].T + T_world_cam[:3, 3])[known]
     return BundleState(
         Sim3.from_se3(T_cam_world),
         log_scale - np.median(log_scale),
@@ -67,16 +70,6 @@ def _by_frame(observations: Observations) -> list[IndexArray]:
     count = np.bincount(observations.frame, minlength=observations.frames)
     order = np.argsort(observations.frame, kind='stable')
     return np.split(order, np.cumsum(count)[:-1])
-
-
-def _backproject(
-    xy: Float64Array, log_depth: Float64Array, K: Float64Array, T_cam_world: Float64Array
-) -> Float64Array:
-    """Return the points (P, 3) in the world at pixels (P, 2) and log depths (P,)."""
-    ray = np.column_stack([xy / K[[0, 1], [0, 1]], np.ones(len(xy))])
-    T_world_cam = np.linalg.inv(T_cam_world)
-    points: Float64Array = (ray * np.exp(log_depth)[:, None]) @ T_world_cam[:3, :3].T
-    return points + T_world_cam[:3, 3]
 
 
 def _solve_pnp(

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from videodepth_ros.core.arrays import Edge, Float64Array, IndexArray
-from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.camera import Intrinsics, backproject_pixels
 from videodepth_ros.geometry.rotation import so3_log
 from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.matching import match_features, transfer_points
@@ -150,7 +150,7 @@ def _verify(
     moved, good = transfer_points(
         first, second, pixel.astype(np.float32), matches, options.matching
     )
-    points = _backproject(pixel, np.exp(log_depth[at]), K)
+    points = backproject_pixels(pixel - K[:2, 2], np.exp(log_depth[at]), K[[0, 1], [0, 1]])
     return _solve_pnp(
         frames,
         sparse.observations.track[at[good]],
@@ -159,13 +159,6 @@ def _verify(
         K,
         options.loop_closure,
     )
-
-
-def _backproject(pixel: Float64Array, depth: Float64Array, K: Float64Array) -> Float64Array:
-    """Return the points (P, 3) at pixels (P, 2) and depths (P,)."""
-    ray = np.column_stack([(pixel - K[:2, 2]) / K[[0, 1], [0, 1]], np.ones(len(pixel))])
-    points: Float64Array = ray * depth[:, None]
-    return points
 
 
 def _solve_pnp(
