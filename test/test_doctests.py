@@ -27,7 +27,9 @@ def test_examples_give_what_they_show(module):
     assert not result.failed
 
 
-@pytest.mark.parametrize('package', ['alignment', 'coalign', 'rollingdepth'])
+@pytest.mark.parametrize(
+    'package', ['alignment', 'coalign', 'core', 'evaluation', 'geometry', 'rollingdepth', 'sfm']
+)
 def test_every_export_is_there(package):
     module = importlib.import_module(f'videodepth_ros.{package}')
     assert module.__all__ == sorted(module.__all__)
