@@ -67,6 +67,20 @@ def sideways(frames: int) -> np.ndarray:
     )
 
 
+def winding(frames: int) -> np.ndarray:
+    """Return the poses of a camera that walks from side to side and looks around."""
+    share = np.linspace(0, 1, frames)
+    return np.array(
+        [
+            pose(
+                (np.sin(2 * np.pi * s), 0.15 * np.cos(4 * np.pi * s), 0.7 * s),
+                (0, 0.5 * np.sin(2 * np.pi * s), 0),
+            )
+            for s in share
+        ]
+    )
+
+
 def turning(frames: int) -> np.ndarray:
     """Return the poses of a camera that turns on the spot."""
     return np.array([pose((0, 0, 0), (0, 0.02 * n, 0)) for n in range(frames)])

@@ -255,18 +255,21 @@ def _motions(T_cam_world: Sim3) -> Float64Array:
 
 
 def _motion_sigmas(noise: NoiseModel) -> Float64Array:
-    return np.repeat([noise.motion_sigma, noise.rotation_sigma_rad], 3)
+    """Return the sigmas of the motions, (N - 1, 6) or (1, 6)."""
+    sigmas = np.repeat([noise.motion_sigma, noise.rotation_sigma_rad], 3)
+    return noise.step_sigma_ratio[:, None] * sigmas
 
 
 def _add_motion_prior(equations: NormalEquations, state: BundleState, noise: NoiseModel) -> None:
-    """Add a weak prior of zero motion between frames; it decides in frames without tracks."""
+    """Add a prior of zero motion between frames: weak, but where the camera is stationary."""
     if len(state.log_prior_scale) < 2:
         return
-    weight = _motion_sigmas(noise) ** -2
+    motions = _motions(state.T_cam_world)
+    weights = np.broadcast_to(_motion_sigmas(noise) ** -2, motions.shape)
     T_cam_world = state.T_cam_world
     adjoint = (T_cam_world[1:] @ T_cam_world[:-1].inverse()).adjoint()[:, :6, :6]
-    for n, (motion, A) in enumerate(zip(_motions(T_cam_world), adjoint, strict=True)):
-        J = np.hstack([-A, np.eye(6)])
+    for n, (motion, A) in enumerate(zip(motions, adjoint, strict=True)):
+        J, weight = np.hstack([-A, np.eye(6)]), weights[n]
         first, second = CAMERA_DOF * n, CAMERA_DOF * (n + 1)
         numbers = np.r_[first : first + 6, second : second + 6]
         equations.add(numbers, (J.T * weight) @ J, (J.T * weight) @ motion)

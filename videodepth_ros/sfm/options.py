@@ -44,6 +44,41 @@ class TrackingOptions:
     # Frames of the longest track; a longer one is split. Bounds the blocks of the normal
     # equations.
     max_track_length: int = 24
+    # Ages of the first frame's tracks are spread over this share of the longest, so that no frame
+    # exists at which most tracks end at once.
+    initial_age_spread: float = 0.5
+
+
+@dataclass(frozen=True)
+class StationaryOptions:
+    """Detection of a standing camera, and the zero-velocity update of bundle adjustment."""
+
+    # Largest median displacement of tracks since the interval began [image widths]: .4 px of 640,
+    # four times the noise of the tracker in a dim room.
+    max_displacement_widths: float = 1 / 1600
+    # Least steps of an interval: shorter ones may be a turning point of the motion.
+    min_steps: int = 5
+    # Least tracks that two compared frames share.
+    min_shared_tracks: int = 30
+    # Sigmas of the motion there, relative to those of any step: 1e-5 depths, 1e-5 rad.
+    sigma_ratio: float = 2e-5
+
+
+@dataclass(frozen=True)
+class FocalLengthOptions:
+    """Check and refinement of the focal length that camera_info states."""
+
+    # The stated focal length is refuted if the adjusted one differs by more than this ...
+    max_deviation: float = 0.1
+    # ... and lowers the cost of bundle adjustment by this share. On the reference sequences one
+    # off by 1.5 or 0.7 is improved upon by .07 to .66 of the cost; a true one moves by < .04.
+    min_cost_decrease: float = 0.05
+    # Most iterations of the check.
+    iterations: int = 30
+    # A refinement is repeated from the pose initialization on while it changes by more than this.
+    convergence: float = 0.01
+    # Most repetitions.
+    max_repetitions: int = 4
 
 
 @dataclass(frozen=True)
@@ -269,6 +304,8 @@ class ReconstructionOptions:
 
     contrast: ContrastOptions = field(default_factory=ContrastOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
+    stationary: StationaryOptions = field(default_factory=StationaryOptions)
+    focal_length: FocalLengthOptions = field(default_factory=FocalLengthOptions)
     initialization: PnpOptions = field(default_factory=PnpOptions)
     noise: NoiseOptions = field(default_factory=NoiseOptions)
     loss: LossOptions = field(default_factory=LossOptions)

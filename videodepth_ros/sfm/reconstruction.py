@@ -8,7 +8,7 @@ with them, correct the prior of every frame by the triangulated landmarks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,14 @@ from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsi
 from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
 from videodepth_ros.sfm.depth_correction import Landmarks, fit_depth_correction
 from videodepth_ros.sfm.depth_samples import sample_log_depth
+from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length
 from videodepth_ros.sfm.initialization import initialize_by_pnp
 from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
 from videodepth_ros.sfm.loop_closure import detect_loop_closures
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
 from videodepth_ros.sfm.reprojection import NoiseModel, Observations
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_robustly
+from videodepth_ros.sfm.stationary import detect_stationary_steps
 from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
 
 MIN_TRACKED_POINTS = 12
@@ -46,6 +48,7 @@ class Reconstruction:
     camera                intrinsics at the size of the prior
     tracked_points        (N,) intp, points of earlier frames among the inliers of each frame
     reprojection_sigma    estimated pixel sigma, in image widths
+    focal_ratio           focal length that fits the tracks / the one stated; 1: no contradiction
     """
 
     T_world_cam: Float64Array
@@ -54,6 +57,7 @@ class Reconstruction:
     camera: Intrinsics
     tracked_points: IndexArray
     reprojection_sigma: float
+    focal_ratio: float
 
     def save(self, path: Path) -> None:
         """Write one .npz."""
@@ -68,6 +72,7 @@ class Reconstruction:
                 camera=np.array(numbers, np.float64),
                 tracked_points=self.tracked_points,
                 reprojection_sigma=self.reprojection_sigma,
+                focal_ratio=self.focal_ratio,
             )
 
     @classmethod
@@ -82,6 +87,7 @@ class Reconstruction:
                 Intrinsics(int(width), int(height), *rest),
                 stored['tracked_points'],
                 float(stored['reprojection_sigma']),
+                float(stored['focal_ratio']),
             )
 
     def warnings(self) -> tuple[str, ...]:
@@ -92,6 +98,12 @@ class Reconstruction:
             notes.append(
                 f'tracked points miss one static scene by {self.reprojection_sigma:.1%} of the '
                 'image width: the images are noisy or show moving objects; poses are a guess'
+            )
+        if self.focal_ratio != 1.0:
+            notes.append(
+                'camera_info contradicts the images: the tracked points fit a focal length of '
+                f'{self.focal_ratio:.2f} times the stated one; depth and trajectory are '
+                'distorted. Calibrate the camera, or estimate it with --intrinsics refine'
             )
         if len(blind):
             notes.append(
@@ -118,6 +130,8 @@ def reconstruct(
     camera: Intrinsics | None,
     on_progress: Callable[[float], None] = lambda _: None,
     options: ReconstructionOptions = DEFAULTS,
+    *,
+    refine_intrinsics: bool = False,
 ) -> Reconstruction:
     """Estimate camera poses and depth corrections of a recording; deterministic.
 
@@ -126,11 +140,19 @@ def reconstruct(
                  it; NaN unknown, +inf sky
     camera       intrinsics at (h, w); None: the focal length is estimated
     on_progress  called with the share of the work that is done, 0 to 1
+    refine_intrinsics  estimate the focal length from that of ``camera`` on
     raises       InputError where images, depth and camera do not match, or there is no depth
     """
+    is_stated = camera is not None and not refine_intrinsics
     sparse, camera = reconstruct_sparse(
-        images, depth, camera, lambda share: on_progress(0.9 * share), options
+        images,
+        depth,
+        camera,
+        lambda share: on_progress(0.9 * share),
+        options,
+        refine_intrinsics=refine_intrinsics,
     )
+    check = check_focal_length(sparse, options) if is_stated else CONSISTENT
     correction_options = options.depth_correction
     landmarks = Landmarks.select(sparse, correction_options)
     correction = np.stack(
@@ -155,6 +177,7 @@ def reconstruct(
         camera,
         np.bincount(later, minlength=len(depth)),
         sparse.noise.pixel_sigma / images[0].shape[1],
+        check.ratio if check.is_refuted(options) else 1.0,
     )
 
 
@@ -164,6 +187,8 @@ def reconstruct_sparse(
     camera: Intrinsics | None,
     on_progress: Callable[[float], None] = lambda _: None,
     options: ReconstructionOptions = DEFAULTS,
+    *,
+    refine_intrinsics: bool = False,
 ) -> tuple[SparseReconstruction, Intrinsics]:
     """Reconstruct cameras and points of a recording; parameters and errors of `reconstruct`.
 
@@ -171,23 +196,24 @@ def reconstruct_sparse(
     """
     _check_sizes(images, depth, camera)
     h, w = depth.shape[1:]
-    calibrated, camera = camera is not None, camera or default_camera(w, h)
+    is_calibrated = camera is not None and not refine_intrinsics
+    camera = camera or default_camera(w, h)
     tracks = track_features(
         images, lambda share: on_progress(0.6 * share), options.tracking, options.contrast
     )
     width, height = images[0].shape[1], images[0].shape[0]
     image_camera = camera.scaled_to(width, height)
-    observations, at_infinity = observe_prior(tracks, depth, image_camera)
-    median_depth = float(np.exp(np.nanmedian(_median_log_depths(depth))))
-    state = initialize_by_pnp(
-        observations,
-        at_infinity,
-        image_camera.fx,
-        image_camera.fy / image_camera.fx,
-        options.initialization,
-    )
-    noise = _initial_noise(image_camera, median_depth, calibrated, options)
-    sparse = adjust_robustly(observations, state, noise, options)
+    is_stationary = detect_stationary_steps(tracks, len(depth), width, options.stationary)
+    repetitions = options.focal_length.max_repetitions if refine_intrinsics else 1
+    for _ in range(repetitions):
+        noise = _initial_noise(image_camera, depth, is_stationary, is_calibrated, options)
+        sparse = _initialize_and_adjust(tracks, depth, image_camera, noise, options)
+        ratio = float(np.exp(sparse.state.log_focal)) / image_camera.fx
+        if abs(np.log(ratio)) < options.focal_length.convergence:
+            break
+        image_camera = replace(
+            image_camera, fx=image_camera.fx * ratio, fy=image_camera.fy * ratio
+        )
     on_progress(0.8)
     loops = detect_loop_closures(
         images, sparse, image_camera, lambda share: on_progress(0.8 + 0.1 * share), options
@@ -196,6 +222,21 @@ def reconstruct_sparse(
     focal = float(np.exp(sparse.state.log_focal)) * w / width
     on_progress(1.0)
     return sparse, Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
+
+
+def _initialize_and_adjust(
+    tracks: Tracks,
+    depth: Float32Array,
+    camera: Intrinsics,
+    noise: NoiseModel,
+    options: ReconstructionOptions,
+) -> SparseReconstruction:
+    """Initialize the poses by PnP and adjust them; ``camera`` at the size of the images."""
+    observations, at_infinity = observe_prior(tracks, depth, camera)
+    state = initialize_by_pnp(
+        observations, at_infinity, camera.fx, camera.fy / camera.fx, options.initialization
+    )
+    return adjust_robustly(observations, state, noise, options)
 
 
 def _check_sizes(images: ImageSequence, depth: Float32Array, camera: Intrinsics | None) -> None:
@@ -234,19 +275,25 @@ def observe_prior(
 
 
 def _initial_noise(
-    camera: Intrinsics, median_depth: float, calibrated: bool, options: ReconstructionOptions
+    camera: Intrinsics,
+    depth: Float32Array,
+    is_stationary: MaskArray,
+    is_calibrated: bool,
+    options: ReconstructionOptions,
 ) -> NoiseModel:
     """Return the sigmas before any residual is known; ``camera`` at the size of the images."""
     noise = options.noise
+    median_depth = float(np.exp(np.nanmedian(_median_log_depths(depth))))
     return NoiseModel(
         pixel_sigma=noise.pixel_sigma_widths * camera.width,
         log_depth_sigma=noise.log_depth_sigma,
         log_scale_sigma=noise.log_depth_sigma,
         is_measured=False,
-        log_focal_sigma=0.0 if calibrated else noise.log_focal_sigma,
+        log_focal_sigma=0.0 if is_calibrated else noise.log_focal_sigma,
         log_focal=float(np.log(camera.fx)),
         motion_sigma=noise.motion_sigma_depths * median_depth,
         rotation_sigma_rad=noise.rotation_sigma_rad,
+        step_sigma_ratio=np.where(is_stationary, options.stationary.sigma_ratio, 1.0),
         loss=options.loss,
     )
 

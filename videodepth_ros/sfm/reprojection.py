@@ -100,6 +100,7 @@ class NoiseModel:
     is_measured       the prior is a measurement: its errors are not correlated
     log_focal_sigma   of the log focal length about ``log_focal``; 0: calibrated, constant
     motion_sigma, rotation_sigma_rad  of the motion from frame to frame: unit of depth, radians
+    step_sigma_ratio  (N - 1,) or (1,), factor of both at each step: small where the camera stands
     """
 
     pixel_sigma: float
@@ -110,6 +111,7 @@ class NoiseModel:
     log_focal: float
     motion_sigma: float
     rotation_sigma_rad: float
+    step_sigma_ratio: Float64Array = field(default_factory=lambda: np.ones(1))
     loss: LossOptions = field(default_factory=LossOptions)
 
     @property

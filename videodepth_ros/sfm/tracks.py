@@ -67,11 +67,17 @@ def track_features(
         fresh = _detect_corners(gray, pixel, options)
         number = np.concatenate([number, total + np.arange(len(fresh))])
         pixel = np.concatenate([pixel, fresh])
-        age = np.concatenate([age, np.zeros(len(fresh), np.intp)])
+        age = np.concatenate([age, _initial_ages(len(fresh), previous is None, options)])
         total, previous = total + len(fresh), gray
         observed.append((number, pixel))
         on_progress((n + 1) / len(images))
     return _build_tracks(observed)
+
+
+def _initial_ages(count: int, is_first_frame: bool, options: TrackingOptions) -> IndexArray:
+    """Return the ages (count,) of new tracks: 0, but spread out in the first frame."""
+    spread = max(int(options.initial_age_spread * options.max_track_length), 1)
+    return np.arange(count) % (spread if is_first_frame else 1)
 
 
 def equalize_contrast(

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check of a stated focal length: bundle adjustment with the focal length free.
+
+With a wrong focal length the tracks of a moving camera fit no rigid scene, and their cost falls by
+half when it is released.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from videodepth_ros.sfm.bundle_adjustment import BundleAdjuster
+from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+
+
+@dataclass(frozen=True)
+class FocalLengthCheck:
+    """Adjusted focal length beside the stated one.
+
+    ratio          adjusted / stated
+    cost_decrease  share of the cost that the release of the focal length removes
+    """
+
+    ratio: float
+    cost_decrease: float
+
+    def is_refuted(self, options: ReconstructionOptions = DEFAULTS) -> bool:
+        """Return whether the tracks contradict the stated focal length."""
+        return (
+            abs(np.log(self.ratio)) > options.focal_length.max_deviation
+            and self.cost_decrease > options.focal_length.min_cost_decrease
+        )
+
+
+CONSISTENT = FocalLengthCheck(1.0, 0.0)
+
+
+def check_focal_length(
+    sparse: SparseReconstruction, options: ReconstructionOptions = DEFAULTS
+) -> FocalLengthCheck:
+    """Release the focal length of an adjusted reconstruction and adjust it again."""
+    if not len(sparse.observations.frame):
+        return CONSISTENT
+    released = replace(sparse.noise, log_focal_sigma=options.noise.log_focal_sigma)
+    adjuster = BundleAdjuster(
+        sparse.observations, options.tracking.max_track_length, options.bundle_adjustment
+    )
+    state = adjuster.solve(sparse.state, released, options.focal_length.iterations)
+    before, after = adjuster.cost(sparse.state, released), adjuster.cost(state, released)
+    ratio = float(np.exp(state.log_focal - sparse.state.log_focal))
+    return FocalLengthCheck(ratio, 1 - after / before if before > 0 else 0.0)
