@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope='module')
 def shot():
-    return film(winding(24))
+    return film(winding(48))
 
 
 def stated(factor):
@@ -29,7 +29,7 @@ def test_a_wrong_focal_length_is_reported_and_refined(shot, factor):
     refined = reconstruct(shot.images, prior, stated(factor), refine_intrinsics=True)
     assert refined.camera.fx == pytest.approx(CAMERA.fx, rel=0.02)
     assert refined.camera.fy / refined.camera.fx == pytest.approx(CAMERA.fy / CAMERA.fx)
-    assert not refined.warnings()
+    assert refined.focal_ratio == 1.0
 
 
 @pytest.mark.parametrize('factor', [1.0, 1.03])
