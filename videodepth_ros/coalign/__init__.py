@@ -17,13 +17,12 @@ Four frames in two overlapping snippets; the second one is scaled by 0.8:
 >>> merged.shape
 (4, 8, 9)
 
-`coalign_stream` corrects the depth of a model that sees one frame at a time.
+`streaming.coalign_stream` corrects the depth of a model that processes one frame at a time.
 """
 
-from videodepth_ros.coalign.options import CoalignOptions, ObjectiveWeights, StreamOptions
+from videodepth_ros.coalign.options import CoalignOptions, ObjectiveWeights
 from videodepth_ros.coalign.samples import SnippetArray, Snippets
 from videodepth_ros.coalign.solver import SnippetAlignment, align_snippets, merge_snippets
-from videodepth_ros.coalign.streaming import StreamAlignment, coalign_stream
 
 __all__ = [
     'CoalignOptions',
@@ -31,9 +30,6 @@ __all__ = [
     'SnippetAlignment',
     'SnippetArray',
     'Snippets',
-    'StreamAlignment',
-    'StreamOptions',
     'align_snippets',
-    'coalign_stream',
     'merge_snippets',
 ]
