@@ -74,19 +74,38 @@ def reduced(graph: Graph) -> Graph:
     }
 
 
+def placed(graph: Graph) -> dict[str, tuple[float, float]]:
+    """Return the column and row of each package, row 0 at the bottom, columns centred on 0.
+
+    A row is ordered by the mean column of what its packages import, which avoids crossings.
+    """
+    height, place = levels(graph), dict[str, tuple[float, float]]()
+    for row in range(max(height.values()) + 1):
+
+        def mean_column(name: str) -> tuple[float, str]:
+            columns = [place[needed][0] for needed in graph[name]]
+            return (sum(columns) / len(columns) if columns else 0.0), name
+
+        names = sorted((name for name in graph if height[name] == row), key=mean_column)
+        for i, name in enumerate(names):
+            place[name] = i - (len(names) - 1) / 2, row
+    return place
+
+
 def draw(graph: Graph) -> str:
     """Return the picture as SVG."""
-    height = levels(graph)
-    rows = [sorted(n for n in graph if height[n] == k) for k in range(max(height.values()) + 1)]
-    width = max(len(row) for row in rows) * (BOX_WIDTH + GAP) - GAP + 2 * MARGIN
-    tall = len(rows) * ROW - (ROW - BOX_HEIGHT) + 2 * MARGIN
-    place = {
+    edges = reduced(graph)
+    place = placed(edges)
+    rows = round(max(row for _, row in place.values())) + 1
+    reach = max(column for column, _ in place.values())
+    width = (2 * reach + 1) * (BOX_WIDTH + GAP) - GAP + 2 * MARGIN
+    tall = rows * ROW - (ROW - BOX_HEIGHT) + 2 * MARGIN
+    corner = {
         name: (
-            (width - len(row) * (BOX_WIDTH + GAP) + GAP) / 2 + i * (BOX_WIDTH + GAP),
-            MARGIN + (len(rows) - 1 - k) * ROW,
+            width / 2 + column * (BOX_WIDTH + GAP) - BOX_WIDTH / 2,
+            MARGIN + (rows - 1 - row) * ROW,
         )
-        for k, row in enumerate(rows)
-        for i, name in enumerate(row)
+        for name, (column, row) in place.items()
     }
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {tall:g}" '
@@ -94,10 +113,10 @@ def draw(graph: Graph) -> str:
         '<!-- Written by tools/draw_architecture.py from the imports of videodepth_ros. -->',
         f'<rect width="{width:g}" height="{tall:g}" fill="white"/>',
     ]
-    for name, needs in sorted(reduced(graph).items()):
+    for name, needs in sorted(edges.items()):
         for needed in sorted(needs):
-            lines.append(_arrow(place[name], place[needed]))
-    for name, (x, y) in sorted(place.items()):
+            lines.append(_arrow(corner[name], corner[needed]))
+    for name, (x, y) in sorted(corner.items()):
         lines.append(
             f'<rect x="{x:g}" y="{y:g}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="4" '
             'fill="#eef2f8" stroke="#34527a"/>'
