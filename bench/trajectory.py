@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trajectories and depth of `pairs: geometric`, through the whole of the hierarchy.
+"""Accuracy and time of poses and depth from the pairs `geometric`, all stages of the alignment.
 
     python -m bench.trajectory [CASE ...] [--prior nano|bag] [--data FOLDER] [--seed N]
 
-A case is a folder of the reference data, whose sensor depth is the prior by default, a held-out
-family of synthetic scenes, whose prior is always nano's stream, or `round-` and a family: a walk
-that comes back to where it was, and goes on. Each prints one line of JSON: errors before and
-after, processor seconds, and the bars. The exit status is 1 where one fails.
+A case is a folder of the reference data, with its sensor depth as prior unless `--prior nano`; a
+held-out family of synthetic scenes, with nano's stream as prior; or `round-FAMILY`: a loop through
+such a scene. Each prints one line of JSON: errors before and after, processor seconds, and bars.
+The exit status is 1 if a case misses its bar.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ from videodepth_ros.synthetic.scenes import render_scene
 DATA = Path(__file__).parents[2] / 'shared/data'
 RECORDED = ('real_kitchen', 'rendered_livingroom', 'rendered_house', 'rendered_drive')
 FRAMES, WIDTH, HEIGHT, FPS = 60, 320, 240, 10.0
-ROUND = 'round-'
-ROUND_FRAMES, LAP = 280, 240
+LOOP_PREFIX = 'round-'
+LOOP_FRAMES, LAP = 280, 240
 
 
 @dataclass(frozen=True)
 class Sequence:
     """Images (N, H, W, 3) uint8, truth (N, h, w) float32 (0 unknown) and poses (N, 4, 4).
 
-    lap  after so many frames the camera is where it was
+    lap  frames after which the camera is at the same place; None: no loop
     """
 
     images: np.ndarray
@@ -69,7 +69,7 @@ class Sequence:
 
 @dataclass(frozen=True)
 class DepthFigures:
-    """AbsRel after scale and shift in inverse depth, and the spread of the frames' scales."""
+    """AbsRel after scale and shift in inverse depth, and the drift of the scale over frames."""
 
     abs_rel: float
     drift: float
@@ -77,9 +77,9 @@ class DepthFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one case gave; ``holds`` says whether it meets all bars.
+    """Figures of one case; ``holds``: all bars are met.
 
-    gap_m  by how much frames a lap apart lie wrong to each other, on average
+    gap_m  mean error of the relative position of frames one lap apart
     """
 
     case: str
@@ -121,11 +121,11 @@ def recorded(folder: Path) -> Sequence:
 
 
 def rendered(family: str, seed: int) -> Sequence:
-    """Render a held-out scene, or a round in one."""
-    rounds = family.startswith(ROUND)
+    """Render a held-out scene, or a loop in one."""
+    is_loop = family.startswith(LOOP_PREFIX)
     shot = list(
-        render_loop(family.removeprefix(ROUND), seed, ROUND_FRAMES, LAP, WIDTH, HEIGHT, FPS)
-        if rounds
+        render_loop(family.removeprefix(LOOP_PREFIX), seed, LOOP_FRAMES, LAP, WIDTH, HEIGHT, FPS)
+        if is_loop
         else render_scene(family, seed, FRAMES, WIDTH, HEIGHT, FPS)
     )
     depth = np.stack([frame.depth_m for frame in shot])
@@ -134,12 +134,12 @@ def rendered(family: str, seed: int) -> Sequence:
         np.where(np.isfinite(depth), depth, 0).astype(np.float32),
         np.stack([frame.T_map_cam for frame in shot]),
         shot[0].camera,
-        LAP if rounds else None,
+        LAP if is_loop else None,
     )
 
 
 def streamed(sequence: Sequence) -> np.ndarray:
-    """Return nano's depth of every frame, (N, h, w) float32, as the live wing gives it."""
+    """Return nano's depth of every frame, (N, h, w) float32, from the live stream."""
     session = DepthSession(
         card('nano'), lambda w, h: open_engine('nano', 'onnx', w, h, threads=1), SessionSettings()
     )
@@ -153,14 +153,14 @@ def streamed(sequence: Sequence) -> np.ndarray:
 
 
 def gap_m(found: np.ndarray, truth: np.ndarray, lap: int, metric: bool) -> float:
-    """Return by how much frames a lap apart lie wrong to each other, of poses (N, 4, 4)."""
+    """Return the mean error of the relative position of frames one lap apart; poses (N, 4, 4)."""
     scale = umeyama_alignment(found[:, :3, 3].T, truth[:, :3, 3].T, with_scale=not metric).scale
-    way = [(np.linalg.inv(T[:-lap]) @ T[lap:])[:, :3, 3] for T in (found, truth)]
-    return float(np.linalg.norm(scale * way[0] - way[1], axis=1).mean())
+    relative = [(np.linalg.inv(T[:-lap]) @ T[lap:])[:, :3, 3] for T in (found, truth)]
+    return float(np.linalg.norm(scale * relative[0] - relative[1], axis=1).mean())
 
 
 def depth_figures(predicted: np.ndarray, truth: np.ndarray) -> DepthFigures:
-    """Judge the depth of a sequence, (N, h, w)."""
+    """Evaluate the depth of a sequence, (N, h, w)."""
     pairs = [DepthPair(n, *both) for n, both in enumerate(zip(predicted, truth, strict=True))]
     return DepthFigures(
         evaluate_depth(pairs, DepthAlignment.SCALE_SHIFT).errors.abs_rel,
@@ -169,7 +169,7 @@ def depth_figures(predicted: np.ndarray, truth: np.ndarray) -> DepthFigures:
 
 
 def measure(case: str, sequence: Sequence, prior: str) -> Figures:
-    """Refine one sequence from one prior."""
+    """Align one sequence from one prior, and evaluate poses and depth."""
     start_s = time.process_time()
     measured = np.where(sequence.depth_m > 0, sequence.depth_m, np.nan)
     depth = measured if prior == 'bag' else streamed(sequence)
@@ -177,13 +177,13 @@ def measure(case: str, sequence: Sequence, prior: str) -> Figures:
     reconstruction = reconstruct(sequence.images, depth, sequence.camera)
     reconstructed_s = time.process_time()
     options = HIERARCHY_DEFAULTS.with_camera(reconstruction.camera).without_smoothing()
-    known = Constraints(depth_m=measured) if prior == 'bag' else Constraints()
+    constraints = Constraints(depth_m=measured) if prior == 'bag' else Constraints()
     clips = list(
         align_hierarchy(
             GeometricPairProvider(depth, reconstruction),
             build_pair_graph(len(depth)),
             options,
-            known,
+            constraints,
         )
     )
     done_s = time.process_time()
@@ -225,21 +225,21 @@ def main() -> int:
     parser.add_argument(
         'cases',
         nargs='*',
-        help=f'of {", ".join((*RECORDED, *HELD_OUT_FAMILIES))}'
-        '; all of them by default; or round-FAMILY',
+        help=f'cases of {", ".join((*RECORDED, *HELD_OUT_FAMILIES))}'
+        ' (default: all), or round-FAMILY',
     )
     parser.add_argument(
         '--prior',
         choices=('nano', 'bag'),
         default='bag',
-        help='of the reference data and of rounds',
+        help='depth prior of the reference data and of loops',
     )
     parser.add_argument('--data', type=Path, default=DATA, help='folder of the reference data')
-    parser.add_argument('--seed', type=int, default=100, help='of the synthetic scenes')
+    parser.add_argument('--seed', type=int, default=100, help='seed of the synthetic scenes')
     arguments = parser.parse_args()
     fails = 0
     for case in arguments.cases or (*RECORDED, *HELD_OUT_FAMILIES):
-        synthetic = case.removeprefix(ROUND) in HELD_OUT_FAMILIES
+        synthetic = case.removeprefix(LOOP_PREFIX) in HELD_OUT_FAMILIES
         sequence = rendered(case, arguments.seed) if synthetic else recorded(arguments.data / case)
         found = measure(case, sequence, 'nano' if case in HELD_OUT_FAMILIES else arguments.prior)
         print(json.dumps(asdict(found)), flush=True)

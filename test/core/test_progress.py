@@ -10,37 +10,37 @@ READ, ALIGN = Stage('read', 4, 1.0), Stage('align', 2, 3.0)
 
 
 def test_fractions_follow_the_expected_time_and_reach_one():
-    said = []
-    meter = ProgressMeter(said.append, lambda: False)
+    reports = []
+    meter = ProgressMeter(reports.append, lambda: False)
     meter.set_stages([READ, ALIGN])
     for name in ['read'] * 4 + ['align'] * 2:
         meter.advance(name)
-    assert [one.fraction for one in said] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.7, 1.0])
-    assert said[-1].seconds_left == 0
-    assert said[0].seconds_left > 0
+    assert [one.fraction for one in reports] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.7, 1.0])
+    assert reports[-1].seconds_left == 0
+    assert reports[0].seconds_left > 0
 
 
-def test_a_fraction_never_falls_when_more_turns_out_to_be_there():
-    said = []
-    meter = ProgressMeter(said.append, lambda: False)
+def test_a_fraction_never_falls_when_stages_are_added():
+    reports = []
+    meter = ProgressMeter(reports.append, lambda: False)
     meter.set_stages([READ])
     meter.advance('read')
     meter.set_stages([READ, ALIGN])
     meter.advance('read')
-    assert [one.fraction for one in said] == pytest.approx([0.25, 0.25])
+    assert [one.fraction for one in reports] == pytest.approx([0.25, 0.25])
 
 
-def test_a_job_ends_where_somebody_wants_it_to():
+def test_a_cancelled_job_raises_after_the_item():
     meter = ProgressMeter(lambda _: None, lambda: True)
     meter.set_stages([READ])
     with pytest.raises(Cancelled, match="stage 'read'"):
         meter.advance('read')
 
 
-def test_what_an_earlier_run_has_done_counts_no_more():
-    said = []
-    meter = ProgressMeter(said.append, lambda: False)
+def test_a_stage_done_by_an_earlier_run_has_no_share():
+    reports = []
+    meter = ProgressMeter(reports.append, lambda: False)
     meter.set_stages([READ, ALIGN])
     meter.mark_done('read')
     meter.advance('align')
-    assert said[0].fraction == pytest.approx(0.5)
+    assert reports[0].fraction == pytest.approx(0.5)

@@ -10,16 +10,16 @@ from videodepth_ros.core.workspace import DiskArray, WorkFolder, atomic_write, d
 RECORDS = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
 
 
-def spilled(tmp_path):
+def disk_array(tmp_path):
     return DiskArray(tmp_path / 'depth', (2, 3), 'float32')
 
 
-def test_a_digest_tells_its_parts_apart():
+def test_a_digest_depends_on_type_and_grouping():
     assert digest('a', 1) == digest('a', 1)
     assert len({digest('a', 1), digest('a', 1.0), digest('a1'), digest(('a', 1))}) == 4
 
 
-def test_a_second_job_is_refused_while_the_first_is_at_work(tmp_path):
+def test_a_second_job_in_the_folder_is_rejected(tmp_path):
     with WorkFolder(tmp_path / 'work'), pytest.raises(ConfigError, match='another job'):
         WorkFolder(tmp_path / 'work')
     with WorkFolder(tmp_path / 'work') as again:
@@ -27,13 +27,13 @@ def test_a_second_job_is_refused_while_the_first_is_at_work(tmp_path):
     assert not (tmp_path / 'work').exists()
 
 
-def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path):
+def test_a_folder_that_cannot_be_created_is_a_configuration_error(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(ConfigError, match='give an output in a writable folder'):
         WorkFolder(tmp_path / 'file' / 'work')
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_rejected(tmp_path):
     (tmp_path / 'work').mkdir()
     (tmp_path / 'work' / 'holiday.jpg').touch()
     with pytest.raises(ConfigError, match='holds other files'):
@@ -41,7 +41,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert (tmp_path / 'work' / 'holiday.jpg').exists()
 
 
-def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
+def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / 'result') as part:
         part.write_bytes((tmp_path / 'missing').read_bytes())
     assert not (tmp_path / 'result').exists()
@@ -50,23 +50,23 @@ def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
     assert (tmp_path / 'result').read_text() == 'whole'
 
 
-def test_arrays_come_back(tmp_path):
+def test_arrays_round_trip(tmp_path):
     save_npz(tmp_path / 'a.npz', one=RECORDS, name=np.array('x'))
     with np.load(tmp_path / 'a.npz') as stored:
         np.testing.assert_array_equal(stored['one'], RECORDS)
         assert str(stored['name']) == 'x'
 
 
-def test_a_spilled_array_comes_back(tmp_path):
-    array = spilled(tmp_path)
+def test_a_disk_array_round_trips(tmp_path):
+    array = disk_array(tmp_path)
     with array.writer() as writer:
         for record in RECORDS:
             writer.append(record)
     np.testing.assert_array_equal(array.open(), RECORDS)
 
 
-def test_a_killed_spill_goes_on_after_its_last_whole_record(tmp_path):
-    array = spilled(tmp_path)
+def test_a_killed_writer_resumes_after_its_last_complete_record(tmp_path):
+    array = disk_array(tmp_path)
     (tmp_path / 'depth.part').write_bytes(RECORDS[:2].tobytes() + b'torn')
     with array.writer(resume=True) as writer:
         assert writer.count == 2
@@ -75,8 +75,8 @@ def test_a_killed_spill_goes_on_after_its_last_whole_record(tmp_path):
     np.testing.assert_array_equal(array.open(), RECORDS)
 
 
-def test_a_spill_that_does_not_go_on_starts_afresh(tmp_path):
-    array = spilled(tmp_path)
+def test_a_writer_without_resume_starts_from_zero(tmp_path):
+    array = disk_array(tmp_path)
     (tmp_path / 'depth.part').write_bytes(RECORDS.tobytes())
     with array.writer() as writer:
         writer.append(RECORDS[3])
@@ -84,7 +84,7 @@ def test_a_spill_that_does_not_go_on_starts_afresh(tmp_path):
 
 
 def test_two_jobs_do_not_write_one_array(tmp_path):
-    array = spilled(tmp_path)
+    array = disk_array(tmp_path)
     with array.writer() as writer:
         writer.append(RECORDS[0])
         with pytest.raises(ConfigError, match='another job'), array.writer(resume=True):
@@ -92,6 +92,6 @@ def test_two_jobs_do_not_write_one_array(tmp_path):
     np.testing.assert_array_equal(array.open(), RECORDS[:1])
 
 
-def test_a_record_of_another_shape_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='a record of'), spilled(tmp_path).writer() as writer:
+def test_a_record_of_another_shape_is_rejected(tmp_path):
+    with pytest.raises(ValueError, match='a record of'), disk_array(tmp_path).writer() as writer:
         writer.append(RECORDS[0].T)

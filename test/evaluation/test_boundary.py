@@ -29,7 +29,7 @@ def test_an_edge_one_pixel_off_scores_nothing():
     assert boundary_f1(step_edge(3), step_edge(4)) == 0.0
 
 
-def test_ratio_decides_which_thresholds_see_the_edge():
+def test_an_edge_counts_at_thresholds_below_its_ratio():
     # A ratio of 1.10 passes the thresholds 1.05, 1.072 and 1.094 of ten, each weighted by itself.
     thresholds = np.linspace(1.05, 1.25, 10)
     weak = step_edge(4, 1.0, 1.10)
@@ -43,7 +43,7 @@ def test_scale_cancels_and_flat_maps_score_zero():
     assert boundary_f1(np.ones_like(truth), truth) == 0.0
 
 
-def test_predicted_edges_where_the_truth_is_unknown_are_not_held_against_it():
+def test_predicted_edges_without_truth_are_ignored():
     truth = np.ones((9, 12))
     truth[3:6, 3:6] = 2.0
     predicted = truth.copy()
@@ -59,12 +59,12 @@ def test_sky_behind_a_roof_is_an_edge():
     assert boundary_f1(truth, truth) == pytest.approx(1.0)
 
 
-def test_unequal_sizes_are_refused():
+def test_unequal_sizes_are_rejected():
     with pytest.raises(InputError, match='resize'):
         boundary_f1(np.ones((4, 4)), np.ones((4, 5)))
 
 
-def test_a_matte_finds_its_edges_in_the_depth_whatever_else_is_there():
+def test_recall_counts_the_edges_of_the_matte_only():
     matte = np.zeros((12, 16))
     matte[4:8, 4:10] = 0.8
     matte[0, 0] = 0.05
@@ -76,7 +76,7 @@ def test_a_matte_finds_its_edges_in_the_depth_whatever_else_is_there():
     assert boundary_recall(depth_m, np.zeros_like(matte)) == 0.0
 
 
-def test_of_a_wide_ramp_only_its_steepest_place_is_an_edge():
+def test_non_maxima_of_a_ramp_are_suppressed():
     depth_m = np.tile([1.0, 1.0, 1.3, 2.6, 3.4, 3.4, 1.0, 2.0], (4, 1))
     ramp, steepest = np.zeros((2, 4, 8), bool)
     ramp[:, :2] = True
@@ -85,13 +85,13 @@ def test_of_a_wide_ramp_only_its_steepest_place_is_an_edge():
     assert boundary_recall(depth_m, steepest) == pytest.approx(0.25)
 
 
-def test_runs_of_edges_end_with_their_line():
+def test_runs_of_edges_end_with_their_row():
     depth_m = np.array([[1.0, 2.0], [1.0, 3.0]])
     matte = np.array([[1.0, 0.0], [1.0, 0.0]])
     assert boundary_recall(depth_m, matte) == pytest.approx(0.25)
 
 
-def test_a_matte_of_another_size_is_refused():
+def test_a_matte_of_another_size_is_rejected():
     with pytest.raises(InputError, match='matte'):
         boundary_recall(np.ones((4, 4)), np.ones((4, 5)))
 

@@ -29,7 +29,7 @@ def test_errors_by_hand():
     assert (report.scale, report.shift_per_m, report.coverage) == (1.0, 0.0, 1.0)
 
 
-def test_pixels_without_truth_are_not_judged_and_missing_predictions_are_coverage():
+def test_pixels_without_truth_are_ignored_and_missing_predictions_lower_coverage():
     truth = [[NAN, INF, 0.0, -1.0, 100.0, 2.0, 2.0, 2.0, 2.0]]
     predicted = [[1.0, 1.0, 1.0, 1.0, 1.0, 2.0, NAN, 0.0, -3.0]]
     report = evaluate_depth([pair(predicted, truth)])
@@ -45,7 +45,7 @@ def test_nothing_hit_counts_as_the_farthest_depth():
 
 @settings(max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0.2, 5.0), st.floats(0.0, 0.05))
-def test_alignment_undoes_what_it_may_undo(seed, scale, shift):
+def test_alignment_recovers_scale_and_shift(seed, scale, shift):
     truths = random_truth(seed)
     scaled = [pair(truth * scale, truth) for truth in truths]
     shifted = [pair(1 / ((1 / truth + shift) / scale), truth) for truth in truths]
@@ -92,7 +92,7 @@ def test_scale_drift_is_the_relative_spread_of_the_scales_of_frames():
     assert steady.scale_drift == pytest.approx(0.0, abs=1e-6)
 
 
-def test_flicker_is_the_change_of_the_prediction_where_the_truth_stands_still():
+def test_flicker_is_the_change_of_the_prediction_where_the_truth_is_static():
     still = np.full((4, 4), 5.0)
     moving = still.copy()
     moving[:2] = 3.0
@@ -120,14 +120,14 @@ def test_extremes_of_frames_and_stamps_are_kept():
     assert [frame.errors.abs_rel for frame in frames] == pytest.approx([0.0, 0.1, 0.2], abs=1e-5)
 
 
-def test_a_frame_without_any_truth_is_passed_over():
+def test_a_frame_without_any_truth_is_ignored():
     good = pair([[1.0, 2.0]], [[1.0, 2.0]], 1)
     report = evaluate_depth([pair([[1.0, 2.0]], [[NAN, NAN]], 0), good])
     assert report.frames == 1
     assert report.per_frame[0].stamp_ns == 1
 
 
-def test_no_common_pixel_is_an_error_that_says_what_to_check():
+def test_no_valid_pixel_is_an_error():
     with pytest.raises(InputError, match='no pixel of 1 frames'):
         evaluate_depth([pair([[NAN]], [[1.0]])])
     with pytest.raises(InputError, match='no pixel of 0 frames'):
@@ -140,7 +140,7 @@ def test_smaller_prediction_is_compared_at_the_truths_size():
     assert report.errors.abs_rel == 0.0
 
 
-def test_nearest_resize_takes_pixel_centres_and_refuses_another_view():
+def test_nearest_resize_uses_pixel_centres_and_rejects_another_aspect():
     assert resize_nearest(np.arange(6.0)[None], (1, 6)).tolist() == [[0, 1, 2, 3, 4, 5]]
     row = np.broadcast_to(np.arange(6.0), (6, 6))
     assert resize_nearest(row, (2, 2))[0].tolist() == [1, 4]

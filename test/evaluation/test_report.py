@@ -19,7 +19,7 @@ def evaluation() -> Evaluation:
     return Evaluation(depth, evaluate_trajectory(trajectory, trajectory))
 
 
-def test_json_carries_the_promised_keys():
+def test_json_has_the_documented_keys():
     facts = json.loads(to_json(evaluation()))
     assert {'abs_rel', 'rmse_m', 'delta_1_25', 'boundary_f1', 'scale_drift', 'frames'} <= set(
         facts['depth']
@@ -32,7 +32,7 @@ def test_json_carries_the_promised_keys():
     assert facts['depth']['best_constant']['abs_rel'] > 0
 
 
-def test_what_does_not_exist_is_null_and_never_nan():
+def test_nan_becomes_null():
     depth = evaluate_depth([DepthPair(0, TRUTH, TRUTH)])
     text = to_json(Evaluation(depth, None))
     facts = json.loads(text)
@@ -43,7 +43,7 @@ def test_what_does_not_exist_is_null_and_never_nan():
 
 def test_table_shows_prediction_extremes_and_baselines():
     text = format_table(evaluation())
-    for wanted in (
+    for part in (
         'prediction',
         'best frame',
         'worst frame',
@@ -52,5 +52,5 @@ def test_table_shows_prediction_extremes_and_baselines():
         'boundary F1',
         'ATE rmse',
     ):
-        assert wanted in text
+        assert part in text
     assert format_table(Evaluation(None, None)) == ''

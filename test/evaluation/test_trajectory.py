@@ -13,7 +13,7 @@ FAST = settings(max_examples=50)
 
 
 def rotation(axis_angle: np.ndarray) -> np.ndarray:
-    """Rodrigues' formula."""
+    """Return the rotation of a rotation vector by Rodrigues' formula."""
     angle = np.linalg.norm(axis_angle)
     x, y, z = axis_angle / angle
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
@@ -100,7 +100,7 @@ def test_no_common_stamps_is_an_error_with_both_spans():
 
 
 def plain_relative_error(predicted, truth, pairs):
-    """Return translation and rotation RMSE as Sturm et al. write it, pose by pose."""
+    """Return translation and rotation RMSE pose by pose, as in Sturm et al.."""
     squares, angles = [], []
     for i, j in pairs:
         error = np.linalg.inv(np.linalg.inv(truth[i]) @ truth[j]) @ (
@@ -163,7 +163,7 @@ def test_equals_evo(seed, with_scale, frames):
 
 @FAST
 @given(SEEDS, st.booleans(), st.integers(1, 7))
-def test_it_agrees_with_a_plain_version_of_the_published_definitions(seed, with_scale, frames):
+def test_equals_the_published_definitions(seed, with_scale, frames):
     truth = random_walk(seed)
     noise = np.random.default_rng(seed + 1)
     poses = 1.7 * truth.T_map_cam
@@ -194,7 +194,7 @@ def test_it_agrees_with_a_plain_version_of_the_published_definitions(seed, with_
 
 @FAST
 @given(SEEDS)
-def test_the_nearest_pose_in_time_ends_a_motion_of_so_many_seconds(seed):
+def test_rpe_over_seconds_ends_at_the_nearest_pose(seed):
     rng = np.random.default_rng(seed)
     walk = random_walk(seed)
     truth = Trajectory(np.cumsum(rng.integers(10, 10**9, 20)), walk.T_map_cam)
@@ -214,7 +214,7 @@ def test_the_nearest_pose_in_time_ends_a_motion_of_so_many_seconds(seed):
 
 @FAST
 @given(SEEDS, st.floats(0.1, 10.0))
-def test_a_scale_alone_leaves_a_turned_path_wrong(seed, scale):
+def test_scale_alignment_keeps_the_heading_error(seed, scale):
     truth = random_walk(seed)
     poses = truth.T_map_cam.copy()
     poses[:, :3, 3] *= scale
@@ -240,7 +240,7 @@ def test_a_scale_alone_leaves_a_turned_path_wrong(seed, scale):
 
 
 @pytest.mark.parametrize('fit', list(TrajectoryAlignment))
-def test_one_pose_tells_nothing_and_says_so(fit):
+def test_a_single_pose_has_nan_errors(fit):
     truth = random_walk(3, count=5)
     report = evaluate_trajectory(truth.select(np.array([2])), truth, fit)
     assert report.frames == 1

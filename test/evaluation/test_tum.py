@@ -22,7 +22,7 @@ def trajectory(stamps, seed=0):
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 2**31 * 10**9 - 1), min_size=1, max_size=9, unique=True))
-def test_what_is_written_is_read_with_stamps_exact_to_the_nanosecond(tmp_path_factory, stamps):
+def test_round_trip_is_exact_to_the_nanosecond(tmp_path_factory, stamps):
     path = tmp_path_factory.mktemp('tum') / 'a.tum'
     written = trajectory(sorted(stamps))
     write_tum(path, written)
@@ -31,7 +31,7 @@ def test_what_is_written_is_read_with_stamps_exact_to_the_nanosecond(tmp_path_fa
     np.testing.assert_allclose(read.T_map_cam, written.T_map_cam, atol=2e-7)
 
 
-def test_the_order_of_numbers_is_the_benchmarks(tmp_path):
+def test_the_order_of_numbers_is_that_of_the_benchmark(tmp_path):
     half = np.sqrt(0.5)
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]], (1, 2, 3)  # 90 degrees about z
@@ -41,7 +41,7 @@ def test_the_order_of_numbers_is_the_benchmarks(tmp_path):
     assert [float(word) for word in words[1:]] == pytest.approx([1, 2, 3, 0, 0, half, half])
 
 
-def test_comments_commas_disorder_and_nan_of_other_tools_are_read(tmp_path):
+def test_comments_commas_unsorted_stamps_and_nan_are_read(tmp_path):
     (tmp_path / 'a.txt').write_text(
         '# timestamp tx ty tz qx qy qz qw\n\n2.5,1,0,0,0,0,0,1\n1.25 0 0 0 0 0 0 2  # later\n'
         '3e0 nan 0 0 0 0 0 1\n4 0 0 0 0 0 0 0\n2.5 9 9 9 0 0 0 1\n'

@@ -39,13 +39,13 @@ def test_nothing_is_aligned():
     assert found.boundary_f1 == pytest.approx(boundary_f1(truth, truth))
 
 
-def test_images_weigh_alike_whatever_their_size():
+def test_images_of_all_sizes_have_equal_weight():
     good, bad = np.full((2, 2), 3.0), np.full((20, 20), 3.0)
     images = [ZeroShotImage(good, good), ZeroShotImage(2 * bad, bad)]
     assert evaluate_zero_shot('two', images).metrics.delta_1 == 0.5
 
 
-def test_what_is_unknown_is_a_miss_but_has_no_error():
+def test_unknown_pixels_are_misses_without_error():
     truth = np.full((1, 4), 2.0)
     found = evaluate_zero_shot(
         'gap', [ZeroShotImage(np.array([[2.0, np.nan, 0, np.inf]]), truth)]
@@ -73,7 +73,7 @@ def test_ranks():
     np.testing.assert_allclose(average_ranks(scores), [1.5, 1.75, 2.75])
 
 
-def test_nothing_to_judge():
+def test_no_valid_pixel_is_an_error():
     with pytest.raises(InputError, match='2 images of void no pixel'):
         evaluate_zero_shot('void', 2 * [ZeroShotImage(np.ones((2, 2)), np.zeros((2, 2)))])
     with pytest.raises(InputError, match='hair has no images'):

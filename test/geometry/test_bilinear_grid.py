@@ -23,7 +23,7 @@ def slope(place):
     return 0.4 * place[:, 0] - 0.2 * place[:, 1]
 
 
-def test_a_field_follows_points_and_leaves_outliers_alone():
+def test_a_smooth_grid_fits_points_and_ignores_outliers():
     place = points()
     ratio, sigma = slope(place), np.full(300, 0.02)
     ratio[::10] += 1.5
@@ -33,19 +33,19 @@ def test_a_field_follows_points_and_leaves_outliers_alone():
     assert np.abs(field.ravel() - slope(grid)).max() < 0.05
 
 
-def test_without_points_a_field_is_the_level_of_its_frame():
+def test_a_smooth_grid_without_points_is_its_level():
     field = fit_smooth_grid(np.empty((0, 2)), np.empty(0), np.empty(0), 0.25, 0.3)
     assert field.shape == SmoothGridOptions().shape
     assert np.allclose(field, 0.3)
 
 
-def test_vague_points_bend_a_trusted_prior_little():
+def test_uncertain_points_change_a_smooth_grid_little():
     place = points()
     field = fit_smooth_grid(place, np.full(300, 0.5), np.full(300, 1.0), 0.01, 0.0)
     assert np.abs(field).max() < 0.05
 
 
-def test_a_field_lies_between_its_nodes():
+def test_values_of_a_grid_are_between_those_of_its_nodes():
     field = np.random.default_rng(1).standard_normal((7, 9))
     pixels = evaluate_grid(field, 48, 64)
     assert pixels.shape == (48, 64)
@@ -86,6 +86,6 @@ def test_a_ridge_grid_is_zero_away_from_points():
     np.testing.assert_array_equal(field[:, 44:], 0)
 
 
-def test_an_uncertain_point_bends_a_ridge_grid_little():
+def test_an_uncertain_point_changes_a_ridge_grid_little():
     field = ridge(points(1), np.array([1.0]), np.array([0.5]))
     assert 0 < np.abs(field).max() < 0.1

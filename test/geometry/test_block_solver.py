@@ -7,14 +7,14 @@ import pytest
 from videodepth_ros.geometry.block_solver import BORDER, FIXED, NormalEquations
 
 
-def gathered(group_of, seed=0, factors=80):
-    """Random factors over neighbouring groups: the equations, and the same ones dense."""
-    rng, size = np.random.default_rng(seed), len(group_of)
-    equations, H, gradient = NormalEquations(group_of), np.zeros((size, size)), np.zeros(size)
+def random_equations(block_of, seed=0, factors=80):
+    """Return equations of random factors over neighbouring blocks, and the same dense."""
+    rng, size = np.random.default_rng(seed), len(block_of)
+    equations, H, gradient = NormalEquations(block_of), np.zeros((size, size)), np.zeros(size)
     for _ in range(factors):
-        k = rng.integers(0, max(group_of.max(), 1))
+        k = rng.integers(0, max(block_of.max(), 1))
         touched = rng.permutation(
-            np.flatnonzero((group_of == k) | (group_of == k + 1) | (group_of < 0))
+            np.flatnonzero((block_of == k) | (block_of == k + 1) | (block_of < 0))
         )[:5]
         A, b = rng.normal(size=(7, len(touched))), rng.normal(size=7)
         equations.add(touched, A.T @ A, A.T @ b)
@@ -23,12 +23,12 @@ def gathered(group_of, seed=0, factors=80):
     return equations, H, gradient
 
 
-@pytest.mark.parametrize('groups', [1, 2, 6])
+@pytest.mark.parametrize('blocks', [1, 2, 6])
 @pytest.mark.parametrize('damping', [0.0, 0.3])
-def test_elimination_along_time_is_the_dense_solution(groups, damping):
-    group_of = np.append(np.repeat(np.arange(groups), 4), [BORDER, BORDER, FIXED])
-    equations, H, gradient = gathered(group_of)
-    free = group_of != FIXED
+def test_block_elimination_equals_the_dense_solution(blocks, damping):
+    block_of = np.append(np.repeat(np.arange(blocks), 4), [BORDER, BORDER, FIXED])
+    equations, H, gradient = random_equations(block_of)
+    free = block_of != FIXED
     damped = (H + damping * np.diag(np.diag(H)))[np.ix_(free, free)]
     step = equations.solve(damping)
     np.testing.assert_allclose(
@@ -37,18 +37,18 @@ def test_elimination_along_time_is_the_dense_solution(groups, damping):
     assert step[~free] == 0
 
 
-def test_solving_changes_nothing():
-    equations, _, _ = gathered(np.repeat(np.arange(3), 4))
+def test_solve_leaves_the_equations_unchanged():
+    equations, _, _ = random_equations(np.repeat(np.arange(3), 4))
     np.testing.assert_array_equal(equations.solve(0.1), equations.solve(0.1))
 
 
-def test_an_unknown_that_nothing_touches_stays():
+def test_a_parameter_without_factors_has_step_zero():
     equations = NormalEquations(np.zeros(3, np.intp))
     equations.add(np.array([0, 2]), np.eye(2), np.ones(2))
     np.testing.assert_allclose(equations.solve(0.0), [-1, 0, -1])
 
 
-def test_a_multiplier_keeps_a_sum():
+def test_a_lagrange_multiplier_constrains_a_sum():
     equations = NormalEquations(np.array([0, 0, BORDER]))
     equations.add(np.arange(2), np.diag([1.0, 3.0]), np.array([1.0, 2.0]))
     equations.add(np.arange(3), np.array([[0, 0, 1], [0, 0, 1], [1, 1, 0.0]]), np.zeros(3))

@@ -26,7 +26,7 @@ def poses(seed, count=6):
 
 
 def slerp(a, b, share):
-    """Shoemake's formula on quaternions."""
+    """Interpolate quaternions by Shoemake's formula."""
     b = b if a @ b >= 0 else -b
     angle = np.arccos(np.clip(a @ b, -1, 1))
     return (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
@@ -34,7 +34,7 @@ def slerp(a, b, share):
 
 @FAST
 @given(SEEDS, st.floats(0, 1))
-def test_between_two_poses_it_goes_straight_and_turns_evenly(seed, share):
+def test_interpolation_is_linear_in_position_and_slerp_in_rotation(seed, share):
     T = poses(seed, 2)
     (between,) = interpolate_poses(np.array([0, 10**9]), T, np.array([round(share * 10**9)]))
     np.testing.assert_allclose(
@@ -46,7 +46,7 @@ def test_between_two_poses_it_goes_straight_and_turns_evenly(seed, share):
     )
 
 
-def test_at_a_pose_it_is_that_pose_and_outside_the_nearest():
+def test_interpolation_at_the_stamps_and_outside_them():
     stamps, T = np.array([10, 20, 40, 50, 90, 91]), poses(1)
     np.testing.assert_allclose(interpolate_poses(stamps, T, stamps), T, atol=1e-12)
     np.testing.assert_array_equal(interpolate_poses(stamps, T, np.array([-5, 9])), T[[0, 0]])
@@ -59,7 +59,7 @@ def test_at_a_pose_it_is_that_pose_and_outside_the_nearest():
     assert interpolate_poses(stamps, T, np.empty(0, np.int64)).shape == (0, 4, 4)
 
 
-def test_stamps_of_today_keep_their_nanoseconds():
+def test_epoch_stamps_keep_their_nanoseconds():
     start = 1_700_000_000_000_000_000
     T = np.tile(np.eye(4), (2, 1, 1))
     T[1, 0, 3] = 1.0
@@ -69,7 +69,7 @@ def test_stamps_of_today_keep_their_nanoseconds():
 
 @FAST
 @given(SEEDS)
-def test_inverse_undoes(seed):
+def test_inverse_times_pose_is_identity(seed):
     T = poses(seed)
     np.testing.assert_allclose(invert_poses(T) @ T, np.tile(np.eye(4), (6, 1, 1)), atol=1e-12)
     np.testing.assert_allclose(invert_poses(T[0]), np.linalg.inv(T[0]), atol=1e-12)
@@ -77,7 +77,7 @@ def test_inverse_undoes(seed):
 
 @FAST
 @given(SEEDS, st.floats(0.1, 10))
-def test_numbers_of_messages_of_any_quaternion_length(seed, length):
+def test_quaternions_of_any_length_give_poses(seed, length):
     T = poses(seed)
     rows = np.array(
         [[*one[:3, 3], *(length * np.array(quaternion_from_rotation(one[:3, :3])))] for one in T]
@@ -85,7 +85,7 @@ def test_numbers_of_messages_of_any_quaternion_length(seed, length):
     np.testing.assert_allclose(poses_from_xyz_quat(rows), T, atol=1e-9)
 
 
-def test_what_nobody_filled_is_nan():
+def test_unfilled_rows_are_nan():
     rows = np.array([[0, 0, 0, 0, 0, 0, 0], [0, 0, np.nan, 0, 0, 0, 1], [1, 2, 3, 0, 0, 0, 1.0]])
     found = poses_from_xyz_quat(rows)
     assert np.isnan(found[:2]).all()

@@ -12,7 +12,7 @@ from videodepth_ros.geometry.sim3 import Sim3, umeyama_alignment
 SEEDS = st.integers(0, 10_000)
 
 
-def some(rng, count=4):
+def random_sim3(rng, count=4):
     return Sim3(
         np.exp(rng.normal(size=count)),
         so3_exp(rng.normal(size=(count, 3))),
@@ -21,23 +21,23 @@ def some(rng, count=4):
 
 
 @given(SEEDS)
-def test_composition_is_one_after_the_other(seed):
+def test_composition_applies_the_right_factor_first(seed):
     rng = np.random.default_rng(seed)
-    first, second, points = some(rng), some(rng), rng.normal(size=(4, 3, 6))
+    first, second, points = random_sim3(rng), random_sim3(rng), rng.normal(size=(4, 3, 6))
     np.testing.assert_allclose((second @ first).apply(points), second.apply(first.apply(points)))
 
 
 @given(SEEDS)
-def test_inverse_undoes(seed):
+def test_inverse_times_transform_is_identity(seed):
     rng = np.random.default_rng(seed)
-    T, points = some(rng), rng.normal(size=(4, 3, 6))
+    T, points = random_sim3(rng), rng.normal(size=(4, 3, 6))
     np.testing.assert_allclose(T.inverse().apply(T.apply(points)), points, atol=1e-12)
 
 
 @given(SEEDS)
-def test_adjoint_carries_twists_through(seed):
+def test_adjoint_moves_a_twist_to_the_left(seed):
     rng = np.random.default_rng(seed)
-    T, twist, still = some(rng), 1e-6 * rng.normal(size=(4, 7)), Sim3.identity(4)
+    T, twist, still = random_sim3(rng), 1e-6 * rng.normal(size=(4, 7)), Sim3.identity(4)
     points = rng.normal(size=(4, 3, 6))
     carried = (T.adjoint() @ twist[..., None])[..., 0]
     before = (T @ still.retract(twist)).apply(points)
@@ -53,20 +53,20 @@ def test_a_twist_moves_points_to_first_order():
 
 
 @pytest.mark.parametrize('angle', [0.0, 1e-12, 1e-7, 1e-3, 1.0, 3.0])
-def test_rotation_vectors_return(angle):
+def test_so3_log_inverts_so3_exp(angle):
     vector = angle * np.array([2.0, -1.0, 2.0]) / 3
     np.testing.assert_allclose(so3_log(so3_exp(vector)), vector, rtol=1e-6, atol=1e-15)
 
 
-def test_skew_is_the_cross_product():
+def test_hat_is_the_cross_product():
     a, b = np.array([1.0, 2.0, 3.0]), np.array([-2.0, 0.5, 4.0])
     np.testing.assert_allclose(hat(a) @ b, np.cross(a, b))
 
 
 @given(SEEDS)
-def test_fit_finds_the_similarity_and_heeds_weights(seed):
+def test_umeyama_recovers_the_similarity_with_weights(seed):
     rng = np.random.default_rng(seed)
-    T, source = some(rng, 1)[0], rng.normal(size=(3, 20))
+    T, source = random_sim3(rng, 1)[0], rng.normal(size=(3, 20))
     target, weight = T.apply(source), np.ones(20)
     target[:, 3], weight[3] = 100.0, 0.0
     found = umeyama_alignment(source, target, weight)
@@ -74,19 +74,19 @@ def test_fit_finds_the_similarity_and_heeds_weights(seed):
     assert np.linalg.det(found.rotation) == pytest.approx(1)
 
 
-def test_fit_of_one_place_keeps_the_scale():
+def test_umeyama_of_coincident_points_has_scale_one():
     found = umeyama_alignment(np.ones((3, 5)), np.full((3, 5), 2.0), np.ones(5))
     assert found.scale == 1
     np.testing.assert_allclose(found.apply(np.ones((3, 1)))[:, 0], 2.0)
 
 
-def test_fit_without_scale_neither_scales_nor_mirrors():
+def test_umeyama_without_scale_is_a_proper_rotation():
     points = np.random.default_rng(0).normal(size=(3, 20))
     found = umeyama_alignment(points, 2.0 * points * [[1], [1], [-1]], with_scale=False)
     assert found.scale == 1
     assert np.linalg.det(found.rotation) == pytest.approx(1)
 
 
-def test_rigid_part_round_trips():
-    T = some(np.random.default_rng(0)).se3
+def test_se3_round_trips():
+    T = random_sim3(np.random.default_rng(0)).se3
     np.testing.assert_array_equal(Sim3.from_se3(T).se3, T)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+FloatArray = NDArray[np.floating]
+"""Any precision."""
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 UInt8Array = NDArray[np.uint8]

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from videodepth_ros.core.arrays import FloatArray
 
 
 class DepthAlignment(str, Enum):
@@ -35,7 +33,7 @@ class Moments:
     xy: float = 0.0
 
     @classmethod
-    def of(cls, x: Array, y: Array) -> Moments:
+    def of(cls, x: FloatArray, y: FloatArray) -> Moments:
         """Return the moments of N points; x and y (N,) floating."""
         return cls(
             x.size,
@@ -86,7 +84,7 @@ class ErrorSums:
     within: int = 0
 
     @classmethod
-    def of(cls, predicted_m: Array, truth_m: Array) -> ErrorSums:
+    def of(cls, predicted_m: FloatArray, truth_m: FloatArray) -> ErrorSums:
         """Return the sums of N pixels; both (N,) floating, metres, positive."""
         error = predicted_m - truth_m
         ratio = np.maximum(predicted_m / truth_m, truth_m / predicted_m)

@@ -9,16 +9,11 @@ segmentation matte as truth defines recall only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float64Array, FloatArray, MaskArray
 from videodepth_ros.core.errors import InputError
-
-Depth = NDArray[np.floating[Any]]
-Mask = NDArray[np.bool_]
-Ratios = NDArray[np.float64]
 
 THRESHOLDS = np.linspace(1.05, 1.25, 10)
 """Depth ratios of an edge, as in the definition."""
@@ -42,7 +37,9 @@ class EdgeMatch:
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
-def boundary_f1(predicted_m: Depth, truth_m: Depth, thresholds: Ratios = THRESHOLDS) -> float:
+def boundary_f1(
+    predicted_m: FloatArray, truth_m: FloatArray, thresholds: Float64Array = THRESHOLDS
+) -> float:
     """Return the boundary F1 of one frame, in [0, 1].
 
     predicted_m  (H, W) floating, Z in metres or in any other unit; NaN unknown, +inf nothing hit
@@ -59,12 +56,12 @@ def boundary_f1(predicted_m: Depth, truth_m: Depth, thresholds: Ratios = THRESHO
     return float(np.average(scores, weights=thresholds))
 
 
-def match_edges(predicted_m: Depth, truth_m: Depth, threshold: float) -> EdgeMatch:
+def match_edges(predicted_m: FloatArray, truth_m: FloatArray, threshold: float) -> EdgeMatch:
     """Return precision and recall at one ratio; maps and errors as for `boundary_f1`."""
     return _match(*_ratios_where_known(predicted_m, truth_m), threshold)
 
 
-def boundary_recall(predicted_m: Depth, matte: Depth) -> float:
+def boundary_recall(predicted_m: FloatArray, matte: FloatArray) -> float:
     """Return the boundary recall of a depth map against a segmentation matte, in [0, 1].
 
     predicted_m  (H, W) floating, Z in metres or in any other unit; NaN unknown
@@ -100,7 +97,9 @@ def boundary_recall(predicted_m: Depth, matte: Depth) -> float:
     return float(np.average(scores, weights=THRESHOLDS))
 
 
-def _ratios_where_known(predicted_m: Depth, truth_m: Depth) -> tuple[list[Depth], list[Depth]]:
+def _ratios_where_known(
+    predicted_m: FloatArray, truth_m: FloatArray
+) -> tuple[list[FloatArray], list[FloatArray]]:
     """Return the neighbour ratios of both maps, NaN where those of the truth are.
 
     raises  InputError if the two differ in size
@@ -116,7 +115,7 @@ def _ratios_where_known(predicted_m: Depth, truth_m: Depth) -> tuple[list[Depth]
     return predicted, truth
 
 
-def _neighbour_ratios(depth_m: Depth) -> list[Depth]:
+def _neighbour_ratios(depth_m: FloatArray) -> list[FloatArray]:
     """Return the depth ratios to the left, right, upper and lower neighbour; NaN where unknown."""
     depth_m = np.maximum(depth_m, MIN_DEPTH_M)
     with np.errstate(invalid='ignore'):  # inf / inf between pixels of sky: no edge
@@ -125,7 +124,7 @@ def _neighbour_ratios(depth_m: Depth) -> list[Depth]:
     return [right, left, down, up]
 
 
-def _match(predicted: list[Depth], truth: list[Depth], threshold: float) -> EdgeMatch:
+def _match(predicted: list[FloatArray], truth: list[FloatArray], threshold: float) -> EdgeMatch:
     """Return the edge match at one ratio; precision is recall with the arguments exchanged."""
     edges = [
         (ratios > threshold, true_ratios > threshold)
@@ -137,12 +136,12 @@ def _match(predicted: list[Depth], truth: list[Depth], threshold: float) -> Edge
     )
 
 
-def _recall(edge: Mask, true_edge: Mask) -> float:
+def _recall(edge: MaskArray, true_edge: MaskArray) -> float:
     """Return the share of the true edges that are predicted; 0 if there is none."""
     return int(np.count_nonzero(edge & true_edge)) / max(int(np.count_nonzero(true_edge)), 1)
 
 
-def _suppress_non_maxima(ratios: Depth, threshold: float) -> Mask:
+def _suppress_non_maxima(ratios: FloatArray, threshold: float) -> MaskArray:
     """Return the mask of the first maximum of each run of ratios above the threshold, by rows."""
     edge = np.pad(ratios > threshold, ((0, 0), (1, 0)))  # runs end with their row
     starts = edge[:, 1:] & ~edge[:, :-1]

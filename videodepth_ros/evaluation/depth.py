@@ -13,16 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import FloatArray, MaskArray
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.evaluation.accumulators import (
-    Array,
-    DepthAlignment,
-    DepthErrors,
-    ErrorSums,
-    Moments,
-)
+from videodepth_ros.evaluation.accumulators import DepthAlignment, DepthErrors, ErrorSums, Moments
 from videodepth_ros.evaluation.boundary import boundary_f1
 
 ScaleShift = tuple[float, float]
@@ -47,8 +41,8 @@ class DepthPair:
     """
 
     stamp_ns: int
-    predicted_m: Array
-    truth_m: Array
+    predicted_m: FloatArray
+    truth_m: FloatArray
 
 
 @dataclass(frozen=True)
@@ -101,8 +95,8 @@ class _ValidPixels:
     def __init__(self, pair: DepthPair, max_depth_m: float) -> None:
         self.stamp_ns, self.truth_m, self.max_depth_m = pair.stamp_ns, pair.truth_m, max_depth_m
         self.predicted_m = resize_nearest(pair.predicted_m, pair.truth_m.shape)
-        self.has_truth: NDArray[np.bool_] = (self.truth_m > 0) & (self.truth_m <= max_depth_m)
-        self.pixels: NDArray[np.bool_] = self.has_truth & (self.predicted_m > 0)
+        self.has_truth: MaskArray = (self.truth_m > 0) & (self.truth_m <= max_depth_m)
+        self.pixels: MaskArray = self.has_truth & (self.predicted_m > 0)
         self.predicted_per_m = 1 / self.predicted_m[self.pixels]
         self.true_per_m = 1 / self.truth_m[self.pixels]
         height = self.truth_m.shape[0]
@@ -113,16 +107,16 @@ class _ValidPixels:
         """Return the moments of the fit of predicted to true inverse depth."""
         return Moments.of(self.predicted_per_m, self.true_per_m)
 
-    def sums(self, depth_m: Array) -> ErrorSums:
+    def sums(self, depth_m: FloatArray) -> ErrorSums:
         """Return the error sums of ``depth_m``, (N,) floating, at the valid pixels."""
         return ErrorSums.of(depth_m, self.truth_m[self.pixels])
 
-    def aligned_m(self, line: ScaleShift) -> Array:
+    def aligned_m(self, line: ScaleShift) -> FloatArray:
         """Return the aligned prediction, (H, W) floating, NaN where it is unknown."""
         known_m = np.where(self.predicted_m > 0, self.predicted_m, np.nan)
         return depth_from_inverse(1 / known_m, line, self.max_depth_m)
 
-    def report(self, sums: ErrorSums, aligned_m: Array) -> FrameDepthErrors:
+    def report(self, sums: ErrorSums, aligned_m: FloatArray) -> FrameDepthErrors:
         """Return the errors of this frame, given their sums."""
         truth_m = np.where(self.truth_m > 0, self.truth_m, np.nan)
         return FrameDepthErrors(
@@ -133,14 +127,14 @@ class _ValidPixels:
         )
 
 
-def depth_from_inverse(x: Array, line: ScaleShift, max_depth_m: float) -> Array:
+def depth_from_inverse(x: FloatArray, line: ScaleShift, max_depth_m: float) -> FloatArray:
     """Return the depth in metres of the inverse depths ``scale * x + shift``, clipped to range."""
     scale, shift = line
-    depth_m: Array = 1 / np.clip(scale * x + shift, 1 / max_depth_m, 1 / MIN_DEPTH_M)
+    depth_m: FloatArray = 1 / np.clip(scale * x + shift, 1 / max_depth_m, 1 / MIN_DEPTH_M)
     return depth_m
 
 
-def resize_nearest(depth_m: Array, shape: tuple[int, ...]) -> Array:
+def resize_nearest(depth_m: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     """Resize a depth map (h, w) to ``shape`` (H, W) by nearest neighbour.
 
     Interpolation would invent depths between two surfaces.
@@ -156,7 +150,7 @@ def resize_nearest(depth_m: Array, shape: tuple[int, ...]) -> Array:
         )
     rows = (2 * np.arange(height) + 1) * h // (2 * height)
     columns = (2 * np.arange(width) + 1) * w // (2 * width)
-    resized: Array = depth_m[rows[:, None], columns]
+    resized: FloatArray = depth_m[rows[:, None], columns]
     return resized
 
 
@@ -175,7 +169,7 @@ def evaluate_depth(
     fits = _fit(pairs, alignment, max_depth_m)
     frames, predicted, constant, gradient = [], ErrorSums(), ErrorSums(), ErrorSums()
     log_steps = []
-    last: tuple[Array, Array] | None = None
+    last: tuple[FloatArray, FloatArray] | None = None
     for valid in (_ValidPixels(pair, max_depth_m) for pair in pairs):
         aligned_m = valid.aligned_m(fits.prediction)
         if last is not None:
@@ -235,17 +229,19 @@ def _fit(pairs: Iterable[DepthPair], alignment: DepthAlignment, max_depth_m: flo
     )
 
 
-def _log_steps(last_m: Array, last_truth_m: Array, depth_m: Array, truth_m: Array) -> Array:
+def _log_steps(
+    last_m: FloatArray, last_truth_m: FloatArray, depth_m: FloatArray, truth_m: FloatArray
+) -> FloatArray:
     """Return |ln| of the change of predictions between two frames where the truth is static."""
     if last_truth_m.shape != truth_m.shape:
         return np.empty(0)
     with np.errstate(invalid='ignore'):  # sky and unknown: inf - inf and NaN are not static
         static = np.abs(truth_m - last_truth_m) < STATIC_CHANGE * truth_m
         steps = np.abs(np.log(depth_m[static] / last_m[static]))
-    known: Array = steps[~np.isnan(steps)]
+    known: FloatArray = steps[~np.isnan(steps)]
     return known
 
 
-def _mean(parts: list[Array]) -> float:
+def _mean(parts: list[FloatArray]) -> float:
     count = sum(part.size for part in parts)
     return float(sum(part.sum() for part in parts) / count) if count else float('nan')

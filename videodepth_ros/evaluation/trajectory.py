@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float64Array, IndexArray, StampArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.sim3 import umeyama_alignment
 from videodepth_ros.geometry.trajectory import MAX_STAMP_OFFSET_NS, Trajectory, associate_stamps
-
-Array = NDArray[np.float64]
-Stamps = NDArray[np.int64]
 
 
 class TrajectoryAlignment(str, Enum):
@@ -119,7 +116,7 @@ def _known(trajectory: Trajectory) -> Trajectory:
 
 def _aligned_distances(
     predicted: Trajectory, truth: Trajectory, alignment: TrajectoryAlignment
-) -> tuple[float, Array]:
+) -> tuple[float, Float64Array]:
     """Return the fitted scale and the distances (N,) of the aligned centres; empty for one pose.
 
     SCALE: positions relative to the first pose, s = sum(x . y) / sum(x . x), for odometry
@@ -144,7 +141,7 @@ def _moves(trajectory: Trajectory) -> bool:
     return bool(np.ptp(positions, axis=0).max() > 1e-9 * np.abs(positions).max())
 
 
-def _from_first(trajectory: Trajectory) -> Array:
+def _from_first(trajectory: Trajectory) -> Float64Array:
     """Return the camera centres in the frame of the first camera, (N, 3)."""
     first = trajectory.T_map_cam[0]
     return (trajectory.positions_m - first[:3, 3]) @ first[:3, :3]
@@ -152,7 +149,7 @@ def _from_first(trajectory: Trajectory) -> Array:
 
 def _relative_errors(
     predicted: Trajectory, truth: Trajectory, scale: float, delta: RpeDelta
-) -> tuple[Array, Array]:
+) -> tuple[Float64Array, Float64Array]:
     """Return the relative pose errors over ``delta``: metres and radians, (M,) each.
 
     E_i = (Q_i^-1 Q_j)^-1 (P_i^-1 P_j), true poses Q, predicted poses P.
@@ -168,7 +165,7 @@ def _relative_errors(
     return np.linalg.norm(error[:, :3, 3], axis=1), angle
 
 
-def _pose_pairs(stamp_ns: Stamps, delta: RpeDelta) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _pose_pairs(stamp_ns: StampArray, delta: RpeDelta) -> tuple[IndexArray, IndexArray]:
     """Return indices (i, j) of poses ``delta`` apart; for seconds, j is the nearest in time.
 
     Pairs that would end after the last pose are dropped.
@@ -185,13 +182,13 @@ def _pose_pairs(stamp_ns: Stamps, delta: RpeDelta) -> tuple[NDArray[np.intp], ND
     return first[second > first], second[second > first]
 
 
-def _motions(T_map_cam: Array, i: NDArray[np.intp], j: NDArray[np.intp]) -> Array:
+def _motions(T_map_cam: Float64Array, i: IndexArray, j: IndexArray) -> Float64Array:
     """Return poses j in the frames of poses i, (M, 4, 4)."""
-    motions: Array = np.linalg.inv(T_map_cam[i]) @ T_map_cam[j]
+    motions: Float64Array = np.linalg.inv(T_map_cam[i]) @ T_map_cam[j]
     return motions
 
 
-def _rms(values: Array) -> float:
+def _rms(values: Float64Array) -> float:
     return float(np.sqrt(np.mean(np.square(values)))) if len(values) else float('nan')
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from videodepth_ros.core.arrays import FloatArray
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.evaluation.accumulators import Array
 from videodepth_ros.evaluation.boundary import boundary_f1, boundary_recall
 from videodepth_ros.evaluation.depth import resize_nearest
 
@@ -28,8 +28,8 @@ class ZeroShotImage:
     focal_px, true_focal_px  at the same image width; None: unknown
     """
 
-    predicted_m: Array
-    truth_m: Array
+    predicted_m: FloatArray
+    truth_m: FloatArray
     focal_px: float | None = None
     true_focal_px: float | None = None
 
@@ -83,7 +83,7 @@ def evaluate_zero_shot(
     return ZeroShotRow(dataset, len(valid), _mean(valid))
 
 
-def evaluate_mattes(dataset: str, images: Iterable[tuple[Array, Array]]) -> ZeroShotRow:
+def evaluate_mattes(dataset: str, images: Iterable[tuple[FloatArray, FloatArray]]) -> ZeroShotRow:
     """Evaluate boundary recall against foreground mattes.
 
     images  depth (H, W) floating, in any unit, and matte (H, W), opacity from 0 to 1
@@ -97,14 +97,14 @@ def evaluate_mattes(dataset: str, images: Iterable[tuple[Array, Array]]) -> Zero
     return ZeroShotRow(dataset, len(recalls), _mean(recalls))
 
 
-def average_ranks(scores: Array) -> Array:
+def average_ranks(scores: FloatArray) -> FloatArray:
     """Return the mean rank of each system, (systems,) float64; 1 is best, ties share their rank.
 
     scores  (systems, data sets) floating, greater is better
     """
     better = (scores[None] > scores[:, None]).sum(axis=1)
     equal = (scores[None] == scores[:, None]).sum(axis=1) - 1
-    ranks: Array = (1 + better + equal / 2).mean(axis=1)
+    ranks: FloatArray = (1 + better + equal / 2).mean(axis=1)
     return ranks
 
 
@@ -158,7 +158,7 @@ def _is_below(error: float, limit: float) -> float:
     return error if math.isnan(error) else float(error < limit)
 
 
-def _average(values: Array) -> float:
+def _average(values: FloatArray) -> float:
     return float(values.mean()) if values.size else math.nan
 
 

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+
+from videodepth_ros.core.arrays import FloatArray
 
 MAD_TO_SIGMA = 1.4826
 """Sigma of a normal distribution whose median absolute deviation is 1."""
 
 
-def mad_sigma(residuals: NDArray[np.floating[Any]]) -> float:
+def mad_sigma(residuals: FloatArray) -> float:
     """Return sigma of residuals about zero, of any shape, from their median absolute value."""
     return MAD_TO_SIGMA * float(np.median(np.abs(residuals)))

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.core.arrays import Float64Array, IndexArray
+from videodepth_ros.core.arrays import Float64Array, FloatArray, IndexArray
 from videodepth_ros.geometry.rotation import hat, so3_exp
+
+Floating = TypeVar('Floating', bound=np.floating)
 
 SIM3_DOF = 7
 """Degrees of freedom of a similarity: length of a twist."""
@@ -76,10 +79,11 @@ class Sim3:
         R = np.swapaxes(self.rotation, -1, -2)
         return Sim3(1 / self.scale, R, -_rotate(R, self.translation) / self.scale[..., None])
 
-    def apply(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+    def apply(self, points: NDArray[Floating]) -> NDArray[Floating]:
         """Transform points (..., 3, P), one column a point, in the points' own precision."""
         linear = (self.scale[..., None, None] * self.rotation).astype(points.dtype)
-        return linear @ points + self.translation[..., None].astype(points.dtype)
+        moved: NDArray[Floating] = linear @ points
+        return moved + self.translation[..., None].astype(points.dtype)
 
     def retract(self, twist: Float64Array) -> Sim3:
         """Return the transforms perturbed from the left by twists (..., 7)."""
@@ -101,9 +105,9 @@ def _rotate(rotation: Float64Array, vector: Float64Array) -> Float64Array:
 
 
 def umeyama_alignment(
-    source: NDArray[np.floating],
-    target: NDArray[np.floating],
-    weight: NDArray[np.floating] | None = None,
+    source: FloatArray,
+    target: FloatArray,
+    weight: FloatArray | None = None,
     *,
     with_scale: bool = True,
 ) -> Sim3:

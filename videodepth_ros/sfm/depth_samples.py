@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
+from videodepth_ros.core.arrays import Float32Array, Float64Array, FloatArray, MaskArray
 
 MAX_NEIGHBOR_RATIO = 1.1
 """Ratio of the depths of 3 x 3 neighbours above which they are on two surfaces: no sample."""
@@ -26,9 +25,7 @@ class DepthSamples(NamedTuple):
 
 
 def sample_log_depth(
-    depth: Float32Array,
-    pixel: NDArray[np.floating],
-    max_neighbor_ratio: float = MAX_NEIGHBOR_RATIO,
+    depth: Float32Array, pixel: FloatArray, max_neighbor_ratio: float = MAX_NEIGHBOR_RATIO
 ) -> DepthSamples:
     """Sample a depth map at the nearest pixels.
 
