@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'videodepth_ros'
 
-STOREYS = [
+LAYERS = [  # from the bottom
     ('core',),
     ('geometry',),
     ('frames',),
@@ -29,13 +29,13 @@ STOREYS = [
     ('alignment', 'coalign'),
     ('rollingdepth', 'results'),
     ('refine',),
-    ('offline',),
+    ('offline',),  # deprecated import paths
     ('nodes', 'cli', 'demo'),
 ]
-FLOORS = {name: height for height, names in enumerate(STOREYS) for name in names}
+LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 
 ONLY_IN = {
-    'torch': {'models', 'engines', 'alignment', 'rollingdepth', 'refine', 'synthetic'},
+    'torch': {'models', 'engines', 'alignment', 'rollingdepth'},
     'rclpy': {'nodes', 'demo'},
     'tensorrt': {'engines'},
 }
@@ -71,7 +71,7 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def floor_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
 
 
@@ -84,19 +84,19 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f'{node.module}.{alias.name}' for alias in node.names)
 
 
-def test_every_module_has_a_floor():
-    homeless = {floor_of(path) for path in sources()} - set(FLOORS) - {'__init__'}
-    assert not homeless, f'say in FLOORS where {sorted(homeless)} stand'
+def test_every_package_has_a_layer():
+    unlisted = {package_of(path) for path in sources()} - set(LAYER_OF) - {'__init__'}
+    assert not unlisted, f'add {sorted(unlisted)} to LAYERS'
 
 
 @pytest.mark.parametrize('path', sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_never_go_up_a_floor(path):
-    here = floor_of(path)
+def test_imports_go_down_only(path):
+    here = package_of(path)
     for name in imports(path):
         top, _, rest = name.partition('.')
         there = rest.partition('.')[0]
-        if top == 'videodepth_ros' and here in FLOORS and there in FLOORS:
-            assert FLOORS[there] <= FLOORS[here], f'{path.name} on floor {here} imports {name}'
+        if top == 'videodepth_ros' and here in LAYER_OF and there in LAYER_OF:
+            assert LAYER_OF[there] <= LAYER_OF[here], f'{path.name} of {here} imports {name}'
         if top in ONLY_IN:
             assert here in ONLY_IN[top], f'{top} is imported only in {ONLY_IN[top]}'
 
@@ -142,9 +142,9 @@ def test_files_and_functions_are_short(path):
 def test_no_package_is_large():
     lines = {path: path.read_text().count('\n') for path in sources()}
     shares = {
-        package: sum(n for path, n in lines.items() if floor_of(path) == package)
+        package: sum(n for path, n in lines.items() if package_of(path) == package)
         / sum(lines.values())
-        for package in FLOORS
+        for package in LAYER_OF
     }
     assert not {name: share for name, share in shares.items() if share > LARGEST_PACKAGE}
 
