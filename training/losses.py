@@ -45,7 +45,7 @@ def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses
     """Compare a prediction with the truth.
 
     u              (B, T, H, W) float32, log(1 + v) before rectification: below 0 is sky
-    inverse_depth  (B, T, H, W) float32 true v >= 0, 0 for sky
+    inverse_depth  (B, T, H, W) float32 true v >= 0, 0 for sky, NaN where unknown
     returns        absolute: mean |error|; structure: the same after the mean error of each image
                    is taken off, for scale may be unknowable where shape is not; gradient: mean
                    |difference of neighbours' errors|, summed over scales (Depth Pro, arXiv
@@ -54,16 +54,19 @@ def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses
                    frame| where the truth stands still (temporal gradient matching, Chen et al.
                    2025, arXiv 2501.12375, section 3.2)
     """
-    target = torch.log1p(inverse_depth)
+    known = inverse_depth.isfinite()
+    target = torch.log1p(torch.where(known, inverse_depth, 0))
     sky = inverse_depth == 0
     error = torch.where(sky, F.relu(u), u - target)  # any value below 0 says sky
-    absolute = error.abs().mean()
-    solid = (~sky).float()
+    error = torch.where(known, error, 0)
+    count = known.sum().clamp(min=1)
+    absolute = error.abs().sum() / count
+    solid = (known & ~sky).float()
     offset = (error * solid).sum((2, 3)) / solid.sum((2, 3)).clamp(min=1)
-    structure = ((error - offset[:, :, None, None]) * solid).abs().mean()
-    gradient = _gradient(error.flatten(0, 1), weights.scales)
+    structure = ((error - offset[:, :, None, None]) * solid).abs().sum() / count
+    gradient = _gradient(error.flatten(0, 1), known.flatten(0, 1).float(), weights.scales)
     drift = (offset - offset.mean(1, keepdim=True)).abs().mean()
-    flicker = _flicker(error, target)
+    flicker = _flicker(error, target, known)
     total = (
         absolute
         + weights.structure * structure
@@ -74,22 +77,26 @@ def depth_loss(u: Tensor, inverse_depth: Tensor, weights: LossWeights) -> Losses
     return Losses(total, absolute, structure, gradient, drift, flicker)
 
 
-def _flicker(error: Tensor, target: Tensor) -> Tensor:
+def _flicker(error: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """Mean |change of the error| (B, T, H, W) from frame to frame; 0 of frames by themselves."""
     still = (target[:, 1:] - target[:, :-1]).abs() < STILL_U
+    still = still & known[:, 1:] & known[:, :-1]
     changes = (error[:, 1:] - error[:, :-1]).abs() * still
     return changes.sum() / still.sum().clamp(min=1)
 
 
-def _gradient(error: Tensor, scales: int) -> Tensor:
-    """Mean |difference of neighbours| of (N, H, W), summed over scales, each half the last."""
+def _gradient(error: Tensor, known: Tensor, scales: int) -> Tensor:
+    """Mean |difference of known neighbours| of (N, H, W), summed over scales, each half the last.
+
+    A cell of a coarser scale is known where all four below it are.
+    """
     total = error.new_zeros(())
     for scale in range(scales):
         if scale:
             error = F.avg_pool2d(error[:, None], 2)[:, 0]
-        total = (
-            total
-            + (error[:, :, 1:] - error[:, :, :-1]).abs().mean()
-            + (error[:, 1:] - error[:, :-1]).abs().mean()
-        )
+            known = (F.avg_pool2d(known[:, None], 2)[:, 0] == 1).float()
+        for dim in (1, 2):
+            n = error.shape[dim] - 1
+            both = known.narrow(dim, 1, n) * known.narrow(dim, 0, n)
+            total = total + (error.diff(dim=dim).abs() * both).sum() / both.sum().clamp(min=1)
     return total

@@ -10,9 +10,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from videodepth_ros.models.flashdepth import FlashDepth
+from training.pretrained import imagenet_weights
+from videodepth_ros.models.flashdepth import FlashDepth, FlashDepthConfig
 from videodepth_ros.models.imagenet import MEAN, STD
-from videodepth_ros.models.nano import NANO, Residual
+from videodepth_ros.models.nano import Residual
 
 START_U = 2.3
 """The first prediction everywhere: log(1 + 9), 9 m away in a camera of fx = 0.9 width."""
@@ -27,17 +28,21 @@ class FullPrecisionConv(nn.Conv2d):
             return super().forward(x.float())
 
 
-def new_network(seed: int) -> FlashDepth:
-    """Return an untrained ``nano`` whose output is u = log(1 + v), not rectified.
+def new_network(config: FlashDepthConfig, seed: int, imagenet: bool) -> FlashDepth:
+    """Return an untrained network whose output is u = log(1 + v), not rectified.
+
+    imagenet  start the backbone, which then has to be EfficientNet-Lite0, from ImageNet
 
     Where a rectifier is shut nothing is learnt; u < 0 just says sky.
     Names and shapes of its weights are those of the network that is shipped.
     """
     torch.manual_seed(seed)
-    model = FlashDepth(replace(NANO, log_output=False))
+    model = FlashDepth(replace(config, log_output=False))
     for module in model.modules():
         if isinstance(module, Residual):  # residual branches start as nothing
             nn.init.zeros_(module.conv2[1].weight)
+    if imagenet:
+        model.pretrained.backbone.load_state_dict(imagenet_weights())
     head = model.depth_head.scratch['output_conv2']
     head[2] = FullPrecisionConv(head[2].in_channels, 1, 1)
     nn.init.constant_(head[2].bias, START_U)
@@ -57,6 +62,24 @@ def predict(
     """Images (B, T, H, W, 3) uint8 to u = log(1 + v) (B, T, H, W) float32, and the state."""
     with torch.autocast(images.device.type, torch.bfloat16):
         return model.sequence(network_input(images), state)
+
+
+def freeze(model: FlashDepth, norms: bool, stages: int) -> None:
+    """Prepare a network for training: what is frozen gets no gradient, the rest does.
+
+    norms   whether batch norms keep their statistics
+    stages  of the backbone, behind its stem, that are not trained, and then the stem is not
+            either; 0 trains everything
+    """
+    model.train().requires_grad_(True)
+    if norms:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    if stages:
+        backbone = model.pretrained.backbone
+        for part in (backbone.stem, *backbone.stages[:stages]):
+            part.requires_grad_(False)
 
 
 class Average:

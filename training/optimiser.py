@@ -27,12 +27,18 @@ UPDATE_RMS = 0.2
 
 
 def new_optimisers(
-    model: nn.Module, weight_decay: float, muon: bool
+    model: nn.Module, weight_decay: float, muon: bool, backbone_rate: float = 1.0
 ) -> list[torch.optim.Optimizer]:
     """Return what takes a step together. Only matrices and kernels decay: not biases, norms,
     positions and the rates of the scan.
+
+    backbone_rate  where it is not 1, the backbone keeps to AdamW, without decay, and its group
+                   has this ``rate``, by which the learning rate is to be multiplied
     """
     named = list(model.named_parameters())
+    backbone = [] if backbone_rate == 1 else [p for name, p in named if '.backbone.' in name]
+    if backbone:
+        named = [(name, p) for name, p in named if '.backbone.' not in name]
     decaying = {name for name, p in named if p.ndim > 1 and 'positions' not in name}
     matrices = {name for name, p in named if name in decaying and _is_matrix(p)} if muon else set()
     groups = [
@@ -42,6 +48,8 @@ def new_optimisers(
         },
         {'params': [p for name, p in named if name not in decaying], 'weight_decay': 0.0},
     ]
+    if backbone:
+        groups.append({'params': backbone, 'weight_decay': 0.0, 'rate': backbone_rate})
     optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, betas=BETAS, fused=True)]
     if muon:
         optimisers.append(Muon([p for name, p in named if name in matrices], weight_decay))

@@ -20,6 +20,7 @@ class Phase:
     lr_first, lr_last  the learning rate falls from one to the other along a half cosine
     loss               shares of the parts of the loss
     freeze_norms       batch norms keep their statistics: those of a few clips say too little
+    freeze_stages      stages of the backbone that are not trained: network.py
     muon               matrices are trained by Muon: optimiser.py
     average_decay      of the average that is shipped: a short phase needs a short one
     """
@@ -31,6 +32,7 @@ class Phase:
     lr_last: float
     loss: LossWeights
     freeze_norms: bool = False
+    freeze_stages: int = 0
     muon: bool = False
     average_decay: float = 0.999
 
@@ -39,17 +41,23 @@ class Phase:
 class Recipe:
     """Everything that decides the weights, beside the data.
 
-    shipped  the phases whose averages are shipped, as their mean: a phase of clips steadies what
+    network   what is trained, by its name in the catalogue
+    imagenet  whether its backbone starts from ImageNet; that then learns at a lower rate
+    backbone_rate  learning rate of the backbone as a fraction of that of the rest
+    shipped   the phases whose averages are shipped, as their mean: a phase of clips steadies what
              an earlier one saw in more scenes, and forgets some of it (Wortsman et al. 2022,
              arXiv 2203.05482)
     """
 
+    network: str
     phases: tuple[Phase, ...]
     shipped: tuple[str, ...]
+    imagenet: bool = False
     seed: int = 0
     warm_up_steps: int = 150
     weight_decay: float = 0.05
     clip_norm: float = 1.0
+    backbone_rate: float = 1.0
 
     @property
     def steps(self) -> int:
@@ -75,7 +83,8 @@ SHAPE_FIRST = LossWeights(structure=2.0, gradient=1.0, drift=1.0, scales=6)
 STEADY = LossWeights(structure=2.0, gradient=1.0, drift=3.0, scales=6, flicker=2.0)
 """For the recurrent part, which alone can make frames agree."""
 
-RECIPE = Recipe(
+NANO_1_RECIPE = Recipe(
+    'nano-1',
     shipped=('more scenes', 'final clips'),
     phases=(
         Phase(
@@ -179,6 +188,54 @@ RECIPE = Recipe(
         ),
     ),
 )
+
+NANO_2_RECIPE = Recipe(
+    'nano',
+    imagenet=True,
+    backbone_rate=0.2,
+    seed=2,
+    weight_decay=0.02,
+    shipped=('clips',),
+    phases=(
+        Phase(
+            'decoder',
+            BatchPlan(16, 1, (SMALL, MEDIUM)),
+            2500,
+            6e-4,
+            4e-4,
+            SHAPE_FIRST,
+            freeze_norms=True,
+            freeze_stages=7,
+            muon=True,
+        ),
+        Phase(
+            'images',
+            BatchPlan(16, 1, (SMALL, MEDIUM, LARGE)),
+            4000,
+            5e-4,
+            3e-5,
+            SHAPE_FIRST,
+            freeze_norms=True,
+            freeze_stages=3,
+            muon=True,
+        ),
+        Phase(
+            'clips',
+            BatchPlan(3, 6, (MEDIUM, LARGE)),
+            700,
+            2e-4,
+            1e-5,
+            STEADY,
+            freeze_norms=True,
+            freeze_stages=7,
+            muon=True,
+            average_decay=0.995,
+        ),
+    ),
+)
+"""The first generation's transformer, decoder and temporal module go on: warm_start.py."""
+
+RECIPES = {recipe.network: recipe for recipe in (NANO_1_RECIPE, NANO_2_RECIPE)}
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:

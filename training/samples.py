@@ -19,6 +19,8 @@ from training.shards import Clip, find_clips
 
 LOOK_AGAIN_BATCHES = 50
 """The folder is listed anew after so many batches."""
+RECORDED_SHARE = 0.3
+"""Of the samples, where there are recorded clips: real images are few, and worth more."""
 STILL_SHARE = 0.25
 STILL_NOISE = 1.0, 8.0
 """Grey levels: a camera that stands still has nothing but noise and exposure to flicker by."""
@@ -48,22 +50,47 @@ class Batch:
 class Batches(IterableDataset[Batch]):
     """The stream. Batch i depends on the seed, on i and on the clips that are there by then."""
 
-    def __init__(self, folder: Path, plan: BatchPlan, seed: int, start: int = 0) -> None:
+    def __init__(
+        self, folder: Path, recorded: Path | None, plan: BatchPlan, seed: int, start: int = 0
+    ) -> None:
         super().__init__()
-        self.folder, self.plan, self.seed, self.start = folder, plan, seed, start
+        self.folder, self.recorded, self.plan = folder, recorded, plan
+        self.seed, self.start = seed, start
 
     def __iter__(self) -> Iterator[Batch]:
         index = self.start
         while True:
-            by_family = clips_by_family(self.folder)
+            pool = Pool.of(self.folder, self.recorded)
             for _ in range(LOOK_AGAIN_BATCHES):
-                yield draw_batch(by_family, self.plan, np.random.default_rng((self.seed, index)))
+                yield draw_batch(pool, self.plan, np.random.default_rng((self.seed, index)))
                 index += 1
 
 
-def open_batches(folder: Path, plan: BatchPlan, seed: int, start: int) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class Pool:
+    """The clips to draw from: rendered ones of each family, and recorded ones."""
+
+    by_family: list[list[Clip]]
+    recorded: list[Clip]
+
+    @classmethod
+    def of(cls, folder: Path, recorded: Path | None) -> Pool:
+        """List the clips of a folder of rendered clips, and of one of recorded clips."""
+        return cls(clips_by_family(folder), find_clips(recorded) if recorded else [])
+
+    def draw(self, rng: Generator) -> Clip:
+        """Draw a clip: families are equally frequent, so that small ones are seen as often."""
+        if self.recorded and rng.random() < RECORDED_SHARE:
+            return self.recorded[rng.integers(len(self.recorded))]
+        family = self.by_family[rng.integers(len(self.by_family))]
+        return family[rng.integers(len(family))]
+
+
+def open_batches(
+    folder: Path, recorded: Path | None, plan: BatchPlan, seed: int, start: int
+) -> Iterator[Batch]:
     """Return the stream from batch ``start`` on, prepared in a process of its own."""
-    stream = Batches(folder, plan, seed, start)
+    stream = Batches(folder, recorded, plan, seed, start)
     return iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
 
 
@@ -77,13 +104,10 @@ def clips_by_family(folder: Path) -> list[list[Clip]]:
     return list(families.values())
 
 
-def draw_batch(by_family: list[list[Clip]], plan: BatchPlan, rng: Generator) -> Batch:
+def draw_batch(pool: Pool, plan: BatchPlan, rng: Generator) -> Batch:
     """Draw clips and views of them."""
     size = plan.sizes[rng.integers(len(plan.sizes))]
-    samples = []
-    for _ in range(plan.clips):
-        family = by_family[rng.integers(len(by_family))]
-        samples.append(draw_sample(family[rng.integers(len(family))], plan.frames, size, rng))
+    samples = [draw_sample(pool.draw(rng), plan.frames, size, rng) for _ in range(plan.clips)]
     images, inverse_depth = zip(*samples, strict=True)
     return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(inverse_depth)))
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips on disk: two plain arrays a clip, so that one frame is read without the others.
 
-`FAMILY-SEED.inverse.npy`  (T, H, W) float16, canonical inverse depth 100 fx / (width Z), 0 is sky
+`FAMILY-SEED.inverse.npy`  (T, H, W) float16, canonical inverse depth 100 fx / (width Z),
+                           0 is sky, NaN unknown
 `FAMILY-SEED.image.npy`    (T, H, W, 3) uint8, red green blue; written last, so its name means done
 """
 
@@ -46,7 +47,7 @@ def find_clips(folder: Path) -> list[Clip]:
 
 
 def canonical_inverse_depth(depth_m: NDArray[np.float32], fx: float) -> NDArray[np.float16]:
-    """Return 100 fx / (width Z), (..., H, W) float16, of Z in metres; 0 for +inf."""
+    """Return 100 fx / (width Z), (..., H, W) float16, of Z in metres; 0 for +inf, NaN for NaN."""
     with np.errstate(divide='ignore'):
         canonical = CANONICAL_UNIT * fx / depth_m.shape[-1] / depth_m
     return canonical.astype(np.float16)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train `nano`: `python -m training.train --data CLIPS --held-out CLIPS --run FOLDER`.
 
-Resumes what FOLDER holds. `FOLDER/log.jsonl` has one line for each stretch of steps and for each
+`--recorded CLIPS` are drawn beside the rendered ones: recorded.py. Resumes what FOLDER holds. `FOLDER/log.jsonl` has one line for each stretch of steps and for each
 validation, `FOLDER/checkpoint.pt` everything to go on from, `FOLDER/PHASE.pt` the average at the
 end of a phase.
 """
@@ -22,16 +22,21 @@ import torch
 from torch import nn
 
 from training.losses import Losses, depth_loss
-from training.network import Average, keep_memory, new_network, predict
+from training.network import Average, freeze, keep_memory, network_input, new_network, predict
 from training.optimiser import new_optimisers
-from training.recipe import RECIPE, Phase, Recipe, save_recipe
-from training.samples import Batch, open_batches
+from training.recipe import RECIPES, Phase, Recipe, save_recipe
+from training.samples import Batch, BatchPlan, open_batches
 from training.validate import validate
-from videodepth_ros.models.flashdepth import FlashDepth
+from training.warm_start import warm_start
+from videodepth_ros.models.flashdepth import load_flashdepth
+from videodepth_ros.models.nano import NANO_1
+from videodepth_ros.models.variants import config_of
 
 LOG_STEPS = 50
 CHECKPOINT_S = 180.0
 VALIDATE_STEPS = 500
+WARM_START = BatchPlan(64, 1, ((256, 192),))
+"""The images on which the second generation takes over from the first."""
 
 
 def average_path(run: Path, phase: str) -> Path:
@@ -42,11 +47,23 @@ def average_path(run: Path, phase: str) -> Path:
 class Run:
     """A training run and its folder."""
 
-    def __init__(self, recipe: Recipe, data: Path, held_out: Path, folder: Path) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path,
+        held_out: Path,
+        folder: Path,
+        recorded: Path | None = None,
+        first: Path | None = None,
+    ) -> None:
         self.recipe, self.data, self.held_out, self.folder = recipe, data, held_out, folder
+        self.recorded = recorded
         folder.mkdir(parents=True, exist_ok=True)
         save_recipe(recipe, folder / 'recipe.json')
-        self.model = new_network(recipe.seed)
+        self.model = new_network(config_of(recipe.network), recipe.seed, recipe.imagenet)
+        if first is not None:
+            images = next(self._batches(WARM_START, 0)).images
+            warm_start(self.model, load_flashdepth(NANO_1, first), network_input(images)[:, 0])
         self.average = Average(self.model)
         self.step = 0
         self.muon = False
@@ -54,7 +71,12 @@ class Run:
         self._resume()
 
     def _new_optimisers(self) -> list[torch.optim.Optimizer]:
-        return new_optimisers(self.model, self.recipe.weight_decay, self.muon)
+        return new_optimisers(
+            self.model, self.recipe.weight_decay, self.muon, self.recipe.backbone_rate
+        )
+
+    def _batches(self, plan: BatchPlan, start: int) -> Iterator[Batch]:
+        return open_batches(self.data, self.recorded, plan, self.recipe.seed, start)
 
     def train(self) -> None:
         """Go through the phases that are left."""
@@ -63,11 +85,8 @@ class Run:
             if phase.muon != self.muon:
                 self.muon = phase.muon
                 self.optimisers = self._new_optimisers()
-            self.model.train()
-            if phase.freeze_norms:
-                _freeze_norms(self.model)
-            batches = open_batches(self.data, phase.batch, self.recipe.seed, self.step)
-            self._train_phase(phase, done, batches)
+            freeze(self.model, phase.freeze_norms, phase.freeze_stages)
+            self._train_phase(phase, done, self._batches(phase.batch, self.step))
             torch.save(self.average.model.state_dict(), average_path(self.folder, phase.name))
         self._save()
         self._validate()
@@ -95,7 +114,7 @@ class Run:
     def _take_step(self, batch: Batch, phase: Phase, learning_rate: float) -> Losses:
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group['lr'] = learning_rate
+                group['lr'] = learning_rate * group.get('rate', 1.0)
         u, _ = predict(self.model, batch.images)
         losses = depth_loss(u, batch.inverse_depth, phase.loss)
         losses.total.backward()
@@ -149,24 +168,23 @@ class Run:
             optimiser.load_state_dict(state)
 
 
-def _freeze_norms(model: FlashDepth) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-
-
 def main() -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(prog='python -m training.train', description=__doc__)
     parser.add_argument('--data', type=Path, required=True, help='folder of clips')
     parser.add_argument('--held-out', type=Path, required=True, help='folder of clips to judge by')
     parser.add_argument('--run', type=Path, required=True, help='folder of this run')
+    parser.add_argument('--recorded', type=Path, help='folder of recorded clips')
+    parser.add_argument('--recipe', choices=list(RECIPES), default='nano')
+    parser.add_argument(
+        '--first', type=Path, metavar='WEIGHTS', help='weights of nano-1 to go on from'
+    )
     parser.add_argument('--steps', help='steps of each phase, one number for each, with commas')
     parser.add_argument('--threads', type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_memory()
-    recipe = RECIPE
+    recipe = RECIPES[arguments.recipe]
     if arguments.steps:
         steps = [int(n) for n in arguments.steps.split(',')]
         recipe = replace(
@@ -175,7 +193,14 @@ def main() -> None:
                 replace(phase, steps=n) for phase, n in zip(recipe.phases, steps, strict=True)
             ),
         )
-    Run(recipe, arguments.data, arguments.held_out, arguments.run).train()
+    Run(
+        recipe,
+        arguments.data,
+        arguments.held_out,
+        arguments.run,
+        arguments.recorded,
+        arguments.first,
+    ).train()
 
 
 if __name__ == '__main__':

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bundled small network: FlashDepth's decoder and temporal module, an encoder of its own.
+"""The bundled small networks: FlashDepth's decoder and temporal module, encoders of their own.
 
-The encoder is a convolutional stem, which learns from few images and is cheap where the map is
-large, and a small transformer on patches of 16 pixels, which sees the whole image, for scale is a
-matter of the whole scene. Batch norms follow convolutions only, so that engines fold them away.
-Trained from scratch by training/; the output is canonical inverse depth 100 fx / (width Z).
+Both encoders are hybrids (as DPT-Hybrid, Ranftl et al. 2021, arXiv 2103.13413): convolutions,
+which are cheap where the map is large, then a small transformer on patches of 16 pixels, which
+sees the whole image, for scale is a matter of the whole scene. In the first generation a plain
+stem convolves, trained from scratch; in the second EfficientNet-Lite0, which starts from
+ImageNet. Batch norms follow convolutions only, so that engines fold them away.
+Trained by training/; the output is canonical inverse depth 100 fx / (width Z).
 """
 
 from __future__ import annotations
@@ -15,75 +17,103 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videodepth_ros.models.dpt import DPTConfig
+from videodepth_ros.models.conv_norm import ConvNorm
+from videodepth_ros.models.dpt import DPTConfig, resize
+from videodepth_ros.models.efficientnet_lite import TAP_CHANNELS, EfficientNetLite
 from videodepth_ros.models.flashdepth import FlashDepthConfig
 from videodepth_ros.models.mamba import MambaConfig
 from videodepth_ros.models.vit import Four, Mlp
 
 
 @dataclass(frozen=True)
-class NanoEncoderConfig:
-    """Sizes of the encoder.
+class MixerConfig:
+    """Sizes of the transformer at 1/16 of the image's size.
 
-    stem   channels at 1/2, 1/4 and 1/8 of the image's size
-    dim    width of the transformer, at 1/16
+    dim    width of its tokens
     depth  its blocks; the third map is taken after half of them, the fourth after all
     grid   rows and columns of the learned positional embedding
     """
 
-    stem: tuple[int, int, int] = (16, 32, 64)
     dim: int = 160
     heads: int = 5
     depth: int = 6
     mlp_ratio: int = 2
     grid: tuple[int, int] = (12, 16)
 
+
+@dataclass(frozen=True)
+class StemEncoderConfig:
+    """Sizes of the encoder of the first generation.
+
+    stem   channels at 1/2, 1/4 and 1/8 of the image's size
+    """
+
+    stem: tuple[int, int, int] = (16, 32, 64)
+    mixer: MixerConfig = MixerConfig()
+
     @property
     def channels(self) -> Four:
         """Channels of the four maps."""
-        return self.stem[1], self.stem[2], self.dim, self.dim
+        return self.stem[1], self.stem[2], self.mixer.dim, self.mixer.dim
 
     @property
     def strides(self) -> Four:
         """Pixels of the image for each cell of the four maps."""
-        return 4, 8, 16, 16
+        return STRIDES
 
     @property
     def patch(self) -> int:
         """Height and width of the image are multiples of this."""
-        return 16
+        return PATCH
 
-    def build(self) -> NanoEncoder:
+    def build(self) -> StemEncoder:
         """Return a new encoder of these sizes."""
-        return NanoEncoder(self)
+        return StemEncoder(self)
 
 
-NANO = FlashDepthConfig(
-    NanoEncoderConfig(),
-    DPTConfig(dim=32, channels=(32, 64, 160, 160), head_dim=16),
-    MambaConfig(expand=4, head_dim=32, d_state=64, layers=2, pool=0.25),
-    mamba_stage=3,
-    log_output=True,
-)
+@dataclass(frozen=True)
+class HybridEncoderConfig:
+    """Sizes of the encoder of the second generation; its backbone has one size."""
+
+    mixer: MixerConfig = MixerConfig()
+
+    @property
+    def channels(self) -> Four:
+        """Channels of the four maps."""
+        return TAP_CHANNELS[0], TAP_CHANNELS[1], self.mixer.dim, self.mixer.dim
+
+    @property
+    def strides(self) -> Four:
+        """Pixels of the image for each cell of the four maps."""
+        return STRIDES
+
+    @property
+    def patch(self) -> int:
+        """Height and width of the image are multiples of this."""
+        return PATCH
+
+    def build(self) -> HybridEncoder:
+        """Return a new encoder of these sizes."""
+        return HybridEncoder(self)
+
+
+PATCH = 16
+STRIDES: Four = (4, 8, 16, 16)
+
+_DECODER = DPTConfig(dim=32, channels=(32, 64, 160, 160), head_dim=16)
+_MAMBA = MambaConfig(expand=4, head_dim=32, d_state=64, layers=2, pool=0.25)
+NANO_1 = FlashDepthConfig(StemEncoderConfig(), _DECODER, _MAMBA, mamba_stage=3, log_output=True)
+NANO = FlashDepthConfig(HybridEncoderConfig(), _DECODER, _MAMBA, mamba_stage=3, log_output=True)
 
 
 class NanoEncoder(nn.Module):
-    """An image (B, 3, H, W) to four maps, at 1/4, 1/8, 1/16 and 1/16 of its size."""
+    """An image (B, 3, H, W) to four maps, at 1/4, 1/8, 1/16 and 1/16 of its size.
 
-    def __init__(self, config: NanoEncoderConfig) -> None:
+    What convolves the image is of the subclass, which gives ``convolve``.
+    """
+
+    def __init__(self, config: MixerConfig) -> None:
         super().__init__()
-        half, quarter, eighth = config.stem
-        self.stage_4 = nn.Sequential(
-            ConvNorm(3, half, stride=2),
-            nn.ReLU(),
-            ConvNorm(half, quarter, stride=2),
-            nn.ReLU(),
-            Residual(quarter),
-        )
-        self.stage_8 = nn.Sequential(
-            ConvNorm(quarter, eighth, stride=2), nn.ReLU(), Residual(eighth), Residual(eighth)
-        )
-        self.embed = ConvNorm(eighth, config.dim, stride=2)
         self.positions = nn.Parameter(torch.zeros(1, config.dim, *config.grid))
         self.blocks = nn.ModuleList(
             MixerBlock(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
@@ -93,11 +123,13 @@ class NanoEncoder(nn.Module):
         self.register_buffer('fixed_positions', None, persistent=False)
         nn.init.trunc_normal_(self.positions, std=0.02)
 
+    def convolve(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Image (B, 3, H, W) to maps at 1/4 and 1/8, and to tokens (B, dim, H / 16, W / 16)."""
+        raise NotImplementedError
+
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Image (B, 3, H, W) to the four maps."""
-        quarter = self.stage_4(image)
-        eighth = self.stage_8(quarter)
-        x = self.embed(eighth)
+        quarter, eighth, x = self.convolve(image)
         x = x + (
             self.positions_at(*x.shape[-2:])
             if self.fixed_positions is None
@@ -119,14 +151,53 @@ class NanoEncoder(nn.Module):
         return F.interpolate(self.positions, (rows, columns), mode='bilinear', align_corners=False)
 
 
-class ConvNorm(nn.Sequential):
-    """A 3x3 convolution and a batch norm, which at inference is part of it."""
+class StemEncoder(NanoEncoder):
+    """The encoder of the first generation: strided and residual convolutions."""
 
-    def __init__(self, width_in: int, width_out: int, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(width_in, width_out, 3, stride, padding=1, bias=False),
-            nn.BatchNorm2d(width_out),
+    def __init__(self, config: StemEncoderConfig) -> None:
+        super().__init__(config.mixer)
+        half, quarter, eighth = config.stem
+        self.stage_4 = nn.Sequential(
+            conv_norm(3, half, stride=2),
+            nn.ReLU(),
+            conv_norm(half, quarter, stride=2),
+            nn.ReLU(),
+            Residual(quarter),
         )
+        self.stage_8 = nn.Sequential(
+            conv_norm(quarter, eighth, stride=2), nn.ReLU(), Residual(eighth), Residual(eighth)
+        )
+        self.embed = conv_norm(eighth, config.mixer.dim, stride=2)
+
+    def convolve(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Image (B, 3, H, W) to maps at 1/4 and 1/8, and to tokens (B, dim, H / 16, W / 16)."""
+        quarter = self.stage_4(image)
+        eighth = self.stage_8(quarter)
+        return quarter, eighth, self.embed(eighth)
+
+
+class HybridEncoder(NanoEncoder):
+    """The encoder of the second generation: EfficientNet-Lite0 convolves.
+
+    Its maps at 1/16 and, enlarged, at 1/32 together make the tokens.
+    """
+
+    def __init__(self, config: HybridEncoderConfig) -> None:
+        super().__init__(config.mixer)
+        self.backbone = EfficientNetLite()
+        self.embed = nn.Conv2d(TAP_CHANNELS[2], config.mixer.dim, 1)
+        self.embed_coarse = nn.Conv2d(TAP_CHANNELS[3], config.mixer.dim, 1)
+
+    def convolve(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Image (B, 3, H, W) to maps at 1/4 and 1/8, and to tokens (B, dim, H / 16, W / 16)."""
+        quarter, eighth, sixteenth, coarse = self.backbone(image)
+        tokens = self.embed(sixteenth)
+        return quarter, eighth, tokens + resize(self.embed_coarse(coarse), tokens.shape[-2:])
+
+
+def conv_norm(width_in: int, width_out: int, stride: int = 1) -> ConvNorm:
+    """Return a 3x3 convolution without bias and its batch norm."""
+    return ConvNorm(nn.Conv2d(width_in, width_out, 3, stride, padding=1, bias=False))
 
 
 class Residual(nn.Module):
@@ -134,8 +205,8 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1 = ConvNorm(width, width)
-        self.conv2 = ConvNorm(width, width)
+        self.conv1 = conv_norm(width, width)
+        self.conv2 = conv_norm(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to the same."""

@@ -26,10 +26,11 @@ from videodepth_ros.models.flashdepth import (
     FlashDepth,
     FlashDepthConfig,
 )
-from videodepth_ros.models.nano import NANO
+from videodepth_ros.models.nano import NANO_1, NANO
 
 _CONFIGS = {
     'nano': NANO,
+    'nano-1': NANO_1,
     'flashdepth-s': FLASHDEPTH_S,
     'flashdepth-l': FLASHDEPTH_L,
     'flashdepth': FLASHDEPTH_FULL,
