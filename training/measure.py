@@ -30,8 +30,8 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
-from videodepth_ros.models.nano import NANO
 from videodepth_ros.models.preprocess import budget_size, network_input
+from videodepth_ros.models.variants import config_of
 from videodepth_ros.stream.guided_filter import guided_filter
 from videodepth_ros.stream.stabilization import DepthStabilizer
 
@@ -264,6 +264,9 @@ def add_sequences(parser: argparse.ArgumentParser) -> None:
         help='sequences of held-out scene families (default: 6)',
     )
     parser.add_argument('--sequences', type=Path, nargs='*', default=[], help='recorded folders')
+    parser.add_argument(
+        '--model', default='nano', help='whose weights they are, by its name in the catalogue'
+    )
     parser.add_argument('--stride', type=int, default=1, help='of recorded frames')
 
 
@@ -284,7 +287,9 @@ def main() -> None:
     torch.set_num_threads(1)
     sequences = chosen_sequences(arguments)
     print(table_head(MEASURED_HEADS))
-    for measured in measure_all(load_flashdepth(NANO, arguments.weights), sequences):
+    for measured in measure_all(
+        load_flashdepth(config_of(arguments.model), arguments.weights), sequences
+    ):
         print(measured.line(), flush=True)
 
 

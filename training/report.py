@@ -31,7 +31,7 @@ from training.measure import (
 )
 from videodepth_ros.evaluation.depth import depth_from_inverse, resize_nearest
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
-from videodepth_ros.models.nano import NANO
+from videodepth_ros.models.variants import config_of
 from videodepth_ros.pictures import colour_range, colourise, resized, side_by_side, write_picture
 
 PANEL_PX = 200, 150
@@ -204,7 +204,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    model = load_flashdepth(NANO, arguments.weights)
+    model = load_flashdepth(config_of(arguments.model), arguments.weights)
     sequences = chosen_sequences(arguments)
     measured = list(measure_all(model, sequences))
     rows = [

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train `nano`: `python -m training.train --data CLIPS --held-out CLIPS --run FOLDER`.
 
-`--recorded CLIPS` are drawn beside the rendered ones: recorded.py. Resumes what FOLDER holds. `FOLDER/log.jsonl` has one line for each stretch of steps and for each
-validation, `FOLDER/checkpoint.pt` everything to go on from, `FOLDER/PHASE.pt` the average at the
-end of a phase.
+`--recorded CLIPS` are drawn beside the rendered ones (recorded.py). Resumes what FOLDER holds.
+`FOLDER/log.jsonl` has one line for each stretch of steps and for each validation,
+`FOLDER/checkpoint.pt` everything to resume from, `FOLDER/PHASE.pt` the average at the end of a
+phase.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from torch import nn
 from test.support.fused_networks import NAMES, fused_model, variant
 from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.lowering import lower_network
-from videodepth_ros.models.nano import ConvNorm
+from videodepth_ros.models.conv_norm import ConvNorm
 from videodepth_ros.models.vit import LayerScale
 
 EVERY = pytest.mark.parametrize('name', NAMES)

@@ -13,7 +13,7 @@ from test.support.tiny_networks import VARIANTS, Variant
 from videodepth_ros.engines.graph import FrameParameters, Layout
 from videodepth_ros.models.flashdepth import FlashDepth
 
-NAMES = ('tiny-s', 'tiny-l', 'tiny-full', 'nano')
+NAMES = ('tiny-s', 'tiny-l', 'tiny-full', 'nano', 'nano-1')
 VIEW = FrameParameters(200.0, 210.0, 69.5, 48.5, scale=0.3, shift=0.01, cloud_range_m=20.0)
 
 

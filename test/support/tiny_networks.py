@@ -10,7 +10,7 @@ from videodepth_ros.models.dpt import DPTConfig
 from videodepth_ros.models.flashdepth import FlashDepth, FlashDepthConfig
 from videodepth_ros.models.fusion import HybridConfig
 from videodepth_ros.models.mamba import MambaConfig
-from videodepth_ros.models.nano import NANO
+from videodepth_ros.models.nano import NANO, NANO_1
 from videodepth_ros.models.vit import ViTConfig
 
 
@@ -50,6 +50,7 @@ VARIANTS = {
         FlashDepthConfig(_VIT, _DPT, _MAMBA, mamba_stage=3, hybrid=_TEACHER), 196, 154
     ),
     'nano': Variant(NANO, 160, 112),
+    'nano-1': Variant(NANO_1, 160, 112),
 }
 
 

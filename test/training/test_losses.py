@@ -60,3 +60,20 @@ def test_flicker_is_what_changes_where_the_truth_stands_still() -> None:
     moved = still * torch.tensor([1.0, 1.5, 1.0])[None, :, None, None]
     assert depth_loss(torch.log1p(moved) + blinking, moved, WEIGHTS).flicker.item() == 0
     assert depth_loss(torch.log1p(still[:, :1]), still[:, :1], WEIGHTS).flicker.item() == 0
+
+
+def test_what_is_unknown_costs_nothing() -> None:
+    torch.manual_seed(1)
+    truth = scene()
+    unknown = torch.rand(truth.shape) < 0.3
+    holed = torch.where(unknown, torch.nan, truth)
+    u = torch.log1p(truth) + 0.1
+    u[:, :, :4] = -1.0
+    wild = torch.where(unknown, 100.0, u)
+    losses, wild_losses = depth_loss(u, holed, WEIGHTS), depth_loss(wild, holed, WEIGHTS)
+    assert losses.total.isfinite()
+    assert wild_losses.total.item() == pytest.approx(losses.total.item(), rel=1e-5)
+    assert losses.absolute.item() == pytest.approx(0.1 * 12 / 16, rel=0.1)  # sky is exact
+    wild.requires_grad_()
+    depth_loss(wild, torch.full_like(truth, torch.nan), WEIGHTS).total.backward()
+    assert wild.grad.abs().sum() == 0

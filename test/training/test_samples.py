@@ -8,19 +8,22 @@ import pytest
 import torch
 
 from training.samples import (
+    RECORDED_SHARE,
     BatchPlan,
+    Pool,
     clips_by_family,
     draw_batch,
     draw_order,
     draw_sample,
     open_batches,
 )
+from training.shards import write_clip
 
 PLAN = BatchPlan(clips=2, frames=4, sizes=((64, 48),))
 
 
 def test_batches_have_the_shape_of_their_plan(clips: Path) -> None:
-    batch = draw_batch(clips_by_family(clips), PLAN, np.random.default_rng(0))
+    batch = draw_batch(Pool.of(clips, None), PLAN, np.random.default_rng(0))
     assert batch.images.shape == (2, 4, 48, 64, 3)
     assert batch.images.dtype == torch.uint8
     assert batch.inverse_depth.shape == (2, 4, 48, 64)
@@ -29,10 +32,10 @@ def test_batches_have_the_shape_of_their_plan(clips: Path) -> None:
 
 
 def test_the_stream_follows_the_seed_and_starts_where_it_is_told(clips: Path) -> None:
-    stream = open_batches(clips, PLAN, 5, start=0)
+    stream = open_batches(clips, None, PLAN, 5, start=0)
     next(stream)
     second = next(stream)
-    resumed = next(open_batches(clips, PLAN, 5, start=1))
+    resumed = next(open_batches(clips, None, PLAN, 5, start=1))
     assert torch.equal(second.images, resumed.images)
     assert torch.equal(second.inverse_depth, resumed.inverse_depth)
 
@@ -62,3 +65,13 @@ def test_a_camera_that_stands_still_has_noise(clips: Path) -> None:
             assert (steps.mean((1, 2, 3)) > 0.3).all()
             return
     pytest.fail('no sample of forty stood still')
+
+
+def test_recorded_clips_have_their_share(clips: Path, tmp_path: Path) -> None:
+    image = np.zeros((2, 96, 128, 3), np.uint8)
+    write_clip(tmp_path, 'office', 0, image, np.full((2, 96, 128), np.nan, np.float16))
+    pool, rng = Pool.of(clips, tmp_path), np.random.default_rng(0)
+    drawn = [pool.draw(rng).family for _ in range(400)]
+    assert drawn.count('office') / 400 == pytest.approx(RECORDED_SHARE, abs=0.07)
+    batch = draw_batch(Pool.of(tmp_path, None), PLAN, rng)
+    assert batch.inverse_depth.isnan().all()

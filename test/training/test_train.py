@@ -17,12 +17,14 @@ from training.recipe import Phase, Recipe
 from training.samples import BatchPlan
 from training.train import Run, average_path
 from training.validate import predict_clip
+from training.warm_start import warm_start
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
-from videodepth_ros.models.nano import NANO
+from videodepth_ros.models.nano import NANO, NANO_1
 
 SIZES = ((96, 80),)
 LOSS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3)
 RECIPE = Recipe(
+    'nano-1',
     warm_up_steps=5,
     shipped=('images', 'clips'),
     phases=(
@@ -53,11 +55,11 @@ def run_folder(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_learns_logs_and_can_be_shipped(run_folder: Path, clips: Path) -> None:
     lines = [json.loads(line) for line in (run_folder / 'log.jsonl').read_text().splitlines()]
     learnt = next(line for line in lines if line.get('held_out') == 'all')
-    untaught = new_network(0)
+    untaught = new_network(NANO_1, 0, imagenet=False)
     image = np.array(np.load(next(clips.glob('*.image.npy'))))[:, :80, :96]
     target = run_folder / 'nano.safetensors'
     assert len(export_weights(run_folder, target)) == 64
-    shipped = load_flashdepth(NANO, target)
+    shipped = load_flashdepth(NANO_1, target)
     assert predict_clip(untaught, image).std() < 1.5
     assert learnt['abs_rel'] < 1.0
     with torch.no_grad():
@@ -99,5 +101,53 @@ def test_the_mean_of_the_averages_is_shipped(run_folder: Path, tmp_path: Path) -
 
 
 def test_what_is_trained_has_the_names_of_what_is_shipped() -> None:
-    trained, shipped = new_network(0).state_dict(), FlashDepth(NANO).state_dict()
+    trained, shipped = (
+        new_network(NANO_1, 0, imagenet=False).state_dict(),
+        FlashDepth(NANO_1).state_dict(),
+    )
     assert {k: v.shape for k, v in trained.items()} == {k: v.shape for k, v in shipped.items()}
+
+
+def second_generation(clips: Path, folder: Path, first: Path | None) -> Run:
+    """A run of one step of the second generation, from random weights of the backbone."""
+    frozen = Phase(
+        'images', BatchPlan(1, 1, SIZES), 1, 1e-3, 1e-3, LOSS, freeze_norms=True, freeze_stages=7
+    )
+    recipe = Recipe('nano', (frozen,), ('images',), backbone_rate=0.1, warm_up_steps=1)
+    return Run(recipe, clips, clips / 'none', folder, first=first)
+
+
+def test_the_second_generation_goes_on_from_the_first(
+    run_folder: Path, clips: Path, tmp_path: Path
+) -> None:
+    export_weights(run_folder, tmp_path / 'first.safetensors')
+    first = load_flashdepth(NANO_1, tmp_path / 'first.safetensors')
+    run = second_generation(clips, tmp_path / 'run', tmp_path / 'first.safetensors')
+    name = 'pretrained.blocks.0.qkv.weight'
+    assert torch.equal(run.model.state_dict()[name], first.state_dict()[name])
+    assert sum(p.numel() for p in run.model.parameters()) > 4e6
+
+
+def test_frozen_stages_stay_as_they_are(clips: Path, tmp_path: Path) -> None:
+    run = second_generation(clips, tmp_path / 'run', None)
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.train()
+    after = run.model.state_dict()
+    changed = {name for name in before if not torch.equal(after[name], before[name])}
+    assert 'pretrained.embed.weight' in changed
+    assert not any('backbone' in name for name in changed)
+
+
+def test_projections_start_as_the_fit_of_the_maps_of_the_first() -> None:
+    torch.manual_seed(0)
+    first, model = FlashDepth(NANO_1).eval(), FlashDepth(NANO).eval()
+    images = torch.randn(8, 3, 96, 128)
+
+    def misfit() -> float:
+        with torch.no_grad():
+            tokens, wanted = (m.pretrained.convolve(images)[2] for m in (model, first))
+        return float((tokens - wanted).square().mean() / wanted.var())
+
+    before = misfit()
+    warm_start(model, first, images)
+    assert misfit() < min(before, 1.0)

@@ -122,7 +122,8 @@ class NetworkSizes:
 
 
 NETWORKS = {
-    'nano': NetworkSizes(1.8, 32, 160, 0.5),
+    'nano': NetworkSizes(4.9, 32, 160, 0.5),
+    'nano-1': NetworkSizes(2.2, 32, 160, 0.5),
     'flashdepth-s': NetworkSizes(25.3, 64, 384, 1.5),
     'flashdepth-l': NetworkSizes(339.6, 256, 1024, 4),
     'flashdepth': NetworkSizes(360.8, 64, 1024, 5),

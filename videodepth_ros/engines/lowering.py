@@ -19,9 +19,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from videodepth_ros.models.conv_norm import ConvNorm
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.fusion import CrossAttention, teacher_size
-from videodepth_ros.models.conv_norm import ConvNorm
 from videodepth_ros.models.nano import NanoEncoder
 from videodepth_ros.models.vit import Block, SelfAttention, VisionTransformer
 

@@ -42,6 +42,7 @@ class WeightsCard:
     source        one sentence: where a user gets the file
     sha256        of the file, where only one file is right; None where a user brings it
     conditions    what the licence asks of a user although it allows commercial use; None: nothing
+    bundled       whether weights come with the package; imported ones take precedence
     """
 
     name: str
@@ -52,11 +53,7 @@ class WeightsCard:
     source: str
     sha256: str | None = field(default=None, kw_only=True)
     conditions: str | None = field(default=None, kw_only=True)
-
-    @property
-    def bundled(self) -> bool:
-        """Whether the weights come with the package."""
-        return self.name == 'nano'
+    bundled: bool = field(default=False, kw_only=True)
 
     @property
     def how_to_get(self) -> str:
@@ -134,11 +131,11 @@ def _flashdepth(
     )
 
 
-_CARDS = (
-    ModelCard(
-        'nano',
-        'small network of this package, trained on its synthetic scenes',
-        'nano.safetensors',
+def _nano(name: str, variant: str) -> ModelCard:
+    return ModelCard(
+        name,
+        variant,
+        f'{name}.safetensors',
         'Apache-2.0',
         True,
         'it comes with the package',
@@ -149,7 +146,15 @@ _CARDS = (
         max_pixels=256 * 192,
         drifts=True,
         soft=True,
+        bundled=True,
+    )
+
+
+_CARDS = (
+    _nano(
+        'nano', 'small network of this package: EfficientNet-Lite0, then FlashDepth at small size'
     ),
+    _nano('nano-1', 'first generation of nano, trained on synthetic scenes alone'),
     _flashdepth(
         'flashdepth-s',
         'FlashDepth-S: ViT-S, fast',
@@ -327,7 +332,9 @@ def weights_path(model: WeightsCard) -> Path:
     """
     if isinstance(model, FolderCard):
         return _weights_folder_of(model)
-    path = (BUNDLED if model.bundled else weights_folder()) / model.weights_file
+    path = weights_folder() / model.weights_file
+    if model.bundled and not path.is_file():
+        path = BUNDLED / model.weights_file
     if path.is_file():
         return path
     raise ModelError(f'the weights of {model.name} are not at {path}: {model.how_to_get}')

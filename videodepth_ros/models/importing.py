@@ -35,11 +35,6 @@ def import_weights(source: Path | str) -> WeightsCard:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix='.import-', dir=folder) as workshop:
             model = weights_card(_converted(Path(source), Path(workshop) / 'new'))
-            if model.bundled:
-                raise ModelError(
-                    f'{source} holds weights of {model.name}, which come with the '
-                    'package and are not imported'
-                )
             place = folder / model.weights_file
             if place.is_dir():  # only an empty folder can be replaced
                 place.rename(Path(workshop) / 'old')

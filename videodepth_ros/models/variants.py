@@ -26,7 +26,7 @@ from videodepth_ros.models.flashdepth import (
     FlashDepth,
     FlashDepthConfig,
 )
-from videodepth_ros.models.nano import NANO_1, NANO
+from videodepth_ros.models.nano import NANO, NANO_1
 
 _CONFIGS = {
     'nano': NANO,

@@ -22,7 +22,7 @@ READ, DEPTH, CONSISTENCY, TRACK, KEYFRAMES, CLIPS, WRITE = (
 )
 
 READ_S = 0.010
-ESTIMATE_S = {'bag': 0.012, 'nano': 0.02, 'depth-pro': 25.0}
+ESTIMATE_S = {'bag': 0.012, 'nano': 0.03, 'nano-1': 0.02, 'depth-pro': 25.0}
 """Seconds a frame, on one core of a server of 2023; NETWORK_S for what is not listed."""
 
 NETWORK_S = 2.0
@@ -40,8 +40,8 @@ WRITE_BYTES_PER_PIXEL = 120
 CLOUD_BYTES, NEW_VOXELS, MOST_VOXELS = 320, 40_000, 1_000_000
 """Of a voxel while new ones are merged; how many a frame brings; see `results.ply`."""
 
-PLAIN_PRIORS = 'bag', 'nano'
-"""Constraints that take less than the other stages."""
+PLAIN_PRIORS = 'bag', 'nano', 'nano-1'
+"""Priors that take less than the other stages."""
 
 
 @dataclass(frozen=True)
