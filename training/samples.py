@@ -19,11 +19,25 @@ from training.shards import Clip, find_clips
 
 LOOK_AGAIN_BATCHES = 50
 """The folder is listed anew after so many batches."""
-RECORDED_SHARE = 0.3
-"""Of the samples, where there are recorded clips: real images are few, and worth more."""
 STILL_SHARE = 0.25
 STILL_NOISE = 1.0, 8.0
 """Grey levels: a camera that stands still has nothing but noise and exposure to flicker by."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Folders of clips.
+
+    rendered        clips of the scene families
+    held_out        clips to validate on
+    recorded        clips of recordings (recorded.py) or of a teacher (pseudo_labels.py)
+    recorded_share  of the samples: real images are few, and worth more
+    """
+
+    rendered: Path
+    held_out: Path
+    recorded: Path | None = None
+    recorded_share: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -50,17 +64,14 @@ class Batch:
 class Batches(IterableDataset[Batch]):
     """The stream. Batch i depends on the seed, on i and on the clips that are there by then."""
 
-    def __init__(
-        self, folder: Path, recorded: Path | None, plan: BatchPlan, seed: int, start: int = 0
-    ) -> None:
+    def __init__(self, data: Data, plan: BatchPlan, seed: int, start: int = 0) -> None:
         super().__init__()
-        self.folder, self.recorded, self.plan = folder, recorded, plan
-        self.seed, self.start = seed, start
+        self.data, self.plan, self.seed, self.start = data, plan, seed, start
 
     def __iter__(self) -> Iterator[Batch]:
         index = self.start
         while True:
-            pool = Pool.of(self.folder, self.recorded)
+            pool = Pool.of(self.data)
             for _ in range(LOOK_AGAIN_BATCHES):
                 yield draw_batch(pool, self.plan, np.random.default_rng((self.seed, index)))
                 index += 1
@@ -72,25 +83,25 @@ class Pool:
 
     by_family: list[list[Clip]]
     recorded: list[Clip]
+    recorded_share: float
 
     @classmethod
-    def of(cls, folder: Path, recorded: Path | None) -> Pool:
-        """List the clips of a folder of rendered clips, and of one of recorded clips."""
-        return cls(clips_by_family(folder), find_clips(recorded) if recorded else [])
+    def of(cls, data: Data) -> Pool:
+        """List the clips that are there now."""
+        recorded = find_clips(data.recorded) if data.recorded else []
+        return cls(clips_by_family(data.rendered), recorded, data.recorded_share)
 
     def draw(self, rng: Generator) -> Clip:
-        """Draw a clip: families are equally frequent, so that small ones are seen as often."""
-        if self.recorded and rng.random() < RECORDED_SHARE:
+        """Draw a clip; each family of the rendered ones is as frequent as the others."""
+        if self.recorded and rng.random() < self.recorded_share:
             return self.recorded[rng.integers(len(self.recorded))]
         family = self.by_family[rng.integers(len(self.by_family))]
         return family[rng.integers(len(family))]
 
 
-def open_batches(
-    folder: Path, recorded: Path | None, plan: BatchPlan, seed: int, start: int
-) -> Iterator[Batch]:
+def open_batches(data: Data, plan: BatchPlan, seed: int, start: int) -> Iterator[Batch]:
     """Return the stream from batch ``start`` on, prepared in a process of its own."""
-    stream = Batches(folder, recorded, plan, seed, start)
+    stream = Batches(data, plan, seed, start)
     return iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4))
 
 

@@ -67,6 +67,12 @@ def write_clip(
     return clip
 
 
+def move_clip(clip: Clip, folder: Path) -> None:
+    """Move a clip to another folder of the same file system."""
+    for path in (_inverse_path(clip.image_path), clip.image_path):
+        path.rename(folder / path.name)
+
+
 def clip_path(folder: Path, family: str, seed: int) -> Path:
     """Return where the images of a clip lie."""
     return folder / f'{family}-{seed:08d}.image.npy'

@@ -26,9 +26,10 @@ from training.losses import Losses, depth_loss
 from training.network import Average, freeze, keep_memory, network_input, new_network, predict
 from training.optimiser import new_optimisers
 from training.recipe import RECIPES, Phase, Recipe, save_recipe
-from training.samples import Batch, BatchPlan, open_batches
+from training.samples import Batch, BatchPlan, Data, open_batches
 from training.validate import validate
 from training.warm_start import warm_start
+from videodepth_ros.models.checkpoint import mismatch, read_weights, shapes_of
 from videodepth_ros.models.flashdepth import load_flashdepth
 from videodepth_ros.models.nano import NANO_1
 from videodepth_ros.models.variants import config_of
@@ -49,35 +50,39 @@ class Run:
     """A training run and its folder."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        data: Path,
-        held_out: Path,
-        folder: Path,
-        recorded: Path | None = None,
-        first: Path | None = None,
+        self, recipe: Recipe, data: Data, folder: Path, start: Path | None = None
     ) -> None:
-        self.recipe, self.data, self.held_out, self.folder = recipe, data, held_out, folder
-        self.recorded = recorded
+        """Begin a run, or resume the one of the folder.
+
+        start  weights to begin with: of the recipe's network, or of nano-1 for nano
+        """
+        self.recipe, self.data, self.folder = recipe, data, folder
         folder.mkdir(parents=True, exist_ok=True)
         save_recipe(recipe, folder / 'recipe.json')
         self.model = new_network(config_of(recipe.network), recipe.seed, recipe.imagenet)
-        if first is not None:
-            images = next(self._batches(WARM_START, 0)).images
-            warm_start(self.model, load_flashdepth(NANO_1, first), network_input(images)[:, 0])
-        self.average = Average(self.model)
         self.step = 0
         self.muon = False
+        if start is not None:
+            self._start_from(start)
+        self.average = Average(self.model)
         self.optimisers = self._new_optimisers()
         self._resume()
+
+    def _start_from(self, path: Path) -> None:
+        weights = read_weights(path)
+        if mismatch(shapes_of(self.model.state_dict()), shapes_of(weights)) is None:
+            self.model.load_state_dict(weights)
+            return
+        images = next(self._batches(WARM_START)).images
+        warm_start(self.model, load_flashdepth(NANO_1, path), network_input(images)[:, 0])
 
     def _new_optimisers(self) -> list[torch.optim.Optimizer]:
         return new_optimisers(
             self.model, self.recipe.weight_decay, self.muon, self.recipe.backbone_rate
         )
 
-    def _batches(self, plan: BatchPlan, start: int) -> Iterator[Batch]:
-        return open_batches(self.data, self.recorded, plan, self.recipe.seed, start)
+    def _batches(self, plan: BatchPlan) -> Iterator[Batch]:
+        return open_batches(self.data, plan, self.recipe.seed, self.step)
 
     def train(self) -> None:
         """Go through the phases that are left."""
@@ -87,7 +92,7 @@ class Run:
                 self.muon = phase.muon
                 self.optimisers = self._new_optimisers()
             freeze(self.model, phase.freeze_norms, phase.freeze_stages)
-            self._train_phase(phase, done, self._batches(phase.batch, self.step))
+            self._train_phase(phase, done, self._batches(phase.batch))
             torch.save(self.average.model.state_dict(), average_path(self.folder, phase.name))
         self._save()
         self._validate()
@@ -134,7 +139,7 @@ class Run:
         return rate * min(1.0, (self.step + 1) / self.recipe.warm_up_steps)
 
     def _validate(self) -> None:
-        for score in validate(self.average.model, self.held_out):
+        for score in validate(self.average.model, self.data.held_out):
             self._log(held_out=score.family, **{k: round(v, 4) for k, v in score.figures()})
 
     def _log(self, **facts: Any) -> None:
@@ -178,7 +183,10 @@ def main() -> None:
     parser.add_argument('--recorded', type=Path, help='folder of recorded clips')
     parser.add_argument('--recipe', choices=list(RECIPES), default='nano')
     parser.add_argument(
-        '--first', type=Path, metavar='WEIGHTS', help='weights of nano-1 to go on from'
+        '--start',
+        type=Path,
+        metavar='WEIGHTS',
+        help='begin with these weights; nano takes those of nano-1',
     )
     parser.add_argument('--steps', help='steps of each phase, one number for each, with commas')
     parser.add_argument('--threads', type=int, default=1)
@@ -194,14 +202,8 @@ def main() -> None:
                 replace(phase, steps=n) for phase, n in zip(recipe.phases, steps, strict=True)
             ),
         )
-    Run(
-        recipe,
-        arguments.data,
-        arguments.held_out,
-        arguments.run,
-        arguments.recorded,
-        arguments.first,
-    ).train()
+    data = Data(arguments.data, arguments.held_out, arguments.recorded)
+    Run(recipe, data, arguments.run, arguments.start).train()
 
 
 if __name__ == '__main__':

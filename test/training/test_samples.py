@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from training.samples import (
-    RECORDED_SHARE,
     BatchPlan,
+    Data,
     Pool,
     clips_by_family,
     draw_batch,
@@ -23,7 +23,7 @@ PLAN = BatchPlan(clips=2, frames=4, sizes=((64, 48),))
 
 
 def test_batches_have_the_shape_of_their_plan(clips: Path) -> None:
-    batch = draw_batch(Pool.of(clips, None), PLAN, np.random.default_rng(0))
+    batch = draw_batch(Pool.of(Data(clips, clips)), PLAN, np.random.default_rng(0))
     assert batch.images.shape == (2, 4, 48, 64, 3)
     assert batch.images.dtype == torch.uint8
     assert batch.inverse_depth.shape == (2, 4, 48, 64)
@@ -32,10 +32,10 @@ def test_batches_have_the_shape_of_their_plan(clips: Path) -> None:
 
 
 def test_the_stream_follows_the_seed_and_starts_where_it_is_told(clips: Path) -> None:
-    stream = open_batches(clips, None, PLAN, 5, start=0)
+    stream = open_batches(Data(clips, clips), PLAN, 5, start=0)
     next(stream)
     second = next(stream)
-    resumed = next(open_batches(clips, None, PLAN, 5, start=1))
+    resumed = next(open_batches(Data(clips, clips), PLAN, 5, start=1))
     assert torch.equal(second.images, resumed.images)
     assert torch.equal(second.inverse_depth, resumed.inverse_depth)
 
@@ -70,8 +70,8 @@ def test_a_camera_that_stands_still_has_noise(clips: Path) -> None:
 def test_recorded_clips_have_their_share(clips: Path, tmp_path: Path) -> None:
     image = np.zeros((2, 96, 128, 3), np.uint8)
     write_clip(tmp_path, 'office', 0, image, np.full((2, 96, 128), np.nan, np.float16))
-    pool, rng = Pool.of(clips, tmp_path), np.random.default_rng(0)
+    pool, rng = Pool.of(Data(clips, clips, tmp_path, 0.3)), np.random.default_rng(0)
     drawn = [pool.draw(rng).family for _ in range(400)]
-    assert drawn.count('office') / 400 == pytest.approx(RECORDED_SHARE, abs=0.07)
-    batch = draw_batch(Pool.of(tmp_path, None), PLAN, rng)
+    assert drawn.count('office') / 400 == pytest.approx(0.3, abs=0.07)
+    batch = draw_batch(Pool.of(Data(tmp_path, tmp_path)), PLAN, rng)
     assert batch.inverse_depth.isnan().all()

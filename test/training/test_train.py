@@ -14,7 +14,7 @@ from training.export import export_weights
 from training.losses import LossWeights
 from training.network import network_input, new_network
 from training.recipe import Phase, Recipe
-from training.samples import BatchPlan
+from training.samples import BatchPlan, Data
 from training.train import Run, average_path
 from training.validate import predict_clip
 from training.warm_start import warm_start
@@ -48,7 +48,7 @@ RECIPE = Recipe(
 def run_folder(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('run')
     torch.set_num_threads(1)
-    Run(RECIPE, clips, clips, folder).train()
+    Run(RECIPE, Data(clips, clips), folder).train()
     return folder
 
 
@@ -70,7 +70,7 @@ def test_training_learns_logs_and_can_be_shipped(run_folder: Path, clips: Path) 
 
 def test_a_run_goes_on_where_it_was_stopped(run_folder: Path, clips: Path) -> None:
     longer = replace(RECIPE, phases=(RECIPE.phases[0], replace(RECIPE.phases[1], steps=3)))
-    run = Run(longer, clips, clips, run_folder)
+    run = Run(longer, Data(clips, clips), run_folder)
     assert run.step == 42
     run.train()
     assert run.step == 43
@@ -80,7 +80,7 @@ def test_the_same_seed_and_clips_give_the_same_weights(clips: Path, tmp_path: Pa
     short = replace(RECIPE, phases=(replace(RECIPE.phases[0], steps=3), RECIPE.phases[1]))
     torch.set_num_threads(1)
     for name in ('once', 'again'):
-        Run(short, clips, tmp_path / 'none', tmp_path / name).train()
+        Run(short, Data(clips, tmp_path / 'none'), tmp_path / name).train()
     assert export_weights(tmp_path / 'once', tmp_path / 'once.safetensors') == export_weights(
         tmp_path / 'again', tmp_path / 'again.safetensors'
     )
@@ -114,7 +114,7 @@ def second_generation(clips: Path, folder: Path, first: Path | None) -> Run:
         'images', BatchPlan(1, 1, SIZES), 1, 1e-3, 1e-3, LOSS, freeze_norms=True, freeze_stages=7
     )
     recipe = Recipe('nano', (frozen,), ('images',), backbone_rate=0.1, warm_up_steps=1)
-    return Run(recipe, clips, clips / 'none', folder, first=first)
+    return Run(recipe, Data(clips, clips / 'none'), folder, first)
 
 
 def test_the_second_generation_goes_on_from_the_first(
