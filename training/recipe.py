@@ -189,7 +189,7 @@ NANO_1_RECIPE = Recipe(
     ),
 )
 
-NANO_2_RECIPE = Recipe(
+NANO_RECIPE = Recipe(
     'nano',
     imagenet=True,
     backbone_rate=0.2,
@@ -235,7 +235,16 @@ NANO_2_RECIPE = Recipe(
 )
 """The first generation's transformer, decoder and temporal module go on: warm_start.py."""
 
-RECIPES = {recipe.network: recipe for recipe in (NANO_1_RECIPE, NANO_2_RECIPE)}
+ABLATION = Phase('images', BatchPlan(8, 1, (SMALL,)), 600, 1e-3, 5e-5, SHAPE_FIRST)
+"""What ImageNet is worth: everything else starts at random, and all of it is trained."""
+
+RECIPES = {
+    'nano': NANO_RECIPE,
+    'nano-1': NANO_1_RECIPE,
+    'pretrained': Recipe('nano', (ABLATION,), ('images',), imagenet=True),
+    'scratch': Recipe('nano', (ABLATION,), ('images',)),
+}
+"""By what `python -m training.train --recipe` calls them."""
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
