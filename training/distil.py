@@ -29,7 +29,7 @@ from training.shards import find_clips, move_clip
 from training.train import Run
 from training.validate import Score, validate
 from videodepth_ros.models.catalogue import card, weights_path
-from videodepth_ros.models.checkpoint import read_weights
+from videodepth_ros.models.checkpoint import read_state_dict
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.mono import MonoPrior
 from videodepth_ros.models.variants import config_of
@@ -119,7 +119,7 @@ def _label_source(
 def bundled() -> FlashDepth:
     """Return nano as it is, before rectification."""
     model = new_network(config_of(NETWORK), 0, imagenet=False)
-    model.load_state_dict(read_weights(weights_path(card(NETWORK))))
+    model.load_state_dict(read_state_dict(weights_path(card(NETWORK))))
     return model.eval()
 
 
@@ -143,7 +143,7 @@ def fine_tune(folder: Path, recipe: Recipe) -> tuple[Score, Score]:
     target = folder / f'{NETWORK}.safetensors'
     export_weights(folder / 'run', target)
     tuned = bundled()
-    tuned.load_state_dict(read_weights(target))
+    tuned.load_state_dict(read_state_dict(target))
     before, after = (list(validate(model, data.held_out))[-1] for model in (bundled(), tuned))
     return before, after
 

@@ -29,7 +29,7 @@ from training.recipe import RECIPES, Phase, Recipe, save_recipe
 from training.samples import Batch, BatchPlan, Data, open_batches
 from training.validate import validate
 from training.warm_start import warm_start
-from videodepth_ros.models.checkpoint import mismatch, read_weights, shapes_of
+from videodepth_ros.models.checkpoint import describe_mismatch, read_state_dict, shapes_of
 from videodepth_ros.models.flashdepth import load_flashdepth
 from videodepth_ros.models.nano import NANO_1
 from videodepth_ros.models.variants import config_of
@@ -69,8 +69,8 @@ class Run:
         self._resume()
 
     def _start_from(self, path: Path) -> None:
-        weights = read_weights(path)
-        if mismatch(shapes_of(self.model.state_dict()), shapes_of(weights)) is None:
+        weights = read_state_dict(path)
+        if describe_mismatch(shapes_of(self.model.state_dict()), shapes_of(weights)) is None:
             self.model.load_state_dict(weights)
             return
         images = next(self._batches(WARM_START)).images
