@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.generate import HELD_OUT, Take
+from training.planes import plane_rms
 from training.shards import CANONICAL_UNIT
 from training.validate import baseline
 from videodepth_ros.evaluation.accumulators import DepthAlignment
@@ -169,6 +170,7 @@ class Measured:
 
     metric, scaled, aligned  errors with nothing fitted, with a scale, with scale and shift
     flicker                  of ``flicker``, a share of depth
+    planes                   of ``plane_rms``, a share of depth
     """
 
     name: str
@@ -177,6 +179,7 @@ class Measured:
     scaled: DepthReport
     aligned: DepthReport
     flicker: float
+    planes: float
 
     @property
     def abs_rel(self) -> float:
@@ -203,6 +206,7 @@ class Measured:
             f'{self.aligned.boundary_f1:.3f}',
             percent(self.scaled.scale_drift),
             percent(self.flicker),
+            percent(self.planes),
         )
 
 
@@ -214,7 +218,8 @@ def measure(model: FlashDepth, sequence: Sequence, memory: Memory) -> Measured:
         for alignment in (DepthAlignment.NONE, DepthAlignment.SCALE, DepthAlignment.SCALE_SHIFT)
     )
     flickers = flicker(model, sequence, memory)
-    return Measured(sequence.name, memory, metric, scaled, aligned, flickers)
+    planes = plane_rms(pairs)
+    return Measured(sequence.name, memory, metric, scaled, aligned, flickers, planes)
 
 
 def table_line(*cells: str) -> str:
@@ -244,6 +249,7 @@ MEASURED_HEADS = (
     'boundary F1',
     'drift',
     'static flicker',
+    'plane RMS',
 )
 
 
