@@ -48,14 +48,13 @@ def source_frames(source: Path, every: int, focal: float | None) -> Iterator[Fra
         finally:
             reader.close()
         return
-    for shot in islice(open_footage(source).shots(), 0, None, every):
+    for shot in islice(open_footage(source).frames(), 0, None, every):
         pixels = cv2.imdecode(np.frombuffer(shot.data, np.uint8), cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
         camera = None
         if focal is not None:
             camera = Intrinsics.centred(shot.width, shot.height, focal * shot.width)
-        yield Frame(
-            round(1e9 * shot.time_s), 'camera', cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), camera
-        )
+        yield Frame(round(1e9 * shot.time_s), 'camera', image, camera)
 
 
 def is_recording(source: Path) -> bool:

@@ -7,11 +7,14 @@ the new backbone and them start as the least-squares fit of the maps that the ol
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from videodepth_ros.models.dpt import resize
 from videodepth_ros.models.flashdepth import FlashDepth
+from videodepth_ros.models.nano import HybridEncoder, NanoEncoder
 
 RIDGE = 1e-3
 """Of the mean square of the features: keeps the fit bounded where they depend on each other."""
@@ -35,12 +38,12 @@ def warm_start(model: FlashDepth, first: FlashDepth, images: Tensor) -> None:
 
 @torch.no_grad()
 def _fit_projections(model: FlashDepth, first: FlashDepth, images: Tensor) -> None:
-    encoder, decoder = model.pretrained, model.depth_head
+    encoder, decoder = cast(HybridEncoder, model.pretrained), model.depth_head
     maps = [encoder.backbone(image[None]) for image in images]
-    wanted = [first.pretrained.convolve(image[None]) for image in images]
+    wanted = [cast(NanoEncoder, first.pretrained).convolve(image[None]) for image in images]
     for i in range(2):
         _fit(
-            [decoder.projects[i]],
+            [cast(nn.Conv2d, decoder.projects[i])],
             [[m[i]] for m in maps],
             [first.depth_head.projects[i](w[i]) for w in wanted],
         )
@@ -63,8 +66,7 @@ def _fit(layers: list[nn.Conv2d], inputs: list[list[Tensor]], targets: list[Tens
     biases = [y_mean - weight @ x_mean] + [torch.zeros_like(y_mean)] * (len(layers) - 1)
     parts = weight.split([layer.in_channels for layer in layers], dim=1)
     for layer, part, bias in zip(layers, parts, biases, strict=True):
-        layer.weight.copy_(part[:, :, None, None])
-        layer.bias.copy_(bias)
+        layer.load_state_dict({'weight': part[:, :, None, None], 'bias': bias})
 
 
 def _rows(maps: Tensor) -> Tensor:
