@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from training.losses import LossWeights
@@ -195,12 +195,12 @@ NANO_RECIPE = Recipe(
     backbone_rate=0.2,
     seed=2,
     weight_decay=0.02,
-    shipped=('clips',),
+    shipped=('quiet clips',),
     phases=(
         Phase(
             'decoder',
             BatchPlan(16, 1, (SMALL, MEDIUM)),
-            2500,
+            1100,
             6e-4,
             4e-4,
             SHAPE_FIRST,
@@ -211,7 +211,7 @@ NANO_RECIPE = Recipe(
         Phase(
             'images',
             BatchPlan(16, 1, (SMALL, MEDIUM, LARGE)),
-            4000,
+            2400,
             5e-4,
             3e-5,
             SHAPE_FIRST,
@@ -222,7 +222,7 @@ NANO_RECIPE = Recipe(
         Phase(
             'clips',
             BatchPlan(3, 6, (MEDIUM, LARGE)),
-            700,
+            600,
             2e-4,
             1e-5,
             STEADY,
@@ -230,6 +230,18 @@ NANO_RECIPE = Recipe(
             freeze_stages=7,
             muon=True,
             average_decay=0.995,
+        ),
+        Phase(
+            'quiet clips',
+            BatchPlan(3, 6, (MEDIUM, LARGE), still=0.4),
+            250,
+            3e-4,
+            1e-5,
+            replace(STEADY, flicker=6.0),
+            freeze_norms=True,
+            freeze_stages=7,
+            muon=True,
+            average_decay=0.99,
         ),
     ),
 )

@@ -19,7 +19,6 @@ from training.shards import Clip, find_clips
 
 LOOK_AGAIN_BATCHES = 50
 """The folder is listed anew after so many batches."""
-STILL_SHARE = 0.25
 STILL_NOISE = 1.0, 8.0
 """Grey levels: a camera that stands still has nothing but noise and exposure to flicker by."""
 
@@ -46,11 +45,13 @@ class BatchPlan:
 
     frames  of each clip that follow each other in a sample (T); 1 for still images
     sizes   (width, height) of the network's input; each batch draws one
+    still   share of the samples of clips in which the camera stands still
     """
 
     clips: int
     frames: int
     sizes: tuple[tuple[int, int], ...]
+    still: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -118,20 +119,20 @@ def clips_by_family(folder: Path) -> list[list[Clip]]:
 def draw_batch(pool: Pool, plan: BatchPlan, rng: Generator) -> Batch:
     """Draw clips and views of them."""
     size = plan.sizes[rng.integers(len(plan.sizes))]
-    samples = [draw_sample(pool.draw(rng), plan.frames, size, rng) for _ in range(plan.clips)]
+    samples = [draw_sample(pool.draw(rng), plan, size, rng) for _ in range(plan.clips)]
     images, inverse_depth = zip(*samples, strict=True)
     return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(inverse_depth)))
 
 
 def draw_sample(
-    clip: Clip, frames: int, size: tuple[int, int], rng: Generator
+    clip: Clip, plan: BatchPlan, size: tuple[int, int], rng: Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return ``frames`` augmented frames, (T, h, w, 3) uint8 and (T, h, w) float32."""
+    """Return augmented frames of a clip, (T, h, w, 3) uint8 and (T, h, w) float32."""
     image, inverse_depth = clip.image, clip.inverse_depth
     view = random_view(rng, image.shape[2], image.shape[1], size)
     look = random_look(rng)
-    order = draw_order(len(image), frames, rng)
-    if frames > 1 and len(set(order)) == 1:
+    order = draw_order(len(image), plan.frames, rng, plan.still)
+    if plan.frames > 1 and len(set(order)) == 1:
         look = replace(look, noise=float(rng.uniform(*STILL_NOISE)))
     images, truths = [], []
     for k in order:
@@ -140,14 +141,14 @@ def draw_sample(
     return np.stack(images), np.stack(truths)
 
 
-def draw_order(stored: int, frames: int, rng: Generator) -> list[int]:
+def draw_order(stored: int, frames: int, rng: Generator, still: float = 0.25) -> list[int]:
     """Return which of the ``stored`` frames make a sample of ``frames``, in order.
 
-    Mostly a walk with stride 1 or 2 in either direction, which turns at the ends; in some samples
-    the camera stands still, so that the state learns to suppress noise.
+    Mostly a walk with stride 1 or 2 in either direction, which turns at the ends; in the share
+    ``still`` the camera stands still, so that the state learns to suppress noise.
     """
     at = int(rng.integers(stored))
-    stride = 0 if rng.random() < STILL_SHARE else int(rng.integers(1, 3))
+    stride = 0 if rng.random() < still else int(rng.integers(1, 3))
     step = stride if rng.random() < 0.5 else -stride
     order = [at]
     while len(order) < frames:

@@ -59,7 +59,7 @@ def test_orders_are_walks_that_turn_at_the_ends_or_stand() -> None:
 def test_a_camera_that_stands_still_has_noise(clips: Path) -> None:
     clip = clips_by_family(clips)[0][0]
     for seed in range(40):
-        images, truth = draw_sample(clip, 4, (64, 48), np.random.default_rng(seed))
+        images, truth = draw_sample(clip, PLAN, (64, 48), np.random.default_rng(seed))
         if (truth == truth[0]).all():
             steps = np.abs(np.diff(images.astype(int), axis=0))
             assert (steps.mean((1, 2, 3)) > 0.3).all()

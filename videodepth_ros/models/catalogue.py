@@ -7,7 +7,7 @@ Free of torch, so that a robot which runs an exported engine can read it.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -131,30 +131,25 @@ def _flashdepth(
     )
 
 
-def _nano(name: str, variant: str) -> ModelCard:
-    return ModelCard(
-        name,
-        variant,
-        f'{name}.safetensors',
-        'Apache-2.0',
-        True,
-        'it comes with the package',
-        mamba_stage=3,
-        unit=InverseDepthUnit.CANONICAL,
-        patch=16,
-        min_size_px=80,
-        max_pixels=256 * 192,
-        drifts=True,
-        soft=True,
-        bundled=True,
-    )
-
-
+_NANO = ModelCard(
+    'nano',
+    'small network of this package: EfficientNet-Lite0, then FlashDepth at small size',
+    'nano.safetensors',
+    'Apache-2.0',
+    True,
+    'it comes with the package',
+    mamba_stage=3,
+    unit=InverseDepthUnit.CANONICAL,
+    patch=16,
+    min_size_px=80,
+    max_pixels=256 * 192,
+    drifts=True,
+    soft=True,
+    bundled=True,
+)
 _CARDS = (
-    _nano(
-        'nano', 'small network of this package: EfficientNet-Lite0, then FlashDepth at small size'
-    ),
-    _nano('nano-1', 'first generation of nano, trained on synthetic scenes alone'),
+    _NANO,
+    replace(_NANO, name='nano-1', variant='its first version', weights_file='nano-1.safetensors'),
     _flashdepth(
         'flashdepth-s',
         'FlashDepth-S: ViT-S, fast',
