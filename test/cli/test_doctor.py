@@ -117,8 +117,9 @@ def test_a_model_that_does_not_fit_into_the_gpu_is_a_gap(run, engines, monkeypat
     gpu = diagnosis.GpuFacts('NVIDIA Tiny', 256, '580.1')
     monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: (gpu,))
     engines(runs)
-    (gap,) = (gap for gap in run('doctor')[1]['gaps'] if 'GPU memory' in gap['what'])
-    assert gap['what'].startswith('nano at ')  # the others' weights are not here
+    gap, other = (gap for gap in run('doctor')[1]['gaps'] if 'GPU memory' in gap['what'])
+    assert gap['what'].startswith('nano at ')
+    assert other['what'].startswith('nano-1 at ')  # the others' weights are not here
     assert 'the GPU has 256' in gap['what']
     assert 'max_pixels' in gap['fix']
 
