@@ -31,8 +31,8 @@ class GeometricPairProvider:
     ) -> None:
         """Keep the inputs; corrected depth is computed on demand.
 
-        depth   (N, h, w) float32, the depth prior; may be a memory map
-        reconstruction  reconstruction of the recording with that prior
+        depth           (N, h, w) float32, the depth prior; may be a memory map
+        reconstruction  of the recording with that prior
         """
         self._depth, self._reconstruction, self._options = depth, reconstruction, options
         self._corrected = lru_cache(options.cached_frames)(self._correct)
@@ -44,11 +44,9 @@ class GeometricPairProvider:
 
     def pairs(self, edges: Iterable[Edge]) -> Iterator[PointMapPair]:
         """Yield the pair of every edge, in order."""
+        T_world_cam = self._reconstruction.T_world_cam
         for i, j in edges:
-            T_i_j = (
-                np.linalg.inv(self._reconstruction.T_world_cam[i])
-                @ self._reconstruction.T_world_cam[j]
-            )
+            T_i_j = np.linalg.inv(T_world_cam[i]) @ T_world_cam[j]
             points_i, points_j = self._points(i), self._points(j)
             T_j_i = np.linalg.inv(T_i_j)
             yield PointMapPair(
@@ -62,16 +60,13 @@ class GeometricPairProvider:
 
     def _correct(self, frame: int) -> Float32Array:
         """Return the corrected depth (h, w) of a frame, NaN where it is unknown or the sky."""
-        camera, level = self.camera, self._reconstruction.fallback_log_depth[frame]
-        if np.isfinite(level):
-            return np.full((camera.height, camera.width), np.exp(level), np.float32)
+        camera, log_depth = self.camera, self._reconstruction.fallback_log_depth[frame]
+        if np.isfinite(log_depth):
+            return np.full((camera.height, camera.width), np.exp(log_depth), np.float32)
         depth = np.array(self._depth[frame], np.float32)
         depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
-        depth *= np.exp(
-            evaluate_grid(
-                self._reconstruction.log_depth_correction[frame], camera.height, camera.width
-            )
-        )
+        correction = self._reconstruction.log_depth_correction[frame]
+        depth *= np.exp(evaluate_grid(correction, camera.height, camera.width))
         return depth
 
     def _points(self, frame: int) -> Float32Array:
