@@ -68,9 +68,9 @@ def test_lookups_along_and_across_the_tree(tmp_path):
 def test_between_and_outside_of_what_was_recorded(tmp_path):
     tree = robot(tmp_path / 'bag')
     at = np.array([NS - 5, NS + STEP_NS // 2, NS + 10 * STEP_NS])
-    edge = tree.edges['base']
+    edge = tree.transforms['base']
     assert edge.covers(at).tolist() == [False, True, False]
-    assert tree.edges['mast'].covers(at).all()
+    assert tree.transforms['mast'].covers(at).all()
     found = edge.at(at)
     np.testing.assert_allclose(found[[0, 2]], [transform(0), transform(3)], atol=1e-12)
     np.testing.assert_allclose(found[1, :3, 3], (transform(0) + transform(1))[:3, 3] / 2)
@@ -85,8 +85,10 @@ def test_disorder_and_repetition(tmp_path):
             for n, k in enumerate(order)
         ),
     )
-    assert tree.edges['base'].stamp_ns.tolist() == [NS + k * STEP_NS for k in range(4)]
-    np.testing.assert_allclose(tree.edges['base'].T_parent_child[1], transform(1 + 40), atol=1e-12)
+    assert tree.transforms['base'].stamp_ns.tolist() == [NS + k * STEP_NS for k in range(4)]
+    np.testing.assert_allclose(
+        tree.transforms['base'].T_parent_child[1], transform(1 + 40), atol=1e-12
+    )
 
 
 def test_the_parent_with_most_transforms_counts_and_the_other_is_noted(tmp_path):
@@ -97,7 +99,7 @@ def test_the_parent_with_most_transforms_counts_and_the_other_is_noted(tmp_path)
     )
     assert tree.root('base') == 'odom'
     (note,) = tree.notes
-    assert 'base has several parents in the recording: odom is taken, wrong is not' in note
+    assert 'base has several parents in the recording: odom is used, wrong is not' in note
 
 
 def test_transforms_that_nobody_filled_are_left_out(tmp_path):
@@ -110,15 +112,15 @@ def test_transforms_that_nobody_filled_are_left_out(tmp_path):
         bag.write('/tf', NS, message)
     with open_bag(tmp_path / 'bag') as bag:
         tree = read_frame_tree(bag)
-    assert tree.edges == {}
-    assert tree.notes == ('the transforms of frame b hold no rotation',)
+    assert tree.transforms == {}
+    assert tree.notes == ('the transforms of frame b have no valid rotation',)
 
 
-def test_a_circle_is_an_error_and_no_frames_are_a_tree_too(tmp_path):
+def test_a_cycle_is_an_error_and_no_frames_are_a_tree_too(tmp_path):
     tree = read(
         tmp_path / 'bag', (NS, 'a', 'b', transform(0), True), (NS, 'b', 'a', transform(1), True)
     )
-    with pytest.raises(BagError, match='b -> a -> b of the recording form a circle'):
+    with pytest.raises(BagError, match='b -> a -> b of the recording form a cycle'):
         tree.chain('b')
     with BagWriter(tmp_path / 'empty') as bag:
         bag.write_pose('pose', NS, 'map', np.eye(4))
@@ -136,8 +138,8 @@ def test_odometry_that_names_both_frames(tmp_path):
             bag.write_odometry('ours', ns, 'map', 'camera', transform(k), np.zeros(6))
     with open_bag(tmp_path / 'bag') as bag:
         (track,) = read_odometry(bag, without=['/ours'])
-    assert (track.topic, track.edge.parent, track.child) == ('/good', 'odom', 'base')
-    np.testing.assert_allclose(track.edge.T_parent_child[2], transform(2), atol=1e-12)
+    assert (track.topic, track.series.parent, track.child) == ('/good', 'odom', 'base')
+    np.testing.assert_allclose(track.series.T_parent_child[2], transform(2), atol=1e-12)
 
 
 def test_a_recorder_with_the_clock_of_the_stamps_changes_nothing(tmp_path):

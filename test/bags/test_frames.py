@@ -31,7 +31,7 @@ from videodepth_ros.bags.camera_topics import (
     find_camera_topics,
 )
 from videodepth_ros.bags.camera_topics import IMAGE as IMAGE_TYPE
-from videodepth_ros.bags.frames import frames
+from videodepth_ros.bags.frames import read_frames
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.geometry.camera import Intrinsics
@@ -41,7 +41,7 @@ from videodepth_ros.messages.image import write_depth
 
 def read(path, **topics):
     with open_bag(path) as reader:
-        found = list(frames(reader, **topics))
+        found = list(read_frames(reader, **topics))
         return found, reader.lost
 
 
@@ -159,7 +159,7 @@ def test_no_image_that_can_be_used_is_an_error(tmp_path):
             msg.width = 640
     with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
         with pytest.raises(BagError, match=r'none of the 3 images .*48x32 but camera_info says 6'):
-            list(frames(reader))
+            list(read_frames(reader))
 
 
 def test_depth_and_other_pictures_are_not_taken_for_the_camera(tmp_path):
@@ -238,7 +238,7 @@ def test_a_topic_that_is_not_there_or_of_another_type_is_named():
 def test_wrong_topics_are_refused_before_the_first_frame_is_asked_for(tmp_path):
     with open_bag(write_rosbag2(tmp_path / 'bag', camera_messages(1))) as reader:
         with pytest.raises(ConfigError):
-            frames(reader, '/nowhere')
+            read_frames(reader, '/nowhere')
 
 
 def test_real_images_by_way_of_a_recording(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import MessageDefinitionFormat, QosDurability, QosReliability
 
-from videodepth_ros.bags.frames import frames
+from videodepth_ros.bags.frames import read_frames
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import STORE
 from videodepth_ros.bags.writer import BagWriter
@@ -68,7 +68,7 @@ def test_everything_comes_back(tmp_path):
             ('/videodepth/path', 1),
         ]
         last = {topic: (ns, msg) for topic, ns, msg in reader.messages()}
-        found = list(frames(reader))
+        found = list(read_frames(reader))
         assert reader.lost is None
     for frame in found:
         np.testing.assert_array_equal(frame.image, image)
@@ -137,7 +137,7 @@ def test_an_exception_leaves_a_whole_recording_of_what_was_written(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_and_be_interrupted()
     with open_bag(tmp_path / 'bag') as reader:
-        assert len(list(frames(reader))) == 1
+        assert len(list(read_frames(reader))) == 1
         assert reader.lost is None
 
 

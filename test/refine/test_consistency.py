@@ -11,7 +11,7 @@ from videodepth_ros.cli.sample import make_sample
 from videodepth_ros.core.errors import Cancelled, ModelError
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.refine.job import refine_bag
-from videodepth_ros.refine.plan import CONSISTENCY
+from videodepth_ros.refine.plan import CONSISTENCY_STAGE
 from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,7 @@ ROLLING = RefineSettings(method=Method.ROLLINGDEPTH, prior='bag', frames=5)
 @pytest.fixture
 def small_pictures(monkeypatch):
     """Presets scale images up to where the published network works well: not needed here."""
-    from videodepth_ros.refine import consistency
+    from videodepth_ros.refine.stages import consistency
 
     published = consistency.rolling_preset
     monkeypatch.setattr(
@@ -93,7 +93,7 @@ def test_rollingdepth_goes_on_where_it_was_stopped(bag, tmp_path, rollingdepth, 
             tmp_path / 'again',
             ROLLING,
             lambda one: stages.append(one.stage),
-            lambda: CONSISTENCY in stages,
+            lambda: CONSISTENCY_STAGE in stages,
         )
     refine_bag(bag, tmp_path / 'again', ROLLING)
     np.testing.assert_array_equal(depths(tmp_path / 'again'), depths(tmp_path / 'whole'))

@@ -24,7 +24,7 @@ def matched(depth):
 def test_depth_at_the_frames_needs_no_word():
     match = matched(stamps(IMAGES_MS + 20))
     match.check()
-    assert (match.lacking, match.notes, match.within_ns) == (0, (), 50 * MS)
+    assert (match.lacking, match.notes, match.max_offset_ns) == (0, (), 50 * MS)
 
 
 def test_some_frames_without_depth_are_counted_and_said():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,12 +16,14 @@ from videodepth_ros.refine.image_sequence import (
     CameraFormatFilter,
     FrameRange,
     bag_digest,
-    read_images,
     select_frames,
     size_within,
 )
+from videodepth_ros.refine.options import ReadOptions
+from videodepth_ros.refine.stages.read import keep_images
 
 CAMERA = Intrinsics(64, 48, 60, 61, 31, 23)
+SMALL = ReadOptions(tracking_pixels=32 * 24)
 TENTH_NS = 100_000_000
 
 
@@ -55,12 +59,12 @@ def test_frames_are_chosen_by_time_stride_and_number(selection, expected):
 @pytest.mark.parametrize(
     'wrong', [{'start_s': -1}, {'stride': 0}, {'frames': -2}, {'start_s': 3.0, 'end_s': 2.0}]
 )
-def test_a_selection_that_holds_nothing_is_refused(wrong):
+def test_an_empty_range_is_rejected(wrong):
     with pytest.raises(ConfigError, match='no frames are from'):
         FrameRange(**wrong)
 
 
-def test_a_stamp_out_of_order_is_left_out_and_said():
+def test_stamps_out_of_order_are_left_out_with_a_note():
     numbers = [0, 1, 2, 9000, 3, 3, 1, 4, 5]
     assert chosen(FrameRange(), numbers) == [0, 1, 2, 3, 4, 5]
     assert chosen(FrameRange(end_s=0.4, stride=2), numbers) == [0, 2, 4]
@@ -72,9 +76,9 @@ def test_a_stamp_out_of_order_is_left_out_and_said():
     assert not select_frames(stamped(0, 1), FrameRange()).notes
 
 
-def test_what_another_camera_saw_is_left_out_and_counted():
+def test_frames_of_another_camera_are_left_out_and_counted():
     camera = CameraFormatFilter()
-    assert not camera.seen
+    assert not camera.counts
     odd = [
         frame(0),
         frame(1, size=(32, 48)),
@@ -83,11 +87,11 @@ def test_what_another_camera_saw_is_left_out_and_counted():
         frame(3),
         frame(4),
     ]
-    assert [f.stamp_ns for f in camera.frames(odd)] == [5 + n * TENTH_NS for n in (0, 3, 4)]
-    assert camera.seen[camera.kind] == 4
-    assert camera.seen.total() == 6
+    assert [f.stamp_ns for f in camera.filter(odd)] == [5 + n * TENTH_NS for n in (0, 3, 4)]
+    assert camera.counts[camera.format] == 4
+    assert camera.counts.total() == 6
     assert [
-        f.frame_id for f in CameraFormatFilter(CameraFormat((64, 48), 'rear')).frames(odd)
+        f.frame_id for f in CameraFormatFilter(CameraFormat((64, 48), 'rear')).filter(odd)
     ] == ['rear']
 
 
@@ -105,30 +109,53 @@ def test_a_size_keeps_its_aspect_and_its_budget(size, pixels, expected):
     assert expected[0] * expected[1] <= pixels
 
 
-def read(tmp_path, frames, ticks=None):
+def read(tmp_path, frames, steps=None, options=SMALL):
     with WorkFolder(tmp_path / 'work') as work:
-        return read_images(
+        return keep_images(
             lambda: frames,
             'bag',
-            32 * 24,
+            len(frames) if isinstance(frames, list) else 0,
             work,
-            lambda: ticks.append(1) if ticks is not None else None,
+            lambda: steps.append(1) if steps is not None else None,
+            lambda: ('one message is damaged',),
+            options,
         )
 
 
-def test_a_recording_is_read_once(tmp_path):
-    ticks = []
-    first = read(tmp_path, [frame(n) for n in (0, 2, 4)], ticks)
-    assert len(ticks) == len(first) == 3
+def test_images_are_decoded_once(tmp_path):
+    steps = []
+    first = read(tmp_path, [frame(n) for n in (0, 2, 4)], steps)
+    assert len(steps) == len(first) == 3
     again = read(tmp_path, iter(()))
     np.testing.assert_array_equal(again.stamps_ns, [5, 5 + 2 * TENTH_NS, 5 + 4 * TENTH_NS])
     assert (again.size, again.frame_id, again.camera) == ((64, 48), 'camera', CAMERA)
     assert again.images.open().shape == (3, 24, 32, 3)
     assert again.images.open()[1, 0, 0, 0] == 2
     assert again.camera_at(32, 24) == CAMERA.scaled_to(32, 24)
+    assert again.read_errors == ('one message is damaged',)
 
 
-def test_a_camera_that_nobody_calibrated_stays_unknown(tmp_path):
+def test_images_at_the_size_of_the_camera_come_back_from_disk(tmp_path):
+    zoomed = replace(CAMERA, fx=90.0)
+    before = [frame(0), frame(1, camera=zoomed), frame(2, camera=None)]
+    after = list(read(tmp_path, before).full_size_frames())
+    assert len(after) == 3
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+        assert replace(one, image=None) == replace(other, image=None)
+
+
+def test_images_beyond_the_disk_budget_are_not_kept_at_the_size_of_the_camera(tmp_path):
+    tight = replace(SMALL, max_full_size_bytes=3 * 64 * 48 * 3 - 1)
+    assert read(tmp_path, [frame(n) for n in range(3)], options=tight).full_size is None
+
+
+def test_small_images_are_kept_once(tmp_path):
+    small = read(tmp_path, [frame(0)], options=ReadOptions())
+    assert small.full_size == small.images
+
+
+def test_an_uncalibrated_camera_has_no_intrinsics(tmp_path):
     assert read(tmp_path, [frame(0, camera=None)]).camera_at(32, 24) is None
 
 
@@ -139,7 +166,7 @@ def test_a_selection_beyond_the_end_is_an_error(tmp_path):
         chosen(FrameRange(), ())
 
 
-def test_what_was_left_out_is_said(tmp_path):
+def test_images_of_another_format_get_a_note(tmp_path):
     found = read(tmp_path, [frame(0, size=(32, 48)), frame(1), frame(2)])
     np.testing.assert_array_equal(found.stamps_ns, [5 + TENTH_NS, 5 + 2 * TENTH_NS])
     assert (found.size, len(found.images.open()), found.left_out) == ((64, 48), 2, 1)

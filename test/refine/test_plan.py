@@ -8,7 +8,7 @@ from videodepth_ros.refine.plan import JobPlan
 from videodepth_ros.refine.settings import Method
 
 
-def outline(frames, camera, working, processes=1, *, poses=True, prior='nano'):
+def plan(frames, camera, working, processes=1, *, poses=True, prior='nano'):
     return JobPlan(
         frames,
         camera,
@@ -31,21 +31,21 @@ def outline(frames, camera, working, processes=1, *, poses=True, prior='nano'):
 )
 def test_memory_is_about_what_was_measured(job, measured_mb):
     """The sum of the proportional set sizes of all processes, at its peak."""
-    assert outline(*job).memory_mb == pytest.approx(measured_mb, rel=0.25)
+    assert plan(*job).memory_mb == pytest.approx(measured_mb, rel=0.25)
 
 
 def test_more_processes_than_clips_take_no_more():
     assert (
-        outline(12, (320, 240), (320, 240), 64).memory_mb
-        == outline(12, (320, 240), (320, 240)).memory_mb
+        plan(12, (320, 240), (320, 240), 64).memory_mb
+        == plan(12, (320, 240), (320, 240)).memory_mb
     )
 
 
-def test_the_plan_says_what_it_is_about():
-    said = str(outline(40, (640, 480), (320, 240)))
-    assert '40 frames of 640x480' in said
-    assert '4 keyframes, 4 clips' in said
-    assert '1 keyframe, 1 clip,' in str(outline(5, (64, 48), (64, 48)))
-    assert 'beside the networks' not in said
-    assert 'beside the networks' in str(outline(40, (640, 480), (320, 240), prior='depth-pro'))
-    assert 'no poses' in str(outline(40, (640, 480), (320, 240), poses=False))
+def test_the_plan_lists_frames_pairs_and_cost():
+    line = str(plan(40, (640, 480), (320, 240)))
+    assert '40 frames of 640x480' in line
+    assert '4 keyframes, 4 clips' in line
+    assert '1 keyframe, 1 clip,' in str(plan(5, (64, 48), (64, 48)))
+    assert 'beside the networks' not in line
+    assert 'beside the networks' in str(plan(40, (640, 480), (320, 240), prior='depth-pro'))
+    assert 'no poses' in str(plan(40, (640, 480), (320, 240), poses=False))

@@ -18,7 +18,7 @@ def shot(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_exact_depth_is_recovered():
     relative, metres = shot()
     anchor = fit_scale_shift(relative, list(metres))
-    assert anchor.metric
+    assert anchor.is_metric
     assert (anchor.scale, anchor.shift) == pytest.approx((0.4, 0.3), rel=1e-4)
     np.testing.assert_allclose([anchor.depth(one) for one in relative], metres, rtol=1e-3)
 
@@ -51,7 +51,7 @@ def test_a_thin_lidar_of_another_size_is_enough():
 def test_without_metres_it_says_so_and_depth_is_positive(known):
     relative, _ = shot()
     anchor = fit_scale_shift(relative, known)
-    assert not anchor.metric
+    assert not anchor.is_metric
     depth = np.stack([anchor.depth(one) for one in relative])
     assert (depth.min(), depth.max()) == pytest.approx((1, 100), rel=1e-3)
     assert np.argmin(depth) == np.argmax(relative)
@@ -63,6 +63,6 @@ def test_beyond_infinity_is_far_and_unknown_stays():
 
 
 def test_a_flat_shot_is_relative_and_an_empty_one_an_error():
-    assert not fit_scale_shift(np.ones((1, 4, 4), np.float32), [np.ones((4, 4))]).metric
+    assert not fit_scale_shift(np.ones((1, 4, 4), np.float32), [np.ones((4, 4))]).is_metric
     with pytest.raises(InputError, match='any depth'):
         fit_scale_shift(np.full((1, 4, 4), np.nan, np.float32), [None])

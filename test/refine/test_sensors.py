@@ -12,13 +12,13 @@ from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.rotation import so3_exp
 from videodepth_ros.messages.transforms import fill_pose, set_stamp
-from videodepth_ros.refine.sensors import (
+from videodepth_ros.refine.lidar import (
     find_lidar_topics,
     points_from_cloud,
     project_lidar,
     rasterize_depth,
-    read_camera_odometry,
 )
+from videodepth_ros.refine.odometry import read_camera_odometry
 
 STAMPS = np.arange(5, dtype=np.int64) * 10**8 + 10**9
 FIRST_NS, LIDAR_NS = 10**9, 12 * 10**8 + 10**7

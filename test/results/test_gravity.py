@@ -38,13 +38,13 @@ def made_upright(path, world=None):
     world = m.odd_world() if world is None else world
     with open_bag(path) as bag:
         made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), m.trajectory(world))
-    return made.up_from, (made.T_map_world @ world)[:3, 2], made.T_map_world @ world
+    return made.gravity_source, (made.T_map_world @ world)[:3, 2], made.T_map_world @ world
 
 
 def test_an_imu_knows_gravity(tmp_path):
     path = m.write_bag(tmp_path / 'in', m.write_static, write_imu())
-    up_from, up, T = made_upright(path)
-    assert up_from == 'imu /imu/data'
+    gravity_source, up, T = made_upright(path)
+    assert gravity_source == 'imu /imu/data'
     assert np.degrees(np.arccos(up[2])) < 6  # the drive itself accelerates by 0.7 m/s2: 4 degrees
     np.testing.assert_allclose(T[:3, 3], 0, atol=0.02)  # the base begins at the origin ...
     assert abs(np.degrees(np.arctan2(T[1, 0], T[0, 0]))) < 6  # ... and looks along x
@@ -61,8 +61,8 @@ def test_an_imu_knows_gravity(tmp_path):
     ids=['not connected', 'without gravity', 'not measured', 'too short'],
 )
 def test_an_imu_that_knows_nothing_is_passed_over(tmp_path, useless):
-    up_from, up, _ = made_upright(m.write_bag(tmp_path / 'in', m.write_static, useless))
-    assert up_from == 'frame base_link'
+    gravity_source, up, _ = made_upright(m.write_bag(tmp_path / 'in', m.write_static, useless))
+    assert gravity_source == 'frame base_link'
     np.testing.assert_allclose(up, [0, 0, 1], atol=1e-9)
 
 
@@ -71,14 +71,14 @@ def test_an_imu_knows_gravity_for_a_single_image_too(tmp_path):
     poses = m.trajectory(m.odd_world()).select(np.array([0]))
     with open_bag(path) as bag:
         made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
-    assert made.up_from == 'imu /imu/data'
+    assert made.gravity_source == 'imu /imu/data'
     # the base turns by 24 degrees meanwhile, which one pose does not tell
     assert np.degrees(np.arccos((made.T_map_world @ m.odd_world())[2, 2])) < 6
 
 
 def test_a_camera_alone_is_held_upright_in_the_mean(tmp_path):
-    up_from, up, _ = made_upright(m.write_bag(tmp_path / 'in'))
-    assert up_from == 'camera'
+    gravity_source, up, _ = made_upright(m.write_bag(tmp_path / 'in'))
+    assert gravity_source == 'camera'
     assert np.degrees(np.arccos(up[2])) == pytest.approx(np.degrees(m.TILT), abs=2)
 
 
@@ -111,4 +111,4 @@ def test_a_camera_that_looks_straight_down_has_a_map_all_the_same(tmp_path):
         made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
     R = made.T_map_world[:3, :3]
     np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-9)
-    assert made.up_from == 'camera'
+    assert made.gravity_source == 'camera'

@@ -71,7 +71,7 @@ def test_a_camera_alone_hangs_under_the_map(tmp_path):
 def test_a_robot_without_odometry_hangs_by_its_base(tmp_path):
     facts, heard = refine(m.write_bag(tmp_path / 'in', m.write_static), tmp_path)
     check_chain(heard, 'map', ['base_link', 'camera_link'])
-    assert facts.up_from == 'frame base_link'
+    assert facts.gravity_source == 'frame base_link'
     for ns, T in heard.poses():  # the base drives on the plane
         base = heard.lookup('map', 'base_link', ns)
         assert abs(base[2, 3]) < 1e-6
@@ -82,7 +82,7 @@ def test_a_robot_without_odometry_hangs_by_its_base(tmp_path):
 def test_odometry_of_tf_stays_and_the_map_becomes_its_parent(tmp_path):
     facts, heard = refine(m.write_bag(tmp_path / 'in', m.write_static, dynamic()), tmp_path)
     check_chain(heard, 'map', ['odom', 'base_link', 'camera_link'])
-    assert facts.up_from == 'frame odom'
+    assert facts.gravity_source == 'frame odom'
     source = m.Listener(tmp_path / 'in')
     for ns in m.odometry_stamps():  # what the robot said is said again, unchanged
         np.testing.assert_array_equal(
@@ -173,7 +173,7 @@ def test_a_frame_with_two_parents_in_the_recording_is_noted(tmp_path):
 
 def test_a_circle_of_frames_is_an_error_and_leaves_nothing(tmp_path):
     path = m.write_bag(tmp_path / 'in', m.write_static, dynamic('camera_link', 'base_link'))
-    with pytest.raises(BagError, match='form a circle'):
+    with pytest.raises(BagError, match='form a cycle'):
         refine(path, tmp_path)
     assert sorted(one.name for one in tmp_path.iterdir()) == ['in']
 

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import StoragePlugin
 
 from test.support import bag_makers
 from test.support import refined_results as m
-from videodepth_ros.bags.frames import frames
+from videodepth_ros.bags.frames import read_frames
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.evaluation.trajectory import TrajectoryAlignment, evaluate_trajectory
@@ -91,7 +91,7 @@ def test_frames_may_come_from_the_recording_that_is_copied_at_the_same_time(tmp_
     with open_bag(recording) as bag:
         seen = (
             replace(refined, image=frame.image)
-            for frame, refined in zip(frames(bag, m.IMAGE), m.refined(), strict=True)
+            for frame, refined in zip(read_frames(bag, m.IMAGE), m.refined(), strict=True)
         )
         write_results(
             seen,
@@ -163,8 +163,8 @@ def test_one_frame_is_enough(recording, tmp_path):
 
 
 def test_a_world_that_is_upright_is_left_as_it_is(recording, tmp_path):
-    facts = write(recording, tmp_path / 'out', trajectory=m.trajectory(), up_from='poses')
-    assert facts.up_from == 'poses'
+    facts = write(recording, tmp_path / 'out', trajectory=m.trajectory(), gravity_source='poses')
+    assert facts.gravity_source == 'poses'
     np.testing.assert_allclose(
         read_tum(tmp_path / 'out' / 'trajectory.tum').T_map_cam,
         m.trajectory().T_map_cam,

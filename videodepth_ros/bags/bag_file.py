@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file of a recording: its channels and its raw messages, as far as they can be read.
+"""One file of a recording: its channels and its serialised messages.
 
-A whole file is read through its index by rosbags. A damaged or unfinished one, whose index is
-missing or wrong, is scanned from its first byte to the last that makes sense; so is the rest of a
-file in which damage is met half-way.
+A complete file is read through its index by rosbags. A damaged or unfinished one, whose index is
+missing or wrong, is scanned from the first byte to the last valid record; so is the rest of a file
+in which reading fails half-way.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ SCANNERS: dict[str, Scanner] = {'.mcap': scan_mcap, '.db3': scan_sqlite3, '.bag'
 class BagFile:
     """A file of one recording, open for reading.
 
-    channels  its topics with their number of messages
-    notes     what could not be read, in words
+    channels  topics with their number of messages
+    notes     description of what could not be read
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a file; raises BagError if it is no recording, OSError if it cannot be opened."""
+        """Open a file; raises BagError if its type is unknown, OSError if it cannot be opened."""
         if path.suffix not in SCANNERS:
             raise BagError(
                 f'{path} is not a recording; give a folder with metadata.yaml, or a '
-                f'file that ends in {", ".join(SCANNERS)}; `videodepth import` makes one '
-                'of a video'
+                f'file that ends in {", ".join(SCANNERS)}; `videodepth import` converts '
+                'a video'
             )
         self.path = path
         self.notes: list[str] = []
@@ -54,14 +54,14 @@ class BagFile:
             self._reader = None
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
-        """Yield the messages of some topics in the order of time."""
+        """Yield the messages of some topics in the order of recording."""
         done: Counter[str] = Counter()
         if self._reader:
-            wanted = [one for one in self._reader.connections if one.topic in topics]
-            known = {(one.topic, one.msgtype): _channel(one) for one in wanted}
+            selected = [one for one in self._reader.connections if one.topic in topics]
+            channels = {(one.topic, one.msgtype): _channel(one) for one in selected}
             try:
-                for one, stamp_ns, data in self._reader.messages(wanted) if wanted else ():
-                    yield known[one.topic, one.msgtype], stamp_ns, data
+                for one, stamp_ns, data in self._reader.messages(selected) if selected else ():
+                    yield channels[one.topic, one.msgtype], stamp_ns, data
                     done[one.topic] += 1
                 return
             except DECODE_ERRORS as error:
@@ -69,7 +69,7 @@ class BagFile:
         for channel, stamp_ns, data in self._scan(self.path, []):
             if channel.topic not in topics:
                 continue
-            if done[channel.topic] > 0:  # went out before the damage was met
+            if done[channel.topic] > 0:  # yielded before the damage
                 done[channel.topic] -= 1
                 continue
             yield channel, stamp_ns, data
@@ -92,11 +92,11 @@ class BagFile:
 
 
 def _open_index(path: Path) -> Reader1 | Reader2 | None:
-    """Open a file through its index; None if that is missing, wrong or not up to date."""
-    path.open('rb').close()  # whether we may read it at all
+    """Open a file through its index; None if that is missing, damaged or out of date."""
+    path.open('rb').close()  # raises OSError without permission
     log = path.with_name(f'{path.name}-wal')
     if log.exists() and log.stat().st_size:
-        return None  # sqlite keeps the newest messages there until the recorder closes the file
+        return None  # sqlite keeps the newest messages there until the file is closed
     try:
         reader: Reader1 | Reader2 = Reader1(path) if path.suffix == '.bag' else Reader2(path)
         reader.open()

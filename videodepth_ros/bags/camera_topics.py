@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics of a recording are a camera's images and its camera_info."""
+"""Image and camera_info topics of the camera in a recording."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
 NO_CAMERA_INFO = 'none'
-"""Instead of a camera_info topic: the one that is there does not fit, and is left out."""
+"""Name of the camera_info topic that stands for no calibration."""
 
 _NOT_A_CAMERA = re.compile(r'(^|[/_])(depth|disparity|confidence|mask|debug)([/_]|$)')
 _TRANSPORT = '/compressed'
@@ -31,7 +31,7 @@ class TopicInfo:
 
 @dataclass(frozen=True)
 class CameraTopics:
-    """Where a camera's images are, and its calibration, None where nothing calibrates it."""
+    """Image topic of a camera, and its camera_info topic; None: not calibrated."""
 
     image: TopicInfo
     info: TopicInfo | None
@@ -42,10 +42,10 @@ def find_camera_topics(
     image_topic: str | None = None,
     camera_info_topic: str | None = None,
 ) -> CameraTopics:
-    """Return the topics that are named, and find those that are not.
+    """Return the topics of a camera: the given ones, and the only candidates for the others.
 
-    camera_info_topic  ``none`` for no calibration
-    raises  ConfigError naming the candidates if there is none, or more than one
+    camera_info_topic  ``none``: not calibrated
+    raises             ConfigError naming the candidates if there is none, or more than one
     """
     image = (
         find_topic(topics, image_topic, (IMAGE, COMPRESSED))
@@ -67,8 +67,8 @@ def find_topic(topics: Sequence[TopicInfo], name: str, types: Sequence[str]) -> 
 
     raises  ConfigError naming the candidates if there is none, or it has another type
     """
-    wanted = '/' + name.strip('/')
-    found = [topic for topic in topics if '/' + topic.name.strip('/') == wanted]
+    full_name = '/' + name.strip('/')
+    found = [topic for topic in topics if '/' + topic.name.strip('/') == full_name]
     fitting = [topic for topic in found if topic.type in types]
     if not fitting:
         what = f'has the type {found[0].type}' if found else 'is not in the recording'
@@ -79,7 +79,7 @@ def find_topic(topics: Sequence[TopicInfo], name: str, types: Sequence[str]) -> 
 
 
 def find_image_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
-    """Return the one topic with camera images, raw rather than compressed where it is both.
+    """Return the only topic with camera images, raw rather than compressed where it is both.
 
     raises  ConfigError naming the candidates if there is none or more than one
     """
@@ -99,36 +99,36 @@ def find_image_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
     if len(images) != 1:
         raise ConfigError(
             f'the recording has {"several topics" if images else "no topic"} with '
-            f'camera images; {_instead(images, topics)}'
+            f'camera images; {_candidates(images, topics)}'
         )
     return images[0]
 
 
-def _instead(cameras: Sequence[TopicInfo], topics: Sequence[TopicInfo]) -> str:
-    """Return what can be chosen where no camera, or more than one, was found."""
+def _candidates(cameras: Sequence[TopicInfo], topics: Sequence[TopicInfo]) -> str:
+    """Return the topics to choose from where no camera, or more than one, was found."""
     if images := cameras or [topic for topic in topics if topic.type in (IMAGE, COMPRESSED)]:
         return 'choose an image topic of: ' + ' '.join(topic.name for topic in images)
     return 'its topics are: ' + (' '.join(topic.name for topic in topics) or 'none')
 
 
 def find_camera_info_topic(topics: Sequence[TopicInfo], image_topic: str) -> TopicInfo | None:
-    """Return camera_info beside the image topic, else the only one there is, else None.
+    """Return camera_info in the namespace of the image topic, else the only one, else None.
 
-    raises  ConfigError naming the candidates if none is beside it and there are several, or the
-            only one is beside the images of another camera
+    raises  ConfigError naming the candidates if several are in other namespaces, or the only one
+            is in that of another camera
     """
     infos = [topic for topic in topics if topic.type == CAMERA_INFO and topic.count]
-    beside = _beside(image_topic)
-    if of_this_camera := [topic for topic in infos if topic.name == beside]:
-        return of_this_camera[0]
+    expected = _info_topic_of(image_topic)
+    if own := [topic for topic in infos if topic.name == expected]:
+        return own[0]
     infos = [topic for topic in infos if not _NOT_A_CAMERA.search(topic.name)]
     if len(infos) > 1:
         raise ConfigError(
-            f'several topics have camera_info and none is {beside}; '
+            f'several topics have camera_info and none is {expected}; '
             f'choose one of: {_names(infos, (CAMERA_INFO,))}'
         )
     for other in topics if infos else ():
-        if other.type in (IMAGE, COMPRESSED) and _beside(other.name) == infos[0].name:
+        if other.type in (IMAGE, COMPRESSED) and _info_topic_of(other.name) == infos[0].name:
             raise ConfigError(
                 f'the only camera_info, {infos[0].name}, is beside {other.name} and '
                 f'not beside {image_topic}; choose it if it belongs to both, or '
@@ -137,8 +137,8 @@ def find_camera_info_topic(topics: Sequence[TopicInfo], image_topic: str) -> Top
     return infos[0] if infos else None
 
 
-def _beside(image_topic: str) -> str:
-    """Return the name that camera_info has beside images."""
+def _info_topic_of(image_topic: str) -> str:
+    """Return the camera_info topic in the namespace of an image topic."""
     return image_topic.removesuffix(_TRANSPORT).rpartition('/')[0] + '/camera_info'
 
 

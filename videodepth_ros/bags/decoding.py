@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serialised messages to rosbags' dataclasses, by the definitions that the recording brings."""
+"""Deserialisation into rosbags' dataclasses, by the definitions in the recording."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rosbags.typesys.store import Typestore
 from videodepth_ros.bags.scan import Channel, decompress_message
 
 _IDL_SEPARATOR = '=' * 80 + '\nIDL: '
-_OWN = {'cdr': Stores.ROS2_JAZZY, 'ros1': Stores.ROS1_NOETIC}
-"""Definitions for recordings that bring none: sqlite3 ones from before Iron."""
+_DEFAULT_STORES = {'cdr': Stores.ROS2_JAZZY, 'ros1': Stores.ROS1_NOETIC}
+"""Types for recordings without definitions: sqlite3 ones from before Iron."""
 
 Decode = Callable[[bytes], Any]
 
 
 class MessageDecoder:
-    """Decodes messages; each type of each recording is compiled once."""
+    """A decoder of messages; each type of each recording is compiled once."""
 
     def __init__(self) -> None:
         self._compiled: dict[Channel, Decode] = {}
@@ -33,7 +33,7 @@ class MessageDecoder:
     def decode(self, channel: Channel, data: bytes) -> Any:
         """Return the message.
 
-        raises  one of scan.DAMAGE if the data is damaged; ValueError if the type is not known
+        raises  one of `DECODE_ERRORS` if the data is damaged; ValueError if the type is unknown
         """
         if channel not in self._compiled:
             self._compiled[channel] = _compile(channel)
@@ -41,26 +41,26 @@ class MessageDecoder:
 
 
 def _compile(channel: Channel) -> Decode:
-    if channel.encoding not in _OWN:
-        return _refuse(f'its encoding {channel.encoding!r} is neither cdr nor ros1')
+    if channel.encoding not in _DEFAULT_STORES:
+        return _raiser(f'its encoding {channel.encoding!r} is neither cdr nor ros1')
     try:
         store = typestore_for(channel)
     except (TypesysError, ValueError, LookupError) as error:
-        return _refuse(f'its definition is damaged ({error})')
+        return _raiser(f'its definition is damaged ({error})')
     if channel.msgtype not in store.fielddefs:
-        return _refuse('its type is not known and the recording does not define it')
+        return _raiser('its type is unknown and the recording does not define it')
     if channel.encoding == 'ros1':
         return lambda data: store.deserialize_ros1(data, channel.msgtype)
     return lambda data: store.deserialize_cdr(data, channel.msgtype)
 
 
 def typestore_for(channel: Channel) -> Typestore:
-    """Return the types that a recording defines, or our own where it defines none.
+    """Return the types that a recording defines, or rosbags' own where it defines none.
 
     raises  TypesysError, ValueError or LookupError if its definition is damaged
     """
     if not channel.definition:
-        return get_typestore(_OWN[channel.encoding])
+        return get_typestore(_DEFAULT_STORES[channel.encoding])
     store = get_typestore(Stores.EMPTY)
     if not channel.is_idl:
         store.register(get_types_from_msg(channel.definition, channel.msgtype))
@@ -72,8 +72,10 @@ def typestore_for(channel: Channel) -> Typestore:
     return store
 
 
-def _refuse(reason: str) -> Decode:
-    def refuse(data: bytes) -> Any:
+def _raiser(reason: str) -> Decode:
+    """Return a decoder that raises."""
+
+    def decode(data: bytes) -> Any:
         raise ValueError(reason)
 
-    return refuse
+    return decode

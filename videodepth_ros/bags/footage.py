@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Videos and folders of images, frame by frame, as what a recording keeps of a camera."""
+"""Videos and folders of images as compressed camera frames."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.bags.options import FOOTAGE
 from videodepth_ros.bags.reader import natural_sort_key
 from videodepth_ros.core.errors import InputError
 
 PASSTHROUGH_FORMATS = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
-"""Image files whose bytes a CompressedImage can hold, and its ``format``."""
+"""Image files that are copied unchanged, and their ``format`` in a CompressedImage."""
 
 TRANSCODED_SUFFIXES = ('.bmp', '.ppm', '.pgm', '.tif', '.tiff', '.webp')
-"""Image files that become PNG."""
+"""Image files that are transcoded to PNG."""
 
-FOLDER_RATE_HZ = 30.0
-JPEG_QUALITY = 95
-EXIF = b'Exif\0\0'
-"""Of a JPEG in which a camera may have noted how it was held."""
-EXIF_WITHIN = 1 << 16
+EXIF_MARKER = b'Exif\0\0'
+"""Start of the EXIF data of a JPEG file, which may hold the orientation of the camera."""
 
 
 @dataclass(frozen=True)
 class FootageFrame:
-    """One frame.
+    """One compressed frame.
 
-    time_s         since the first one
-    data           of a JPEG or PNG file
+    time_s         since the first frame
+    data           bytes of a JPEG or PNG file
     format         ``jpeg`` or ``png``
     width, height  in pixels
     """
@@ -48,10 +46,10 @@ class FootageFrame:
 
 @dataclass(frozen=True)
 class Footage:
-    """Frames of a camera in a file or in a folder.
+    """A video or a folder of images.
 
-    count    how many frames there seem to be
-    rate_hz  frames a second; of a video it is told by the file, frame by frame
+    count    number of frames that its header states
+    rate_hz  frame rate; frames of a video have stamps of their own
     """
 
     path: Path
@@ -59,18 +57,18 @@ class Footage:
     rate_hz: float
 
     def frames(self) -> Iterator[FootageFrame]:
-        """Yield the frames in their order.
+        """Yield the frames in order.
 
-        raises  InputError for an image that cannot be read; a video ends where it is damaged
+        raises  InputError for an image that cannot be decoded; a video ends where it is damaged
         """
-        return (_shots_of_folder if self.path.is_dir() else _shots_of_video)(self)
+        return (_frames_of_folder if self.path.is_dir() else _frames_of_video)(self)
 
 
 def open_footage(path: Path, rate_hz: float | None = None) -> Footage:
-    """Look at a video or a folder of images.
+    """Open a video or a folder of images.
 
-    rate_hz  overrides what a video says; a folder's is FOLDER_RATE_HZ else
-    raises   InputError if there is nothing to be read
+    rate_hz  overrides that of a video, and the default of a folder
+    raises   InputError if there is no frame
     """
     if not path.exists():
         raise InputError(f'{path} does not exist; give a video, or a folder of images')
@@ -78,20 +76,18 @@ def open_footage(path: Path, rate_hz: float | None = None) -> Footage:
         count = len(_files(path))
         if not count:
             known = ', '.join((*PASSTHROUGH_FORMATS, *TRANSCODED_SUFFIXES))
-            raise InputError(
-                f'{path} holds no images; give a folder with files that end in {known}'
-            )
-        return Footage(path, count, rate_hz or FOLDER_RATE_HZ)
+            raise InputError(f'{path} has no images; give a folder with files that end in {known}')
+        return Footage(path, count, rate_hz or FOOTAGE.folder_rate_hz)
     video = _open(path)
-    told_hz = float(video.get(cv2.CAP_PROP_FPS))
+    nominal_hz = float(video.get(cv2.CAP_PROP_FPS))
     count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    if not rate_hz and not (math.isfinite(told_hz) and told_hz > 0):
-        raise InputError(f'{path} does not tell how many frames it has a second; give --rate-hz')
-    return Footage(path, max(count, 0), rate_hz or told_hz)
+    if not rate_hz and not (math.isfinite(nominal_hz) and nominal_hz > 0):
+        raise InputError(f'{path} has no frame rate; give --rate-hz')
+    return Footage(path, max(count, 0), rate_hz or nominal_hz)
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the images of a folder; a number in a name counts as a number."""
+    """Return the images of a folder, sorted naturally: 2 before 10."""
     return sorted(
         (
             path
@@ -102,28 +98,30 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def _shots_of_folder(footage: Footage) -> Iterator[FootageFrame]:
+def _frames_of_folder(footage: Footage) -> Iterator[FootageFrame]:
     for k, path in enumerate(_files(footage.path)):
         data, kind = path.read_bytes(), PASSTHROUGH_FORMATS.get(path.suffix.lower())
         pixels = _decoded(data, path)
         if kind is None:
             data, kind = _encoded('.png', pixels), 'png'
-        elif kind == 'jpeg' and EXIF in data[:EXIF_WITHIN]:
-            data, pixels = _upright(data, pixels)
+        elif kind == 'jpeg' and EXIF_MARKER in data[: FOOTAGE.exif_search_bytes]:
+            data, pixels = _apply_orientation(data, pixels)
         yield FootageFrame(k / footage.rate_hz, data, kind, pixels.shape[1], pixels.shape[0])
 
 
 def _decoded(data: bytes, path: Path) -> NDArray[Any]:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if pixels is None:
-        raise InputError(f'{path} cannot be read as an image; mend it or take it away')
+        raise InputError(f'{path} cannot be decoded as an image; repair or remove it')
     return np.asarray(pixels)
 
 
-def _upright(data: bytes, pixels: NDArray[Any]) -> tuple[bytes, NDArray[Any]]:
-    """Return a JPEG and its pixels turned as it notes: of readers of messages only some do so."""
-    turned = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR))
-    return (data, pixels) if np.array_equal(turned, pixels) else (_encoded('.jpg', turned), turned)
+def _apply_orientation(data: bytes, pixels: NDArray[Any]) -> tuple[bytes, NDArray[Any]]:
+    """Return a JPEG and its pixels rotated by its EXIF orientation, which subscribers ignore."""
+    rotated = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR))
+    return (
+        (data, pixels) if np.array_equal(rotated, pixels) else (_encoded('.jpg', rotated), rotated)
+    )
 
 
 def _open(path: Path) -> cv2.VideoCapture:
@@ -136,18 +134,18 @@ def _open(path: Path) -> cv2.VideoCapture:
     return video
 
 
-def _shots_of_video(footage: Footage) -> Iterator[FootageFrame]:
-    """Yield the frames, upright, at their own times as far as these run forwards."""
+def _frames_of_video(footage: Footage) -> Iterator[FootageFrame]:
+    """Yield the frames, rotated upright, at their own stamps as far as these increase."""
     video = _open(footage.path)
-    told_hz = float(video.get(cv2.CAP_PROP_FPS))
-    speed = footage.rate_hz / told_hz if told_hz > 0 else 1.0
+    nominal_hz = float(video.get(cv2.CAP_PROP_FPS))
+    speed = footage.rate_hz / nominal_hz if nominal_hz > 0 else 1.0
     last_s = -1 / footage.rate_hz
     while True:
-        got, pixels = video.read()
-        if not got:
+        is_read, pixels = video.read()
+        if not is_read:
             return
         time_s = float(video.get(cv2.CAP_PROP_POS_MSEC)) * 1e-3 / speed
-        if not last_s < time_s < last_s + 10:  # absent, or not to be believed
+        if not last_s < time_s < last_s + FOOTAGE.max_pause_s:  # no stamp, or a wrong one
             time_s = last_s + 1 / footage.rate_hz
         height, width = pixels.shape[:2]
         yield FootageFrame(time_s, _encoded('.jpg', pixels), 'jpeg', width, height)
@@ -155,6 +153,6 @@ def _shots_of_video(footage: Footage) -> Iterator[FootageFrame]:
 
 
 def _encoded(suffix: str, pixels: NDArray[Any]) -> bytes:
-    parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == '.jpg' else []
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, FOOTAGE.jpeg_quality] if suffix == '.jpg' else []
     _, data = cv2.imencode(suffix, pixels, parameters)
     return data.tobytes()

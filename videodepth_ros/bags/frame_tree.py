@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tree of coordinate frames of a recording: /tf and /tf_static, looked up at any time.
+"""The tree of coordinate frames of a recording, from /tf and /tf_static, looked up at any time.
 
-Between two transforms poses are interpolated as tf2 does it. Unlike tf2, whose listeners wait for
-what comes, the whole recording is known here; outside of its span a transform stays as it was
-nearest.
+Poses are interpolated as in tf2. The whole recording is known, so that a transform outside of its
+time span is the first or last one, where tf2 would raise an extrapolation error.
 """
 
 from __future__ import annotations
@@ -14,15 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.core.arrays import Float64Array, MaskArray, StampArray
 from videodepth_ros.core.errors import BagError
-from videodepth_ros.geometry.pose import interpolate_poses, invert_poses, poses_from_xyz_quat
+from videodepth_ros.geometry.poses import from_numbers, interpolate, inverse
 from videodepth_ros.messages.transforms import stamp_ns
-
-Array = NDArray[np.float64]
-Stamps = NDArray[np.int64]
 
 TF, TF_STATIC = '/tf', '/tf_static'
 ODOMETRY = 'nav_msgs/msg/Odometry'
@@ -30,23 +26,23 @@ ODOMETRY = 'nav_msgs/msg/Odometry'
 
 @dataclass(frozen=True)
 class TransformSeries:
-    """Where a frame is in its parent.
+    """The transforms of one frame to its parent.
 
     stamp_ns        (N,) int64, increasing; N is 1 where ``is_static``
     T_parent_child  (N, 4, 4) float64
     """
 
     parent: str
-    stamp_ns: Stamps
-    T_parent_child: Array
+    stamp_ns: StampArray
+    T_parent_child: Float64Array
     is_static: bool
 
-    def at(self, at_ns: Stamps) -> Array:
+    def at(self, at_ns: StampArray) -> Float64Array:
         """Return T_parent_child at some stamps (M,), (M, 4, 4)."""
-        return interpolate_poses(self.stamp_ns, self.T_parent_child, at_ns)
+        return interpolate(self.stamp_ns, self.T_parent_child, at_ns)
 
-    def covers(self, at_ns: Stamps) -> NDArray[np.bool_]:
-        """Return whether a tf2 listener could look the transform up, (M,)."""
+    def covers(self, at_ns: StampArray) -> MaskArray:
+        """Return whether tf2 could look the transform up without extrapolation, (M,)."""
         if self.is_static:
             return np.ones(len(at_ns), np.bool_)
         return np.asarray((at_ns >= self.stamp_ns[0]) & (at_ns <= self.stamp_ns[-1]))
@@ -54,46 +50,48 @@ class TransformSeries:
 
 @dataclass(frozen=True)
 class FrameTree:
-    """The frames of a recording, each with its one parent.
+    """The frames of a recording, each with at most one parent.
 
-    edges  by the name of the child
-    notes  what was wrong with the transforms, in words
+    transforms  by the name of the child frame
+    notes       description of ambiguous or invalid transforms
     """
 
-    edges: Mapping[str, TransformSeries]
+    transforms: Mapping[str, TransformSeries]
     notes: tuple[str, ...] = ()
 
     def __contains__(self, frame: str) -> bool:
-        return frame in self.edges or any(edge.parent == frame for edge in self.edges.values())
+        return frame in self.transforms or any(
+            series.parent == frame for series in self.transforms.values()
+        )
 
     def chain(self, frame: str) -> list[str]:
-        """Return the frame and all above it, up to the root.
+        """Return a frame and its ancestors up to the root.
 
-        raises  BagError if the frames above it form a circle
+        raises  BagError if the frames form a cycle
         """
         frames = [frame]
-        while edge := self.edges.get(frames[-1]):
-            if edge.parent in frames:
-                circle = ' -> '.join([*frames, edge.parent])
+        while series := self.transforms.get(frames[-1]):
+            if series.parent in frames:
+                cycle = ' -> '.join([*frames, series.parent])
                 raise BagError(
-                    f'the frames {circle} of the recording form a circle; '
-                    'one of its transforms must go'
+                    f'the frames {cycle} of the recording form a cycle; '
+                    'remove one of its transforms'
                 )
-            frames.append(edge.parent)
+            frames.append(series.parent)
         return frames
 
     def root(self, frame: str) -> str:
-        """Return the topmost frame above a frame, which is itself where it has no parent."""
+        """Return the topmost ancestor of a frame; itself if it has no parent."""
         return self.chain(frame)[-1]
 
-    def T_root_frame(self, frame: str, at_ns: Stamps) -> Array:
-        """Return where a frame is in its root, (M, 4, 4), at stamps (M,)."""
+    def T_root_frame(self, frame: str, at_ns: StampArray) -> Float64Array:
+        """Return the pose of a frame in its root, (M, 4, 4), at stamps (M,)."""
         T = np.tile(np.eye(4), (len(at_ns), 1, 1))
         for name in self.chain(frame)[:-1]:
-            T = self.edges[name].at(at_ns) @ T
+            T = self.transforms[name].at(at_ns) @ T
         return T
 
-    def lookup(self, target: str, source: str, at_ns: Stamps) -> Array:
+    def lookup(self, target: str, source: str, at_ns: StampArray) -> Float64Array:
         """Return T_target_source, (M, 4, 4) float64, at stamps (M,) int64.
 
         raises  BagError if the two frames are not connected
@@ -102,12 +100,12 @@ class FrameTree:
             raise BagError(
                 f"frames {target!r} and {source!r} are not connected by the recording's transforms"
             )
-        return invert_poses(self.T_root_frame(target, at_ns)) @ self.T_root_frame(source, at_ns)
+        return inverse(self.T_root_frame(target, at_ns)) @ self.T_root_frame(source, at_ns)
 
-    def with_edge(self, child: str, edge: TransformSeries) -> FrameTree:
-        """Return the tree with one edge more; ``child`` must not have a parent yet."""
-        assert child not in self.edges, child
-        return FrameTree({**self.edges, child: edge}, self.notes)
+    def with_transform(self, child: str, series: TransformSeries) -> FrameTree:
+        """Return the tree with one more transform; ``child`` must not have a parent yet."""
+        assert child not in self.transforms, child
+        return FrameTree({**self.transforms, child: series}, self.notes)
 
 
 @dataclass
@@ -118,17 +116,18 @@ class _SeriesBuilder:
     numbers: array[float] = field(default_factory=lambda: array('d'))
 
     def add(self, ns: int, position: Any, rotation: Any) -> None:
+        """Add a transform: a vector and a quaternion message."""
         self.stamp_ns.append(ns)
         self.numbers.extend(
             (position.x, position.y, position.z, rotation.x, rotation.y, rotation.z, rotation.w)
         )
 
-    def edge(self, parent: str, *, is_static: bool) -> TransformSeries | None:
+    def build(self, parent: str, *, is_static: bool) -> TransformSeries | None:
         """Return the transforms in order of time, the last one of each stamp; None if none."""
         stamps = np.array(self.stamp_ns, np.int64)
-        T = poses_from_xyz_quat(np.array(self.numbers).reshape(-1, 7))
-        usable = np.isfinite(T).all(axis=(1, 2))
-        stamps, T = stamps[usable], T[usable]
+        T = from_numbers(np.array(self.numbers).reshape(-1, 7))
+        valid = np.isfinite(T).all(axis=(1, 2))
+        stamps, T = stamps[valid], T[valid]
         if not len(stamps):
             return None
         if is_static:
@@ -138,63 +137,68 @@ class _SeriesBuilder:
 
 
 def read_frame_tree(bag: BagReader) -> FrameTree:
-    """Return the frames of a recording; a tree of none where it has neither topic.
+    """Read the frames of a recording; an empty tree without /tf and /tf_static.
 
-    Of several parents of one frame the one with most transforms counts, and a note says so.
+    If a frame has several parents, the one with most transforms is taken, with a note.
     """
     found: dict[str, dict[tuple[str, bool], _SeriesBuilder]] = {}
     for topic, _, message in bag.messages([TF, TF_STATIC]):
-        for one in message.transforms:
-            key = frame_name(one.header.frame_id), topic == TF_STATIC
-            series = found.setdefault(frame_name(one.child_frame_id), {})
-            series.setdefault(key, _SeriesBuilder()).add(
-                stamp_ns(one.header.stamp), one.transform.translation, one.transform.rotation
+        for stamped in message.transforms:
+            key = frame_name(stamped.header.frame_id), topic == TF_STATIC
+            builders = found.setdefault(frame_name(stamped.child_frame_id), {})
+            builders.setdefault(key, _SeriesBuilder()).add(
+                stamp_ns(stamped.header.stamp),
+                stamped.transform.translation,
+                stamped.transform.rotation,
             )
-    edges: dict[str, TransformSeries] = {}
+    transforms: dict[str, TransformSeries] = {}
     notes = []
     for child, by_parent in sorted(found.items()):
         ranked = sorted(by_parent.items(), key=lambda item: (-len(item[1].stamp_ns), item[0]))
-        usable = [
-            edge
-            for (parent, is_static), series in ranked
-            if (edge := series.edge(parent, is_static=is_static))
+        valid = [
+            series
+            for (parent, is_static), builder in ranked
+            if (series := builder.build(parent, is_static=is_static))
         ]
-        if not usable:
-            notes.append(f'the transforms of frame {child} hold no rotation')
+        if not valid:
+            notes.append(f'the transforms of frame {child} have no valid rotation')
             continue
-        edges[child] = usable[0]
-        if others := {edge.parent for edge in usable} - {usable[0].parent}:
+        transforms[child] = valid[0]
+        if others := {series.parent for series in valid} - {valid[0].parent}:
             notes.append(
                 f'frame {child} has several parents in the recording: '
-                f'{usable[0].parent} is taken, {", ".join(sorted(others))} is not'
+                f'{valid[0].parent} is used, {", ".join(sorted(others))} is not'
             )
-    return FrameTree(edges, tuple(notes))
+    return FrameTree(transforms, tuple(notes))
 
 
 def frame_name(name: str) -> str:
-    """Return a frame's name without the slash that ROS 1 put before it."""
+    """Return a frame's name without the leading slash of ROS 1."""
     return name.strip('/')
 
 
 @dataclass(frozen=True)
 class OdometryTrack:
-    """What a nav_msgs/Odometry topic says: ``child`` moving in ``edge.parent``."""
+    """The motion of ``child`` in ``series.parent`` by a nav_msgs/Odometry topic."""
 
     topic: str
     child: str
-    edge: TransformSeries
+    series: TransformSeries
 
 
 def read_odometry(bag: BagReader, without: Iterable[str] = ()) -> list[OdometryTrack]:
-    """Return the odometry of a recording, one for each topic that names both frames."""
+    """Read the odometry of a recording, one track for each topic that names both frames.
+
+    without  topics to leave out
+    """
     tracks = []
     for topic in bag.topics:
         if topic.type != ODOMETRY or topic.name in without:
             continue
-        series, frames = _SeriesBuilder(), set()
+        builder, frames = _SeriesBuilder(), set()
         for _, _, message in bag.messages([topic.name]):
             frames.add((frame_name(message.header.frame_id), frame_name(message.child_frame_id)))
-            series.add(
+            builder.add(
                 stamp_ns(message.header.stamp),
                 message.pose.pose.position,
                 message.pose.pose.orientation,
@@ -202,7 +206,7 @@ def read_odometry(bag: BagReader, without: Iterable[str] = ()) -> list[OdometryT
         if len(frames) != 1:
             continue
         parent, child = frames.pop()
-        edge = series.edge(parent, is_static=False)
-        if parent and child and edge:
-            tracks.append(OdometryTrack(topic.name, child, edge))
+        series = builder.build(parent, is_static=False)
+        if parent and child and series:
+            tracks.append(OdometryTrack(topic.name, child, series))
     return tracks

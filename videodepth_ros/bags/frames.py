@@ -15,35 +15,35 @@ from videodepth_ros.messages.frame import frame_from, is_rectified
 from videodepth_ros.messages.transforms import stamp_ns
 
 FramePredicate = Callable[[int, int], bool]
-"""Tells by time of recording and stamp, in nanoseconds, whether an image is wanted."""
+"""Whether to decode an image, by time of recording and stamp [ns]."""
 
 
-def frames(
+def read_frames(
     reader: BagReader,
     image_topic: str | None = None,
     camera_info_topic: str | None = None,
-    wanted: FramePredicate = lambda *_: True,
+    predicate: FramePredicate = lambda recorded_ns, stamp_ns: True,
 ) -> Iterator[Frame]:
     """Yield the rectified frames of a camera, each with its intrinsics.
 
-    A frame has the stamp of its header (the time of recording where that is zero). Its camera_info
-    is the one with the same stamp, else the latest, before the first one the first. Images that
-    cannot be used are left out and counted in ``reader.lost``.
-    image_topic, camera_info_topic  found where they are None: see camera_topics.find_camera
-    wanted  others are not decoded
-    raises  ConfigError naming the candidates if a topic is missing or there are several; BagError
-            at the end if not one image could be used
+    A frame has the stamp of its header, or the time of recording where that is zero. Its
+    camera_info is the one with the same stamp, else the latest before it, else the first. Images
+    that cannot be decoded are left out and counted in ``reader.lost``.
+
+    image_topic, camera_info_topic  None: found, see `find_camera_topics`
+    predicate                       images that it rejects are not decoded
+    raises                          ConfigError naming the candidates if a topic is missing or
+                                    ambiguous; BagError at the end if no image could be decoded
     """
-    return _frames(
-        reader, find_camera_topics(reader.topics, image_topic, camera_info_topic), wanted
-    )
+    topics = find_camera_topics(reader.topics, image_topic, camera_info_topic)
+    return _read(reader, topics, predicate)
 
 
-def _frames(reader: BagReader, topics: CameraTopics, wanted: FramePredicate) -> Iterator[Frame]:
+def _read(reader: BagReader, topics: CameraTopics, predicate: FramePredicate) -> Iterator[Frame]:
     name, used, rejected = topics.image.name, 0, 0
     first_error: InputError | None = None
     for recorded_ns, image, info in _with_info(reader, topics):
-        if not wanted(recorded_ns, stamp_ns(image.header.stamp)):
+        if not predicate(recorded_ns, stamp_ns(image.header.stamp)):
             continue
         try:
             frame = frame_from(image, info, rectify=not is_rectified(name))
@@ -64,8 +64,8 @@ def _frames(reader: BagReader, topics: CameraTopics, wanted: FramePredicate) -> 
 def _with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tuple[int, Any, Any]]:
     """Yield time of recording, image, and camera_info or None.
 
-    Drivers publish camera_info before or after its image, so an image without it waits until it
-    or the next image comes.
+    Drivers publish camera_info before or after its image, so an image without one is held until
+    it or the next image arrives.
     """
     if topics.info is None:
         for _, recorded_ns, image in reader.messages([topics.image.name]):
@@ -73,22 +73,22 @@ def _with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tuple[int, A
         return
     first = next(reader.messages([topics.info.name]), None)
     info = first[2] if first else None
-    waiting: tuple[int, Any] | None = None
+    pending: tuple[int, Any] | None = None
     for topic, recorded_ns, message in reader.messages([topics.image.name, topics.info.name]):
         if topic == topics.info.name:
             info = message
-            if waiting and not _same_stamp(waiting[1], info):
+            if pending and not _same_stamp(pending[1], info):
                 continue
-        if waiting:
-            yield *waiting, info
-            waiting = None
+        if pending:
+            yield *pending, info
+            pending = None
         if topic == topics.image.name:
-            waiting = recorded_ns, message
+            pending = recorded_ns, message
             if info is not None and _same_stamp(message, info):
-                yield *waiting, info
-                waiting = None
-    if waiting:
-        yield *waiting, info
+                yield *pending, info
+                pending = None
+    if pending:
+        yield *pending, info
 
 
 def _same_stamp(one: Any, other: Any) -> bool:

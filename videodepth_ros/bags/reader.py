@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings of ROS 1 and ROS 2, whole or damaged: their topics and messages.
+"""Reader of recordings of ROS 1 and ROS 2, complete or damaged: topics and messages.
 
-rosbag2 folders (sqlite3, mcap; compressed by file, by message or by chunk), their files alone, and
-ROS 1 bags. What cannot be read is left out, and ``BagReader.lost`` says what that was.
+rosbag2 folders (sqlite3, mcap; compressed by file, by message or by chunk), their single files,
+and ROS 1 bags. What cannot be read is left out and described in ``BagReader.lost``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from videodepth_ros.core.errors import BagError
 
 
 def open_bag(path: Path | str) -> BagReader:
-    """Open a recording for reading; use it in a ``with`` statement.
+    """Open a recording for reading, in a ``with`` statement.
 
     raises  BagError if there is none, or nothing of it can be read
     """
@@ -36,7 +36,7 @@ def open_bag(path: Path | str) -> BagReader:
 class BagReader:
     """A recording, open for reading.
 
-    topics  every topic of it, in the order of their names
+    topics  all topics, sorted by name
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,23 +80,29 @@ class BagReader:
 
     @property
     def lost(self) -> str | None:
-        """What could not be read so far, in words; None if nothing."""
+        """Description of what could not be read so far; None if everything was."""
+        return '; '.join(self.read_errors) or None
+
+    @property
+    def read_errors(self) -> tuple[str, ...]:
+        """Each part of ``lost``."""
         notes = [note for file in self._files for note in file.notes]
-        return '; '.join([*notes, *self._notes.values()]) or None
+        return (*notes, *self._notes.values())
 
     def note(self, subject: str, text: str) -> None:
-        """Add to ``lost`` what was left out; replaces an earlier note on the same subject."""
+        """Add a note to ``lost``; it replaces an earlier one on the same subject."""
         self._notes[subject] = text
 
     def count(self, topics: Collection[str] = ()) -> int:
-        """Return the number of messages of some topics (of all, if none is named)."""
+        """Return the number of messages of some topics; of all by default."""
         return sum(topic.count for topic in self.topics if not topics or topic.name in topics)
 
     def messages(self, topics: Collection[str] = ()) -> Iterator[tuple[str, int, Any]]:
-        """Yield topic, time of recording in nanoseconds, and message, in the order of time.
+        """Yield topic, time of recording [ns] and message, in the order of recording.
 
         Messages that cannot be decoded are left out and counted in ``lost``.
-        topics  names as in ``topics``; every topic if none is named
+
+        topics  names as in ``topics``; all by default
         """
         failed: Counter[str] = Counter()
         for channel, recorded_ns, data in self.records(topics):
@@ -113,16 +119,16 @@ class BagReader:
             yield channel.topic, recorded_ns, message
 
     def records(self, topics: Collection[str] = ()) -> Iterator[RawMessage]:
-        """Yield channel, time of recording in nanoseconds, and the message as it lies there.
+        """Yield channel, time of recording [ns] and serialised message.
 
-        topics  names as in ``topics``; every topic if none is named
+        topics  names as in ``topics``; all by default
         """
         names = set(topics) or {topic.name for topic in self.topics}
         for file in self._files:
             yield from file.messages(names)
 
     def _open(self, path: Path) -> BagFile:
-        """Open one file, unpacked first where rosbag2 compressed it as a whole."""
+        """Open one file, decompressed first where rosbag2 compressed it as a whole."""
         if path.suffix == '.zstd':
             folder = Path(self._resources.enter_context(TemporaryDirectory()))
             damage = decompress_file(path, folder / path.stem)
@@ -134,7 +140,7 @@ class BagReader:
         return file
 
     def _find_files(self) -> list[Path]:
-        """Return the files of the recording in their order."""
+        """Return the files of the recording in order."""
         if not self.path.exists():
             raise BagError(f'{self.path} does not exist; give the folder or file of a recording')
         if self.path.is_file():
@@ -151,15 +157,15 @@ class BagReader:
         if not present:
             raise BagError(
                 f'{self.path} has no file that ends in {", ".join(SCANNERS)}; '
-                'give the folder or file of a recording; `videodepth import` makes one '
-                'of a folder of images'
+                'give the folder or file of a recording; `videodepth import` converts '
+                'a folder of images'
             )
         return [self.path / name for name in listed if name not in missing] or sorted(
             present, key=natural_sort_key
         )
 
     def _listed_files(self) -> list[str]:
-        """Return the names in metadata.yaml; none where it is damaged or, by a crash, missing."""
+        """Return the names in metadata.yaml; none where it is damaged or missing after a crash."""
         metadata = self.path / 'metadata.yaml'
         if not metadata.exists():
             return []
@@ -173,5 +179,5 @@ class BagReader:
 
 
 def natural_sort_key(path: Path) -> list[tuple[str, int]]:
-    """Order names by the numbers in them: part_2 before part_10."""
+    """Return a key that sorts part_2 before part_10."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r'(\D*)(\d*)', path.name)]

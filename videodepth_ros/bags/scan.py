@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the scanners of damaged files share: channels, records, and what damage looks like."""
+"""Common parts of the scanners of damaged files: channels, messages, decompression, errors."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from rosbags.rosbag2 import ReaderError as Reader2Error
 from rosbags.serde import SerdeError
 from rosbags.typesys import TypesysError
 from ruamel.yaml.error import YAMLError
+
+from videodepth_ros.bags.options import SCANNING
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -45,7 +47,7 @@ DECODE_ERRORS: tuple[type[Exception], ...] = (
     AssertionError,
     RuntimeError,
 )
-"""What parsers raise when bytes are not what they should be."""
+"""Exceptions that parsers raise on damaged data."""
 
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 
@@ -55,11 +57,11 @@ class Channel:
     """A topic of one file.
 
     msgtype     e.g. ``sensor_msgs/msg/Image``, for ROS 1 as well
-    encoding    ``cdr`` or ``ros1``; anything else cannot be decoded
-    definition  text of the message definition, empty where the file has none
+    encoding    ``cdr`` or ``ros1``; others cannot be decoded
+    definition  text of the message definition; empty: the file has none
     is_idl      whether that text is IDL
     count       number of messages
-    offered     quality of service that its publishers offered; empty where the file has none
+    offered     QoS profiles of the publishers; empty: the file has none
     """
 
     topic: str
@@ -72,10 +74,11 @@ class Channel:
 
 
 RawMessage = tuple[Channel, int, bytes]
-"""Channel, time of recording in nanoseconds, serialised message."""
+"""Channel, time of recording [ns], serialised message."""
 
 Scanner = Callable[[Path, list[str]], Iterator[RawMessage]]
-"""Reads a file from the first byte on; appends to the list, in words, what could not be read."""
+"""Function that yields the messages of a file from the first byte on, and appends a description of
+what could not be read to the list."""
 
 
 def ros2_type_name(msgtype: str) -> str:
@@ -85,10 +88,10 @@ def ros2_type_name(msgtype: str) -> str:
 
 
 def decompress(data: bytes, compression: str) -> bytes:
-    """Decompress as much of a chunk as is there.
+    """Decompress a chunk, or its beginning if it was cut off.
 
     compression  '' or 'none', 'zstd', 'lz4', 'bz2'
-    raises       one of DAMAGE where the data is damaged, ValueError for another compression
+    raises       one of `DECODE_ERRORS` if the data is damaged, ValueError for another compression
     """
     if compression in ('', 'none'):
         return data
@@ -98,7 +101,7 @@ def decompress(data: bytes, compression: str) -> bytes:
         return bytes(lz4.frame.LZ4FrameDecompressor().decompress(data))
     if compression == 'bz2':
         return bz2.BZ2Decompressor().decompress(data)
-    raise ValueError(f'compression {compression!r} is not known')
+    raise ValueError(f'compression {compression!r} is unknown')
 
 
 def decompress_message(data: bytes) -> bytes:
@@ -107,14 +110,15 @@ def decompress_message(data: bytes) -> bytes:
 
 
 def decompress_file(source: Path, target: Path) -> str | None:
-    """Unpack a file that rosbag2 compressed as a whole; return what is wrong with it, in words.
+    """Decompress a file that rosbag2 compressed as a whole.
 
-    raises  OSError where it cannot be read, or ``target`` not be written
+    returns  description of its damage; None if it is complete
+    raises   OSError if it cannot be read, or ``target`` cannot be written
     """
     decompressor = zstd.ZstdDecompressor()
     with source.open('rb') as packed, target.open('wb') as out:
         try:
-            while not decompressor.eof and (block := packed.read(1 << 20)):
+            while not decompressor.eof and (block := packed.read(SCANNING.block_bytes)):
                 out.write(decompressor.decompress(block))
         except zstd.ZstdError as error:
             return f'{source.name} is damaged before byte {packed.tell()}: {error}'

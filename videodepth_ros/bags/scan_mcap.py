@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MCAP files without a usable index, record by record (https://mcap.dev/spec)."""
+"""Scanner of MCAP files without a usable index (https://mcap.dev/spec)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from binascii import crc32
 from collections.abc import Iterator
 from pathlib import Path
 
+from videodepth_ros.bags.options import SCANNING
 from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, decompress, ros2_type_name
 
 _MAGIC = b'\x89MCAP0\r\n'
@@ -16,16 +17,15 @@ _CHUNK = struct.Struct('<QQQI')  # first and last time, size when unpacked, chec
 _MESSAGE = struct.Struct('<HIQQ')  # channel, sequence, log time, publish time
 _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE_OP, _CHUNK_OP, _DATA_END = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0F
 _LAST_OPCODE = 0x0F
-_LONGEST = 1 << 30  # a record longer than this is a wrong length, not a record
 
 
 def scan_mcap(path: Path, notes: list[str]) -> Iterator[RawMessage]:
-    """Yield every message that can be read, in the order of the file."""
+    """Yield every valid message, in the order of the file."""
     contents = _Contents(path.name, notes)
     size = path.stat().st_size
     with path.open('rb') as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            notes.append(f'{path.name} does not start as an MCAP file does')
+            notes.append(f'{path.name} does not start with the magic bytes of MCAP')
             return
         while True:
             start = file.tell()
@@ -33,7 +33,7 @@ def scan_mcap(path: Path, notes: list[str]) -> Iterator[RawMessage]:
             opcode, length = _RECORD.unpack(head) if len(head) == _RECORD.size else (0, 0)
             if opcode in (_DATA_END, _FOOTER):
                 return
-            if not 0 < opcode <= _LAST_OPCODE or length > _LONGEST:
+            if not 0 < opcode <= _LAST_OPCODE or length > SCANNING.max_record_bytes:
                 cut = 'ends without an index' if start >= size - _RECORD.size else 'is damaged'
                 notes.append(f'{path.name} {cut} at byte {start} of {size}')
                 return
@@ -44,7 +44,7 @@ def scan_mcap(path: Path, notes: list[str]) -> Iterator[RawMessage]:
 
 
 class _Contents:
-    """Schemas and channels met so far."""
+    """The schemas and channels read so far."""
 
     def __init__(self, name: str, notes: list[str]) -> None:
         self._name = name
@@ -53,14 +53,14 @@ class _Contents:
         self._channels: dict[int, Channel] = {}
 
     def record(self, opcode: int, data: bytes, length: int) -> Iterator[RawMessage]:
-        """Take in one record, of which ``data`` may be only the beginning."""
+        """Process one record, of which ``data`` may be only the beginning."""
         if opcode == _CHUNK_OP:
             yield from self._chunk(data)
         elif len(data) < length:
             return
         elif opcode in (_SCHEMA, _CHANNEL):
             try:
-                self._describe(opcode, data)
+                self._add_description(opcode, data)
             except (struct.error, ValueError) as error:
                 self._notes.append(f'a topic of {self._name} is damaged: {error}')
         elif opcode == _MESSAGE_OP and length >= _MESSAGE.size:
@@ -68,8 +68,8 @@ class _Contents:
             if key in self._channels:
                 yield self._channels[key], stamp_ns, data[_MESSAGE.size :]
 
-    def _describe(self, opcode: int, data: bytes) -> None:
-        """Take in a schema or a channel."""
+    def _add_description(self, opcode: int, data: bytes) -> None:
+        """Store a schema or a channel."""
         (key,) = struct.unpack_from('<H', data)
         if opcode == _SCHEMA:
             name, form, text = _strings(data[2:], 3)
@@ -83,7 +83,7 @@ class _Contents:
         )
 
     def _chunk(self, data: bytes) -> Iterator[RawMessage]:
-        """Yield the messages of a chunk; a damaged one is noted and left out as a whole."""
+        """Yield the messages of a chunk; a damaged chunk is left out as a whole, with a note."""
         try:
             _, _, unpacked_size, checksum = _CHUNK.unpack_from(data)
             (compression,) = _strings(data[_CHUNK.size :], 1)
@@ -104,7 +104,7 @@ class _Contents:
 
 
 def _strings(data: bytes, count: int) -> tuple[str, ...]:
-    """Read strings, each behind its length."""
+    """Parse strings, each prefixed by its length."""
     found, start = [], 0
     for _ in range(count):
         (length,) = struct.unpack_from('<I', data, start)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROS 1 bags that were never indexed or were cut off (http://wiki.ros.org/Bags/Format/2.0)."""
+"""Scanner of ROS 1 bags without a usable index (http://wiki.ros.org/Bags/Format/2.0)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from videodepth_ros.bags.options import SCANNING
 from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, decompress, ros2_type_name
 
 _MAGIC = b'#ROSBAG V2.0\n'
 _MESSAGE, _CHUNK, _CONNECTION = 2, 5, 7
-_LONGEST = 1 << 30  # a record longer than this is a wrong length, not a record
 
 Fields = dict[str, bytes]
 
 
 def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[RawMessage]:
-    """Yield every message that can be read, in the order of the file."""
+    """Yield every valid message, in the order of the file."""
     channels: dict[int, Channel] = {}
     with path.open('rb') as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            notes.append(f'{path.name} does not start as a ROS 1 bag does')
+            notes.append(f'{path.name} does not start with the magic bytes of a ROS 1 bag')
             return
         while (start := file.tell()) < path.stat().st_size:
             try:
                 fields = _fields(_read_exactly(file, _read_size(file)))
                 size = _read_size(file)
                 if fields['op'][0] == _CHUNK:
-                    data = file.read(size)  # the first part of a chunk is better than none of it
+                    data = file.read(size)  # may be only the beginning of a chunk
                     for inner, content in _in_chunk(fields, data):
                         yield from _message(inner, content, channels)
                     if len(data) < size:
@@ -45,7 +45,7 @@ def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[RawMessage]:
 
 
 def _message(fields: Fields, data: bytes, channels: dict[int, Channel]) -> Iterator[RawMessage]:
-    """Take in a connection, or yield a message."""
+    """Store a connection, or yield a message."""
     op = fields['op'][0]
     if op == _CONNECTION:
         described = _fields(data)
@@ -70,7 +70,7 @@ def _in_chunk(fields: Fields, data: bytes) -> Iterator[tuple[Fields, bytes]]:
 
 
 def _sized(data: bytes, start: int) -> tuple[bytes, int]:
-    """Return the bytes behind a length, and where the next ones start."""
+    """Return bytes that are prefixed by their length, and the offset of the next ones."""
     end = start + 4 + _number(data[start : start + 4])
     if end > len(data):
         raise EOFError('a record goes beyond its chunk')
@@ -79,8 +79,8 @@ def _sized(data: bytes, start: int) -> tuple[bytes, int]:
 
 def _read_size(file: BinaryIO) -> int:
     size = _number(file.read(4))
-    if size > _LONGEST:
-        raise ValueError(f'{size} is no length of a record')
+    if size > SCANNING.max_record_bytes:
+        raise ValueError(f'a record cannot have {size} bytes')
     return size
 
 
@@ -98,7 +98,7 @@ def _number(data: bytes) -> int:
 
 
 def _fields(head: bytes) -> Fields:
-    """Split a header into its ``name=value`` fields, each behind its length."""
+    """Split a header into ``name=value`` fields, each prefixed by its length."""
     fields, start = {}, 0
     while start < len(head):
         pair, start = _sized(head, start)

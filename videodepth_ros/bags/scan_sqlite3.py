@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""rosbag2 databases that were cut off, or that still have their write-ahead log beside them."""
+"""Scanner of rosbag2 databases that were cut off or have a write-ahead log."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from videodepth_ros.bags.options import SCANNING
 from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage
-
-_WIDEST_GAP = 100_000  # messages that a damaged place is thought to hold at most
 
 
 def scan_sqlite3(path: Path, notes: list[str]) -> Iterator[RawMessage]:
-    """Yield every message that can be read, in the order of recording."""
+    """Yield every valid message, in the order of recording."""
     try:
         with closing(_connect(path)) as database:
             yield from _messages(database, path.name, notes)
@@ -23,27 +22,31 @@ def scan_sqlite3(path: Path, notes: list[str]) -> Iterator[RawMessage]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open for reading only, with its write-ahead log where it has one."""
+    """Open read-only, with the write-ahead log where there is one."""
     database = sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro', uri=True)
-    # a file shorter than its header says is opened only with this; nothing is written
+    # needed to open a file that is shorter than its header states; nothing is written
     database.execute('PRAGMA writable_schema=ON')
     return database
 
 
 def _messages(database: sqlite3.Connection, name: str, notes: list[str]) -> Iterator[RawMessage]:
-    """Yield the rows that can be read, but not the last before a damaged place.
+    """Yield the valid rows, except the last one before a damaged place.
 
-    SQLite fills a page that was cut off with zeros, and that row may reach into it.
+    SQLite fills a page that was cut off with zeros, and that row may extend into it.
     """
     channels = _channels(database)
     query = 'SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id'
     last, step, is_whole = 0, 1, True
-    while step <= _WIDEST_GAP:
+    while step <= SCANNING.max_row_gap:
         held: RawMessage | None = None
         try:
             for key, topic, stamp_ns, data in database.execute(query, (last + step,)):
-                if not last < key <= last + _WIDEST_GAP or topic not in channels or not data:
-                    raise ValueError('a row makes no sense')
+                if (
+                    not last < key <= last + SCANNING.max_row_gap
+                    or topic not in channels
+                    or not data
+                ):
+                    raise ValueError('a row is not valid')
                 if held:
                     yield held
                 last, step = key, 1

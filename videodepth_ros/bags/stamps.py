@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When messages of a topic were stamped and recorded, and which of them make one course of time.
+"""Stamps and times of recording of a topic, and its longest increasing subsequence.
 
-Stamps err: drivers repeat one, leap ahead for a frame, or begin with what they had before their
-clock was set. So the stamps of a whole topic are read first, without decoding what they stamp.
+Drivers repeat stamps, jump ahead for a frame, or start with stamps from before their clock was
+set. The stamps of a whole topic are therefore read first, without decoding the messages.
 """
 
 from __future__ import annotations
@@ -14,22 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videodepth_ros.bags.cdr import header_stamp_ns
+from videodepth_ros.bags.options import STAMPS, StampOptions
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.scan import DECODE_ERRORS, RawMessage, decompress_message
+from videodepth_ros.core.arrays import IndexArray, StampArray
 from videodepth_ros.core.errors import BagError
 
-Array = NDArray[np.int64]
-
 STAMP_ERRORS: tuple[type[Exception], ...] = (BagError, *DECODE_ERRORS)
-
-LEAP = 1000
-"""Who is alone behind a gap of so many periods has a wrong stamp; a pause has frames after it."""
-
-FEW = 3
-"""So many frames in a row are not alone."""
 
 
 @dataclass(frozen=True)
@@ -40,83 +33,83 @@ class Stamps:
     recorded_ns  (N,) int64
     """
 
-    stamp_ns: Array
-    recorded_ns: Array
+    stamp_ns: StampArray
+    recorded_ns: StampArray
 
     def __len__(self) -> int:
         return len(self.stamp_ns)
 
     @property
     def key(self) -> str:
-        """A name for these stamps."""
+        """Digest of the stamps."""
         return hashlib.sha256(self.stamp_ns.tobytes() + self.recorded_ns.tobytes()).hexdigest()
 
-    def at(self, places: NDArray[np.intp]) -> Stamps:
-        """Return those at some places (M,)."""
-        return Stamps(self.stamp_ns[places], self.recorded_ns[places])
+    def take(self, indices: IndexArray) -> Stamps:
+        """Return the stamps at some indices (M,)."""
+        return Stamps(self.stamp_ns[indices], self.recorded_ns[indices])
 
     def contains(self, recorded_ns: int, stamp_ns: int) -> bool:
-        """Tell whether one of these messages, whose stamps grow, is meant."""
-        place = int(np.searchsorted(self.stamp_ns, stamp_ns or recorded_ns))
-        return place < len(self) and (int(self.stamp_ns[place]), int(self.recorded_ns[place])) == (
+        """Return whether a message is one of these, whose stamps must increase."""
+        index = int(np.searchsorted(self.stamp_ns, stamp_ns or recorded_ns))
+        return index < len(self) and (int(self.stamp_ns[index]), int(self.recorded_ns[index])) == (
             stamp_ns or recorded_ns,
             recorded_ns,
         )
 
 
-def read_stamps(bag: BagReader, topic: str, tick: Callable[[], None] = lambda: None) -> Stamps:
-    """Return the stamps of a topic whose messages begin with a header; damaged ones are left out.
+def read_stamps(bag: BagReader, topic: str, on_step: Callable[[], None] = lambda: None) -> Stamps:
+    """Read the stamps of a topic whose messages start with a header; damaged ones are left out.
 
-    tick  called after each message
+    on_step  called after each message
     """
     found: list[tuple[int, int]] = []
     for record in bag.records([topic]):
         try:
             found.append((_stamp_ns(record) or record[1], record[1]))
-        except STAMP_ERRORS:  # whoever decodes the messages tells of it
+        except STAMP_ERRORS:  # the decoder adds a note
             continue
-        tick()
+        on_step()
     both = np.array(found, np.int64).reshape(-1, 2)
     return Stamps(both[:, 0].copy(), both[:, 1].copy())
 
 
 def monotonic(stamps: Stamps) -> Stamps:
-    """Return those that are in one course of time, see `in_one_course`."""
-    return stamps.at(monotonic_indices(stamps.stamp_ns))
+    """Return the stamps in increasing order, see `monotonic_indices`."""
+    return stamps.take(monotonic_indices(stamps.stamp_ns))
 
 
-def monotonic_indices(stamp_ns: Array) -> NDArray[np.intp]:
-    """Return the places of as many stamps (N,) as can be in one growing order.
+def monotonic_indices(stamp_ns: StampArray, options: StampOptions = STAMPS) -> IndexArray:
+    """Return the indices of the longest increasing subsequence of stamps (N,).
 
-    Stamps that leap ahead or fall back for a while are left out rather than all that come after
-    them; at either end, where nothing follows or goes before, so are a few alone.
+    Stamps that jump ahead or back for a while are left out, rather than all that follow them; so
+    are short runs at either end behind a large gap.
     """
-    places = _longest_growing(stamp_ns)
-    gaps = np.diff(stamp_ns[places])
+    indices = _longest_increasing(stamp_ns)
+    gaps = np.diff(stamp_ns[indices])
     if not len(gaps):
-        return places
-    runs = np.split(places, np.flatnonzero(gaps > LEAP * np.median(gaps)) + 1)
-    return np.concatenate([run for run in runs if len(run) >= FEW] or [places])
+        return indices
+    runs = np.split(indices, np.flatnonzero(gaps > options.max_gap_periods * np.median(gaps)) + 1)
+    return np.concatenate([run for run in runs if len(run) >= options.min_run] or [indices])
 
 
-def _longest_growing(stamp_ns: Array) -> NDArray[np.intp]:
-    """Return the places of the longest strictly growing subsequence (Fredman 1975)."""
+def _longest_increasing(stamp_ns: StampArray) -> IndexArray:
+    """Return the indices of the longest strictly increasing subsequence (Fredman 1975)."""
     if (np.diff(stamp_ns) > 0).all():
         return np.arange(len(stamp_ns))
     ends: list[int] = []  # smallest last stamp of a subsequence of each length
-    end_at: list[int] = []  # and its place
-    before = np.full(len(stamp_ns), -1, np.intp)
+    end_index: list[int] = []  # and its index
+    previous = np.full(len(stamp_ns), -1, np.intp)
     for place, stamp in enumerate(stamp_ns.tolist()):
         length = bisect_left(ends, stamp)
         if stamp in ends[length : length + 1]:
-            continue  # of one stamp the first message counts
-        before[place] = end_at[length - 1] if length else -1
+            continue  # the first message of a stamp counts
+        previous[place] = end_index[length - 1] if length else -1
         ends[length : length + 1] = [stamp]
-        end_at[length : length + 1] = [place]
-    places = [end_at[-1]] if end_at else []
-    while places and before[places[-1]] >= 0:
-        places.append(int(before[places[-1]]))
-    return np.array(places[::-1], np.intp)
+        end_index[length : length + 1] = [place]
+    indices = [end_index[-1]] if end_index else []
+    while indices and previous[indices[-1]] >= 0:
+        indices.append(int(previous[indices[-1]]))
+    return np.array(indices[::-1], np.intp)
 
 
 def _stamp_ns(record: RawMessage) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message types of ROS 2 as rosbags knows them, for writing without a ROS installation."""
+"""Message types of ROS 2 from rosbags, for writing without a ROS installation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ STORE = get_typestore(Stores.ROS2_JAZZY)
 
 
 def new_message(kind: str) -> Any:
-    """Return a message with every field at its default, e.g. of ``sensor_msgs/msg/Image``."""
+    """Return a message with default fields.
+
+    >>> new_message('sensor_msgs/msg/Image').encoding
+    ''
+    """
     fields = STORE.fielddefs[kind][1]
     return STORE.types[kind](*(_default(field) for _, field in fields))
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes recordings that ROS 2 and Foxglove open: mcap, with its message definitions inside.
+"""Writer of mcap recordings for ROS 2 and Foxglove, with message definitions.
 
-The format is version 8 of rosbag2, which players from Humble's on read. Each topic has the quality
-of service that a live publisher would offer, so that players offer it too.
+Version 8 of rosbag2's metadata, which players since Humble read. Each topic has the QoS profile
+that a live publisher would offer, so that players offer it too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rosbags.interfaces import (
     Connection,
     Qos,
@@ -31,25 +30,24 @@ from videodepth_ros.bags.decoding import typestore_for
 from videodepth_ros.bags.frame_tree import TF, TF_STATIC
 from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, decompress_message
 from videodepth_ros.bags.types import STORE, new_message
+from videodepth_ros.core.arrays import Float32Array, Float64Array, UInt8Array
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages import cloud, compressed, image
 from videodepth_ros.messages.camera_info import fill_camera_info
 from videodepth_ros.messages.transforms import fill_pose, fill_transform, set_stamp
 
-Pose = NDArray[np.float64]
-
 _RMW_FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 
 
 def offered_qos(topic: str) -> Qos:
-    """Return what the publisher of a topic offers: reliable; /tf_static is also latched."""
-    latched = topic == TF_STATIC  # depth 100, so that every one of its messages is
+    """Return the QoS profile of a topic: reliable; /tf_static is also transient local."""
+    is_latched = topic == TF_STATIC  # with depth 100, so that all of its messages are
     return Qos(
         QosHistory.KEEP_LAST,
         100 if topic in (TF, TF_STATIC) else 5,
         QosReliability.RELIABLE,
-        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        QosDurability.TRANSIENT_LOCAL if is_latched else QosDurability.VOLATILE,
         _RMW_FOREVER,
         _RMW_FOREVER,
         QosLiveliness.AUTOMATIC,
@@ -59,11 +57,11 @@ def offered_qos(topic: str) -> Qos:
 
 
 class BagWriter:
-    """A new recording, to be used in a ``with`` statement.
+    """A new recording, for a ``with`` statement.
 
-    Messages are recorded at the time of their stamp, or at what ``recorded_at`` makes of it: in a
-    recording beside others' messages, whose clock may be another one. The recording is whole also
-    where the ``with`` block ends by an exception; with no message written it is removed again.
+    Messages get their stamp as the time of recording, or ``recorded_at(stamp_ns)`` where copied
+    messages have another clock. After an exception in the ``with`` block the recording is complete
+    up to there; it is removed if no message was written.
     """
 
     def __init__(
@@ -99,8 +97,8 @@ class BagWriter:
     ) -> None:
         """Write a rosbags message, for example one of types.new_message.
 
-        recorded_ns  when it is said to have been recorded; None: what ``recorded_at`` says
-        raises  BagError if it cannot be written
+        recorded_ns  time of recording; None: ``recorded_at(stamp_ns)``
+        raises       BagError if it cannot be written
         """
         key = '/' + topic.strip('/'), message.__msgtype__
         data = STORE.serialize_cdr(message, key[1])
@@ -108,9 +106,9 @@ class BagWriter:
         self._write(self._connection(key, STORE), at_ns, data)
 
     def copy(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
-        """Write a message of another recording as it lies there, one of ROS 1 as CDR.
+        """Write a serialised message of another recording; one of ROS 1 is converted to CDR.
 
-        raises  BagError if it cannot be written, or if nothing defines its type
+        raises  BagError if it cannot be written, or its type is undefined
         """
         key = '/' + channel.topic.strip('/'), channel.msgtype
         raw: bytes | memoryview = decompress_message(data)
@@ -140,9 +138,7 @@ class BagWriter:
         self._attempt(lambda: self._writer.write(connection, recorded_ns, data))
         self.count += 1
 
-    def write_image(
-        self, topic: str, stamp_ns: int, frame_id: str, pixels: NDArray[np.uint8]
-    ) -> None:
+    def write_image(self, topic: str, stamp_ns: int, frame_id: str, pixels: UInt8Array) -> None:
         """Write an image, (H, W, 3) uint8 RGB."""
         message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
         image.write_image(pixels, message, 'rgb8')
@@ -151,21 +147,19 @@ class BagWriter:
     def write_compressed_image(
         self, topic: str, stamp_ns: int, frame_id: str, data: bytes, encoding: str
     ) -> None:
-        """Write an image that is a JPEG or PNG file already; ``encoding``: ``jpeg``, ``png``."""
+        """Write the bytes of a JPEG or PNG file; ``encoding``: ``jpeg`` or ``png``."""
         message = _stamped('sensor_msgs/msg/CompressedImage', stamp_ns, frame_id)
         message.format, message.data = encoding, np.frombuffer(data, np.uint8)
         self.write(topic, stamp_ns, message)
 
-    def write_depth(
-        self, topic: str, stamp_ns: int, frame_id: str, depth_m: NDArray[np.float32]
-    ) -> None:
+    def write_depth(self, topic: str, stamp_ns: int, frame_id: str, depth_m: Float32Array) -> None:
         """Write a depth map (or confidence), (H, W) float32, as 32FC1."""
         message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
         image.write_depth(depth_m, message)
         self.write(topic, stamp_ns, message)
 
     def write_depth_mm(
-        self, topic: str, stamp_ns: int, frame_id: str, depth_m: NDArray[np.float32]
+        self, topic: str, stamp_ns: int, frame_id: str, depth_m: Float32Array
     ) -> None:
         """Write a depth map, (H, W) float32, as 16UC1; see messages.image.write_depth_mm."""
         message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
@@ -173,7 +167,7 @@ class BagWriter:
         self.write(topic, stamp_ns, message)
 
     def write_compressed_depth(
-        self, topic: str, stamp_ns: int, frame_id: str, depth_m: NDArray[np.float32]
+        self, topic: str, stamp_ns: int, frame_id: str, depth_m: Float32Array
     ) -> None:
         """Write a depth map, (H, W) float32; see messages.compressed.write_compressed_depth."""
         message = _stamped('sensor_msgs/msg/CompressedImage', stamp_ns, frame_id)
@@ -193,8 +187,8 @@ class BagWriter:
         topic: str,
         stamp_ns: int,
         frame_id: str,
-        depth_m: NDArray[np.float32],
-        pixels: NDArray[np.uint8],
+        depth_m: Float32Array,
+        pixels: UInt8Array,
         camera: Intrinsics,
         stride: int,
         max_range_m: float,
@@ -204,14 +198,16 @@ class BagWriter:
         cloud.write_cloud(depth_m, pixels, camera, stride, max_range_m, message)
         self.write(topic, stamp_ns, message)
 
-    def write_pose(self, topic: str, stamp_ns: int, frame_id: str, T_frame_child: Pose) -> None:
+    def write_pose(
+        self, topic: str, stamp_ns: int, frame_id: str, T_frame_child: Float64Array
+    ) -> None:
         """Write a pose, (4, 4), in ``frame_id``."""
         self.write(topic, stamp_ns, _pose(stamp_ns, frame_id, T_frame_child))
 
     def write_path(
-        self, topic: str, stamp_ns: int, frame_id: str, poses: Sequence[tuple[int, Pose]]
+        self, topic: str, stamp_ns: int, frame_id: str, poses: Sequence[tuple[int, Float64Array]]
     ) -> None:
-        """Write a path: stamps in nanoseconds and poses, (4, 4), in ``frame_id``."""
+        """Write a path: stamps [ns] and poses, (4, 4), in ``frame_id``."""
         message = _stamped('nav_msgs/msg/Path', stamp_ns, frame_id)
         message.poses = [_pose(ns, frame_id, T) for ns, T in poses]
         self.write(topic, stamp_ns, message)
@@ -222,13 +218,14 @@ class BagWriter:
         stamp_ns: int,
         frame_id: str,
         child: str,
-        T_frame_child: Pose,
-        twist: NDArray[np.float64],
+        T_frame_child: Float64Array,
+        twist: Float64Array,
     ) -> None:
-        """Write where ``child`` is in ``frame_id``, (4, 4), and how it moves.
+        """Write the pose of ``child`` in ``frame_id``, (4, 4), and its twist.
 
-        twist  (6,) metres and radians a second along and about the axes of ``child``
-        The covariances stay zero, which says that nobody knows them.
+        twist  (6,) linear [m/s] and angular [rad/s], in the axes of ``child``
+
+        The covariances stay zero: unknown.
         """
         message = _stamped('nav_msgs/msg/Odometry', stamp_ns, frame_id)
         message.child_frame_id = child
@@ -242,12 +239,12 @@ class BagWriter:
         stamp_ns: int,
         parent: str,
         child: str,
-        T_parent_child: Pose,
+        T_parent_child: Float64Array,
         *,
         static: bool = False,
         recorded_ns: int | None = None,
     ) -> None:
-        """Write a transform, (4, 4), to /tf, or to /tf_static, which players latch."""
+        """Write a transform, (4, 4), to /tf, or to /tf_static."""
         transform = _stamped('geometry_msgs/msg/TransformStamped', stamp_ns, parent)
         transform.child_frame_id = child
         fill_transform(transform.transform, T_parent_child)
@@ -256,6 +253,7 @@ class BagWriter:
         self.write(TF_STATIC if static else TF, stamp_ns, message, recorded_ns)
 
     def _attempt(self, action: Callable[[], Any]) -> Any:
+        """Call a function of rosbags; raises BagError instead of its errors."""
         try:
             return action()
         except (OSError, WriterError) as error:
@@ -269,7 +267,7 @@ def _stamped(kind: str, stamp_ns: int, frame_id: str) -> Any:
     return message
 
 
-def _pose(stamp_ns: int, frame_id: str, T_frame_child: Pose) -> Any:
+def _pose(stamp_ns: int, frame_id: str, T_frame_child: Float64Array) -> Any:
     message = _stamped('geometry_msgs/msg/PoseStamped', stamp_ns, frame_id)
     fill_pose(message.pose, T_frame_child)
     return message

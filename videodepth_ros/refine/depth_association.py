@@ -1,103 +1,94 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which depth image of a recording belongs to which frame of another camera: by their stamps."""
+"""Association of depth images with the frames of another camera, by their stamps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videodepth_ros.bags.stamps import Stamps
+from videodepth_ros.core.arrays import IndexArray, MaskArray, StampArray
 from videodepth_ros.core.errors import BagError
-
-Stamps64 = NDArray[np.int64]
-
-LONGEST_OFFSET_NS = 50_000_000
-"""A camera that turns by a radian a second sees something else after more."""
-
-LONGEST_LATENCY_S = 0.5
-"""Messages that are stamped together are recorded so close to each other."""
-
-LATENCIES = 100
+from videodepth_ros.refine.options import ASSOCIATION, AssociationOptions
 
 
 @dataclass(frozen=True)
 class DepthAssociation:
-    """How the stamps of depth images fit to those of the frames.
+    """The depth image nearest in time to each frame.
 
-    offset_ns   (N,) int64, from each frame to the depth nearest in time
-    within_ns   more is too far: half a period of the depth, and no more than LONGEST_OFFSET_NS
-    begins_s    of the first depth image, after the first frame
-    late_s      by how much stamps of depth are ahead of those of images, going by the times of
-                recording
+    topic          of the depth
+    offset_ns      (N,) int64, stamp of the nearest depth minus that of the frame
+    max_offset_ns  offset above which a frame has no depth
+    start_s        stamp of the first depth minus that of the first frame
+    latency_s      recording latency of the images minus that of the depth
+    options        thresholds
     """
 
     topic: str
-    offset_ns: Stamps64
-    within_ns: int
-    begins_s: float
-    late_s: float
+    offset_ns: StampArray
+    max_offset_ns: int
+    start_s: float
+    latency_s: float
+    options: AssociationOptions = ASSOCIATION
 
     @property
-    def has_depth(self) -> NDArray[np.bool_]:
-        """Which frames (N,) have depth of their own."""
-        return np.asarray(np.abs(self.offset_ns) <= self.within_ns)
+    def has_depth(self) -> MaskArray:
+        """Frames (N,) with depth."""
+        return np.asarray(np.abs(self.offset_ns) <= self.max_offset_ns)
 
     @property
     def lacking(self) -> int:
-        """Frames without it."""
+        """Number of frames without depth."""
         return int((~self.has_depth).sum())
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the operator should know."""
+        """Notes on frames without depth and on clocks that differ."""
         notes = []
         if self.lacking:
-            notes.append(f'{self._lack}: they are left out')
-        if abs(self.late_s) > LONGEST_LATENCY_S:
+            notes.append(f'{self._description}: they are left out')
+        if abs(self.latency_s) > self.options.max_latency_s:
             notes.append(
-                f'the stamps of {self.topic} are {abs(self.late_s):.2f} s '
-                f'{"ahead of" if self.late_s > 0 else "behind"} those of the images, '
-                'going by when both were recorded: unless it came late, the depth is '
-                'taken for that of another moment'
+                f'the stamps of {self.topic} are {abs(self.latency_s):.2f} s '
+                f'{"ahead of" if self.latency_s > 0 else "behind"} those of the images, relative '
+                'to the times of recording: unless it was recorded late, depth is associated '
+                'with frames of another time'
             )
         return tuple(notes)
 
     def check(self) -> None:
-        """Raise BagError where most frames have no depth of their own."""
+        """Raise BagError if most frames have no depth."""
         if 2 * self.lacking <= len(self.offset_ns):
             return
-        away_s = float(np.median(np.abs(self.offset_ns))) / 1e9
+        median_s = float(np.median(np.abs(self.offset_ns))) / 1e9
         raise BagError(
-            f'{self._lack}: it is {away_s:.2f} s away from the frames in the median. Give both '
-            'cameras one clock, or correct the stamps; --depth-topic names another topic; where '
-            'depth is rare, --stride takes fewer frames'
+            f'{self._description}: its median distance from the frames is {median_s:.2f} s. '
+            'Synchronise the clocks of both cameras, or correct the stamps; --depth-topic chooses '
+            'another topic; where depth is rare, --stride takes fewer frames'
         )
 
     @property
-    def _lack(self) -> str:
-        when = 'after' if self.begins_s > 0 else 'before'
-        begins = (
-            ''
-            if abs(self.begins_s) <= self.within_ns / 1e9
-            else (f', which begins {abs(self.begins_s):.2f} s {when} them')
-        )
+    def _description(self) -> str:
+        start = ''
+        if abs(self.start_s) > self.max_offset_ns / 1e9:
+            side = 'after' if self.start_s > 0 else 'before'
+            start = f', which starts {abs(self.start_s):.2f} s {side} them'
         return (
             f'{self.lacking} of {len(self.offset_ns)} frames have no depth of {self.topic} '
-            f'within {self.within_ns / 1e6:.0f} ms{begins}'
+            f'within {self.max_offset_ns / 1e6:.0f} ms{start}'
         )
 
 
 def associate_depth(
-    frames_ns: Stamps64, images: Stamps, depth: Stamps, topic: str
+    frames_ns: StampArray, images: Stamps, depth: Stamps, topic: str
 ) -> DepthAssociation:
-    """Match depth images to frames.
+    """Associate depth images with frames.
 
-    frames_ns      (N,) stamps of the frames, growing
-    images, depth  stamps of both topics; those of ``depth`` grow
-    topic          of the depth
-    raises         BagError where there is no depth image
+    frames_ns  (N,) stamps of the frames, increasing
+    images     stamps of the topic of the frames; depth: of the depth topic, increasing
+    topic      of the depth
+    raises     BagError if there is no depth image
     """
     if not len(depth):
         raise BagError(f'{topic} has no depth image; choose another topic or prior')
@@ -111,8 +102,8 @@ def associate_depth(
     )
 
 
-def nearest_indices(stamps_ns: Stamps64, at_ns: Stamps64) -> NDArray[np.intp]:
-    """Return the places of the stamps (M,), growing, that are nearest to others (N,)."""
+def nearest_indices(stamps_ns: StampArray, at_ns: StampArray) -> IndexArray:
+    """Return the indices of the stamps (M,), increasing, that are nearest to others (N,)."""
     after = np.searchsorted(stamps_ns, at_ns).clip(1, max(1, len(stamps_ns) - 1))
     before = after - 1
     after = after.clip(0, len(stamps_ns) - 1)
@@ -120,14 +111,14 @@ def nearest_indices(stamps_ns: Stamps64, at_ns: Stamps64) -> NDArray[np.intp]:
     return np.where(is_after, after, before)
 
 
-def max_offset_ns(stamps_ns: Stamps64) -> int:
-    """Return how far from a frame depth with those stamps (M,) may be."""
+def max_offset_ns(stamps_ns: StampArray, options: AssociationOptions = ASSOCIATION) -> int:
+    """Return the maximum time from a frame to depth with these stamps (M,): half its period."""
     if len(stamps_ns) < 2:
-        return LONGEST_OFFSET_NS
-    return min(int(np.median(np.diff(stamps_ns)) / 2), LONGEST_OFFSET_NS)
+        return options.max_offset_ns
+    return min(int(np.median(np.diff(stamps_ns)) / 2), options.max_offset_ns)
 
 
-def _latency_s(stamps: Stamps) -> float:
-    """Return how long after their stamps messages are recorded, in the median of the first."""
-    late_ns = (stamps.recorded_ns - stamps.stamp_ns)[:LATENCIES]
-    return float(np.median(late_ns)) / 1e9 if len(late_ns) else 0.0
+def _latency_s(stamps: Stamps, options: AssociationOptions = ASSOCIATION) -> float:
+    """Return the median time from stamp to recording, of the first messages."""
+    latency_ns = (stamps.recorded_ns - stamps.stamp_ns)[: options.latency_samples]
+    return float(np.median(latency_ns)) / 1e9 if len(latency_ns) else 0.0

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RefineFacts:
-    """What became of a recording.
+    """What a job has refined and written; the fields of ``videodepth refine --json``.
 
-    frames, left_out  refined; and left out for what ``notes`` say
-    seconds           wall time of this call
-    scale_source      where the metres come from; ``none`` where the unit is arbitrary
-    path_length_m     of the camera, in metres as far as ``scale_source`` says; None: no poses
-    up_from           what knew the map's z axis; None: no poses
-    lost              what could not be read of the recording, in words
-    notes             what a reader of the results should know
+    frames, left_out  number of frames that were refined, and left out for reasons in ``notes``
+    seconds           wall time of the call
+    scale_source      where the metres come from; ``none``: the unit is arbitrary
+    path_length_m     of the camera; in metres if ``scale_source`` is metric; None: no poses
+    up_from           where the map's z axis comes from, see `GravityAlignment`; None: no poses
+    lost              messages of the recording that could not be read, in words
+    notes             warnings on the results
     outputs           files and folders that were written
     """
 

@@ -1,35 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The frames of a recording that a job works on: chosen, reduced in size and kept on disk."""
+"""The frames of a job: selected by their stamps, of one camera, decoded once and kept on disk."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.bags.stamps import Stamps, monotonic_indices, read_stamps
+from videodepth_ros.bags.stamps import Stamps, monotonic_indices
+from videodepth_ros.core.arrays import Float64Array, IndexArray, StampArray, UInt8Array
 from videodepth_ros.core.errors import BagError, ConfigError
-from videodepth_ros.core.workspace import DiskArray, WorkFolder, digest, save_npz
+from videodepth_ros.core.workspace import DiskArray, digest
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 
 NANOSECONDS = 1_000_000_000
 Size = tuple[int, int]
+"""Width and height."""
 
 
 @dataclass(frozen=True)
 class FrameRange:
-    """Which frames of a recording; 0 for ``end_s`` and ``frames``: to its end.
+    """Every ``stride``-th frame from ``start_s`` to ``end_s``, at most ``frames``.
 
-    From ``start_s`` to ``end_s`` after its first one, every ``stride``-th, at most ``frames``.
+    Seconds count from the first image; 0 for ``end_s`` and ``frames``: up to the last one.
+
+    >>> FrameRange(start_s=2.0, stride=3).stride
+    3
     """
 
     start_s: float = 0.0
@@ -53,103 +55,109 @@ class FrameRange:
 
 @dataclass(frozen=True)
 class FrameSelection:
-    """Which images of a camera are the frames of a job.
+    """The images of a camera that are the frames of a job.
 
-    stamps    theirs, growing
-    left_out  images that could have been chosen but for what ``notes`` tell
+    stamps    of these images, increasing
+    left_out  number of images that were rejected for the reasons in ``notes``
     """
 
     stamps: Stamps
     left_out: int
     notes: tuple[str, ...]
 
-    def at(self, places: NDArray[np.intp], notes: tuple[str, ...]) -> FrameSelection:
-        """Return what is left of it at some places (M,), with ``notes`` on the others."""
-        out = len(self.stamps) - len(places)
-        return FrameSelection(self.stamps.at(places), self.left_out + out, (*self.notes, *notes))
+    def take(self, indices: IndexArray, notes: tuple[str, ...]) -> FrameSelection:
+        """Return the images at some indices (M,); ``notes`` state why the others are left out."""
+        rejected = len(self.stamps) - len(indices)
+        return FrameSelection(
+            self.stamps.take(indices), self.left_out + rejected, (*self.notes, *notes)
+        )
 
 
-def select_frames(stamps: Stamps, selection: FrameRange) -> FrameSelection:
-    """Choose among the images of a camera, in the order of their recording.
+def select_frames(stamps: Stamps, frame_range: FrameRange) -> FrameSelection:
+    """Select the images of a range; those whose stamps are out of order are left out.
 
-    raises  BagError where none is chosen
+    stamps  of all images, in the order of their recording
+    raises  BagError if the selection is empty
     """
-    course = monotonic_indices(stamps.stamp_ns)
-    out = np.setdiff1d(np.arange(len(stamps)), course)
-    growing = stamps.at(course)
-    elapsed_s = (growing.stamp_ns - growing.stamp_ns[:1]) / NANOSECONDS
-    wanted = np.flatnonzero(
-        (elapsed_s >= selection.start_s) & (elapsed_s <= (selection.end_s or np.inf))
-    )[:: selection.stride]
-    wanted = wanted[: selection.frames or None]
+    ordered = monotonic_indices(stamps.stamp_ns)
+    rejected = np.setdiff1d(np.arange(len(stamps)), ordered)
+    increasing = stamps.take(ordered)
+    elapsed_s = (increasing.stamp_ns - increasing.stamp_ns[:1]) / NANOSECONDS
+    selected = np.flatnonzero(
+        (elapsed_s >= frame_range.start_s) & (elapsed_s <= (frame_range.end_s or np.inf))
+    )[:: frame_range.stride]
+    selected = selected[: frame_range.frames or None]
     if not len(stamps):
-        raise BagError('no frame of the recording is chosen: it has no image')
-    if not len(wanted):
+        raise BagError('no frame of the recording is selected: it has no image')
+    if not len(selected):
         raise BagError(
-            f'no frame of the recording is chosen: its {len(stamps)} images take '
-            f'{elapsed_s[-1]:g} s, and none is {selection.start_s:g} s or more after '
+            f'no frame of the recording is selected: its {len(stamps)} images take '
+            f'{elapsed_s[-1]:g} s, and none is {frame_range.start_s:g} s or more after '
             'the first one'
         )
     notes = (
         (
-            f'left out: {len(out)} of {len(stamps)} images, whose stamps are not in one order '
-            f'with those of the others: they repeat, fall back or leap; the first is image '
-            f'{out[0]} (from 0)',
+            f'left out: {len(rejected)} of {len(stamps)} images, whose stamps repeat, go back or '
+            f'jump ahead of those around them; the first is image {rejected[0]} (from 0)',
         )
-        if len(out)
+        if len(rejected)
         else ()
     )
-    return FrameSelection(growing.at(wanted), len(out), notes)
+    return FrameSelection(increasing.take(selected), len(rejected), notes)
 
 
 class CameraFormat(NamedTuple):
-    """What the images of one camera share."""
+    """What all images of one camera have in common: width and height, and the optical frame."""
 
     size: Size
     frame_id: str
 
 
 class CameraFormatFilter:
-    """Passes on the frames that can stand in one trajectory: of one size and one camera.
+    """A filter of frames by their format.
 
-    kind  of these; that of the first frame where it is None
-    seen  how many frames there were of each kind
+    format  that passes; None: that of the first frame
+    counts  number of frames of each format so far
     """
 
-    def __init__(self, kind: CameraFormat | None = None) -> None:
-        self.kind = kind
-        self.seen: Counter[CameraFormat] = Counter()
+    def __init__(self, camera_format: CameraFormat | None = None) -> None:
+        self.format = camera_format
+        self.counts: Counter[CameraFormat] = Counter()
 
-    def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Yield the frames of that kind."""
+    def filter(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Yield the frames of the format, without repeated ones."""
         last_ns = -1
         for frame in frames:
-            kind = CameraFormat(frame.size, frame.frame_id)
-            self.kind = self.kind or kind
-            self.seen[kind] += 1
-            if kind == self.kind and frame.stamp_ns > last_ns:  # else it was recorded twice
+            found = CameraFormat(frame.size, frame.frame_id)
+            self.format = self.format or found
+            self.counts[found] += 1
+            if found == self.format and frame.stamp_ns > last_ns:  # else it was recorded twice
                 last_ns = frame.stamp_ns
                 yield frame
 
 
 @dataclass(frozen=True)
 class ImageSequence:
-    """The chosen frames of one camera.
+    """The selected frames of one camera, rectified, on disk.
 
-    stamps_ns  (N,) int64; frame_id: optical frame
-    size       width and height of the camera's images
-    camera     intrinsics at that size; None where the recording has none
-    images     (N, h, w, 3) uint8 RGB, reduced
-    left_out   images of another size or frame than most
-    key        digest of all that this was made from
+    stamps_ns    (N,) int64; frame_id: optical frame
+    size         width and height of the camera's images
+    intrinsics   (N, 4) float64, fx fy cx cy at that size; NaN where the camera is not calibrated
+    images       (N, h, w, 3) uint8 RGB, downsampled for feature matching
+    full_size    (N, H, W, 3) uint8 RGB at the camera's size; None: too large to be kept
+    left_out     number of images of another format
+    read_errors  messages that could not be read, in words
+    key          digest of all that this was made from
     """
 
-    stamps_ns: NDArray[np.int64]
+    stamps_ns: StampArray
     frame_id: str
     size: Size
-    camera: Intrinsics | None
+    intrinsics: Float64Array
     images: DiskArray
+    full_size: DiskArray | None
     left_out: int
+    read_errors: tuple[str, ...]
     key: str
 
     def __len__(self) -> int:
@@ -157,7 +165,7 @@ class ImageSequence:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the operator should know."""
+        """A note on images of another format, if there are any."""
         return (
             (
                 f'left out: {self.left_out} of {len(self) + self.left_out} images, which are not '
@@ -167,25 +175,44 @@ class ImageSequence:
             else ()
         )
 
+    @property
+    def camera(self) -> Intrinsics | None:
+        """Intrinsics of the first frame; None where it is not calibrated."""
+        return self.camera_of(0)
+
+    def camera_of(self, index: int) -> Intrinsics | None:
+        """Return the intrinsics of one frame; None where it is not calibrated."""
+        values = self.intrinsics[index].tolist()
+        return None if np.isnan(values[0]) else Intrinsics(*self.size, *values)
+
     def camera_at(self, width: int, height: int) -> Intrinsics | None:
         """Return the intrinsics of the images resized to that size; None where not known."""
         return self.camera.scaled_to(width, height) if self.camera else None
 
+    def full_size_frames(self) -> Iterator[Frame]:
+        """Yield the frames at the camera's size; ``full_size`` must be there."""
+        assert self.full_size is not None
+        images: UInt8Array = self.full_size.open()
+        for k, stamp_ns in enumerate(self.stamps_ns.tolist()):
+            yield Frame(stamp_ns, self.frame_id, np.asarray(images[k]), self.camera_of(k))
 
-def size_within(size: Size, max_pixels: int, multiple: int = 1) -> Size:
-    """Return a size (width, height) of about the same aspect, within ``max_pixels``, never larger.
 
-    multiple  of which width and height are whole multiples
-    """
-    shrink = min(1.0, (max_pixels / (size[0] * size[1])) ** 0.5)
-    width, height = (
-        max(multiple, int(side * shrink + 1e-6) // multiple * multiple) for side in size
-    )
+def size_within(size: Size, max_pixels: int) -> Size:
+    """Return a size of about the same aspect with at most ``max_pixels``, never a larger one."""
+    scale = min(1.0, (max_pixels / (size[0] * size[1])) ** 0.5)
+    width, height = (max(1, int(side * scale + 1e-6)) for side in size)
     return width, height
 
 
+def downsample(image: UInt8Array, width: int, height: int) -> UInt8Array:
+    """Resize an image (H, W, 3) to (height, width, 3) by the mean over each pixel's area."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def bag_digest(path: Path) -> str:
-    """Return a digest of a recording by the names, sizes and times of change of its files."""
+    """Return a digest of the files of a recording: names, sizes and times of modification."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     facts = [
         (file.name, file.stat().st_size, file.stat().st_mtime_ns)
@@ -193,98 +220,3 @@ def bag_digest(path: Path) -> str:
         if file.is_file()
     ]
     return digest(path.name, *facts)
-
-
-def cached_stamps(
-    bag: BagReader, topic: str, key: str, work: WorkFolder, tick: Callable[[], None]
-) -> Stamps:
-    """Read the stamps of a topic once, and keep them in the work folder.
-
-    key   of the recording
-    tick  called after each message
-    """
-    path = work.path('stamps', digest(key, topic)).with_suffix('.npz')
-    if not path.exists():
-        stamps = read_stamps(bag, topic, tick)
-        save_npz(path, stamp_ns=stamps.stamp_ns, recorded_ns=stamps.recorded_ns)
-    with np.load(path) as stored:
-        return Stamps(stored['stamp_ns'], stored['recorded_ns'])
-
-
-def read_images(
-    frames: Callable[[], Iterable[Frame]],
-    key: str,
-    max_pixels: int,
-    work: WorkFolder,
-    tick: Callable[[], None],
-) -> ImageSequence:
-    """Read the chosen frames once and keep them, reduced, in the work folder.
-
-    frames   chosen, in their order; not asked for where the work folder has the result
-    key      of the recording and of what chose its images
-    tick     called after each frame
-    raises   BagError where there is no frame
-    """
-    key = digest('recording', key, max_pixels)
-    index = work.path('recording', key).with_suffix('.npz')
-    if not index.exists():
-        _read(frames, max_pixels, work.path('images', key), index, tick)
-    with np.load(index) as stored:
-        size = (int(stored['size'][0]), int(stored['size'][1]))
-        known = stored['camera'].tolist()
-        width, height = size_within(size, max_pixels)
-        return ImageSequence(
-            stored['stamps_ns'],
-            str(stored['frame_id']),
-            size,
-            Intrinsics(*size, *known) if known else None,
-            DiskArray(work.path('images', key), (height, width, 3), 'uint8'),
-            int(stored['left_out']),
-            key,
-        )
-
-
-def _read(
-    frames: Callable[[], Iterable[Frame]],
-    max_pixels: int,
-    images: Path,
-    index: Path,
-    tick: Callable[[], None],
-) -> None:
-    camera = CameraFormatFilter()
-    read = _spill(camera.frames(frames()), max_pixels, images, tick)
-    commonest = camera.seen.most_common(1)[0][0]
-    if camera.kind != commonest:  # the first one is the odd one
-        camera = CameraFormatFilter(commonest)
-        read = _spill(camera.frames(frames()), max_pixels, images, tick)
-    save_npz(index, **read, left_out=np.array(camera.seen.total() - camera.seen[commonest]))
-
-
-def _spill(
-    frames: Iterator[Frame], max_pixels: int, images: Path, tick: Callable[[], None]
-) -> dict[str, NDArray[Any]]:
-    """Keep the images of frames; return what else is to be kept, by its names."""
-    first = next(frames, None)
-    if first is None:
-        raise BagError('no frame of the recording can be read; choose others')
-    width, height = size_within(first.size, max_pixels)
-    stamps = []
-    with DiskArray(images, (height, width, 3), 'uint8').writer() as growth:
-        for frame in chain([first], frames):
-            growth.append(downsample(frame.image, width, height))
-            stamps.append(frame.stamp_ns)
-            tick()
-    known = astuple(first.camera)[2:] if first.camera else ()  # focal lengths and centre
-    return {
-        'stamps_ns': np.array(stamps, np.int64),
-        'frame_id': np.array(first.frame_id),
-        'size': np.array(first.size),
-        'camera': np.array(known, np.float64),
-    }
-
-
-def downsample(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Resize an image (H, W, 3) to (height, width, 3), each pixel the mean of what it covers."""
-    if image.shape[:2] == (height, width):
-        return image
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,50 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the unit of an alignment is in metres, and who says so."""
+"""Metric scale of an alignment: metres of its unit, and where they come from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videodepth_ros.alignment.constraints import ScaleReference
-from videodepth_ros.alignment.hierarchy import ClipAlignment
+from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.frames import ScaleSource
-from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
-
-Array = NDArray[np.float32]
-Array64 = NDArray[np.float64]
-
-STRIDE = 4
-"""Rows and columns between the pixels that are compared."""
+from videodepth_ros.geometry.poses import STATIC_EXTENT_DEPTHS, trajectory_extent
+from videodepth_ros.refine.options import METRIC_SCALE, MetricScaleOptions
 
 
 class MetricScaleSource(str, Enum):
-    """Who says how long the unit is."""
+    """Where the metres come from, the most reliable first."""
 
-    PATH_LENGTH = 'path_length'  # the operator, who knows how far the camera went
-    DEPTH = 'depth'  # measured depth: a depth camera's, or a lidar's
+    PATH_LENGTH = 'path_length'  # length of the camera's path, given by the user
+    DEPTH = 'depth'  # measured depth: of a depth camera or a lidar
     POSES = 'poses'  # known poses
-    ODOMETRY = 'odometry'  # odometry
-    INTRINSICS = 'intrinsics'  # a prior's canonical depth and the camera's focal length
-    PRIOR = 'prior'  # a metric prior that looked at a frame now and then
-    MODEL = 'model'  # the prior's own unit: a guess
-    NONE = 'none'  # nobody: the unit is arbitrary
+    ODOMETRY = 'odometry'  # odometry of the recording
+    INTRINSICS = 'intrinsics'  # canonical depth of a prior and the camera's focal length
+    PRIOR = 'prior'  # a metric prior that runs on single frames of a stream
+    MODEL = 'model'  # the unit of the prior's network: a guess
+    NONE = 'none'  # the unit is arbitrary
 
 
 @dataclass(frozen=True)
 class MetricScale:
-    """Metres to a unit of the alignment, and who says so."""
+    """Metres per unit of the alignment."""
 
     metres: float
     source: MetricScaleSource
 
+    @property
+    def is_metric(self) -> bool:
+        """Whether lengths are measured, and neither guessed nor arbitrary."""
+        return self.source not in (MetricScaleSource.NONE, MetricScaleSource.MODEL)
+
 
 def metric_scale_source(source: ScaleSource | None) -> MetricScaleSource:
-    """Return who says how long a metre of a prior is."""
+    """Return where metres come from that are those of a prior."""
     if source is None:
         return MetricScaleSource.NONE
     return (
@@ -54,54 +52,60 @@ def metric_scale_source(source: ScaleSource | None) -> MetricScaleSource:
     )
 
 
-def path_length(T_world_cam: Array64) -> float:
-    """Return the length of the way of a camera, poses (N, 4, 4), in their unit."""
+def path_length(T_world_cam: Float64Array) -> float:
+    """Return the length of the path of a camera, poses (N, 4, 4), in their unit."""
     return float(np.linalg.norm(np.diff(T_world_cam[:, :3, 3], axis=0), axis=1).sum())
 
 
-def stationary_camera_notes(T_world_cam: Array64, depth: Array) -> tuple[str, ...]:
-    """Return a note where a camera, poses (N, 4, 4), has hardly moved against a depth (h, w).
+def stationary_camera_notes(T_world_cam: Float64Array, depth: Float32Array) -> tuple[str, ...]:
+    """Return a note if a camera, poses (N, 4, 4), has hardly moved relative to its depth (h, w).
 
-    Not the path's length but its reach is judged, for noise lengthens a path with every frame.
+    By the extent of the trajectory: noise makes the path longer with every frame.
     """
     known = depth[np.isfinite(depth)]
-    far = float(np.median(known)) if known.size else 1.0
-    share = trajectory_extent(T_world_cam) / far
+    median_depth = float(np.median(known)) if known.size else 1.0
+    share = trajectory_extent(T_world_cam) / median_depth
     if len(T_world_cam) < 2 or share > STATIC_EXTENT_DEPTHS:
         return ()
     return (
-        f'hardly any motion of the camera was seen, {share:.1%} of the depth before it: '
-        'it stood, only turned, or the images show too little; depth is what the prior says, '
-        'and positions mean little',
+        f'the camera has hardly moved, by {share:.1%} of the depth in front of it: it stood, '
+        'only turned, or the images have too few features; depth is that of the prior, and '
+        'positions are not reliable',
     )
 
 
+def log_depth_ratio(
+    prior_depth: Float32Array,
+    aligned_depth: Float32Array,
+    options: MetricScaleOptions = METRIC_SCALE,
+) -> float:
+    """Return the median of ln(prior / aligned) of one frame, (h, w) each; NaN without overlap."""
+    grid = (slice(None, None, options.pixel_stride),) * 2
+    with np.errstate(invalid='ignore', divide='ignore'):
+        ratio = np.log(prior_depth[grid] / aligned_depth[grid])
+    ratio = ratio[np.isfinite(ratio)]
+    return float(np.median(ratio)) if ratio.size else float('nan')
+
+
 def estimate_metric_scale(
-    clips: Iterable[ClipAlignment],
-    prior_depth: Array,
+    T_world_cam: Float64Array,
+    log_depth_ratios: Float64Array,
+    reference: ScaleReference,
     source: ScaleSource | None,
     path_length_m: float,
 ) -> MetricScale:
-    """Return the unit of the aligned clips, by the best of those that know it.
+    """Return the metric scale of an alignment from the most reliable source.
 
-    prior_depth    (N, h, w) float32, Z in the metres of ``source``
-    path_length_m  that somebody has measured; 0: nobody has
+    T_world_cam       (N, 4, 4) float64 in the unit of the alignment
+    log_depth_ratios  (N,) of `log_depth_ratio`, with the prior's depth in metres of ``source``
+    reference         what the alignment was scaled by
+    path_length_m     length of the path that was measured; 0: not measured
     """
-    poses, logs, scale_reference = [], [], ScaleReference.PAIRS
-    for clip in clips:
-        scale_reference = clip.scale_reference
-        poses.append(clip.T_world_cam)
-        for n, aligned in zip(clip.frames, clip.depth, strict=True):
-            grid = (slice(None, None, STRIDE), slice(None, None, STRIDE))
-            with np.errstate(invalid='ignore', divide='ignore'):
-                ratio = np.log(prior_depth[n][grid] / aligned[grid])
-            ratio = ratio[np.isfinite(ratio)]
-            logs.append(np.median(ratio) if ratio.size else np.nan)
-    length = path_length(np.concatenate(poses))
+    length = path_length(T_world_cam)
     if path_length_m and length:
         return MetricScale(path_length_m / length, MetricScaleSource.PATH_LENGTH)
-    if scale_reference is not ScaleReference.PAIRS:
-        return MetricScale(1.0, MetricScaleSource(scale_reference.value))
-    if source is None or np.isnan(logs).all():
+    if reference is not ScaleReference.PAIRS:
+        return MetricScale(1.0, MetricScaleSource(reference.value))
+    if source is None or np.isnan(log_depth_ratios).all():
         return MetricScale(1.0, MetricScaleSource.NONE)
-    return MetricScale(float(np.exp(np.nanmedian(logs))), metric_scale_source(source))
+    return MetricScale(float(np.exp(np.nanmedian(log_depth_ratios))), metric_scale_source(source))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job will do, told before it does it: frames, pairs, memory, time."""
+"""The stages of a job and their expected cost: time, memory and disk space."""
 
 from __future__ import annotations
 
@@ -9,127 +9,124 @@ from dataclasses import dataclass
 from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.core.progress import Stage
 from videodepth_ros.refine.image_sequence import Size
+from videodepth_ros.refine.options import COST, READ, CostModel, ReadOptions
 from videodepth_ros.refine.settings import Method
 
-READ, DEPTH, CONSISTENCY, TRACK, KEYFRAMES, CLIPS, WRITE = (
-    'read',
-    'depth',
-    'agree',
-    'track',
-    'keyframes',
-    'clips',
-    'write',
-)
+READ_STAGE, PRIOR_STAGE, CONSISTENCY_STAGE = 'read', 'prior', 'consistency'
+TRACK_STAGE, KEYFRAME_STAGE, CLIP_STAGE, WRITE_STAGE = 'track', 'keyframes', 'clips', 'write'
+"""Names of the stages, as progress reports show them."""
 
-READ_S = 0.010
-ESTIMATE_S = {'bag': 0.012, 'nano': 0.03, 'nano-1': 0.02, 'depth-pro': 25.0}
-"""Seconds a frame, on one core of a server of 2023; NETWORK_S for what is not listed."""
-
-NETWORK_S = 2.0
-TRACK_S = 0.06
-ROLLING_S = 60.0
-PAIR_S_PER_PIXEL = 3e-7
-WRITE_S_PER_PIXEL = 6e-7
-PROCESS_MB = 50
-BYTES_PER_POINT = 60
-"""Of a pair in memory: two point maps and confidences, and what the solver makes of them."""
-
-WRITE_BYTES_PER_PIXEL = 120
-"""Of the camera's image: it, its depth, and what guides one by the other."""
-
-CLOUD_BYTES, NEW_VOXELS, MOST_VOXELS = 320, 40_000, 1_000_000
-"""Of a voxel while new ones are merged; how many a frame brings; see `results.ply`."""
-
-PLAIN_PRIORS = 'bag', 'nano', 'nano-1'
-"""Priors that take less than the other stages."""
+LIGHT_PRIORS = 'bag', 'nano', 'nano-1'
+"""Priors whose memory is below that of the other stages."""
 
 
 @dataclass(frozen=True)
 class JobPlan:
     """The size of a job.
 
-    camera, working   width and height of the camera's images, and of the maps that are aligned
-    seconds_of_data   between the first and the last frame
-    processes         that align clips
+    camera, working  size of the camera's images, and of the depth maps that are aligned
+    duration_s       between the first and the last frame
+    processes        that align clips
+    keeps_full_size  whether images at the camera's size are kept on disk
     """
 
     frames: int
     camera: Size
     working: Size
-    seconds_of_data: float
+    duration_s: float
     method: Method
     prior: str
     graph: PairGraph | None
     processes: int
+    keeps_full_size: bool = True
+    cost: CostModel = COST
+    reading: ReadOptions = READ
 
     def stages(self) -> Iterator[Stage]:
-        """Yield all stages, with the time that they are expected to take."""
-        yield Stage(READ, self.frames, READ_S)
-        yield Stage(DEPTH, self.frames, ESTIMATE_S.get(self.prior, NETWORK_S))
+        """Yield all stages with the time that each is expected to take."""
+        cost = self.cost
+        yield Stage(READ_STAGE, self.frames, cost.read_s)
+        yield Stage(PRIOR_STAGE, self.frames, self._prior_s)
         if self.method is not Method.ALIGN3R:
-            yield Stage(
-                CONSISTENCY, self.frames, TRACK_S if self.method is Method.COALIGN else ROLLING_S
-            )
-        pair_s = PAIR_S_PER_PIXEL * self.working[0] * self.working[1]
+            coaligns = self.method is Method.COALIGN
+            frame_s = cost.track_s if coaligns else cost.rollingdepth_s
+            yield Stage(CONSISTENCY_STAGE, self.frames, frame_s)
+        pair_s = cost.pair_s_per_pixel * _pixels(self.working)
         if self.graph:
-            yield Stage(TRACK, self.frames, TRACK_S)
-            yield Stage(KEYFRAMES, 1, pair_s * len(self.graph.keyframe_edges))
-            yield Stage(
-                CLIPS, len(self.graph.clips), pair_s * self._pairs_of_a_clip / self.processes
-            )
-        yield Stage(WRITE, self.frames, WRITE_S_PER_PIXEL * self.camera[0] * self.camera[1])
+            yield Stage(TRACK_STAGE, self.frames, cost.track_s)
+            yield Stage(KEYFRAME_STAGE, 1, pair_s * len(self.graph.keyframe_edges))
+            clip_s = pair_s * self._pairs_of_a_clip / self.processes
+            yield Stage(CLIP_STAGE, len(self.graph.clips), clip_s)
+        yield Stage(WRITE_STAGE, self.frames, cost.write_s_per_pixel * _pixels(self.camera))
 
     @property
     def seconds(self) -> float:
-        """Expected time of the whole."""
+        """Expected time of the whole job."""
         return sum(stage.seconds for stage in self.stages())
 
     @property
     def memory_mb(self) -> float:
-        """Expected peak, all processes together, without networks."""
-        at_once = BYTES_PER_POINT * self.working[0] * self.working[1] * self._pairs_of_a_clip
+        """Expected peak memory of all processes together, without networks."""
+        cost = self.cost
+        clip_bytes = cost.bytes_per_point * _pixels(self.working) * self._pairs_of_a_clip
         at_work = min(self.processes, len(self.graph.clips)) if self.graph else 0
-        aligned = at_work * (PROCESS_MB + 1e-6 * at_once)
-        pixels = self.camera[0] * self.camera[1]
-        voxels = min(MOST_VOXELS, self.frames * min(NEW_VOXELS, pixels))
-        written = 1e-6 * (WRITE_BYTES_PER_PIXEL * pixels + CLOUD_BYTES * voxels)
-        return PROCESS_MB + max(aligned, written)
+        aligning = at_work * (cost.process_mb + 1e-6 * clip_bytes)
+        pixels = _pixels(self.camera)
+        voxels = min(cost.max_voxels, self.frames * min(cost.voxels_per_frame, pixels))
+        writing = 1e-6 * (cost.bytes_per_pixel * pixels + cost.bytes_per_voxel * voxels)
+        return cost.process_mb + max(aligning, writing)
 
     @property
     def disk_mb(self) -> float:
-        """Intermediate results, which are removed at the end."""
-        images = 3 * min(self.camera[0] * self.camera[1], 640 * 480)
-        return 1e-6 * self.frames * (images + 12 * self.working[0] * self.working[1])
+        """Expected size of the intermediate results, which are removed at the end.
+
+        Images; per working pixel the prior, and of an alignment depth, confidence and motion
+        mask, by clip and assembled.
+        """
+        tracked = min(_pixels(self.camera), self.reading.tracking_pixels)
+        is_larger = tracked < _pixels(self.camera) and self.keeps_full_size
+        images = 3 * (tracked + (_pixels(self.camera) if is_larger else 0))
+        per_pixel = 4 + (2 * 9 if self.graph else 0)
+        return 1e-6 * self.frames * (images + per_pixel * _pixels(self.working))
+
+    @property
+    def _prior_s(self) -> float:
+        listed = {
+            'bag': self.cost.bag_prior_s,
+            'nano': self.cost.nano_prior_s,
+            'nano-1': self.cost.nano_1_prior_s,
+            'depth-pro': self.cost.depth_pro_s,
+        }
+        return listed.get(self.prior, self.cost.network_s)
 
     @property
     def _pairs_of_a_clip(self) -> int:
         return max(len(clip.edges) for clip in self.graph.clips) if self.graph else 0
 
     def __str__(self) -> str:
-        pairs = (
-            'no poses'
-            if self.graph is None
-            else (
-                f'{_counted(len(self.graph.keyframes), "keyframe")}, '
-                f'{_counted(len(self.graph.clips), "clip")}, '
-                f'{len(self.graph.keyframe_edges) + sum(len(c.edges) for c in self.graph.clips)} '
-                f'pairs '
-                f'of {self.working[0]}x{self.working[1]}'
+        graph = self.graph
+        pairs = 'no poses'
+        if graph is not None:
+            count = len(graph.keyframe_edges) + sum(len(clip.edges) for clip in graph.clips)
+            pairs = (
+                f'{_counted(len(graph.keyframes), "keyframe")}, '
+                f'{_counted(len(graph.clips), "clip")}, '
+                f'{count} pairs of {self.working[0]}x{self.working[1]}'
             )
-        )
-        networks = (
-            ''
-            if self.prior in PLAIN_PRIORS and self.method is not Method.ROLLINGDEPTH
-            else ' beside the networks'
-        )
+        beside = ' beside the networks'
+        if self.prior in LIGHT_PRIORS and self.method is not Method.ROLLINGDEPTH:
+            beside = ''
         return (
             f'plan: {self.frames} frames of {self.camera[0]}x{self.camera[1]} over '
-            f'{self.seconds_of_data:.1f} s; {self.method.value} with {self.prior}; {pairs}; '
-            f'about {self.memory_mb:.0f} MB of memory{networks}, {self.disk_mb:.0f} MB on '
-            f'disk, '
-            f'{self.seconds:.0f} s'
+            f'{self.duration_s:.1f} s; {self.method.value} with {self.prior}; {pairs}; '
+            f'about {self.memory_mb:.0f} MB of memory{beside}, '
+            f'{self.disk_mb:.0f} MB on disk, {self.seconds:.0f} s'
         )
 
 
-def _counted(number: int, what: str) -> str:
-    return f'{number} {what}' + ('' if number == 1 else 's')
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f'{number} {noun}' + ('' if number == 1 else 's')

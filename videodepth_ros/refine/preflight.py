@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job needs, looked for before it begins: an hour of work should not end for want of it."""
+"""Checks before a job starts: names, topics and weights."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from videodepth_ros.rollingdepth.settings import rolling_preset
 
 
 def check_requirements(bag: BagReader, settings: RefineSettings) -> None:
-    """Raise what the job would end with later.
+    """Check what a later stage would fail for.
 
-    raises  ConfigError for a prior, preset or depth topic that is not there, or several of the
-            latter; ModelError, which tells how to get them, where weights are missing
+    raises  ConfigError for an unknown prior or preset, and for a missing or ambiguous depth
+            topic; ModelError with the way to get them where weights are missing
     """
     if settings.prior not in PRIORS:
         raise ConfigError(

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The depth of every frame before anything is aligned: what a prior says, kept on disk.
-
-A frame is estimated once. Networks of seconds a frame keep their estimates in the user's cache,
-where the next job on the same recording finds them; a killed job goes on after the last frame.
-"""
+"""Depth maps of a monocular prior for every frame, kept on disk."""
 
 from __future__ import annotations
 
@@ -16,158 +12,167 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.mono import MonoEstimate, MonoPrior, PriorKind
 from videodepth_ros.refine.image_sequence import Size
+from videodepth_ros.refine.options import PRIOR, PriorOptions
 from videodepth_ros.stream.upsample import find_discontinuities, resize_nearest, upsample
 
-Array = NDArray[np.float32]
-
-EDGE_RATIO = 1.25
-"""As of the live wing: neighbours of a greater ratio of depths are two surfaces."""
-
-MOST_CACHED_BYTES = 4 * 2**30
-SHORTEST_IDLE_S = 86400.0
 KINDS, SOURCES = tuple(PriorKind), tuple(ScaleSource)
+NO_SOURCE = -1
+
+
+@dataclass(frozen=True)
+class DepthSequence:
+    """Depth (N, h, w) float32, Z; NaN unknown, +inf nothing hit.
+
+    scale_source  where the metres come from; None: each frame or shot has a unit of its own
+    """
+
+    array: DiskArray
+    scale_source: ScaleSource | None
 
 
 @dataclass(frozen=True)
 class PriorDepth:
-    """What a prior says of each frame of a recording.
+    """The estimates of a prior, one for each frame.
 
-    values  (N, h, w) float32 of `PriorKind`; NaN unknown
-    notes   (N, 3) float64: numbers of the kind and of the scale source (-1: no metres), and the
-            focal length at width w or NaN
+    values    (N, h, w) float32 of `PriorKind`; NaN unknown
+    metadata  (N, 3) float64: index in KINDS; index in SOURCES, or NO_SOURCE; focal length at
+              width w [pixels], or NaN
     """
 
     values: DiskArray
-    notes: DiskArray
+    metadata: DiskArray
 
     @classmethod
     def at(cls, path: Path, size: Size) -> PriorDepth:
-        """Return those of ``size`` (width, height) that lie, or will, at a path without suffix."""
+        """Return the estimates of ``size`` that are, or will be, at a path without suffix."""
         return cls(
             DiskArray(path.with_suffix('.values'), (size[1], size[0]), 'float32'),
-            DiskArray(path.with_suffix('.notes'), (3,), 'float64'),
+            DiskArray(path.with_suffix('.metadata'), (3,), 'float64'),
         )
 
     @property
     def key(self) -> str:
-        """A name for what these estimates are."""
+        """Digest of what the estimates were made from."""
         return self.values.path.stem.rpartition('-')[2]
 
-    def exist(self) -> bool:
-        """Tell whether all of them are there."""
-        return self.values.exists() and self.notes.exists()
+    def exists(self) -> bool:
+        """Return whether all estimates are on disk."""
+        return self.values.exists() and self.metadata.exists()
 
     @property
     def kind(self) -> PriorKind:
-        """What the values are."""
-        return KINDS[int(self.notes.open()[0, 0])]
+        """Meaning of the values."""
+        return KINDS[int(self.metadata.open()[0, 0])]
 
     @property
     def focal_px(self) -> float | None:
-        """Median focal length at the width of the values; None where the prior knows of none."""
-        known = self.notes.open()[:, 2]
+        """Median focal length at the width of the values; None where the prior has none."""
+        known = self.metadata.open()[:, 2]
         known = known[np.isfinite(known)]
         return float(np.median(known)) if known.size else None
 
     @property
     def scale_source(self) -> ScaleSource | None:
         """Where the metres come from; None where there are none."""
-        number = int(self.notes.open()[0, 1])
-        return SOURCES[number] if number >= 0 else None
+        number = int(self.metadata.open()[0, 1])
+        return None if number == NO_SOURCE else SOURCES[number]
 
-    def depth(self, path: Path) -> DiskArray:
-        """Return depths (N, h, w) float32, Z: the values, or else written to ``path``.
+    def to_depth(self, path: Path) -> DepthSequence:
+        """Convert the values to depth, Z, with one focal length for all frames.
 
-        One focal length holds for all frames. Relative inverse depth is taken without its shift,
-        and each frame in a unit of its own, its median depth.
+        path  where depth is written; values that are such depth already are returned themselves
+
+        Relative inverse depth is inverted without its unknown shift, and each frame gets its
+        median depth as the unit.
         """
-        values, focal_px = self.values.open(), self.notes.open()[:, 2]
-        steady = np.isnan(focal_px).all() or np.ptp(focal_px) <= 1e-6 * np.median(focal_px)
-        if self.kind is PriorKind.METRIC and steady:
-            return self.values
-        depth = DiskArray(path, self.values.record_shape, 'float32')
+        focal_px = self.metadata.open()[:, 2]
+        is_constant = np.isnan(focal_px).all() or np.ptp(focal_px) <= 1e-6 * np.median(focal_px)
+        if self.kind is PriorKind.METRIC and is_constant:
+            return DepthSequence(self.values, self.scale_source)
+        depth = DiskArray(path, self.values.shape, 'float32')
         if not depth.exists():
-            with depth.writer() as growth:
-                for value, focal in zip(values, focal_px, strict=True):
-                    growth.append(
-                        _relative_depth(value)
-                        if self.kind is not PriorKind.METRIC
-                        else value * np.float32((self.focal_px or 1.0) / focal)
+            with depth.writer() as out:
+                for value, focal in zip(self.values.open(), focal_px, strict=True):
+                    out.append(
+                        value * np.float32((self.focal_px or 1.0) / focal)
+                        if self.kind is PriorKind.METRIC
+                        else _invert(value)
                     )
-        return depth
+        return DepthSequence(depth, self.scale_source)
 
 
 def estimate_prior_depth(
     frames: Iterable[Frame],
     prior: MonoPrior,
     into: PriorDepth,
-    tick: Callable[[], None],
+    on_step: Callable[[], None],
     *,
     resume: bool,
 ) -> None:
-    """Ask a prior for the depth of every frame, and keep what it says.
+    """Run a prior on every frame and write its estimates.
 
-    resume   leave out the frames that a killed job has done; not for a prior with a memory
-    raises  what the prior raises
+    on_step  called after each frame
+    resume   continue after the last frame of a killed job; not for a prior with a recurrent state
+    raises   what the prior raises
     """
-    height, width = into.values.record_shape
+    height, width = into.values.shape
     with ExitStack() as files:
-        notes = files.enter_context(into.notes.writer(resume=resume))
+        metadata = files.enter_context(into.metadata.writer(resume=resume))
         values = files.enter_context(into.values.writer(resume=resume))
-        done = min(values.count, notes.count)
-        for one in (values, notes):
-            one.truncate(done)
-        for told in prior.estimate(islice(frames, done, None)):
-            focal_px = (told.focal_px or np.nan) * width / told.values.shape[1]
-            values.append(resize_estimate(told, width, height))
-            source = SOURCES.index(told.scale_source) if told.scale_source else -1
-            notes.append(np.array([KINDS.index(told.kind), source, focal_px]))
-            tick()
+        done = min(values.count, metadata.count)
+        for file in (values, metadata):
+            file.truncate(done)
+        for estimate in prior.estimate(islice(frames, done, None)):
+            focal_px = (estimate.focal_px or np.nan) * width / estimate.values.shape[1]
+            values.append(resize_estimate(estimate, width, height))
+            source = estimate.scale_source
+            number = NO_SOURCE if source is None else SOURCES.index(source)
+            metadata.append(np.array([KINDS.index(estimate.kind), number, focal_px]))
+            on_step()
 
 
-def resize_estimate(told: MonoEstimate, width: int, height: int) -> Array:
-    """Return the values of an estimate, (height, width), without a mean of two surfaces."""
-    values = told.values
+def resize_estimate(
+    estimate: MonoEstimate, width: int, height: int, options: PriorOptions = PRIOR
+) -> Float32Array:
+    """Resize the values of an estimate to (height, width) without averaging two surfaces."""
+    values = estimate.values
     if np.isnan(values).any() or values.shape[0] > height:
         return np.asarray(resize_nearest(values, width, height), np.float32)
-    if told.kind is not PriorKind.METRIC:
+    if estimate.kind is not PriorKind.METRIC:
         return resize_relative(values, width, height)
-    with np.errstate(divide='ignore'):  # 1 / 0 is nothing hit
+    with np.errstate(divide='ignore'):  # 1 / 0 is +inf: nothing hit
         inverse = np.divide(1, values, dtype=np.float32)
-        return np.divide(
-            1,
-            upsample(inverse, find_discontinuities(inverse, EDGE_RATIO), width, height),
-            dtype=np.float32,
-        )
+        jumps = find_discontinuities(inverse, options.edge_ratio)
+        return np.divide(1, upsample(inverse, jumps, width, height), dtype=np.float32)
 
 
-def resize_relative(inverse_depth: Array, width: int, height: int) -> Array:
-    """Return relative inverse depth (h, w) at another size, (height, width).
+def resize_relative(inverse_depth: Float32Array, width: int, height: int) -> Float32Array:
+    """Resize relative inverse depth (h, w) to (height, width).
 
-    Where jumps are cannot be told without its shift, so that it is interpolated as it is.
+    Bilinear: without its shift the ratio of two depths, and so a discontinuity, is undefined.
     """
     if inverse_depth.shape[0] > height or np.isnan(inverse_depth).any():
         return np.asarray(resize_nearest(inverse_depth, width, height), np.float32)
     return np.asarray(cv2.resize(inverse_depth, (width, height)), np.float32)
 
 
-def _relative_depth(inverse_depth: Array) -> Array:
-    """Turn relative inverse depth (h, w) into depth, with its median as the unit."""
-    middle = np.nanmedian(inverse_depth)
+def _invert(inverse_depth: Float32Array) -> Float32Array:
+    """Return depth (h, w) of relative inverse depth, with its median as the unit."""
+    median = np.nanmedian(inverse_depth)
     with np.errstate(divide='ignore'):
-        return np.asarray(np.where(inverse_depth < 0, np.nan, middle / inverse_depth), np.float32)
+        return np.asarray(np.where(inverse_depth < 0, np.nan, median / inverse_depth), np.float32)
 
 
-def evict_cache(folder: Path, most_bytes: int = MOST_CACHED_BYTES) -> None:
-    """Remove what was used least lately until no more than so many bytes are left.
+def evict_cache(folder: Path, options: PriorOptions = PRIOR) -> None:
+    """Remove the least recently used files of a folder until it fits into the cache size.
 
-    What was used within ``SHORTEST_IDLE_S`` stays, whatever it takes: a job may be at work on it.
+    Files used within ``min_idle_s`` stay, whatever their size: another job may read them.
     """
     found = [
         (max(status.st_atime, status.st_mtime), status.st_size, file)
@@ -177,5 +182,5 @@ def evict_cache(folder: Path, most_bytes: int = MOST_CACHED_BYTES) -> None:
     total, now_s = 0, time.time()
     for used_s, size, file in sorted(found, reverse=True):
         total += size
-        if total > most_bytes and now_s - used_s > SHORTEST_IDLE_S:
+        if total > options.max_cache_bytes and now_s - used_s > options.min_idle_s:
             file.unlink(missing_ok=True)

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every prior of the offline job by its name: networks on single frames, the streaming models of
-the live wing, and the depth that the recording has already.
-"""
+"""The priors by name: networks on single frames, streaming models, depth of the recording."""
 
 from __future__ import annotations
 
@@ -19,10 +17,10 @@ from videodepth_ros.refine.bag_depth import BagDepthPrior
 from videodepth_ros.stream.session import DepthSession, SessionSettings
 
 STREAMING = tuple(model.name for model in cards())
-"""Priors with a memory: their answer depends on the frames before."""
+"""Priors with a recurrent state: their estimates depend on earlier frames."""
 
 NETWORKS = tuple(network.name for network in PRIOR_CARDS)
-"""Priors that see one frame alone and take seconds for it on a CPU."""
+"""Priors on single frames, which take seconds a frame on a CPU."""
 
 PRIORS = (*STREAMING, 'bag', *NETWORKS)
 
@@ -40,12 +38,12 @@ def open_prior(
     """Open a prior by its name, one of ``PRIORS``; nothing is downloaded.
 
     bag, depth_topic  for the prior ``bag``: the recording, and its topic where it has several
-    depth_stamps      of that topic, growing; read where it is None
-    engine            what runs a streaming model, see ``engines.open.open_engine``
-    device, batch     where and how the networks run, see ``models.mono.open_mono_prior``
-    raises            ConfigError for a name or topic that is not there, ModelError where weights
-                      are missing, DeviceError where something is not installed, BagError where
-                      the recording cannot be read
+    depth_stamps      of that topic, increasing; None: read here
+    engine            runtime of a streaming model, see ``engines.open.open_engine``
+    device, batch     placement of the networks, see ``models.mono.open_mono_prior``
+    raises            ConfigError for an unknown name or topic, ModelError where weights are
+                      missing, DeviceError where something is not installed, BagError where the
+                      recording cannot be read
     """
     if name in NETWORKS:
         return open_mono_prior(name, device=device, batch=batch)
@@ -59,21 +57,21 @@ def open_prior(
 
 
 class StreamingPrior:
-    """A model of the live wing; values have the size of its network's input."""
+    """A streaming model as a prior; values have the size of its network's input."""
 
     def __init__(self, model: ModelCard, engine: str = 'auto') -> None:
-        """Prepare a stream of a model; its engine is opened with the first frame.
+        """Prepare a stream; its engine is opened with the first frame.
 
-        raises  ModelError where its weights are missing
+        raises  ModelError where the weights are missing
         """
         weights_path(model)
         self.name, self.notice = model.name, model.notice
 
-        def open_now(width: int, height: int) -> Engine:
+        def open_for_size(width: int, height: int) -> Engine:
             return open_engine(model.name, engine, width, height)
 
         self._session = DepthSession(
-            model, open_now, SessionSettings(output='network', guided=model.soft)
+            model, open_for_size, SessionSettings(output='network', guided=model.soft)
         )
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:

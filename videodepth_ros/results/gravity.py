@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.bags.frame_tree import FrameTree, Stamps, frame_name
+from videodepth_ros.bags.frame_tree import FrameTree, frame_name
 from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.core.arrays import StampArray
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.pose import interpolate_poses, invert_poses
 from videodepth_ros.geometry.trajectory import Trajectory
@@ -35,11 +36,11 @@ class GravityAlignment:
     """How a world becomes a map with z up.
 
     T_map_world  (4, 4) float64, rigid
-    up_from      what knew: ``imu TOPIC``, ``frame NAME`` or ``camera``
+    gravity_source      what knew: ``imu TOPIC``, ``frame NAME`` or ``camera``
     """
 
     T_map_world: Array
-    up_from: str
+    gravity_source: str
 
 
 def align_to_gravity(
@@ -59,18 +60,20 @@ def align_to_gravity(
         ),
         None,
     )
-    up, up_from = -T_world_cam[:, :3, 1].mean(axis=0), 'camera'
+    up, gravity_source = -T_world_cam[:, :3, 1].mean(axis=0), 'camera'
     if level is not None:
         T_cam_level = join.tree.lookup(join.camera, level, stamps)
         up = (T_world_cam[:, :3, :3] @ T_cam_level[:, :3, 2:])[:, :, 0].mean(axis=0)
-        up_from = f'frame {level}'
+        gravity_source = f'frame {level}'
     if by_imu := _gravity(bag, join.tree, join.camera, trajectory):
-        up, up_from = by_imu[0], f'imu {by_imu[1]}'
+        up, gravity_source = by_imu[0], f'imu {by_imu[1]}'
     start, ahead = T_world_cam[0], T_world_cam[0, :3, 2]
     if level is not None:
         start = start @ invert_poses(join.tree.T_root_frame(join.camera, stamps[:1]))[0]
         ahead = start[:3, 0]
-    return GravityAlignment(_level(up, ahead, T_world_cam[0, :3, :3], start[:3, 3]), up_from)
+    return GravityAlignment(
+        _level(up, ahead, T_world_cam[0, :3, :3], start[:3, 3]), gravity_source
+    )
 
 
 def _level(up: Array, ahead: Array, camera: Array, origin: Array) -> Array:
@@ -123,7 +126,7 @@ def _gravity(
     return None
 
 
-def _accelerations(bag: BagReader, topic: str) -> tuple[set[str], Stamps, Array]:
+def _accelerations(bag: BagReader, topic: str) -> tuple[set[str], StampArray, Array]:
     """Return the frames, stamps (N,) and accelerations (N, 3) of an IMU, in order of time.
 
     A first covariance of -1 says that the unit measures none (sensor_msgs/Imu).

@@ -24,7 +24,7 @@ from videodepth_ros.bags.frame_tree import (
     read_odometry,
 )
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.geometry.pose import invert_poses
+from videodepth_ros.geometry.poses import inverse
 
 Array = NDArray[np.float64]
 Stamps = NDArray[np.int64]
@@ -74,14 +74,14 @@ class MapAttachment:
         stamp or ends before it, it is repeated as it is nearest, so that listeners find the whole
         chain.
         """
-        T_map_child = T_map_cam @ invert_poses(self.tree.T_root_frame(self.camera, stamps_ns))
-        moving = [(name, self.tree.edges[name]) for name in self.tree.chain(self.camera)[:-1]]
+        T_map_child = T_map_cam @ inverse(self.tree.T_root_frame(self.camera, stamps_ns))
+        moving = [(name, self.tree.transforms[name]) for name in self.tree.chain(self.camera)[:-1]]
         for k, ns in enumerate(stamps_ns.tolist()):
             now = stamps_ns[k : k + 1]
             held = [
-                StampedTransform(ns, edge.parent, name, edge.at(now)[0])
-                for name, edge in moving
-                if not edge.covers(now)[0]
+                StampedTransform(ns, series.parent, name, series.at(now)[0])
+                for name, series in moving
+                if not series.covers(now)[0]
             ]
             yield [StampedTransform(ns, self.map_frame, self.child, T_map_child[k]), *held]
 
@@ -89,10 +89,10 @@ class MapAttachment:
         """Return the recording's odometry as transforms; none where /tf has them already."""
         if self.odometry is None:
             return []
-        edge = self.odometry.edge
+        series = self.odometry.series
         return [
-            StampedTransform(int(ns), edge.parent, self.odometry.child, T)
-            for ns, T in zip(edge.stamp_ns, edge.T_parent_child, strict=True)
+            StampedTransform(int(ns), series.parent, self.odometry.child, T)
+            for ns, T in zip(series.stamp_ns, series.T_parent_child, strict=True)
         ]
 
 
@@ -117,11 +117,11 @@ def attach_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -
         return MapAttachment(map_frame, '', '', tree, None, tuple(notes))
     odometry = _odometry_above(bag, tree, camera, without)
     if odometry:
-        tree = tree.with_edge(odometry.child, odometry.edge)
+        tree = tree.with_transform(odometry.child, odometry.series)
         notes.append(
-            f'{odometry.edge.parent} -> {odometry.child} of {odometry.topic} is published on /tf'
+            f'{odometry.series.parent} -> {odometry.child} of {odometry.topic} is published on /tf'
         )
-    if camera not in tree and tree.edges:
+    if camera not in tree and tree.transforms:
         notes.append(f'no transform of the recording leads to {camera}')
     return MapAttachment(map_frame, tree.root(camera), camera, tree, odometry, tuple(notes))
 
@@ -134,6 +134,8 @@ def _odometry_above(
     tracks = [
         track
         for track in read_odometry(bag, without)
-        if track.child == top and track.edge.parent not in tree
+        if track.child == top and track.series.parent not in tree
     ]
-    return min(tracks, key=lambda track: (track.edge.parent != 'odom', track.topic), default=None)
+    return min(
+        tracks, key=lambda track: (track.series.parent != 'odom', track.topic), default=None
+    )

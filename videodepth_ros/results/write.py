@@ -45,8 +45,7 @@ class ResultOptions:
     depth         how depth is stored in the recording
     copied        topics of the source to copy, or patterns such as ``/camera/*`` or ``*``
     cloud         what goes into the cloud
-    up_from       what made the poses upright already, for example ``poses``; None: nothing did,
-                  and the world is turned here
+    gravity_source  what made the poses upright already; None: they are aligned here
     is_metric     whether depth and poses are in metres
     scale_source  what knew the metres, in words
     colours       depths at the ends of the colours; None: those of the first frame
@@ -57,7 +56,7 @@ class ResultOptions:
     depth: DepthEncoding = DepthEncoding.METRES
     copied: tuple[str, ...] = ()
     cloud: CloudOptions = field(default_factory=CloudOptions)
-    up_from: str | None = None
+    gravity_source: str | None = None
     is_metric: bool = True
     scale_source: str = 'none'
     colours: ColourRange | None = None
@@ -81,7 +80,7 @@ class ResultFacts:
 
     outputs         folder of the recording, and the files in it
     path_length_m   of the camera; in the recording's unit where nothing measured metres
-    up_from         what knew the map's z axis: ``imu TOPIC``, ``frame NAME`` or ``camera``
+    gravity_source         what knew the map's z axis: ``imu TOPIC``, ``frame NAME`` or ``camera``
     frame_chain     from the map to the camera
     voxel_m         edge of the cloud's voxels, ``cloud_points`` their number
     notes           what could not be done, or should be known, in words
@@ -91,7 +90,7 @@ class ResultFacts:
     outputs: tuple[str, ...]
     path_length_m: float
     duration_s: float
-    up_from: str
+    gravity_source: str
     map_frame: str
     frame_chain: str
     cloud_points: int
@@ -175,7 +174,7 @@ class _Results:
             outputs=(),
             path_length_m=_length(mapped),
             duration_s=float(mapped.stamp_ns[-1] - mapped.stamp_ns[0]) / 1e9,
-            up_from=made.up_from,
+            gravity_source=made.gravity_source,
             map_frame=join.map_frame,
             frame_chain=join.described,
             cloud_points=len(points),
@@ -198,8 +197,8 @@ class _Results:
         return facts
 
     def _upright(self, join: MapAttachment) -> GravityAlignment:
-        if self._settings.up_from is not None:
-            return GravityAlignment(np.eye(4), self._settings.up_from)
+        if self._settings.gravity_source is not None:
+            return GravityAlignment(np.eye(4), self._settings.gravity_source)
         return align_to_gravity(self._source.bag, join, self._world)
 
     def _write_frames(
@@ -236,7 +235,7 @@ class _Results:
             ('frames', f'{facts.frames} in {facts.duration_s:.2f} s'),
             ('path', f'{facts.path_length_m:.3f} {unit}'),
             ('scale from', self._settings.scale_source),
-            ('up from', facts.up_from),
+            ('up from', facts.gravity_source),
             ('frames of reference', facts.frame_chain),
             ('image topic', self._source.image_topic),
             ('camera', format_camera(camera)),

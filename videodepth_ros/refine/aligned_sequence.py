@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The aligned recording: depth, confidence and motion mask of every frame, cameras and poses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from videodepth_ros.alignment.constraints import ScaleReference
+from videodepth_ros.alignment.hierarchy import ClipAlignment
+from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
+from videodepth_ros.core.workspace import DiskArray, save_arrays
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.refine.image_sequence import Size
+from videodepth_ros.refine.metric_scale import MetricScale, log_depth_ratio
+
+
+@dataclass(frozen=True)
+class AlignedFrame:
+    """One frame at the working size, in metres.
+
+    depth_m      (h, w) float32; NaN unknown, +inf nothing hit; confidence likewise, in [0, 1]
+    moving       (h, w) bool; None: not segmented
+    camera       intrinsics at that size
+    T_world_cam  (4, 4) float64
+    """
+
+    depth_m: Float32Array
+    confidence: Float32Array
+    moving: MaskArray | None
+    camera: Intrinsics
+    T_world_cam: Float64Array
+
+
+@dataclass(frozen=True)
+class AlignedSequence:
+    """All frames at the working size, in the unit of the alignment.
+
+    depth        (N, h, w) float32, Z, filled with the prior's where the alignment has none;
+                 NaN unknown, +inf nothing hit
+    confidence   (N, h, w) float32 in [0, 1]; 0 where depth is filled
+    moving       (N, h, w) bool, independently moving objects; None: not segmented
+    intrinsics   (N, 4) float64, fx fy cx cy at the working size
+    T_world_cam  (N, 4, 4) float64
+    scale        metres per unit
+    notes        notes for the report
+    """
+
+    depth: DiskArray
+    confidence: DiskArray
+    moving: DiskArray | None
+    intrinsics: Float64Array
+    T_world_cam: Float64Array
+    scale: MetricScale
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.T_world_cam)
+
+    @property
+    def metric_T_world_cam(self) -> Float64Array:
+        """Poses (N, 4, 4) with translations in metres."""
+        T = self.T_world_cam.copy()
+        T[:, :3, 3] *= self.scale.metres
+        return T
+
+    def camera_of(self, index: int) -> Intrinsics:
+        """Return the intrinsics of one frame at the working size."""
+        height, width = self.depth.shape
+        return Intrinsics(width, height, *self.intrinsics[index].tolist())
+
+    def metric_frames(self) -> Iterator[AlignedFrame]:
+        """Yield every frame in metres."""
+        depth, confidence = self.depth.open(), self.confidence.open()
+        moving = None if self.moving is None else self.moving.open()
+        for index, T_world_cam in enumerate(self.metric_T_world_cam):
+            yield AlignedFrame(
+                np.asarray(depth[index] * np.float32(self.scale.metres)),
+                np.asarray(confidence[index]),
+                None if moving is None else np.asarray(moving[index]),
+                self.camera_of(index),
+                T_world_cam,
+            )
+
+
+@dataclass(frozen=True)
+class AssembledClips:
+    """The clips of an alignment as one sequence on disk, see `AlignedSequence`.
+
+    log_depth_ratios  (N,) float64, see `log_depth_ratio`
+    reference         what the alignment was scaled by
+    """
+
+    depth: DiskArray
+    confidence: DiskArray
+    moving: DiskArray | None
+    intrinsics: Float64Array
+    T_world_cam: Float64Array
+    log_depth_ratios: Float64Array
+    reference: ScaleReference
+
+
+class ClipAssembler:
+    """Writes the clips of an alignment as one sequence."""
+
+    def __init__(self, path: Path, size: Size) -> None:
+        """Assemble at a path without suffix, at the working size."""
+        width, height = size
+        self._index = path.with_suffix('.npz')
+        self._depth, self._confidence = (
+            DiskArray(path.with_suffix(suffix), (height, width), 'float32')
+            for suffix in ('.depth', '.confidence')
+        )
+        self._moving = DiskArray(path.with_suffix('.moving'), (height, width), 'bool')
+
+    def exists(self) -> bool:
+        """Return whether the sequence is complete."""
+        return self._index.exists()
+
+    def assemble(self, clips: Iterable[ClipAlignment], prior_depth: Float32Array) -> None:
+        """Write the sequence.
+
+        clips        in order of time; each is loaded once, and one is in memory at a time
+        prior_depth  (N, h, w) float32: where nothing was hit, and what no pair has seen
+        """
+        intrinsics, poses, ratios = list[object](), list[Float64Array](), list[float]()
+        reference, has_moving = ScaleReference.PAIRS, False
+        with (
+            self._depth.writer() as depth,
+            self._confidence.writer() as confidence,
+            self._moving.writer() as moving,
+        ):
+            for clip in clips:
+                reference, has_moving = clip.scale_reference, clip.moving is not None
+                poses.append(clip.T_world_cam)
+                for k, index in enumerate(clip.frames):
+                    prior = prior_depth[index]
+                    ratios.append(log_depth_ratio(prior, clip.depth[k]))
+                    depth.append(fill_with_prior(clip.depth[k], prior))
+                    confidence.append(clip.confidence[k])
+                    if clip.moving is not None:
+                        moving.append(clip.moving[k])
+                    camera = clip.cameras[k]
+                    intrinsics.append((camera.fx, camera.fy, camera.cx, camera.cy))
+            assert moving.count in (0, depth.count), 'only some clips have motion masks'
+        save_arrays(
+            self._index,
+            intrinsics=np.array(intrinsics, np.float64),
+            T_world_cam=np.concatenate(poses),
+            log_depth_ratios=np.array(ratios, np.float64),
+            reference=np.array(reference.value),
+            has_moving=np.array(has_moving),
+        )
+
+    def load(self) -> AssembledClips:
+        """Return the sequence that was written."""
+        with np.load(self._index) as stored:
+            return AssembledClips(
+                self._depth,
+                self._confidence,
+                self._moving if stored['has_moving'] else None,
+                stored['intrinsics'],
+                stored['T_world_cam'],
+                stored['log_depth_ratios'],
+                ScaleReference(str(stored['reference'])),
+            )
+
+
+def fill_with_prior(aligned: Float32Array, prior: Float32Array) -> Float32Array:
+    """Return aligned depth (h, w) float32, filled with the prior's in the aligned unit.
+
+    +inf where the prior has hit nothing; NaN where both are unknown.
+    """
+    with np.errstate(invalid='ignore'):
+        ratio = aligned / prior
+    known = np.isfinite(ratio)
+    if not known.any():
+        return aligned
+    filled: Float32Array = prior * np.float32(np.median(ratio[known]))
+    return np.where(np.isfinite(aligned) & ~np.isinf(prior), aligned, filled)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the stages of a job share: the recording, the settings, and where progress goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from videodepth_ros.bags.camera_topics import CameraTopics
+from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.core.progress import Meter
+from videodepth_ros.core.workspace import WorkFolder
+from videodepth_ros.refine.settings import RefineSettings
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """The surroundings of a stage.
+
+    bag     recording, open for reading
+    topics  image and camera_info topic of the camera
+    work    intermediate results; a stage that finds its own there returns them
+    meter   counts steps; raises Cancelled
+    log     takes a line for the operator
+    """
+
+    bag: BagReader
+    topics: CameraTopics
+    settings: RefineSettings
+    work: WorkFolder
+    meter: Meter
+    log: Callable[[str], None]
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that align clips."""
+        return self.settings.processes or os.cpu_count() or 1
+
+    def on_step(self, stage: str) -> Callable[[], None]:
+        """Return the callback that counts one step of a stage."""
+        return partial(self.meter.tick, stage)

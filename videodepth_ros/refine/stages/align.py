@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 4: align keyframes and clips globally, and assemble them into one sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from videodepth_ros.alignment.global_alignment import PUBLISHED_OPTIONS
+from videodepth_ros.alignment.hierarchy import CLIP_OPTIONS, HierarchyOptions
+from videodepth_ros.alignment.pair_graph import PairGraph
+from videodepth_ros.alignment.parallel import AlignmentFiles, align_parallel, load_clip
+from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.workspace import digest
+from videodepth_ros.frames import ScaleSource
+from videodepth_ros.refine.aligned_sequence import AlignedSequence, AssembledClips, ClipAssembler
+from videodepth_ros.refine.alignment_inputs import AlignmentInputs, PairProviderFactory
+from videodepth_ros.refine.context import JobContext
+from videodepth_ros.refine.image_sequence import ImageSequence, size_within
+from videodepth_ros.refine.lidar import cached_lidar_depth
+from videodepth_ros.refine.metric_scale import estimate_metric_scale, stationary_camera_notes
+from videodepth_ros.refine.odometry import cached_odometry
+from videodepth_ros.refine.plan import CLIP_STAGE, KEYFRAME_STAGE, TRACK_STAGE
+from videodepth_ros.refine.prior_depth import DepthSequence, PriorDepth
+from videodepth_ros.refine.settings import Pairs
+
+
+def align_frames(
+    job: JobContext,
+    images: ImageSequence,
+    prior: PriorDepth,
+    depth: DepthSequence,
+    graph: PairGraph,
+) -> AlignedSequence:
+    """Align the frames of a recording.
+
+    prior  estimates, for the pair provider of Align3R
+    depth  consistent depth that the alignment starts from
+    graph  pairs of frames, keyframes and clips
+    """
+    prepared = _prepare_inputs(job, images, prior, depth, graph)
+    clips = _align_clips(job, images, prepared.inputs, depth)
+    scale = estimate_metric_scale(
+        clips.T_world_cam,
+        clips.log_depth_ratios,
+        clips.reference,
+        depth.scale_source,
+        job.settings.path_length_m,
+    )
+    aligned = AlignedSequence(
+        clips.depth,
+        clips.confidence,
+        clips.moving,
+        clips.intrinsics,
+        clips.T_world_cam,
+        scale,
+        (*prepared.notes, *shot_cut_notes(images)),
+    )
+    stationary = stationary_camera_notes(aligned.metric_T_world_cam, depth.array.open()[0])
+    return replace(aligned, notes=(*aligned.notes, *stationary))
+
+
+@dataclass(frozen=True)
+class _PreparedInputs:
+    """Inputs of the alignment, and notes on the reconstruction that they contain."""
+
+    inputs: AlignmentInputs
+    notes: tuple[str, ...]
+
+
+def _prepare_inputs(
+    job: JobContext,
+    images: ImageSequence,
+    prior: PriorDepth,
+    depth: DepthSequence,
+    graph: PairGraph,
+) -> _PreparedInputs:
+    """Reconstruct the recording sparsely and read lidars and odometry."""
+    settings, work = job.settings, job.work
+    camera = images.camera_at(*size_within(images.size, settings.max_pixels))
+    measured = (
+        depth.array
+        if depth.scale_source is ScaleSource.SENSOR
+        else cached_lidar_depth(job.bag, images, camera, work)
+    )
+    odometry = cached_odometry(job.bag, images, work) if settings.odometry else None
+    pairs = PairProviderFactory(
+        settings.chosen_pairs,
+        images.images,
+        depth.array,
+        prior,
+        camera,
+        work.path('reconstruction', digest(depth)),
+    )
+    reconstruction = pairs.reconstruct(job.meter.shares(TRACK_STAGE))
+    notes: tuple[str, ...] = ()
+    if reconstruction:
+        camera, notes = reconstruction.camera, reconstruction.doubts()
+    job.meter.finish(TRACK_STAGE)
+    options = HierarchyOptions(
+        replace(PUBLISHED_OPTIONS, camera=camera), replace(CLIP_OPTIONS, camera=camera)
+    )
+    if settings.chosen_pairs is Pairs.GEOMETRIC:  # its bundle adjustment has smoothed enough
+        options = options.without_smoothing()
+    return _PreparedInputs(AlignmentInputs(pairs, graph, options, measured, odometry), notes)
+
+
+def _align_clips(
+    job: JobContext, images: ImageSequence, inputs: AlignmentInputs, depth: DepthSequence
+) -> AssembledClips:
+    """Align keyframes, then clips in parallel, and assemble the clips."""
+    key, graph = digest(inputs, images.key), inputs.graph
+    size = depth.array.shape[1], depth.array.shape[0]
+    assembler = ClipAssembler(job.work.path('aligned', key), size)
+    if not assembler.exists():
+        files = AlignmentFiles(
+            job.work.path('keyframes', key) if len(graph.keyframes) > 1 else None,
+            tuple(job.work.path(f'clip{n:05d}', key) for n in range(len(graph.clips))),
+        )
+        align_parallel(
+            inputs, files, job.processes, job.on_step(KEYFRAME_STAGE), job.on_step(CLIP_STAGE)
+        )
+        assembler.assemble(map(load_clip, files.clips), depth.array.open())
+    for stage in (KEYFRAME_STAGE, CLIP_STAGE):
+        job.meter.finish(stage)
+    return assembler.load()
+
+
+def shot_cut_notes(images: ImageSequence) -> tuple[str, ...]:
+    """Return a note on the cuts of a recording: no camera can be tracked across one."""
+    starts = [str(shot.start) for shot in find_shots(list(images.images.open()))[1:]]
+    if not starts:
+        return ()
+    return (
+        f'the recording is cut at frame {", ".join(starts)} (from 0): the relative pose of the '
+        'cameras before and after is unknown; refine the parts separately with --start-s and '
+        '--end-s',
+    )

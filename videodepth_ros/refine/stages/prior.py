@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 2: run the monocular prior on every frame, or take the depth of the recording."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from videodepth_ros.core.workspace import digest
+from videodepth_ros.engines.store import cache_folder
+from videodepth_ros.refine.context import JobContext
+from videodepth_ros.refine.image_sequence import size_within
+from videodepth_ros.refine.plan import PRIOR_STAGE
+from videodepth_ros.refine.prior_depth import PriorDepth, estimate_prior_depth, evict_cache
+from videodepth_ros.refine.priors import NETWORKS, open_prior
+from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
+
+
+def estimate_prior(job: JobContext, decoded: DecodedFrames) -> PriorDepth:
+    """Estimate the depth of every frame.
+
+    Networks of seconds a frame write to the user's cache, where the next job on the same frames
+    finds their estimates; the others write to the work folder.
+    """
+    settings, images = job.settings, decoded.images
+    size = size_within(images.size, settings.max_pixels)
+    is_slow = settings.prior in NETWORKS
+    folder = cache_folder() / 'estimates' if is_slow else job.work.folder
+    key = digest(images.key, settings.prior, settings.depth_topic, size)
+    prior_depth = PriorDepth.at(folder / f'estimates-{key}', size)
+    if not prior_depth.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with closing(
+            open_prior(
+                settings.prior,
+                bag=job.bag.path,
+                engine=settings.engine,
+                depth_topic=settings.depth_topic,
+                depth_stamps=decoded.depth_stamps,
+            )
+        ) as prior:
+            if prior.notice:
+                job.log(prior.notice)
+            estimate_prior_depth(
+                full_size_frames(job, decoded),
+                prior,
+                prior_depth,
+                job.on_step(PRIOR_STAGE),
+                resume=is_slow,
+            )
+        if is_slow:
+            evict_cache(folder)
+    job.meter.finish(PRIOR_STAGE)
+    return prior_depth

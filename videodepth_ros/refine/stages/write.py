@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 5: upsample depth to the camera's size, and write bag, trajectory, cloud and report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from videodepth_ros.core.arrays import Float32Array, UInt8Array
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.frames import Frame
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.pictures import colour_range, colourise, resized
+from videodepth_ros.refine.aligned_sequence import AlignedFrame, AlignedSequence
+from videodepth_ros.refine.context import JobContext
+from videodepth_ros.refine.facts import RefineFacts
+from videodepth_ros.refine.metric_scale import MetricScale, metric_scale_source
+from videodepth_ros.refine.options import PREVIEW
+from videodepth_ros.refine.plan import WRITE_STAGE
+from videodepth_ros.refine.prior_depth import DepthSequence
+from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
+from videodepth_ros.results.bag import SourceRecording
+from videodepth_ros.results.depth_only import write_depth_results
+from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.point_cloud import CloudOptions
+from videodepth_ros.results.upsampling import upsample_maps
+from videodepth_ros.results.write import ResultOptions, write_results
+from videodepth_ros.sfm.reconstruction import assumed_camera
+
+
+def write_aligned(
+    job: JobContext, decoded: DecodedFrames, aligned: AlignedSequence, output: Path
+) -> RefineFacts:
+    """Write depth and poses of an aligned recording to a new folder."""
+    written = write_results(
+        _refined_frames(job, decoded, aligned.metric_frames()),
+        Trajectory(decoded.images.stamps_ns, aligned.metric_T_world_cam),
+        SourceRecording(job.bag, job.topics.image.name),
+        output,
+        _result_options(job, decoded, aligned.scale, aligned.notes),
+    )
+    facts = _facts(job, decoded, aligned.scale, written.notes, written.outputs)
+    return replace(facts, path_length_m=written.path_length_m, up_from=written.gravity_source)
+
+
+def write_unposed(
+    job: JobContext, decoded: DecodedFrames, depth: DepthSequence, output: Path
+) -> RefineFacts:
+    """Write depth without poses to a new folder."""
+    scale = MetricScale(1.0, metric_scale_source(depth.scale_source))
+    height, width = depth.array.shape
+    camera = decoded.images.camera_at(width, height) or assumed_camera(width, height)
+    written = write_depth_results(
+        _refined_frames(job, decoded, unposed_frames(depth.array.open(), camera)),
+        decoded.images.stamps_ns,
+        SourceRecording(job.bag, job.topics.image.name),
+        output,
+        _result_options(job, decoded, scale, ()),
+    )
+    return _facts(job, decoded, scale, written.notes, written.outputs)
+
+
+def unposed_frames(depth_m: Float32Array, camera: Intrinsics) -> Iterator[AlignedFrame]:
+    """Yield every frame of depths (N, h, w), at confidence 1 where depth is known."""
+    for frame_m in depth_m:
+        known = (~np.isnan(frame_m)).astype(np.float32)
+        yield AlignedFrame(np.asarray(frame_m), known, None, camera, np.eye(4))
+
+
+def upsample_frames(
+    frames: Iterable[Frame], aligned: Iterable[AlignedFrame], max_range_m: float
+) -> Iterator[RefinedFrame]:
+    """Upsample every frame to the camera's size, guided by its image.
+
+    frames       at the camera's size, as many as ``aligned``
+    max_range_m  depth beyond it is +inf, nothing hit; 0: no limit
+    """
+    for frame, small in zip(frames, aligned, strict=True):
+        depth_m = small.depth_m
+        if max_range_m:
+            depth_m = np.where(depth_m > max_range_m, np.float32(np.inf), depth_m)
+        maps = upsample_maps(depth_m, small.confidence, small.moving, frame.image)
+        yield RefinedFrame(
+            frame.stamp_ns,
+            frame.frame_id,
+            maps.depth_m,
+            maps.confidence,
+            maps.moving,
+            frame.camera or small.camera.scaled_to(*frame.size),
+            small.T_world_cam,
+            frame.image,
+        )
+
+
+def preview_image(
+    image: UInt8Array, depth_m: Float32Array, height_px: int = PREVIEW.height_px
+) -> UInt8Array:
+    """Return an image (H, W, 3) and its depth (H, W) side by side, ``height_px`` high."""
+    height, width = depth_m.shape
+    size = max(1, round(height_px * width / height)), height_px
+    depth_m = np.asarray(cv2.resize(depth_m, size, interpolation=cv2.INTER_NEAREST), np.float32)
+    return np.hstack([resized(image, *size), colourise(depth_m, colour_range([depth_m]))])
+
+
+def _refined_frames(
+    job: JobContext, decoded: DecodedFrames, aligned: Iterable[AlignedFrame]
+) -> Iterator[RefinedFrame]:
+    """Yield the frames to write, and report each one when it is written."""
+    frames = full_size_frames(job, decoded)
+    for frame in upsample_frames(frames, aligned, job.settings.max_range_m):
+        yield frame
+        job.meter.tick(WRITE_STAGE, preview_image(frame.image, frame.depth_m))
+
+
+def _result_options(
+    job: JobContext, decoded: DecodedFrames, scale: MetricScale, notes: tuple[str, ...]
+) -> ResultOptions:
+    settings = job.settings
+    return ResultOptions(
+        depth=settings.depth_encoding,
+        copied=('*',) if settings.copy_topics else (),
+        cloud=CloudOptions(voxel_m=settings.voxel_m),
+        is_metric=scale.is_metric,
+        scale_source=scale.source.value,
+        notes=(*decoded.notes, *notes),
+    )
+
+
+def _facts(
+    job: JobContext,
+    decoded: DecodedFrames,
+    scale: MetricScale,
+    notes: tuple[str, ...],
+    outputs: tuple[str, ...],
+) -> RefineFacts:
+    settings = job.settings
+    read_errors = dict.fromkeys([*decoded.images.read_errors, *job.bag.read_errors])
+    return RefineFacts(
+        frames=len(decoded.images),
+        left_out=decoded.left_out,
+        seconds=0.0,
+        method=settings.method.value,
+        prior=settings.prior,
+        pairs=settings.chosen_pairs.value,
+        scale_source=scale.source.value,
+        path_length_m=None,
+        up_from=None,
+        lost='; '.join(read_errors) or None,
+        notes=notes,
+        outputs=outputs,
+    )
