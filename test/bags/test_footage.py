@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.bags.footage import EXIF, FOLDER_RATE_HZ, open_footage
+from videodepth_ros.bags.footage import EXIF_MARKER, open_footage
+from videodepth_ros.bags.options import FOOTAGE
 from videodepth_ros.core.errors import InputError
 
 WIDTH, HEIGHT = 64, 48
@@ -56,7 +57,7 @@ def test_files_are_taken_as_they_lie_in_the_order_of_their_numbers(tmp_path):
     assert footage.count == 3
     assert [decoded(shot)[-1, -1, 0] for shot in shots] == [1, 9, 10]
     assert [shot.time_s for shot in shots] == pytest.approx(
-        [0, 1 / FOLDER_RATE_HZ, 2 / FOLDER_RATE_HZ]
+        [0, 1 / FOOTAGE.folder_rate_hz, 2 / FOOTAGE.folder_rate_hz]
     )
     assert shots[0].data == (tmp_path / 'frame1.png').read_bytes()
 
@@ -75,7 +76,7 @@ def test_a_photograph_is_turned_as_it_notes_that_the_camera_was_held(tmp_path):
     assert plain.data == (tmp_path / 'a.jpg').read_bytes()
     assert (turned.width, turned.height) == (HEIGHT, WIDTH)
     assert np.abs(decoded(turned).astype(int) - np.rot90(decoded(plain), -1)).max() < 40
-    assert EXIF not in turned.data
+    assert EXIF_MARKER not in turned.data
 
 
 @pytest.mark.parametrize(('suffix', 'kind'), [('.JPG', 'jpeg'), ('.bmp', 'png'), ('.webp', 'png')])
@@ -89,7 +90,7 @@ def test_every_kind_of_image_becomes_one_that_messages_hold(tmp_path, suffix, ki
 def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InputError, match='does not exist'):
         open_footage(tmp_path / 'none.mp4')
-    with pytest.raises(InputError, match='holds no images'):
+    with pytest.raises(InputError, match='has no images'):
         open_footage(tmp_path)
     (tmp_path / 'a.mp4').write_bytes(b'no video at all')
     with pytest.raises(InputError, match=r'a\.mp4 cannot be read as a video'):

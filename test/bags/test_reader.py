@@ -224,7 +224,7 @@ def test_an_unknown_type_is_left_out_and_told(tmp_path):
         assert sum(1 for _ in reader.messages()) == 6
         assert reader.lost == (
             '1 messages of /odd (acme_msgs/msg/Odd) could not be decoded: '
-            'its type is not known and the recording does not define it'
+            'its type is unknown and the recording does not define it'
         )
 
 

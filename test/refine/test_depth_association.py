@@ -34,11 +34,11 @@ def test_some_frames_without_depth_are_counted_and_said():
     (note,) = match.notes
     assert '10 of 30 frames have no depth of /depth within 50 ms' in note
     assert match.has_depth.tolist() == 10 * [False] + 20 * [True]
-    assert 'begins 1.00 s after them' in note
+    assert 'starts 1.00 s after them' in note
 
 
 def test_most_frames_without_depth_are_an_error_with_its_mend():
-    with pytest.raises(BagError, match=r'20 of 30 frames.*begins 2\.00 s after them.*one clock'):
+    with pytest.raises(BagError, match=r'20 of 30 frames.*starts 2\.00 s after them.*Synchronise the clocks'):
         matched(stamps(IMAGES_MS + 2000)).check()
     with pytest.raises(BagError, match=r'30 of 30.*40\.00 s before them.*--depth-topic'):
         matched(stamps(IMAGES_MS - 40_000)).check()

@@ -152,7 +152,7 @@ def test_a_cloud_of_another_size_than_it_says_is_refused(wrong):
     message = cloud(0, np.ones((3, 3)))
     for name, value in wrong.items():
         setattr(message, name, value)
-    with pytest.raises(InputError, match='do not fit'):
+    with pytest.raises(InputError, match='does not match its steps'):
         points_from_cloud(message)
 
 

@@ -13,7 +13,8 @@ from test.support import refined_results as m
 from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.pictures import BACKGROUND, ColourRange
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.preview import MOST_FRAMES, PreviewVideo
+from videodepth_ros.results.options import PREVIEW, TopDownOptions
+from videodepth_ros.results.preview import PreviewWriter
 from videodepth_ros.results.report import ReportFigures, TrajectoryFigures, render_report
 from videodepth_ros.results.top_view import PATH, TopDownMap
 
@@ -50,7 +51,7 @@ def place(view, x_m, y_m):
 
 
 def test_what_was_seen_and_where_the_camera_went():
-    view = TopDownMap(straight(11), ahead(), 200)
+    view = TopDownMap(straight(11), ahead(), TopDownOptions(size_px=200))
     view.add(ahead())
     picture = view.picture(11)
     rows, columns = np.nonzero((picture == (10, 200, 30)).all(axis=2))
@@ -62,7 +63,7 @@ def test_what_was_seen_and_where_the_camera_went():
 
 
 def test_left_in_the_map_is_up_in_the_picture():
-    view = TopDownMap(straight(11), ahead(), 200)
+    view = TopDownMap(straight(11), ahead(), TopDownOptions(size_px=200))
     assert place(view, 0, 1)[0] < place(view, 0, -1)[0]
     assert place(view, 1, 0)[1] > place(view, 0, 0)[1]
 
@@ -71,18 +72,18 @@ def test_higher_points_hide_lower_ones_and_what_is_unsure_is_not_shown():
     low = ahead(colour=(1, 1, 250))
     low.T_map_cam[2, 3] = 0.5
     for order in ([ahead(), low], [low, ahead()]):
-        view = TopDownMap(straight(11), ahead(), 200)
+        view = TopDownMap(straight(11), ahead(), TopDownOptions(size_px=200))
         for frame in order:
             view.add(frame)
         assert (view.picture(0) == (10, 200, 30)).all(axis=2).any()
-    view = TopDownMap(straight(11), ahead(), 200)
+    view = TopDownMap(straight(11), ahead(), TopDownOptions(size_px=200))
     view.add(replace(ahead(), confidence=np.zeros((24, 32), np.float32)))
     assert not (view.picture(0) == (10, 200, 30)).all(axis=2).any()
 
 
 @pytest.mark.parametrize('extent_m', [1e-4, 0.03, 1.0, 44.0, 9e5])
 def test_the_grid_is_round_and_has_a_few_lines(extent_m):
-    view = TopDownMap(straight(2, 0.9 * extent_m), ahead(depth_m=0.05 * extent_m), 200)
+    view = TopDownMap(straight(2, 0.9 * extent_m), ahead(depth_m=0.05 * extent_m), TopDownOptions(size_px=200))
     lines = view.extent_m / view.grid_m
     assert 3 <= lines < 10
     assert float(f'{view.grid_m:e}'[0]) in (1, 2, 5)
@@ -90,7 +91,7 @@ def test_the_grid_is_round_and_has_a_few_lines(extent_m):
 
 def test_a_view_of_nothing(tmp_path):
     nothing = ahead(depth_m=np.nan)
-    view = TopDownMap(straight(1), nothing, 50)
+    view = TopDownMap(straight(1), nothing, TopDownOptions(size_px=50))
     view.add(nothing)
     assert view.picture(1, nothing.T_map_cam).max() > BACKGROUND
 
@@ -101,13 +102,13 @@ def test_a_view_of_nothing(tmp_path):
         (12, 100_000_000, 12, 10),
         (12, 33_333_333, 4, 10),
         (3, 5_000_000_000, 3, 2),
-        (2 * MOST_FRAMES + 1, 100_000_000, MOST_FRAMES * 2 // 3 + 1, 10 / 3),
+        (2 * PREVIEW.max_frames + 1, 100_000_000, PREVIEW.max_frames * 2 // 3 + 1, 10 / 3),
     ],
 )
 def test_the_video_keeps_time_and_stays_short(tmp_path, count, period_ns, shown, rate_hz):
     track = straight(count, period_ns=period_ns)
-    view = TopDownMap(track, ahead(), 64)
-    with PreviewVideo(tmp_path / 'a.mp4', track.stamp_ns, view, COLOURS) as preview:
+    view = TopDownMap(track, ahead(), TopDownOptions(size_px=64))
+    with PreviewWriter(tmp_path / 'a.mp4', track.stamp_ns, view, COLOURS) as preview:
         for ns in track.stamp_ns.tolist():
             preview.add(replace(ahead(), stamp_ns=ns))
     video = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
@@ -125,7 +126,7 @@ def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width,
         depth_m=np.full((height, width), 2, np.float32),
         image=np.zeros((height, width, 3), np.uint8),
     )
-    with PreviewVideo(tmp_path / 'a.mp4', np.array([1]), None, COLOURS) as preview:
+    with PreviewWriter(tmp_path / 'a.mp4', np.array([1]), None, COLOURS) as preview:
         preview.add(frame)
     video = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 2 * panel[0]

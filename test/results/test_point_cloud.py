@@ -11,7 +11,8 @@ import pytest
 from test.support import refined_results as m
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.geometry.camera import backproject
-from videodepth_ros.results.point_cloud import POINT, CloudOptions, VoxelGrid, write_ply
+from videodepth_ros.results.options import CloudOptions
+from videodepth_ros.results.point_cloud import POINT, VoxelGrid, write_ply
 
 
 def frames(count=m.FRAMES):
@@ -67,13 +68,13 @@ def test_what_is_unsure_moves_or_is_far_is_left_out():
         assert 0 < len(points) < everything
         far_only = points
     farthest = 1.5 / float(np.median(frame.depth_m[np.isfinite(frame.depth_m)]))
-    limited = cloud_of(CloudOptions(0.05, stride=1, farthest=farthest), [frame]).points()
+    limited = cloud_of(CloudOptions(0.05, stride=1, max_depth_ratio=farthest), [frame]).points()
     assert len(limited) + len(far_only) == everything
 
 
 def test_voxels_double_where_there_would_be_too_many_and_lose_nothing():
     fine = cloud_of(CloudOptions(voxel_m=0.02, stride=1))
-    coarse = cloud_of(CloudOptions(voxel_m=0.02, stride=1, most_voxels=500))
+    coarse = cloud_of(CloudOptions(voxel_m=0.02, stride=1, max_voxels=500))
     fine_count = len(fine.points())
     assert len(coarse.points()) <= 500 < fine_count
     assert coarse.voxel_m in (0.04, 0.08, 0.16, 0.32)

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.alignment.hierarchy import ClipAlignment
@@ -90,7 +92,7 @@ class AlignedSequence:
 class AssembledClips:
     """The clips of an alignment as one sequence on disk, see `AlignedSequence`.
 
-    log_depth_ratios  (N,) float64, see `log_depth_ratio`
+    log_depth_ratios  (N,), see `log_depth_ratio`
     reference         what the alignment was scaled by
     """
 
@@ -99,7 +101,7 @@ class AssembledClips:
     moving: DiskArray | None
     intrinsics: Float64Array
     T_world_cam: Float64Array
-    log_depth_ratios: Float64Array
+    log_depth_ratios: NDArray[np.floating[Any]]
     reference: ScaleReference
 
 
@@ -126,7 +128,7 @@ class ClipAssembler:
         clips        in order of time; each is loaded once, and one is in memory at a time
         prior_depth  (N, h, w) float32: where nothing was hit, and what no pair has seen
         """
-        intrinsics, poses, ratios = list[object](), list[Float64Array](), list[float]()
+        intrinsics, poses, ratios = list[object](), list[Float64Array](), list[np.floating[Any]]()
         reference, has_moving = ScaleReference.PAIRS, False
         with (
             self._depth.writer() as depth,
@@ -150,7 +152,7 @@ class ClipAssembler:
             self._index,
             intrinsics=np.array(intrinsics, np.float64),
             T_world_cam=np.concatenate(poses),
-            log_depth_ratios=np.array(ratios, np.float64),
+            log_depth_ratios=np.array(ratios),
             reference=np.array(reference.value),
             has_moving=np.array(has_moving),
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.core.arrays import Float32Array, Float64Array
@@ -78,18 +80,18 @@ def log_depth_ratio(
     prior_depth: Float32Array,
     aligned_depth: Float32Array,
     options: MetricScaleOptions = METRIC_SCALE,
-) -> float:
+) -> np.floating[Any]:
     """Return the median of ln(prior / aligned) of one frame, (h, w) each; NaN without overlap."""
     grid = (slice(None, None, options.pixel_stride),) * 2
     with np.errstate(invalid='ignore', divide='ignore'):
         ratio = np.log(prior_depth[grid] / aligned_depth[grid])
     ratio = ratio[np.isfinite(ratio)]
-    return float(np.median(ratio)) if ratio.size else float('nan')
+    return np.median(ratio) if ratio.size else np.float64('nan')
 
 
 def estimate_metric_scale(
     T_world_cam: Float64Array,
-    log_depth_ratios: Float64Array,
+    log_depth_ratios: NDArray[np.floating[Any]],
     reference: ScaleReference,
     source: ScaleSource | None,
     path_length_m: float,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The refined recording: depth, calibration, confidence, motion and frames, under their stamps.
+"""The refined recording: depth, camera_info, confidence, odometry, path and transforms.
 
-The recording's own /tf and /tf_static come along, for without them the camera would hang in the
-air; other topics do if asked for, byte by byte. Everything lies in the order of time, also where
-the source was recorded by another clock than that of its stamps.
+/tf and /tf_static of the source are copied, so that the camera stays connected to the robot; other
+topics on demand. Messages are in the order of time, also where the source was recorded by another
+clock than that of its stamps.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.recording_clock import recording_clock
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.geometry.rotation import so3_log
-from videodepth_ros.geometry.trajectory import Trajectory
+from videodepth_ros.evaluation.trajectory import Trajectory
+from videodepth_ros.geometry.sim3 import vector_from_rotation
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.map_attachment import MapAttachment, StampedTransform
 from videodepth_ros.results.source_topics import SourceTopicCopier
@@ -34,23 +34,23 @@ PATH, ODOMETRY = 'videodepth/path', 'videodepth/odometry'
 
 
 class DepthEncoding(str, Enum):
-    """How depth is stored."""
+    """Encoding of the depth images."""
 
     METRES = '32FC1'  # float32: REP-118's canonical form
-    MILLIMETRES = '16UC1'  # up to 65.535 m; 0 is unknown, as is the sky
+    MILLIMETRES = '16UC1'  # up to 65.535 m; 0 is unknown or nothing hit
     COMPRESSED = 'compressed'  # compressedDepth of 32FC1: 16-bit inverse depth in PNG
 
 
 @dataclass(frozen=True)
 class SourceRecording:
-    """The recording that was refined, and the topic of the images that were."""
+    """The recording that was refined, and the topic of its images."""
 
     bag: BagReader
     image_topic: str
 
 
 class DepthBagWriter:
-    """A recording of depth while it is written, to be used in a ``with`` statement."""
+    """A writer of depth without poses, for a ``with`` statement."""
 
     def __init__(
         self,
@@ -63,21 +63,21 @@ class DepthBagWriter:
         """Create the recording.
 
         copied      names of topics to copy, or patterns such as ``/camera/*``
-        transforms  that the source holds in other messages only, in order of time
-        raises      BagError if it exists or cannot be made
+        transforms  that are written to /tf besides those of the source, in order of time
+        raises      BagError if it exists or cannot be created
         """
         self._encoding = encoding
         self._recorded_at = recording_clock(source.bag, source.image_topic)
-        self._begun = False
+        self._is_started = False
         self.writer = BagWriter(path, self._recorded_at)
-        self._carrier = SourceTopicCopier(
+        self._copier = SourceTopicCopier(
             source.bag, self.writer, self._recorded_at, transforms, copied
         )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What could not be copied, in words."""
-        return tuple(self._carrier.notes.values())
+        """Description of what could not be copied."""
+        return tuple(self._copier.notes.values())
 
     def __enter__(self) -> DepthBagWriter:
         self.writer.__enter__()
@@ -91,16 +91,16 @@ class DepthBagWriter:
     ) -> None:
         self.writer.__exit__(kind, error, trace)
 
-    def carry(self, frame: RefinedFrame) -> None:
-        """Write what was recorded before a frame."""
+    def copy_source_until(self, frame: RefinedFrame) -> None:
+        """Copy the messages of the source that were recorded before a frame."""
         recorded_ns = self._recorded_at(frame.stamp_ns)
-        if not self._begun:
-            self._carrier.begin(recorded_ns)
-            self._begun = True
-        self._carrier.copy_until(recorded_ns)
+        if not self._is_started:
+            self._copier.copy_static(recorded_ns)
+            self._is_started = True
+        self._copier.copy_until(recorded_ns)
 
     def add(self, frame: RefinedFrame) -> None:
-        """Write depth, calibration and confidence of a frame.
+        """Write depth, camera_info and confidence of a frame.
 
         raises  BagError if it cannot be written
         """
@@ -115,38 +115,42 @@ class DepthBagWriter:
         self.writer.write_depth(CONFIDENCE, ns, frame_id, frame.confidence)
 
     def finish(self) -> None:
-        """Write the rest of what the source holds."""
-        self._carrier.copy_until(None)
+        """Copy the rest of the source."""
+        self._copier.copy_until(None)
 
 
 class RefinedBagWriter:
-    """A recording of depth and poses while it is written, to be used in a ``with`` statement."""
+    """A writer of depth and poses, for a ``with`` statement."""
 
     def __init__(
         self,
         path: Path,
         source: SourceRecording,
-        join: MapAttachment,
+        attachment: MapAttachment,
         trajectory: Trajectory,
         encoding: DepthEncoding,
         copied: Sequence[str] = (),
     ) -> None:
         """Create the recording.
 
-        trajectory  of the camera in the map that ``join`` names; one pose a frame
+        trajectory  of the camera in the map of ``attachment``; one pose for each frame
         copied, raises  as for `DepthBag`
         """
-        self._join, self._trajectory = join, trajectory
+        self._attachment, self._trajectory = attachment, trajectory
         self._twists = _twists(trajectory)
         self._transforms = (
-            join.transforms(trajectory.stamp_ns, trajectory.T_map_cam) if join.child else None
+            attachment.transforms(trajectory.stamp_ns, trajectory.T_map_cam)
+            if attachment.child
+            else None
         )
         self._frames = 0
-        self._depth = DepthBagWriter(path, source, encoding, copied, join.odometry_transforms())
+        self._depth = DepthBagWriter(
+            path, source, encoding, copied, attachment.odometry_transforms()
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What could not be copied, in words."""
+        """Description of what could not be copied."""
         return self._depth.notes
 
     def __enter__(self) -> RefinedBagWriter:
@@ -162,19 +166,19 @@ class RefinedBagWriter:
         self._depth.__exit__(kind, error, trace)
 
     def add(self, frame: RefinedFrame) -> None:
-        """Write the next frame of the trajectory, and what was recorded before it.
+        """Write the next frame of the trajectory, after the source's messages before it.
 
         raises  BagError if it cannot be written
         """
-        self._depth.carry(frame)
+        self._depth.copy_source_until(frame)
         if self._transforms is not None:
-            for one in next(self._transforms):
-                self._depth.writer.write_transform(*one)
+            for transform in next(self._transforms):
+                self._depth.writer.write_transform(*transform)
         self._depth.add(frame)
         self._depth.writer.write_odometry(
             ODOMETRY,
             frame.stamp_ns,
-            self._join.map_frame,
+            self._attachment.map_frame,
             frame_name(frame.frame_id),
             self._trajectory.T_map_cam[self._frames],
             self._twists[self._frames],
@@ -182,28 +186,28 @@ class RefinedBagWriter:
         self._frames += 1
 
     def finish(self) -> None:
-        """Write the path, and the rest of what the source holds."""
+        """Write the path, and copy the rest of the source."""
         poses = list(
             zip(self._trajectory.stamp_ns.tolist(), self._trajectory.T_map_cam, strict=True)
         )
-        self._depth.writer.write_path(PATH, poses[-1][0], self._join.map_frame, poses)
+        self._depth.writer.write_path(PATH, poses[-1][0], self._attachment.map_frame, poses)
         self._depth.finish()
 
 
 def _twists(trajectory: Trajectory) -> NDArray[np.float64]:
-    """Return the motion of each pose (N, 6) in its own frame, from the pose before to that behind.
+    """Return the twist of each pose (N, 6) in its own frame, by central differences.
 
-    Metres and radians a second; zero where there is only one pose.
+    Linear [m/s] and angular [rad/s]; zero where there is only one pose.
     """
     count = len(trajectory.stamp_ns)
-    before, behind = (
+    before, after = (
         np.maximum(np.arange(count) - 1, 0),
         np.minimum(np.arange(count) + 1, count - 1),
     )
-    seconds = np.maximum((trajectory.stamp_ns[behind] - trajectory.stamp_ns[before]) / 1e9, 1e-9)
+    seconds = np.maximum((trajectory.stamp_ns[after] - trajectory.stamp_ns[before]) / 1e9, 1e-9)
     R, p = trajectory.T_map_cam[:, :3, :3], trajectory.positions_m
-    back = np.swapaxes(R, 1, 2)
-    linear = back @ (p[behind] - p[before])[:, :, None]
-    turn = so3_log(back[before] @ R[behind])
-    angular = back @ R[before] @ turn[:, :, None]
+    R_inverse = np.swapaxes(R, 1, 2)
+    linear = R_inverse @ (p[after] - p[before])[:, :, None]
+    rotation = vector_from_rotation(R_inverse[before] @ R[after])
+    angular = R_inverse @ R[before] @ rotation[:, :, None]
     return np.asarray(np.concatenate([linear, angular], axis=1)[:, :, 0] / seconds[:, None])

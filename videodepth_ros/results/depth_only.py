@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job leaves that was asked for depth and not for poses: recording, video and page."""
+"""Results of a job without poses: recording, preview video and report."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.results.bag import DepthBagWriter, SourceRecording
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.preview import PreviewVideo
+from videodepth_ros.results.preview import PreviewWriter
 from videodepth_ros.results.report import ReportFigures, render_report
 from videodepth_ros.results.write import (
-    PREVIEW,
-    REPORT,
+    PREVIEW_FILE,
+    REPORT_FILE,
     ResultOptions,
     atomic_folder,
     colour_range_of,
@@ -28,7 +28,7 @@ from videodepth_ros.results.write import (
 
 @dataclass(frozen=True)
 class DepthFacts:
-    """What was written: files, and what should be known of them, in words."""
+    """The files that were written, and notes on them."""
 
     outputs: tuple[str, ...]
     notes: tuple[str, ...]
@@ -39,11 +39,11 @@ def write_depth_results(
     stamps_ns: NDArray[np.int64],
     source: SourceRecording,
     folder: Path,
-    settings: ResultOptions,
+    options: ResultOptions,
 ) -> DepthFacts:
-    """Write recording, video and page into a new folder; the frames' poses are not used.
+    """Write recording, video and report into a new folder; the frames' poses are not used.
 
-    frames     gone through once
+    frames     iterated once
     stamps_ns  (N,) int64 of the frames
     raises     as `write_results`
     """
@@ -51,28 +51,28 @@ def write_depth_results(
     first = next(rest, None)
     if first is None:
         raise InputError('there is no frame to write; were all of them left out?')
-    figures = ReportFigures(len(stamps_ns), settings.colours or colour_range_of(first))
-    with atomic_folder(folder) as growing:
+    figures = ReportFigures(len(stamps_ns), options.colours or colour_range_of(first))
+    with atomic_folder(folder) as part:
         with (
-            DepthBagWriter(growing, source, settings.depth, settings.copied) as bag,
-            PreviewVideo(growing / PREVIEW, stamps_ns, None, figures.colours) as preview,
+            DepthBagWriter(part, source, options.depth, options.copied) as bag,
+            PreviewWriter(part / PREVIEW_FILE, stamps_ns, None, figures.colours) as preview,
         ):
             for frame in chain([first], rest):
-                bag.carry(frame)
+                bag.copy_source_until(frame)
                 bag.add(frame)
                 preview.add(frame)
                 figures.add(frame)
             bag.finish()
-        notes = (*settings.all_notes, *bag.notes)
+        notes = (*options.all_notes, *bag.notes)
         rows = [
             ('frames', f'{len(stamps_ns)} in {float(np.ptp(stamps_ns)) / 1e9:.2f} s'),
-            ('scale from', settings.scale_source),
+            ('scale from', options.scale_source),
             ('image topic', source.image_topic),
             ('camera', format_camera(first.camera)),
-            ('depth', settings.depth.value),
-            *settings.facts,
+            ('depth', options.depth.value),
+            *options.facts,
         ]
-        (growing / REPORT).write_text(
+        (part / REPORT_FILE).write_text(
             render_report(
                 f'{source.bag.path.name} refined',
                 rows,
@@ -80,8 +80,8 @@ def write_depth_results(
                 stamps_ns,
                 None,
                 figures,
-                settings.unit,
+                options.unit,
             ),
             encoding='utf-8',
         )
-    return DepthFacts((str(folder), str(folder / PREVIEW), str(folder / REPORT)), notes)
+    return DepthFacts((str(folder), str(folder / PREVIEW_FILE), str(folder / REPORT_FILE)), notes)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the refined map joins the frames that a recording has: never a second parent (REP-105).
+"""Attachment of the refined map to the frames of a recording, without a second parent (REP-105).
 
-One rule covers every robot: the map becomes the parent of the topmost frame above the camera.
-That is ``odom`` where the recording has odometry (map -> odom, as localisation does it), the base
-where only /tf_static leads to the camera, and the camera's optical frame where nothing does. A
-recording with a map of its own keeps it, below ours, which then has another name.
+The map becomes the parent of the topmost frame above the camera: ``odom`` where the recording has
+odometry (map -> odom, as in localisation), the base where only /tf_static leads to the camera, and
+the camera's optical frame where there are no transforms. A map of the recording stays, below the
+refined one, which gets another name.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from videodepth_ros.bags.frame_tree import (
     FrameTree,
@@ -24,10 +21,8 @@ from videodepth_ros.bags.frame_tree import (
     read_odometry,
 )
 from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.core.arrays import Float64Array, StampArray
 from videodepth_ros.geometry.poses import inverse
-
-Array = NDArray[np.float64]
-Stamps = NDArray[np.int64]
 
 MAP, OTHER_MAP = 'map', 'videodepth_map'
 
@@ -38,19 +33,19 @@ class StampedTransform(NamedTuple):
     stamp_ns: int
     parent: str
     child: str
-    T_parent_child: Array
+    T_parent_child: Float64Array
 
 
 @dataclass(frozen=True)
 class MapAttachment:
-    """Where the map is in the tree of a recording.
+    """The place of the map in the frame tree of a recording.
 
     map_frame  name of the refined map
-    child      the frame whose parent it becomes; '' where the camera's frame has no name
+    child      frame whose parent it becomes; '': the images have no frame_id
     camera     optical frame of the camera
-    tree       frames of the recording, with what its odometry adds
-    odometry   what is published on /tf besides, for the recording has it as a message only
-    notes      what a reader of the results should know, in words
+    tree       frames of the recording, with those of its odometry
+    odometry   odometry that the recording has as messages only, to be written to /tf; None: none
+    notes      notes for the report
     """
 
     map_frame: str
@@ -61,32 +56,33 @@ class MapAttachment:
     notes: tuple[str, ...]
 
     @property
-    def described(self) -> str:
-        """The chain of frames from the map to the camera, in words."""
+    def chain_description(self) -> str:
+        """Frames from the map to the camera."""
         if not self.child:
-            return f'{self.map_frame} (the images name no frame)'
+            return f'{self.map_frame} (the images have no frame_id)'
         return ' -> '.join([self.map_frame, *reversed(self.tree.chain(self.camera))])
 
-    def transforms(self, stamps_ns: Stamps, T_map_cam: Array) -> Iterator[list[StampedTransform]]:
-        """Yield, for each stamp (M,) and pose (M, 4, 4), what makes map -> camera this pose.
+    def transforms(
+        self, stamps_ns: StampArray, T_map_cam: Float64Array
+    ) -> Iterator[list[StampedTransform]]:
+        """Yield, for each stamp (M,) and pose (M, 4, 4), the transforms from the map to the camera.
 
-        The first is map -> child. Where a moving transform of the recording begins after the
-        stamp or ends before it, it is repeated as it is nearest, so that listeners find the whole
-        chain.
+        The first is map -> child. A moving transform of the recording that does not cover the
+        stamp is repeated with its nearest value, so that lookups of the whole chain succeed.
         """
         T_map_child = T_map_cam @ inverse(self.tree.T_root_frame(self.camera, stamps_ns))
         moving = [(name, self.tree.transforms[name]) for name in self.tree.chain(self.camera)[:-1]]
         for k, ns in enumerate(stamps_ns.tolist()):
-            now = stamps_ns[k : k + 1]
-            held = [
-                StampedTransform(ns, series.parent, name, series.at(now)[0])
+            at_ns = stamps_ns[k : k + 1]
+            repeated = [
+                StampedTransform(ns, series.parent, name, series.at(at_ns)[0])
                 for name, series in moving
-                if not series.covers(now)[0]
+                if not series.covers(at_ns)[0]
             ]
-            yield [StampedTransform(ns, self.map_frame, self.child, T_map_child[k]), *held]
+            yield [StampedTransform(ns, self.map_frame, self.child, T_map_child[k]), *repeated]
 
     def odometry_transforms(self) -> list[StampedTransform]:
-        """Return the recording's odometry as transforms; none where /tf has them already."""
+        """Return the recording's odometry as transforms; none if /tf has them already."""
         if self.odometry is None:
             return []
         series = self.odometry.series
@@ -97,11 +93,11 @@ class MapAttachment:
 
 
 def attach_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -> MapAttachment:
-    """Find the place of the refined map above a camera.
+    """Attach the refined map above a camera.
 
-    camera_frame  optical frame of the camera, '' if its images name none
-    without       topics that are not read as odometry: those that this package writes
-    raises        BagError if the recording's frames form a circle
+    camera_frame  optical frame of the camera; '': its images have none
+    without       topics that are not read as odometry
+    raises        BagError if the recording's frames form a cycle
     """
     tree, camera = read_frame_tree(bag), frame_name(camera_frame)
     notes = list(tree.notes)
@@ -109,17 +105,15 @@ def attach_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -
     while map_frame in tree:
         map_frame += '_'
     if map_frame != MAP:
-        notes.append(
-            f'the recording has a frame {MAP} of its own, so the refined one is called {map_frame}'
-        )
+        notes.append(f'the recording has a frame {MAP}, so the refined map is named {map_frame}')
     if not camera:
-        notes.append('the images name no frame, so no transform leads to the camera')
+        notes.append('the images have no frame_id, so no transform leads to the camera')
         return MapAttachment(map_frame, '', '', tree, None, tuple(notes))
     odometry = _odometry_above(bag, tree, camera, without)
     if odometry:
         tree = tree.with_transform(odometry.child, odometry.series)
         notes.append(
-            f'{odometry.series.parent} -> {odometry.child} of {odometry.topic} is published on /tf'
+            f'{odometry.series.parent} -> {odometry.child} of {odometry.topic} is written to /tf'
         )
     if camera not in tree and tree.transforms:
         notes.append(f'no transform of the recording leads to {camera}')
@@ -129,7 +123,7 @@ def attach_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -
 def _odometry_above(
     bag: BagReader, tree: FrameTree, camera: str, without: Sequence[str]
 ) -> OdometryTrack | None:
-    """Return the odometry that moves the topmost frame above the camera, if no /tf does."""
+    """Return the odometry of the topmost frame above the camera, if /tf does not move it."""
     top = tree.root(camera)
     tracks = [
         track

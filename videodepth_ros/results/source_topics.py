@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a refined recording takes over from its source: the frames, and the topics asked for."""
+"""Copying of topics from the source into the refined recording."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Item = RawMessage | StampedTransform
 
 
 class SourceTopicCopier:
-    """Copies messages of the source into the result, up to a time and then further.
+    """A copier of the source's messages, in steps of time.
 
-    notes  what could not be copied, in words, by topic
+    notes  description of what could not be copied, by topic
     """
 
     def __init__(
@@ -36,11 +36,12 @@ class SourceTopicCopier:
         odometry: Sequence[StampedTransform],
         copied: Sequence[str],
     ) -> None:
-        """Choose what is copied.
+        """Select the topics to copy.
 
-        odometry  transforms that the source has as other messages, for /tf
-        copied    names of topics, or patterns such as ``/camera/*``; /tf and /tf_static always
-                  are, and topics below /videodepth, which are the results', never
+        recorded_at  conversion of stamps to times of recording [ns]
+        odometry     transforms that are written to /tf besides
+        copied       names of topics, or patterns such as ``/camera/*``; /tf and /tf_static are
+                     always copied, topics of this package never
         """
         self.notes: dict[str, str] = {}
         self._bag, self._writer, self._recorded_at = bag, writer, recorded_at
@@ -54,15 +55,15 @@ class SourceTopicCopier:
         self._items = heapq.merge(rest, iter(odometry), key=self._time)
         self._next = next(self._items, None)
 
-    def begin(self, start_ns: int) -> None:
-        """Write what is static, at the beginning, for everybody who listens from there on."""
+    def copy_static(self, start_ns: int) -> None:
+        """Write /tf_static at the start of the recording, so that all lookups succeed."""
         if self._next is not None:
             start_ns = min(start_ns, self._time(self._next))
         for channel, _, data in self._bag.records([TF_STATIC]):
             self._copy(channel, start_ns, data)
 
     def copy_until(self, end_ns: int | None) -> None:
-        """Write what was recorded no later than that; all that is left if that is None.
+        """Copy the messages recorded up to ``end_ns``; all that are left if that is None.
 
         raises  BagError if the result cannot be written
         """
@@ -77,7 +78,7 @@ class SourceTopicCopier:
         return self._recorded_at(item.stamp_ns) if isinstance(item, StampedTransform) else item[1]
 
     def _copy(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
-        """Write a message of the source; one that cannot be is noted."""
+        """Write a message of the source, or a note if it cannot be written."""
         is_tf = channel.topic in (TF, TF_STATIC)
         try:
             if is_tf and (channel.encoding != 'cdr' or channel.msgtype != TF_MESSAGE):
@@ -90,20 +91,20 @@ class SourceTopicCopier:
             self.notes[channel.topic] = f'{channel.topic} has a damaged message: {error}'
 
     def _rewrite_transforms(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
-        """Write transforms of ROS 1 as those of ROS 2, whose frames have no slash before them."""
-        for one in self._decoder.decode(channel, data).transforms:
+        """Write transforms of ROS 1 without the leading slash of their frames."""
+        for stamped in self._decoder.decode(channel, data).transforms:
             self._writer.write_transform(
-                stamp_ns(one.header.stamp),
-                frame_name(one.header.frame_id),
-                frame_name(one.child_frame_id),
-                matrix_from_transform(one.transform),
+                stamp_ns(stamped.header.stamp),
+                frame_name(stamped.header.frame_id),
+                frame_name(stamped.child_frame_id),
+                matrix_from_transform(stamped.transform),
                 static=channel.topic == TF_STATIC,
                 recorded_ns=recorded_ns,
             )
 
 
 def is_topic_copied(topic: str, patterns: Sequence[str]) -> bool:
-    """Return whether patterns ask for a topic that may be copied."""
+    """Return whether a topic matches one of the patterns, and is not always or never copied."""
     name = '/' + topic.strip('/')
     if name in (TF, TF_STATIC) or name.startswith(OWN_TOPICS):
         return False

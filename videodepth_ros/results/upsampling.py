@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the size that the job works at to the camera's, with the image as guide.
+"""Upsampling of depth from the working size to the camera's, guided by the image.
 
 On one surface inverse depth is interpolated linearly, which is exact on planes: their inverse
-depth is affine in the pixel. At a jump each pixel is given to one of the surfaces around it, the
-one whose samples are near, look like the pixel and agree with each other: joint bilateral
-upsampling (Kopf et al., SIGGRAPH 2007), but with the mode of the samples in place of their mean,
-for a mean of near and far is a point in mid-air. Each sample is first carried along its surface's
-slope to the pixel, so that slanted surfaces stay planes up to their edge.
+depth is affine in the pixel. At a discontinuity each pixel is assigned to one of the surfaces
+around it by joint bilateral upsampling (Kopf et al., SIGGRAPH 2007), with the mode of the samples
+in place of their mean: the mean of two surfaces would be a flying pixel. Each sample is first
+extrapolated to the pixel by its slope, so that slanted surfaces stay planes up to their edge.
 """
 
 from __future__ import annotations
@@ -19,26 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.results.options import UPSAMPLING
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 Indices = NDArray[np.intp]
 
-BROKEN = 0.06  # of inverse depth: two samples this far off both their slopes are a jump
-ONE_SURFACE = 0.1  # of inverse depth: samples nearer to each other, at the pixel, agree
-COLOUR_SIGMA = 12.0  # of 255
-DISTANCE_SIGMA = 0.55  # samples
-BETWEEN_RATIO = 1.25  # depth ratio to both neighbours of what may hang between something and sky
-LEAST_TRUST = 0.02  # of a sample that lies half-way between its neighbours
-CARRY = (0.7, 1.4)  # range of what a slope may do to a sample: slopes at edges are uncertain
-PIXELS_AT_ONCE = 20_000  # nine samples of each stay in the second-level cache
 WINDOW = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
 
 @dataclass(frozen=True)
 class UpsampledMaps:
-    """Maps at the camera's size: depth (H, W) float32, confidence likewise, moving (H, W) bool."""
+    """Maps at the camera's size: depth and confidence (H, W) float32, moving (H, W) bool."""
 
     depth_m: Array
     confidence: Array
@@ -46,9 +38,9 @@ class UpsampledMaps:
 
 
 def upsample_depth(depth_m: Array, guide: Image) -> Array:
-    """Return depth (h, w) float32 at the size of ``guide`` (H, W, 3) uint8, edges on its edges.
+    """Upsample depth (h, w) float32 to the size of ``guide`` (H, W, 3) uint8.
 
-    NaN (unknown) and +inf (nothing hit) stay what they are: no pixel becomes known by it.
+    NaN (unknown) and +inf (nothing hit) stay.
     """
     return upsample_maps(depth_m, np.ones_like(depth_m), None, guide).depth_m
 
@@ -56,16 +48,16 @@ def upsample_depth(depth_m: Array, guide: Image) -> Array:
 def upsample_maps(
     depth_m: Array, confidence: Array, moving: Mask | None, guide: Image
 ) -> UpsampledMaps:
-    """Return the maps of one frame at the size of its image.
+    """Upsample the maps of one frame to the size of its image.
 
     depth_m     (h, w) float32, Z in metres; NaN unknown, +inf nothing hit
     confidence  (h, w) float32 in [0, 1]
-    moving      (h, w) bool; None where nobody looked
+    moving      (h, w) bool; None: not segmented
     guide       (H, W, 3) uint8, not smaller than the depth and of its aspect
     raises      InputError if the sizes do not fit
 
-    At a jump confidence and motion come from the surface that the pixel belongs to. Maps that
-    have the size already are left alone.
+    At a discontinuity confidence and motion mask are those of the surface of the pixel. Maps of
+    the same size are returned unchanged.
     """
     if depth_m.shape == guide.shape[:2]:
         return UpsampledMaps(depth_m, np.where(np.isnan(depth_m), 0, confidence), moving)
@@ -91,13 +83,14 @@ def upsample_maps(
 
 
 class _Grid:
-    """Where the pixels of the full size lie between the samples of the small one."""
+    """Positions of the pixels of the full size between the samples of the small one."""
 
     def __init__(self, small: tuple[int, ...], full: tuple[int, ...]) -> None:
         (h, w), (height, width) = small[:2], full[:2]
-        if height < h or width < w or abs(width * h / (height * w) - 1) > 0.05:
+        aspect_difference = abs(width * h / (height * w) - 1)
+        if height < h or width < w or aspect_difference > UPSAMPLING.max_aspect_difference:
             raise InputError(
-                f'depth of {w}x{h} cannot be brought to an image of {width}x{height}:'
+                f'depth of {w}x{h} cannot be upsampled to an image of {width}x{height}:'
                 ' the image must be larger, and of the same aspect'
             )
         self.size = width, height
@@ -111,17 +104,17 @@ class _Grid:
         return mask.take(self.nearest_column, axis=1).take(self.nearest_row, axis=0)
 
     def pixels_at(self, mask: Mask) -> Iterator[Indices]:
-        """Yield the flat indices of the pixels whose nearest sample is in a mask, in portions."""
+        """Yield the flat indices of the pixels whose nearest sample is in a mask, in chunks."""
         pixels = np.flatnonzero(self.nearest(mask))
-        for first in range(0, len(pixels), PIXELS_AT_ONCE):
-            yield pixels[first : first + PIXELS_AT_ONCE]
+        for first in range(0, len(pixels), UPSAMPLING.chunk_pixels):
+            yield pixels[first : first + UPSAMPLING.chunk_pixels]
 
 
 @dataclass(frozen=True)
 class _Agreement:
-    """What the samples around some pixels agree on.
+    """The surface that the samples around each pixel agree on.
 
-    inverse_depth  (P,) float32, NaN where no sample is known
+    inverse_depth  (P,) float32, NaN where all samples are unknown
     samples        (9, P), flat indices
     weights        (9, P) float32 with sum 1, of the samples of the chosen surface
     """
@@ -137,45 +130,45 @@ class _Agreement:
 
 
 class _Samples:
-    """The small map, with what is needed to give pixels to its surfaces.
+    """The samples of the small map, with their slopes and weights.
 
-    at_jump  (h, w) bool, the neighbourhood of every jump
+    at_jump  (h, w) bool, neighbourhood of the discontinuities
     """
 
     def __init__(self, inverse_depth: Array, guide: Image) -> None:
         height, self._width = inverse_depth.shape
-        broken = _broken(inverse_depth)
-        broken_down = _broken(np.ascontiguousarray(inverse_depth.T))
-        self._slope = _slope(inverse_depth, broken).ravel()
-        self._slope_down = _slope(inverse_depth.T, broken_down).T.ravel()
-        self.at_jump = _neighbourhood(broken, broken_down.T)
+        jumps = _find_jumps(inverse_depth)
+        jumps_down = _find_jumps(np.ascontiguousarray(inverse_depth.T))
+        self._slope = _slope(inverse_depth, jumps).ravel()
+        self._slope_down = _slope(inverse_depth.T, jumps_down).T.ravel()
+        self.at_jump = _neighbourhood(jumps, jumps_down.T)
         self._shape = inverse_depth.shape
         self._values = np.nan_to_num(inverse_depth, nan=0.0).ravel()
-        self._trust = _trust(inverse_depth).ravel()
+        self._weights = _sample_weights(inverse_depth).ravel()
         small = cv2.resize(guide, (self._width, height), interpolation=cv2.INTER_AREA)
         self._colours = np.asarray(small, np.float32).reshape(-1, 3)
 
     def agreement(self, pixels: Indices, guide: Image, grid: _Grid) -> _Agreement:
-        """Give pixels, flat indices (P,) of ``guide``, to one surface each."""
-        samples, carried, weights = self._around(pixels, guide, grid)
+        """Assign pixels, flat indices (P,) of ``guide``, to one surface each."""
+        samples, values, weights = self._around(pixels, guide, grid)
         best_support = np.full(len(pixels), -1.0, np.float32)
         chosen = np.zeros(len(pixels), np.float32)
-        for candidate, weight in zip(carried, weights, strict=True):
-            support = np.where(_agree(carried, candidate), weights, 0).sum(axis=0)
+        for candidate, weight in zip(values, weights, strict=True):
+            support = np.where(_agree(values, candidate), weights, 0).sum(axis=0)
             better = (support > best_support) & (weight > 0)
             np.copyto(best_support, support, where=better)
             np.copyto(chosen, candidate, where=better)
-        weights = np.where(_agree(carried, chosen), weights, 0)
+        weights = np.where(_agree(values, chosen), weights, 0)
         with np.errstate(invalid='ignore'):  # 0 / 0 where all nine are unknown
             weights /= weights.sum(axis=0)
-        return _Agreement((weights * carried).sum(axis=0), samples, weights)
+        return _Agreement((weights * values).sum(axis=0), samples, weights)
 
     def _around(self, pixels: Indices, guide: Image, grid: _Grid) -> tuple[Indices, Array, Array]:
-        """Return the nine samples around each pixel: indices, values carried to it, weights."""
+        """Return the nine samples around each pixel: indices, extrapolated values, weights."""
         row, column = np.divmod(pixels, guide.shape[1])
         colour = guide.reshape(-1, 3)[pixels].astype(np.float32)
         samples = np.empty((len(WINDOW), len(pixels)), np.intp)
-        carried, weights = (np.empty(samples.shape, np.float32) for _ in range(2))
+        values, weights = (np.empty(samples.shape, np.float32) for _ in range(2))
         for k, (down, right) in enumerate(WINDOW):
             at_row = np.clip(grid.nearest_row[row] + down, 0, self._shape[0] - 1)
             at_column = np.clip(grid.nearest_column[column] + right, 0, self._shape[1] - 1)
@@ -183,66 +176,73 @@ class _Samples:
             dy = grid.rows[row] - at_row.astype(np.float32)
             dx = grid.columns[column] - at_column.astype(np.float32)
             value = self._values[at]
-            carried[k] = np.clip(
+            values[k] = np.clip(
                 value + self._slope[at] * dx + self._slope_down[at] * dy,
-                CARRY[0] * value,
-                CARRY[1] * value,
+                UPSAMPLING.min_extrapolation * value,
+                UPSAMPLING.max_extrapolation * value,
             )
-            unlike = np.square(self._colours[at] - colour).sum(axis=1) / (2 * COLOUR_SIGMA**2)
-            away = (dx * dx + dy * dy) / np.float32(2 * DISTANCE_SIGMA**2)
-            weights[k] = self._trust[at] * np.exp(-away) / (1 + unlike)
-        return samples, carried, weights
+            colour_distance = np.square(self._colours[at] - colour).sum(axis=1) / (
+                2 * UPSAMPLING.colour_sigma**2
+            )
+            distance = (dx * dx + dy * dy) / np.float32(2 * UPSAMPLING.distance_sigma**2)
+            weights[k] = self._weights[at] * np.exp(-distance) / (1 + colour_distance)
+        return samples, values, weights
 
 
-def _agree(carried: Array, value: Array) -> Mask:
-    return np.asarray(np.abs(carried - value) <= ONE_SURFACE * np.maximum(carried, value))
+def _agree(values: Array, value: Array) -> Mask:
+    limit = UPSAMPLING.same_surface * np.maximum(values, value)
+    return np.asarray(np.abs(values - value) <= limit)
 
 
-def _broken(v: Array) -> Mask:
-    """Return between which samples (h, w) of a row lies a jump, or something unknown: (h, w - 1).
+def _find_jumps(v: Array) -> Mask:
+    """Return the discontinuities between neighbours of a row of samples (h, w): (h, w - 1).
 
-    Neither the samples' own difference nor the slope on either side explains the step.
+    Neither the difference of the samples nor the slope on either side explains the step; or one
+    sample is unknown.
     """
     a, b = v[:, :-1], v[:, 1:]
-    before = np.hstack([v[:, :1], v[:, :-2]])
-    behind = np.hstack([v[:, 2:], v[:, -1:]])
-    step = np.fmin(np.abs(a - b), np.fmin(np.abs(2 * a - before - b), np.abs(2 * b - behind - a)))
-    return np.asarray(~(step <= BROKEN * np.minimum(a, b)))
+    previous = np.hstack([v[:, :1], v[:, :-2]])
+    following = np.hstack([v[:, 2:], v[:, -1:]])
+    step = np.fmin(
+        np.abs(a - b), np.fmin(np.abs(2 * a - previous - b), np.abs(2 * b - following - a))
+    )
+    return np.asarray(~(step <= UPSAMPLING.discontinuity * np.minimum(a, b)))
 
 
-def _slope(v: Array, broken: Mask) -> Array:
-    """Return the slope of each sample (h, w) along its row, the lesser one of its two sides."""
-    steps = np.where(broken, np.nan, np.diff(v, axis=1))
+def _slope(v: Array, jumps: Mask) -> Array:
+    """Return the slope of each sample (h, w) along its row, the smaller one of its two sides."""
+    steps = np.where(jumps, np.nan, np.diff(v, axis=1))
     edge = np.full((v.shape[0], 1), np.nan, np.float32)
     left, right = np.hstack([edge, steps]), np.hstack([steps, edge])
-    lesser = np.where(np.abs(left) <= np.abs(right), left, right)
-    lesser = np.where(np.isnan(right), left, lesser)
-    return np.nan_to_num(lesser, nan=0.0).astype(np.float32)
+    smaller = np.where(np.abs(left) <= np.abs(right), left, right)
+    smaller = np.where(np.isnan(right), left, smaller)
+    return np.nan_to_num(smaller, nan=0.0).astype(np.float32)
 
 
-def _neighbourhood(broken: Mask, broken_down: Mask) -> Mask:
-    """Return the samples next to a jump, and their neighbours."""
-    height, width = broken.shape[0], broken_down.shape[1]
-    beside = np.zeros((height, width), np.uint8)
-    beside[:, 1:] |= broken
-    beside[:, :-1] |= broken
-    beside[1:] |= broken_down
-    beside[:-1] |= broken_down
-    return np.asarray(cv2.dilate(beside, np.ones((3, 3), np.uint8)) > 0)
+def _neighbourhood(jumps: Mask, jumps_down: Mask) -> Mask:
+    """Return the samples next to a discontinuity, and their neighbours."""
+    height, width = jumps.shape[0], jumps_down.shape[1]
+    adjacent = np.zeros((height, width), np.uint8)
+    adjacent[:, 1:] |= jumps
+    adjacent[:, :-1] |= jumps
+    adjacent[1:] |= jumps_down
+    adjacent[:-1] |= jumps_down
+    return np.asarray(cv2.dilate(adjacent, np.ones((3, 3), np.uint8)) > 0)
 
 
-def _trust(v: Array) -> Array:
-    """Return how far each sample stands for a surface, (h, w): what lies half-way does not.
+def _sample_weights(v: Array) -> Array:
+    """Return the weight of each sample, (h, w), low half-way between its neighbours.
 
-    A network blurs its edges, and what was averaged over an edge lies between its two sides.
+    A network blurs its edges: a sample averaged over an edge lies between the two surfaces.
     """
     known = ~np.isnan(v)
     neighbours = np.ones((3, 3), np.uint8)
     least = cv2.erode(np.where(known, v, np.float32(np.inf)), neighbours)
     greatest = cv2.dilate(np.where(known, v, np.float32(0)), neighbours)
-    with np.errstate(invalid='ignore', over='ignore'):  # where nothing around is known
+    with np.errstate(invalid='ignore', over='ignore'):  # all neighbours unknown
         half_way = np.minimum(v - least, greatest - v) / np.maximum(greatest - least, 1e-9)
-        trust = np.where(greatest > 1.1 * least, np.clip(1 - 2.5 * half_way, LEAST_TRUST, 1), 1)
-    before_sky = (greatest > BETWEEN_RATIO * v) & (v > 0) & (least == 0)
-    trust = np.where(before_sky, LEAST_TRUST * trust, trust)
-    return np.where(known, trust, 0).astype(np.float32)
+        blurred = np.clip(1 - UPSAMPLING.blur_penalty * half_way, UPSAMPLING.min_weight, 1)
+        weight = np.where(greatest > UPSAMPLING.blur_contrast * least, blurred, 1)
+    before_sky = (greatest > UPSAMPLING.sky_blur_ratio * v) & (v > 0) & (least == 0)
+    weight = np.where(before_sky, UPSAMPLING.min_weight * weight, weight)
+    return np.where(known, weight, 0).astype(np.float32)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that the offline job leaves, in one pass over its frames.
+"""Results of a job with poses: recording, trajectory, point cloud, preview video and report.
 
-A result is there whole or not at all: it is written into a folder beside, which gets its name at
-the end. The same frames give the same bytes.
+All are written in one pass over the frames, into a temporary folder that is renamed at the end.
+The same frames give the same bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -25,37 +25,39 @@ from videodepth_ros.results.bag import DepthEncoding, RefinedBagWriter, SourceRe
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.gravity import GravityAlignment, align_to_gravity
 from videodepth_ros.results.map_attachment import MapAttachment, attach_map
-from videodepth_ros.results.point_cloud import CloudOptions, VoxelGrid, write_ply
-from videodepth_ros.results.preview import PreviewVideo
+from videodepth_ros.results.options import CLOUD, CloudOptions
+from videodepth_ros.results.point_cloud import VoxelGrid, write_ply
+from videodepth_ros.results.preview import PreviewWriter
 from videodepth_ros.results.report import ReportFigures, TrajectoryFigures, render_report
 from videodepth_ros.results.top_view import TopDownMap
 
 UNIT_NOTE = (
-    'nothing measured metres: depth and poses are in a unit of their own, while the '
+    'the scale is arbitrary: depth and poses are in a unit of their own, while the '
     "recording's transforms are in metres"
 )
-TRAJECTORY, CLOUD, PREVIEW, REPORT = 'trajectory.tum', 'cloud.ply', 'preview.mp4', 'report.html'
-VIEW_PX = 720
+TRAJECTORY_FILE, CLOUD_FILE = 'trajectory.tum', 'cloud.ply'
+PREVIEW_FILE, REPORT_FILE = 'preview.mp4', 'report.html'
 
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """What is written, and what is said of it.
+    """Options of the results.
 
-    depth         how depth is stored in the recording
+    depth         encoding of depth in the recording
     copied        topics of the source to copy, or patterns such as ``/camera/*`` or ``*``
-    cloud         what goes into the cloud
-    gravity_source  what made the poses upright already; None: they are aligned here
+    cloud         options of the point cloud
+    gravity_source  source of the vertical if the poses are aligned with gravity already; None:
+                  they are aligned here
     is_metric     whether depth and poses are in metres
-    scale_source  what knew the metres, in words
+    scale_source  where the metres come from
     colours       depths at the ends of the colours; None: those of the first frame
-    facts         more lines for the table of the page: names and values
-    notes         what the reader of the page must know
+    facts         more rows of the report's table: names and values
+    notes         warnings on the results
     """
 
     depth: DepthEncoding = DepthEncoding.METRES
     copied: tuple[str, ...] = ()
-    cloud: CloudOptions = field(default_factory=CloudOptions)
+    cloud: CloudOptions = CLOUD
     gravity_source: str | None = None
     is_metric: bool = True
     scale_source: str = 'none'
@@ -65,12 +67,12 @@ class ResultOptions:
 
     @property
     def unit(self) -> str:
-        """How lengths are named."""
+        """Unit of lengths."""
         return 'm' if self.is_metric else 'unit'
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """The notes, and what is to be said of the unit."""
+        """The notes, with one on an arbitrary scale."""
         return self.notes if self.is_metric else (*self.notes, UNIT_NOTE)
 
 
@@ -79,11 +81,11 @@ class ResultFacts:
     """What was written.
 
     outputs         folder of the recording, and the files in it
-    path_length_m   of the camera; in the recording's unit where nothing measured metres
-    gravity_source         what knew the map's z axis: ``imu TOPIC``, ``frame NAME`` or ``camera``
-    frame_chain     from the map to the camera
+    path_length_m   of the camera; in the recording's unit where the scale is arbitrary
+    gravity_source  see `GravityAlignment`
+    frame_chain     frames from the map to the camera
     voxel_m         edge of the cloud's voxels, ``cloud_points`` their number
-    notes           what could not be done, or should be known, in words
+    notes           warnings on the results
     """
 
     frames: int
@@ -103,86 +105,87 @@ def write_results(
     trajectory: Trajectory,
     source: SourceRecording,
     folder: Path,
-    settings: ResultOptions,
+    options: ResultOptions,
 ) -> ResultFacts:
-    """Write recording, trajectory, cloud, video and page into a new folder.
+    """Write recording, trajectory, cloud, video and report into a new folder.
 
-    frames      gone through once, in the order of the trajectory, one for each of its poses
-    trajectory  T_world_cam of the frames in a world of any orientation; what is written is in a
-                map with z up, and so the frames' own T_map_cam is not used
+    frames      iterated once, in the order of the trajectory, one for each of its poses
+    trajectory  T_world_cam of the frames in a world of any orientation; results are in a map with
+                z up, and the frames' own T_map_cam is not used
     source      the recording that was refined, open for reading
     raises      BagError if the folder exists or cannot be written; InputError if frames and
-                poses do not belong together; what the iterable raises. Nothing is left then
+                poses do not match; what the iterable raises. Nothing is left then
     """
-    with atomic_folder(folder) as growing:
-        facts = _Results(trajectory, source, settings).write(frames, growing)
-    names = (TRAJECTORY, CLOUD, PREVIEW, REPORT)
+    with atomic_folder(folder) as part:
+        facts = _ResultWriter(trajectory, source, options).write(frames, part)
+    names = (TRAJECTORY_FILE, CLOUD_FILE, PREVIEW_FILE, REPORT_FILE)
     return replace(facts, outputs=(str(folder), *(str(folder / name) for name in names)))
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder to make, which becomes ``folder`` at the end of the block.
+    """Yield the path of a folder to create, which is renamed to ``folder`` after the block.
 
-    raises  BagError if that exists or cannot be written; where the block fails nothing is left
+    raises  BagError if that exists or cannot be written; nothing is left if the block raises
     """
     if folder.exists():
         raise BagError(f'{folder} exists and is not overwritten; remove it, or give another name')
-    unfinished = folder.parent / f'.{folder.name}.partial'
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+    temporary = folder.parent / f'.{folder.name}.partial'
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed run
     try:
-        unfinished.mkdir(parents=True)
-        yield unfinished / folder.name
-        (unfinished / folder.name).rename(folder)
+        temporary.mkdir(parents=True)
+        yield temporary / folder.name
+        (temporary / folder.name).rename(folder)
     except OSError as error:
         raise BagError(f'{folder} cannot be written: {error}') from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-class _Results:
-    """What is known before the first frame is written."""
+class _ResultWriter:
+    """The writer of all results of a trajectory."""
 
     def __init__(
-        self, trajectory: Trajectory, source: SourceRecording, settings: ResultOptions
+        self, trajectory: Trajectory, source: SourceRecording, options: ResultOptions
     ) -> None:
-        self._source, self._settings = source, settings
-        self._world = trajectory
+        self._source, self._options, self._world = source, options, trajectory
 
     def write(self, frames: Iterable[RefinedFrame], folder: Path) -> ResultFacts:
-        """Write all into a folder that does not exist."""
+        """Write all results into a folder that does not exist."""
         rest = iter(frames)
         first = next(rest, None)
         if first is None or not len(self._world.stamp_ns):
-            raise InputError('there is no frame to write; were all of them left out?')
-        join = attach_map(self._source.bag, first.frame_id)
-        made = self._upright(join)
-        mapped = Trajectory(self._world.stamp_ns, made.T_map_world @ self._world.T_map_cam)
+            raise InputError('there is no frame to write; all of them were left out')
+        attachment = attach_map(self._source.bag, first.frame_id)
+        aligned = self._align_to_gravity(attachment)
+        mapped = Trajectory(self._world.stamp_ns, aligned.T_map_world @ self._world.T_map_cam)
         in_map = _in_map(chain([first], rest), mapped)
         first = replace(first, T_map_cam=mapped.T_map_cam[0])
-        cloud = VoxelGrid(self._settings.cloud)
-        view = TopDownMap(mapped, first, VIEW_PX)
+        cloud = VoxelGrid(self._options.cloud)
+        top_down = TopDownMap(mapped, first)
         figures = ReportFigures(
-            len(mapped.stamp_ns), self._settings.colours or colour_range_of(first)
+            len(mapped.stamp_ns), self._options.colours or colour_range_of(first)
         )
-        bag_notes = self._write_frames(in_map, folder, join, mapped, cloud, view, figures)
-        write_tum(folder / TRAJECTORY, mapped)
+        bag_notes = self._write_frames(
+            in_map, folder, attachment, mapped, cloud, top_down, figures
+        )
+        write_tum(folder / TRAJECTORY_FILE, mapped)
         points = cloud.points()
-        write_ply(folder / CLOUD, points)
+        write_ply(folder / CLOUD_FILE, points)
         facts = ResultFacts(
             frames=len(mapped.stamp_ns),
             outputs=(),
             path_length_m=_length(mapped),
             duration_s=float(mapped.stamp_ns[-1] - mapped.stamp_ns[0]) / 1e9,
-            gravity_source=made.gravity_source,
-            map_frame=join.map_frame,
-            frame_chain=join.described,
+            gravity_source=aligned.source,
+            map_frame=attachment.map_frame,
+            frame_chain=attachment.chain_description,
             cloud_points=len(points),
             voxel_m=cloud.voxel_m,
-            notes=(*self._settings.all_notes, *join.notes, *bag_notes),
+            notes=(*self._options.all_notes, *attachment.notes, *bag_notes),
         )
-        picture = view.picture(len(mapped.stamp_ns))
-        (folder / REPORT).write_text(
+        picture = top_down.picture(len(mapped.stamp_ns))
+        (folder / REPORT_FILE).write_text(
             render_report(
                 f'{self._source.bag.path.name} refined',
                 self._rows(facts, first),
@@ -190,63 +193,68 @@ class _Results:
                 mapped.stamp_ns,
                 TrajectoryFigures(picture, mapped.positions_m[:, 2]),
                 figures,
-                self._settings.unit,
+                self._options.unit,
             ),
             encoding='utf-8',
         )
         return facts
 
-    def _upright(self, join: MapAttachment) -> GravityAlignment:
-        if self._settings.gravity_source is not None:
-            return GravityAlignment(np.eye(4), self._settings.gravity_source)
-        return align_to_gravity(self._source.bag, join, self._world)
+    def _align_to_gravity(self, attachment: MapAttachment) -> GravityAlignment:
+        if self._options.gravity_source is not None:
+            return GravityAlignment(np.eye(4), self._options.gravity_source)
+        return align_to_gravity(self._source.bag, attachment, self._world)
 
     def _write_frames(
         self,
         frames: Iterator[RefinedFrame],
         folder: Path,
-        join: MapAttachment,
+        attachment: MapAttachment,
         mapped: Trajectory,
         cloud: VoxelGrid,
-        view: TopDownMap,
+        top_down: TopDownMap,
         figures: ReportFigures,
     ) -> tuple[str, ...]:
         with ExitStack() as stack:
             bag = stack.enter_context(
                 RefinedBagWriter(
-                    folder, self._source, join, mapped, self._settings.depth, self._settings.copied
+                    folder,
+                    self._source,
+                    attachment,
+                    mapped,
+                    self._options.depth,
+                    self._options.copied,
                 )
             )
             preview = stack.enter_context(
-                PreviewVideo(folder / PREVIEW, mapped.stamp_ns, view, figures.colours)
+                PreviewWriter(folder / PREVIEW_FILE, mapped.stamp_ns, top_down, figures.colours)
             )
             for frame in frames:
                 bag.add(frame)
                 cloud.add(frame)
-                view.add(frame)
+                top_down.add(frame)
                 preview.add(frame)
                 figures.add(frame)
             bag.finish()
         return bag.notes
 
     def _rows(self, facts: ResultFacts, first: RefinedFrame) -> list[tuple[str, str]]:
-        unit, camera = self._settings.unit, first.camera
+        unit, camera = self._options.unit, first.camera
         return [
             ('frames', f'{facts.frames} in {facts.duration_s:.2f} s'),
             ('path', f'{facts.path_length_m:.3f} {unit}'),
-            ('scale from', self._settings.scale_source),
-            ('up from', facts.gravity_source),
-            ('frames of reference', facts.frame_chain),
+            ('scale from', self._options.scale_source),
+            ('gravity from', facts.gravity_source),
+            ('coordinate frames', facts.frame_chain),
             ('image topic', self._source.image_topic),
             ('camera', format_camera(camera)),
-            ('depth', self._settings.depth.value),
-            ('cloud', f'{facts.cloud_points} points, one for each {facts.voxel_m:g} {unit}'),
-            *self._settings.facts,
+            ('depth', self._options.depth.value),
+            ('cloud', f'{facts.cloud_points} points, voxels of {facts.voxel_m:g} {unit}'),
+            *self._options.facts,
         ]
 
 
 def format_camera(camera: Intrinsics) -> str:
-    """Say the intrinsics of a camera in a line."""
+    """Return the intrinsics of a camera as text."""
     return (
         f'{camera.width}x{camera.height}, fx {camera.fx:.2f}, fy {camera.fy:.2f}, '
         f'cx {camera.cx:.2f}, cy {camera.cy:.2f}'
@@ -256,7 +264,7 @@ def format_camera(camera: Intrinsics) -> str:
 def _in_map(frames: Iterable[RefinedFrame], mapped: Trajectory) -> Iterator[RefinedFrame]:
     """Yield the frames with their poses in the map.
 
-    raises  InputError if they are not those of the trajectory
+    raises  InputError if their stamps are not those of the trajectory
     """
     count = 0
     for frame in frames:
@@ -268,7 +276,7 @@ def _in_map(frames: Iterable[RefinedFrame], mapped: Trajectory) -> Iterator[Refi
         yield replace(frame, T_map_cam=mapped.T_map_cam[count])
         count += 1
     if count < len(mapped.stamp_ns):
-        raise InputError(f'{count} frames came for {len(mapped.stamp_ns)} poses')
+        raise InputError(f'there are {count} frames for {len(mapped.stamp_ns)} poses')
 
 
 def _length(trajectory: Trajectory) -> float:
@@ -276,6 +284,6 @@ def _length(trajectory: Trajectory) -> float:
 
 
 def colour_range_of(frame: RefinedFrame) -> ColourRange:
-    """Return colours for a recording by its first frame, with room for the others."""
+    """Return colours for a recording: the range of its first frame, with a margin."""
     found = colour_range([frame.depth_m])
     return ColourRange(0.8 * found.near_m, 1.25 * found.far_m)

@@ -53,7 +53,7 @@ def coalign_depth(
         )
         with depth.writer() as out:
             for index, frame in enumerate(before):
-                out.append(found.aligned(index, frame))
+                out.append(found.apply(index, frame))
     return DepthSequence(depth, prior.scale_source)
 
 
@@ -94,7 +94,7 @@ def _infer_relative(
 ) -> None:
     """Write relative inverse depth (N, h, w); larger is nearer."""
     from videodepth_ros.models.rollingdepth import open_rollingdepth  # needs diffusers
-    from videodepth_ros.rollingdepth.recording import rolling_recording  # and torch
+    from videodepth_ros.rollingdepth.inference import rolling_recording  # and torch
 
     chosen = rolling_preset(preset)
     network = open_rollingdepth(precision='fp32' if chosen.precision == 'fp32' else 'auto')

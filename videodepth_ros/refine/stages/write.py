@@ -26,7 +26,7 @@ from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
 from videodepth_ros.results.bag import SourceRecording
 from videodepth_ros.results.depth_only import write_depth_results
 from videodepth_ros.results.frame import RefinedFrame
-from videodepth_ros.results.point_cloud import CloudOptions
+from videodepth_ros.results.options import CloudOptions
 from videodepth_ros.results.upsampling import upsample_maps
 from videodepth_ros.results.write import ResultOptions, write_results
 from videodepth_ros.sfm.reconstruction import assumed_camera

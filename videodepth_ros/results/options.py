@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options and tuning constants of what a job writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CloudOptions:
+    """The point cloud of a recording."""
+
+    # Edge of a voxel [m, or the recording's unit]; 0: a 400th of the extent of the first frame.
+    voxel_m: float = 0.0
+    # Minimum confidence of a pixel [0, 1].
+    min_confidence: float = 0.3
+    # Maximum depth of a pixel [median depths of its frame]: beyond, a small error of inverse
+    # depth is a large one of depth.
+    max_depth_ratio: float = 10.0
+    # Maximum number of voxels; where there are more, their edge doubles.
+    max_voxels: int = 1_000_000
+    # Rows and columns between the pixels that are used; 0: chosen for `pixels_per_frame`.
+    stride: int = 0
+    # Number of pixels of a frame that are used, about.
+    pixels_per_frame: int = 80_000
+    # Voxels along the extent of the first frame, where their edge is chosen.
+    voxels_per_extent: int = 400
+
+
+@dataclass(frozen=True)
+class GravityOptions:
+    """Direction of gravity from an inertial measurement unit."""
+
+    # Minimum number of accelerations.
+    min_samples: int = 10
+    # Minimum length of the mean acceleration [mean length]: near 0 where gravity was removed.
+    min_mean_ratio: float = 0.5
+
+
+@dataclass(frozen=True)
+class UpsamplingOptions:
+    """Joint bilateral upsampling of depth."""
+
+    # Deviation from both slopes that makes two samples a discontinuity [share of inverse depth].
+    discontinuity: float = 0.06
+    # Difference at the pixel up to which samples are one surface [share of inverse depth].
+    same_surface: float = 0.1
+    # Standard deviation of the colour weight [levels of 255].
+    colour_sigma: float = 12.0
+    # Standard deviation of the distance weight [samples].
+    distance_sigma: float = 0.55
+    # Depth ratio to both neighbours of a sample blurred between a surface and the sky.
+    sky_blur_ratio: float = 1.25
+    # Contrast of a neighbourhood above which blurred samples lose weight [inverse depth ratio].
+    blur_contrast: float = 1.1
+    # Loss of weight of a sample, times how far it lies between its neighbours [0, 0.5].
+    blur_penalty: float = 2.5
+    # Minimum weight of a sample half-way between its neighbours.
+    min_weight: float = 0.02
+    # Range of the extrapolation of a sample by its slope [ratio]: slopes at edges are uncertain.
+    min_extrapolation: float = 0.7
+    max_extrapolation: float = 1.4
+    # Maximum difference of the aspect ratios of depth and image.
+    max_aspect_difference: float = 0.05
+    # Pixels processed at once: nine samples of each fit into the second-level cache.
+    chunk_pixels: int = 20_000
+
+
+@dataclass(frozen=True)
+class PreviewOptions:
+    """The preview video."""
+
+    # Shorter side of a panel [pixels], enough for its caption.
+    panel_px: int = 180
+    # Maximum aspect of a panel, height over width.
+    max_aspect: float = 2.0
+    # Maximum number of frames: the encoder takes 60 ms a frame.
+    max_frames: int = 240
+    # Range of the frame rate [Hz].
+    min_rate_hz: float = 2.0
+    max_rate_hz: float = 10.0
+
+
+@dataclass(frozen=True)
+class TopDownOptions:
+    """The top-down map."""
+
+    # Width and height of the image in the report [pixels].
+    size_px: int = 720
+    # Number of pixels of a frame that are drawn, about.
+    pixels_per_frame: int = 40_000
+    # Height above the camera up to which points are drawn [share of the extent]: a ceiling would
+    # hide the floor.
+    headroom: float = 0.02
+    # Percentile of the first frame's depth that the map extends ahead of the path.
+    depth_percentile: float = 70.0
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The report page."""
+
+    # Number of frames that are shown.
+    frames: int = 6
+    # Width of their images [pixels].
+    image_width_px: int = 240
+    # Size of a chart [pixels].
+    chart_width_px: int = 640
+    chart_height_px: int = 150
+    # Rows and columns between the pixels that statistics are computed from.
+    pixel_stride: int = 4
+
+
+CLOUD = CloudOptions()
+GRAVITY = GravityOptions()
+UPSAMPLING = UpsamplingOptions()
+PREVIEW = PreviewOptions()
+TOP_DOWN = TopDownOptions()
+REPORT = ReportOptions()
