@@ -96,5 +96,5 @@ def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InputError, match=r'a\.mp4 cannot be read as a video'):
         open_footage(tmp_path / 'a.mp4')
     (tmp_path / 'b.jpg').write_bytes(b'no image')
-    with pytest.raises(InputError, match=r'b\.jpg cannot be read as an image'):
+    with pytest.raises(InputError, match=r'b\.jpg cannot be decoded as an image'):
         list(open_footage(tmp_path).frames())

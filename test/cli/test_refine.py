@@ -16,7 +16,7 @@ from videodepth_ros.evaluation.tum import read_tum
 
 pytestmark = pytest.mark.slow
 
-STAGES = ('recording-', 'estimates-', 'reconstruction-', 'keyframes-', 'clip', 'clip')
+STAGES = ('recording-', 'estimates-', 'reconstruction-', 'keyframes-', 'clip', 'clip', 'aligned-')
 """Whose results a job is killed after; two processes store two of the three clips at once."""
 STOPPER = """
 import os
@@ -135,7 +135,7 @@ def test_several_cameras_have_folders_of_their_own(run, bag, tmp_path):
     [
         (['--prior', 'guess'], 'choose one of'),
         (['--image-topic', '/none'], 'is not in the recording'),
-        (['--start-s', '50'], 'no frame of the recording is chosen'),
+        (['--start-s', '50'], 'no frame of the recording is selected'),
         (['--pairs', 'align3r', '--prior', 'bag', '--frames', '2'], 'videodepth weights import'),
     ],
 )

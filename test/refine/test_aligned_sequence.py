@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from videodepth_ros.alignment.parallel import load_clip
-from videodepth_ros.core.workspace import save_arrays
+from videodepth_ros.core.workspace import save_npz
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.aligned_sequence import AlignedSequence, ClipAssembler, fill_with_prior
@@ -34,7 +34,7 @@ def clip_file(path, first, count):
     poses[:, 0, 3] = range(first, first + count)
     depth = np.full((count, 6, 8), 3, np.float32)
     camera = CAMERA.scaled_to(8, 6)
-    save_arrays(
+    save_npz(
         path,
         frames=np.array([first, first + count]),
         T_world_cam=poses,
@@ -76,7 +76,7 @@ def test_clips_are_assembled_with_their_masks_and_ratios(files):
     with np.load(files[0]) as stored:
         arrays = dict(stored)
     arrays['depth'][1] = np.nan
-    save_arrays(files[0], **{**arrays, 'moving': np.ones((3, 6, 8), np.bool_)})
+    save_npz(files[0], **{**arrays, 'moving': np.ones((3, 6, 8), np.bool_)})
     aligned = aligned_sequence(files[:1], np.ones((5, 6, 8), np.float32))
     assert aligned.moving.open().all()
     assert len(aligned) == 3

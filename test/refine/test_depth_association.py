@@ -38,11 +38,11 @@ def test_some_frames_without_depth_are_counted_and_said():
 
 
 def test_most_frames_without_depth_are_an_error_with_its_mend():
-    with pytest.raises(BagError, match=r'20 of 30 frames.*starts 2\.00 s after them.*Synchronise the clocks'):
+    with pytest.raises(BagError, match=r'20 of 30 .*starts 2\.00 s after them.*Synchronise'):
         matched(stamps(IMAGES_MS + 2000)).check()
     with pytest.raises(BagError, match=r'30 of 30.*40\.00 s before them.*--depth-topic'):
         matched(stamps(IMAGES_MS - 40_000)).check()
-    with pytest.raises(BagError, match=r'0\.20 s away from the frames in the median.*--stride'):
+    with pytest.raises(BagError, match=r'median distance from the frames is 0\.20 s.*--stride'):
         matched(stamps(np.arange(0, 3000, 900))).check()
     with pytest.raises(BagError, match='has no depth image'):
         matched(stamps([])).check()

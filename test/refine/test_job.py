@@ -19,9 +19,16 @@ from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import matrix_from_pose, set_stamp, stamp_ns
 from videodepth_ros.refine import alignment_inputs as scene_files
 from videodepth_ros.refine.image_sequence import ImageSequence
-from videodepth_ros.refine.job import refine_bag, shot_cut_notes, work_folder
-from videodepth_ros.refine.plan import CLIPS, DEPTH, KEYFRAMES, READ, WRITE
+from videodepth_ros.refine.job import refine_bag, work_folder
+from videodepth_ros.refine.plan import (
+    CLIP_STAGE,
+    KEYFRAME_STAGE,
+    PRIOR_STAGE,
+    READ_STAGE,
+    WRITE_STAGE,
+)
 from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
+from videodepth_ros.refine.stages.align import shot_cut_notes
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +82,7 @@ def undisturbed(whole):
 
 def test_a_recording_becomes_depth_and_a_trajectory(bag, tmp_path):
     said = []
-    facts = refine_bag(bag, tmp_path / 'refined', QUICK, said.append, announce=said.append)
+    facts = refine_bag(bag, tmp_path / 'refined', QUICK, said.append, log=said.append)
     assert facts.frames == FRAMES
     assert facts.scale_source == 'depth'
     assert set(facts.outputs) == {str(tmp_path / 'refined' / name) for name in ('', *FILES)} - {
@@ -96,7 +103,9 @@ def test_poses_are_those_of_the_pairs(bag, tmp_path):
     assert evaluate_trajectory(found, truth).ate_rmse_m < 1e-3
 
 
-@pytest.mark.parametrize('stage', [READ, DEPTH, KEYFRAMES, CLIPS, WRITE])
+@pytest.mark.parametrize(
+    'stage', [READ_STAGE, PRIOR_STAGE, KEYFRAME_STAGE, CLIP_STAGE, WRITE_STAGE]
+)
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(whole, tmp_path, stage):
     bag, _ = whole
     stages = []
@@ -111,9 +120,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(whole, tmp_path, stage
     assert not (tmp_path / 'refined').exists()
     again = []
     refine_bag(bag, tmp_path / 'refined', QUICK, lambda one: again.append(one.stage))
-    if stage in (KEYFRAMES, CLIPS, WRITE):
-        assert READ not in again
-        assert DEPTH not in again
+    if stage in (KEYFRAME_STAGE, CLIP_STAGE, WRITE_STAGE):
+        assert READ_STAGE not in again
+        assert PRIOR_STAGE not in again
     expected = undisturbed(whole)
     found = contents(tmp_path / 'refined')
     assert found.keys() == expected.keys()
@@ -129,12 +138,12 @@ def test_other_options_take_over_what_fits(whole, tmp_path):
             tmp_path / 'refined',
             replace(QUICK, clip=6),
             lambda one: stages.append(one.stage),
-            lambda: WRITE in stages,
+            lambda: WRITE_STAGE in stages,
         )
     again = []
     refine_bag(bag, tmp_path / 'refined', QUICK, lambda one: again.append(one.stage))
-    assert READ not in again
-    assert CLIPS in again
+    assert READ_STAGE not in again
+    assert CLIP_STAGE in again
     assert contents(tmp_path / 'refined') == undisturbed(whole)
 
 
@@ -187,7 +196,7 @@ def test_what_is_lacking_is_said_before_any_work(bag, tmp_path, monkeypatch, lac
         monkeypatch.setenv(name, str(tmp_path / 'none'))
     told = []
     with pytest.raises(error, match=said):
-        refine_bag(bag, tmp_path / 'refined', replace(QUICK, **lacking), announce=told.append)
+        refine_bag(bag, tmp_path / 'refined', replace(QUICK, **lacking), log=told.append)
     assert not told
     assert not work_folder(tmp_path / 'refined').exists()
 
@@ -238,15 +247,17 @@ def test_frames_without_depth_of_their_own_are_left_out_and_said(bag, tmp_path):
     np.testing.assert_allclose(np.nanmedian(found[0]), np.nanmedian(truth[0]), rtol=1e-3)
 
 
-def test_a_cut_is_said(tmp_path):
+def test_a_cut_gets_a_note(tmp_path):
     rng = np.random.default_rng(0)
     looks = [rng.integers(0, 256, (24, 32, 3), np.uint8) // (1 + 3 * n) for n in range(2)]
     images = DiskArray(tmp_path / 'images', (24, 32, 3), 'uint8')
-    with images.writer() as growth:
+    with images.writer() as out:
         for n in (0, 0, 0, 0, 1, 1, 1, 1):
-            growth.append(looks[n])
-    recording = ImageSequence(np.arange(8), 'cam', (32, 24), None, images, 0, 'key')
-    (note,) = shot_cut_notes(recording)
+            out.append(looks[n])
+    sequence = ImageSequence(
+        np.arange(8), 'cam', (32, 24), np.full((8, 4), np.nan), images, images, 0, (), 'key'
+    )
+    (note,) = shot_cut_notes(sequence)
     assert 'at frame 4 (' in note
     images.path.write_bytes(images.path.read_bytes()[: 4 * images.record_bytes])
-    assert shot_cut_notes(recording) == ()
+    assert shot_cut_notes(sequence) == ()

@@ -51,7 +51,7 @@ def test_depth_is_written_and_no_pose_is_invented(tmp_path, source):
         ResultOptions(is_metric=False),
     )
     assert len(facts.outputs) == 3
-    assert any('nothing measured metres' in note for note in facts.notes)
+    assert any('the scale is arbitrary' in note for note in facts.notes)
     with open_bag(tmp_path / 'out') as bag:
         counts = {topic.name: topic.count for topic in bag.topics}
         assert counts == {
@@ -62,7 +62,7 @@ def test_depth_is_written_and_no_pose_is_invented(tmp_path, source):
         }
         depths = [decode_depth(m) for _, _, m in bag.messages(['/videodepth/depth/image'])]
     np.testing.assert_allclose([one[0, 0] for one in depths], STAMPS / 1e9, rtol=1e-6)
-    assert 'Map from above' not in (tmp_path / 'out' / 'report.html').read_text()
+    assert 'Top-down map' not in (tmp_path / 'out' / 'report.html').read_text()
 
 
 def test_without_frames_nothing_is_left(tmp_path, source):

@@ -38,7 +38,7 @@ def made_upright(path, world=None):
     world = m.odd_world() if world is None else world
     with open_bag(path) as bag:
         made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), m.trajectory(world))
-    return made.gravity_source, (made.T_map_world @ world)[:3, 2], made.T_map_world @ world
+    return made.source, (made.T_map_world @ world)[:3, 2], made.T_map_world @ world
 
 
 def test_an_imu_knows_gravity(tmp_path):
@@ -71,7 +71,7 @@ def test_an_imu_knows_gravity_for_a_single_image_too(tmp_path):
     poses = m.trajectory(m.odd_world()).select(np.array([0]))
     with open_bag(path) as bag:
         made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
-    assert made.gravity_source == 'imu /imu/data'
+    assert made.source == 'imu /imu/data'
     # the base turns by 24 degrees meanwhile, which one pose does not tell
     assert np.degrees(np.arccos((made.T_map_world @ m.odd_world())[2, 2])) < 6
 
@@ -111,4 +111,4 @@ def test_a_camera_that_looks_straight_down_has_a_map_all_the_same(tmp_path):
         made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
     R = made.T_map_world[:3, :3]
     np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-9)
-    assert made.gravity_source == 'camera'
+    assert made.source == 'camera'

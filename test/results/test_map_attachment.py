@@ -95,7 +95,7 @@ def test_odometry_of_tf_stays_and_the_map_becomes_its_parent(tmp_path):
 def test_odometry_that_is_no_transform_becomes_one(tmp_path):
     facts, heard = refine(m.write_bag(tmp_path / 'in', m.write_static, odometry()), tmp_path)
     check_chain(heard, 'map', ['odom', 'base_link', 'camera_link'])
-    assert any('/wheel/odometry is published on /tf' in note for note in facts.notes)
+    assert any('/wheel/odometry is written to /tf' in note for note in facts.notes)
     assert heard.times == sorted(heard.times)
 
 
@@ -121,7 +121,7 @@ def test_a_map_of_the_recordings_own_keeps_its_name_below_ours(tmp_path, beyond)
         'videodepth_map',
         ['map', *(['odom'] if beyond == 'odom' else []), 'base_link', 'camera_link'],
     )
-    assert any('frame map of its own' in note for note in facts.notes)
+    assert any('has a frame map' in note for note in facts.notes)
     (path,) = heard.messages['/videodepth/path']
     assert path.header.frame_id == facts.map_frame == 'videodepth_map'
 
@@ -182,7 +182,7 @@ def test_images_that_name_no_frame_get_depth_but_no_transform(tmp_path):
     facts, heard = refine(m.write_bag(tmp_path / 'in', frame_id=''), tmp_path, frame_id='')
     assert '/tf' not in heard.messages
     assert len(heard.messages['/videodepth/depth/image']) == m.FRAMES
-    assert any('name no frame' in note for note in facts.notes)
+    assert any('have no frame_id' in note for note in facts.notes)
 
 
 def test_stamps_of_another_clock_than_the_recorders(tmp_path):

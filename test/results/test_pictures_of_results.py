@@ -83,7 +83,9 @@ def test_higher_points_hide_lower_ones_and_what_is_unsure_is_not_shown():
 
 @pytest.mark.parametrize('extent_m', [1e-4, 0.03, 1.0, 44.0, 9e5])
 def test_the_grid_is_round_and_has_a_few_lines(extent_m):
-    view = TopDownMap(straight(2, 0.9 * extent_m), ahead(depth_m=0.05 * extent_m), TopDownOptions(size_px=200))
+    view = TopDownMap(
+        straight(2, 0.9 * extent_m), ahead(depth_m=0.05 * extent_m), TopDownOptions(size_px=200)
+    )
     lines = view.extent_m / view.grid_m
     assert 3 <= lines < 10
     assert float(f'{view.grid_m:e}'[0]) in (1, 2, 5)

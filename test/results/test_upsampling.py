@@ -104,7 +104,7 @@ def test_maps_of_the_size_of_the_image_are_left_alone():
 
 
 def test_sizes_that_do_not_fit():
-    with pytest.raises(InputError, match='64x48 cannot be brought to an image of 48x64'):
+    with pytest.raises(InputError, match='64x48 cannot be upsampled to an image of 48x64'):
         upsample_depth(plane(*SMALL), np.zeros((64, 48, 3), np.uint8))
 
 

@@ -24,7 +24,7 @@ from videodepth_ros.evaluation.tum import read_tum
 from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.image import decode_image
 from videodepth_ros.results.bag import SourceRecording
-from videodepth_ros.results.report import STRIPS
+from videodepth_ros.results.options import REPORT
 from videodepth_ros.results.write import ResultOptions, write_results
 
 pytestmark = pytest.mark.slow
@@ -135,7 +135,7 @@ def test_results_are_not_overwritten(recording, tmp_path):
 @pytest.mark.parametrize(
     ('given', 'said'),
     [
-        (lambda: m.refined(frames=3), '3 frames came for 8 poses'),
+        (lambda: m.refined(frames=3), 'there are 3 frames for 8 poses'),
         (lambda: iter(()), 'there is no frame'),
         (
             lambda: (replace(f, stamp_ns=f.stamp_ns + 1) for f in m.refined()),
@@ -217,7 +217,7 @@ def test_the_page_stands_alone_and_says_what_was_found(recording, tmp_path):
     tags = Tags()
     tags.feed(text)
     assert not tags.open
-    assert len(tags.images) == 1 + STRIPS
+    assert len(tags.images) == 1 + REPORT.frames
     assert all(image.startswith('data:image/png;base64,') for image in tags.images)
     assert not re.search(r'(src|href)="(?!data:)', text)
     said = ' '.join(tags.text)
@@ -229,7 +229,7 @@ def test_the_page_stands_alone_and_says_what_was_found(recording, tmp_path):
         f'map -> base_link -> camera_link -> {m.OPTICAL}',
         'prior',
         'median depth [unit]',
-        'nothing measured metres',
+        'the scale is arbitrary',
         '32x24',
     ):
         assert wanted in said

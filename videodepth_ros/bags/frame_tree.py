@@ -17,7 +17,7 @@ import numpy as np
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.arrays import Float64Array, MaskArray, StampArray
 from videodepth_ros.core.errors import BagError
-from videodepth_ros.geometry.poses import from_numbers, interpolate, inverse
+from videodepth_ros.geometry.pose import interpolate_poses, invert_poses, poses_from_xyz_quat
 from videodepth_ros.messages.transforms import stamp_ns
 
 TF, TF_STATIC = '/tf', '/tf_static'
@@ -39,7 +39,7 @@ class TransformSeries:
 
     def at(self, at_ns: StampArray) -> Float64Array:
         """Return T_parent_child at some stamps (M,), (M, 4, 4)."""
-        return interpolate(self.stamp_ns, self.T_parent_child, at_ns)
+        return interpolate_poses(self.stamp_ns, self.T_parent_child, at_ns)
 
     def covers(self, at_ns: StampArray) -> MaskArray:
         """Return whether tf2 could look the transform up without extrapolation, (M,)."""
@@ -100,7 +100,7 @@ class FrameTree:
             raise BagError(
                 f"frames {target!r} and {source!r} are not connected by the recording's transforms"
             )
-        return inverse(self.T_root_frame(target, at_ns)) @ self.T_root_frame(source, at_ns)
+        return invert_poses(self.T_root_frame(target, at_ns)) @ self.T_root_frame(source, at_ns)
 
     def with_transform(self, child: str, series: TransformSeries) -> FrameTree:
         """Return the tree with one more transform; ``child`` must not have a parent yet."""
@@ -125,7 +125,7 @@ class _SeriesBuilder:
     def build(self, parent: str, *, is_static: bool) -> TransformSeries | None:
         """Return the transforms in order of time, the last one of each stamp; None if none."""
         stamps = np.array(self.stamp_ns, np.int64)
-        T = from_numbers(np.array(self.numbers).reshape(-1, 7))
+        T = poses_from_xyz_quat(np.array(self.numbers).reshape(-1, 7))
         valid = np.isfinite(T).all(axis=(1, 2))
         stamps, T = stamps[valid], T[valid]
         if not len(stamps):

@@ -84,15 +84,15 @@ def _by_frames(bag: BagReader) -> Trajectory | None:
     tree = read_frame_tree(bag)
     if camera is None or not (moving := _moving(tree, camera)):
         return None
-    stamps = tree.edges[moving[-1]].stamp_ns
+    stamps = tree.transforms[moving[-1]].stamp_ns
     for name in moving:
-        stamps = stamps[tree.edges[name].covers(stamps)]
+        stamps = stamps[tree.transforms[name].covers(stamps)]
     return Trajectory(stamps, tree.T_root_frame(camera, stamps))
 
 
 def _moving(tree: FrameTree, frame: str) -> list[str]:
     """Return the frames that move in their parents, from ``frame`` to the root."""
-    return [name for name in tree.chain(frame)[:-1] if not tree.edges[name].is_static]
+    return [name for name in tree.chain(frame)[:-1] if not tree.transforms[name].is_static]
 
 
 def _camera_frame(bag: BagReader) -> str | None:

@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Compute the depth of the images of a bag."""
     from videodepth_ros.bags.camera_topics import find_camera_topics
-    from videodepth_ros.bags.frames import frames
+    from videodepth_ros.bags.frames import read_frames
     from videodepth_ros.bags.reader import open_bag
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.cli.stream_bag import stream
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> Outcome:
         ):
             topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
             images = progress(
-                frames(bag, topics.image.name, options.camera_info_topic), topics.image.count
+                read_frames(bag, topics.image.name, options.camera_info_topic), topics.image.count
             )
             tally = stream(interruption.iterate(images), session, writer, _cloud(options))
             if not tally.frames and not interruption.requested:

@@ -17,8 +17,8 @@ from types import TracebackType
 from videodepth_ros.bags.camera_topics import CameraTopics, TopicInfo, find_camera_topics
 from videodepth_ros.bags.cdr import header_stamp_ns
 from videodepth_ros.bags.frame_tree import TF, TF_STATIC
+from videodepth_ros.bags.options import CLOCK as RECORDING_CLOCK
 from videodepth_ros.bags.reader import BagReader, open_bag
-from videodepth_ros.bags.recording_clock import ONE_CLOCK_NS
 from videodepth_ros.bags.scan import RawMessage, decompress_message
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.core.errors import BagError, ConfigError
@@ -182,7 +182,7 @@ class Playlist:
         )
         for record in part.reader.records([clock]) if clock else ():
             shift_ns = header_stamp_ns(to_cdr(record)) - record[1]
-            return shift_ns if abs(shift_ns) > ONE_CLOCK_NS else 0
+            return shift_ns if abs(shift_ns) > RECORDING_CLOCK.max_offset_ns else 0
         return 0
 
 

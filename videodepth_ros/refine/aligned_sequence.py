@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.alignment.hierarchy import ClipAlignment
 from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
-from videodepth_ros.core.workspace import DiskArray, save_arrays
+from videodepth_ros.core.workspace import DiskArray, save_npz
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.refine.metric_scale import MetricScale, log_depth_ratio
@@ -71,7 +71,7 @@ class AlignedSequence:
 
     def camera_of(self, index: int) -> Intrinsics:
         """Return the intrinsics of one frame at the working size."""
-        height, width = self.depth.shape
+        height, width = self.depth.record_shape
         return Intrinsics(width, height, *self.intrinsics[index].tolist())
 
     def metric_frames(self) -> Iterator[AlignedFrame]:
@@ -148,7 +148,7 @@ class ClipAssembler:
                     camera = clip.cameras[k]
                     intrinsics.append((camera.fx, camera.fy, camera.cx, camera.cy))
             assert moving.count in (0, depth.count), 'only some clips have motion masks'
-        save_arrays(
+        save_npz(
             self._index,
             intrinsics=np.array(intrinsics, np.float64),
             T_world_cam=np.concatenate(poses),

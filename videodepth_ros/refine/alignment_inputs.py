@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from videodepth_ros.alignment.constraints import Constraints
-from videodepth_ros.alignment.hierarchy import HierarchyOptions
+from videodepth_ros.alignment.options import HierarchyOptions, PairGraphOptions
 from videodepth_ros.alignment.pair_graph import PairGraph, build_pair_graph, find_loop_candidates
 from videodepth_ros.alignment.pairs import PairProvider
 from videodepth_ros.alignment.parallel import AlignmentTask
@@ -22,7 +22,7 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.odometry import load_relative_poses
 from videodepth_ros.refine.prior_depth import PriorDepth
 from videodepth_ros.refine.settings import Pairs
-from videodepth_ros.sfm.reconstruction import Learnt, learn
+from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
 
 THUMBNAIL_SIZE = 32, 24
 """Width and height of the images that loop candidates are found by [pixels]."""
@@ -53,9 +53,9 @@ class PairProviderFactory:
             return Align3rPairProvider(
                 self.images.open(), self.prior.values.open(), self.prior.kind
             )
-        return GeometricPairProvider(self.depth.open(), Learnt.load(self.reconstruction))
+        return GeometricPairProvider(self.depth.open(), Reconstruction.load(self.reconstruction))
 
-    def reconstruct(self, on_progress: Callable[[float], None]) -> Learnt | None:
+    def reconstruct(self, on_progress: Callable[[float], None]) -> Reconstruction | None:
         """Return the sparse reconstruction of the recording, computed unless it is on disk.
 
         on_progress  takes the share that is done
@@ -64,10 +64,10 @@ class PairProviderFactory:
         if self.kind is not Pairs.GEOMETRIC:
             return None
         if not self.reconstruction.exists():
-            found = learn(self.images.open(), self.depth.open(), self.camera, on_progress)
+            found = reconstruct(self.images.open(), self.depth.open(), self.camera, on_progress)
             with atomic_write(self.reconstruction) as part:
                 found.save(part)
-        return Learnt.load(self.reconstruction)
+        return Reconstruction.load(self.reconstruction)
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,12 @@ def build_recording_graph(images: DiskArray, clip: int) -> PairGraph:
     clip    frames from one keyframe to the next
     """
     rgb = images.open()
-    chain = build_pair_graph(len(rgb), clip)
+    options = PairGraphOptions(clip_length=clip)
+    chain = build_pair_graph(len(rgb), options)
     thumbnails = np.stack([_thumbnail(rgb[key]) for key in chain.keyframes])
     loops = find_loop_candidates(thumbnails, chain.window)
     return build_pair_graph(
-        len(rgb), clip, loops=[(chain.keyframes[a], chain.keyframes[b]) for a, b in loops]
+        len(rgb), options, [(chain.keyframes[a], chain.keyframes[b]) for a, b in loops]
     )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from videodepth_ros.bags.camera_topics import CameraTopics
 from videodepth_ros.bags.reader import BagReader
-from videodepth_ros.core.progress import Meter
+from videodepth_ros.core.progress import ProgressMeter
 from videodepth_ros.core.workspace import WorkFolder
 from videodepth_ros.refine.settings import RefineSettings
 
@@ -30,7 +30,7 @@ class JobContext:
     topics: CameraTopics
     settings: RefineSettings
     work: WorkFolder
-    meter: Meter
+    meter: ProgressMeter
     log: Callable[[str], None]
 
     @property
@@ -40,4 +40,4 @@ class JobContext:
 
     def on_step(self, stage: str) -> Callable[[], None]:
         """Return the callback that counts one step of a stage."""
-        return partial(self.meter.tick, stage)
+        return partial(self.meter.advance, stage)

@@ -23,7 +23,7 @@ from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.bags.camera_topics import find_camera_topics
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.core.errors import BagError
-from videodepth_ros.core.progress import Meter, Progress
+from videodepth_ros.core.progress import Progress, ProgressMeter
 from videodepth_ros.core.workspace import WorkFolder
 from videodepth_ros.refine.alignment_inputs import build_recording_graph
 from videodepth_ros.refine.context import JobContext
@@ -64,7 +64,7 @@ def refine_bag(
         check_requirements(bag, settings)
         work = stack.enter_context(WorkFolder(work_folder(output_bag)))
         topics = find_camera_topics(bag.topics, settings.image_topic, settings.camera_info_topic)
-        job = JobContext(bag, topics, settings, work, Meter(report, cancelled), log)
+        job = JobContext(bag, topics, settings, work, ProgressMeter(report, cancelled), log)
         facts = _run_stages(job, output_bag)
         work.remove()
     return facts
@@ -106,7 +106,7 @@ def _announce_plan(job: JobContext, decoded: DecodedFrames, graph: PairGraph | N
         job.processes,
         images.full_size is not None,
     )
-    job.meter.expect(plan.stages())
-    job.meter.finish(READ_STAGE)
+    job.meter.set_stages(plan.stages())
+    job.meter.mark_done(READ_STAGE)
     for line in (str(plan), *(f'note: {note}' for note in decoded.notes)):
         job.log(line)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.frames import ScaleSource
-from videodepth_ros.geometry.poses import STATIC_EXTENT_DEPTHS, trajectory_extent
+from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
 from videodepth_ros.refine.options import METRIC_SCALE, MetricScaleOptions
 
 

@@ -21,7 +21,7 @@ from videodepth_ros.bags.frame_tree import (
 )
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.arrays import Float64Array, MaskArray, StampArray
-from videodepth_ros.core.workspace import WorkFolder, save_arrays
+from videodepth_ros.core.workspace import WorkFolder, save_npz
 from videodepth_ros.refine.image_sequence import ImageSequence
 
 OWN_NAMESPACE = '/videodepth/'
@@ -42,7 +42,7 @@ def cached_odometry(bag: BagReader, images: ImageSequence, work: WorkFolder) -> 
     if found is None:
         return None
     path = work.path('odometry', images.key).with_suffix('.npz')
-    save_arrays(
+    save_npz(
         path,
         frames=np.array([(step.i, step.j) for step in found.steps], np.int64),
         T_i_j=np.array([step.T_i_j for step in found.steps], np.float64),

@@ -95,7 +95,7 @@ class PriorDepth:
         is_constant = np.isnan(focal_px).all() or np.ptp(focal_px) <= 1e-6 * np.median(focal_px)
         if self.kind is PriorKind.METRIC and is_constant:
             return DepthSequence(self.values, self.scale_source)
-        depth = DiskArray(path, self.values.shape, 'float32')
+        depth = DiskArray(path, self.values.record_shape, 'float32')
         if not depth.exists():
             with depth.writer() as out:
                 for value, focal in zip(self.values.open(), focal_px, strict=True):
@@ -121,7 +121,7 @@ def estimate_prior_depth(
     resume   continue after the last frame of a killed job; not for a prior with a recurrent state
     raises   what the prior raises
     """
-    height, width = into.values.shape
+    height, width = into.values.record_shape
     with ExitStack() as files:
         metadata = files.enter_context(into.metadata.writer(resume=resume))
         values = files.enter_context(into.values.writer(resume=resume))

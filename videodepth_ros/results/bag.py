@@ -21,8 +21,8 @@ from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.recording_clock import recording_clock
 from videodepth_ros.bags.writer import BagWriter
-from videodepth_ros.evaluation.trajectory import Trajectory
-from videodepth_ros.geometry.sim3 import vector_from_rotation
+from videodepth_ros.geometry.rotation import so3_log
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.map_attachment import MapAttachment, StampedTransform
 from videodepth_ros.results.source_topics import SourceTopicCopier
@@ -208,6 +208,6 @@ def _twists(trajectory: Trajectory) -> NDArray[np.float64]:
     R, p = trajectory.T_map_cam[:, :3, :3], trajectory.positions_m
     R_inverse = np.swapaxes(R, 1, 2)
     linear = R_inverse @ (p[after] - p[before])[:, :, None]
-    rotation = vector_from_rotation(R_inverse[before] @ R[after])
+    rotation = so3_log(R_inverse[before] @ R[after])
     angular = R_inverse @ R[before] @ rotation[:, :, None]
     return np.asarray(np.concatenate([linear, angular], axis=1)[:, :, 0] / seconds[:, None])

@@ -16,8 +16,8 @@ from videodepth_ros.bags.frame_tree import FrameTree, frame_name
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.arrays import Float64Array, StampArray
 from videodepth_ros.core.errors import BagError
-from videodepth_ros.evaluation.trajectory import Trajectory
-from videodepth_ros.geometry.poses import interpolate, inverse
+from videodepth_ros.geometry.pose import interpolate_poses, invert_poses
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.results.map_attachment import MapAttachment
 from videodepth_ros.results.options import GRAVITY, GravityOptions
@@ -61,7 +61,7 @@ def align_to_gravity(
         up, source = measured[0], f'imu {measured[1]}'
     start, ahead = T_world_cam[0], T_world_cam[0, :3, 2]
     if level is not None:
-        start = start @ inverse(tree.T_root_frame(camera, stamps[:1]))[0]
+        start = start @ invert_poses(tree.T_root_frame(camera, stamps[:1]))[0]
         ahead = start[:3, 0]
     T_map_world = _level_transform(up, ahead, T_world_cam[0, :3, :3], start[:3, 3])
     return GravityAlignment(T_map_world, source)
@@ -113,7 +113,7 @@ def _measure_up(
         if during.sum() < options.min_samples:
             during[:] = True
         T_world_imu = (
-            interpolate(trajectory.stamp_ns, trajectory.T_map_cam, stamps[during])
+            interpolate_poses(trajectory.stamp_ns, trajectory.T_map_cam, stamps[during])
             @ T_cam_imu[during]
         )
         rotated = (T_world_imu[:, :3, :3] @ acceleration[during, :, None])[:, :, 0]

@@ -22,7 +22,7 @@ from videodepth_ros.bags.frame_tree import (
 )
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.arrays import Float64Array, StampArray
-from videodepth_ros.geometry.poses import inverse
+from videodepth_ros.geometry.pose import invert_poses
 
 MAP, OTHER_MAP = 'map', 'videodepth_map'
 
@@ -65,12 +65,12 @@ class MapAttachment:
     def transforms(
         self, stamps_ns: StampArray, T_map_cam: Float64Array
     ) -> Iterator[list[StampedTransform]]:
-        """Yield, for each stamp (M,) and pose (M, 4, 4), the transforms from the map to the camera.
+        """Yield the transforms from the map to the camera for stamps (M,) and poses (M, 4, 4).
 
         The first is map -> child. A moving transform of the recording that does not cover the
         stamp is repeated with its nearest value, so that lookups of the whole chain succeed.
         """
-        T_map_child = T_map_cam @ inverse(self.tree.T_root_frame(self.camera, stamps_ns))
+        T_map_child = T_map_cam @ invert_poses(self.tree.T_root_frame(self.camera, stamps_ns))
         moving = [(name, self.tree.transforms[name]) for name in self.tree.chain(self.camera)[:-1]]
         for k, ns in enumerate(stamps_ns.tolist()):
             at_ns = stamps_ns[k : k + 1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -142,6 +142,21 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class _Accumulators:
+    """What is accumulated over all frames."""
+
+    cloud: VoxelGrid
+    top_down: TopDownMap
+    figures: ReportFigures
+
+    def add(self, frame: RefinedFrame) -> None:
+        """Add the next frame."""
+        self.cloud.add(frame)
+        self.top_down.add(frame)
+        self.figures.add(frame)
+
+
 class _ResultWriter:
     """The writer of all results of a trajectory."""
 
@@ -161,16 +176,15 @@ class _ResultWriter:
         mapped = Trajectory(self._world.stamp_ns, aligned.T_map_world @ self._world.T_map_cam)
         in_map = _in_map(chain([first], rest), mapped)
         first = replace(first, T_map_cam=mapped.T_map_cam[0])
-        cloud = VoxelGrid(self._options.cloud)
-        top_down = TopDownMap(mapped, first)
-        figures = ReportFigures(
-            len(mapped.stamp_ns), self._options.colours or colour_range_of(first)
+        colours = self._options.colours or colour_range_of(first)
+        accumulated = _Accumulators(
+            VoxelGrid(self._options.cloud),
+            TopDownMap(mapped, first),
+            ReportFigures(len(mapped.stamp_ns), colours),
         )
-        bag_notes = self._write_frames(
-            in_map, folder, attachment, mapped, cloud, top_down, figures
-        )
+        bag_notes = self._write_frames(in_map, folder, attachment, mapped, accumulated)
         write_tum(folder / TRAJECTORY_FILE, mapped)
-        points = cloud.points()
+        points = accumulated.cloud.points()
         write_ply(folder / CLOUD_FILE, points)
         facts = ResultFacts(
             frames=len(mapped.stamp_ns),
@@ -181,22 +195,10 @@ class _ResultWriter:
             map_frame=attachment.map_frame,
             frame_chain=attachment.chain_description,
             cloud_points=len(points),
-            voxel_m=cloud.voxel_m,
+            voxel_m=accumulated.cloud.voxel_m,
             notes=(*self._options.all_notes, *attachment.notes, *bag_notes),
         )
-        picture = top_down.picture(len(mapped.stamp_ns))
-        (folder / REPORT_FILE).write_text(
-            render_report(
-                f'{self._source.bag.path.name} refined',
-                self._rows(facts, first),
-                facts.notes,
-                mapped.stamp_ns,
-                TrajectoryFigures(picture, mapped.positions_m[:, 2]),
-                figures,
-                self._options.unit,
-            ),
-            encoding='utf-8',
-        )
+        self._write_report(folder / REPORT_FILE, facts, first, mapped, accumulated)
         return facts
 
     def _align_to_gravity(self, attachment: MapAttachment) -> GravityAlignment:
@@ -210,32 +212,44 @@ class _ResultWriter:
         folder: Path,
         attachment: MapAttachment,
         mapped: Trajectory,
-        cloud: VoxelGrid,
-        top_down: TopDownMap,
-        figures: ReportFigures,
+        accumulated: _Accumulators,
     ) -> tuple[str, ...]:
-        with ExitStack() as stack:
-            bag = stack.enter_context(
-                RefinedBagWriter(
-                    folder,
-                    self._source,
-                    attachment,
-                    mapped,
-                    self._options.depth,
-                    self._options.copied,
-                )
-            )
-            preview = stack.enter_context(
-                PreviewWriter(folder / PREVIEW_FILE, mapped.stamp_ns, top_down, figures.colours)
-            )
+        """Write recording and video; return notes on what could not be copied."""
+        options, colours = self._options, accumulated.figures.colours
+        with (
+            RefinedBagWriter(
+                folder, self._source, attachment, mapped, options.depth, options.copied
+            ) as bag,
+            PreviewWriter(
+                folder / PREVIEW_FILE, mapped.stamp_ns, accumulated.top_down, colours
+            ) as preview,
+        ):
             for frame in frames:
                 bag.add(frame)
-                cloud.add(frame)
-                top_down.add(frame)
+                accumulated.add(frame)
                 preview.add(frame)
-                figures.add(frame)
             bag.finish()
         return bag.notes
+
+    def _write_report(
+        self,
+        path: Path,
+        facts: ResultFacts,
+        first: RefinedFrame,
+        mapped: Trajectory,
+        accumulated: _Accumulators,
+    ) -> None:
+        picture = accumulated.top_down.picture(len(mapped.stamp_ns))
+        page = render_report(
+            f'{self._source.bag.path.name} refined',
+            self._rows(facts, first),
+            facts.notes,
+            mapped.stamp_ns,
+            TrajectoryFigures(picture, mapped.positions_m[:, 2]),
+            accumulated.figures,
+            self._options.unit,
+        )
+        path.write_text(page, encoding='utf-8')
 
     def _rows(self, facts: ResultFacts, first: RefinedFrame) -> list[tuple[str, str]]:
         unit, camera = self._options.unit, first.camera

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from videodepth_ros.alignment.global_alignment import PUBLISHED_OPTIONS
-from videodepth_ros.alignment.hierarchy import CLIP_OPTIONS, HierarchyOptions
+from videodepth_ros.alignment.options import HIERARCHY_DEFAULTS
 from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.alignment.parallel import AlignmentFiles, align_parallel, load_clip
-from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.shot_detection import detect_shots
 from videodepth_ros.core.workspace import digest
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.refine.aligned_sequence import AlignedSequence, AssembledClips, ClipAssembler
@@ -91,14 +90,12 @@ def _prepare_inputs(
         camera,
         work.path('reconstruction', digest(depth)),
     )
-    reconstruction = pairs.reconstruct(job.meter.shares(TRACK_STAGE))
+    reconstruction = pairs.reconstruct(job.meter.fraction_callback(TRACK_STAGE))
     notes: tuple[str, ...] = ()
     if reconstruction:
-        camera, notes = reconstruction.camera, reconstruction.doubts()
-    job.meter.finish(TRACK_STAGE)
-    options = HierarchyOptions(
-        replace(PUBLISHED_OPTIONS, camera=camera), replace(CLIP_OPTIONS, camera=camera)
-    )
+        camera, notes = reconstruction.camera, reconstruction.warnings()
+    job.meter.mark_done(TRACK_STAGE)
+    options = HIERARCHY_DEFAULTS.with_camera(camera)
     if settings.chosen_pairs is Pairs.GEOMETRIC:  # its bundle adjustment has smoothed enough
         options = options.without_smoothing()
     return _PreparedInputs(AlignmentInputs(pairs, graph, options, measured, odometry), notes)
@@ -109,8 +106,8 @@ def _align_clips(
 ) -> AssembledClips:
     """Align keyframes, then clips in parallel, and assemble the clips."""
     key, graph = digest(inputs, images.key), inputs.graph
-    size = depth.array.shape[1], depth.array.shape[0]
-    assembler = ClipAssembler(job.work.path('aligned', key), size)
+    height, width = depth.array.record_shape
+    assembler = ClipAssembler(job.work.path('aligned', key), (width, height))
     if not assembler.exists():
         files = AlignmentFiles(
             job.work.path('keyframes', key) if len(graph.keyframes) > 1 else None,
@@ -121,13 +118,13 @@ def _align_clips(
         )
         assembler.assemble(map(load_clip, files.clips), depth.array.open())
     for stage in (KEYFRAME_STAGE, CLIP_STAGE):
-        job.meter.finish(stage)
+        job.meter.mark_done(stage)
     return assembler.load()
 
 
 def shot_cut_notes(images: ImageSequence) -> tuple[str, ...]:
     """Return a note on the cuts of a recording: no camera can be tracked across one."""
-    starts = [str(shot.start) for shot in find_shots(list(images.images.open()))[1:]]
+    starts = [str(shot.start) for shot in detect_shots(list(images.images.open()))[1:]]
     if not starts:
         return ()
     return (

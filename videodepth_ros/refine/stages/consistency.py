@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from videodepth_ros.coalign.streaming import coalign_stream
-from videodepth_ros.core.shot_detection import find_shots
+from videodepth_ros.core.shot_detection import detect_shots
 from videodepth_ros.core.workspace import DiskArray, WorkFolder, atomic_write, digest
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import ImageSequence
@@ -25,13 +25,13 @@ def make_consistent(job: JobContext, images: ImageSequence, prior: PriorDepth) -
     method = job.settings.method
     if method is Method.ALIGN3R:
         return depth
-    on_progress = job.meter.shares(CONSISTENCY_STAGE)
+    on_progress = job.meter.fraction_callback(CONSISTENCY_STAGE)
     if method is Method.COALIGN:
         depth = coalign_depth(images, depth, job.work, on_progress)
     else:
         preset = job.settings.preset
         depth = run_rollingdepth(images, depth, preset, job.work, job.log, on_progress)
-    job.meter.finish(CONSISTENCY_STAGE)
+    job.meter.mark_done(CONSISTENCY_STAGE)
     return depth
 
 
@@ -45,9 +45,9 @@ def coalign_depth(
 
     returns  depth in the unit of the prior
     """
-    depth = DiskArray(work.path('coaligned', digest(prior)), prior.array.shape, 'float32')
+    depth = DiskArray(work.path('coaligned', digest(prior)), prior.array.record_shape, 'float32')
     if not depth.exists():
-        before, (height, width) = prior.array.open(), depth.shape
+        before, (height, width) = prior.array.open(), depth.record_shape
         found = coalign_stream(
             images.images.open(), before, images.camera_at(width, height), on_progress
         )
@@ -71,11 +71,11 @@ def run_rollingdepth(
     log     takes the notice that the licence of the weights asks for
     raises  ModelError where there are no weights; ConfigError, DeviceError as they cannot run
     """
-    key = digest(images.key, preset, prior.array.shape)
-    relative = DiskArray(work.path('relative', key), prior.array.shape, 'float32')
+    key = digest(images.key, preset, prior.array.record_shape)
+    relative = DiskArray(work.path('relative', key), prior.array.record_shape, 'float32')
     if not relative.exists():
         _infer_relative(images, preset, work, key, relative, log, on_progress)
-    depth = DiskArray(work.path('rolled', digest(key, prior)), prior.array.shape, 'float32')
+    depth = DiskArray(work.path('rolled', digest(key, prior)), prior.array.record_shape, 'float32')
     is_metric = work.path('metric', digest(key, prior))
     if not (depth.exists() and is_metric.exists()):
         with atomic_write(is_metric) as part:
@@ -100,7 +100,7 @@ def _infer_relative(
     network = open_rollingdepth(precision='fp32' if chosen.precision == 'fp32' else 'auto')
     if network.notice:
         log(network.notice)
-    height, width = into.shape
+    height, width = into.record_shape
     with into.writer() as out:
         rgb, folder = list(images.images.open()), work.path('rolling', key)
         for frame in rolling_recording(rgb, network, folder, RollingSettings(chosen), on_progress):
@@ -116,7 +116,7 @@ def _fit_shots(
         known_m = np.full((len(relative_depth), 1, 1), np.nan, np.float32)
     is_metric = True
     with into.writer() as out:
-        for shot in find_shots(list(images.images.open())):
+        for shot in detect_shots(list(images.images.open())):
             frames = slice(shot.start, shot.stop)
             fitted = fit_scale_shift(list(relative_depth[frames]), list(known_m[frames]))
             is_metric = is_metric and fitted.is_metric

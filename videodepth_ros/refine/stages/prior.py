@@ -49,5 +49,5 @@ def estimate_prior(job: JobContext, decoded: DecodedFrames) -> PriorDepth:
             )
         if is_slow:
             evict_cache(folder)
-    job.meter.finish(PRIOR_STAGE)
+    job.meter.mark_done(PRIOR_STAGE)
     return prior_depth

@@ -17,13 +17,7 @@ from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.stamps import Stamps, monotonic, read_stamps
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.progress import Stage
-from videodepth_ros.core.workspace import (
-    DiskArray,
-    DiskArrayWriter,
-    WorkFolder,
-    digest,
-    save_arrays,
-)
+from videodepth_ros.core.workspace import DiskArray, DiskArrayWriter, WorkFolder, digest, save_npz
 from videodepth_ros.frames import Frame
 from videodepth_ros.refine.bag_depth import choose_depth_topic
 from videodepth_ros.refine.context import JobContext
@@ -76,7 +70,7 @@ def decode_frames(job: JobContext) -> DecodedFrames:
     """
     key, topic, on_step = bag_digest(job.bag.path), job.topics.image, job.on_step(READ_STAGE)
     reading = Stage(READ_STAGE, 2 * topic.count, COST.read_s / 2)
-    job.meter.expect([reading, Stage('rest', 1, COST.rest_per_read * reading.seconds)])
+    job.meter.set_stages([reading, Stage('rest', 1, COST.rest_per_read * reading.seconds)])
     stamps = cached_stamps(job.bag, topic.name, key, job.work, on_step)
     selection, depth_stamps = select_frames(stamps, job.settings.selection), None
     if job.settings.prior == 'bag':
@@ -121,7 +115,7 @@ def cached_stamps(
     path = work.path('stamps', digest(key, topic)).with_suffix('.npz')
     if not path.exists():
         stamps = read_stamps(bag, topic, on_step)
-        save_arrays(path, stamp_ns=stamps.stamp_ns, recorded_ns=stamps.recorded_ns)
+        save_npz(path, stamp_ns=stamps.stamp_ns, recorded_ns=stamps.recorded_ns)
     with np.load(path) as stored:
         return Stamps(stored['stamp_ns'], stored['recorded_ns'])
 
@@ -207,7 +201,7 @@ class _ImageKeeper:
         self._first, self._stamps_ns, self._intrinsics = first, list[int](), list[object]()
         self._keeps_full_size = False
         images, full_size = _arrays(self._work, self._key, first.size, self._options)
-        height, width = images.shape[:2]
+        height, width = images.record_shape[:2]
         with ExitStack() as stack:
             kept = stack.enter_context(images.writer())
             kept_full: DiskArrayWriter | None = None
@@ -226,7 +220,7 @@ class _ImageKeeper:
 
     def finish(self, index: Path, left_out: int, read_errors: tuple[str, ...]) -> None:
         """Write what is known besides the images; the sequence is complete then."""
-        save_arrays(
+        save_npz(
             index,
             stamps_ns=np.array(self._stamps_ns, np.int64),
             frame_id=np.array(self._first.frame_id),

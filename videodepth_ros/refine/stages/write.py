@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, UInt8Array
-from videodepth_ros.evaluation.trajectory import Trajectory
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.pictures import colour_range, colourise, resized
 from videodepth_ros.refine.aligned_sequence import AlignedFrame, AlignedSequence
 from videodepth_ros.refine.context import JobContext
@@ -29,7 +29,7 @@ from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import CloudOptions
 from videodepth_ros.results.upsampling import upsample_maps
 from videodepth_ros.results.write import ResultOptions, write_results
-from videodepth_ros.sfm.reconstruction import assumed_camera
+from videodepth_ros.sfm.reconstruction import default_camera
 
 
 def write_aligned(
@@ -52,8 +52,8 @@ def write_unposed(
 ) -> RefineFacts:
     """Write depth without poses to a new folder."""
     scale = MetricScale(1.0, metric_scale_source(depth.scale_source))
-    height, width = depth.array.shape
-    camera = decoded.images.camera_at(width, height) or assumed_camera(width, height)
+    height, width = depth.array.record_shape
+    camera = decoded.images.camera_at(width, height) or default_camera(width, height)
     written = write_depth_results(
         _refined_frames(job, decoded, unposed_frames(depth.array.open(), camera)),
         decoded.images.stamps_ns,
@@ -113,7 +113,7 @@ def _refined_frames(
     frames = full_size_frames(job, decoded)
     for frame in upsample_frames(frames, aligned, job.settings.max_range_m):
         yield frame
-        job.meter.tick(WRITE_STAGE, preview_image(frame.image, frame.depth_m))
+        job.meter.advance(WRITE_STAGE, preview_image(frame.image, frame.depth_m))
 
 
 def _result_options(
