@@ -15,12 +15,15 @@ f4 = np.float32
 AGREEMENT_OF_NONE, AGREEMENT_OF_FULL, FULL_SUPPORT = 0.45, 0.9, 2.0
 """Certainty of a fused depth grows from 0 to 1 between these shares of agreeing weight, and up to
 so much weight: with both, 95 % are within 3 % on the test sequences."""
-LEAST_WEIGHT = 0.05
-"""Weight of the least certain stereo depths in the smoother: they are better than none."""
+LEAST_WEIGHT, LEAST_COARSE_WEIGHT = 0.05, 1e-3
+"""Weight of the least certain stereo depths in the two smoothers: they are better than none."""
+COARSE_WEIGHT = 0.1
+"""Weight of the coarsely smoothed field in the fine one: it fills what has no stereo near by."""
+NO_WEIGHT = 1e-6
 FAILED = 0.12
 """Mean certainty, outside the sky, below which a view keeps its prior: where the poses are wrong,
 stereo fails as a whole, and what little agrees is wrong too."""
-SURE = 0.5
+SURE = 0.8
 """Certainty from which stereo depth is kept as it is."""
 ITERATIONS = 3
 
@@ -107,14 +110,14 @@ def bend_prior(
     there is no seam.
     """
     log_ratio = np.log(fused.per_m / view.prior_per_m)
-    weight = certainty + np.where(fused.total > 0, f4(LEAST_WEIGHT), f4(1e-6))
-    bent = fast_global_smooth(
-        log_ratio,
-        weight.astype(np.float32),
-        view.grey,
-        options.smoothness,
-        options.smoothness_grey_scale,
-    )
+    seen = fused.total > 0
+    scale = options.smoothness_grey_scale
+    weight = certainty + np.where(seen, f4(LEAST_COARSE_WEIGHT), f4(NO_WEIGHT))
+    coarse = fast_global_smooth(log_ratio, weight, view.grey, options.coarse_smoothness, scale)
+    weight = certainty + np.where(seen, f4(LEAST_WEIGHT), f4(NO_WEIGHT))
+    total = weight + f4(COARSE_WEIGHT)
+    field = (weight * log_ratio + f4(COARSE_WEIGHT) * coarse) / total
+    bent = fast_global_smooth(field, total, view.grey, options.smoothness, scale)
     share = np.minimum(certainty / f4(SURE), f4(1))
     blended = share * log_ratio + (1 - share) * bent
     return (view.prior_per_m * np.exp(blended)).astype(np.float32)

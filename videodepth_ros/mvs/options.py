@@ -66,6 +66,8 @@ class StereoOptions:
     # --- bending of the prior
     smoothness: float = 30.0
     """Lambda of the fast global smoother (Min et al. 2014): its reach is about sqrt(lambda) px."""
+    coarse_smoothness: float = 3000.0
+    """The same where no stereo is near by."""
     smoothness_grey_scale: float = 8.0
     """Difference of grey levels at which the smoother's weight falls to 1/e."""
 
@@ -82,7 +84,7 @@ class StereoOptions:
     """Pixels of the working size that must clearly move."""
 
     # --- upsampling
-    edge_radius: int = 6
+    edge_radius: int = 9
     """Radius of the weighted median that moves depth edges onto image edges."""
-    edge_colour_scale: float = 30.0
+    edge_colour_scale: float = 45.0
     """Sum of absolute differences of R, G and B at which a pixel's weight falls to 1/e."""
