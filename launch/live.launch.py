@@ -70,6 +70,7 @@ def actions(context: LaunchContext) -> list[Node]:
     live = Node(
         executable='live_node',
         name=value('name'),
+        namespace=value('namespace'),
         parameters=[
             value('params_file'),
             *preset_files,

@@ -75,7 +75,6 @@ def actions(context: LaunchContext) -> list[Node]:
                     'use_sim_time': value('use_sim_time') == 'true',
                 },
             ],
-            # __ns would replace the namespaces of all cameras.
-            **{**process_settings(value), 'namespace': ''},
+            **process_settings(value),  # without namespace: it would replace those of the cameras
         )
     ]

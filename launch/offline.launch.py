@@ -45,6 +45,7 @@ def actions(context: LaunchContext) -> list[Node]:
     offline = Node(
         executable='offline_node',
         name=value('name'),
+        namespace=value('namespace'),
         parameters=[value('params_file'), given_options(OfflineParameters, value)],
         **process_settings(value),
     )

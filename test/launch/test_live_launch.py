@@ -17,6 +17,10 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.launch_context import LaunchContext
 from launch.utilities import perform_substitutions
 
+from videodepth_ros.core.options import options_of
+from videodepth_ros.nodes.launch_arguments import given_options
+from videodepth_ros.nodes.live_parameters import LiveParameters
+
 
 @pytest.fixture
 def module(root):
@@ -71,20 +75,28 @@ def test_topics_are_remapped(module, given, image, info):
     assert expanded(live._Node__remappings, context) == {'image': image, 'camera_info': info}
 
 
-def test_only_what_is_given_overrides(module):
+def test_only_given_arguments_override():
     given = {
         'model': 'flashdepth-s',
         'max_pixels': '50000',
         'scale.factor': '2',
         'autostart': 'false',
+        'output': 'network',
     }
     values = {'model': '', 'engine': '', **given}
-    assert module.overrides(lambda name: values.get(name, '')) == {
+    assert given_options(LiveParameters, lambda name: values.get(name, '')) == {
         'model': 'flashdepth-s',
         'max_pixels': 50000,
         'scale.factor': 2.0,
         'autostart': False,
+        'output': 'network',
     }
+
+
+def test_every_parameter_is_an_argument(module):
+    names = {argument.name for argument in arguments_of(module)}
+    assert names >= {option.name for option in options_of(LiveParameters)}
+    assert names >= {'namespace', 'name', 'params_file', 'log_level', 'use_sim_time', 'respawn'}
 
 
 def test_rviz_comes_on_demand(module):

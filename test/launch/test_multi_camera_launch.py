@@ -62,8 +62,16 @@ def test_names_that_make_no_namespaces_are_refused_in_words(root, cameras):
 def test_a_value_of_another_type_is_refused_with_its_name(root):
     with pytest.raises(ConfigError, match="max_pixels is 'many'; give a value of type integer"):
         launched(load(root), cameras='front=/a', max_pixels='many')
-    with pytest.raises(ConfigError, match="build_only is 'yes'"):
+    with pytest.raises(RuntimeError, match=r'build_only.*yes'):
         launched(load(root), cameras='front=/a', build_only='yes')
+
+
+def test_a_namespace_is_around_those_of_the_cameras(root):
+    node, context = launched(load(root), cameras='front=/a/image', namespace='/robot/')
+    (names, _) = [perform_substitutions(context, list(name)) for name, _ in node._Node__remappings]
+    assert names == '/robot/front/image'
+    given = evaluate_parameters(context, node._Node__parameters)
+    assert {'streams': ('front',), 'streams_namespace': '/robot/', 'use_sim_time': False} in given
 
 
 def test_each_camera_is_remapped_into_its_namespace(root):

@@ -18,6 +18,10 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.launch_context import LaunchContext
 from launch.utilities import perform_substitutions
 
+from videodepth_ros.core.options import options_of
+from videodepth_ros.nodes.launch_arguments import given_options
+from videodepth_ros.nodes.offline_parameters import OfflineParameters
+
 
 @pytest.fixture
 def module(root):
@@ -51,21 +55,13 @@ def test_every_argument_is_described(module):
     assert isinstance(module.generate_launch_description().entities[-1], OpaqueFunction)
 
 
-def test_the_arguments_that_people_type_are_there(module):
-    assert {argument.name for argument in arguments_of(module)} >= {
-        'bag',
-        'output',
-        'method',
-        'prior',
-        'pairs',
-        'play',
-        'rviz',
-        'loop',
-        'rate',
-    }
+def test_every_parameter_is_an_argument(module):
+    names = {argument.name for argument in arguments_of(module)}
+    assert names >= {option.name for option in options_of(OfflineParameters)}
+    assert names >= {'namespace', 'name', 'params_file', 'log_level', 'respawn', 'rviz'}
 
 
-def test_only_what_is_given_overrides(module):
+def test_only_given_arguments_override():
     values = {
         'bag': 'drive.mcap',
         'prior': 'bag',
@@ -74,7 +70,7 @@ def test_only_what_is_given_overrides(module):
         'stride': '3',
         'play': 'false',
     }
-    assert module.overrides(lambda name: values.get(name, '')) == {
+    assert given_options(OfflineParameters, lambda name: values.get(name, '')) == {
         'bag': str(Path('drive.mcap').absolute()),
         'prior': 'bag',
         'rate': 2.0,

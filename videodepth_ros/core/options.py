@@ -45,6 +45,7 @@ class Option:
     minimum, maximum  inclusive range of a number
     choices           allowed values of a string; empty: any
     dynamic           a node applies a new value at once
+    is_path           a path, which launch files make absolute
     flags             command-line flags, the preferred one first
     unset             value that stands for None in the dataclass; None: there is none
     to_field          conversion of a value to the type of the field
@@ -59,6 +60,7 @@ class Option:
     maximum: float = math.inf
     choices: tuple[str, ...] = ()
     dynamic: bool = False
+    is_path: bool = False
     flags: tuple[str, ...] = ()
     unset: str | None = None
     to_field: Callable[[Any], Any] = str
@@ -130,7 +132,7 @@ def option(
     name         ROS parameter; by default the name of the field
     kind         Enum of the values where the default is None
     flags        command-line flags; by default one made of the name
-    constraints  unit, minimum, maximum, dynamic as of `Option`
+    constraints  unit, minimum, maximum, dynamic, is_path as of `Option`
     """
     if isinstance(default, Enum):
         kind = type(default)

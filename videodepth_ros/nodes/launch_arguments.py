@@ -16,8 +16,6 @@ from videodepth_ros.nodes.transport import package_file
 
 BOOLEANS = ['true', 'false']
 LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'fatal']
-PATHS = ('bag', 'output')
-"""Options of the offline node that are paths, relative to the folder of ``ros2 launch``."""
 
 
 def process_arguments(params_file: str) -> list[DeclareLaunchArgument]:
@@ -105,7 +103,6 @@ def process_settings(value: Callable[[str], str]) -> dict[str, Any]:
     """Return the settings of the launch action Node that all launch files share."""
     return {
         'package': 'videodepth',
-        'namespace': value('namespace'),
         'output': 'screen',
         'respawn': value('respawn') == 'true',
         'ros_arguments': ['--log-level', value('log_level')],
@@ -124,4 +121,5 @@ def _argument(option: Option) -> DeclareLaunchArgument:
 
 
 def _parse(option: Option, text: str) -> Value:
-    return str(Path(text).expanduser().absolute()) if option.name in PATHS else option.parse(text)
+    """Return the value of an argument; a path is relative to the folder of ``ros2 launch``."""
+    return str(Path(text).expanduser().absolute()) if option.is_path else option.parse(text)

@@ -22,11 +22,14 @@ from videodepth_ros.stream.parameters import CloudParameters
 class RecordingParameters:
     """Recording to refine at start-up."""
 
-    bag: str = option('', 'Recording to refine when the node starts; empty: wait for goals.')
+    bag: str = option(
+        '', 'Recording to refine when the node starts; empty: wait for goals.', is_path=True
+    )
     output: str = option(
         '',
         'Recording to write; an existing one is only played; empty: the path of the recording '
         'with _refined appended.',
+        is_path=True,
     )
 
 
