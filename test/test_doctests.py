@@ -28,7 +28,18 @@ def test_examples_give_what_they_show(module):
 
 
 @pytest.mark.parametrize(
-    'package', ['alignment', 'coalign', 'core', 'evaluation', 'geometry', 'rollingdepth', 'sfm']
+    'package',
+    [
+        'alignment',
+        'bags',
+        'coalign',
+        'core',
+        'evaluation',
+        'geometry',
+        'refine',
+        'rollingdepth',
+        'sfm',
+    ],
 )
 def test_every_export_is_there(package):
     module = importlib.import_module(f'videodepth_ros.{package}')

@@ -48,12 +48,8 @@ TOO_LONG = {  # file: its longest function now; to be shortened, not extended
     'demo/graph.py': 62,
     'demo/results.py': 46,
     'sfm/reconstruction.py': 55,
-    'results/depth_only.py': 51,
-    'results/report.py': 48,
-    'results/write.py': 46,
 }
 TOO_LARGE = {  # file: its lines now
-    'refine/job.py': 445
 }
 WORDS_OF_PERSONS = re.compile(
     r'(?<![^\W_])(tells?|told|says?|nobody|somebody|whoever|believ\w*)(?![^\W_])', re.IGNORECASE
@@ -201,6 +197,7 @@ LIGHT = [
     'geometry.camera',
     'messages.image',
     'messages.cloud',
+    'bags',
     'bags.reader',
     'bags.writer',
     'stream.session',
@@ -208,6 +205,7 @@ LIGHT = [
     'models.catalogue',
     'models.preprocess',
     'engines.open',
+    'refine',
     'refine.job',
     'alignment.parallel',
     'coalign',

@@ -21,7 +21,7 @@ from training.recorded import CLIP_FRAMES, STORED_WIDTH
 from training.shards import CANONICAL_UNIT, write_clip
 from training.validate import predict_clip
 from videodepth_ros.bags.footage import open_footage
-from videodepth_ros.bags.frames import frames
+from videodepth_ros.bags.frames import read_frames
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.frames import Frame
@@ -44,7 +44,7 @@ def source_frames(source: Path, every: int, focal: float | None) -> Iterator[Fra
     if is_recording(source):
         reader = open_bag(source)
         try:
-            yield from islice(frames(reader), 0, None, every)
+            yield from islice(read_frames(reader), 0, None, every)
         finally:
             reader.close()
         return

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outputs of the offline job: recording, trajectory, point cloud, video and report."""
+"""Results of a refinement: recording, trajectory, point cloud, preview video and report.
+
+Internal: `refine_bag` writes them; not part of the public API.
+"""

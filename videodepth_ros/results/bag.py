@@ -15,12 +15,12 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.recording_clock import recording_clock
 from videodepth_ros.bags.writer import BagWriter
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.geometry.rotation import so3_log
 from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.results.frame import RefinedFrame
@@ -194,7 +194,7 @@ class RefinedBagWriter:
         self._depth.finish()
 
 
-def _twists(trajectory: Trajectory) -> NDArray[np.float64]:
+def _twists(trajectory: Trajectory) -> Float64Array:
     """Return the twist of each pose (N, 6) in its own frame, by central differences.
 
     Linear [m/s] and angular [rad/s]; zero where there is only one pose.

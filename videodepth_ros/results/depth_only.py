@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import StampArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.results.bag import DepthBagWriter, SourceRecording
 from videodepth_ros.results.frame import RefinedFrame
@@ -36,7 +36,7 @@ class DepthFacts:
 
 def write_depth_results(
     frames: Iterable[RefinedFrame],
-    stamps_ns: NDArray[np.int64],
+    stamps_ns: StampArray,
     source: SourceRecording,
     folder: Path,
     options: ResultOptions,
@@ -50,7 +50,7 @@ def write_depth_results(
     rest = iter(frames)
     first = next(rest, None)
     if first is None:
-        raise InputError('there is no frame to write; were all of them left out?')
+        raise InputError('there is no frame to write; all of them were left out')
     figures = ReportFigures(len(stamps_ns), options.colours or colour_range_of(first))
     with atomic_folder(folder) as part:
         with (
@@ -64,24 +64,20 @@ def write_depth_results(
                 figures.add(frame)
             bag.finish()
         notes = (*options.all_notes, *bag.notes)
-        rows = [
-            ('frames', f'{len(stamps_ns)} in {float(np.ptp(stamps_ns)) / 1e9:.2f} s'),
-            ('scale from', options.scale_source),
-            ('image topic', source.image_topic),
-            ('camera', format_camera(first.camera)),
-            ('depth', options.depth.value),
-            *options.facts,
-        ]
-        (part / REPORT_FILE).write_text(
-            render_report(
-                f'{source.bag.path.name} refined',
-                rows,
-                notes,
-                stamps_ns,
-                None,
-                figures,
-                options.unit,
-            ),
-            encoding='utf-8',
-        )
+        title, rows = f'{source.bag.path.name} refined', _rows(stamps_ns, source, first, options)
+        page = render_report(title, rows, notes, stamps_ns, None, figures, options.unit)
+        (part / REPORT_FILE).write_text(page, encoding='utf-8')
     return DepthFacts((str(folder), str(folder / PREVIEW_FILE), str(folder / REPORT_FILE)), notes)
+
+
+def _rows(
+    stamps_ns: StampArray, source: SourceRecording, first: RefinedFrame, options: ResultOptions
+) -> list[tuple[str, str]]:
+    return [
+        ('frames', f'{len(stamps_ns)} in {float(np.ptp(stamps_ns)) / 1e9:.2f} s'),
+        ('scale from', options.scale_source),
+        ('image topic', source.image_topic),
+        ('camera', format_camera(first.camera)),
+        ('depth', options.depth.value),
+        *options.facts,
+    ]

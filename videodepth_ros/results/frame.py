@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray, UInt8Array
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 
 
@@ -29,14 +29,14 @@ class RefinedFrame:
 
     stamp_ns: int
     frame_id: str
-    depth_m: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    moving: NDArray[np.bool_] | None
+    depth_m: Float32Array
+    confidence: Float32Array
+    moving: MaskArray | None
     camera: Intrinsics
-    T_map_cam: NDArray[np.float64]
-    image: NDArray[np.uint8]
+    T_map_cam: Float64Array
+    image: UInt8Array
 
-    def points(self, stride: int, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def points(self, stride: int, mask: MaskArray) -> Float64Array:
         """Return the points of some pixels in the map, (N, 3) float64.
 
         stride  rows and columns between pixels

@@ -8,8 +8,8 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import StampArray
 from videodepth_ros.pictures import (
     ColourRange,
     Image,
@@ -32,7 +32,7 @@ class PreviewWriter:
     def __init__(
         self,
         path: Path,
-        stamps_ns: NDArray[np.int64],
+        stamps_ns: StampArray,
         top_down: TopDownMap | None,
         colours: ColourRange,
         options: PreviewOptions = PREVIEW,

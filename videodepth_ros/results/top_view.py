@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.pictures import BACKGROUND, Image
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import TOP_DOWN, TopDownOptions
-
-Array = NDArray[np.float64]
 
 PATH, CAMERA, GRID = (255, 170, 40), (255, 255, 255), (60, 60, 60)
 """Colours of the path, the camera and the grid, RGB."""
@@ -58,7 +57,7 @@ class TopDownMap:
         self._height.ravel()[at[higher]] = height[higher]
         self._points.reshape(-1, 3)[at[higher]] = colours[higher]
 
-    def picture(self, frames: int, T_map_cam: Array | None = None) -> Image:
+    def picture(self, frames: int, T_map_cam: Float64Array | None = None) -> Image:
         """Return the map with the path of the first ``frames``, and the camera if it is given."""
         picture = self._points.copy()
         path = self._path[:frames].reshape(-1, 1, 2).astype(np.int32)
@@ -84,7 +83,7 @@ class TopDownMap:
         steps = (power * digit for digit in (1, 2, 5))
         return float(max(step for step in steps if 3 * step <= self.extent_m))
 
-    def _pixels(self, xy: Array) -> NDArray[np.int64]:
+    def _pixels(self, xy: Float64Array) -> NDArray[np.int64]:
         """Return column and row (N, 2) of positions in the map (N, 2)."""
         shifted = (xy - self._centre) * [self._scale, -self._scale] + self._size / 2
         return np.clip(np.floor(shifted), -(1 << 20), 1 << 20).astype(np.int64)

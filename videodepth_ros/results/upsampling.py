@@ -15,15 +15,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, IndexArray, MaskArray, UInt8Array
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.results.options import UPSAMPLING
-
-Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Image = NDArray[np.uint8]
-Indices = NDArray[np.intp]
 
 WINDOW = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
@@ -32,12 +27,12 @@ WINDOW = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 class UpsampledMaps:
     """Maps at the camera's size: depth and confidence (H, W) float32, moving (H, W) bool."""
 
-    depth_m: Array
-    confidence: Array
-    moving: Mask | None
+    depth_m: Float32Array
+    confidence: Float32Array
+    moving: MaskArray | None
 
 
-def upsample_depth(depth_m: Array, guide: Image) -> Array:
+def upsample_depth(depth_m: Float32Array, guide: UInt8Array) -> Float32Array:
     """Upsample depth (h, w) float32 to the size of ``guide`` (H, W, 3) uint8.
 
     NaN (unknown) and +inf (nothing hit) stay.
@@ -46,7 +41,7 @@ def upsample_depth(depth_m: Array, guide: Image) -> Array:
 
 
 def upsample_maps(
-    depth_m: Array, confidence: Array, moving: Mask | None, guide: Image
+    depth_m: Float32Array, confidence: Float32Array, moving: MaskArray | None, guide: UInt8Array
 ) -> UpsampledMaps:
     """Upsample the maps of one frame to the size of its image.
 
@@ -99,11 +94,11 @@ class _Grid:
         self.nearest_row = np.clip(np.rint(self.rows), 0, h - 1).astype(np.intp)
         self.nearest_column = np.clip(np.rint(self.columns), 0, w - 1).astype(np.intp)
 
-    def nearest(self, mask: Mask) -> Mask:
+    def nearest(self, mask: MaskArray) -> MaskArray:
         """Return a mask (h, w) at the full size, each pixel as its nearest sample."""
         return mask.take(self.nearest_column, axis=1).take(self.nearest_row, axis=0)
 
-    def pixels_at(self, mask: Mask) -> Iterator[Indices]:
+    def pixels_at(self, mask: MaskArray) -> Iterator[IndexArray]:
         """Yield the flat indices of the pixels whose nearest sample is in a mask, in chunks."""
         pixels = np.flatnonzero(self.nearest(mask))
         for first in range(0, len(pixels), UPSAMPLING.chunk_pixels):
@@ -119,13 +114,13 @@ class _Agreement:
     weights        (9, P) float32 with sum 1, of the samples of the chosen surface
     """
 
-    inverse_depth: Array
-    samples: Indices
-    weights: Array
+    inverse_depth: Float32Array
+    samples: IndexArray
+    weights: Float32Array
 
-    def mean(self, layer: Array) -> Array:
+    def mean(self, layer: Float32Array) -> Float32Array:
         """Return the mean of a layer (h, w) over the chosen surface, (P,)."""
-        mean: Array = (self.weights * layer.ravel()[self.samples]).sum(axis=0)
+        mean: Float32Array = (self.weights * layer.ravel()[self.samples]).sum(axis=0)
         return mean
 
 
@@ -135,7 +130,7 @@ class _Samples:
     at_jump  (h, w) bool, neighbourhood of the discontinuities
     """
 
-    def __init__(self, inverse_depth: Array, guide: Image) -> None:
+    def __init__(self, inverse_depth: Float32Array, guide: UInt8Array) -> None:
         height, self._width = inverse_depth.shape
         jumps = _find_jumps(inverse_depth)
         jumps_down = _find_jumps(np.ascontiguousarray(inverse_depth.T))
@@ -148,7 +143,7 @@ class _Samples:
         small = cv2.resize(guide, (self._width, height), interpolation=cv2.INTER_AREA)
         self._colours = np.asarray(small, np.float32).reshape(-1, 3)
 
-    def agreement(self, pixels: Indices, guide: Image, grid: _Grid) -> _Agreement:
+    def agreement(self, pixels: IndexArray, guide: UInt8Array, grid: _Grid) -> _Agreement:
         """Assign pixels, flat indices (P,) of ``guide``, to one surface each."""
         samples, values, weights = self._around(pixels, guide, grid)
         best_support = np.full(len(pixels), -1.0, np.float32)
@@ -163,7 +158,9 @@ class _Samples:
             weights /= weights.sum(axis=0)
         return _Agreement((weights * values).sum(axis=0), samples, weights)
 
-    def _around(self, pixels: Indices, guide: Image, grid: _Grid) -> tuple[Indices, Array, Array]:
+    def _around(
+        self, pixels: IndexArray, guide: UInt8Array, grid: _Grid
+    ) -> tuple[IndexArray, Float32Array, Float32Array]:
         """Return the nine samples around each pixel: indices, extrapolated values, weights."""
         row, column = np.divmod(pixels, guide.shape[1])
         colour = guide.reshape(-1, 3)[pixels].astype(np.float32)
@@ -189,12 +186,12 @@ class _Samples:
         return samples, values, weights
 
 
-def _agree(values: Array, value: Array) -> Mask:
+def _agree(values: Float32Array, value: Float32Array) -> MaskArray:
     limit = UPSAMPLING.same_surface * np.maximum(values, value)
     return np.asarray(np.abs(values - value) <= limit)
 
 
-def _find_jumps(v: Array) -> Mask:
+def _find_jumps(v: Float32Array) -> MaskArray:
     """Return the discontinuities between neighbours of a row of samples (h, w): (h, w - 1).
 
     Neither the difference of the samples nor the slope on either side explains the step; or one
@@ -209,7 +206,7 @@ def _find_jumps(v: Array) -> Mask:
     return np.asarray(~(step <= UPSAMPLING.discontinuity * np.minimum(a, b)))
 
 
-def _slope(v: Array, jumps: Mask) -> Array:
+def _slope(v: Float32Array, jumps: MaskArray) -> Float32Array:
     """Return the slope of each sample (h, w) along its row, the smaller one of its two sides."""
     steps = np.where(jumps, np.nan, np.diff(v, axis=1))
     edge = np.full((v.shape[0], 1), np.nan, np.float32)
@@ -219,7 +216,7 @@ def _slope(v: Array, jumps: Mask) -> Array:
     return np.nan_to_num(smaller, nan=0.0).astype(np.float32)
 
 
-def _neighbourhood(jumps: Mask, jumps_down: Mask) -> Mask:
+def _neighbourhood(jumps: MaskArray, jumps_down: MaskArray) -> MaskArray:
     """Return the samples next to a discontinuity, and their neighbours."""
     height, width = jumps.shape[0], jumps_down.shape[1]
     adjacent = np.zeros((height, width), np.uint8)
@@ -230,7 +227,7 @@ def _neighbourhood(jumps: Mask, jumps_down: Mask) -> Mask:
     return np.asarray(cv2.dilate(adjacent, np.ones((3, 3), np.uint8)) > 0)
 
 
-def _sample_weights(v: Array) -> Array:
+def _sample_weights(v: Float32Array) -> Float32Array:
     """Return the weight of each sample, (h, w), low half-way between its neighbours.
 
     A network blurs its edges: a sample averaged over an edge lies between the two surfaces.
