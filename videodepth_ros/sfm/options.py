@@ -299,6 +299,16 @@ class DepthCorrectionOptions:
 
 
 @dataclass(frozen=True)
+class WarningOptions:
+    """Limits beyond which camera poses are reported as a guess."""
+
+    # Least points of earlier frames that a frame observes.
+    min_tracked_points: int = 12
+    # Largest pixel sigma [image widths]: four times that of a static scene in a dim room.
+    max_reprojection_sigma_widths: float = 1 / 160
+
+
+@dataclass(frozen=True)
 class ReconstructionOptions:
     """All options of `reconstruct`."""
 

@@ -24,17 +24,11 @@ from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length
 from videodepth_ros.sfm.initialization import initialize_by_pnp
 from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
 from videodepth_ros.sfm.loop_closure import detect_loop_closures
-from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
+from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WarningOptions
 from videodepth_ros.sfm.reprojection import NoiseModel, Observations
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_robustly
 from videodepth_ros.sfm.stationary import detect_stationary_steps
 from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
-
-MIN_TRACKED_POINTS = 12
-"""Points of earlier frames below which the pose of a frame is reported as a guess."""
-MAX_REPROJECTION_SIGMA_WIDTHS = 1 / 160
-"""Pixel sigma above which poses are reported as a guess [image widths]: four times that of a
-static scene in a dim room."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +84,11 @@ class Reconstruction:
                 float(stored['focal_ratio']),
             )
 
-    def warnings(self) -> tuple[str, ...]:
-        """Return warnings about poorly constrained camera poses."""
-        blind = 1 + np.flatnonzero(self.tracked_points[1:] < MIN_TRACKED_POINTS)
+    def warnings(self, options: WarningOptions = WarningOptions()) -> tuple[str, ...]:
+        """Return warnings about poorly constrained camera poses and wrong intrinsics."""
+        blind = 1 + np.flatnonzero(self.tracked_points[1:] < options.min_tracked_points)
         notes = []
-        if self.reprojection_sigma > MAX_REPROJECTION_SIGMA_WIDTHS:
+        if self.reprojection_sigma > options.max_reprojection_sigma_widths:
             notes.append(
                 f'tracked points miss one static scene by {self.reprojection_sigma:.1%} of the '
                 'image width: the images are noisy or show moving objects; poses are a guess'
@@ -107,7 +101,7 @@ class Reconstruction:
             )
         if len(blind):
             notes.append(
-                f'fewer than {MIN_TRACKED_POINTS} points are tracked into {len(blind)} of '
+                f'fewer than {options.min_tracked_points} points are tracked into {len(blind)} of '
                 f'{len(self.tracked_points)} frames, the first of them {blind[0]} (from 0): '
                 'the camera motion there is a guess'
             )
@@ -153,32 +147,41 @@ def reconstruct(
         refine_intrinsics=refine_intrinsics,
     )
     check = check_focal_length(sparse, options) if is_stated else CONSISTENT
-    correction_options = options.depth_correction
-    landmarks = Landmarks.select(sparse, correction_options)
-    correction = np.stack(
-        [
-            fit_depth_correction(sparse, landmarks, frame, one, camera, correction_options)
-            for frame, one in enumerate(depth)
-        ]
-    )
+    correction = _correct_depths(sparse, depth, camera, options)
     on_progress(1.0)
-    T_world_cam, log_depth = sparse.state.T_cam_world.inverse().se3, _median_log_depths(depth)
-    static_extent = STATIC_EXTENT_DEPTHS * np.exp(np.nanmedian(log_depth))
-    if trajectory_extent(T_world_cam) <= static_extent:
-        # parallax is noise: correct the scale of each frame only
-        scale = sparse.state.log_prior_scale
-        correction = np.broadcast_to(scale[:, None, None], correction.shape)
-    observations = sparse.observations
-    later = observations.frame[~observations.is_reference]
+    later = sparse.observations.frame[~sparse.observations.is_reference]
     return Reconstruction(
-        T_world_cam,
+        sparse.state.T_cam_world.inverse().se3,
         correction.astype(np.float32),
-        _fill_from_nearest(log_depth),
+        _fill_from_nearest(_median_log_depths(depth)),
         camera,
         np.bincount(later, minlength=len(depth)),
         sparse.noise.pixel_sigma / images[0].shape[1],
         check.ratio if check.is_refuted(options) else 1.0,
     )
+
+
+def _correct_depths(
+    sparse: SparseReconstruction,
+    depth: Float32Array,
+    camera: Intrinsics,
+    options: ReconstructionOptions,
+) -> Float64Array:
+    """Return the grids (N, rows, columns) to add to the log prior depths."""
+    landmarks = Landmarks.select(sparse, options.depth_correction)
+    correction = np.stack(
+        [
+            fit_depth_correction(sparse, landmarks, n, one, camera, options.depth_correction)
+            for n, one in enumerate(depth)
+        ]
+    )
+    median_depth = np.exp(np.nanmedian(_median_log_depths(depth)))
+    extent = trajectory_extent(sparse.state.T_cam_world.inverse().se3)
+    if extent <= STATIC_EXTENT_DEPTHS * median_depth:
+        # parallax is noise: correct the scale of each frame only
+        scale = sparse.state.log_prior_scale
+        correction = np.broadcast_to(scale[:, None, None], correction.shape)
+    return correction
 
 
 def reconstruct_sparse(
