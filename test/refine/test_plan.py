@@ -8,7 +8,7 @@ from videodepth_ros.refine.plan import JobPlan
 from videodepth_ros.refine.settings import Method
 
 
-def plan(frames, camera, working, processes=1, *, poses=True, prior='nano'):
+def plan(frames, camera, working, processes=1, *, poses=True, aligns=True, stereo=False, prior='nano'):
     return JobPlan(
         frames,
         camera,
@@ -17,6 +17,8 @@ def plan(frames, camera, working, processes=1, *, poses=True, prior='nano'):
         Method.ALIGN3R,
         prior,
         build_pair_graph(frames) if poses else None,
+        aligns,
+        stereo,
         processes,
     )
 

@@ -88,3 +88,7 @@ class StereoOptions:
     """Radius of the weighted median that moves depth edges onto image edges."""
     edge_colour_scale: float = 45.0
     """Sum of absolute differences of R, G and B at which a pixel's weight falls to 1/e."""
+
+
+MEASURED_PRIOR = StereoOptions(prior_weight=2.0)
+"""For a prior that a depth camera measured."""

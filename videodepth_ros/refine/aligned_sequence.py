@@ -171,6 +171,13 @@ class ClipAssembler:
             )
 
 
+def limit_range(depth_m: Float32Array, max_range_m: float) -> Float32Array:
+    """Return depth with +inf, nothing hit, beyond a range; 0: no limit."""
+    if not max_range_m:
+        return depth_m
+    return np.where(depth_m > max_range_m, np.float32(np.inf), depth_m)
+
+
 def fill_with_prior(aligned: Float32Array, prior: Float32Array) -> Float32Array:
     """Return aligned depth (h, w) float32, filled with the prior's in the aligned unit.
 

@@ -4,7 +4,9 @@
     read         select and decode the frames                       stages/read.py
     prior        estimate depth of single frames                    stages/prior.py
     consistency  co-align them, or run RollingDepth                 stages/consistency.py
-    align        poses and depth from pairs of frames               stages/align.py
+    reconstruct  poses by bundle adjustment, corrected depth        stages/reconstruct.py
+    align        or: poses and depth from pairs of frames           stages/align.py
+    stereo       multi-view stereo on these poses                   stages/stereo.py
     write        upsample to the camera's size; bag, cloud, report  stages/write.py
 
 Each stage keeps its results in a work folder beside the output. A job that was killed continues
@@ -32,11 +34,13 @@ from videodepth_ros.refine.image_sequence import NANOSECONDS, size_within
 from videodepth_ros.refine.plan import READ_STAGE, JobPlan
 from videodepth_ros.refine.preflight import check_requirements
 from videodepth_ros.refine.settings import DEFAULTS, Pairs, RefineSettings
-from videodepth_ros.refine.stages.align import align_frames
+from videodepth_ros.refine.stages.align import align_frames, needs_alignment, shot_cut_notes
 from videodepth_ros.refine.stages.consistency import make_consistent
 from videodepth_ros.refine.stages.prior import estimate_prior
 from videodepth_ros.refine.stages.read import DecodedFrames, decode_frames
-from videodepth_ros.refine.stages.write import write_aligned, write_unposed
+from videodepth_ros.refine.stages.reconstruct import reconstruct_frames
+from videodepth_ros.refine.stages.stereo import match_stereo
+from videodepth_ros.refine.stages.write import write_posed, write_unposed
 
 
 def refine_bag(
@@ -81,18 +85,26 @@ def _run_stages(job: JobContext, output: Path) -> RefineFacts:
     graph = None
     if job.settings.chosen_pairs is not Pairs.NONE:
         graph = build_recording_graph(decoded.images.images, job.settings.clip)
-    _announce_plan(job, decoded, graph)
+    aligns = graph is not None and needs_alignment(job, decoded.images)
+    _announce_plan(job, decoded, graph, aligns)
     prior = estimate_prior(job, decoded)
     depth = make_consistent(job, decoded.images, prior)
     if graph is None:
         facts = write_unposed(job, decoded, depth, output)
     else:
-        aligned = align_frames(job, decoded.images, prior, depth, graph)
-        facts = write_aligned(job, decoded, aligned, output)
+        if aligns:
+            posed = align_frames(job, decoded.images, prior, depth, graph)
+        else:
+            posed = reconstruct_frames(job, decoded.images, depth)
+        posed = replace(posed, notes=(*posed.notes, *shot_cut_notes(decoded.images)))
+        stereo = match_stereo(job, decoded, posed) if job.settings.stereo else None
+        facts = write_posed(job, decoded, posed, stereo, output)
     return replace(facts, seconds=round(time.monotonic() - start_s, 3))
 
 
-def _announce_plan(job: JobContext, decoded: DecodedFrames, graph: PairGraph | None) -> None:
+def _announce_plan(
+    job: JobContext, decoded: DecodedFrames, graph: PairGraph | None, aligns: bool
+) -> None:
     """Log the plan and the notes so far, and set the expected time of the stages."""
     images, settings = decoded.images, job.settings
     plan = JobPlan(
@@ -103,6 +115,8 @@ def _announce_plan(job: JobContext, decoded: DecodedFrames, graph: PairGraph | N
         settings.method,
         settings.prior,
         graph,
+        aligns,
+        settings.stereo,
         job.processes,
         images.full_size is not None,
     )

@@ -14,7 +14,7 @@ from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
-from videodepth_ros.refine.options import METRIC_SCALE, MetricScaleOptions
+from videodepth_ros.refine.options import METRIC_SCALE
 
 
 class MetricScaleSource(str, Enum):
@@ -77,12 +77,13 @@ def stationary_camera_notes(T_world_cam: Float64Array, depth: Float32Array) -> t
 
 
 def log_depth_ratio(
-    prior_depth: Float32Array,
-    aligned_depth: Float32Array,
-    options: MetricScaleOptions = METRIC_SCALE,
+    prior_depth: Float32Array, aligned_depth: Float32Array, stride: int = METRIC_SCALE.pixel_stride
 ) -> np.floating[Any]:
-    """Return the median of ln(prior / aligned) of one frame, (h, w) each; NaN without overlap."""
-    grid = (slice(None, None, options.pixel_stride),) * 2
+    """Return the median of ln(prior / aligned) of one frame, (h, w) each; NaN without overlap.
+
+    stride  rows and columns between the pixels that are compared
+    """
+    grid = (slice(None, None, stride),) * 2
     with np.errstate(invalid='ignore', divide='ignore'):
         ratio = np.log(prior_depth[grid] / aligned_depth[grid])
     ratio = ratio[np.isfinite(ratio)]

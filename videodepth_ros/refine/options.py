@@ -105,12 +105,17 @@ class CostModel:
     rollingdepth_s: float = 60.0
     # Time for the alignment of a pair [s / pixel].
     pair_s_per_pixel: float = 3e-7
+    # Time to match a frame with its neighbours, and to finish its stereo depth [s].
+    match_s: float = 0.25
+    finish_stereo_s: float = 0.15
     # Time to write a frame [s / pixel of the camera].
     write_s_per_pixel: float = 6e-7
     # Time of all stages after reading, in times of reading, while the frame size is unknown.
     rest_per_read: float = 20.0
     # Memory of a process without its data [MB].
     process_mb: float = 50.0
+    # Memory of a process that matches frames: compiled code, views and matches [MB].
+    stereo_process_mb: float = 300.0
     # Memory of a pair: two point maps, confidences and residuals [bytes / point].
     bytes_per_point: int = 60
     # Memory of a frame that is upsampled [bytes / pixel of the camera].

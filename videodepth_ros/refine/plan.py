@@ -13,7 +13,8 @@ from videodepth_ros.refine.options import COST, READ, CostModel, ReadOptions
 from videodepth_ros.refine.settings import Method
 
 READ_STAGE, PRIOR_STAGE, CONSISTENCY_STAGE = 'read', 'prior', 'consistency'
-TRACK_STAGE, KEYFRAME_STAGE, CLIP_STAGE, WRITE_STAGE = 'track', 'keyframes', 'clips', 'write'
+TRACK_STAGE, KEYFRAME_STAGE, CLIP_STAGE = 'track', 'keyframes', 'clips'
+STEREO_STAGE, WRITE_STAGE = 'stereo', 'write'
 """Names of the stages, as progress reports show them."""
 
 LIGHT_PRIORS = 'bag', 'nano', 'nano-1'
@@ -26,7 +27,9 @@ class JobPlan:
 
     camera, working  size of the camera's images, and of the depth maps that are aligned
     duration_s       between the first and the last frame
-    processes        that align clips
+    aligns           whether pairs are aligned globally; else poses are those of bundle adjustment
+    stereo           whether depth is refined by multi-view stereo
+    processes        that align clips and match frames
     keeps_full_size  whether images at the camera's size are kept on disk
     """
 
@@ -37,6 +40,8 @@ class JobPlan:
     method: Method
     prior: str
     graph: PairGraph | None
+    aligns: bool
+    stereo: bool
     processes: int
     keeps_full_size: bool = True
     cost: CostModel = COST
@@ -54,10 +59,15 @@ class JobPlan:
         pair_s = cost.pair_s_per_pixel * _pixels(self.working)
         if self.graph:
             yield Stage(TRACK_STAGE, self.frames, cost.track_s)
+        if self.graph and self.aligns:
             yield Stage(KEYFRAME_STAGE, 1, pair_s * len(self.graph.keyframe_edges))
             clip_s = pair_s * self._pairs_of_a_clip / self.processes
             yield Stage(CLIP_STAGE, len(self.graph.clips), clip_s)
-        yield Stage(WRITE_STAGE, self.frames, cost.write_s_per_pixel * _pixels(self.camera))
+        write_s = cost.write_s_per_pixel * _pixels(self.camera)
+        if self.graph and self.stereo:
+            yield Stage(STEREO_STAGE, self.frames, cost.match_s / self.processes)
+            write_s += cost.finish_stereo_s / self.processes
+        yield Stage(WRITE_STAGE, self.frames, write_s)
 
     @property
     def seconds(self) -> float:
@@ -69,24 +79,28 @@ class JobPlan:
         """Expected peak memory of all processes together, without networks."""
         cost = self.cost
         clip_bytes = cost.bytes_per_point * _pixels(self.working) * self._pairs_of_a_clip
-        at_work = min(self.processes, len(self.graph.clips)) if self.graph else 0
+        at_work = min(self.processes, len(self.graph.clips)) if self.graph and self.aligns else 0
         aligning = at_work * (cost.process_mb + 1e-6 * clip_bytes)
         pixels = _pixels(self.camera)
         voxels = min(cost.max_voxels, self.frames * min(cost.voxels_per_frame, pixels))
         writing = 1e-6 * (cost.bytes_per_pixel * pixels + cost.bytes_per_voxel * voxels)
+        if self.graph and self.stereo:  # matches are finished while the results are written
+            writing += self.processes * cost.stereo_process_mb
         return cost.process_mb + max(aligning, writing)
 
     @property
     def disk_mb(self) -> float:
         """Expected size of the intermediate results, which are removed at the end.
 
-        Images; per working pixel the prior, and of an alignment depth, confidence and motion
-        mask, by clip and assembled.
+        Images; per working pixel the prior, and with poses depth, confidence and motion mask, of
+        an alignment twice: by clip and assembled; of stereo inverse depth and weight.
         """
         tracked = min(_pixels(self.camera), self.reading.tracking_pixels)
         is_larger = tracked < _pixels(self.camera) and self.keeps_full_size
         images = 3 * (tracked + (_pixels(self.camera) if is_larger else 0))
-        per_pixel = 4 + (2 * 9 if self.graph else 0)
+        per_pixel = 4
+        if self.graph:
+            per_pixel += 9 * (2 if self.aligns else 1) + (8 if self.stereo else 0)
         return 1e-6 * self.frames * (images + per_pixel * _pixels(self.working))
 
     @property
@@ -107,12 +121,16 @@ class JobPlan:
         graph = self.graph
         pairs = 'no poses'
         if graph is not None:
+            pairs = 'poses by bundle adjustment'
+        if graph is not None and self.aligns:
             count = len(graph.keyframe_edges) + sum(len(clip.edges) for clip in graph.clips)
             pairs = (
                 f'{_counted(len(graph.keyframes), "keyframe")}, '
                 f'{_counted(len(graph.clips), "clip")}, '
                 f'{count} pairs of {self.working[0]}x{self.working[1]}'
             )
+        if graph is not None and self.stereo:
+            pairs += ', depth by stereo'
         beside = ' beside the networks'
         if self.prior in LIGHT_PRIORS and self.method is not Method.ROLLINGDEPTH:
             beside = ''

@@ -28,6 +28,13 @@ class Method(str, Enum):
     COALIGN = 'coalign'  # snippets of the streaming model, co-aligned
 
 
+class Intrinsics(str, Enum):
+    """Use of the focal length that camera_info states."""
+
+    GIVEN = 'given'  # constant; a contradiction with the images is reported
+    REFINE = 'refine'  # initial value of the focal length in bundle adjustment
+
+
 class Pairs(str, Enum):
     """Provider of pairwise point maps, and with them of camera poses."""
 
@@ -61,6 +68,16 @@ class RefineSettings(CameraTopicOptions):
         kind=Pairs,
         unset='auto',
         flags=('--pairs', '--poses'),
+    )
+    stereo: bool = option(
+        True,
+        'Refine depth by multi-view stereo where the camera moves and its poses are known; the '
+        'depth of the prior fills what stereo cannot see.',
+    )
+    intrinsics: Intrinsics = option(
+        Intrinsics.GIVEN,
+        'Focal length: as camera_info states it (given), or estimated from that value on '
+        '(refine); without camera_info it is always estimated.',
     )
     preset: str = option(
         'fast',

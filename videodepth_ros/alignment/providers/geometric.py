@@ -35,7 +35,7 @@ class GeometricPairProvider:
         reconstruction  of the recording with that prior
         """
         self._depth, self._reconstruction, self._options = depth, reconstruction, options
-        self._corrected = lru_cache(options.cached_frames)(self._correct)
+        self.corrected_depth = lru_cache(options.cached_frames)(self._correct)
 
     @property
     def camera(self) -> Intrinsics:
@@ -70,7 +70,7 @@ class GeometricPairProvider:
         return depth
 
     def _points(self, frame: int) -> Float32Array:
-        return backproject(self._corrected(frame), self.camera)
+        return backproject(self.corrected_depth(frame), self.camera)
 
     def _confidence(
         self, points: Float32Array, other: int, T_other_cam: Float64Array
@@ -81,7 +81,7 @@ class GeometricPairProvider:
         """
         camera, options = self.camera, self._options
         in_other = _transformed(points, T_other_cam)
-        depth, z = self._corrected(other), in_other[..., 2]
+        depth, z = self.corrected_depth(other), in_other[..., 2]
         with np.errstate(invalid='ignore', divide='ignore'):
             column = np.rint(in_other[..., 0] / z * camera.fx + camera.cx)
             row = np.rint(in_other[..., 1] / z * camera.fy + camera.cy)

@@ -52,10 +52,17 @@ def align_frames(
         clips.intrinsics,
         clips.T_world_cam,
         scale,
-        (*prepared.notes, *shot_cut_notes(images)),
+        prepared.notes,
     )
     stationary = stationary_camera_notes(aligned.metric_T_world_cam, depth.array.open()[0])
     return replace(aligned, notes=(*aligned.notes, *stationary))
+
+
+def needs_alignment(job: JobContext, images: ImageSequence) -> bool:
+    """Return whether pairs must be aligned globally: pairs of a network, or odometry."""
+    if job.settings.chosen_pairs is not Pairs.GEOMETRIC:
+        return True
+    return job.settings.odometry and cached_odometry(job.bag, images, job.work) is not None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 5: upsample depth to the camera's size, and write bag, trajectory, cloud and report."""
+"""Stage 6: upsample depth to the camera's size, and write bag, trajectory, cloud and report."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from videodepth_ros.core.arrays import Float32Array, UInt8Array
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.trajectory import Trajectory
+from videodepth_ros.mvs.parallel import StereoTask
 from videodepth_ros.pictures import colour_range, colourise, resized
-from videodepth_ros.refine.aligned_sequence import AlignedFrame, AlignedSequence
+from videodepth_ros.refine.aligned_sequence import AlignedFrame, AlignedSequence, limit_range
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.facts import RefineFacts
 from videodepth_ros.refine.metric_scale import MetricScale, metric_scale_source
@@ -23,6 +24,7 @@ from videodepth_ros.refine.options import PREVIEW
 from videodepth_ros.refine.plan import WRITE_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
+from videodepth_ros.refine.stages.stereo import stereo_frames
 from videodepth_ros.results.bag import SourceRecording
 from videodepth_ros.results.depth_only import write_depth_results
 from videodepth_ros.results.frame import RefinedFrame
@@ -32,12 +34,26 @@ from videodepth_ros.results.write import ResultOptions, write_results
 from videodepth_ros.sfm.reconstruction import default_camera
 
 
-def write_aligned(
-    job: JobContext, decoded: DecodedFrames, aligned: AlignedSequence, output: Path
+def write_posed(
+    job: JobContext,
+    decoded: DecodedFrames,
+    aligned: AlignedSequence,
+    stereo: StereoTask | str | None,
+    output: Path,
 ) -> RefineFacts:
-    """Write depth and poses of an aligned recording to a new folder."""
+    """Write depth and poses of a recording to a new folder.
+
+    stereo  its stereo depth, or why there is none; None: not chosen
+    """
+    frames = _refined_frames(job, decoded, aligned.metric_frames())
+    if isinstance(stereo, StereoTask):
+        frames = _reported(
+            job, stereo_frames(job, full_size_frames(job, decoded), aligned, stereo)
+        )
+    if isinstance(stereo, str):
+        aligned = replace(aligned, notes=(*aligned.notes, f'no stereo: {stereo}'))
     written = write_results(
-        _refined_frames(job, decoded, aligned.metric_frames()),
+        frames,
         Trajectory(decoded.images.stamps_ns, aligned.metric_T_world_cam),
         SourceRecording(job.bag, job.topics.image.name),
         output,
@@ -80,9 +96,7 @@ def upsample_frames(
     max_range_m  depth beyond it is +inf, nothing hit; 0: no limit
     """
     for frame, small in zip(frames, aligned, strict=True):
-        depth_m = small.depth_m
-        if max_range_m:
-            depth_m = np.where(depth_m > max_range_m, np.float32(np.inf), depth_m)
+        depth_m = limit_range(small.depth_m, max_range_m)
         maps = upsample_maps(depth_m, small.confidence, small.moving, frame.image)
         yield RefinedFrame(
             frame.stamp_ns,
@@ -109,9 +123,15 @@ def preview_image(
 def _refined_frames(
     job: JobContext, decoded: DecodedFrames, aligned: Iterable[AlignedFrame]
 ) -> Iterator[RefinedFrame]:
-    """Yield the frames to write, and report each one when it is written."""
-    frames = full_size_frames(job, decoded)
-    for frame in upsample_frames(frames, aligned, job.settings.max_range_m):
+    """Yield the frames to write, without stereo."""
+    return _reported(
+        job, upsample_frames(full_size_frames(job, decoded), aligned, job.settings.max_range_m)
+    )
+
+
+def _reported(job: JobContext, frames: Iterable[RefinedFrame]) -> Iterator[RefinedFrame]:
+    """Yield every frame, and report it when it is written."""
+    for frame in frames:
         yield frame
         job.meter.advance(WRITE_STAGE, preview_image(frame.image, frame.depth_m))
 

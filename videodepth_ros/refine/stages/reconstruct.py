@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 4, for geometric pairs: poses by bundle adjustment, and the prior corrected by them.
+
+Pairs of corrected depth agree by construction, so their global alignment would change nothing: it
+is left out, unless odometry has a say in the shape of the trajectory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, replace
+
+import numpy as np
+
+from videodepth_ros.alignment.constraints import ScaleReference
+from videodepth_ros.alignment.moving_objects import segment_moving_objects
+from videodepth_ros.alignment.options import GEOMETRIC_PAIR_DEFAULTS
+from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
+from videodepth_ros.core.arrays import Float32Array, Float64Array
+from videodepth_ros.core.workspace import DiskArray, atomic_write, digest, save_npz
+from videodepth_ros.frames import ScaleSource
+from videodepth_ros.refine.aligned_sequence import AlignedSequence, fill_with_prior
+from videodepth_ros.refine.context import JobContext
+from videodepth_ros.refine.image_sequence import ImageSequence, size_within
+from videodepth_ros.refine.lidar import cached_lidar_depth
+from videodepth_ros.refine.metric_scale import (
+    MetricScale,
+    MetricScaleSource,
+    estimate_metric_scale,
+    log_depth_ratio,
+    stationary_camera_notes,
+)
+from videodepth_ros.refine.plan import TRACK_STAGE
+from videodepth_ros.refine.prior_depth import DepthSequence
+from videodepth_ros.refine.settings import Intrinsics
+from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
+
+MOVING_WINDOW = 10
+"""Frames whose optical flow is computed together."""
+
+
+def reconstruct_frames(
+    job: JobContext, images: ImageSequence, depth: DepthSequence
+) -> AlignedSequence:
+    """Estimate poses by bundle adjustment and correct the depth of every frame.
+
+    depth  prior depth of the recording, or depth that co-alignment made consistent
+    """
+    found = cached_reconstruction(job, images, depth)
+    corrected = _write_corrected(job, images, depth, found)
+    lidar = None
+    if depth.scale_source is not ScaleSource.SENSOR:
+        lidar = cached_lidar_depth(job.bag, images, found.camera, job.work)
+    scale = _metric_scale(job, depth, corrected, lidar, found.T_world_cam)
+    notes = (*found.warnings(), *stationary_camera_notes(found.T_world_cam, depth.array.open()[0]))
+    camera = astuple(found.camera)[2:]
+    return AlignedSequence(
+        corrected.depth,
+        corrected.confidence,
+        corrected.moving,
+        np.tile(np.array(camera, np.float64), (len(images), 1)),
+        found.T_world_cam,
+        scale,
+        notes,
+    )
+
+
+def cached_reconstruction(
+    job: JobContext, images: ImageSequence, depth: DepthSequence
+) -> Reconstruction:
+    """Return the sparse reconstruction of a recording, computed unless it is on disk."""
+    refine_intrinsics = job.settings.intrinsics is Intrinsics.REFINE
+    path = job.work.path('reconstruction', digest(depth, refine_intrinsics))
+    if not path.exists():
+        found = reconstruct(
+            images.images.open(),
+            depth.array.open(),
+            images.camera_at(*size_within(images.size, job.settings.max_pixels)),
+            job.meter.fraction_callback(TRACK_STAGE),
+            refine_intrinsics=refine_intrinsics,
+        )
+        with atomic_write(path) as part:
+            found.save(part)
+    job.meter.mark_done(TRACK_STAGE)
+    return Reconstruction.load(path)
+
+
+@dataclass(frozen=True)
+class _Corrected:
+    """Corrected depth, its confidence and the motion masks, (N, h, w) each, on disk."""
+
+    depth: DiskArray
+    confidence: DiskArray
+    moving: DiskArray
+    log_depth_ratios: Float64Array
+
+
+def _write_corrected(
+    job: JobContext, images: ImageSequence, depth: DepthSequence, found: Reconstruction
+) -> _Corrected:
+    """Correct the prior of every frame and keep it in the work folder."""
+    path = job.work.path('corrected', digest(depth, job.settings.intrinsics))
+    shape, index = depth.array.record_shape, path.with_suffix('.npz')
+    corrected, confidence = (
+        DiskArray(path.with_suffix(suffix), shape, 'float32')
+        for suffix in ('.depth', '.confidence')
+    )
+    moving = DiskArray(path.with_suffix('.moving'), shape, 'bool')
+    if not index.exists():
+        prior = depth.array.open()
+        provider = GeometricPairProvider(prior, found)
+        ratios = []
+        with corrected.writer() as kept, confidence.writer() as agreement:
+            for n in range(len(images)):
+                one = provider.corrected_depth(n)
+                ratios.append(log_depth_ratio(prior[n], one))
+                kept.append(fill_with_prior(one, prior[n]))
+                agreement.append(_neighbour_agreement(provider, n, len(images)))
+        _write_moving(moving, images, corrected.open(), found)
+        save_npz(index, log_depth_ratios=np.array(ratios))
+    with np.load(index) as stored:
+        return _Corrected(corrected, confidence, moving, stored['log_depth_ratios'])
+
+
+def _neighbour_agreement(provider: GeometricPairProvider, index: int, count: int) -> Float32Array:
+    """Return how well a frame's depth agrees with that of the frames beside it, in [0, 1]."""
+    edges = [(index, other) for other in (index - 1, index + 1) if 0 <= other < count]
+    agreement = [np.log(pair.confidence_i) for pair in provider.pairs(edges or [(index, index)])]
+    mean = np.mean(agreement, axis=0) / GEOMETRIC_PAIR_DEFAULTS.log_confidence
+    return np.asarray(mean, np.float32)
+
+
+def _write_moving(
+    moving: DiskArray, images: ImageSequence, depth: Float32Array, found: Reconstruction
+) -> None:
+    """Segment moving objects in windows of neighbouring frames."""
+    rgb = images.images.open()
+    with moving.writer() as kept:
+        for start in range(0, len(images), MOVING_WINDOW):
+            window = slice(start, start + MOVING_WINDOW)
+            masks = segment_moving_objects(
+                rgb[window],
+                depth[window],
+                found.T_world_cam[window],
+                [found.camera] * len(rgb[window]),
+            )
+            for mask in masks:
+                kept.append(mask)
+
+
+def _metric_scale(
+    job: JobContext,
+    depth: DepthSequence,
+    corrected: _Corrected,
+    lidar: DiskArray | None,
+    T_world_cam: Float64Array,
+) -> MetricScale:
+    """Return the metric scale: of the path length, a lidar, or the prior's metres."""
+    scale = estimate_metric_scale(
+        T_world_cam,
+        corrected.log_depth_ratios,
+        ScaleReference.PAIRS,
+        depth.scale_source,
+        job.settings.path_length_m,
+    )
+    if lidar is None or scale.source is MetricScaleSource.PATH_LENGTH:
+        return scale
+    pairs = zip(lidar.open(), corrected.depth.open(), strict=True)
+    ratios = np.array([log_depth_ratio(measured, found, stride=1) for measured, found in pairs])
+    if np.isnan(ratios).all():
+        return scale
+    return replace(
+        scale, metres=float(np.exp(np.nanmedian(ratios))), source=MetricScaleSource.DEPTH
+    )

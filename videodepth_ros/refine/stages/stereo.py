@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 5: multi-view stereo on the estimated poses; the aligned depth is its prior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from videodepth_ros.core.arrays import UInt8Array
+from videodepth_ros.core.workspace import digest
+from videodepth_ros.frames import Frame
+from videodepth_ros.mvs.depth import plan_stereo
+from videodepth_ros.mvs.options import MEASURED_PRIOR, StereoOptions
+from videodepth_ros.mvs.parallel import StereoTask, finish_frames, match_frames
+from videodepth_ros.mvs.views import View, make_view, outline
+from videodepth_ros.refine.aligned_sequence import AlignedSequence, limit_range
+from videodepth_ros.refine.context import JobContext
+from videodepth_ros.refine.image_sequence import ImageSequence
+from videodepth_ros.refine.plan import STEREO_STAGE
+from videodepth_ros.refine.stages.read import DecodedFrames
+from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.upsampling import upsample_maps
+
+
+@dataclass(frozen=True)
+class StereoFrames:
+    """A `FrameSource` of the aligned recording; picklable, files are opened where it is used."""
+
+    images: ImageSequence
+    aligned: AlignedSequence
+    options: StereoOptions
+
+    def view(self, index: int) -> View:
+        """Return a frame at the working size of stereo."""
+        aligned, rgb = self.aligned, np.asarray(self.images.images.open()[index])
+        camera = aligned.camera_of(index).scaled_to(rgb.shape[1], rgb.shape[0])
+        prior_m = np.asarray(aligned.depth.open()[index] * np.float32(aligned.scale.metres))
+        T_map_cam = aligned.metric_T_world_cam[index]
+        return make_view(rgb, camera, T_map_cam, prior_m, self.options)
+
+    def image(self, index: int) -> UInt8Array:
+        """Return the image of a frame, at the camera's size if that is kept."""
+        kept = self.images.full_size or self.images.images
+        return np.asarray(kept.open()[index])
+
+
+@dataclass(frozen=True)
+class _OpenFrames:
+    """Opens the frames in each process."""
+
+    frames: StereoFrames
+
+    def __call__(self) -> StereoFrames:
+        return self.frames
+
+
+def match_stereo(
+    job: JobContext, decoded: DecodedFrames, aligned: AlignedSequence
+) -> StereoTask | str:
+    """Match the frames of an aligned recording.
+
+    returns  the task whose frames `finish_frames` yields, or why stereo is left out
+    """
+    measured = job.settings.prior == 'bag' and aligned.scale.is_metric
+    options = MEASURED_PRIOR if measured else StereoOptions()
+    frames = StereoFrames(decoded.images, aligned, options)
+    known = [bool(np.isfinite(one).any()) for one in aligned.depth.open()]
+    if not all(known):
+        return f'{known.count(False)} of {len(known)} frames have no depth'
+    outlines = [outline(frames.view(index)) for index in range(len(aligned))]
+    plan = plan_stereo(outlines, decoded.images.stamps_ns, options)
+    if plan.reason:
+        return plan.reason
+    key = digest(decoded.images.key, aligned.depth, aligned.scale, options)
+    task = StereoTask(_OpenFrames(frames), plan, _match_files(job, key, len(aligned)), options)
+    match_frames(task, job.processes, job.on_step(STEREO_STAGE))
+    return task
+
+
+def _match_files(job: JobContext, key: str, count: int) -> tuple[Path, ...]:
+    return tuple(job.work.path(f'match{n:05d}', key).with_suffix('.npz') for n in range(count))
+
+
+def stereo_frames(
+    job: JobContext, frames: Iterator[Frame], aligned: AlignedSequence, task: StereoTask
+) -> Iterator[RefinedFrame]:
+    """Yield every frame with its stereo depth at the camera's size.
+
+    frames      at the camera's size
+    confidence  1 - expected relative error
+    """
+    posed = aligned.metric_frames()
+    for frame, small, found in zip(frames, posed, finish_frames(task, job.processes), strict=True):
+        depth_m = limit_range(found.depth_m, job.settings.max_range_m)
+        maps = upsample_maps(depth_m, 1 - found.relative_error, found.moving, frame.image)
+        yield RefinedFrame(
+            frame.stamp_ns,
+            frame.frame_id,
+            maps.depth_m,
+            maps.confidence,
+            maps.moving,
+            small.camera.scaled_to(*frame.size),
+            small.T_world_cam,
+            frame.image,
+        )
