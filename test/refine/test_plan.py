@@ -51,3 +51,15 @@ def test_the_plan_lists_frames_pairs_and_cost():
     assert 'beside the networks' not in line
     assert 'beside the networks' in str(plan(40, (640, 480), (320, 240), prior='depth-pro'))
     assert 'no poses' in str(plan(40, (640, 480), (320, 240), poses=False))
+
+
+def test_stereo_and_bundle_adjustment_replace_the_alignment():
+    with_stereo = plan(40, (640, 480), (320, 240), aligns=False, stereo=True)
+    assert 'poses by bundle adjustment, depth by stereo' in str(with_stereo)
+    assert [stage.name for stage in with_stereo.stages()] == [
+        'read',
+        'prior',
+        'track',
+        'stereo',
+        'write',
+    ]
