@@ -33,7 +33,7 @@ from videodepth_ros.refine.stages.align import shot_cut_notes
 pytestmark = pytest.mark.slow
 
 FRAMES = 13
-QUICK = RefineSettings(prior='bag', processes=1, clip=4)
+QUICK = RefineSettings(prior='bag', processes=1, clip=4, stereo=False)
 FILES = ('trajectory.tum', 'cloud.ply', 'preview.mp4', 'report.html')
 
 
@@ -56,6 +56,7 @@ def true_poses(bag):
 def known_pairs(bag, monkeypatch):
     """Pairs as a perfect provider would make them: the job is tested here, not geometry."""
     T = true_poses(bag)
+    monkeypatch.setattr('videodepth_ros.refine.job.needs_alignment', lambda job, images: True)
     monkeypatch.setattr(
         scene_files.PairProviderFactory,
         '__call__',

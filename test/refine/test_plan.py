@@ -8,7 +8,9 @@ from videodepth_ros.refine.plan import JobPlan
 from videodepth_ros.refine.settings import Method
 
 
-def plan(frames, camera, working, processes=1, *, poses=True, aligns=True, stereo=False, prior='nano'):
+def plan(
+    frames, camera, working, processes=1, *, poses=True, aligns=True, stereo=False, prior='nano'
+):
     return JobPlan(
         frames,
         camera,
