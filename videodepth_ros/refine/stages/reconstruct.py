@@ -2,7 +2,7 @@
 """Stage 4, for geometric pairs: poses by bundle adjustment, and the prior corrected by them.
 
 Pairs of corrected depth agree by construction, so their global alignment would change nothing: it
-is left out, unless odometry has a say in the shape of the trajectory.
+is left out, unless odometry constrains the shape of the trajectory.
 """
 
 from __future__ import annotations
