@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from test.mvs.textured_scene import CAMERA, pose, render, texture
-from videodepth_ros.mvs.motion import moving_mask, residual_flow, warp
+from videodepth_ros.mvs.motion import moving_mask, residual_flow, stand_on_ground, warp
 from videodepth_ros.mvs.options import StereoOptions
 from videodepth_ros.mvs.views import choose_moments, make_view
 
@@ -59,3 +59,25 @@ def test_without_other_frames_nothing_moves():
 def test_moments_are_chosen_by_time(period_s, expected):
     stamp_ns = np.arange(11) * int(period_s * 1e9)
     assert choose_moments(stamp_ns, 5, StereoOptions()) == expected
+
+
+def floor_with_figure():
+    """Return inverse depth of a floor below a horizon, and the mask of a figure on it."""
+    per_m = np.full((60, 80), 0.1, np.float32)
+    per_m[20:] = 0.1 + 0.02 * np.arange(40)[:, None]
+    moving = np.zeros((60, 80), bool)
+    moving[15:40, 30:40] = True
+    return per_m, moving
+
+
+def test_figure_stands_where_its_foot_is():
+    per_m, moving = floor_with_figure()
+    placed = stand_on_ground(per_m, np.full_like(per_m, 0.2), moving)
+    assert placed[moving] == pytest.approx(per_m[40:42].mean(), rel=0.01)
+    assert (placed[~moving] == per_m[~moving]).all()
+
+
+def test_figure_that_is_cut_off_stays():
+    per_m, moving = floor_with_figure()
+    moving[15:60, 30:40] = True
+    assert (stand_on_ground(per_m, per_m, moving) == per_m).all()

@@ -15,7 +15,7 @@ from videodepth_ros.mvs.bending import SURE, bend_prior, certainty_of, has_faile
 from videodepth_ros.mvs.confidence import expected_error
 from videodepth_ros.mvs.fusion import fuse
 from videodepth_ros.mvs.matching import Match, match_view
-from videodepth_ros.mvs.motion import moving_mask
+from videodepth_ros.mvs.motion import moving_mask, stand_on_ground
 from videodepth_ros.mvs.options import StereoOptions
 from videodepth_ros.mvs.upsampling import snap_edges, upsample
 from videodepth_ros.mvs.views import (
@@ -110,8 +110,10 @@ def finish_view(
     per_m = bend_prior(view, fused, certainty, options)
     moving = moving_mask(view, per_m, moments, image, options)
     if moving.any():
-        certainty = np.where(_touched(moving, certainty.shape), np.float32(0), certainty)
+        touched = _touched(moving, certainty.shape)
+        certainty = np.where(touched, np.float32(0), certainty)
         per_m = bend_prior(view, fused, certainty, options)
+        per_m = stand_on_ground(per_m, view.prior_per_m, touched)
     snapped = snap_edges(per_m, certainty, view.rgb, options)
     if options.prior_weight > 0:  # a depth camera has edges of its own
         snapped = np.where(view.known, per_m, snapped)

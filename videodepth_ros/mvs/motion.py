@@ -22,6 +22,10 @@ FLOW_PATCH_PX, FLOW_STRIDE_PX = 8, 3
 ONE_SIDED = 0.4
 """What counts of the flow where only one side in time sees a pixel: it may be occlusion."""
 GRABCUT_ITERATIONS, GRABCUT_MARGIN_PX, GRABCUT_COLOUR_MODELS = 4, 8, 65
+FOOT_ROWS, FOOT_SHARE = 2, 0.15
+"""Rows below a moving thing that are looked at, and the share of its height that is its foot."""
+MOST_RELIEF = 1.15
+"""Ratio of depths up to which the prior shapes a moving thing."""
 DILATION = 5
 """Pixels around a blob that may belong to it, as the side of a square."""
 
@@ -141,3 +145,31 @@ def _grabcut(image: UInt8Array, blob: MaskArray) -> MaskArray:
             cv2.GC_INIT_WITH_MASK,
         )
     return (seed == cv2.GC_FGD) | (seed == cv2.GC_PR_FGD)
+
+
+def stand_on_ground(
+    per_m: Float32Array, prior_per_m: Float32Array, moving: MaskArray
+) -> Float32Array:
+    """Return inverse depth in which what moves stands on the ground below it, (H, W) float32.
+
+    per_m        (H, W) float32, of the static scene; prior_per_m: the prior, for the shape
+    moving       (H, W) bool, at that size
+
+    No parallax tells how far a moving thing is. Its foot does: it is where the static surface just
+    below it is. What is cut off by the lower border of the image, or stands nearer already, stays.
+    """
+    count, label, boxes, _ = cv2.connectedComponentsWithStats(moving.astype(np.uint8))
+    placed = per_m.copy()
+    for k in range(1, count):
+        height = int(boxes[k, cv2.CC_STAT_HEIGHT])
+        foot = int(boxes[k, cv2.CC_STAT_TOP]) + height
+        if foot + FOOT_ROWS > len(per_m):
+            continue
+        inside = label == k
+        near_foot = inside[foot - max(1, round(FOOT_SHARE * height)) : foot].any(axis=0)
+        below = per_m[foot : foot + FOOT_ROWS][:, near_foot]
+        ground = float(np.median(below[~moving[foot : foot + FOOT_ROWS][:, near_foot]]))
+        if ground > float(np.median(per_m[inside])):
+            shape = prior_per_m[inside] / np.median(prior_per_m[inside])
+            placed[inside] = ground * np.clip(shape, 1 / MOST_RELIEF, MOST_RELIEF)
+    return placed
