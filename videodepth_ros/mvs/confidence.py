@@ -23,7 +23,7 @@ def expected_error(certainty: Float32Array, unknown: MaskArray) -> Float32Array:
     """Return the expected relative error of depth, (H, W) float32.
 
     certainty  (H, W) float32 in [0, 1], by `bending.certainty_of`
-    unknown    (H, W) bool, where the static scene says nothing about the pixel
+    unknown    (H, W) bool, pixels of which the static scene gives no depth
     """
     error = np.interp(certainty, CERTAINTY, RELATIVE_ERROR)
     return np.where(unknown, UNKNOWN_ERROR, error).astype(np.float32)

@@ -132,7 +132,7 @@ def _prior_only(view: View, image: UInt8Array, options: StereoOptions) -> Stereo
 def _stereo_depth(
     view: View, depth_m: Float32Array, certainty: Float32Array, moving: MaskArray
 ) -> StereoDepth:
-    """Put the sky back, and say what error to expect."""
+    """Set the sky to infinity, and add the expected error."""
     sky = _enlarged(view.sky & (certainty < SURE), depth_m.shape)
     size = depth_m.shape[::-1]
     certain = cv2.resize(certainty, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Agreement of depth maps of several views: the mode of what they say about each pixel.
+"""Agreement of depth maps of several views: the mode of their depths at each pixel.
 
 Each depth map is splatted into the view (the rendering of Merrell et al., ICCV 2007); of the
 depths that meet in a pixel the mode is kept, with the weight that agrees and the weight in all.
@@ -22,7 +22,7 @@ f4 = np.float32
 LEAST_WEIGHT = f4(0.05)
 """Matches with less are not splatted, for the nearest surface of a view hides those behind it."""
 OWN_WEIGHT = f4(0.01)
-"""Least weight of the view's own match, so that it stands where no other view has a say."""
+"""Least weight of the view's own match, which so counts where no other view does."""
 LEAST_SHARE = f4(0.04)
 """Bilinear weight below which a point does not count in a pixel."""
 SAME_SURFACE = f4(1.1)
@@ -31,7 +31,7 @@ SAME_SURFACE = f4(1.1)
 
 @dataclass(frozen=True)
 class Fused:
-    """What the views say about the depth of one, all (H, W) float32.
+    """Agreement of the views on the depth of one, all (H, W) float32.
 
     per_m     inverse depth of the mode in 1/m
     support   weight that agrees with it: about the number of views

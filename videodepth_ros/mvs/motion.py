@@ -155,8 +155,8 @@ def stand_on_ground(
     per_m        (H, W) float32, of the static scene; prior_per_m: the prior, for the shape
     moving       (H, W) bool, at that size
 
-    No parallax tells how far a moving thing is. Its foot does: it is where the static surface just
-    below it is. What is cut off by the lower border of the image, or stands nearer already, stays.
+    A moving thing has no parallax of its own. Its foot is where the static surface just below it
+    is. What is cut off by the lower border of the image, or stands nearer already, stays.
     """
     count, label, boxes, _ = cv2.connectedComponentsWithStats(moving.astype(np.uint8))
     placed = per_m.copy()
