@@ -14,7 +14,7 @@ ENVIRONMENT := $(VENV)/.environment
 OVERLAY := $(shell find overlay -type f)
 PACKAGE := package.xml CMakeLists.txt $(shell find action msg launch config videodepth_ros -type f -not -name '*.pyc')
 
-PYTEST := $(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+PYTEST := $(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: setup demo test quick coverage docs format clean
 setup: $(VENV)/.package
