@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -120,20 +120,23 @@ class VideoWriter:
         raises  BagError if this OpenCV cannot write it
         """
         if self._video is None:
-            code = 'VP80' if self._path.suffix == '.webm' else 'vp09'
-            with _silent_stderr():  # FFmpeg warns about the tag of webm and continues
-                self._video = cv2.VideoWriter(
-                    str(self._path),
-                    cv2.VideoWriter.fourcc(*code),
-                    self._rate_hz,
-                    picture.shape[1::-1],
-                )
-            if not self._video.isOpened():
-                raise BagError(
-                    f'{self._path}: this OpenCV cannot write {code}; '
-                    'install opencv-python-headless'
-                )
+            height, width = picture.shape[:2]
+            self._video = self._open(width, height)
         self._video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+    def _open(self, width: int, height: int) -> cv2.VideoWriter:
+        is_webm = self._path.suffix == '.webm'
+        code = 'VP80' if is_webm else 'vp09'
+        # FFmpeg warns about the codec tag of webm and continues; mp4 gives no warning
+        with _silent_stderr() if is_webm else nullcontext():
+            video = cv2.VideoWriter(
+                str(self._path), cv2.VideoWriter.fourcc(*code), self._rate_hz, (width, height)
+            )
+        if not video.isOpened():
+            raise BagError(
+                f'{self._path}: this OpenCV cannot write {code}; install opencv-python-headless'
+            )
+        return video
 
 
 def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:

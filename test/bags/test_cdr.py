@@ -32,6 +32,6 @@ def test_only_the_stamp_changes(before_ns, after_ns, little_endian):
 
 
 @pytest.mark.parametrize('raw', [b'', b'\x00\x01\x00\x00\x05', b'\x07\x01' + bytes(20)])
-def test_what_is_no_stamped_message_is_refused(raw):
+def test_messages_without_a_header_are_rejected(raw):
     with pytest.raises(BagError, match='has no CDR header'):
         header_stamp_ns(raw)

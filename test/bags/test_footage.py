@@ -87,7 +87,7 @@ def test_every_kind_of_image_becomes_one_that_messages_hold(tmp_path, suffix, ki
     assert np.abs(decoded(shot)[20:, 30:].astype(int) - 90).max() < 6
 
 
-def test_what_cannot_be_read_is_named(tmp_path):
+def test_unreadable_footage_is_an_error_with_its_path(tmp_path):
     with pytest.raises(InputError, match='does not exist'):
         open_footage(tmp_path / 'none.mp4')
     with pytest.raises(InputError, match='has no images'):

@@ -50,7 +50,7 @@ def test_lookups_along_and_across_the_tree(tmp_path):
     assert tree.chain('camera') == ['camera', 'mast', 'base', 'odom']
     assert tree.root('camera') == tree.root('odom') == 'odom'
     assert 'odom' in tree
-    assert 'nobody' not in tree
+    assert 'unknown' not in tree
     T_base_cam = transform(10) @ transform(11)
     np.testing.assert_allclose(
         tree.T_root_frame('camera', at),
@@ -60,7 +60,7 @@ def test_lookups_along_and_across_the_tree(tmp_path):
     np.testing.assert_allclose(
         tree.lookup('camera', 'imu', at)[1], np.linalg.inv(T_base_cam) @ transform(12), atol=1e-9
     )
-    np.testing.assert_array_equal(tree.lookup('nobody', 'nobody', at), [np.eye(4)] * 2)
+    np.testing.assert_array_equal(tree.lookup('unknown', 'unknown', at), [np.eye(4)] * 2)
     with pytest.raises(BagError, match="'camera' and 'thing' are not connected"):
         tree.lookup('camera', 'thing', at)
 
@@ -102,7 +102,7 @@ def test_the_parent_with_most_transforms_counts_and_the_other_is_noted(tmp_path)
     assert 'base has several parents in the recording: odom is used, wrong is not' in note
 
 
-def test_transforms_that_nobody_filled_are_left_out(tmp_path):
+def test_empty_transforms_are_left_out(tmp_path):
     with BagWriter(tmp_path / 'bag') as bag:
         one = new_message('geometry_msgs/msg/TransformStamped')
         one.header.frame_id, one.child_frame_id = 'a', 'b'

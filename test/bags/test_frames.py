@@ -114,7 +114,7 @@ def test_frames_without_any_camera_info_or_with_an_uncalibrated_one_have_no_came
     assert [frame.camera for frame in found] == [None] * 3
 
 
-def test_a_distorted_camera_is_rectified_unless_its_topic_says_that_it_is(tmp_path):
+def test_a_distorted_camera_is_rectified_unless_its_topic_is_rectified(tmp_path):
     D = [-0.2, 0.05, 0.0, 0.0, 0.0]
     for topic in ('/camera/image_raw', '/camera/image_rect_color'):
         messages = [
@@ -212,7 +212,7 @@ def test_camera_info_is_beside_the_image_or_the_only_one_or_to_be_chosen():
     assert find_camera_topics(beside, camera_info_topic='none').info is None
 
 
-def test_camera_info_of_another_camera_is_not_taken_unasked():
+def test_camera_info_of_another_camera_must_be_given():
     topics = images('/front/image', '/rear/image') + infos('/front/camera_info')
     with pytest.raises(ConfigError, match=r'beside /front/image and not beside /rear/image'):
         find_camera_topics(topics, '/rear/image')
@@ -235,7 +235,7 @@ def test_a_topic_that_is_not_there_or_of_another_type_is_named():
         find_camera_topics(images('/d/depth/image'))
 
 
-def test_wrong_topics_are_refused_before_the_first_frame_is_asked_for(tmp_path):
+def test_wrong_topics_are_rejected_before_the_first_frame(tmp_path):
     with open_bag(write_rosbag2(tmp_path / 'bag', camera_messages(1))) as reader:
         with pytest.raises(ConfigError):
             read_frames(reader, '/nowhere')

@@ -217,7 +217,7 @@ def test_a_damaged_message_is_left_out_and_counted(tmp_path):
         assert reader.lost == first, 'reading twice does not lose twice'
 
 
-def test_an_unknown_type_is_left_out_and_told(tmp_path):
+def test_messages_of_an_unknown_type_are_left_out_with_a_note(tmp_path):
     messages = [*camera_messages(3), ('/odd', stamp_of(9), ('acme_msgs/msg/Odd', b'\0\1\0\0abcd'))]
     with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
         assert TopicInfo('/odd', 'acme_msgs/msg/Odd', 1) in reader.topics
@@ -228,7 +228,7 @@ def test_an_unknown_type_is_left_out_and_told(tmp_path):
         )
 
 
-def test_an_unknown_type_does_not_matter_where_nobody_asks_for_it(tmp_path):
+def test_an_unknown_type_does_not_affect_other_topics(tmp_path):
     messages = [*camera_messages(3), ('/odd', stamp_of(9), ('acme_msgs/msg/Odd', b'\0\1\0\0abcd'))]
     with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
         assert numbers(reader) == [0, 1, 2]
@@ -291,7 +291,7 @@ def test_the_files_of_a_split_recording_come_in_their_order(tmp_path):
         assert reader.count() == 4
 
 
-def test_a_missing_file_of_a_split_recording_is_told(tmp_path):
+def test_a_missing_file_of_a_split_recording_gets_a_note(tmp_path):
     folder = split_in_two(tmp_path)
     (folder / 'metadata.yaml').write_text(
         'rosbag2_bagfile_information:\n  relative_file_paths:\n'

@@ -94,7 +94,7 @@ def test_stamps_that_leap_or_fall_back_do_not_hide_the_depth_after_them(tmp_path
     assert [float(each.values[5, 3]) for each in found] == [1, 2, 4, 7]
 
 
-def test_a_frame_is_asked_for_when_it_is_needed(tmp_path):
+def test_frames_are_read_lazily(tmp_path):
     taken = []
 
     def source():

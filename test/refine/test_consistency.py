@@ -36,7 +36,7 @@ def depths(folder):
         )
 
 
-def test_coalignment_needs_neither_poses_nor_weights(bag, tmp_path):
+def test_coalignment_works_without_poses_and_weights(bag, tmp_path):
     facts = refine_bag(bag, tmp_path / 'refined', RefineSettings(method=Method.COALIGN))
     assert (facts.frames, facts.pairs, facts.scale_source) == (FRAMES, 'none', 'intrinsics')
     assert depths(tmp_path / 'refined').shape == (FRAMES, 72, 96)
@@ -76,7 +76,7 @@ def small_pictures(monkeypatch):
     )
 
 
-def test_rollingdepth_gets_its_metres_from_the_prior(bag, tmp_path, rollingdepth, small_pictures):
+def test_rollingdepth_takes_metres_from_the_prior(bag, tmp_path, rollingdepth, small_pictures):
     facts = refine_bag(bag, tmp_path / 'refined', ROLLING)
     assert facts.scale_source in ('depth', 'none')  # chance decides how a random network leans
     found = depths(tmp_path / 'refined')
@@ -84,7 +84,7 @@ def test_rollingdepth_gets_its_metres_from_the_prior(bag, tmp_path, rollingdepth
     assert np.isfinite(found).any()
 
 
-def test_rollingdepth_goes_on_where_it_was_stopped(bag, tmp_path, rollingdepth, small_pictures):
+def test_rollingdepth_continues_where_it_was_stopped(bag, tmp_path, rollingdepth, small_pictures):
     refine_bag(bag, tmp_path / 'whole', ROLLING)
     stages = []
     with pytest.raises(Cancelled):
@@ -99,7 +99,9 @@ def test_rollingdepth_goes_on_where_it_was_stopped(bag, tmp_path, rollingdepth, 
     np.testing.assert_array_equal(depths(tmp_path / 'again'), depths(tmp_path / 'whole'))
 
 
-def test_without_weights_rollingdepth_says_how_to_get_them(bag, tmp_path, monkeypatch):
+def test_missing_weights_of_rollingdepth_are_an_error_with_the_download(
+    bag, tmp_path, monkeypatch
+):
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path / 'none'))
     monkeypatch.setenv('HF_HUB_CACHE', str(tmp_path / 'hub'))
     with pytest.raises(ModelError, match='rollingdepth'):

@@ -27,7 +27,7 @@ def test_depth_at_the_frames_needs_no_word():
     assert (match.lacking, match.notes, match.max_offset_ns) == (0, (), 50 * MS)
 
 
-def test_some_frames_without_depth_are_counted_and_said():
+def test_frames_without_depth_are_counted_in_a_note():
     match = matched(stamps(IMAGES_MS + 1000))
     match.check()
     assert match.lacking == 10
@@ -37,7 +37,7 @@ def test_some_frames_without_depth_are_counted_and_said():
     assert 'starts 1.00 s after them' in note
 
 
-def test_most_frames_without_depth_are_an_error_with_its_mend():
+def test_most_frames_without_depth_are_an_error():
     with pytest.raises(BagError, match=r'20 of 30 .*starts 2\.00 s after them.*Synchronise'):
         matched(stamps(IMAGES_MS + 2000)).check()
     with pytest.raises(BagError, match=r'30 of 30.*40\.00 s before them.*--depth-topic'):
@@ -48,7 +48,7 @@ def test_most_frames_without_depth_are_an_error_with_its_mend():
         matched(stamps([])).check()
 
 
-def test_stamps_of_another_clock_are_told_by_the_times_of_recording():
+def test_another_clock_is_detected_by_the_times_of_recording():
     match = matched(stamps(IMAGES_MS, IMAGES_MS - 2000))
     (note,) = match.notes
     assert 'are 2.00 s ahead of those of the images' in note

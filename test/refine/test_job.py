@@ -70,7 +70,7 @@ def contents(folder):
 
 @pytest.fixture(scope='module')
 def whole(bag, tmp_path_factory):
-    """What a run leaves that nobody disturbs; made by the first test that asks for it."""
+    """The output of an uninterrupted run, created by the first test that needs it."""
     return bag, tmp_path_factory.mktemp('whole') / 'refined'
 
 
@@ -82,17 +82,17 @@ def undisturbed(whole):
 
 
 def test_a_recording_becomes_depth_and_a_trajectory(bag, tmp_path):
-    said = []
-    facts = refine_bag(bag, tmp_path / 'refined', QUICK, said.append, log=said.append)
+    reports = []
+    facts = refine_bag(bag, tmp_path / 'refined', QUICK, reports.append, log=reports.append)
     assert facts.frames == FRAMES
     assert facts.scale_source == 'depth'
     assert set(facts.outputs) == {str(tmp_path / 'refined' / name) for name in ('', *FILES)} - {
         str(tmp_path / 'refined') + '/'
     } | {str(tmp_path / 'refined')}
     assert not work_folder(tmp_path / 'refined').exists()
-    plan, *_ = [line for line in said if isinstance(line, str)]
+    plan, *_ = [line for line in reports if isinstance(line, str)]
     assert '13 frames of 96x72' in plan
-    shares = [one.fraction for one in said if not isinstance(one, str)]
+    shares = [one.fraction for one in reports if not isinstance(one, str)]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
 
@@ -107,7 +107,7 @@ def test_poses_are_those_of_the_pairs(bag, tmp_path):
 @pytest.mark.parametrize(
     'stage', [READ_STAGE, PRIOR_STAGE, KEYFRAME_STAGE, CLIP_STAGE, WRITE_STAGE]
 )
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(whole, tmp_path, stage):
+def test_a_stopped_run_continues_to_the_same_bytes(whole, tmp_path, stage):
     bag, _ = whole
     stages = []
     with pytest.raises(Cancelled, match='run the same command again'):
@@ -130,7 +130,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(whole, tmp_path, stage
     assert [name for name in found if found[name] != expected[name]] == []
 
 
-def test_other_options_take_over_what_fits(whole, tmp_path):
+def test_other_options_reuse_valid_results(whole, tmp_path):
     bag, _ = whole
     stages = []
     with pytest.raises(Cancelled):
@@ -148,13 +148,13 @@ def test_other_options_take_over_what_fits(whole, tmp_path):
     assert contents(tmp_path / 'refined') == undisturbed(whole)
 
 
-def test_a_selection_is_kept_to(bag, tmp_path):
+def test_only_selected_frames_are_refined(bag, tmp_path):
     chosen = replace(QUICK, start_s=0.2, stride=3, frames=3)
     assert refine_bag(bag, tmp_path / 'refined', chosen).frames == 3
     assert len((tmp_path / 'refined' / 'trajectory.tum').read_text().splitlines()) == 3
 
 
-def test_one_frame_is_a_recording_too(bag, tmp_path):
+def test_a_recording_of_one_frame(bag, tmp_path):
     one = replace(QUICK, frames=1)
     assert refine_bag(bag, tmp_path / 'refined', one).path_length_m == 0
 
@@ -174,14 +174,14 @@ def test_an_output_that_exists_is_not_overwritten(bag, tmp_path):
 @pytest.mark.parametrize(
     'wrong', [{'prior': 'guess'}, {'image_topic': '/none'}, {'start_s': 99.0}]
 )
-def test_what_cannot_be_done_is_said_and_leaves_no_output(bag, tmp_path, wrong):
+def test_an_impossible_job_raises_and_leaves_no_output(bag, tmp_path, wrong):
     with pytest.raises((ConfigError, BagError)):
         refine_bag(bag, tmp_path / 'refined', replace(QUICK, **wrong))
     assert not (tmp_path / 'refined').exists()
 
 
 @pytest.mark.parametrize(
-    ('lacking', 'error', 'said'),
+    ('lacking', 'error', 'expected_text'),
     [
         ({'prior': 'guess'}, ConfigError, 'there is no prior'),
         ({'depth_topic': '/none'}, ConfigError, 'topic /none is not in the recording'),
@@ -192,13 +192,15 @@ def test_what_cannot_be_done_is_said_and_leaves_no_output(bag, tmp_path, wrong):
         ({'method': Method.ROLLINGDEPTH, 'preset': 'slow'}, ConfigError, 'slow'),
     ],
 )
-def test_what_is_lacking_is_said_before_any_work(bag, tmp_path, monkeypatch, lacking, error, said):
+def test_missing_requirements_raise_before_any_work(
+    bag, tmp_path, monkeypatch, lacking, error, expected_text
+):
     for name in ('VIDEODEPTH_WEIGHTS', 'HF_HOME', 'HF_HUB_CACHE'):
         monkeypatch.setenv(name, str(tmp_path / 'none'))
-    told = []
-    with pytest.raises(error, match=said):
-        refine_bag(bag, tmp_path / 'refined', replace(QUICK, **lacking), log=told.append)
-    assert not told
+    lines = []
+    with pytest.raises(error, match=expected_text):
+        refine_bag(bag, tmp_path / 'refined', replace(QUICK, **lacking), log=lines.append)
+    assert not lines
     assert not work_folder(tmp_path / 'refined').exists()
 
 
@@ -212,7 +214,7 @@ def test_what_is_lacking_is_said_before_any_work(bag, tmp_path, monkeypatch, lac
         {'max_pixels': 10},
     ],
 )
-def test_settings_that_cannot_be_are_refused(wrong):
+def test_invalid_settings_are_rejected(wrong):
     with pytest.raises(ConfigError):
         RefineSettings(**wrong)
 
@@ -229,7 +231,7 @@ def test_depth_without_poses(bag, tmp_path):
     }
 
 
-def test_frames_without_depth_of_their_own_are_left_out_and_said(bag, tmp_path):
+def test_frames_without_depth_are_left_out_with_a_note(bag, tmp_path):
     with open_bag(bag) as reader, BagWriter(tmp_path / 'late') as late:
         for topic, recorded_ns, message in reader.messages():
             if topic == '/ground_truth/depth/image':

@@ -26,11 +26,11 @@ class ScriptedPrior:
     name, notice = 'scripted', None
 
     def __init__(self, values_of):
-        self.values_of, self.asked = values_of, []
+        self.values_of, self.stamps_ns = values_of, []
 
     def estimate(self, frames):
         for frame in frames:
-            self.asked.append(frame.stamp_ns)
+            self.stamps_ns.append(frame.stamp_ns)
             yield self.values_of(frame.stamp_ns)
 
     def close(self):
@@ -79,7 +79,7 @@ def test_relative_inverse_depth_becomes_depth_in_a_unit_of_each_frame(tmp_path):
         assert one[5, 7] == np.inf
 
 
-def test_a_killed_job_goes_on_after_its_last_frame(tmp_path):
+def test_a_killed_job_continues_after_its_last_frame(tmp_path):
     for name in 'ab':
         (tmp_path / name).mkdir()
     whole, _ = kept(tmp_path / 'a', metric)
@@ -88,7 +88,7 @@ def test_a_killed_job_goes_on_after_its_last_frame(tmp_path):
         part = tmp_path / 'b' / f'told{suffix}.part'
         part.write_bytes(array.path.read_bytes()[: records * array.record_bytes])
     again, prior = kept(tmp_path / 'b', metric, resume=True)
-    assert prior.asked == [2, 3, 4]
+    assert prior.stamps_ns == [2, 3, 4]
     assert again.values.path.read_bytes() == whole.values.path.read_bytes()
     assert again.metadata.path.read_bytes() == whole.metadata.path.read_bytes()
 
@@ -101,7 +101,7 @@ def test_resizing_makes_no_depth_between_two_surfaces(size):
     assert set(np.unique(found[np.isfinite(found)])) == {1, 9}
 
 
-def test_what_was_used_least_lately_makes_room(tmp_path):
+def test_the_least_recently_used_files_are_evicted(tmp_path):
     for age_s, name in enumerate(('new', 'middle', 'old')):
         (tmp_path / name).write_bytes(bytes(10))
         os.utime(tmp_path / name, (10**9 - age_s, 10**9 - age_s))
@@ -109,7 +109,7 @@ def test_what_was_used_least_lately_makes_room(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {'new', 'middle'}
 
 
-def test_what_was_just_made_stays_however_large(tmp_path):
+def test_recent_files_are_not_evicted(tmp_path):
     for name in ('mine.values', 'mine.metadata', 'of_another_job.values.part'):
         (tmp_path / name).write_bytes(bytes(10))
     evict_cache(tmp_path, PriorOptions(max_cache_bytes=5))

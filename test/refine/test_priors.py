@@ -68,7 +68,7 @@ def test_metres_are_those_of_the_intrinsics(engines):
     assert (unknown.scale_source, unknown.focal_px) == (ScaleSource.MODEL, None)
 
 
-def test_missing_weights_are_told_before_the_first_frame(tmp_path, monkeypatch):
+def test_missing_weights_are_an_error_before_the_first_frame(tmp_path, monkeypatch):
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
     monkeypatch.setenv('HF_HUB_CACHE', str(tmp_path))
     for name in ('flashdepth-l', 'depth-pro', 'depth-anything-v2-base'):

@@ -48,7 +48,7 @@ def test_a_thin_lidar_of_another_size_is_enough():
     [[None] * FRAMES, list(np.full((FRAMES, 8, 8), np.nan)), list(1 / shot()[1])],
     ids=['none', 'unknown', 'the wrong way round'],
 )
-def test_without_metres_it_says_so_and_depth_is_positive(known):
+def test_without_metres_the_fit_is_not_metric_and_depth_positive(known):
     relative, _ = shot()
     anchor = fit_scale_shift(relative, known)
     assert not anchor.is_metric

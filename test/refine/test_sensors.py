@@ -91,7 +91,7 @@ def test_frames_beyond_the_odometry_have_no_motion(tmp_path):
     assert [(one.i, one.j) for one in late.steps] == [(0, 1)]
 
 
-def test_odometry_that_nothing_ties_to_the_camera_says_nothing(tmp_path):
+def test_odometry_unconnected_to_the_camera_is_not_used(tmp_path):
     with open_bag(record(tmp_path / 'bag')) as bag:
         assert read_camera_odometry(bag, read_frame_tree(bag), 'other', STAMPS) is None
 
@@ -148,7 +148,7 @@ def test_a_cloud_of_doubles_is_read():
 
 
 @pytest.mark.parametrize('wrong', [{'point_step': 8}, {'width': 5}, {'height': 2}])
-def test_a_cloud_of_another_size_than_it_says_is_refused(wrong):
+def test_a_cloud_of_another_size_than_stated_is_rejected(wrong):
     message = cloud(0, np.ones((3, 3)))
     for name, value in wrong.items():
         setattr(message, name, value)
@@ -156,7 +156,7 @@ def test_a_cloud_of_another_size_than_it_says_is_refused(wrong):
         points_from_cloud(message)
 
 
-def test_a_cloud_that_cannot_be_used_ends_nothing_and_is_said(tmp_path):
+def test_an_invalid_cloud_gets_a_note(tmp_path):
     with BagWriter(tmp_path / 'bag') as writer:
         writer.write_transform(FIRST_NS, 'base', 'lidar', T_BASE_LIDAR, static=True)
         writer.write_transform(FIRST_NS, 'base', 'cam', T_BASE_CAM, static=True)

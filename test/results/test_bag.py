@@ -111,7 +111,7 @@ def test_compressed(tmp_path):
     assert len(found) == m.FRAMES
 
 
-def test_topics_asked_for_are_copied_byte_by_byte_with_their_times_and_qualities(tmp_path):
+def test_selected_topics_are_copied_byte_by_byte_with_times_and_qos(tmp_path):
     def more(bag):
         for ns in (m.START_NS - 5, m.START_NS + 250_000_001, int(m.STAMPS[-1]) + 10**9):
             message = new_message('std_msgs/msg/String')
@@ -227,10 +227,10 @@ def test_recordings_of_other_kinds_give_their_frames_and_topics_too(tmp_path, ki
         )
     frame_id = f'/{m.OPTICAL}' if kind == 'rosbag1' else m.OPTICAL
     assert write(path, tmp_path / 'out', copied=('*',), frame_id=frame_id) == ()
-    heard = m.Listener(tmp_path / 'out')
-    for ns, T in heard.poses():
-        np.testing.assert_allclose(heard.lookup('map', m.OPTICAL, ns), T, atol=1e-6)
-    assert heard.edges['odom'][0] == 'map'
+    listener = m.Listener(tmp_path / 'out')
+    for ns, T in listener.poses():
+        np.testing.assert_allclose(listener.lookup('map', m.OPTICAL, ns), T, atol=1e-6)
+    assert listener.edges['odom'][0] == 'map'
     copies = messages(tmp_path / 'out', m.IMAGE)
     assert len(copies) == m.FRAMES
     for k, (_, message) in enumerate(copies):
@@ -301,5 +301,5 @@ def test_a_topic_that_cannot_be_copied_is_noted(tmp_path):
         ('/videodepth/path', ('*',), False),
     ],
 )
-def test_what_is_asked_for(topic, patterns, is_copied):
+def test_topics_match_patterns(topic, patterns, is_copied):
     assert is_topic_copied(topic, patterns) is is_copied

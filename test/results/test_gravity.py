@@ -41,7 +41,7 @@ def made_upright(path, world=None):
     return made.source, (made.T_map_world @ world)[:3, 2], made.T_map_world @ world
 
 
-def test_an_imu_knows_gravity(tmp_path):
+def test_an_imu_gives_gravity(tmp_path):
     path = m.write_bag(tmp_path / 'in', m.write_static, write_imu())
     gravity_source, up, T = made_upright(path)
     assert gravity_source == 'imu /imu/data'
@@ -60,19 +60,19 @@ def test_an_imu_knows_gravity(tmp_path):
     ],
     ids=['not connected', 'without gravity', 'not measured', 'too short'],
 )
-def test_an_imu_that_knows_nothing_is_passed_over(tmp_path, useless):
+def test_an_invalid_imu_is_not_used(tmp_path, useless):
     gravity_source, up, _ = made_upright(m.write_bag(tmp_path / 'in', m.write_static, useless))
     assert gravity_source == 'frame base_link'
     np.testing.assert_allclose(up, [0, 0, 1], atol=1e-9)
 
 
-def test_an_imu_knows_gravity_for_a_single_image_too(tmp_path):
+def test_an_imu_gives_gravity_for_a_single_image(tmp_path):
     path = m.write_bag(tmp_path / 'in', m.write_static, write_imu())
     poses = m.trajectory(m.odd_world()).select(np.array([0]))
     with open_bag(path) as bag:
         made = align_to_gravity(bag, attach_map(bag, m.OPTICAL), poses)
     assert made.source == 'imu /imu/data'
-    # the base turns by 24 degrees meanwhile, which one pose does not tell
+    # the base turns by 24 degrees, which one pose does not show
     assert np.degrees(np.arccos((made.T_map_world @ m.odd_world())[2, 2])) < 6
 
 

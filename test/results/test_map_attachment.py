@@ -30,17 +30,17 @@ def refine(path, tmp_path, frame_id=m.OPTICAL, **settings):
     return facts, m.Listener(tmp_path / 'out')
 
 
-def check_chain(heard, map_frame, children):
+def check_chain(listener, map_frame, children):
     """Every stamp: map -> camera is the pose that was written, through the frames named."""
     chain, frame = [m.OPTICAL], m.OPTICAL
     while frame != map_frame:
-        frame = heard.edges[frame][0]
+        frame = listener.edges[frame][0]
         chain.append(frame)
     assert chain[::-1] == [map_frame, *children, m.OPTICAL]
-    poses = heard.poses()
+    poses = listener.poses()
     assert [ns for ns, _ in poses] == m.STAMPS.tolist()
     for ns, T_map_cam in poses:
-        np.testing.assert_allclose(heard.lookup(map_frame, m.OPTICAL, ns), T_map_cam, atol=1e-6)
+        np.testing.assert_allclose(listener.lookup(map_frame, m.OPTICAL, ns), T_map_cam, atol=1e-6)
     truth = m.trajectory().T_map_cam  # the same motion, in whatever map
     written = np.stack([T for _, T in poses])
     np.testing.assert_allclose(
@@ -62,67 +62,67 @@ def odometry(parent='odom', child='base_link', topic='/wheel/odometry'):
 
 
 def test_a_camera_alone_hangs_under_the_map(tmp_path):
-    facts, heard = refine(m.write_bag(tmp_path / 'in'), tmp_path)
-    check_chain(heard, 'map', [])
+    facts, listener = refine(m.write_bag(tmp_path / 'in'), tmp_path)
+    check_chain(listener, 'map', [])
     assert facts.frame_chain == f'map -> {m.OPTICAL}'
-    assert set(heard.edges) == {m.OPTICAL}
+    assert set(listener.edges) == {m.OPTICAL}
 
 
 def test_a_robot_without_odometry_hangs_by_its_base(tmp_path):
-    facts, heard = refine(m.write_bag(tmp_path / 'in', m.write_static), tmp_path)
-    check_chain(heard, 'map', ['base_link', 'camera_link'])
+    facts, listener = refine(m.write_bag(tmp_path / 'in', m.write_static), tmp_path)
+    check_chain(listener, 'map', ['base_link', 'camera_link'])
     assert facts.gravity_source == 'frame base_link'
-    for ns, T in heard.poses():  # the base drives on the plane
-        base = heard.lookup('map', 'base_link', ns)
+    for ns, T in listener.poses():  # the base drives on the plane
+        base = listener.lookup('map', 'base_link', ns)
         assert abs(base[2, 3]) < 1e-6
         assert base[2, 2] == pytest.approx(1)
         assert T[2, 3] == pytest.approx(0.3)
 
 
 def test_odometry_of_tf_stays_and_the_map_becomes_its_parent(tmp_path):
-    facts, heard = refine(m.write_bag(tmp_path / 'in', m.write_static, dynamic()), tmp_path)
-    check_chain(heard, 'map', ['odom', 'base_link', 'camera_link'])
+    facts, listener = refine(m.write_bag(tmp_path / 'in', m.write_static, dynamic()), tmp_path)
+    check_chain(listener, 'map', ['odom', 'base_link', 'camera_link'])
     assert facts.gravity_source == 'frame odom'
     source = m.Listener(tmp_path / 'in')
     for ns in m.odometry_stamps():  # what the robot said is said again, unchanged
         np.testing.assert_array_equal(
-            heard.lookup('odom', 'base_link', ns), source.lookup('odom', 'base_link', ns)
+            listener.lookup('odom', 'base_link', ns), source.lookup('odom', 'base_link', ns)
         )
-    first = heard.lookup('map', 'odom', int(m.STAMPS[0]))  # the two begin together
+    first = listener.lookup('map', 'odom', int(m.STAMPS[0]))  # the two begin together
     np.testing.assert_allclose(first, np.eye(4), atol=1e-3)
 
 
 def test_odometry_that_is_no_transform_becomes_one(tmp_path):
-    facts, heard = refine(m.write_bag(tmp_path / 'in', m.write_static, odometry()), tmp_path)
-    check_chain(heard, 'map', ['odom', 'base_link', 'camera_link'])
+    facts, listener = refine(m.write_bag(tmp_path / 'in', m.write_static, odometry()), tmp_path)
+    check_chain(listener, 'map', ['odom', 'base_link', 'camera_link'])
     assert any('/wheel/odometry is written to /tf' in note for note in facts.notes)
-    assert heard.times == sorted(heard.times)
+    assert listener.times == sorted(listener.times)
 
 
 def test_odometry_beside_its_transform_is_not_published_twice(tmp_path):
     path = m.write_bag(tmp_path / 'in', m.write_static, dynamic(), odometry())
-    _, heard = refine(path, tmp_path)
-    check_chain(heard, 'map', ['odom', 'base_link', 'camera_link'])
-    assert len(heard.messages['/tf']) == len(m.odometry_stamps()) + m.FRAMES
+    _, listener = refine(path, tmp_path)
+    check_chain(listener, 'map', ['odom', 'base_link', 'camera_link'])
+    assert len(listener.messages['/tf']) == len(m.odometry_stamps()) + m.FRAMES
 
 
 def test_odometry_of_a_frame_that_does_not_carry_the_camera_is_left_alone(tmp_path):
-    _, heard = refine(m.write_bag(tmp_path / 'in', odometry()), tmp_path)
-    check_chain(heard, 'map', [])
+    _, listener = refine(m.write_bag(tmp_path / 'in', odometry()), tmp_path)
+    check_chain(listener, 'map', [])
 
 
 @pytest.mark.parametrize('beyond', ['base_link', 'odom'])
 def test_a_map_of_the_recordings_own_keeps_its_name_below_ours(tmp_path, beyond):
     parts = [dynamic('map', beyond, stamps=m.odometry_stamps(150_000_000, after_ns=200_000_000))]
     parts += [dynamic()] if beyond == 'odom' else []
-    facts, heard = refine(m.write_bag(tmp_path / 'in', m.write_static, *parts), tmp_path)
+    facts, listener = refine(m.write_bag(tmp_path / 'in', m.write_static, *parts), tmp_path)
     check_chain(
-        heard,
+        listener,
         'videodepth_map',
         ['map', *(['odom'] if beyond == 'odom' else []), 'base_link', 'camera_link'],
     )
     assert any('has a frame map' in note for note in facts.notes)
-    (path,) = heard.messages['/videodepth/path']
+    (path,) = listener.messages['/videodepth/path']
     assert path.header.frame_id == facts.map_frame == 'videodepth_map'
 
 
@@ -147,9 +147,9 @@ def test_static_transforms_that_come_late_are_there_from_the_start(tmp_path):
         transform.translation.x, transform.translation.y, transform.translation.z = matrix[:3, 3]
         transform.rotation = pose.orientation
 
-    _, heard = refine(m.write_bag(tmp_path / 'in', late), tmp_path)
-    check_chain(heard, 'map', ['base_link'])
-    assert min(heard.times) == m.STAMPS[0]  # and not at stamp 0, in 1970
+    _, listener = refine(m.write_bag(tmp_path / 'in', late), tmp_path)
+    check_chain(listener, 'map', ['base_link'])
+    assert min(listener.times) == m.STAMPS[0]  # and not at stamp 0, in 1970
 
 
 def test_a_frame_with_two_parents_in_the_recording_is_noted(tmp_path):
@@ -179,9 +179,9 @@ def test_a_circle_of_frames_is_an_error_and_leaves_nothing(tmp_path):
 
 
 def test_images_that_name_no_frame_get_depth_but_no_transform(tmp_path):
-    facts, heard = refine(m.write_bag(tmp_path / 'in', frame_id=''), tmp_path, frame_id='')
-    assert '/tf' not in heard.messages
-    assert len(heard.messages['/videodepth/depth/image']) == m.FRAMES
+    facts, listener = refine(m.write_bag(tmp_path / 'in', frame_id=''), tmp_path, frame_id='')
+    assert '/tf' not in listener.messages
+    assert len(listener.messages['/videodepth/depth/image']) == m.FRAMES
     assert any('have no frame_id' in note for note in facts.notes)
 
 
@@ -202,12 +202,12 @@ def test_stamps_of_another_clock_than_the_recorders(tmp_path):
         m.write_images(bag)
         m.write_static(bag)
         at_wall(bag)
-    _, heard = refine(tmp_path / 'in', tmp_path)
-    check_chain(heard, 'map', ['odom', 'base_link', 'camera_link'])
-    assert min(heard.times) > wall_ns - 10**9
-    assert max(heard.times) < wall_ns + 10**10
-    assert heard.times == sorted(heard.times)
-    stamp = heard.messages['/videodepth/depth/image'][0].header.stamp
+    _, listener = refine(tmp_path / 'in', tmp_path)
+    check_chain(listener, 'map', ['odom', 'base_link', 'camera_link'])
+    assert min(listener.times) > wall_ns - 10**9
+    assert max(listener.times) < wall_ns + 10**10
+    assert listener.times == sorted(listener.times)
+    stamp = listener.messages['/videodepth/depth/image'][0].header.stamp
     again = new_message('builtin_interfaces/msg/Time')
     set_stamp(again, m.START_NS)
     assert (stamp.sec, stamp.nanosec) == (again.sec, again.nanosec)

@@ -137,7 +137,7 @@ def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width,
 
 
 @pytest.mark.parametrize('depth_m', [2.0, np.nan, np.inf])
-def test_a_page_of_one_frame_and_of_nothing_known(depth_m):
+def test_a_report_of_one_frame_without_depth(depth_m):
     figures = ReportFigures(1, COLOURS)
     figures.add(ahead(depth_m=depth_m))
     place = TrajectoryFigures(np.zeros((9, 9, 3), np.uint8), np.zeros(1))

@@ -52,7 +52,7 @@ def digests(folder):
     return {file.name: sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
 
 
-def test_everything_is_there_and_said(recording, tmp_path):
+def test_all_outputs_are_written_and_listed(recording, tmp_path):
     facts = write(recording, tmp_path / 'out', scale_source='odometry')
     folder = tmp_path / 'out'
     assert sorted(digests(folder)) == FILES
@@ -106,7 +106,7 @@ def test_frames_may_come_from_the_recording_that_is_copied_at_the_same_time(tmp_
         assert result.count([m.IMAGE]) == m.FRAMES
 
 
-def test_the_remains_of_a_killed_run_are_in_nobodys_way(recording, tmp_path):
+def test_the_remains_of_a_killed_run_are_removed(recording, tmp_path):
     write(recording, tmp_path / 'clean' / 'out')
     remains = tmp_path / '.out.partial' / 'out'
     remains.mkdir(parents=True)
@@ -133,7 +133,7 @@ def test_results_are_not_overwritten(recording, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('given', 'said'),
+    ('given', 'message'),
     [
         (lambda: m.refined(frames=3), 'there are 3 frames for 8 poses'),
         (lambda: iter(()), 'there is no frame'),
@@ -144,8 +144,8 @@ def test_results_are_not_overwritten(recording, tmp_path):
     ],
     ids=['too few', 'none', 'other stamps'],
 )
-def test_frames_and_poses_must_belong_together(recording, tmp_path, given, said):
-    with pytest.raises(InputError, match=said):
+def test_frames_and_poses_must_match(recording, tmp_path, given, message):
+    with pytest.raises(InputError, match=message):
         write(recording, tmp_path / 'out', given())
     assert not (tmp_path / 'out').exists()
 
@@ -204,7 +204,7 @@ class Tags(HTMLParser):
         self.text.append(data)
 
 
-def test_the_page_stands_alone_and_says_what_was_found(recording, tmp_path):
+def test_the_report_is_self_contained(recording, tmp_path):
     write(
         recording,
         tmp_path / 'out',
@@ -220,7 +220,7 @@ def test_the_page_stands_alone_and_says_what_was_found(recording, tmp_path):
     assert len(tags.images) == 1 + REPORT.frames
     assert all(image.startswith('data:image/png;base64,') for image in tags.images)
     assert not re.search(r'(src|href)="(?!data:)', text)
-    said = ' '.join(tags.text)
+    message = ' '.join(tags.text)
     for wanted in (
         '8 in 0.70 s',
         'odometry <1>',
@@ -232,5 +232,5 @@ def test_the_page_stands_alone_and_says_what_was_found(recording, tmp_path):
         'the scale is arbitrary',
         '32x24',
     ):
-        assert wanted in said
+        assert wanted in message
     assert str(tmp_path) not in text
