@@ -185,6 +185,7 @@ def test_style():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # without a cache, on a busy machine
 def test_types():
     check('-m', 'mypy')
 

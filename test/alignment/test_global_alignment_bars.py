@@ -7,6 +7,8 @@ import pytest
 
 from bench import alignment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize('case', ['short_demo', 'short_noshared', 'short_flow', 'long_hier'])
 def test_no_worse_than_the_published_code(case):

@@ -14,6 +14,8 @@ from videodepth_ros.engines.export import export_onnx
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.models.flashdepth import load_flashdepth
 
+pytestmark = pytest.mark.slow
+
 GOLDENS = Path(__file__).parents[3] / 'shared' / 'goldens' / 'flashdepth'
 
 

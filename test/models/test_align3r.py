@@ -14,6 +14,8 @@ from test.support.small_flashdepth import relmax
 from videodepth_ros.core.errors import InputError, ModelError
 from videodepth_ros.models.align3r import ALIGN3R, PATCH, Align3R, Features, load_align3r
 
+pytestmark = pytest.mark.slow
+
 ROUNDING = 2e-5  # relmax of the same sums in another order
 
 

@@ -9,6 +9,8 @@ from videodepth_ros.mvs.depth import estimate_depth, finish_view, plan_stereo
 from videodepth_ros.mvs.matching import match_view
 from videodepth_ros.mvs.views import make_view, outline
 
+pytestmark = pytest.mark.slow
+
 
 def error_of(depth_m, truth_m):
     return np.abs(depth_m / truth_m - 1)

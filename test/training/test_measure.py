@@ -6,11 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from training.measure import Memory, held_out, measure_all, of_folder, predicted_pairs
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.nano import NANO
+
+pytestmark = pytest.mark.slow
 
 
 class FlatWorld(FlashDepth):

@@ -21,6 +21,8 @@ from training.warm_start import warm_start
 from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.nano import NANO, NANO_1
 
+pytestmark = pytest.mark.slow
+
 SIZES = ((96, 80),)
 LOSS = LossWeights(structure=0.5, gradient=0.5, drift=0.5, scales=3)
 RECIPE = Recipe(
