@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from test.support.known_pairs import KnownPairs
+from videodepth_ros.bags import frames
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.cli.sample import make_sample
@@ -20,6 +22,7 @@ from videodepth_ros.messages.transforms import matrix_from_pose, set_stamp, stam
 from videodepth_ros.refine import alignment_inputs as scene_files
 from videodepth_ros.refine.image_sequence import ImageSequence
 from videodepth_ros.refine.job import refine_bag, work_folder
+from videodepth_ros.refine.options import ReadOptions
 from videodepth_ros.refine.plan import (
     CLIP_STAGE,
     KEYFRAME_STAGE,
@@ -28,6 +31,7 @@ from videodepth_ros.refine.plan import (
     WRITE_STAGE,
 )
 from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
+from videodepth_ros.refine.stages import read
 from videodepth_ros.refine.stages.align import shot_cut_notes
 
 pytestmark = pytest.mark.slow
@@ -229,6 +233,27 @@ def test_depth_without_poses(bag, tmp_path):
         'preview.mp4',
         'report.html',
     }
+
+
+def test_images_are_decoded_once_within_the_disk_budget(bag, tmp_path, monkeypatch):
+    decoded, decode, keep_images = [], frames.frame_from, read.keep_images
+
+    def counted(*message, **how):
+        decoded.append(1)
+        return decode(*message, **how)
+
+    monkeypatch.setattr(frames, 'frame_from', counted)
+    counts, results = [], []
+    for budget in (2**30, 0):  # bytes; without any, for reading, prior and writing
+        small = ReadOptions(tracking_pixels=48 * 36, max_full_size_bytes=budget)
+        monkeypatch.setattr(read, 'keep_images', partial(keep_images, options=small))
+        output = tmp_path / str(budget) / 'refined'
+        refine_bag(bag, output, replace(QUICK, pairs=Pairs.NONE))
+        counts.append(len(decoded))
+        results.append(contents(output))
+        decoded.clear()
+    assert counts == [FRAMES, 3 * FRAMES]
+    assert results[0] == results[1]
 
 
 def test_frames_without_depth_are_left_out_with_a_note(bag, tmp_path):
