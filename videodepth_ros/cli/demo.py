@@ -11,13 +11,16 @@ from pathlib import Path
 
 from videodepth_ros.cli.console import log
 from videodepth_ros.cli.flags import add_flags
-from videodepth_ros.cli.options import describe, natural_number, positive_float
+from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
-from videodepth_ros.cli.sample import make_sample
+from videodepth_ros.cli.sample import SampleOptions, make_sample
 from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.core.options import Value
 from videodepth_ros.stream.parameters import StreamParameters
 
 SAMPLE, SAMPLE_ARGUMENTS = 'sample', 'sample.json'
+SCENE: dict[str, Value] = {'scene': 'car_parks', 'seed': 3, 'rate_hz': 30.0}
+"""A scene of a family that the bundled network was not trained with, at a usual camera rate."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe(
         parser,
         'Writes a video, a picture of depth and cloud, a bag for Foxglove and a page of figures.\n'
-        'The sample is rendered once and reused by later runs.',
+        'The sample is rendered once and reused by later runs. The scene families studios,\n'
+        'car_parks and alleys were not used to train the bundled network.',
         'demo out/demo',
         'demo out/street --scene street --rate-hz 15',
     )
@@ -36,34 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='out/demo',
         help='folder to write (default: %(default)s)',
     )
-    parser.add_argument(
-        '--scene',
-        default='car_parks',
-        metavar='NAME',
-        help='scene of `videodepth sample`; studios, car_parks and alleys were not used to train '
-        'the bundled network (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--seed',
-        type=natural_number,
-        default=3,
-        metavar='N',
-        help='seed of the scene (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--seconds',
-        type=positive_float,
-        default=5.0,
-        metavar='S',
-        help='length of the sample (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--rate-hz',
-        type=positive_float,
-        default=30.0,
-        metavar='HZ',
-        help='frame rate of the camera (default: %(default)s)',
-    )
+    add_flags(parser, SampleOptions, defaults=SCENE)
     add_flags(parser, StreamParameters, only=('model', 'engine'))
 
 

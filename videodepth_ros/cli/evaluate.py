@@ -10,19 +10,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videodepth_ros.cli.console import log
-from videodepth_ros.cli.options import describe, positive_float
+from videodepth_ros.cli.flags import add_flags, options_from
+from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome
 from videodepth_ros.core.errors import BagError, InputError
+from videodepth_ros.core.options import option
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.reader import BagReader
-    from videodepth_ros.evaluation.accumulators import DepthAlignment
     from videodepth_ros.evaluation.depth import DepthReport
     from videodepth_ros.evaluation.trajectory import RpeDelta, TrajectoryReport
     from videodepth_ros.geometry.trajectory import Trajectory
 
-ALIGNMENTS = ('none', 'scale', 'scale_shift')
-POSE_ALIGNMENTS = ('se3', 'sim3', 'scale')
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Topics and alignment of a comparison."""
+
+    align: str = option(
+        'none',
+        'Alignment of depth to the ground truth in inverse depth, one for the sequence.',
+        choices=('none', 'scale', 'scale_shift'),
+    )
+    align_poses: str = option(
+        'auto',
+        'Alignment of the trajectory: rigid, with scale, or scale only, about a common first '
+        'pose; auto: se3, or sim3 with --align.',
+        choices=('auto', 'se3', 'sim3', 'scale'),
+    )
+    depth_topic: str | None = option(
+        None, 'Topic of predicted depth; empty: videodepth/depth/image.'
+    )
+    truth_topic: str | None = option(None, 'Topic of true depth; empty: ground_truth/depth/image.')
+    pose_topic: str | None = option(
+        None, 'Topic of predicted poses; empty: videodepth/path, else the only one with poses.'
+    )
+    truth_pose_topic: str | None = option(
+        None, 'Topic of true poses; empty: ground_truth/pose, else the only one with poses.'
+    )
+    max_depth_m: float = option(
+        70.0, 'Maximum true depth of the compared pixels.', unit='m', minimum=1e-3, maximum=1e6
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,47 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         help='bag or file with the ground truth (default: the same bag)',
     )
-    parser.add_argument(
-        '--align',
-        choices=ALIGNMENTS,
-        default='none',
-        help='alignment to the ground truth in inverse depth, one for the sequence '
-        '(default: %(default)s)',
-    )
-    parser.add_argument(
-        '--align-poses',
-        choices=POSE_ALIGNMENTS,
-        help='alignment of the trajectory: rigid, with scale, or scale only, about a common first '
-        'pose (default: se3; sim3 with --align)',
-    )
+    add_flags(parser, EvaluateOptions)
     parser.add_argument(
         '--rpe-delta',
         type=_delta,
         metavar='D',
-        help='distance of relative pose errors, in frames (10) or seconds (1s) (default: 1)',
-    )
-    parser.add_argument(
-        '--depth-topic', metavar='T', help='predicted depth (default: videodepth/depth/image)'
-    )
-    parser.add_argument(
-        '--truth-topic', metavar='T', help='true depth (default: ground_truth/depth/image)'
-    )
-    parser.add_argument(
-        '--pose-topic',
-        metavar='T',
-        help='predicted poses (default: videodepth/path, else the only topic with poses)',
-    )
-    parser.add_argument(
-        '--truth-pose-topic',
-        metavar='T',
-        help='true poses (default: ground_truth/pose, else the only topic with poses)',
-    )
-    parser.add_argument(
-        '--max-depth-m',
-        type=positive_float,
-        default=70.0,
-        metavar='M',
-        help='maximum true depth of the compared pixels (default: %(default)s)',
+        help='Distance of relative pose errors, in frames (10) or seconds (1s). (default: 1)',
     )
 
 
@@ -132,15 +125,17 @@ def _open(path: Path, stack: ExitStack) -> _Input:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Compare a prediction with ground truth."""
-    from videodepth_ros.evaluation.accumulators import DepthAlignment
     from videodepth_ros.evaluation.report import Evaluation, format_table, to_json
 
-    alignment = DepthAlignment(args.align)
+    options = options_from(args, EvaluateOptions)
     with ExitStack() as stack:
         predicted = _open(Path(args.predicted), stack)
         truth = _open(Path(args.truth), stack) if args.truth else predicted
-        depth = _depth(args, predicted, truth, alignment)
-        evaluation = Evaluation(depth, _trajectory(args, predicted, truth, is_needed=not depth))
+        depth = _compare_depth(predicted, truth, options)
+        trajectory = _compare_trajectories(
+            predicted, truth, options, args.rpe_delta, is_needed=not depth
+        )
+        evaluation = Evaluation(depth, trajectory)
         if evaluation == Evaluation(None, None):
             raise BagError(f'nothing to compare: {predicted}, and {truth}')
         for bag in (predicted.bag, truth.bag):
@@ -150,26 +145,31 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome(True, to_json(evaluation))
 
 
-def _depth(
-    args: argparse.Namespace, predicted: _Input, truth: _Input, alignment: DepthAlignment
+def _compare_depth(
+    predicted: _Input, truth: _Input, options: EvaluateOptions
 ) -> DepthReport | None:
     """Compare depth; None if an input has none."""
     from videodepth_ros.cli.depth_pairs import PREDICTED_DEPTH, TRUE_DEPTH, DepthPairs, depth_topic
+    from videodepth_ros.evaluation.accumulators import DepthAlignment
     from videodepth_ros.evaluation.depth import evaluate_depth
 
     if predicted.bag is None or truth.bag is None:
         return None
-    topic = depth_topic(predicted.bag, args.depth_topic, PREDICTED_DEPTH)
-    true_topic = depth_topic(truth.bag, args.truth_topic, TRUE_DEPTH)
+    topic = depth_topic(predicted.bag, options.depth_topic, PREDICTED_DEPTH)
+    true_topic = depth_topic(truth.bag, options.truth_topic, TRUE_DEPTH)
     if topic is None or true_topic is None:
         return None
-    return evaluate_depth(
-        DepthPairs(predicted.bag, topic, truth.bag, true_topic), alignment, args.max_depth_m
-    )
+    pairs = DepthPairs(predicted.bag, topic, truth.bag, true_topic)
+    return evaluate_depth(pairs, DepthAlignment(options.align), options.max_depth_m)
 
 
-def _trajectory(
-    args: argparse.Namespace, predicted: _Input, truth: _Input, *, is_needed: bool
+def _compare_trajectories(
+    predicted: _Input,
+    truth: _Input,
+    options: EvaluateOptions,
+    delta: RpeDelta | None,
+    *,
+    is_needed: bool,
 ) -> TrajectoryReport | None:
     """Compare trajectories; None if an input has none.
 
@@ -182,13 +182,17 @@ def _trajectory(
         evaluate_trajectory,
     )
 
-    found = _poses(predicted, args.pose_topic, PREDICTED, TRUE_BELOW)
-    true = _poses(truth, args.truth_pose_topic, TRUE, PREDICTED_BELOW)
+    found = _poses(predicted, options.pose_topic, PREDICTED, TRUE_BELOW)
+    true = _poses(truth, options.truth_pose_topic, TRUE, PREDICTED_BELOW)
     if found is None or true is None or (predicted is truth and found[1] == true[1]):
         return None
-    fit = TrajectoryAlignment(args.align_poses or ('se3' if args.align == 'none' else 'sim3'))
+    alignment = options.align_poses
+    if alignment == 'auto':
+        alignment = 'se3' if options.align == 'none' else 'sim3'
     try:
-        return evaluate_trajectory(found[0], true[0], fit, args.rpe_delta or CONSECUTIVE_FRAMES)
+        return evaluate_trajectory(
+            found[0], true[0], TrajectoryAlignment(alignment), delta or CONSECUTIVE_FRAMES
+        )
     except InputError as error:
         if is_needed:
             raise

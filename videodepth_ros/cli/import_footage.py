@@ -130,7 +130,7 @@ def _write(writer: BagWriter, shot: FootageFrame, camera: Intrinsics | None) -> 
 
 
 def _camera(shot: FootageFrame, fx: float | None, hfov_deg: float | None) -> Intrinsics | None:
-    """Return centred intrinsics of one known quantity; None if both are None."""
+    """Return centred intrinsics of a focal length or field of view; None without one."""
     from videodepth_ros.geometry.camera import Intrinsics
 
     if hfov_deg:

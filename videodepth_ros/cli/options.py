@@ -39,13 +39,6 @@ def positive_float(text: str) -> float:
     return value
 
 
-def natural_number(text: str) -> int:
-    """Parse an integer, 0 or above."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'{text!r} is not an integer of 0 or above')
-    return int(text)
-
-
 def _float(text: str) -> float:
     try:
         return float(text)

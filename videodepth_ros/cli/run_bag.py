@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,8 +94,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
     started_s = time.monotonic()
     options = options_from(args, RunBagOptions)
-    session = _session(options)
-    try:
+    with closing(_session(options)) as session:
         with (
             open_bag(args.in_bag) as bag,
             BagWriter(args.out_bag) as writer,
@@ -107,28 +107,24 @@ def run(args: argparse.Namespace) -> Outcome:
             tally = stream(interruption.iterate(images), session, writer, _cloud(options))
             if not tally.frames and not interruption.requested:
                 why = '; '.join([*tally.rejections, *filter(None, [bag.lost])])
-                raise BagError(
-                    f'no depth was computed of {args.in_bag}: {why or "it has no image"}'
-                )
+                raise BagError(f'no depth of {args.in_bag}: {why or "it has no image"}')
         spec = session.spec
-    finally:
-        session.close()
     facts = RunFacts(
-        images=topics.image.count,
-        frames=tally.frames,
-        seconds=round(time.monotonic() - started_s, 3),
-        rate_hz=tally.rate_hz,
-        rejected=tally.rejected,
-        rejections=tuple(tally.rejections),
-        resets=dict(tally.resets),
-        lost=bag.lost,
-        interrupted=interruption.requested,
-        model=options.model,
-        engine=f'{spec.engine} on {spec.device}' if spec else None,
-        network_size=f'{spec.width}x{spec.height}' if spec else None,
-        scale_source=tally.scale_source,
-        topics=dict(tally.topics),
-        outputs=(str(Path(args.out_bag)),),
+        topics.image.count,
+        tally.frames,
+        round(time.monotonic() - started_s, 3),
+        tally.rate_hz,
+        tally.rejected,
+        tuple(tally.rejections),
+        dict(tally.resets),
+        bag.lost,
+        interruption.requested,
+        options.model,
+        f'{spec.engine} on {spec.device}' if spec else None,
+        f'{spec.width}x{spec.height}' if spec else None,
+        tally.scale_source,
+        dict(tally.topics),
+        (str(Path(args.out_bag)),),
     )
     print('\n'.join(_lines(facts)))
     return outcome(facts, ok=not interruption.requested)

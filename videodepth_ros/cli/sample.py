@@ -10,15 +10,33 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from videodepth_ros.cli.console import progress
-from videodepth_ros.cli.options import describe, natural_number, positive_float, size
+from videodepth_ros.cli.flags import add_flags
+from videodepth_ros.cli.options import describe, size
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.interruption import Interruption
+from videodepth_ros.core.options import option
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.synthetic.render import SyntheticFrame
 
 MAP, LINK, OPTICAL = 'map', 'camera_link', 'camera_optical_frame'
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """Scene and camera of a sample."""
+
+    scene: str = option(
+        'living_room',
+        'Scene: living_room, kitchen, desk, corridor, office, workshop, street, courtyard, '
+        'terrain or flight; or a family that generates a scene from the seed: rooms, kitchens, '
+        'corridors, offices, halls, desks, homes, streets, courtyards, wilds, aerials, studios, '
+        'car_parks or alleys.',
+    )
+    seed: int = option(0, 'Seed of the scene.', minimum=0, maximum=2**31 - 1)
+    seconds: float = option(5.0, 'Length of the recording.', unit='s', minimum=1e-3, maximum=1e5)
+    rate_hz: float = option(15.0, 'Frame rate.', unit='Hz', minimum=1e-3, maximum=1e4)
 
 
 @dataclass(frozen=True)
@@ -44,42 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'sample street --scene street --seconds 10 --size 1280x720',
     )
     parser.add_argument('output', metavar='OUT_BAG', help='folder to write; it must not exist')
-    parser.add_argument(
-        '--scene',
-        default='living_room',
-        metavar='NAME',
-        help='living_room, kitchen, desk, corridor, office, workshop, street, courtyard, terrain '
-        'or flight; or a family that generates a scene from the seed: rooms, kitchens, corridors, '
-        'offices, halls, desks, homes, streets, courtyards, wilds, aerials, studios, car_parks '
-        'or alleys (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--seconds',
-        type=positive_float,
-        default=5.0,
-        metavar='S',
-        help='length of the bag (default: %(default)s)',
-    )
+    add_flags(parser, SampleOptions)
     parser.add_argument(
         '--size',
         type=size,
         default=(640, 480),
         metavar='WxH',
-        help='size of the images (default: 640x480)',
-    )
-    parser.add_argument(
-        '--rate-hz',
-        type=positive_float,
-        default=15.0,
-        metavar='HZ',
-        help='frame rate (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--seed',
-        type=natural_number,
-        default=0,
-        metavar='N',
-        help='seed of the scene (default: %(default)s)',
+        help='Size of the images. (default: 640x480)',
     )
 
 

@@ -87,20 +87,20 @@ def model_facts(name: str) -> ModelFacts:
     from videodepth_ros.core.errors import ModelError
     from videodepth_ros.models.catalogue import weights_card, weights_path
 
-    known = weights_card(name)
+    model = weights_card(name)
     try:
-        path = str(weights_path(known))
+        path = str(weights_path(model))
     except ModelError:
         path = None
     return ModelFacts(
-        known.name,
-        known.variant,
-        known.licence,
-        known.commercial_use,
-        known.bundled,
+        model.name,
+        model.variant,
+        model.licence,
+        model.commercial_use,
+        model.bundled,
         path,
-        known.sha256,
-        known.source,
+        model.sha256,
+        model.source,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -144,53 +145,34 @@ def play_live(
         'ROS_DOMAIN_ID': str(60 + os.getpid() % 40),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
     }
-    facts = logs / 'recorder.json'
-    remap = [
-        '--ros-args',
-        '-r',
-        f'__ns:={NAMESPACE}',
-        '-r',
-        f'image:={CAMERA}/image_raw',
-        '-r',
-        f'camera_info:={CAMERA}/camera_info',
-        '-p',
-        f'model:={model}',
-        '-p',
-        f'engine:={engine}',
-    ]
+    summary = logs / 'recorder.json'
 
-    def start(name: str, *arguments: str) -> Process:
-        return stack.enter_context(
-            Process([sys.executable, *arguments], logs / f'{name}.log', environment)
-        )
+    def start(name: str, command: str) -> Process:
+        words = [sys.executable, *shlex.split(command)]
+        return stack.enter_context(Process(words, logs / f'{name}.log', environment))
 
     with ExitStack() as stack:
-        node = start('live_node', '-c', LIVE_NODE, *remap)
+        node = start(
+            'live_node',
+            f'-c {shlex.quote(LIVE_NODE)} --ros-args -r __ns:={NAMESPACE} '
+            f'-r image:={CAMERA}/image_raw -r camera_info:={CAMERA}/camera_info '
+            f'-p model:={model} -p engine:={engine}',
+        )
         recorder = start(
             'recorder',
-            '-m',
-            'videodepth_ros.demo.recorder',
-            str(recording),
-            str(facts),
-            '--namespace',
-            NAMESPACE,
-            '--camera-info',
-            f'{CAMERA}/camera_info',
+            f'-m videodepth_ros.demo.recorder {shlex.quote(str(recording))} '
+            f'{shlex.quote(str(summary))} --namespace {NAMESPACE} '
+            f'--camera-info {CAMERA}/camera_info',
         )
         player = start(
             'player',
-            '-m',
-            'videodepth_ros.demo.player',
-            str(sample),
-            '--namespace',
-            CAMERA,
-            '--timeout-s',
-            str(START_TIMEOUT_S),
+            f'-m videodepth_ros.demo.player {shlex.quote(str(sample))} --namespace {CAMERA} '
+            f'--timeout-s {START_TIMEOUT_S}',
         )
         player.wait(START_TIMEOUT_S + 3 * seconds + PLAYER_MARGIN_S, node, recorder)
         recorder.wait(RECORDER_TIMEOUT_S, node)
         node.check_alive()
-    return _live_run(json.loads(player.last_line()), json.loads(facts.read_text()))
+    return _live_run(json.loads(player.last_line()), json.loads(summary.read_text()))
 
 
 def _live_run(played: dict[str, Any], recorded: dict[str, Any]) -> LiveRun:

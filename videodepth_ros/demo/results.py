@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,11 +72,6 @@ def demo_facts(
     ages_ms = live.depth_ages_ms()
     p50, p99, maximum = (round(float(age), 2) for age in np.percentile(ages_ms, [50, 99, 100]))
     counters = {name: int(status[name]) for name in COUNTERS}
-    resets = {
-        name.removeprefix('resets_'): int(count)
-        for name, count in status.items()
-        if name.startswith('resets_') and count
-    }
     return DemoFacts(
         scene,
         camera_rate_hz,
@@ -90,7 +86,7 @@ def demo_facts(
         maximum,
         counters,
         counters['received'] == sum(counters.values()) - counters['received'],
-        resets,
+        _resets(status),
         status['model'],
         f'{status["engine"]} on {status["device"]}',
         f'{status["network_width"]}x{status["network_height"]}',
@@ -104,6 +100,14 @@ def demo_facts(
         reports[0].scale_drift,
         files,
     )
+
+
+def _resets(status: dict[str, Any]) -> dict[str, int]:
+    return {
+        name.removeprefix('resets_'): int(count)
+        for name, count in status.items()
+        if name.startswith('resets_') and count
+    }
 
 
 def to_markdown(facts: DemoFacts) -> str:

@@ -240,18 +240,18 @@ def _camera(reader: BagReader, sources: PlaybackSources) -> CameraTopics | None:
 
 
 def _choose(
-    reader: BagReader, camera: CameraTopics | None, play_topics: str, wanted: set[str]
+    reader: BagReader, camera: CameraTopics | None, play_topics: str, required: set[str]
 ) -> tuple[Track, ...]:
     """Return the tracks of a recording."""
     if camera is not None and play_topics != 'none':
-        wanted = wanted | {camera.image.name, camera.info.name if camera.info else ''}
+        required = required | {camera.image.name, camera.info.name if camera.info else ''}
     return tuple(
         Track(topic.name.removeprefix(RESULTS), topic.name, topic.type, topic.count == 1)
         for topic in reader.topics
         if topic.count
         and topic.type in STORE.fielddefs
         and topic.name not in (CLOCK, TF_STATIC)
-        and (topic.name in wanted or topic.name.startswith(RESULTS) or play_topics == 'all')
+        and (topic.name in required or topic.name.startswith(RESULTS) or play_topics == 'all')
     )
 
 
