@@ -183,6 +183,6 @@ def test_mismatched_inputs_and_missing_weights(tmp_path, monkeypatch):
     with pytest.raises(InputError, match='do not fit'):
         Align3rPairProvider(images(), values()[:2], PriorKind.METRIC, SMALL, small_align3r())
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
-    with pytest.raises(ModelError, match='videodepth weights import'):
+    with pytest.raises(ModelError, match='videodepth weights fetch'):
         Align3rPairProvider(images(), values(), PriorKind.METRIC)
     assert 'CC-BY-NC-SA-4.0' in Align3rPairProvider.notice

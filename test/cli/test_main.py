@@ -120,7 +120,7 @@ def test_weights_path_of_a_model_that_is_not_here_says_where_to_get_it(run, monk
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
     code, facts = run('weights', 'path', 'flashdepth-s')
     assert code == 1
-    assert 'videodepth weights import' in facts['error']
+    assert 'videodepth weights fetch' in facts['error']
     assert run('weights', 'path', 'nothing')[0] == 1
 
 

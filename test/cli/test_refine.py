@@ -136,7 +136,7 @@ def test_several_cameras_have_folders_of_their_own(run, bag, tmp_path):
         (['--prior', 'guess'], 'choose one of'),
         (['--image-topic', '/none'], 'is not in the recording'),
         (['--start-s', '50'], 'no frame of the recording is selected'),
-        (['--pairs', 'align3r', '--prior', 'bag', '--frames', '2'], 'videodepth weights import'),
+        (['--pairs', 'align3r', '--prior', 'bag', '--frames', '2'], 'videodepth weights fetch'),
     ],
 )
 def test_what_cannot_be_done_is_said(bag, tmp_path, args, mend, monkeypatch):

@@ -64,4 +64,4 @@ def test_depth_pro(tmp_path, store):
 
 def test_weights_that_are_not_here(tmp_path, capsys):
     assert main(['export', 'depth-pro', str(tmp_path / 'prior.onnx')]) == 1
-    assert 'hf download apple/DepthPro-hf' in capsys.readouterr().err
+    assert 'videodepth weights fetch depth-pro' in capsys.readouterr().err

@@ -10,7 +10,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.align3r_input import (
-    FAR_M,
     CropWindow,
     network_image,
     network_point_map,
@@ -122,11 +121,26 @@ def test_a_disparity_is_not_inverted():
     assert (found[:10, :, 2] == 0).all()
 
 
+def test_sky_is_part_of_the_range_as_in_the_release():
+    """Golden from the formula: unproject, minimum and maximum of each axis over all pixels."""
+    z = depth()
+    z[:10] = 10_000.0  # the largest depth of Depth Pro
+    v, u = np.mgrid[:30, :40]
+    points = np.stack([(u - 20) * z, (v - 15) * z, z], axis=-1).astype(np.float64)
+    low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
+    found = point_map_from_depth(z)
+    assert_allclose(found, (points - low) / (high - low), atol=1e-6)
+    assert np.median(found[10:, :, 2]) < 0.01
+    infinite = np.where(z == 10_000.0, np.inf, z)
+    infinite[0, 0] = 10_000.0
+    assert_array_equal(point_map_from_depth(infinite), found)
+
+
 @pytest.mark.parametrize('sky', [np.inf, 10_000.0])
-def test_sky_does_not_press_the_scene_together(sky):
+def test_a_limit_keeps_sky_out_of_the_range(sky):
     z = depth()
     z[:10] = sky
-    found = point_map_from_depth(z)
+    found = point_map_from_depth(z, far_m=400.0)
     wanted = depth()
     wanted[:10] = wanted[10:].max()
     assert_array_equal(found, point_map_from_depth(wanted))
@@ -144,7 +158,7 @@ def test_a_hole_lies_as_far_as_its_rim(unknown):
 
 @given(
     st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0, 1e30]),
-    st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 2.0, FAR_M + 1]),
+    st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 2.0, 401.0]),
 )
 def test_no_prior_makes_a_point_map_that_is_not_finite(a, b):
     z = np.full((8, 9), a, np.float32)

@@ -89,7 +89,7 @@ def test_the_network_of_the_offline_job_is_no_choice_of_those_that_stream():
     assert weights_card('nano') is card('nano')
     with pytest.raises(ConfigError, match="'align3r': choose one of nano"):
         card('align3r')
-    with pytest.raises(ConfigError, match=r"'other'.*flashdepth, align3r"):
+    with pytest.raises(ConfigError, match=r"'other'.*flashdepth, align3r-depth-pro"):
         weights_card('other')
     assert set(variants._networks()) == {known.name for known in (*cards(), ALIGN3R_CARD)}
     assert ALIGN3R_CARD.notice is not None
@@ -151,7 +151,7 @@ def test_folder(tmp_path, monkeypatch):
 
 
 def test_missing_weights_say_where_to_get_them():
-    with pytest.raises(ModelError, match=r'iter_10001\.pth.*videodepth weights import'):
+    with pytest.raises(ModelError, match=r'videodepth weights fetch flashdepth-l'):
         weights_path(card('flashdepth-l'))
 
 

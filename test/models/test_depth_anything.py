@@ -58,5 +58,5 @@ def test_the_configuration_says_what_the_values_are(folder):
 def test_a_processor_that_cannot_be_read_is_named(tmp_path):
     small_depth_anything(tmp_path / 'da')
     (tmp_path / 'da' / 'preprocessor_config.json').write_text('{')
-    with pytest.raises(ModelError, match=r'preprocessor_config\.json.*hf download'):
+    with pytest.raises(ModelError, match=r'preprocessor_config\.json.*weights fetch'):
         DepthAnything(CARD, tmp_path / 'da', CPU)

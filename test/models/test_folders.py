@@ -76,7 +76,9 @@ def test_folders_that_are_none(tmp_path):
     with pytest.raises(ModelError, match=r'a bert.*apple/DepthPro-hf'):
         import_weights(folder)
     (folder / 'config.json').write_text('{"model_type": "depth_pro"}')
-    with pytest.raises(ModelError, match=r'depth-pro but lacks model\.safetensors: hf download'):
+    with pytest.raises(
+        ModelError, match=r'depth-pro but lacks model\.safetensors: videodepth weights fetch'
+    ):
         import_weights(folder)
     assert not list(weights_folder().iterdir())
 

@@ -119,14 +119,14 @@ def test_names_and_options_that_cannot_be():
 
 @pytest.mark.parametrize('card', PRIOR_CARDS, ids=lambda card: card.name)
 def test_missing_weights_say_how_to_get_them(card, store):
-    with pytest.raises(ModelError, match=f'hf download {card.repository} --local-dir {store}'):
+    with pytest.raises(ModelError, match=f'videodepth weights fetch {card.name}'):
         open_mono_prior(card.name)
 
 
 @pytest.mark.parametrize('absent', ['config.json', 'model.safetensors'])
 def test_a_missing_component_is_named(networks, absent):
     (networks / 'depth-pro' / absent).unlink()
-    with pytest.raises(ModelError, match=f'lacks {absent} of depth-pro: hf download'):
+    with pytest.raises(ModelError, match=f'lacks {absent} of depth-pro: videodepth weights fetch'):
         open_mono_prior('depth-pro')
 
 

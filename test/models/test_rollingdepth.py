@@ -91,7 +91,7 @@ def test_a_component_that_is_missing_is_named_and_how_to_get_it(folder, tmp_path
     shutil.rmtree(tmp_path / 'copy' / component)
     with pytest.raises(ModelError, match=f'{component}.*prs-eth/rollingdepth-v1-0') as raised:
         open_rollingdepth(tmp_path / 'copy', device='cpu')
-    assert 'hf download' in str(raised.value)
+    assert 'weights fetch rollingdepth' in str(raised.value)
 
 
 def test_weights_that_lack_a_tensor_are_refused(folder, tmp_path):

@@ -189,10 +189,10 @@ def test_an_impossible_job_raises_and_leaves_no_output(bag, tmp_path, wrong):
     [
         ({'prior': 'guess'}, ConfigError, 'there is no prior'),
         ({'depth_topic': '/none'}, ConfigError, 'topic /none is not in the recording'),
-        ({'prior': 'depth-pro'}, ModelError, 'hf download'),
+        ({'prior': 'depth-pro'}, ModelError, 'weights fetch'),
         ({'prior': 'flashdepth-s'}, ModelError, 'weights of flashdepth-s'),
         ({'pairs': Pairs.ALIGN3R}, ModelError, 'weights of align3r'),
-        ({'method': Method.ROLLINGDEPTH}, ModelError, 'hf download'),
+        ({'method': Method.ROLLINGDEPTH}, ModelError, 'weights fetch'),
         ({'method': Method.ROLLINGDEPTH, 'preset': 'slow'}, ConfigError, 'slow'),
     ],
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -227,6 +228,9 @@ class Align3rOptions:
 
     # Frames whose features are cached, about 25 MB each [count]: more than a clip.
     cached_frames: int = 24
+
+    # Depth beyond which a pixel counts as sky [m]; the release has no limit in inference.
+    far_m: float = math.inf
 
     # Depth discontinuity: neighbouring points further apart are not interpolated [share of
     # distance].

@@ -35,10 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     describe(
         parser,
-        'Without an action: list. Imported weights, a checkpoint or a folder of the Hugging Face\n'
-        'hub, are copied to $VIDEODEPTH_WEIGHTS, or else to videodepth/weights in $XDG_DATA_HOME\n'
-        'or ~/.local/share. Nothing is downloaded.',
+        'Without an action: list. `fetch` downloads weights from their authors on the Hugging\n'
+        'Face hub ($HF_ENDPOINT: a mirror), verifies and imports them; the same command resumes\n'
+        'a broken download. `import` takes a checkpoint or a folder. The store is\n'
+        '$VIDEODEPTH_WEIGHTS, or else videodepth/weights in $XDG_DATA_HOME or ~/.local/share.',
         'weights',
+        'weights fetch flashdepth-s',
+        'weights fetch --all-free',
         'weights import iter_14001.pth',
         'weights path nano',
     )
@@ -46,26 +49,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'action',
         nargs='?',
         default='list',
-        choices=('list', 'import', 'path'),
-        help='list models, import weights, or print paths (default: %(default)s)',
+        choices=('list', 'fetch', 'import', 'path'),
+        help='list models, download or import weights, or print paths (default: %(default)s)',
     )
     parser.add_argument(
         'what',
-        nargs='?',
+        nargs='*',
         metavar='FILE|FOLDER|MODEL',
-        help='checkpoint or folder to import; model to list or to locate (default: all)',
+        help='checkpoint or folder to import; models to fetch; model to list or to locate '
+        '(default: all)',
+    )
+    parser.add_argument(
+        '--all-free', action='store_true', help='fetch: all weights without licence restrictions'
+    )
+    parser.add_argument(
+        '--accept-licence', action='store_true', help='fetch: accept a restrictive licence'
+    )
+    parser.add_argument(
+        '--revision', metavar='REV', help='fetch: commit, branch or tag (default: as before, main)'
+    )
+    parser.add_argument(
+        '--as',
+        dest='name',
+        metavar='MODEL',
+        help='import: name of the network, where the file does not decide it',
     )
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """List, import or locate weights."""
+    """List, fetch, import or locate weights."""
+    if args.action == 'fetch':
+        return _fetch(args)
+    if len(args.what) > 1:
+        args.parser.error(f'weights {args.action} takes one name, not {len(args.what)}')
+    what = args.what[0] if args.what else None
     if args.action == 'import':
-        return _import(args)
+        return _import(args, what or '')
     if args.action == 'path':
-        return _print_paths(args.what)
+        return _print_paths(what)
     from videodepth_ros.models.catalogue import weights_card
 
-    facts = WeightsFacts(tuple(model_facts(name) for name in _names(args.what)))
+    facts = WeightsFacts(tuple(model_facts(name) for name in _names(what)))
     for model in facts.models:
         use = '' if model.commercial_use else ' (no commercial use)'
         print(
@@ -117,12 +141,31 @@ def _print_paths(name: str | None) -> Outcome:
     return outcome(facts)
 
 
-def _import(args: argparse.Namespace) -> Outcome:
-    if not args.what:
+def _fetch(args: argparse.Namespace) -> Outcome:
+    """Download and import the named models, or all without licence restrictions."""
+    from videodepth_ros.models.catalogue import weights_card
+    from videodepth_ros.models.fetching import fetch_weights, free_cards
+
+    if bool(args.what) == args.all_free:
+        args.parser.error('weights fetch needs names of models, or --all-free')
+    wanted = free_cards() if args.all_free else tuple(weights_card(name) for name in args.what)
+    fetched = []
+    for card in wanted:
+        fetch_weights(card, print, accept_licence=args.accept_licence, revision=args.revision)
+        facts = model_facts(card.name)
+        print(f'{facts.name}: {facts.path}')
+        if card.notice:
+            print(card.notice)
+        fetched.append(facts)
+    return outcome(WeightsFacts(tuple(fetched)))
+
+
+def _import(args: argparse.Namespace, source: str) -> Outcome:
+    if not source:
         args.parser.error('weights import needs the FILE to import')
     from videodepth_ros.models.importing import import_weights
 
-    card = import_weights(args.what)
+    card = import_weights(source, args.name)
     imported = model_facts(card.name)
     print(f'{imported.name}: {imported.variant}, licence {imported.licence}\n{imported.path}')
     if card.notice:

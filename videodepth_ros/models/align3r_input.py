@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a frame and its depth prior to what Align3R's network reads. Free of torch.
+"""Input of Align3R's network: image and point map of the depth prior. Free of torch.
 
-The weights were trained on inputs made in just this way: image and point map are resized to 512
-pixels along the longer side and cut around the centre to whole patches.
+As in training, both are resized to 512 px along the longer side and cropped around the centre to
+whole patches.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -22,16 +23,13 @@ Array64 = NDArray[np.float64]
 LONG_SIDE_PX = 512
 PATCH = 16
 
-FAR_M = 400.0
-"""Align3R's training left out what is farther (arXiv 2412.03079), so that it counts as sky."""
-
 
 @dataclass(frozen=True)
 class CropWindow:
-    """The part of a camera's image that the network sees.
+    """Crop of a resized camera image that the network reads.
 
-    The image is resized to ``resized_width`` x ``resized_height``; then ``width`` x ``height``
-    pixels are cut out that begin at column ``left`` and row ``top``.
+    The image is resized to ``resized_width`` x ``resized_height``; the crop of ``width`` x
+    ``height`` starts at column ``left`` and row ``top`` [px].
     """
 
     resized_width: int
@@ -42,24 +40,24 @@ class CropWindow:
     height: int
 
     def camera(self, camera: Intrinsics) -> Intrinsics:
-        """Return the intrinsics of the window, given those of the whole image at any size."""
+        """Return the intrinsics of the crop, given those of the whole image at any size."""
         whole = camera.scaled_to(self.resized_width, self.resized_height)
         return Intrinsics(
             self.width, self.height, whole.fx, whole.fy, whole.cx - self.left, whole.cy - self.top
         )
 
     def cut(self, resized: Array) -> Array:
-        """Cut the window out of an image (resized_height, resized_width, C)."""
+        """Crop an image (resized_height, resized_width, C)."""
         return resized[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def network_window(width: int, height: int, long_side_px: int = LONG_SIDE_PX) -> CropWindow:
-    """Return what the network sees of images of ``width`` x ``height``.
+    """Return the crop of images of ``width`` x ``height``.
 
-    long_side_px  of the network's input, a multiple of 16; the weights know 512
-    raises        InputError where the image is so narrow that no patch fits
+    long_side_px  of the network's input, a multiple of 16; 512 in training
+    raises        InputError where the image is too narrow for one patch
 
-    A square image loses a quarter of its height: DUSt3R was trained on no square ones.
+    A square image loses a quarter of its height: DUSt3R was not trained on square ones.
     """
     longer = max(width, height)
     resized = round(width * long_side_px / longer), round(height * long_side_px / longer)
@@ -95,10 +93,10 @@ def network_image(image: NDArray[np.uint8], window: CropWindow) -> Array:
 
 
 def resampling_matrix(source: int, target: int) -> Array:
-    """Resampling of ``source`` pixels to ``target`` as a matrix (target, source) float32.
+    """Return the matrix (target, source) float32 that resamples ``source`` pixels to ``target``.
 
-    Shrinking with a Lanczos window of three lobes as wide as the pixels become, enlarging with
-    the cubic of Keys 1981 (a = -0.5): as Pillow does, by which the training images were resized.
+    As Pillow, with which the training images were resized: Lanczos with three lobes to shrink, the
+    cubic of Keys 1981 (a = -0.5) to enlarge.
     """
     step = source / target
     lobes, width = (3, step) if step > 1 else (2, 1.0)
@@ -113,9 +111,9 @@ def resampling_matrix(source: int, target: int) -> Array:
 
 
 def network_point_map(point_map: Array, window: CropWindow) -> Array:
-    """Return the network's point map (h, w, 3) float32 of the point map (H, W, 3) of a prior.
+    """Resize and crop the point map (H, W, 3) of a prior to (h, w, 3) float32.
 
-    Resizing overshoots a little beyond 0 and 1, as it did in training.
+    Resizing overshoots beyond 0 and 1, as it did in training.
     """
     size = window.resized_width, window.resized_height
     shrinks = max(point_map.shape[:2]) > max(size)
@@ -123,31 +121,33 @@ def network_point_map(point_map: Array, window: CropWindow) -> Array:
     return np.ascontiguousarray(window.cut(cv2.resize(point_map, size, interpolation=how)))  # type: ignore[arg-type]
 
 
-def point_map_from_depth(depth_m: Array) -> Array:
-    """Return the point map (H, W, 3) float32, each axis from 0 to 1, of a depth map.
+def point_map_from_depth(depth_m: Array, far_m: float = math.inf) -> Array:
+    """Unproject a depth map to a point map (H, W, 3) float32, each axis scaled to 0..1.
 
-    depth_m  (H, W) float32; +inf and all beyond ``FAR_M`` is sky and lies as far as the farthest
-             that is not, for else it would press all others together; NaN and 0 are unknown and
-             lie as far as the nearest known pixel
+    depth_m  (H, W) float32; NaN and 0 are unknown and get the depth of the nearest known pixel;
+             +inf gets the largest finite depth
+    far_m    depth beyond which a pixel is treated as +inf [m]. The release has no such limit in
+             inference: its minimum and maximum are over all of Depth Pro's depth, the sky at 10 km
+             included. A limit keeps the foreground's share of the range where sky is visible.
     raises   InputError where it is not such an array
     """
-    return _points(np.where(depth_m > FAR_M, np.inf, np.where(depth_m > 0, depth_m, np.nan)))
+    return _points(np.where(depth_m > far_m, np.inf, np.where(depth_m > 0, depth_m, np.nan)))
 
 
 def point_map_from_disparity(disparity: Array) -> Array:
-    """Return the point map (H, W, 3) float32 of a relative inverse depth, taken as if it were Z.
+    """Unproject a relative inverse depth, taken as Z, to a point map (H, W, 3) float32.
 
     disparity  (H, W) float32, 0 infinitely far; NaN unknown
     raises     InputError where it is not such an array
 
-    This is what the weights for Depth Anything were trained on: turned into a depth it would be
-    another input. They were given a focal length of 200 pixels, which has no effect.
+    The weights for Depth Anything were trained on this input. Their focal length of 200 px
+    cancels.
     """
     return _points(disparity)
 
 
 def _points(z: NDArray[np.floating]) -> Array:
-    """Lift (H, W) and bring each axis to 0..1: so neither a unit nor a focal length matters."""
+    """Unproject (H, W) and scale each axis to 0..1: unit and focal length cancel."""
     if z.ndim != 2 or z.size == 0:
         raise InputError(f'a depth prior of shape {z.shape} cannot be used: it must be (H, W)')
     z = _filled(z.astype(np.float64))
@@ -160,7 +160,7 @@ def _points(z: NDArray[np.floating]) -> Array:
 
 
 def _filled(z: Array64) -> Array64:
-    """Put +inf at the largest finite value, and what is unknown at the nearest known pixel's."""
+    """Replace +inf by the largest finite value, and NaN by the nearest known pixel's."""
     finite = np.isfinite(z)
     if finite.all():
         return z

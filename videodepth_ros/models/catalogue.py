@@ -1,29 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The models that this package knows: what each one is, and where its weights lie.
+"""Model catalogue: networks, licences, and where their weights lie.
 
-Free of torch, so that a robot which runs an exported engine can read it.
+Free of torch, so that a robot which runs an exported graph can read it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
+from platformdirs import user_data_path
+
 from videodepth_ros.core.errors import ConfigError, ModelError
-from videodepth_ros.models.hub import hub_snapshot
+from videodepth_ros.models.hub import HubSource, hub_snapshot
 
 BUNDLED = Path(__file__).resolve().parents[1] / 'weights'
 """Weights that come with the package."""
 
 
 class InverseDepthUnit(str, Enum):
-    """What a model's inverse depth v says of the depth Z in metres."""
+    """Relation of a model's inverse depth v to the depth Z in metres."""
 
-    NOMINAL = 'nominal'  # v = 100 / Z: FlashDepth's training unit, in truth relative
-    CANONICAL = 'canonical'  # v = 100 fx / (width Z): known intrinsics give metres
+    NOMINAL = 'nominal'  # v = 100 / Z: FlashDepth's training unit, in effect relative
+    CANONICAL = 'canonical'  # v = 100 fx / (width Z): metric with known intrinsics
 
 
 Card = TypeVar('Card', bound='WeightsCard')
@@ -31,17 +34,17 @@ Card = TypeVar('Card', bound='WeightsCard')
 
 @dataclass(frozen=True)
 class WeightsCard:
-    """What is known of the weights of one network without opening them.
+    """Weights of one network.
 
-    name          what parameters and flags call it
-    variant       what it is, in words
-    weights_file  name of the file or folder of its weights, without a directory
-    licence       SPDX identifier of the licence of the weights; the FlashDepth release names none,
-                  so for its weights that of the Depth Anything V2 weights which they began as
+    name          in parameters and flags
+    variant       description
+    weights_file  name of the file or folder in the store
+    licence       SPDX identifier of the licence of the weights
     commercial_use  whether that licence allows it
-    source        one sentence: where a user gets the file
-    sha256        of the file, where only one file is right; None where a user brings it
-    conditions    what the licence asks of a user although it allows commercial use; None: nothing
+    source        one sentence: origin of the file
+    hub           where the authors publish it; None: bundled
+    sha256        of the stored file, where only one file is valid
+    conditions    conditions of a licence that allows commercial use
     bundled       whether weights come with the package; imported ones take precedence
     """
 
@@ -51,20 +54,21 @@ class WeightsCard:
     licence: str
     commercial_use: bool
     source: str
+    hub: HubSource | None = field(default=None, kw_only=True)
     sha256: str | None = field(default=None, kw_only=True)
     conditions: str | None = field(default=None, kw_only=True)
     bundled: bool = field(default=False, kw_only=True)
 
     @property
     def how_to_get(self) -> str:
-        """What a user does who lacks the weights."""
+        """Command that installs the weights."""
         if self.bundled:
             return 'install the package again'
-        return f'get {self.source}, then run: videodepth weights import FILE'
+        return f'videodepth weights fetch {self.name}'
 
     @property
     def notice(self) -> str | None:
-        """What a user must be told when the weights are used; None where there is nothing."""
+        """Licence notice due to the user; None without restrictions."""
         if self.commercial_use:
             return self.conditions
         return (
@@ -75,15 +79,15 @@ class WeightsCard:
 
 @dataclass(frozen=True)
 class ModelCard(WeightsCard):
-    """What is known of one model that streams depth.
+    """A model that streams depth.
 
-    mamba_stage   decoder stage, 4 (coarsest) to 1, that the temporal module follows
+    mamba_stage   decoder stage, 4 (coarsest) to 1, followed by the temporal module
     unit          of the inverse depth
-    patch         width and height of the network's input are multiples of this
+    patch         width and height of the network's input are multiples of this [px]
     min_size_px   shortest side of the network's input
-    max_pixels    default budget: the network's input has at most so many pixels
-    soft          whether its edges are softer than the image's, which then guides them
-    drifts        whether its scale changes with the view, so that a stream of it is to be steadied
+    max_pixels    default limit of the number of pixels of the network's input
+    soft          whether its edges are blurred: guided filter by default
+    drifts        whether its scale changes with the view: stabilised by default
     """
 
     mamba_stage: int
@@ -97,23 +101,33 @@ class ModelCard(WeightsCard):
 
 @dataclass(frozen=True)
 class FolderCard(WeightsCard):
-    """What is known of a network that a kept library reads from a folder.
-
-    repository  of the Hugging Face hub that the folder is a copy of
-    components  files that must lie in it
-    """
-
-    repository: str
-    components: tuple[str, ...]
+    """A network that transformers or diffusers load from a folder."""
 
     @property
-    def how_to_get(self) -> str:
-        """The command with which a user gets the folder."""
-        return f'hf download {self.repository} --local-dir {weights_folder() / self.weights_file}'
+    def repository(self) -> str:
+        """Repository of the Hugging Face hub, ``owner/name``."""
+        assert self.hub is not None
+        return self.hub.repository
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Files that the folder must have."""
+        assert self.hub is not None
+        return self.hub.files
+
+
+FLASHDEPTH_HUB = 'Eyeline-Labs/FlashDepth'
 
 
 def _flashdepth(
-    name: str, variant: str, licence: str, mamba_stage: int, min_size_px: int, checkpoint: str
+    name: str,
+    variant: str,
+    licence: str,
+    mamba_stage: int,
+    min_size_px: int,
+    checkpoint: str,
+    size_bytes: int,
+    sha256: Mapping[str, str] | None = None,
 ) -> ModelCard:
     return ModelCard(
         name,
@@ -121,13 +135,13 @@ def _flashdepth(
         f'{name}.safetensors',
         licence,
         licence == 'Apache-2.0',
-        f'{checkpoint} of the FlashDepth release (github.com/Eyeline-Labs/FlashDepth), from the '
-        'link in its README',
+        f'{checkpoint} of {FLASHDEPTH_HUB} on the Hugging Face hub',
         mamba_stage,
         InverseDepthUnit.NOMINAL,
         patch=14,
         min_size_px=min_size_px,
         max_pixels=924 * 518,
+        hub=HubSource(FLASHDEPTH_HUB, (checkpoint,), size_bytes, sha256 or {}),
     )
 
 
@@ -157,8 +171,10 @@ _CARDS = (
         3,
         70,
         'flashdepth-s/iter_14001.pth',
+        300_000_000,
     ),
-    # Both hold a ViT-L, and that began as Depth Anything V2 Large.
+    # The hub's card says Apache-2.0 for all three. L and the hybrid hold a ViT-L that began as
+    # Depth Anything V2 Large, which is CC-BY-NC-4.0: the stricter licence is stated.
     _flashdepth(
         'flashdepth-l',
         'FlashDepth-L: ViT-L, steadiest below 518 px',
@@ -166,6 +182,12 @@ _CARDS = (
         1,
         28,
         'flashdepth-l/iter_10001.pth',
+        4_070_000_000,
+        {
+            'flashdepth-l/iter_10001.pth': (
+                'abfa97a9c35d18eb861b81fa6e53eda76bc1dddc08e41a11658a4574d68a2e01'
+            )
+        },
     ),
     _flashdepth(
         'flashdepth',
@@ -174,55 +196,105 @@ _CARDS = (
         3,
         70,
         'flashdepth/iter_43002.pth',
+        1_650_000_000,
     ),
 )
 
-ALIGN3R_CARD = WeightsCard(
-    'align3r',
-    'Align3R: point maps of pairs of frames, for the offline job',
-    'align3r.safetensors',
-    'CC-BY-NC-SA-4.0',
-    False,
-    'the checkpoint for your depth prior (Depth Pro or Depth Anything V2) of the Align3R release '
-    '(github.com/jiah-cloud/Align3R), from the links in its README and its issue 18',
+
+def _align3r(name: str, prior: str, repository: str | None) -> WeightsCard:
+    return WeightsCard(
+        name,
+        f'Align3R: point maps of pairs of frames, for {prior}, for the offline job',
+        f'{name}.safetensors',
+        'CC-BY-NC-SA-4.0',
+        False,
+        f'{repository or "a checkpoint of the Align3R release"} on the Hugging Face hub',
+        hub=HubSource(repository, ('model.safetensors',), 2_410_000_000) if repository else None,
+    )
+
+
+ALIGN3R_DEPTH_PRO = _align3r(
+    'align3r-depth-pro',
+    'depth in metres',
+    'cyun9286/Align3R_DepthPro_ViTLarge_BaseDecoder_512_dpt',
 )
+ALIGN3R_DEPTH_ANYTHING = _align3r(
+    'align3r-depth-anything-v2',
+    'relative inverse depth',
+    'cyun9286/Align3R_DepthAnythingV2_ViTLarge_BaseDecoder_512_dpt',
+)
+ALIGN3R_CARD = _align3r('align3r', 'a prior that its file does not name', None)
+"""A checkpoint that was imported without the prior it was trained for."""
+
+ALIGN3R_CARDS = (ALIGN3R_DEPTH_PRO, ALIGN3R_DEPTH_ANYTHING, ALIGN3R_CARD)
+
+
+def align3r_card(*, metric: bool) -> WeightsCard:
+    """Return the Align3R checkpoint for metric depth or for relative inverse depth.
+
+    Falls back on a checkpoint of unnamed prior where that alone is in the store.
+    """
+    fitting = ALIGN3R_DEPTH_PRO if metric else ALIGN3R_DEPTH_ANYTHING
+    in_store = [card for card in (fitting, ALIGN3R_CARD) if _stored_file(card).is_file()]
+    return in_store[0] if in_store else fitting
 
 
 def _of_hub(
-    name: str, variant: str, licence: str, repository: str, components: tuple[str, ...]
+    name: str,
+    variant: str,
+    licence: str,
+    hub: HubSource,
+    conditions: str | None = None,
+    commercial_use: bool | None = None,
 ) -> FolderCard:
     return FolderCard(
         name,
         variant,
         name,
         licence,
-        licence == 'Apache-2.0',
-        f'{repository} from the Hugging Face hub',
-        repository,
-        components,
+        licence == 'Apache-2.0' if commercial_use is None else commercial_use,
+        f'{hub.repository} on the Hugging Face hub',
+        hub=hub,
+        conditions=conditions,
     )
 
 
+_DEPTH_ANYTHING_BYTES = {'small': 99_200_000, 'base': 390_000_000, 'large': 1_340_000_000}
+_DEPTH_ANYTHING_SHA256 = {
+    'depth-anything-v2-small': '3152477ce0d8d6978d76b995120de97cb5b928701fd0f817769f59e249a16b70'
+}
+
+
 def _depth_anything(size: str, trained_for: str = '') -> FolderCard:
-    """Only the small ones are free: the licences of the others are those of the release."""
+    """Return the card of a variant; the release licenses only the small ones freely."""
     name = f'depth-anything-v2-{trained_for}{size}'
-    says = f'metric, {trained_for[7:-1]}' if trained_for else 'relative inverse depth'
+    output = f'metric, {trained_for[7:-1]}' if trained_for else 'relative inverse depth'
+    weights = 'model.safetensors'
+    sha256 = {weights: _DEPTH_ANYTHING_SHA256[name]} if name in _DEPTH_ANYTHING_SHA256 else {}
     return _of_hub(
         name,
-        f'Depth Anything V2, {size}: {says}, for the offline job',
+        f'Depth Anything V2, {size}: {output}, for the offline job',
         'Apache-2.0' if size == 'small' else 'CC-BY-NC-4.0',
-        f'depth-anything/{name.title()}-hf',
-        ('config.json', 'preprocessor_config.json', 'model.safetensors'),
+        HubSource(
+            f'depth-anything/{name.title()}-hf',
+            ('config.json', 'preprocessor_config.json', weights),
+            _DEPTH_ANYTHING_BYTES[size],
+            sha256,
+        ),
     )
 
 
 DEPTH_PRO_CARD = _of_hub(
     'depth-pro',
     'Depth Pro: metric depth and focal length, for the offline job',
-    # The hub's card says so; the repository of the code states another, which grants no patents.
+    # As on the hub's card; the code's repository states another one, without a patent grant.
     'LicenseRef-Apple-AMLR',
-    'apple/DepthPro-hf',
-    ('config.json', 'model.safetensors'),
+    HubSource(
+        'apple/DepthPro-hf',
+        ('config.json', 'model.safetensors'),
+        1_900_000_000,
+        {'model.safetensors': '9c6811e3165485b9a94a204329860cb333a79877e757eb795a179a4ea34bbcf7'},
+    ),
 )
 
 PRIOR_CARDS = (
@@ -233,48 +305,55 @@ PRIOR_CARDS = (
         for size in ('small', 'base', 'large')
     ),
 )
-"""The monocular priors that `transformers` computes."""
+"""Monocular priors of `transformers`."""
 
 METRIC_PRIORS = tuple(
     prior.name for prior in PRIOR_CARDS if prior is DEPTH_PRO_CARD or '-metric-' in prior.name
 )
-"""Those that tell metres."""
+"""Priors with depth in metres."""
 
-ROLLINGDEPTH_CARD = FolderCard(
+ROLLINGDEPTH_CARD = _of_hub(
     'rollingdepth',
     'RollingDepth: consistent relative depth of a video, for the offline job',
-    'rollingdepth',
     'LicenseRef-OpenRAIL++-M',
-    True,
-    'prs-eth/rollingdepth-v1-0 from the Hugging Face hub',
-    'prs-eth/rollingdepth-v1-0',
-    (
-        'unet/config.json',
-        'unet/diffusion_pytorch_model.safetensors',
-        'vae/config.json',
-        'vae/diffusion_pytorch_model.safetensors',
-        'scheduler/scheduler_config.json',
-        'text_encoder/config.json',
-        'text_encoder/model.safetensors',
-        'tokenizer/vocab.json',
-        'tokenizer/merges.txt',
+    HubSource(
+        'prs-eth/rollingdepth-v1-0',
+        (
+            'model_index.json',
+            'unet/config.json',
+            'unet/diffusion_pytorch_model.safetensors',
+            'vae/config.json',
+            'vae/diffusion_pytorch_model.safetensors',
+            'scheduler/scheduler_config.json',
+            'text_encoder/config.json',
+            'text_encoder/model.safetensors',
+            'tokenizer/vocab.json',
+            'tokenizer/merges.txt',
+        ),
+        5_200_000_000,
+        {
+            'unet/diffusion_pytorch_model.safetensors': (
+                '31946eb1b6c4853451fe44de3c075b5cf8b0bb230b1d33a192a0b4059daf1c6c'
+            )
+        },
     ),
     conditions='the weights of rollingdepth are licensed OpenRAIL++-M: commercial use is allowed, '
-    'the uses in its Attachment A are not, and whoever you pass them or a service made '
-    'with them on to must be bound by the same',
+    'the uses in its Attachment A are not, and recipients of the weights or users of a service '
+    'made with them must be bound by the same',
+    commercial_use=True,
 )
 
 INSTALL_PRIORS = "`pip install torch 'diffusers>=0.30' 'pillow>=10' 'transformers>=5.4'`"
-"""What brings the libraries that compute the networks of others."""
+"""Command that installs the libraries of third-party networks."""
 
 
 def cards() -> tuple[ModelCard, ...]:
-    """Every model that streams depth, the bundled one first."""
+    """Return every model that streams depth, the bundled one first."""
     return _CARDS
 
 
 def card(name: str) -> ModelCard:
-    """Return the card of one model that streams depth.
+    """Return the card of a model that streams depth.
 
     raises  ConfigError naming the choices
     """
@@ -282,12 +361,12 @@ def card(name: str) -> ModelCard:
 
 
 def weights_cards() -> tuple[WeightsCard, ...]:
-    """Every network whose weights this package stores: the models, then the offline job's."""
-    return (*_CARDS, ALIGN3R_CARD, *PRIOR_CARDS, ROLLINGDEPTH_CARD)
+    """Return every network with weights: the models, then those of the offline job."""
+    return (*_CARDS, *ALIGN3R_CARDS, *PRIOR_CARDS, ROLLINGDEPTH_CARD)
 
 
 def weights_card(name: str) -> WeightsCard:
-    """Return the card of one network.
+    """Return the card of a network.
 
     raises  ConfigError naming the choices
     """
@@ -299,52 +378,56 @@ def find_card(name: str, choices: tuple[Card, ...]) -> Card:
 
     raises  ConfigError naming the choices
     """
-    for known in choices:
-        if known.name == name:
-            return known
-    names = ', '.join(known.name for known in choices)
+    for choice in choices:
+        if choice.name == name:
+            return choice
+    names = ', '.join(choice.name for choice in choices)
     raise ConfigError(f'there is no model {name!r}: choose one of {names}')
 
 
 def weights_folder() -> Path:
-    """Folder of the weights that the user has brought; it need not exist.
+    """Return the folder of the user's weights; it need not exist.
 
     $VIDEODEPTH_WEIGHTS, else videodepth/weights under $XDG_DATA_HOME or ~/.local/share.
     """
     chosen = os.environ.get('VIDEODEPTH_WEIGHTS')
     if chosen:
         return Path(chosen).expanduser()
-    data = Path(os.environ.get('XDG_DATA_HOME', ''))
-    if not data.is_absolute():  # as the XDG base directory specification demands
-        data = Path.home() / '.local' / 'share'
-    return data / 'videodepth' / 'weights'
+    return user_data_path('videodepth') / 'weights'
 
 
 def weights_path(model: WeightsCard) -> Path:
     """Return the file or folder of a network's weights.
 
-    raises  ModelError where it is not there or not whole, which says how to get it
+    raises  ModelError where it is missing or incomplete, with the command that installs it
     """
     if isinstance(model, FolderCard):
         return _weights_folder_of(model)
-    path = weights_folder() / model.weights_file
-    if model.bundled and not path.is_file():
-        path = BUNDLED / model.weights_file
+    path = _stored_file(model)
     if path.is_file():
         return path
     raise ModelError(f'the weights of {model.name} are not at {path}: {model.how_to_get}')
 
 
+def _stored_file(model: WeightsCard) -> Path:
+    path = weights_folder() / model.weights_file
+    return BUNDLED / model.weights_file if model.bundled and not path.is_file() else path
+
+
 def _weights_folder_of(model: FolderCard) -> Path:
-    """Return the user's folder of a network, or else that in the cache of the hub."""
+    """Return the user's folder of a network, or else that in the hub's cache."""
     own = weights_folder() / model.weights_file
     folder = own if own.is_dir() else hub_snapshot(model.repository)
     if folder is None:
         raise ModelError(
             f'the weights of {model.name} are neither at {own} nor in the cache of the Hugging '
-            f'Face hub: {model.how_to_get}; where you have them, videodepth weights import FOLDER'
+            f'Face hub: {model.how_to_get}; for a local copy: videodepth weights import FOLDER'
         )
-    absent = [name for name in model.components if not (folder / name).is_file()]
+    absent = [
+        name
+        for name in model.components
+        if name != 'model_index.json' and not (folder / name).is_file()
+    ]
     if absent:
         raise ModelError(f'{folder} lacks {", ".join(absent)} of {model.name}: {model.how_to_get}')
     return folder

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoint files: reading one without running its code, and whether it fits a network."""
+"""Checkpoint files: read one without running its code, and compare it with a network."""
 
 from __future__ import annotations
 
 import argparse
+import collections
+import pathlib
 import pickle
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-from zipfile import is_zipfile
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,16 +21,38 @@ from videodepth_ros.core.errors import ModelError
 
 Network = TypeVar('Network', bound=nn.Module)
 Weights = dict[str, Tensor]
-"""Tensor of each name of a state dict, inside the models floor."""
+"""Tensors of a state dict by name."""
 
 Shapes = dict[str, tuple[int, ...]]
-"""Shape of each tensor by name, inside the models floor."""
+"""Shapes of tensors by name."""
+
+HARMLESS: list[Any] = [
+    argparse.Namespace,
+    collections.defaultdict,
+    pathlib.PosixPath,
+    np.dtype,
+    type(np.dtype(np.float64)),
+    type(np.dtype(np.float32)),
+    type(np.dtype(np.int64)),
+    np.float64(0).__reduce__()[0],  # numpy's scalar constructor
+    list,
+    dict,
+    int,
+    float,
+]
+"""Types of values beside the weights, such as the trainer's arguments; they hold data only."""
+
+STATE_KEYS = ('model', 'state_dict', 'model_state_dict')
+"""Keys under which trainers store the weights."""
+
+PREFIXES = ('module.', '_orig_mod.')
+"""Prefixes of all names that DistributedDataParallel and torch.compile add."""
 
 
 def load_strict(make: Callable[[], Network], path: Path) -> Network:
-    """Return a new network with the weights of a checkpoint, in float32 and ready to run.
+    """Return a new network with the weights of a checkpoint, in float32, in eval mode.
 
-    path    a ``.pth``, with or without its ``model`` key, or a ``.safetensors``
+    path    a ``.pth`` or a ``.safetensors``
     raises  ModelError where the file cannot be read or is not exactly of this network
     """
     with torch.device('meta'):  # without storage: every tensor comes from the file
@@ -40,37 +66,86 @@ def load_strict(make: Callable[[], Network], path: Path) -> Network:
 
 
 def read_state_dict(path: Path) -> Weights:
-    """Return the tensors of a checkpoint by name, on the CPU; no code of the file is run.
+    """Return the tensors of a checkpoint by name, on the CPU, memory-mapped where possible.
+
+    No code of the file is run, and no more memory than its size is taken.
 
     raises  ModelError where the file cannot be read or holds something else
     """
     if path.suffix == '.safetensors':
-        return _safe_weights(path)
+        return _read_safetensors(path)
+    weights = _unwrapped(_unpickled(path), path)
+    for name, tensor in weights.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ModelError(
+                f'{path}: {name} repeats a small storage over {tuple(tensor.shape)}; no training '
+                'writes this: download the file again'
+            )
+    return weights
+
+
+def _unpickled(path: Path) -> object:
+    """Return the content of a pickle of torch.save, by its restricted unpickler."""
+    is_zip = zipfile.is_zipfile(path)  # torch before 1.6 wrote none
+    if is_zip:
+        _reject_compressed(path)
     try:
-        # Trainers keep their arguments beside the weights; a Namespace only holds values.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(
-                path, map_location='cpu', weights_only=True, mmap=is_zipfile(path)
-            )  # torch before 1.6 wrote none
-    except (AttributeError, EOFError, LookupError, TypeError, pickle.UnpicklingError) as error:
-        raise ModelError(
-            f'{path} cannot be read as a checkpoint: torch.save has not written it, '
-            'or with objects that are no tensors'
-        ) from error
+        with torch.serialization.safe_globals(HARMLESS):
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)|but got <class '([\w.]+)'>", str(error))
+        if found:
+            raise ModelError(
+                f'{path} contains an object of {found[1] or found[2]} beside its weights, '
+                'which is not loaded since that could run code; save the tensors alone where '
+                'the file was written'
+            ) from error
+        raise _unreadable(path) from error
+    except (AttributeError, EOFError, LookupError, TypeError) as error:
+        raise _unreadable(path) from error
     except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f'{path} cannot be read as a checkpoint: {error}') from error
-    if isinstance(content, dict) and isinstance(content.get('model'), dict):
-        content = content['model']
+        reason = str(error).partition('\n')[0]
+        raise ModelError(f'{path} cannot be read as a checkpoint: {reason}') from error
+
+
+def _unreadable(path: Path) -> ModelError:
+    return ModelError(
+        f'{path} cannot be read as a checkpoint: torch.save has not written it, or with objects '
+        'other than tensors'
+    )
+
+
+def _reject_compressed(path: Path) -> None:
+    """Raise ModelError for a zip that expands: torch.save stores without compression."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    size = sum(entry.file_size for entry in entries)
+    if size > path.stat().st_size or any(each.compress_type for each in entries):
+        raise ModelError(
+            f'{path} is a compressed archive of {size / 1e6:.0f} MB and no checkpoint of '
+            'torch.save, which does not compress; extract it first'
+        )
+
+
+def _unwrapped(content: object, path: Path) -> Weights:
+    """Return the state dict inside a trainer's checkpoint, without wrappers' prefixes."""
+    for key in STATE_KEYS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise ModelError(
             f'{path} is not a state dict: it must map names to tensors, '
-            "at the top or under 'model'"
+            f'at the top or under {", ".join(map(repr, STATE_KEYS))}'
         )
+    for prefix in PREFIXES:
+        if content and all(str(name).startswith(prefix) for name in content):
+            content = {name.removeprefix(prefix): value for name, value in content.items()}
     return dict(content)
 
 
-def _safe_weights(path: Path) -> Weights:
-    # Imported here, for a machine on which networks are only timed has torch alone.
+def _read_safetensors(path: Path) -> Weights:
+    # Imported here: a machine that only times networks has torch alone.
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -81,9 +156,9 @@ def _safe_weights(path: Path) -> Weights:
 
 
 def expand_tied_tensors(weights: Weights, model: nn.Module) -> Weights:
-    """Return the weights with each tensor under all the names that the network has for it.
+    """Return the weights with each tied tensor under all of its names.
 
-    A ``.safetensors`` holds a tensor that goes by two names only once.
+    A ``.safetensors`` holds a tensor with two names only once.
     """
     named = model.state_dict(keep_vars=True)
     held = {id(own): weights[name] for name, own in named.items() if name in weights}
@@ -91,12 +166,12 @@ def expand_tied_tensors(weights: Weights, model: nn.Module) -> Weights:
 
 
 def shapes_of(tensors: Weights) -> Shapes:
-    """Shape of each tensor by name."""
+    """Return the shape of each tensor by name."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def describe_mismatch(wanted: Shapes, found: Shapes) -> str | None:
-    """Say in one line how ``found`` differs from ``wanted``; None where it does not."""
+    """Return in one line how ``found`` differs from ``wanted``; None where it does not."""
     facts = []
     for verb, names in (
         ('lacks', wanted.keys() - found.keys()),
@@ -104,10 +179,10 @@ def describe_mismatch(wanted: Shapes, found: Shapes) -> str | None:
     ):
         if names:
             facts.append(f'{verb} {len(names)} tensors, such as {min(names)}')
-    bent = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
-    if bent:
+    reshaped = sorted(k for k in wanted.keys() & found.keys() if wanted[k] != found[k])
+    if reshaped:
         facts.append(
-            f'{len(bent)} have another shape, such as {bent[0]} with {found[bent[0]]} '
-            f'instead of {wanted[bent[0]]}'
+            f'{len(reshaped)} have another shape, such as {reshaped[0]} with '
+            f'{found[reshaped[0]]} instead of {wanted[reshaped[0]]}'
         )
     return '; '.join(facts) or None

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checkpoint of the Depth Pro release, `depth_pro.pt`, as a folder of `transformers`.
+"""Convert the checkpoint of the Depth Pro release, `depth_pro.pt`, to a folder of `transformers`.
 
-The two have the same tensors under other names, but for query, key and value of an attention,
-which lie in one tensor in the release. So a user who has the file needs no second download.
+Both have the same tensors under other names, except that query, key and value of an attention are
+one tensor in the release.
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+import torch
 from torch import Tensor
 from transformers import DepthProConfig, DepthProForDepthEstimation
 
-from videodepth_ros.models.checkpoint import Weights
-from videodepth_ros.models.folders import copy_folder
+from videodepth_ros.core.errors import ModelError
+from videodepth_ros.models.catalogue import DEPTH_PRO_CARD
+from videodepth_ros.models.checkpoint import Weights, describe_mismatch, shapes_of
+from videodepth_ros.models.safetensors_file import write_safetensors
 
 _VIT = {
     'model_type': 'dinov2',
@@ -42,7 +43,7 @@ RELEASED: dict[str, Any] = {
     'patch_model_config': _VIT,
     'fov_model_config': _VIT,
 }
-"""The network of the release, in the library's words."""
+"""Configuration of the release's network for the library."""
 
 _RENAMED = tuple(
     (re.compile(pattern), name)
@@ -57,7 +58,7 @@ _RENAMED = tuple(
         (r'model\.blocks\.', 'model.encoder.layer.'),
         (r'\.attn\.proj\.', '.attention.output.dense.'),
         (r'\.ls(\d)\.gamma$', r'.layer_scale\1.lambda1'),
-        # what brings their features to the decoder's sizes; the library counts from the coarsest
+        # feature upsampling; the library counts from the coarsest
         (
             r'^encoder\.upsample_latent0\.',
             'depth_pro.neck.feature_upsample.intermediate.1.layers.',
@@ -94,33 +95,36 @@ _RENAMED = tuple(
 
 
 def write_folder(weights: Weights, target: Path) -> str:
-    """Write the release's tensors as a folder of the library and return whose they are.
+    """Write the release's tensors as a folder of the library and return its name.
 
     raises  ModelError where a tensor is missing or holds NaN, OSError where nothing can be written
     """
-    with tempfile.TemporaryDirectory(dir=target.parent) as draft:
-        folder = Path(draft)
-        config = DepthProConfig(**RELEASED, architectures=[DepthProForDepthEstimation.__name__])
-        config.save_pretrained(folder)
-        save_file(renamed(weights), folder / 'model.safetensors', {'format': 'pt'})
-        return copy_folder(folder, target)
+    config = DepthProConfig(**RELEASED, architectures=[DepthProForDepthEstimation.__name__])
+    with torch.device('meta'):
+        network = DepthProForDepthEstimation(config)
+    tensors = renamed(weights)
+    problem = describe_mismatch(shapes_of(network.state_dict()), shapes_of(tensors))
+    if problem:
+        raise ModelError(f'the checkpoint is not the released one of Depth Pro: {problem}')
+    target.mkdir(parents=True)
+    config.save_pretrained(target)
+    write_safetensors(tensors, target / 'model.safetensors', {'format': 'pt'})
+    return DEPTH_PRO_CARD.name
 
 
 def renamed(weights: Weights) -> Weights:
-    """Return the release's tensors under the library's names."""
+    """Return the release's tensors under the library's names, without copies."""
     library: Weights = {}
     for name, tensor in weights.items():
         for pattern, replacement in _RENAMED:
             name = pattern.sub(replacement, name)
-        library.update(
-            _split(name, tensor) if '.attn.qkv.' in name else {name: tensor.contiguous()}
-        )
+        library.update(_split(name, tensor) if '.attn.qkv.' in name else {name: tensor})
     return library
 
 
 def _split(name: str, tensor: Tensor) -> Weights:
-    """Query, key and value, which lie in one tensor one after the other."""
+    """Split a tensor of query, key and value into three."""
     return {
-        name.replace('.attn.qkv.', f'.attention.attention.{part}.'): value.contiguous()
+        name.replace('.attn.qkv.', f'.attention.attention.{part}.'): value
         for part, value in zip(('query', 'key', 'value'), tensor.chunk(3), strict=True)
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of the Hugging Face hub that a user brings: whose each is, and whether it is whole."""
+"""Folders of the Hugging Face hub: recognise the network, check that it is complete, copy it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from transformers import DepthAnythingForDepthEstimation, DepthProForDepthEstimation
 
 from videodepth_ros.core.errors import ModelError
@@ -21,21 +20,22 @@ from videodepth_ros.models.catalogue import (
 )
 from videodepth_ros.models.device_precision import DevicePrecision
 from videodepth_ros.models.pretrained import load_pretrained
+from videodepth_ros.models.safetensors_file import iterate_safetensors, require_finite
 
 KNOWN = (*PRIOR_CARDS, ROLLINGDEPTH_CARD)
 CPU = DevicePrecision(torch.device('cpu'), torch.float32)
 
 SIZES = {384: 'small', 768: 'base', 1024: 'large'}
-"""Which Depth Anything V2 has tokens so wide (arXiv 2406.09414)."""
+"""Size of a Depth Anything V2 by the width of its tokens (arXiv 2406.09414)."""
 
 RANGES_M = {20: 'metric-indoor-', 80: 'metric-outdoor-'}
-"""What a metric one was trained for, by the largest depth that it can tell."""
+"""Training of a metric variant by its largest depth [m]."""
 
 
 def copy_folder(source: Path, target: Path) -> str:
-    """Copy the components of a known network's folder and return whose they are.
+    """Copy the components of a known network's folder and return its name.
 
-    raises  ModelError where the folder is of no known network, not whole or holds NaN;
+    raises  ModelError where the folder is of no known network, incomplete or holds NaN;
             OSError where ``target`` cannot be written
     """
     card = identify_folder(source)
@@ -45,26 +45,30 @@ def copy_folder(source: Path, target: Path) -> str:
             f'{source} is of {card.name} but lacks {", ".join(absent)}: {card.how_to_get}'
         )
     _load(card, source)
-    broken = [
-        key
-        for name in card.components
-        if name.endswith('.safetensors')
-        for key, value in load_file(source / name).items()
-        if not value.isfinite().all()
-    ]
-    if broken:
-        raise ModelError(
-            f'{source} holds NaN or infinity in {len(broken)} tensors, such as '
-            f'{broken[0]}: get the folder again'
-        )
+    for name in card.components:
+        if name.endswith('.safetensors'):
+            for key, value in iterate_safetensors(source / name):
+                require_finite(f'{key} of {source / name}', value)
     for name in card.components:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
     return card.name
 
 
+def has_configuration(folder: Path) -> bool:
+    """Return whether a folder has the configuration of a library's network or pipeline."""
+    if (folder / 'model_index.json').is_file():
+        return True
+    try:
+        return 'model_type' in json.loads((folder / 'config.json').read_text())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True  # reported by `identify_folder`
+
+
 def identify_folder(folder: Path) -> FolderCard:
-    """Return whose configuration lies in a folder.
+    """Return the card of the network whose configuration lies in a folder.
 
     raises  ModelError where there is none, or that of another network
     """
@@ -83,12 +87,12 @@ def identify_folder(folder: Path) -> FolderCard:
             return card
     known = ', '.join(card.repository for card in KNOWN)
     raise ModelError(
-        f'{folder} holds {name}, which is of no known network: bring the folder of one of {known}'
+        f'{folder} holds {name}, which is not supported: give the folder of one of {known}'
     )
 
 
 def _load(card: FolderCard, folder: Path) -> None:
-    """Load a network once, for it tells what is missing."""
+    """Load a network once in its stored precision, which detects missing tensors."""
     if card is ROLLINGDEPTH_CARD:
         from videodepth_ros.models.rollingdepth import RollingDepth  # needs diffusers
 
@@ -100,6 +104,7 @@ def _load(card: FolderCard, folder: Path) -> None:
             else DepthAnythingForDepthEstimation,
             folder,
             CPU,
+            stored_precision=True,
         )
 
 
@@ -109,7 +114,7 @@ def _name_of_pipeline(config: dict[str, Any]) -> str:
 
 
 def _name_of(config: dict[str, Any]) -> str:
-    """Name the network of a configuration as the catalogue does, or else in the library's way."""
+    """Return the catalogue's name of a configured network, else a description of it."""
     if config['model_type'] == 'depth_pro':
         return DEPTH_PRO_CARD.name
     if config['model_type'] != 'depth_anything':

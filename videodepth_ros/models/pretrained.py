@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks that live in `transformers`: loading one, whole, from a folder."""
+"""Load networks of `transformers` from a folder, strictly."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from videodepth_ros.models.device_precision import DevicePrecision
 
 @dataclass(frozen=True)
 class ExportableNetwork:
-    """A network as a function of tensors, to be written as a graph.
+    """A network as a function of tensors, for export.
 
-    example     what it is called with, of the shapes that it is written for
-    outputs     names of what it returns
-    mean, std   of the channels of ``image``, fractions of full scale, that it is normalised with
+    example     input of the shape to export
+    outputs     names of the outputs
+    mean, std   normalisation of the channels of ``image``, shares of full scale
     """
 
     network: nn.Module
@@ -34,17 +34,23 @@ class ExportableNetwork:
     std: tuple[float, ...]
 
 
-def load_pretrained(kind: Any, folder: Path, placement: DevicePrecision) -> Any:
-    """Return a network of `transformers` with exactly the weights of a folder, ready to run.
+def load_pretrained(
+    kind: Any, folder: Path, placement: DevicePrecision, *, stored_precision: bool = False
+) -> Any:
+    """Return a network of `transformers` with exactly the weights of a folder, in eval mode.
 
-    kind    its class
-    raises  ModelError where the folder cannot be read or lacks a tensor, which the library
-            itself would fill with random numbers
+    kind              its class
+    stored_precision  keep the dtype of the file, to check a folder without a larger copy
+    raises  ModelError where the folder cannot be read or lacks a tensor, which the library would
+            initialise at random
     """
     try:
         with quiet_transformers():
             model, found = kind.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                folder,
+                local_files_only=True,
+                dtype='auto' if stored_precision else torch.float32,
+                output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
@@ -56,12 +62,14 @@ def load_pretrained(kind: Any, folder: Path, placement: DevicePrecision) -> Any:
             f'{folder} lacks {len(missing)} tensors of its {kind.__name__}, such as '
             f'{missing[0]}: get it again'
         )
+    if stored_precision:
+        return model.eval()
     return model.to(placement.device, placement.dtype).eval().requires_grad_(False)
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Let the library write no progress and no warnings of what is checked here anyway."""
+    """Suppress progress bars and warnings of `transformers`."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()

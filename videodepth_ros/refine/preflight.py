@@ -6,9 +6,10 @@ from __future__ import annotations
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.models.catalogue import (
-    ALIGN3R_CARD,
+    METRIC_PRIORS,
     PRIOR_CARDS,
     ROLLINGDEPTH_CARD,
+    align3r_card,
     cards,
     weights_path,
 )
@@ -37,4 +38,5 @@ def check_requirements(bag: BagReader, settings: RefineSettings) -> None:
         rolling_preset(settings.preset)
         weights_path(ROLLINGDEPTH_CARD)
     if settings.chosen_pairs is Pairs.ALIGN3R:
-        weights_path(ALIGN3R_CARD)
+        relative = {each.name for each in PRIOR_CARDS} - set(METRIC_PRIORS)
+        weights_path(align3r_card(metric=settings.prior not in relative))

@@ -28,7 +28,7 @@ from videodepth_ros.models.align3r_input import (
     point_map_from_depth,
     point_map_from_disparity,
 )
-from videodepth_ros.models.catalogue import ALIGN3R_CARD, weights_path
+from videodepth_ros.models.catalogue import ALIGN3R_DEPTH_PRO, align3r_card, weights_path
 from videodepth_ros.models.device_precision import select_device
 from videodepth_ros.models.mono import PriorKind
 
@@ -36,7 +36,7 @@ from videodepth_ros.models.mono import PriorKind
 class Align3rPairProvider:
     """A `PairProvider`; pairs have the size of the depth prior."""
 
-    notice = ALIGN3R_CARD.notice
+    notice = ALIGN3R_DEPTH_PRO.notice
 
     def __init__(
         self,
@@ -62,7 +62,9 @@ class Align3rPairProvider:
                 '(N, H, W, 3) and (N, h, w)'
             )
         place = select_device(options.device, options.precision)
-        network = network or load_align3r(weights_path(ALIGN3R_CARD))
+        network = network or load_align3r(
+            weights_path(align3r_card(metric=kind is PriorKind.METRIC))
+        )
         if place.dtype != torch.float32:
             network = network.in_precision(place.dtype)
         self._network = network.to(place.device)
@@ -76,6 +78,7 @@ class Align3rPairProvider:
         )
         self._features: OrderedDict[int, Features] = OrderedDict()
         self._cached_frames = options.cached_frames
+        self._far_m = options.far_m
 
     def pairs(self, edges: Iterable[Edge]) -> Iterator[PointMapPair]:
         """Yield the pair of every edge, ordered by the later frame so that the cache is small.
@@ -108,7 +111,7 @@ class Align3rPairProvider:
         if frame not in self._features:
             prior = np.asarray(self._prior[frame])
             points = (
-                point_map_from_depth(prior)
+                point_map_from_depth(prior, self._far_m)
                 if self._kind is PriorKind.METRIC
                 else point_map_from_disparity(prior)
             )
