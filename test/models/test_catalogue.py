@@ -222,7 +222,7 @@ def test_a_refused_import_leaves_the_store_as_it_was(tmp_path):
     before = weights_path(card('flashdepth-s')).read_bytes()
     model.pretrained.norm.bias.data[3] = torch.nan
     torch.save(model.state_dict(), file)
-    with pytest.raises(ModelError, match=r'NaN.*pretrained\.norm\.bias'):
+    with pytest.raises(ModelError, match=r'pretrained\.norm\.bias holds NaN'):
         import_weights(file)
     torch.save({'model': {'a.b': torch.ones(2)}}, file)
     with pytest.raises(ModelError) as caught:

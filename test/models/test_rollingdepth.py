@@ -89,7 +89,7 @@ def test_more_steps_are_those_of_the_scheduler_one_after_the_other(network):
 def test_a_component_that_is_missing_is_named_and_how_to_get_it(folder, tmp_path, component):
     shutil.copytree(folder, tmp_path / 'copy')
     shutil.rmtree(tmp_path / 'copy' / component)
-    with pytest.raises(ModelError, match=f'{component}.*prs-eth/rollingdepth-v1-0') as raised:
+    with pytest.raises(ModelError, match=f'{component}.*fetch rollingdepth') as raised:
         open_rollingdepth(tmp_path / 'copy', device='cpu')
     assert 'weights fetch rollingdepth' in str(raised.value)
 

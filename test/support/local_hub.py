@@ -88,7 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = rest.split('/')  # models/owner/name[/revision/REV]
         name, revision = '/'.join(parts[1:3]), parts[4] if len(parts) > 4 else 'main'
         files = self.content.files.get(name)
-        if self._refused(name) or files is None or revision not in ('main', COMMIT):
+        if self._refused(name):
+            return None
+        if files is None or revision not in ('main', COMMIT):
             code = 'RevisionNotFound' if files is not None else 'RepoNotFound'
             return self._send(404, b'{}', {'X-Error-Code': code})
         siblings = [_sibling(path, content) for path, content in files.items()]

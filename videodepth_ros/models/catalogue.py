@@ -8,112 +8,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from platformdirs import user_data_path
 
 from videodepth_ros.core.errors import ConfigError, ModelError
+from videodepth_ros.models.cards import FolderCard, InverseDepthUnit, ModelCard, WeightsCard
 from videodepth_ros.models.hub import HubSource, hub_snapshot
+
+__all__ = [
+    'ALIGN3R_CARD',
+    'ALIGN3R_CARDS',
+    'ALIGN3R_DEPTH_ANYTHING',
+    'ALIGN3R_DEPTH_PRO',
+    'BUNDLED',
+    'DEPTH_PRO_CARD',
+    'INSTALL_PRIORS',
+    'METRIC_PRIORS',
+    'PRIOR_CARDS',
+    'ROLLINGDEPTH_CARD',
+    'FolderCard',
+    'InverseDepthUnit',
+    'ModelCard',
+    'WeightsCard',
+    'align3r_card',
+    'card',
+    'cards',
+    'find_card',
+    'weights_card',
+    'weights_cards',
+    'weights_folder',
+    'weights_path',
+]
+
+Card = TypeVar('Card', bound=WeightsCard)
 
 BUNDLED = Path(__file__).resolve().parents[1] / 'weights'
 """Weights that come with the package."""
-
-
-class InverseDepthUnit(str, Enum):
-    """Relation of a model's inverse depth v to the depth Z in metres."""
-
-    NOMINAL = 'nominal'  # v = 100 / Z: FlashDepth's training unit, in effect relative
-    CANONICAL = 'canonical'  # v = 100 fx / (width Z): metric with known intrinsics
-
-
-Card = TypeVar('Card', bound='WeightsCard')
-
-
-@dataclass(frozen=True)
-class WeightsCard:
-    """Weights of one network.
-
-    name          in parameters and flags
-    variant       description
-    weights_file  name of the file or folder in the store
-    licence       SPDX identifier of the licence of the weights
-    commercial_use  whether that licence allows it
-    source        one sentence: origin of the file
-    hub           where the authors publish it; None: bundled
-    sha256        of the stored file, where only one file is valid
-    conditions    conditions of a licence that allows commercial use
-    bundled       whether weights come with the package; imported ones take precedence
-    """
-
-    name: str
-    variant: str
-    weights_file: str
-    licence: str
-    commercial_use: bool
-    source: str
-    hub: HubSource | None = field(default=None, kw_only=True)
-    sha256: str | None = field(default=None, kw_only=True)
-    conditions: str | None = field(default=None, kw_only=True)
-    bundled: bool = field(default=False, kw_only=True)
-
-    @property
-    def how_to_get(self) -> str:
-        """Command that installs the weights."""
-        if self.bundled:
-            return 'install the package again'
-        return f'videodepth weights fetch {self.name}'
-
-    @property
-    def notice(self) -> str | None:
-        """Licence notice due to the user; None without restrictions."""
-        if self.commercial_use:
-            return self.conditions
-        return (
-            f'the weights of {self.name} are licensed {self.licence}: they must not be used '
-            'commercially'
-        )
-
-
-@dataclass(frozen=True)
-class ModelCard(WeightsCard):
-    """A model that streams depth.
-
-    mamba_stage   decoder stage, 4 (coarsest) to 1, followed by the temporal module
-    unit          of the inverse depth
-    patch         width and height of the network's input are multiples of this [px]
-    min_size_px   shortest side of the network's input
-    max_pixels    default limit of the number of pixels of the network's input
-    soft          whether its edges are blurred: guided filter by default
-    drifts        whether its scale changes with the view: stabilised by default
-    """
-
-    mamba_stage: int
-    unit: InverseDepthUnit
-    patch: int
-    min_size_px: int
-    max_pixels: int
-    drifts: bool = field(default=False, kw_only=True)
-    soft: bool = field(default=False, kw_only=True)
-
-
-@dataclass(frozen=True)
-class FolderCard(WeightsCard):
-    """A network that transformers or diffusers load from a folder."""
-
-    @property
-    def repository(self) -> str:
-        """Repository of the Hugging Face hub, ``owner/name``."""
-        assert self.hub is not None
-        return self.hub.repository
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        """Files that the folder must have."""
-        assert self.hub is not None
-        return self.hub.files
 
 
 FLASHDEPTH_HUB = 'Eyeline-Labs/FlashDepth'

@@ -11,13 +11,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import DepthProConfig, DepthProForDepthEstimation
 
-from videodepth_ros.core.errors import ModelError
 from videodepth_ros.models.catalogue import DEPTH_PRO_CARD
-from videodepth_ros.models.checkpoint import Weights, describe_mismatch, shapes_of
+from videodepth_ros.models.checkpoint import Weights
+from videodepth_ros.models.folders import CPU
+from videodepth_ros.models.pretrained import load_pretrained
 from videodepth_ros.models.safetensors_file import write_safetensors
 
 _VIT = {
@@ -100,15 +100,10 @@ def write_folder(weights: Weights, target: Path) -> str:
     raises  ModelError where a tensor is missing or holds NaN, OSError where nothing can be written
     """
     config = DepthProConfig(**RELEASED, architectures=[DepthProForDepthEstimation.__name__])
-    with torch.device('meta'):
-        network = DepthProForDepthEstimation(config)
-    tensors = renamed(weights)
-    problem = describe_mismatch(shapes_of(network.state_dict()), shapes_of(tensors))
-    if problem:
-        raise ModelError(f'the checkpoint is not the released one of Depth Pro: {problem}')
     target.mkdir(parents=True)
     config.save_pretrained(target)
-    write_safetensors(tensors, target / 'model.safetensors', {'format': 'pt'})
+    write_safetensors(renamed(weights), target / 'model.safetensors', {'format': 'pt'})
+    load_pretrained(DepthProForDepthEstimation, target, CPU, stored_precision=True)
     return DEPTH_PRO_CARD.name
 
 

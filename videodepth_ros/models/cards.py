@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cards of the catalogue: what is recorded of the weights of a network. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from videodepth_ros.models.hub import HubSource
+
+
+class InverseDepthUnit(str, Enum):
+    """Relation of a model's inverse depth v to the depth Z in metres."""
+
+    NOMINAL = 'nominal'  # v = 100 / Z: FlashDepth's training unit, in effect relative
+    CANONICAL = 'canonical'  # v = 100 fx / (width Z): metric with known intrinsics
+
+
+@dataclass(frozen=True)
+class WeightsCard:
+    """Weights of one network.
+
+    name          in parameters and flags
+    variant       description
+    weights_file  name of the file or folder in the store
+    licence       SPDX identifier of the licence of the weights
+    commercial_use  whether that licence allows it
+    source        one sentence: origin of the file
+    hub           where the authors publish it; None: bundled
+    sha256        of the stored file, where only one file is valid
+    conditions    conditions of a licence that allows commercial use
+    bundled       whether weights come with the package; imported ones take precedence
+    """
+
+    name: str
+    variant: str
+    weights_file: str
+    licence: str
+    commercial_use: bool
+    source: str
+    hub: HubSource | None = field(default=None, kw_only=True)
+    sha256: str | None = field(default=None, kw_only=True)
+    conditions: str | None = field(default=None, kw_only=True)
+    bundled: bool = field(default=False, kw_only=True)
+
+    @property
+    def how_to_get(self) -> str:
+        """Command that installs the weights."""
+        if self.bundled:
+            return 'install the package again'
+        return f'videodepth weights fetch {self.name}'
+
+    @property
+    def notice(self) -> str | None:
+        """Licence notice due to the user; None without restrictions."""
+        if self.commercial_use:
+            return self.conditions
+        return (
+            f'the weights of {self.name} are licensed {self.licence}: they must not be used '
+            'commercially'
+        )
+
+
+@dataclass(frozen=True)
+class ModelCard(WeightsCard):
+    """A model that streams depth.
+
+    mamba_stage   decoder stage, 4 (coarsest) to 1, followed by the temporal module
+    unit          of the inverse depth
+    patch         width and height of the network's input are multiples of this [px]
+    min_size_px   shortest side of the network's input
+    max_pixels    default limit of the number of pixels of the network's input
+    soft          whether its edges are blurred: guided filter by default
+    drifts        whether its scale changes with the view: stabilised by default
+    """
+
+    mamba_stage: int
+    unit: InverseDepthUnit
+    patch: int
+    min_size_px: int
+    max_pixels: int
+    drifts: bool = field(default=False, kw_only=True)
+    soft: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class FolderCard(WeightsCard):
+    """A network that transformers or diffusers load from a folder."""
+
+    @property
+    def repository(self) -> str:
+        """Repository of the Hugging Face hub, ``owner/name``."""
+        assert self.hub is not None
+        return self.hub.repository
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Files that the folder must have."""
+        assert self.hub is not None
+        return self.hub.files
