@@ -50,7 +50,7 @@ def test_settings_replace_the_model_defaults():
     opened = DepthStream('nano', max_pixels=9000, settings=SessionSettings(output='network'))
     assert opened._session.settings == SessionSettings(output='network', max_pixels=9000)
     assert DepthStream('nano')._session.settings == SessionSettings(guided=True, steady=True)
-    with pytest.raises(ConfigError, match='nano, flashdepth-s'):
+    with pytest.raises(ConfigError, match='nano, nano-1'):
         DepthStream('micro')
 
 

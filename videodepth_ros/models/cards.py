@@ -98,3 +98,24 @@ class FolderCard(WeightsCard):
         """Files that the folder must have."""
         assert self.hub is not None
         return self.hub.files
+
+
+def folder_card(
+    name: str,
+    variant: str,
+    licence: str,
+    hub: HubSource,
+    conditions: str | None = None,
+    commercial_use: bool | None = None,
+) -> FolderCard:
+    """Return the card of a folder of the hub; commercial use by the licence, if not given."""
+    return FolderCard(
+        name,
+        variant,
+        name,
+        licence,
+        licence == 'Apache-2.0' if commercial_use is None else commercial_use,
+        f'{hub.repository} on the Hugging Face hub',
+        hub=hub,
+        conditions=conditions,
+    )

@@ -15,7 +15,13 @@ from typing import TypeVar
 from platformdirs import user_data_path
 
 from videodepth_ros.core.errors import ConfigError, ModelError
-from videodepth_ros.models.cards import FolderCard, InverseDepthUnit, ModelCard, WeightsCard
+from videodepth_ros.models.cards import (
+    FolderCard,
+    InverseDepthUnit,
+    ModelCard,
+    WeightsCard,
+    folder_card,
+)
 from videodepth_ros.models.hub import HubSource, hub_snapshot
 
 __all__ = [
@@ -172,26 +178,6 @@ def align3r_card(*, metric: bool) -> WeightsCard:
     return in_store[0] if in_store else fitting
 
 
-def _of_hub(
-    name: str,
-    variant: str,
-    licence: str,
-    hub: HubSource,
-    conditions: str | None = None,
-    commercial_use: bool | None = None,
-) -> FolderCard:
-    return FolderCard(
-        name,
-        variant,
-        name,
-        licence,
-        licence == 'Apache-2.0' if commercial_use is None else commercial_use,
-        f'{hub.repository} on the Hugging Face hub',
-        hub=hub,
-        conditions=conditions,
-    )
-
-
 _DEPTH_ANYTHING_BYTES = {'small': 99_200_000, 'base': 390_000_000, 'large': 1_340_000_000}
 _DEPTH_ANYTHING_SHA256 = {
     'depth-anything-v2-small': '3152477ce0d8d6978d76b995120de97cb5b928701fd0f817769f59e249a16b70'
@@ -204,7 +190,7 @@ def _depth_anything(size: str, trained_for: str = '') -> FolderCard:
     output = f'metric, {trained_for[7:-1]}' if trained_for else 'relative inverse depth'
     weights = 'model.safetensors'
     sha256 = {weights: _DEPTH_ANYTHING_SHA256[name]} if name in _DEPTH_ANYTHING_SHA256 else {}
-    return _of_hub(
+    return folder_card(
         name,
         f'Depth Anything V2, {size}: {output}, for the offline job',
         'Apache-2.0' if size == 'small' else 'CC-BY-NC-4.0',
@@ -217,7 +203,7 @@ def _depth_anything(size: str, trained_for: str = '') -> FolderCard:
     )
 
 
-DEPTH_PRO_CARD = _of_hub(
+DEPTH_PRO_CARD = folder_card(
     'depth-pro',
     'Depth Pro: metric depth and focal length, for the offline job',
     # As on the hub's card; the code's repository states another one, without a patent grant.
@@ -245,7 +231,7 @@ METRIC_PRIORS = tuple(
 )
 """Priors with depth in metres."""
 
-ROLLINGDEPTH_CARD = _of_hub(
+ROLLINGDEPTH_CARD = folder_card(
     'rollingdepth',
     'RollingDepth: consistent relative depth of a video, for the offline job',
     'LicenseRef-OpenRAIL++-M',
