@@ -342,11 +342,8 @@ def _weights_folder_of(model: FolderCard) -> Path:
             f'the weights of {model.name} are neither at {own} nor in the cache of the Hugging '
             f'Face hub: {model.how_to_get}; for a local copy: videodepth weights import FOLDER'
         )
-    absent = [
-        name
-        for name in model.components
-        if name != 'model_index.json' and not (folder / name).is_file()
-    ]
+    needed = set(model.components) - {'model_index.json'}
+    absent = sorted(name for name in needed if not (folder / name).is_file())
     if absent:
         raise ModelError(f'{folder} lacks {", ".join(absent)} of {model.name}: {model.how_to_get}')
     return folder
