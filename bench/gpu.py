@@ -181,10 +181,10 @@ def of_engine(name: str, engine: Any) -> Runner:
         return found['inverse_depth']
 
     device_ms = None
-    if isinstance(engine, TorchCudaEngine) and engine._plan._room._graphs:
+    if isinstance(engine, TorchCudaEngine) and engine._plan._batch._graphs:
 
         def device_ms() -> float:
-            room = engine._plan._room
+            room = engine._plan._batch
             with torch.cuda.stream(room._stream):
                 return time_device(room._graphs[0].replay)
 
@@ -221,7 +221,7 @@ def cameras(case: str, precision: str, device: str) -> dict[str, Any]:
         TorchRequest(engine._slot, engine._tensors, False, ('inverse_depth', 'total'))
         for engine in engines
     ]
-    room = engines[0]._plan._room
+    room = engines[0]._plan._batch
     batches = {f'batch_of_{n}': [requests[:n]] for n in (1, 2, STREAMS)}
     batches['in_turn'] = [[request] for request in requests]
     times: dict[str, list[float]] = {key: [] for key in batches}

@@ -115,7 +115,7 @@ def test_a_lost_state_makes_the_whole_answer_nan():
     engine = open_on_cpu()
     first, second = pictures(engine, 2)
     _, state = engine.step(first, engine.zero_state())
-    engine._plan._room.states.fill_(math.nan)
+    engine._plan._batch.states.fill_(math.nan)
     depth, _ = engine.step(second, state)
     assert np.isnan(depth).all()
 
@@ -132,7 +132,7 @@ def test_camera_may_have_another_size():
 
 @WITHOUT_GPU
 def test_without_a_gpu_it_says_so():
-    with pytest.raises(DeviceError, match='sees no GPU'):
+    with pytest.raises(DeviceError, match='finds no GPU'):
         TorchPlan(fused_model('nano'), 'nano', layout_of('nano'))
 
 
@@ -165,7 +165,7 @@ def test_nothing_in_a_step_waits_for_the_device(name, monkeypatch):
     """Nor does a constant cross the bus: on a GPU they are kept, as here."""
     monkeypatch.setattr('videodepth_ros.models.mamba.device_constant', kept)
     engine = open_on_cpu(name)
-    room = engine._plan._room
+    room = engine._plan._batch
     room.compute(1)
     with Watch() as watch:
         room.compute(1)
@@ -232,7 +232,7 @@ def test_a_camera_that_comes_later_harms_no_stream_and_one_that_leaves_gives_its
         found, state = front.step(image, state)
         depth, expected = run_exclusive.step(image, expected)
         np.testing.assert_array_equal(found, depth)
-    assert front._plan._room.streams == 2
+    assert front._plan._batch.streams == 2
     rear.close()  # once more is no harm
 
 

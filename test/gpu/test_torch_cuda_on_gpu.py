@@ -125,7 +125,7 @@ def test_a_batch_computes_what_each_camera_gets_alone(name):
     expected = [alone.step(image, alone.zero_state())[0].copy() for image in images]
     for engine, image in zip(engines, images, strict=True):
         engine._host['image'][...] = image
-    engines[0]._plan._room.advance(
+    engines[0]._plan._batch.advance(
         [
             TorchRequest(engine._slot, engine._tensors, True, ('inverse_depth',))
             for engine in engines[::-1]

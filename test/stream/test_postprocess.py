@@ -137,7 +137,7 @@ def test_a_lost_state_is_refused_and_the_next_frame_starts_afresh(network):
     device, engines = on_device(network, settings())
     first, second, third = frames(3)
     device.step(first)
-    engines[0]._plan._room.states.fill_(math.nan)
+    engines[0]._plan._batch.states.fill_(math.nan)
     with pytest.raises(InputError, match='returned NaN'):
         device.step(second)
     result = device.step(third)
