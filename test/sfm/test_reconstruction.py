@@ -104,11 +104,11 @@ def test_well_constrained_poses_have_no_warnings(shot):
     assert reconstruct(shot.images, shot.depth, CAMERA).warnings() == ()
 
 
-def test_poses_from_noise_are_reported_as_a_guess(shot):
+def test_poses_from_noise_are_reported_as_unreliable(shot):
     noise = np.random.default_rng(0).integers(0, 256, shot.images.shape).astype(np.uint8)
     warnings = reconstruct(noise, shot.depth, CAMERA).warnings()
     assert warnings
-    assert all('guess' in warning for warning in warnings)
+    assert all('unreliable' in warning for warning in warnings)
 
 
 def test_frames_without_tracks_are_reported(shot):

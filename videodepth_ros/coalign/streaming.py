@@ -158,7 +158,7 @@ def coalign_stream(
     sparse, camera = reconstruct_sparse(
         images, depth, camera, lambda share: on_progress(0.9 * share)
     )
-    landmarks = Landmarks.select(sparse)
+    landmarks = Landmarks.from_reconstruction(sparse)
     views = [compare_with_prior(sparse, landmarks, n, one, camera) for n, one in enumerate(depth)]
     segment = _segments(sparse, views, options)
     connected = segment >= 0

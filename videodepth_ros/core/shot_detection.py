@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shot boundary detection: abrupt cuts by colour histogram and layout."""
+"""Shot boundary detection: abrupt cuts by color histogram and layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ShotDetectionOptions:
 
     # Size of the thumbnails that are compared [px].
     thumbnail: tuple[int, int] = (32, 24)
-    # Histogram bins of each colour channel.
+    # Histogram bins of each color channel.
     bins: int = 8
     # Least dissimilarity across a cut, of histogram and of layout alike, 0 to 1.
     min_dissimilarity: float = 0.35
@@ -34,7 +34,7 @@ def detect_shots(
 ) -> tuple[range, ...]:
     """Return the frames of each shot of ``images``, (N, H, W, 3) uint8 RGB, in order.
 
-    A cut changes colours (histogram, invariant to camera motion) and layout (thumbnail without
+    A cut changes colors (histogram, invariant to camera motion) and layout (thumbnail without
     brightness) at once and for good: the second frame after a cut differs from the last one
     before it too, so that a flash is not a cut.
     """
@@ -57,7 +57,7 @@ def detect_shots(
 
 
 class _FrameSignature:
-    """Colour histogram and layout of a frame.
+    """Color histogram and layout of a frame.
 
     colors  (bins, bins, bins) float32, sum 1
     layout  (h, w) float32, blurred gray thumbnail less its mean

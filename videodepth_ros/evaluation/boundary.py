@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boundary metrics of depth: scale-invariant F1 and recall of Depth Pro (arXiv 2410.02073).
 
-Two neighbouring pixels are an edge where their depths differ by more than a ratio t. Precision
+Two neighboring pixels are an edge where their depths differ by more than a ratio t. Precision
 and recall of the predicted edges are averaged over four directions, and F1 over ten ratios. A
 segmentation matte as truth defines recall only.
 """
@@ -43,7 +43,7 @@ def boundary_f1(
     """Return the boundary F1 of one frame, in [0, 1].
 
     predicted_m  (H, W) floating, Z in metres or in any other unit; NaN unknown, +inf nothing hit
-    truth_m      (H, W) floating, the same; pairs of neighbours with an unknown one, or with both
+    truth_m      (H, W) floating, the same; pairs of neighbors with an unknown one, or with both
                  at infinity, are ignored
     thresholds   (T,) float64, the ratios; also the weights of their F1 in the mean
     raises       InputError if the two differ in size
@@ -83,7 +83,7 @@ def boundary_recall(predicted_m: FloatArray, matte: FloatArray) -> float:
         (front[:-1] & ~front[1:]).T,
         (front[1:] & ~front[:-1]).T,
     ]
-    right, left, down, up = _neighbour_ratios(predicted_m)
+    right, left, down, up = _neighbor_ratios(predicted_m)
     lines = [right, left, down.T, up.T]
     scores = [
         np.mean(
@@ -100,7 +100,7 @@ def boundary_recall(predicted_m: FloatArray, matte: FloatArray) -> float:
 def _ratios_where_known(
     predicted_m: FloatArray, truth_m: FloatArray
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return the neighbour ratios of both maps, NaN where those of the truth are.
+    """Return the neighbor ratios of both maps, NaN where those of the truth are.
 
     raises  InputError if the two differ in size
     """
@@ -109,14 +109,14 @@ def _ratios_where_known(
             f'boundary F1 compares depth maps of one size, not {predicted_m.shape} with '
             f'{truth_m.shape}; resize the prediction first'
         )
-    predicted, truth = _neighbour_ratios(predicted_m), _neighbour_ratios(truth_m)
+    predicted, truth = _neighbor_ratios(predicted_m), _neighbor_ratios(truth_m)
     for ratios, true_ratios in zip(predicted, truth, strict=True):
         ratios[np.isnan(true_ratios)] = np.nan
     return predicted, truth
 
 
-def _neighbour_ratios(depth_m: FloatArray) -> list[FloatArray]:
-    """Return the depth ratios to the left, right, upper and lower neighbour; NaN where unknown."""
+def _neighbor_ratios(depth_m: FloatArray) -> list[FloatArray]:
+    """Return the depth ratios to the left, right, upper and lower neighbor; NaN where unknown."""
     depth_m = np.maximum(depth_m, MIN_DEPTH_M)
     with np.errstate(invalid='ignore'):  # inf / inf between pixels of sky: no edge
         right, down = depth_m[:, 1:] / depth_m[:, :-1], depth_m[1:] / depth_m[:-1]

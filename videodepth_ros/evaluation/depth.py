@@ -111,10 +111,10 @@ class _ValidPixels:
         """Return the error sums of ``depth_m``, (N,) floating, at the valid pixels."""
         return ErrorSums.of(depth_m, self.truth_m[self.pixels])
 
-    def aligned_m(self, line: ScaleShift) -> FloatArray:
+    def aligned_m(self, scale_shift: ScaleShift) -> FloatArray:
         """Return the aligned prediction, (H, W) floating, NaN where it is unknown."""
         known_m = np.where(self.predicted_m > 0, self.predicted_m, np.nan)
-        return depth_from_inverse(1 / known_m, line, self.max_depth_m)
+        return depth_from_inverse(1 / known_m, scale_shift, self.max_depth_m)
 
     def report(self, sums: ErrorSums, aligned_m: FloatArray) -> FrameDepthErrors:
         """Return the errors of this frame, given their sums."""
@@ -127,15 +127,15 @@ class _ValidPixels:
         )
 
 
-def depth_from_inverse(x: FloatArray, line: ScaleShift, max_depth_m: float) -> FloatArray:
+def depth_from_inverse(x: FloatArray, scale_shift: ScaleShift, max_depth_m: float) -> FloatArray:
     """Return the depth in metres of the inverse depths ``scale * x + shift``, clipped to range."""
-    scale, shift = line
+    scale, shift = scale_shift
     depth_m: FloatArray = 1 / np.clip(scale * x + shift, 1 / max_depth_m, 1 / MIN_DEPTH_M)
     return depth_m
 
 
 def resize_nearest(depth_m: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Resize a depth map (h, w) to ``shape`` (H, W) by nearest neighbour.
+    """Resize a depth map (h, w) to ``shape`` (H, W) by nearest neighbor.
 
     Interpolation would invent depths between two surfaces.
     raises   InputError if the aspect ratios differ

@@ -15,6 +15,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float64Array, IndexArray, StampArray
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.geometry.rotation import rotation_angle
 from videodepth_ros.geometry.sim3 import umeyama_alignment
 from videodepth_ros.geometry.trajectory import MAX_STAMP_OFFSET_NS, Trajectory, associate_stamps
 
@@ -81,8 +82,8 @@ def evaluate_trajectory(
     Poses with NaN are ignored. A single associated pose has no error: NaN.
     raises  InputError if no stamps can be associated
     """
-    predicted, count = _known(predicted), len(predicted.stamp_ns)
-    truth = _known(truth)
+    predicted, count = _without_nan(predicted), len(predicted.stamp_ns)
+    truth = _without_nan(truth)
     indices, true_indices = associate_stamps(predicted.stamp_ns, truth.stamp_ns, max_offset_ns)
     if not len(indices):
         raise InputError(
@@ -109,7 +110,7 @@ def evaluate_trajectory(
     )
 
 
-def _known(trajectory: Trajectory) -> Trajectory:
+def _without_nan(trajectory: Trajectory) -> Trajectory:
     """Return the trajectory without poses that have NaN."""
     return trajectory.select(np.flatnonzero(np.isfinite(trajectory.T_map_cam).all(axis=(1, 2))))
 
@@ -129,13 +130,15 @@ def _aligned_distances(
         dot, square = float((x * y).sum()), float((x * x).sum())
         scale = dot / square if square > 0 and dot > 0 else 1.0
         return scale, np.linalg.norm(scale * x - y, axis=1)
-    has_scale = alignment is TrajectoryAlignment.SIM3 and _moves(predicted) and _moves(truth)
+    has_scale = (
+        alignment is TrajectoryAlignment.SIM3 and _has_motion(predicted) and _has_motion(truth)
+    )
     fit = umeyama_alignment(predicted.positions_m.T, truth.positions_m.T, with_scale=has_scale)
     aligned = fit.apply(predicted.positions_m.T)
     return float(fit.scale), np.linalg.norm(aligned - truth.positions_m.T, axis=0)
 
 
-def _moves(trajectory: Trajectory) -> bool:
+def _has_motion(trajectory: Trajectory) -> bool:
     """Return whether the motion exceeds rounding errors: a static camera determines no scale."""
     positions = trajectory.positions_m
     return bool(np.ptp(positions, axis=0).max() > 1e-9 * np.abs(positions).max())
@@ -158,11 +161,7 @@ def _relative_errors(
     scaled = predicted.T_map_cam.copy()
     scaled[:, :3, 3] *= scale
     error = np.linalg.inv(_motions(truth.T_map_cam, i, j)) @ _motions(scaled, i, j)
-    # arctan2 of sine and cosine: arccos of the trace loses small angles to rounding
-    r = error[:, :3, :3]
-    sine = np.stack([r[:, 2, 1] - r[:, 1, 2], r[:, 0, 2] - r[:, 2, 0], r[:, 1, 0] - r[:, 0, 1]])
-    angle = np.arctan2(np.linalg.norm(sine, axis=0), np.trace(r, axis1=1, axis2=2) - 1)
-    return np.linalg.norm(error[:, :3, 3], axis=1), angle
+    return np.linalg.norm(error[:, :3, 3], axis=1), rotation_angle(error[:, :3, :3])
 
 
 def _pose_pairs(stamp_ns: StampArray, delta: RpeDelta) -> tuple[IndexArray, IndexArray]:

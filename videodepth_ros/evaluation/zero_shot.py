@@ -2,7 +2,7 @@
 """Zero-shot metric depth of single images, as in Depth Pro (arXiv 2410.02073, section 4).
 
 Predictions are not aligned, so errors of the metric scale count in full. Every metric is computed
-per image and averaged over the images of a data set; boundary F1 and focal length error join them.
+per image and averaged over the images of a data set, boundary F1 and focal length error included.
 """
 
 from __future__ import annotations

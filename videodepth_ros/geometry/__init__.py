@@ -20,6 +20,7 @@ from videodepth_ros.geometry.pose import interpolate_poses, invert_poses
 from videodepth_ros.geometry.rotation import (
     hat,
     quaternion_from_rotation,
+    rotation_angle,
     rotation_from_quaternion,
     so3_exp,
     so3_log,
@@ -38,6 +39,7 @@ __all__ = [
     'invert_poses',
     'project',
     'quaternion_from_rotation',
+    'rotation_angle',
     'rotation_from_quaternion',
     'so3_exp',
     'so3_log',

@@ -21,7 +21,7 @@ class SmoothGridOptions:
     # Nodes across and down the image.
     columns: int = 9
     rows: int = 7
-    # Sigma of the difference of neighbouring nodes [prior sigmas].
+    # Sigma of the difference of neighboring nodes [prior sigmas].
     neighbor_sigma: float = 1.0
     # Sigma of a node about the level of the frame [prior sigmas]; holds nodes without points.
     level_sigma: float = 5.0
@@ -121,7 +121,7 @@ def _design_matrix(uv: Float64Array, rows: int, columns: int) -> Float64Array:
 
 
 def _smoothness(rows: int, columns: int) -> Float64Array:
-    """Return the matrix of the sum of squared differences of neighbouring nodes."""
+    """Return the matrix of the sum of squared differences of neighboring nodes."""
 
     def chain(nodes: int) -> Float64Array:
         steps = np.diff(np.eye(nodes), axis=0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block-tridiagonal normal equations with a border: linear in the length of a recording.
 
-Parameters lie in blocks along time. A factor touches two neighbouring blocks at most, and the
+Parameters lie in blocks along time. A factor touches two neighboring blocks at most, and the
 border: shared parameters (focal length, gauge) and those that join far blocks (loop closures).
 Elimination along time keeps this structure (Golub and Van Loan, "Matrix Computations", section
 4.5). With one block it is an ordinary dense system.

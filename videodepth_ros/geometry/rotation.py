@@ -37,14 +37,28 @@ def so3_log(R: Float64Array) -> Float64Array:
 
     The axis is undefined at an angle of pi; the zero vector is returned there.
     """
-    sine = np.stack(
+    axis = _scaled_axis(R)
+    length, angle = np.linalg.norm(axis, axis=-1), rotation_angle(R)
+    ratio = np.where(length > SMALL_ANGLE_RAD, angle / np.maximum(length, SMALL_ANGLE_RAD), 0.5)
+    vectors: Float64Array = ratio[..., None] * axis
+    return vectors
+
+
+def rotation_angle(R: Float64Array) -> Float64Array:
+    """Return the angles (...,), radians, of rotation matrices (..., 3, 3).
+
+    arctan2 of sine and cosine: arccos of the trace loses small angles to rounding.
+    """
+    sine, cosine = np.linalg.norm(_scaled_axis(R), axis=-1), np.trace(R, axis1=-2, axis2=-1) - 1
+    angle: Float64Array = np.arctan2(sine, cosine)
+    return angle
+
+
+def _scaled_axis(R: Float64Array) -> Float64Array:
+    """Return the axes (..., 3) of rotations, of length 2 sin(angle)."""
+    return np.stack(
         [R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1
     )
-    length = np.linalg.norm(sine, axis=-1)
-    angle = np.arctan2(length, np.trace(R, axis1=-2, axis2=-1) - 1)
-    ratio = np.where(length > SMALL_ANGLE_RAD, angle / np.maximum(length, SMALL_ANGLE_RAD), 0.5)
-    vectors: Float64Array = ratio[..., None] * sine
-    return vectors
 
 
 def rotations_from_unit_quaternions(q: Float64Array) -> Float64Array:

@@ -35,7 +35,7 @@ class Landmarks:
     last: IndexArray
 
     @classmethod
-    def select(
+    def from_reconstruction(
         cls,
         sparse: SparseReconstruction,
         options: DepthCorrectionOptions = DepthCorrectionOptions(),

@@ -10,14 +10,14 @@ import numpy as np
 from videodepth_ros.core.arrays import Float32Array, Float64Array, FloatArray, MaskArray
 
 MAX_NEIGHBOR_RATIO = 1.1
-"""Ratio of the depths of 3 x 3 neighbours above which they are on two surfaces: no sample."""
+"""Ratio of the depths of 3 x 3 neighbors above which they are on two surfaces: no sample."""
 
 
 class DepthSamples(NamedTuple):
     """Samples of a depth map at P pixels.
 
     log_depth    (P,) float64, NaN unknown
-    at_infinity  (P,) bool, all neighbours are sky
+    at_infinity  (P,) bool, all neighbors are sky
     """
 
     log_depth: Float64Array

@@ -3,7 +3,7 @@
 
 Loop candidates (`place_recognition`) are matched (`matching`), and the later camera is posed by
 PnP against the points of the earlier one. A loop closure is accepted if its inliers are many and
-spread over the image, if it is within the drift of odometry, and if a neighbouring one agrees. Of
+spread over the image, if it is within the drift of odometry, and if a neighboring one agrees. Of
 loop closures that disagree, as between rooms of equal doors, the one of least drift is accepted.
 """
 
@@ -201,7 +201,7 @@ def select_consistent(
     drift: OdometryDrift,
     options: LoopClosureOptions = LoopClosureOptions(),
 ) -> list[LoopClosure]:
-    """Return the loop closures within the drift that a neighbour confirms and none contradicts."""
+    """Return the loop closures within the drift that a neighbor confirms and none contradicts."""
     plausible = [(loop, ratio) for loop in loops if (ratio := drift.drift_ratio(loop)) < 1]
     selected = []
     for loop, ratio in plausible:

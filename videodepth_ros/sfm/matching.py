@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wide-baseline matching: verified feature matches, and the transfer of other points by them.
 
-Features are matched by mutual nearest neighbours and the ratio test (Lowe, IJCV 2004), and
+Features are matched by mutual nearest neighbors and the ratio test (Lowe, IJCV 2004), and
 verified by essential-matrix RANSAC (Nister, PAMI 2004). The matches predict where other points
 lie; Lucas-Kanade refines them to subpixel accuracy.
 """

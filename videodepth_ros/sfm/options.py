@@ -3,6 +3,10 @@
 
 Lengths in image widths are relative, so that images of any size behave alike; sigmas are standard
 deviations.
+
+>>> options = ReconstructionOptions(loop_closure=LoopClosureOptions(min_frame_gap=96))
+>>> options.loop_closure.min_frame_gap, options.tracking.max_track_length
+(96, 24)
 """
 
 from __future__ import annotations
@@ -51,7 +55,7 @@ class TrackingOptions:
 
 @dataclass(frozen=True)
 class StationaryOptions:
-    """Detection of a standing camera, and the zero-velocity update of bundle adjustment."""
+    """Detection of a stationary camera, and the zero-velocity update of bundle adjustment."""
 
     # Largest median displacement of tracks since the interval began [image widths]: .4 px of 640,
     # four times the noise of the tracker in a dim room.
@@ -149,7 +153,7 @@ class LoopClosureOptions:
     # ... plus an offset [median depths], [rad].
     drift_offset_depths: float = 0.1
     drift_offset_rad: float = 0.1
-    # Frames within which the ends of two loops are neighbours: they must agree.
+    # Frames within which the ends of two loops are neighbors: they must agree.
     neighborhood: int = 24
     # Most frames that see points again: bounds the border of the normal equations.
     max_loop_frames: int = 32
@@ -300,7 +304,7 @@ class DepthCorrectionOptions:
 
 @dataclass(frozen=True)
 class WarningOptions:
-    """Limits beyond which camera poses are reported as a guess."""
+    """Limits beyond which camera poses are reported as unreliable."""
 
     # Least points of earlier frames that a frame observes.
     min_tracked_points: int = 12

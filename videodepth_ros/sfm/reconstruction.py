@@ -91,7 +91,7 @@ class Reconstruction:
         if self.reprojection_sigma > options.max_reprojection_sigma_widths:
             notes.append(
                 f'tracked points miss one static scene by {self.reprojection_sigma:.1%} of the '
-                'image width: the images are noisy or show moving objects; poses are a guess'
+                'image width: the images are noisy or show moving objects; poses are unreliable'
             )
         if self.focal_ratio != 1.0:
             notes.append(
@@ -103,15 +103,16 @@ class Reconstruction:
             notes.append(
                 f'fewer than {options.min_tracked_points} points are tracked into {len(blind)} of '
                 f'{len(self.tracked_points)} frames, the first of them {blind[0]} (from 0): '
-                'the camera motion there is a guess'
+                'the camera poses there are unreliable'
             )
         return tuple(notes)
 
 
 def default_camera(width: int, height: int) -> Intrinsics:
-    """Return intrinsics of a common camera, the principal point at (width / 2, height / 2).
+    """Return the intrinsics assumed for an uncalibrated camera.
 
-    DUSt3R and Align3R place it there too, half a pixel from `Intrinsics.centred`.
+    The principal point is (width / 2, height / 2), the convention of DUSt3R and Align3R: half a
+    pixel from `Intrinsics.centred`.
     """
     focal = DEFAULT_FOCAL_LENGTH_FACTOR * width
     return Intrinsics(width, height, focal, focal, width / 2, height / 2)
@@ -168,7 +169,7 @@ def _correct_depths(
     options: ReconstructionOptions,
 ) -> Float64Array:
     """Return the grids (N, rows, columns) to add to the log prior depths."""
-    landmarks = Landmarks.select(sparse, options.depth_correction)
+    landmarks = Landmarks.from_reconstruction(sparse, options.depth_correction)
     correction = np.stack(
         [
             fit_depth_correction(sparse, landmarks, n, one, camera, options.depth_correction)

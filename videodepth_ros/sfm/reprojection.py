@@ -100,7 +100,7 @@ class NoiseModel:
     is_measured       the prior is a measurement: its errors are not correlated
     log_focal_sigma   of the log focal length about ``log_focal``; 0: calibrated, constant
     motion_sigma, rotation_sigma_rad  of the motion from frame to frame: unit of depth, radians
-    step_sigma_ratio  (N - 1,) or (1,), factor of both at each step: small where the camera stands
+    step_sigma_ratio  (N - 1,) or (1,), factor of both at each step: small where stationary
     """
 
     pixel_sigma: float
@@ -241,7 +241,7 @@ def compute_jacobian(
     J[:, :2, FOCAL_COLUMN] += np.where(rays.is_reference[:, None], 0, scale * q[:, :2])
     J[:, :, POINT_COLUMN] = np.einsum('kri,ki->kr', slope, rays.translated)
     J[:, 2, POINT_COLUMN] -= known / noise.log_depth_sigma
-    J[:, :2, RESIDUAL_COLUMN], J[:, 2, RESIDUAL_COLUMN] = (residuals.pixel, residuals.log_depth)
+    J[:, :2, RESIDUAL_COLUMN], J[:, 2, RESIDUAL_COLUMN] = residuals.pixel, residuals.log_depth
     square, cauchy = np.square(residuals.pixel).sum(axis=1), noise.loss.cauchy_scale
     J[:, :2] *= (1 / np.sqrt(1 + square / cauchy**2))[:, None, None]
     J[:, 2] *= np.sqrt(noise.log_depth_weight / (1 + np.square(residuals.log_depth) / cauchy**2))[

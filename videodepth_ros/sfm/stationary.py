@@ -2,7 +2,7 @@
 """Stationary intervals: frames in which the tracked corners do not move.
 
 Bundle adjustment gets a zero-velocity update there (ZUPT, as in visual-inertial odometry): noise
-of the depth prior must not move a camera whose image stands still.
+of the depth prior must not move a camera whose image is static.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from videodepth_ros.sfm.tracks import Tracks
 def detect_stationary_steps(
     tracks: Tracks, frames: int, width_px: int, options: StationaryOptions = StationaryOptions()
 ) -> MaskArray:
-    """Return the steps from frame to frame in which the camera stands, (N - 1,) bool.
+    """Return the steps from frame to frame in which the camera is stationary, (N - 1,) bool.
 
     Displacements are measured against an anchor frame, not from frame to frame: slow motion adds
     up. The anchor is renewed when too few tracks reach it.
