@@ -18,7 +18,7 @@ from videodepth_ros.core.arrays import Float32Array, MaskArray, UInt8Array
 from videodepth_ros.mvs.options import StereoOptions
 from videodepth_ros.mvs.views import View, transfer
 
-FLOW_PATCH_PX, FLOW_STRIDE_PX = 8, 3
+FLOW_PATCH_PX, FLOW_STRIDE_PX = 8, 4
 ONE_SIDED = 0.4
 """What counts of the flow where only one side in time sees a pixel: it may be occlusion."""
 GRABCUT_ITERATIONS, GRABCUT_MARGIN_PX, GRABCUT_COLOUR_MODELS = 4, 8, 65
@@ -61,6 +61,7 @@ def residual_flow(
     flow.setFinestScale(0)
     flow.setPatchSize(FLOW_PATCH_PX)
     flow.setPatchStride(FLOW_STRIDE_PX)
+    flow.setVariationalRefinementIterations(0)  # it smears what is small over its surroundings
     here = view.grey.astype(np.uint8)
     least = np.full(per_m.shape, np.inf, np.float32)
     seen_before, seen_after = np.zeros(per_m.shape, bool), np.zeros(per_m.shape, bool)

@@ -23,35 +23,34 @@ EDGE_STEP = 3
 FULL_RADIUS = 2
 SHARP_RADIUS, SHARP_STEP = 6, 2
 """Windows of the interpolation to full size, and of the last filter there."""
+BINS = 48
 SPREAD_OF_RADIUS = 0.8
 """Standard deviation of the spatial weight over the radius of the window."""
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _insert(values, weights, n, value, weight):  # type: ignore[no-untyped-def]
-    """Insert into arrays that are sorted by value."""
-    k = n
-    while k > 0 and values[k - 1] > value:
-        values[k] = values[k - 1]
-        weights[k] = weights[k - 1]
-        k -= 1
-    values[k] = value
-    weights[k] = weight
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _median_cluster(values, weights, n, total):  # type: ignore[no-untyped-def]
-    """Return the mean of the values near to the weighted median."""
-    half, k = weights[0], 0
-    while k < n - 1 and half < f4(0.5) * total:
-        k += 1
-        half += weights[k]
-    centre = values[k]
+def _median_cluster(values, weights, n, bins):  # type: ignore[no-untyped-def]
+    """Return the mean of the values near to the weighted median, which a histogram finds."""
+    low, high = values[0], values[0]
+    for k in range(1, n):
+        low, high = min(low, values[k]), max(high, values[k])
+    bin_width = max((high - low) / f4(BINS - 1), f4(1e-6))
+    bins[:] = f4(0)
+    total = f4(0)
+    for k in range(n):
+        bins[int((values[k] - low) / bin_width)] += weights[k]
+        total += weights[k]
+    below, median = bins[0], 0
+    while median < BINS - 1 and below < f4(0.5) * total:
+        median += 1
+        below += bins[median]
+    centre = low + (f4(median) + f4(0.5)) * bin_width
+    reach = max(CLUSTER, bin_width)
     mass, moment = f4(0), f4(0)
-    for m in range(n):
-        if abs(values[m] - centre) < CLUSTER:
-            mass += weights[m]
-            moment += weights[m] * values[m]
+    for k in range(n):
+        if abs(values[k] - centre) < reach:
+            mass += weights[k]
+            moment += weights[k] * values[k]
     return moment / mass if mass > f4(1e-20) else centre
 
 
@@ -84,11 +83,11 @@ def _apart(one, other):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _window_median(  # type: ignore[no-untyped-def]
-    log_depth, weight, colours, colour, window, closeness, values, weights
+    log_depth, weight, colours, colour, window, closeness, values, weights, bins
 ):
     """Return the weighted median of a window of which the first sample is at (top, left)."""
     top, left, step, down, across = window
-    n, total = 0, f4(0)
+    n = 0
     for a in range(down.shape[0]):
         i = top + a * step
         if i < 0 or i >= log_depth.shape[0]:
@@ -99,10 +98,9 @@ def _window_median(  # type: ignore[no-untyped-def]
                 continue
             near = down[a] * across[b] * closeness[_apart(colours[i, j], colour)]
             share = near * weight[i, j]
-            _insert(values, weights, n, log_depth[i, j], share)
+            values[n], weights[n] = log_depth[i, j], share
             n += 1
-            total += share
-    return _median_cluster(values, weights, n, total)
+    return _median_cluster(values, weights, n, bins)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -127,6 +125,7 @@ def weighted_median(
     height, width = image.shape[:2]
     side = 2 * (radius // step) + 1
     values, weights = np.empty(side * side, np.float32), np.empty(side * side, np.float32)
+    bins = np.empty(BINS, np.float32)
     down, across = np.empty(side, np.float32), np.empty(side, np.float32)
     spread = f4(SPREAD_OF_RADIUS * radius)
     out = np.empty((height, width), np.float32)
@@ -145,7 +144,7 @@ def weighted_median(
             _nearness(across, left, step, u, spread)
             window = (top, left, step, down, across)
             out[y, x] = _window_median(
-                log_depth, weight, colours, image[y, x], window, closeness, values, weights
+                log_depth, weight, colours, image[y, x], window, closeness, values, weights, bins
             )
     return out
 
