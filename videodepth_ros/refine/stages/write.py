@@ -20,7 +20,7 @@ from videodepth_ros.refine.aligned_sequence import AlignedFrame, AlignedSequence
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.facts import RefineFacts
 from videodepth_ros.refine.metric_scale import MetricScale, metric_scale_source
-from videodepth_ros.refine.options import PREVIEW
+from videodepth_ros.refine.options import PREVIEW, STEREO_CLOUD
 from videodepth_ros.refine.plan import WRITE_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
@@ -46,7 +46,9 @@ def write_posed(
     stereo  its stereo depth, or why there is none; None: not chosen
     """
     frames = _refined_frames(job, decoded, aligned.metric_frames())
+    cloud = CloudOptions(voxel_m=job.settings.voxel_m)
     if isinstance(stereo, StereoTask):
+        cloud = replace(cloud, min_confidence=STEREO_CLOUD.min_confidence)
         frames = _reported(
             job, stereo_frames(job, full_size_frames(job, decoded), aligned, stereo)
         )
@@ -57,7 +59,7 @@ def write_posed(
         Trajectory(decoded.images.stamps_ns, aligned.metric_T_world_cam),
         SourceRecording(job.bag, job.topics.image.name),
         output,
-        _result_options(job, decoded, aligned.scale, aligned.notes),
+        _result_options(job, decoded, aligned.scale, cloud, aligned.notes),
     )
     facts = _facts(job, decoded, aligned.scale, written.notes, written.outputs)
     return replace(facts, path_length_m=written.path_length_m, up_from=written.gravity_source)
@@ -75,7 +77,7 @@ def write_unposed(
         decoded.images.stamps_ns,
         SourceRecording(job.bag, job.topics.image.name),
         output,
-        _result_options(job, decoded, scale, ()),
+        _result_options(job, decoded, scale, CloudOptions(), ()),
     )
     return _facts(job, decoded, scale, written.notes, written.outputs)
 
@@ -137,13 +139,17 @@ def _reported(job: JobContext, frames: Iterable[RefinedFrame]) -> Iterator[Refin
 
 
 def _result_options(
-    job: JobContext, decoded: DecodedFrames, scale: MetricScale, notes: tuple[str, ...]
+    job: JobContext,
+    decoded: DecodedFrames,
+    scale: MetricScale,
+    cloud: CloudOptions,
+    notes: tuple[str, ...],
 ) -> ResultOptions:
     settings = job.settings
     return ResultOptions(
         depth=settings.depth_encoding,
         copied=('*',) if settings.copy_topics else (),
-        cloud=CloudOptions(voxel_m=settings.voxel_m),
+        cloud=cloud,
         is_metric=scale.is_metric,
         scale_source=scale.source.value,
         notes=(*decoded.notes, *notes),
