@@ -18,7 +18,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, IndexArray, MaskArray, UInt8Array
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.results.options import UPSAMPLING
+from videodepth_ros.results.options import UPSAMPLING, UpsamplingOptions
 
 WINDOW = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
@@ -41,7 +41,11 @@ def upsample_depth(depth_m: Float32Array, guide: UInt8Array) -> Float32Array:
 
 
 def upsample_maps(
-    depth_m: Float32Array, confidence: Float32Array, moving: MaskArray | None, guide: UInt8Array
+    depth_m: Float32Array,
+    confidence: Float32Array,
+    moving: MaskArray | None,
+    guide: UInt8Array,
+    options: UpsamplingOptions = UPSAMPLING,
 ) -> UpsampledMaps:
     """Upsample the maps of one frame to the size of its image.
 
@@ -56,7 +60,7 @@ def upsample_maps(
     """
     if depth_m.shape == guide.shape[:2]:
         return UpsampledMaps(depth_m, np.where(np.isnan(depth_m), 0, confidence), moving)
-    grid = _Grid(depth_m.shape, guide.shape)
+    grid = _Grid(depth_m.shape, guide.shape, options)
     with np.errstate(divide='ignore'):
         inverse_depth = (1 / depth_m).astype(np.float32)
     layers = [confidence.astype(np.float32)]
@@ -64,7 +68,7 @@ def upsample_maps(
     out, *others = (
         np.asarray(cv2.resize(layer, grid.size), np.float32) for layer in [inverse_depth, *layers]
     )
-    samples = _Samples(inverse_depth, guide)
+    samples = _Samples(inverse_depth, guide, options)
     for pixels in grid.pixels_at(samples.at_jump):
         agreement = samples.agreement(pixels, guide, grid)
         out.ravel()[pixels] = agreement.inverse_depth
@@ -80,15 +84,17 @@ def upsample_maps(
 class _Grid:
     """Positions of the pixels of the full size between the samples of the small one."""
 
-    def __init__(self, small: tuple[int, ...], full: tuple[int, ...]) -> None:
+    def __init__(
+        self, small: tuple[int, ...], full: tuple[int, ...], options: UpsamplingOptions
+    ) -> None:
         (h, w), (height, width) = small[:2], full[:2]
         aspect_difference = abs(width * h / (height * w) - 1)
-        if height < h or width < w or aspect_difference > UPSAMPLING.max_aspect_difference:
+        if height < h or width < w or aspect_difference > options.max_aspect_difference:
             raise InputError(
                 f'depth of {w}x{h} cannot be upsampled to an image of {width}x{height}:'
                 ' the image must be larger, and of the same aspect'
             )
-        self.size = width, height
+        self.size, self._chunk_pixels = (width, height), options.chunk_pixels
         self.rows = ((np.arange(height) + 0.5) * (h / height) - 0.5).astype(np.float32)
         self.columns = ((np.arange(width) + 0.5) * (w / width) - 0.5).astype(np.float32)
         self.nearest_row = np.clip(np.rint(self.rows), 0, h - 1).astype(np.intp)
@@ -101,8 +107,8 @@ class _Grid:
     def pixels_at(self, mask: MaskArray) -> Iterator[IndexArray]:
         """Yield the flat indices of the pixels whose nearest sample is in a mask, in chunks."""
         pixels = np.flatnonzero(self.nearest(mask))
-        for first in range(0, len(pixels), UPSAMPLING.chunk_pixels):
-            yield pixels[first : first + UPSAMPLING.chunk_pixels]
+        for first in range(0, len(pixels), self._chunk_pixels):
+            yield pixels[first : first + self._chunk_pixels]
 
 
 @dataclass(frozen=True)
@@ -130,30 +136,34 @@ class _Samples:
     at_jump  (h, w) bool, neighbourhood of the discontinuities
     """
 
-    def __init__(self, inverse_depth: Float32Array, guide: UInt8Array) -> None:
+    def __init__(
+        self, inverse_depth: Float32Array, guide: UInt8Array, options: UpsamplingOptions
+    ) -> None:
+        self._options = options
         height, self._width = inverse_depth.shape
-        jumps = _find_jumps(inverse_depth)
-        jumps_down = _find_jumps(np.ascontiguousarray(inverse_depth.T))
+        jumps = _find_jumps(inverse_depth, options)
+        jumps_down = _find_jumps(np.ascontiguousarray(inverse_depth.T), options)
         self._slope = _slope(inverse_depth, jumps).ravel()
         self._slope_down = _slope(inverse_depth.T, jumps_down).T.ravel()
         self.at_jump = _neighbourhood(jumps, jumps_down.T)
         self._shape = inverse_depth.shape
         self._values = np.nan_to_num(inverse_depth, nan=0.0).ravel()
-        self._weights = _sample_weights(inverse_depth).ravel()
+        self._weights = _sample_weights(inverse_depth, options).ravel()
         small = cv2.resize(guide, (self._width, height), interpolation=cv2.INTER_AREA)
         self._colours = np.asarray(small, np.float32).reshape(-1, 3)
 
     def agreement(self, pixels: IndexArray, guide: UInt8Array, grid: _Grid) -> _Agreement:
         """Assign pixels, flat indices (P,) of ``guide``, to one surface each."""
         samples, values, weights = self._around(pixels, guide, grid)
+        surface = self._options.same_surface
         best_support = np.full(len(pixels), -1.0, np.float32)
         chosen = np.zeros(len(pixels), np.float32)
         for candidate, weight in zip(values, weights, strict=True):
-            support = np.where(_agree(values, candidate), weights, 0).sum(axis=0)
+            support = np.where(_agree(values, candidate, surface), weights, 0).sum(axis=0)
             better = (support > best_support) & (weight > 0)
             np.copyto(best_support, support, where=better)
             np.copyto(chosen, candidate, where=better)
-        weights = np.where(_agree(values, chosen), weights, 0)
+        weights = np.where(_agree(values, chosen, surface), weights, 0)
         with np.errstate(invalid='ignore'):  # 0 / 0 where all nine are unknown
             weights /= weights.sum(axis=0)
         return _Agreement((weights * values).sum(axis=0), samples, weights)
@@ -162,6 +172,7 @@ class _Samples:
         self, pixels: IndexArray, guide: UInt8Array, grid: _Grid
     ) -> tuple[IndexArray, Float32Array, Float32Array]:
         """Return the nine samples around each pixel: indices, extrapolated values, weights."""
+        options = self._options
         row, column = np.divmod(pixels, guide.shape[1])
         colour = guide.reshape(-1, 3)[pixels].astype(np.float32)
         samples = np.empty((len(WINDOW), len(pixels)), np.intp)
@@ -175,23 +186,23 @@ class _Samples:
             value = self._values[at]
             values[k] = np.clip(
                 value + self._slope[at] * dx + self._slope_down[at] * dy,
-                UPSAMPLING.min_extrapolation * value,
-                UPSAMPLING.max_extrapolation * value,
+                options.min_extrapolation * value,
+                options.max_extrapolation * value,
             )
             colour_distance = np.square(self._colours[at] - colour).sum(axis=1) / (
-                2 * UPSAMPLING.colour_sigma**2
+                2 * options.colour_sigma**2
             )
-            distance = (dx * dx + dy * dy) / np.float32(2 * UPSAMPLING.distance_sigma**2)
+            distance = (dx * dx + dy * dy) / np.float32(2 * options.distance_sigma**2)
             weights[k] = self._weights[at] * np.exp(-distance) / (1 + colour_distance)
         return samples, values, weights
 
 
-def _agree(values: Float32Array, value: Float32Array) -> MaskArray:
-    limit = UPSAMPLING.same_surface * np.maximum(values, value)
+def _agree(values: Float32Array, value: Float32Array, share: float) -> MaskArray:
+    limit = share * np.maximum(values, value)
     return np.asarray(np.abs(values - value) <= limit)
 
 
-def _find_jumps(v: Float32Array) -> MaskArray:
+def _find_jumps(v: Float32Array, options: UpsamplingOptions) -> MaskArray:
     """Return the discontinuities between neighbours of a row of samples (h, w): (h, w - 1).
 
     Neither the difference of the samples nor the slope on either side explains the step; or one
@@ -203,7 +214,7 @@ def _find_jumps(v: Float32Array) -> MaskArray:
     step = np.fmin(
         np.abs(a - b), np.fmin(np.abs(2 * a - previous - b), np.abs(2 * b - following - a))
     )
-    return np.asarray(~(step <= UPSAMPLING.discontinuity * np.minimum(a, b)))
+    return np.asarray(~(step <= options.discontinuity * np.minimum(a, b)))
 
 
 def _slope(v: Float32Array, jumps: MaskArray) -> Float32Array:
@@ -227,7 +238,7 @@ def _neighbourhood(jumps: MaskArray, jumps_down: MaskArray) -> MaskArray:
     return np.asarray(cv2.dilate(adjacent, np.ones((3, 3), np.uint8)) > 0)
 
 
-def _sample_weights(v: Float32Array) -> Float32Array:
+def _sample_weights(v: Float32Array, options: UpsamplingOptions) -> Float32Array:
     """Return the weight of each sample, (h, w), low half-way between its neighbours.
 
     A network blurs its edges: a sample averaged over an edge lies between the two surfaces.
@@ -238,8 +249,8 @@ def _sample_weights(v: Float32Array) -> Float32Array:
     greatest = cv2.dilate(np.where(known, v, np.float32(0)), neighbours)
     with np.errstate(invalid='ignore', over='ignore'):  # all neighbours unknown
         half_way = np.minimum(v - least, greatest - v) / np.maximum(greatest - least, 1e-9)
-        blurred = np.clip(1 - UPSAMPLING.blur_penalty * half_way, UPSAMPLING.min_weight, 1)
-        weight = np.where(greatest > UPSAMPLING.blur_contrast * least, blurred, 1)
-    before_sky = (greatest > UPSAMPLING.sky_blur_ratio * v) & (v > 0) & (least == 0)
-    weight = np.where(before_sky, UPSAMPLING.min_weight * weight, weight)
+        blurred = np.clip(1 - options.blur_penalty * half_way, options.min_weight, 1)
+        weight = np.where(greatest > options.blur_contrast * least, blurred, 1)
+    before_sky = (greatest > options.sky_blur_ratio * v) & (v > 0) & (least == 0)
+    weight = np.where(before_sky, options.min_weight * weight, weight)
     return np.where(known, weight, 0).astype(np.float32)
