@@ -195,7 +195,7 @@ NANO_RECIPE = Recipe(
     backbone_rate=0.2,
     seed=2,
     weight_decay=0.02,
-    shipped=('quiet clips',),
+    shipped=('clips', 'quiet clips'),
     phases=(
         Phase(
             'decoder',
