@@ -71,7 +71,8 @@ def _comment(option: Option) -> str:
 
 
 def _yaml(value: Value) -> str:
-    return yaml.safe_dump(value).removesuffix('\n').removesuffix('\n...')
+    text: str = yaml.safe_dump(value)
+    return text.removesuffix('\n').removesuffix('\n...')
 
 
 def parameter_table(options: Sequence[Option]) -> str:
