@@ -15,6 +15,8 @@ from videodepth_ros.alignment.reference import published_cost
 from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.geometry.camera import Intrinsics
 
+pytestmark = pytest.mark.slow
+
 FREE = AlignmentOptions(
     rotation_smoothing=0, translation_smoothing=0, max_pixels=400, function_tolerance=1e-7
 )

@@ -29,6 +29,8 @@ from videodepth_ros.alignment.parallel import (
 )
 from videodepth_ros.core.errors import DeviceError
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 120.0
 QUICK = AlignmentOptions(
     camera=CAMERA, max_pixels=400, rotation_smoothing=0, translation_smoothing=0

@@ -9,6 +9,8 @@ from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.synthetic.scenes import render_scene
 
+pytestmark = pytest.mark.slow
+
 FRAMES, WIDTH, HEIGHT = 18, 192, 144
 
 

@@ -11,6 +11,8 @@ from videodepth_ros.engines.lowering import lower_network
 from videodepth_ros.models.conv_norm import ConvNorm
 from videodepth_ros.models.vit import LayerScale
 
+pytestmark = pytest.mark.slow
+
 EVERY = pytest.mark.parametrize('name', NAMES)
 
 

@@ -21,6 +21,8 @@ from videodepth_ros.engines.tensorrt_plan import (
     load_plan,
 )
 
+pytestmark = pytest.mark.slow
+
 SHARED_API = Path(__file__).parents[3] / 'shared' / 'research' / 'tensorrt_api.json'
 
 

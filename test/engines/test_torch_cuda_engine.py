@@ -28,6 +28,8 @@ from videodepth_ros.models import constants
 from videodepth_ros.models.mamba import pooling_matrix
 from videodepth_ros.models.preprocess import network_input
 
+pytestmark = pytest.mark.slow
+
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 
 

@@ -8,6 +8,8 @@ from videodepth_ros.mvs.options import StereoOptions
 from videodepth_ros.mvs.semi_global import aggregate, best_labels
 from videodepth_ros.mvs.upsampling import snap_edges
 
+pytestmark = pytest.mark.slow
+
 ONE = np.eye(3, dtype=np.float32)
 
 

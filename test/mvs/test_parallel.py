@@ -10,6 +10,8 @@ from videodepth_ros.mvs.depth import estimate_depth, plan_stereo
 from videodepth_ros.mvs.parallel import StereoTask, finish_frames, match_frames
 from videodepth_ros.mvs.views import make_view, outline
 
+pytestmark = pytest.mark.slow
+
 COUNT = 4
 
 

@@ -17,6 +17,8 @@ from videodepth_ros.rollingdepth.settings import (
     rolling_preset,
 )
 
+pytestmark = pytest.mark.slow
+
 PLAIN = RollingPreset('plain', 0, (1, 10, 25), True, 'fp32', 0)
 
 

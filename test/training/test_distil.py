@@ -20,6 +20,8 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.importing import import_weights
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT, FX = 128, 96, 100.0
 
 

@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from training.measure import Memory, measure_all
 from training.report import contact_sheet, page, panels
 from videodepth_ros.models.flashdepth import FlashDepth
 from videodepth_ros.models.nano import NANO
+
+pytestmark = pytest.mark.slow
 
 
 class Ramp(FlashDepth):
