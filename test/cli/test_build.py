@@ -31,7 +31,7 @@ def test_the_engine_is_opened_at_the_size_that_the_node_would_use(run, opened, c
     assert 'nano runs on instant' in capsys.readouterr().out
 
 
-def test_precision_and_budget_are_as_asked(run, opened):
+def test_precision_and_budget_are_those_of_the_flags(run, opened):
     run('build', 'nano', '--precision', 'fp32', '--max-pixels', '76800')
     assert opened == [('nano', 'auto', 320, 240, 'fp32')]
 

@@ -45,7 +45,7 @@ def test_without_any_engine_it_fails(run, engines):
     assert run('doctor')[0] == 1
 
 
-def test_ros_is_looked_at_in_a_process_of_its_own(monkeypatch):
+def test_ros_is_checked_in_a_child_process(monkeypatch):
     facts = diagnosis.check_ros()
     if importlib.util.find_spec('rclpy'):
         assert facts.rclpy
@@ -80,7 +80,7 @@ def test_an_engine_is_tried_with_the_bundled_model(instant):
     assert instant[0].closed
 
 
-def test_an_engine_that_is_not_installed_says_how_to_get_it():
+def test_a_missing_engine_has_a_fix():
     facts = diagnosis.check_engine('no_such_engine')
     assert not facts.ok
     assert facts.fix == 'pip install no_such_engine'
@@ -94,7 +94,7 @@ def test_without_a_gpu_its_engines_are_no_gap(run, engines, monkeypatch):
     assert facts['gpu_needs'] == []
 
 
-def test_with_a_gpu_its_engines_are_tried_and_what_models_take_is_told(
+def test_with_a_gpu_its_engines_are_tested_and_needs_are_estimated(
     run, engines, monkeypatch, capsys
 ):
     gpu = diagnosis.GpuFacts('NVIDIA Test 9000', 24564, '580.1')

@@ -76,7 +76,7 @@ def test_a_topic_that_is_not_there_is_named(run, scene):
     assert 'topic /depth is not in the recording' in facts['error']
 
 
-def test_far_truth_is_judged_only_where_it_is_asked_for(run, tmp_path):
+def test_far_truth_is_compared_only_on_request(run, tmp_path):
     far = write_scene(tmp_path / 'far', scale=25.0)  # 40 m and 100 m
     near = run('eval', far, '--depth-topic', 'ground_truth/depth/image')[1]['depth']
     assert near['best_constant']['abs_rel'] == pytest.approx(0.0, abs=1e-6)  # all at 40 m

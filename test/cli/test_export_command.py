@@ -18,7 +18,7 @@ def exported(monkeypatch):
     return asked
 
 
-def test_a_graph_is_plain_unless_asked_otherwise(run, exported, tmp_path):
+def test_a_graph_is_plain_by_default(run, exported, tmp_path):
     code, facts = run('export', 'nano', tmp_path / 'nano.onnx', '--size', '320x240')
     assert code == 0
     run('export', 'nano', tmp_path / 'nano.onnx', '--size', '320x240', '--fused', 'fp16')

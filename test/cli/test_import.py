@@ -62,7 +62,7 @@ def test_an_image_that_is_none_ends_it_and_leaves_what_was_read(run, folder, tmp
         assert bag.count() == 1
 
 
-def test_a_video_that_is_cut_off_gives_what_is_left_and_says_so(run, tmp_path, capsys):
+def test_a_truncated_video_is_imported_and_its_loss_reported(run, tmp_path, capsys):
     video = cv2.VideoWriter(
         str(tmp_path / 'a.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (128, 96)
     )
@@ -81,7 +81,7 @@ def test_a_video_that_is_cut_off_gives_what_is_left_and_says_so(run, tmp_path, c
     assert 'lost:' in capsys.readouterr().out
 
 
-def test_a_video_is_told_how_it_becomes_a_recording(run, tmp_path):
+def test_the_error_for_a_video_names_the_import_command(run, tmp_path):
     (tmp_path / 'clip.mp4').write_bytes(b'video')
     code, facts = run('run-bag', tmp_path / 'clip.mp4', tmp_path / 'depth')
     assert code == 1

@@ -91,7 +91,7 @@ def test_wrong_usage_exits_with_two(arguments, capsys):
     assert 'usage: videodepth' in capsys.readouterr().err
 
 
-def test_json_that_cannot_be_written_is_told_before_the_work_begins(tmp_path, capsys):
+def test_an_unwritable_json_path_is_wrong_usage(tmp_path, capsys):
     for path in (tmp_path / 'no' / 'folder.json', tmp_path):
         with pytest.raises(SystemExit) as exit_info:
             main(['weights', '--json', str(path)])
@@ -116,7 +116,7 @@ def test_weights_list_states_licences(run, capsys):
     assert 'no commercial use' in capsys.readouterr().out
 
 
-def test_weights_path_of_a_model_that_is_not_here_says_where_to_get_it(run, monkeypatch, tmp_path):
+def test_weights_path_of_a_missing_model_names_its_source(run, monkeypatch, tmp_path):
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path))
     code, facts = run('weights', 'path', 'flashdepth-s')
     assert code == 1

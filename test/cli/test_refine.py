@@ -47,12 +47,12 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_the_command_says_what_it_does_and_did(run, bag, tmp_path, capfd):
+def test_the_command_prints_plan_and_results(run, bag, tmp_path, capfd):
     code, facts = run('refine', bag, tmp_path / 'refined', '--prior', 'bag', '--processes', 1)
-    said = capfd.readouterr()
+    printed = capfd.readouterr()
     assert code == 0
-    assert '16 frames of 160x120' in said.err
-    assert 'scale from depth' in said.out
+    assert '16 frames of 160x120' in printed.err
+    assert 'scale from depth' in printed.out
     assert facts['frames'] == 16
     assert facts['seconds'] > 0
     assert str(tmp_path / 'refined' / 'trajectory.tum') in facts['outputs']
@@ -139,7 +139,7 @@ def test_several_cameras_have_folders_of_their_own(run, bag, tmp_path):
         (['--pairs', 'align3r', '--prior', 'bag', '--frames', '2'], 'videodepth weights fetch'),
     ],
 )
-def test_what_cannot_be_done_is_said(bag, tmp_path, args, mend, monkeypatch):
+def test_an_impossible_request_is_an_error_with_a_fix(bag, tmp_path, args, mend, monkeypatch):
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path / 'weights'))
     done = subprocess.run(
         [*command(bag, tmp_path / 'refined', *args), '--json', tmp_path / 'facts.json'],

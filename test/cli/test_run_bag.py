@@ -107,7 +107,7 @@ def test_bad_images_are_counted_with_their_reason_and_the_rest_goes_on(run, inst
     assert '/videodepth/depth/camera_info' not in facts['topics']
 
 
-def test_images_that_cannot_be_decoded_are_lost_and_said_so(run, instant, tmp_path, capsys):
+def test_images_that_cannot_be_decoded_are_reported_as_lost(run, instant, tmp_path, capsys):
     scene = tmp_path / 'scene'
     with BagWriter(scene) as bag:
         for k in range(3):
@@ -123,7 +123,7 @@ def test_images_that_cannot_be_decoded_are_lost_and_said_so(run, instant, tmp_pa
     assert 'lost: ' in capsys.readouterr().out
 
 
-def test_a_truncated_bag_yields_what_is_readable_and_says_what_was_lost(run, instant, tmp_path):
+def test_a_truncated_bag_yields_its_readable_part_and_reports_the_loss(run, instant, tmp_path):
     scene = write_scene(tmp_path / 'scene', frames=20)
     recording = next(scene.glob('*.mcap'))
     recording.write_bytes(recording.read_bytes()[: recording.stat().st_size // 2])
@@ -134,7 +134,7 @@ def test_a_truncated_bag_yields_what_is_readable_and_says_what_was_lost(run, ins
     assert len(messages(tmp_path / 'out', '/videodepth/depth/image')) == facts['frames']
 
 
-def test_resets_are_told_by_reason(run, instant, tmp_path):
+def test_resets_are_counted_by_reason(run, instant, tmp_path):
     scene = tmp_path / 'scene'
     with BagWriter(scene) as bag:
         for second in (1, 2, 10):

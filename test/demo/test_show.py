@@ -80,7 +80,7 @@ def test_the_demo_leaves_video_picture_bag_and_page(instant, tmp_path, capsys):
     assert (folder / 'sample').stat().st_mtime_ns == made_ns, 'the sample was rendered again'
 
 
-def test_a_node_that_ends_is_told_with_its_last_words(monkeypatch, tmp_path):
+def test_a_node_that_ends_is_reported_with_the_last_line_of_its_log(monkeypatch, tmp_path):
     monkeypatch.setattr(graph, 'LIVE_NODE', 'print("no such device"); raise SystemExit(3)')
     with pytest.raises(VideoDepthError, match='live_node ended with 3: no such device'):
         graph.play_live(tmp_path / 'sample', tmp_path / 'recording', tmp_path, 1.0, 'nano', 'auto')

@@ -38,7 +38,9 @@ def test_a_preset_holds_allowed_values(root, preset):
 @pytest.mark.parametrize(
     ('name', 'outputs', 'latched'), [('live', OUTPUTS, set()), ('offline', REFINED, {'path'})]
 )
-def test_rviz_shows_topics_that_exist_with_a_quality_that_hears_all(root, name, outputs, latched):
+def test_rviz_shows_existing_topics_with_compatible_quality_of_service(
+    root, name, outputs, latched
+):
     text = (root / f'config/rviz/{name}.rviz').read_text()
     manager = yaml.safe_load(text)['Visualization Manager']
     topics = [display['Topic'] for display in manager['Displays'] if 'Topic' in display]

@@ -52,7 +52,7 @@ def test_a_camera_that_is_away_for_a_while_finds_the_subscription_as_it_was(rig)
     assert listens(rig, '/image', ReliabilityPolicy.RELIABLE)
 
 
-def test_reliability_can_be_asked_for(make_rig):
+def test_reliability_can_be_set(make_rig):
     rig = make_rig(image_reliability='best_effort')
     rig.start()
     rig.consume('depth/image', Image)
@@ -62,7 +62,7 @@ def test_reliability_can_be_asked_for(make_rig):
     rig.send(images)
 
 
-def test_a_latched_calibration_is_heard_late(make_rig):
+def test_a_latched_calibration_is_received_late(make_rig):
     rig = make_rig()
     infos = rig.camera('camera_info', CameraInfo, latched=True, reliable=True)
     infos.publish(info_message())

@@ -71,7 +71,7 @@ def test_names_that_cannot_be_are_refused(given):
     assert 'Traceback' not in done.stderr
 
 
-def test_without_streams_it_is_said():
+def test_without_streams_an_error_names_the_parameter():
     with pytest.raises(ConfigError, match='streams is'):
         cameras_node.read_namespaces()
 

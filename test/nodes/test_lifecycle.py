@@ -100,7 +100,7 @@ def test_weights_that_are_missing_stop_configure(make_rig, monkeypatch):
     assert state(rig) == 'inactive'
 
 
-def test_a_defect_of_the_code_in_a_transition_is_told(make_rig, monkeypatch):
+def test_an_exception_in_a_transition_is_reported(make_rig, monkeypatch):
     def broken(node):
         raise ZeroDivisionError('oh')
 
@@ -152,7 +152,7 @@ def test_a_defect_of_the_code_deactivates_too(rig):
     assert rig.node.status().last_error == 'ZeroDivisionError: oh'
 
 
-def test_the_engine_is_opened_before_the_first_image_and_blocks_nobody(make_rig):
+def test_the_engine_is_opened_before_the_first_image_without_blocking(make_rig):
     rig = make_rig()
     may_go_on = threading.Event()
     rig.node.hold = lambda: may_go_on.wait(PATIENCE_S)
@@ -188,7 +188,7 @@ def test_a_frame_in_flight_is_not_published_after_deactivate(make_rig):
     assert not depths
 
 
-def test_status_waits_and_says_why(make_rig):
+def test_without_images_the_status_is_waiting_with_a_warning(make_rig):
     rig = make_rig(keep_state_warm=True, status_period_s=0.05, image_timeout_s=0.2)
     rig.start()
     reports = rig.consume('/diagnostics', DiagnosticArray)

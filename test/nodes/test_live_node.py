@@ -121,7 +121,7 @@ def test_the_cloud_has_a_rate_of_its_own(make_rig):
     assert len(clouds) == 4  # of every third image, 99 ms after the one before
 
 
-def test_nothing_is_computed_while_nobody_listens(rig):
+def test_nothing_is_computed_without_subscribers(rig):
     images = rig.camera()
     rig.until(lambda: rig.node.status().state == 'idle')
     assert images.get_subscription_count() == 0

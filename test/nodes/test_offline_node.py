@@ -133,7 +133,7 @@ def test_a_second_goal_is_refused_and_the_first_goes_on(make_offline, bag):
     ],
     ids=['wrong', 'broken', 'killed'],
 )
-def test_a_failure_says_why_and_the_node_lives_on(make_offline, bag, job, says):
+def test_a_failed_job_reports_its_error_and_the_node_stays(make_offline, bag, job, says):
     rig = make_offline(job)
     diagnostics = rig.hear('/diagnostics', DiagnosticArray)
     answer = rig.refine(bag=bag)
@@ -176,7 +176,7 @@ def test_a_wrong_option_is_refused_with_what_is_allowed(make_offline, bag, goal,
     assert rig.node.status().job == OfflineStatus.IDLE
 
 
-def test_what_a_goal_leaves_open_is_as_the_parameters_say(make_offline, bag, tmp_path):
+def test_parameters_replace_empty_fields_of_a_goal(make_offline, bag, tmp_path):
     rig = make_offline(
         fake_jobs.quick, prior='bag', stride=4, method='coalign', image_topic='/camera/image_raw'
     )

@@ -17,7 +17,7 @@ def test_the_defaults_are_those_of_the_job(tmp_path):
     assert request.settings == RefineSettings()
 
 
-def test_what_a_goal_says_is_what_the_job_is_told(tmp_path):
+def test_fields_of_a_goal_are_settings_of_the_job(tmp_path):
     said = {
         'preset': 'full',
         'engine': 'torch',
@@ -35,7 +35,7 @@ def test_what_a_goal_says_is_what_the_job_is_told(tmp_path):
     assert request.settings == RefineSettings(**said)
 
 
-def test_odometry_is_left_out_where_goal_or_parameters_say_so(tmp_path):
+def test_goal_or_parameters_can_disable_odometry(tmp_path):
     goal = Refine.Goal(bag=str(tmp_path))
     assert not request_from(goal, OfflineParameters(odometry=False)).settings.odometry
     assert request_from(goal, OfflineParameters()).settings.odometry

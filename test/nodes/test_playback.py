@@ -146,7 +146,7 @@ def test_a_late_comer_gets_static_transforms_and_the_path(make_player):
     assert len(path[0].poses) == FRAMES
 
 
-def test_transforms_of_results_and_recording_are_heard(make_player):
+def test_transforms_of_results_and_recording_are_published(make_player):
     rig = make_player(rate=4.0)
     heard = rig.hear('/tf', TFMessage)
     rig.until(lambda: len(heard) == 2 * FRAMES + 4)
@@ -207,7 +207,7 @@ def test_it_plays_again_on_request(make_player):
     rig.until(lambda: len(depth) == 2 * FRAMES)
 
 
-def test_a_subscriber_that_sleeps_holds_nobody_up(make_player):
+def test_a_blocked_subscriber_does_not_delay_playback(make_player):
     rig = make_player(rate=4.0)
     heard = rig.hear('depth/image', Image)  # reliable, and not served while nobody spins
     rig.until(lambda: heard)

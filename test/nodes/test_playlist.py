@@ -160,7 +160,7 @@ def test_a_recording_of_ros_1(results, tmp_path):
         assert stamp_ns(message.header.stamp) == stamp_of(1)
 
 
-def test_what_cannot_be_played_says_why(tmp_path, results, recording):
+def test_an_unplayable_bag_raises_with_the_reason(tmp_path, results, recording):
     with pytest.raises(BagError, match='nothing does not exist'):
         Playlist(PlaybackSources(tmp_path / 'nothing', None))
     with pytest.raises(BagError, match='not a refined recording'):
@@ -196,7 +196,7 @@ def test_entries_are_put_in_order_and_few_are_held_back():
     assert max(held) <= 8
 
 
-def test_a_track_that_stops_holds_nobody_up_for_longer_than_the_window():
+def test_a_track_that_stops_delays_others_by_the_window_at_most():
     here, gone = (Track(name, name, 'std_msgs/msg/String', False) for name in ('here', 'gone'))
     entries = reorder(jumble([here], {'here': 0}), {here, gone}, 50)
     assert next(entries).due_ns == 0

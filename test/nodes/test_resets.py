@@ -20,7 +20,7 @@ def resets(rig) -> dict[str, int]:
     }
 
 
-def test_the_service_starts_afresh_and_says_so(rig):
+def test_the_service_resets_the_state_and_counts_it(rig):
     images = rig.connect()
     reset = rig.peer.create_client(Trigger, '/videodepth/reset')
     rig.until(reset.service_is_ready)

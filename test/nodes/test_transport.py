@@ -62,7 +62,7 @@ def test_the_calibration_is_beside_the_images(images, info):
         ([offer()], 'reliable', SubscriptionConfig('t', reliable=True)),
     ],
 )
-def test_the_plan_asks_for_what_every_publisher_offers(offers, reliability, config):
+def test_the_config_is_compatible_with_every_publisher(offers, reliability, config):
     assert compatible_config('t', offers, reliability) == config
 
 
