@@ -26,9 +26,9 @@ def configure(*, quiet: bool) -> None:
     log.propagate = False
 
 
-def progress(items: Iterable[T], total: int | None, unit: str = 'frame') -> Iterable[T]:
-    """Return the items with a progress bar on a terminal; without one if quiet."""
-    bar: tqdm[T] = progress_bar(iterable=items, total=total, unit=unit)
+def progress(items: Iterable[T], total: int | None, *, leave: bool = True) -> Iterable[T]:
+    """Return frames with a progress bar on a terminal; ``leave`` it there at the end."""
+    bar: tqdm[T] = progress_bar(iterable=items, total=total, unit='frame', leave=leave)
     return bar
 
 
