@@ -75,6 +75,14 @@ def test_all_outputs_are_written_and_listed(recording, tmp_path):
         np.testing.assert_allclose(T, written.T_map_cam[k], atol=1e-7)
 
 
+def test_mesh_is_written_around_given_points(recording, tmp_path):
+    ends = m.trajectory(m.odd_world()).positions_m
+    points = np.concatenate([ends + offset for offset in (-3.0, 3.0)])
+    facts = write(recording, tmp_path / 'out', scene_points_m=points)
+    assert str(tmp_path / 'out' / 'map.ply') in facts.outputs
+    assert (tmp_path / 'out' / 'map.ply').read_bytes().startswith(b'ply')
+
+
 def test_the_same_frames_give_the_same_bytes(recording, tmp_path):
     for place in ('one', 'other'):
         write(recording, tmp_path / place / 'out', copied=('*',))

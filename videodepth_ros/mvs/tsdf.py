@@ -22,13 +22,13 @@ MARGIN_VOXELS = 4
 class TsdfOptions:
     """Options of the volume.
 
-    most_voxels        bounds memory: 11 bytes each, so 130 MB
+    most_voxels        bounds memory: 11 bytes each, so 44 MB
     voxel_m            edge of a voxel in metres; 0: as small as `most_voxels` allows
     truncation_voxels  distance beyond which a surface has no effect behind it
     most_error         expected relative error of depth above which a pixel is left out
     """
 
-    most_voxels: int = 12_000_000
+    most_voxels: int = 4_000_000
     voxel_m: float = 0.0
     truncation_voxels: float = 4.0
     most_error: float = 0.03

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +16,13 @@ from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.alignment.hierarchy import ClipAlignment
 from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
 from videodepth_ros.core.workspace import DiskArray, save_npz
-from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.refine.metric_scale import MetricScale, log_depth_ratio
+
+SCENE_FRAMES, SCENE_STRIDE = 60, 8
+"""Number of frames, about, and stride of their pixels, of the points of the scene."""
+SCENE_DEPTH_RATIO = 3.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,26 @@ class AlignedSequence:
                 self.camera_of(index),
                 T_world_cam,
             )
+
+    def scene_points_m(self) -> Float64Array:
+        """Return points of the scene in the world in metres, (P, 3) float64, from some frames.
+
+        Points beyond `SCENE_DEPTH_RATIO` median depths of their frame are left out.
+        """
+        parts: list[Float64Array] = [np.empty((0, 3))]
+        T_world_cam = self.metric_T_world_cam
+        depth = self.depth.open()
+        for index in range(0, len(self), max(1, len(self) // SCENE_FRAMES)):
+            camera = self.camera_of(index).strided(SCENE_STRIDE)
+            depth_m = depth[index, ::SCENE_STRIDE, ::SCENE_STRIDE] * self.scale.metres
+            known = np.isfinite(depth_m)
+            if known.any():
+                known &= depth_m <= SCENE_DEPTH_RATIO * np.median(depth_m[known])
+            seen = backproject(depth_m.astype(np.float32), camera)[known].astype(np.float64)
+            if len(seen):  # one thread, unlike a product of matrices: the same bits everywhere
+                in_world = cv2.transform(seen[:, None], T_world_cam[index, :3])
+                parts.append(np.asarray(in_world, np.float64)[:, 0])
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,16 @@ class CloudOptions:
 
 
 @dataclass(frozen=True)
+class MeshOptions:
+    """The mesh of a recording."""
+
+    # Maximum number of frames that are fused, about: each takes 25 ms.
+    max_frames: int = 50
+    # Minimum number of triangles of a connected piece.
+    min_faces: int = 100
+
+
+@dataclass(frozen=True)
 class GravityOptions:
     """Direction of gravity from an inertial measurement unit."""
 
@@ -112,6 +122,7 @@ class ReportOptions:
 
 
 CLOUD = CloudOptions()
+MESH = MeshOptions()
 GRAVITY = GravityOptions()
 UPSAMPLING = UpsamplingOptions()
 PREVIEW = PreviewOptions()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.evaluation.tum import write_tum
 from videodepth_ros.geometry.camera import Intrinsics
@@ -23,6 +24,7 @@ from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.pictures import ColourRange, colour_range
 from videodepth_ros.results.bag import DepthEncoding, RefinedBagWriter, SourceRecording
 from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.fused_mesh import FusedMesh
 from videodepth_ros.results.gravity import GravityAlignment, align_to_gravity
 from videodepth_ros.results.map_attachment import MapAttachment, attach_map
 from videodepth_ros.results.options import CLOUD, CloudOptions
@@ -35,7 +37,7 @@ UNIT_NOTE = (
     'the scale is arbitrary: depth and poses are in a unit of their own, while the '
     "recording's transforms are in metres"
 )
-TRAJECTORY_FILE, CLOUD_FILE = 'trajectory.tum', 'cloud.ply'
+TRAJECTORY_FILE, CLOUD_FILE, MESH_FILE = 'trajectory.tum', 'cloud.ply', 'map.ply'
 PREVIEW_FILE, REPORT_FILE = 'preview.mp4', 'report.html'
 
 
@@ -46,6 +48,9 @@ class ResultOptions:
     depth         encoding of depth in the recording
     copied        topics of the source to copy, or patterns such as ``/camera/*`` or ``*``
     cloud         options of the point cloud
+    scene_points_m  (N, 3) float64, points of the scene in the world of the trajectory, around
+                  which a mesh is built of depth whose confidence is 1 - expected relative error;
+                  None: no mesh
     gravity_source  source of the vertical if the poses are aligned with gravity already; None:
                   they are aligned here
     is_metric     whether depth and poses are in metres
@@ -58,6 +63,7 @@ class ResultOptions:
     depth: DepthEncoding = DepthEncoding.METRES
     copied: tuple[str, ...] = ()
     cloud: CloudOptions = CLOUD
+    scene_points_m: Float64Array | None = None
     gravity_source: str | None = None
     is_metric: bool = True
     scale_source: str = 'none'
@@ -118,7 +124,8 @@ def write_results(
     """
     with atomic_folder(folder) as part:
         facts = _ResultWriter(trajectory, source, options).write(frames, part)
-    names = (TRAJECTORY_FILE, CLOUD_FILE, PREVIEW_FILE, REPORT_FILE)
+    mesh = () if options.scene_points_m is None else (MESH_FILE,)
+    names = (TRAJECTORY_FILE, CLOUD_FILE, *mesh, PREVIEW_FILE, REPORT_FILE)
     return replace(facts, outputs=(str(folder), *(str(folder / name) for name in names)))
 
 
@@ -147,12 +154,15 @@ class _Accumulators:
     """What is accumulated over all frames."""
 
     cloud: VoxelGrid
+    mesh: FusedMesh | None
     top_down: TopDownMap
     figures: ReportFigures
 
     def add(self, frame: RefinedFrame) -> None:
         """Add the next frame."""
         self.cloud.add(frame)
+        if self.mesh is not None:
+            self.mesh.add(frame)
         self.top_down.add(frame)
         self.figures.add(frame)
 
@@ -179,6 +189,7 @@ class _ResultWriter:
         colours = self._options.colours or colour_range_of(first)
         accumulated = _Accumulators(
             VoxelGrid(self._options.cloud),
+            self._empty_mesh(aligned.T_map_world),
             TopDownMap(mapped, first),
             ReportFigures(len(mapped.stamp_ns), colours),
         )
@@ -186,6 +197,8 @@ class _ResultWriter:
         write_tum(folder / TRAJECTORY_FILE, mapped)
         points = accumulated.cloud.points()
         write_ply(folder / CLOUD_FILE, points)
+        if accumulated.mesh is not None:
+            accumulated.mesh.write(folder / MESH_FILE)
         facts = ResultFacts(
             frames=len(mapped.stamp_ns),
             outputs=(),
@@ -200,6 +213,12 @@ class _ResultWriter:
         )
         self._write_report(folder / REPORT_FILE, facts, first, mapped, accumulated)
         return facts
+
+    def _empty_mesh(self, T_map_world: Float64Array) -> FusedMesh | None:
+        points_m = self._options.scene_points_m
+        if points_m is None:
+            return None
+        return FusedMesh.around(points_m, T_map_world, len(self._world.stamp_ns))
 
     def _align_to_gravity(self, attachment: MapAttachment) -> GravityAlignment:
         if self._options.gravity_source is not None:

@@ -47,8 +47,10 @@ def write_posed(
     """
     frames = _refined_frames(job, decoded, aligned.metric_frames())
     cloud = CloudOptions(voxel_m=job.settings.voxel_m)
+    scene_points_m = None
     if isinstance(stereo, StereoTask):
         cloud = replace(cloud, min_confidence=STEREO_CLOUD.min_confidence)
+        scene_points_m = aligned.scene_points_m()
         frames = _reported(
             job, stereo_frames(job, full_size_frames(job, decoded), aligned, stereo)
         )
@@ -59,7 +61,10 @@ def write_posed(
         Trajectory(decoded.images.stamps_ns, aligned.metric_T_world_cam),
         SourceRecording(job.bag, job.topics.image.name),
         output,
-        _result_options(job, decoded, aligned.scale, cloud, aligned.notes),
+        replace(
+            _result_options(job, decoded, aligned.scale, cloud, aligned.notes),
+            scene_points_m=scene_points_m,
+        ),
     )
     facts = _facts(job, decoded, aligned.scale, written.notes, written.outputs)
     return replace(facts, path_length_m=written.path_length_m, up_from=written.gravity_source)
