@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'Starts from the depth of a prior and makes it consistent over the whole recording.\n'
         'OUT_BAG becomes a folder with an mcap bag (depth, camera_info, confidence, /tf, path,\n'
         'odometry), trajectory.tum, cloud.ply, map.ply (a mesh), preview.mp4 and report.html.\n'
-        'The plan is printed first. A run that was interrupted resumes when the command is repeated.',
+        'The plan is printed first. An interrupted run resumes when the command is repeated.',
         'refine drive.mcap refined',
         'refine rgbd refined --prior bag',
         'refine robot refined --prior depth-pro --stride 3 --end-s 60',
