@@ -57,7 +57,7 @@ def test_an_image_that_is_none_ends_it_and_leaves_what_was_read(run, folder, tmp
     (folder / '1.jpg').write_bytes(b'no image')
     code, facts = run('import', folder, tmp_path / 'bag')
     assert code == 1
-    assert '1.jpg cannot be read' in facts['error']
+    assert '1.jpg cannot be decoded' in facts['error']
     with open_bag(tmp_path / 'bag') as bag:
         assert bag.count() == 1
 

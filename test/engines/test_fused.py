@@ -171,7 +171,7 @@ def test_file_describes_itself(fused):
     entries = {entry.key: entry.value for entry in onnx.load(fused('nano').path).metadata_props}
     assert entries['videodepth.model'] == 'nano'
     assert entries['videodepth.precision'] == 'fp32'
-    assert entries['videodepth.schema'] == '102'
+    assert entries['videodepth.schema'] == '103'
     assert (entries['videodepth.camera_width'], entries['videodepth.channels']) == ('160', 'rgb')
 
 
@@ -241,7 +241,7 @@ def test_depth_and_confidence_are_finished_as_on_the_host(fused, range_m, edge_r
     seen = scale.without_far(inverse_depth, range_m)
     jumps = find_discontinuities(seen, edge_ratio)
     known = upsample(seen, jumps, it.layout.width, it.layout.height)
-    assert jumps.between.any() == (edge_ratio > 1)
+    assert jumps.mixed.any() == (edge_ratio > 1)
     np.testing.assert_allclose(depth, scale.depth_m(known), rtol=1e-6)
     np.testing.assert_allclose(confidence_map, host_confidence(jumps, known), rtol=1e-6)
     assert np.isposinf(depth).any()

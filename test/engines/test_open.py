@@ -178,8 +178,8 @@ def test_failure_of_that_process_comes_back_as_an_error(monkeypatch, tmp_path):
     ('model', 'engine', 'size', 'words'),
     [
         ('giant', 'auto', (320, 240), 'no model .giant.'),
-        ('nano', 'warp', (320, 240), 'no engine .warp.; choose one of auto, tensorrt'),
-        ('nano', 'auto', (321, 240), 'cannot compute 321x240.*multiples of 16'),
+        ('nano', 'warp', (320, 240), 'unknown engine .warp.; choose one of auto, tensorrt'),
+        ('nano', 'auto', (321, 240), 'nano does not support 321x240.*multiples of 16'),
         ('nano', 'torch', (64, 64), 'at least 80'),
     ],
 )

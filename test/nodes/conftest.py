@@ -20,6 +20,9 @@ from videodepth_ros.nodes.transport import prepare_process
 
 @pytest.fixture(scope='session', autouse=True)
 def ros() -> Iterator[None]:
+    if rclpy.ok():  # initialised for the tests of another folder
+        yield
+        return
     prepare_process()
     rclpy.init()
     yield
