@@ -63,6 +63,7 @@ def test_a_disk_array_round_trips(tmp_path):
         for record in RECORDS:
             writer.append(record)
     np.testing.assert_array_equal(array.open(), RECORDS)
+    np.testing.assert_array_equal(list(array.records()), RECORDS)
 
 
 def test_a_killed_writer_resumes_after_its_last_complete_record(tmp_path):

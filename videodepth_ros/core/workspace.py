@@ -130,6 +130,12 @@ class DiskArray:
         count = self.path.stat().st_size // self.record_bytes
         return np.memmap(self.path, self.dtype, 'r', shape=(count, *self.record_shape))
 
+    def records(self) -> Iterator[NDArray[Any]]:
+        """Yield the records in order, read one by one: none stays mapped into memory."""
+        with open(self.path, 'rb') as file:
+            while data := file.read(self.record_bytes):
+                yield np.frombuffer(data, self.dtype).reshape(self.record_shape)
+
     @contextmanager
     def writer(self, *, resume: bool = False) -> Iterator[DiskArrayWriter]:
         """Yield a writer; the array gets its final name at the end of the block.

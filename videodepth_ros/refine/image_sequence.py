@@ -192,9 +192,9 @@ class ImageSequence:
     def full_size_frames(self) -> Iterator[Frame]:
         """Yield the frames at the camera's size; ``full_size`` must be there."""
         assert self.full_size is not None
-        images: UInt8Array = self.full_size.open()
-        for k, stamp_ns in enumerate(self.stamps_ns.tolist()):
-            yield Frame(stamp_ns, self.frame_id, np.asarray(images[k]), self.camera_of(k))
+        stamped = zip(self.stamps_ns.tolist(), self.full_size.records(), strict=True)
+        for index, (stamp_ns, image) in enumerate(stamped):
+            yield Frame(stamp_ns, self.frame_id, image, self.camera_of(index))
 
 
 def size_within(size: Size, max_pixels: int) -> Size:
