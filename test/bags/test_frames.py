@@ -158,7 +158,9 @@ def test_no_image_that_can_be_used_is_an_error(tmp_path):
         if topic == INFO:
             msg.width = 640
     with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
-        with pytest.raises(BagError, match=r'none of the 3 images .*48x32 but camera_info says 6'):
+        with pytest.raises(
+            BagError, match=r'none of the 3 images .*48x32 but camera_info gives 6'
+        ):
             list(read_frames(reader))
 
 

@@ -73,7 +73,7 @@ def test_upper_case_fields_of_ros_1():
 
 
 def test_the_wrong_size_is_refused_with_both_sizes():
-    with pytest.raises(InputError, match=r'640x480 but camera_info says 320x240; choose'):
+    with pytest.raises(InputError, match=r'640x480 but camera_info gives 320x240; choose'):
         intrinsics_from(camera_info(), 640, 480)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from videodepth_ros.core.errors import ConfigError, DeviceError
-from videodepth_ros.engines.artefacts import PLAIN, checked_card, fetch_artefact
+from videodepth_ros.engines.artefacts import PLAIN, checked_card, fetch_artefact, graph_key
 from videodepth_ros.engines.child_process import BuildProgress, ignore_progress
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.graph import Layout
@@ -22,7 +22,7 @@ from videodepth_ros.engines.plans import open_tensorrt, tensorrt_is_available
 from videodepth_ros.models import catalogue
 from videodepth_ros.models.catalogue import ModelCard
 
-ENGINES = ('auto', 'tensorrt', 'torch-cuda', 'onnx', 'torch')
+ENGINES = ('auto', 'tensorrt', 'torch-cuda', 'openvino', 'onnx', 'torch')
 
 GPU_DEVICES = (
     Path('/dev/nvidiactl'),
@@ -49,11 +49,11 @@ def open_engine(
     """Return an engine for inputs of ``width`` x ``height`` px; missing artefacts are built.
 
     model    name in the catalogue
-    engine   one of ``ENGINES``; ``auto`` is TensorRT where it and a GPU are installed, torch on
-             the GPU where that is, else ONNX Runtime on the CPU; the spec names the choice and
-             reasons
+    engine   one of ``ENGINES``; ``auto`` is TensorRT or torch on a GPU, else OpenVINO where it is
+             installed and the CPU has bf16, else ONNX Runtime; the spec names choice and reasons
     threads  per frame on the CPU; 0: the engine's default
-    precision  ``fp16`` or ``fp32`` on a GPU; on the CPU it is fp32
+    precision  ``fp16`` or ``fp32``; with ``fp16`` OpenVINO computes in bf16 or f16 where the
+             device has it; ONNX Runtime and torch on the CPU compute in fp32
     report   called with phase and fraction of a build; its exceptions cancel the build
     raises   ConfigError for an unknown name or unsupported size, ModelError if weights are missing
              or a build fails, DeviceError if the engine is not installed; no other engine is
@@ -69,6 +69,8 @@ def open_engine(
         return open_tensorrt(card, width, height, precision, report)
     if engine == 'torch-cuda':
         return _open_torch_cuda(card, width, height, precision, tuple(notes))
+    if engine == 'openvino':
+        return _open_openvino(card, width, height, threads, precision, tuple(notes), report)
     if engine == 'torch':
         return _open_torch(card, width, height, threads)
     return _open_onnx(card, width, height, threads, tuple(notes), report)
@@ -77,18 +79,31 @@ def open_engine(
 def select_engine(notes: list[str]) -> str:
     """Return the fastest engine available; append the reasons against a GPU to ``notes``."""
     if not any(device.exists() for device in GPU_DEVICES):
-        return 'onnx'
+        return cpu_engine()
     if tensorrt_is_available(notes.append):
         return 'tensorrt'
     try:
         import torch
     except ImportError as error:
         notes.append(f'torch is not installed ({error})')
-        return 'onnx'
+        return cpu_engine()
     if torch.cuda.is_available():
         return 'torch-cuda'
-    notes.append(f'torch {torch.__version__} sees no GPU')
-    return 'onnx'
+    notes.append(f'torch {torch.__version__} finds no GPU')
+    return cpu_engine()
+
+
+def cpu_engine() -> str:
+    """Return ``openvino`` where it is installed and faster than ONNX Runtime, else ``onnx``.
+
+    It is faster in a reduced precision that the processor has; in float32 it is not.
+    """
+    try:
+        from videodepth_ros.engines.openvino_engine import device_name, reduced_precision
+
+        return 'openvino' if reduced_precision(device_name()) else 'onnx'
+    except ImportError:
+        return 'onnx'
 
 
 def _open_onnx(
@@ -105,6 +120,26 @@ def _open_onnx(
         raise _not_installed('onnx', error, 'onnxruntime') from error
     stored = fetch_artefact(card, width, height, PLAIN, report)
     return OnnxEngine(stored.path, threads, notes + stored.notes)
+
+
+def _open_openvino(
+    card: ModelCard,
+    width: int,
+    height: int,
+    threads: int,
+    precision: str,
+    notes: tuple[str, ...],
+    report: BuildProgress,
+) -> Engine:
+    try:
+        from videodepth_ros.engines import openvino_plans
+    except ImportError as error:
+        raise _not_installed('openvino', error, 'openvino') from error
+    stored = fetch_artefact(card, width, height, PLAIN, report)
+    key = graph_key(card, width, height)
+    return openvino_plans.open_checked(
+        stored.path, key, threads=threads, precision=precision, notes=notes + stored.notes
+    )
 
 
 def _open_torch(card: ModelCard, width: int, height: int, threads: int) -> Engine:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays to and from message fields, without rclpy."""
+"""Conversion between arrays and message fields, without rclpy."""

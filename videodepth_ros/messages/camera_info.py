@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CameraInfo: intrinsics with checks, rectification of distorted images, and writing it.
+"""CameraInfo: intrinsics with checks, rectification, and writing.
 
-The message describes the full sensor; binning and region of interest say which part of it the
-image shows (sensor_msgs/CameraInfo). K and D belong to the raw image, P to the rectified one.
+The message describes the full sensor; binning and region of interest give the part that the image
+shows (sensor_msgs/CameraInfo). K and D belong to the raw image, P to the rectified one.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ PINHOLE_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (4, 5, 8, 12, 14)}
 FISHEYE_MODELS = {'equidistant': (4,), 'fisheye': (4,)}
 _LENGTHS = PINHOLE_MODELS | FISHEYE_MODELS
 MAX_REMAP_SIDE_PX = 32766
-"""Side of an image that is rectified: ``cv2.remap`` counts its pixels in 16 bits."""
+"""Longest side of an image for ``cv2.remap``, whose maps have 16 bits [px]."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a CameraInfo says of an image of ``width`` x ``height``, binning and region applied.
+    """Calibration of an image of ``width`` x ``height``, binning and region applied.
 
     K           (3 x 3, row by row) of the raw image
-    distortion  coefficients of ``model``; empty where the lens is a pinhole
+    distortion  coefficients of ``model``; empty for a pinhole
     R           (3 x 3) from the raw camera's frame to the rectified one
     P           (3 x 3, left part) of the rectified image
     """
@@ -118,10 +118,10 @@ def intrinsics_from(msg: Any, width: int, height: int) -> Intrinsics | None:
 
 
 def rectifier_from(msg: Any, width: int, height: int) -> Rectifier | None:
-    """Return what rectifies raw images of ``width`` x ``height``; None if nothing is to be done.
+    """Return the rectifier of raw images of ``width`` x ``height``; None if they need none.
 
-    Images of a topic such as ``image_rect`` have the same message but are rectified already.
-    raises  InputError if the message does not fit the image, its lens model is not known, or the
+    Topics such as ``image_rect`` have the same message but are rectified already.
+    raises  InputError if the message does not fit the image, its lens model is unknown, or the
             image is too large
     """
     calibration = calibration_from(msg, width, height)
@@ -188,7 +188,7 @@ def _rotation(msg: Any) -> Matrix:
 
 
 def _distortion(msg: Any) -> tuple[str, Matrix]:
-    """Return model and coefficients; none for a pinhole, whatever its model is called."""
+    """Return model and coefficients; none for a pinhole, whatever its model name."""
     D = _numbers(msg, 'd')
     model = str(msg.distortion_model)
     if not any(D):
@@ -207,12 +207,12 @@ def _binning(msg: Any) -> tuple[int, int]:
 
 
 def _check_size(msg: Any, width: int, height: int) -> None:
-    """Raise InputError unless the image has the size that the message, binned and cut, says."""
+    """Raise InputError unless the image has the size in the message, after binning and region."""
     roi, (bin_x, bin_y) = msg.roi, _binning(msg)
-    said = (int(roi.width or msg.width) // bin_x, int(roi.height or msg.height) // bin_y)
-    if said != (width, height):
+    expected = (int(roi.width or msg.width) // bin_x, int(roi.height or msg.height) // bin_y)
+    if expected != (width, height):
         raise InputError(
-            f'image is {width}x{height} but camera_info says {said[0]}x{said[1]}; '
+            f'image is {width}x{height} but camera_info gives {expected[0]}x{expected[1]}; '
             'choose the camera_info topic that belongs to this image, or none'
         )
 

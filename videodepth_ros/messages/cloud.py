@@ -74,7 +74,7 @@ def write_points(points: NDArray[np.float32], out: Any) -> None:
 def reference_cloud(
     depth_m: Depth, image: Image, camera: Intrinsics, stride: int, max_range_m: float
 ) -> NDArray[np.void]:
-    """Return what write_cloud writes, (H', W') of POINT, in the plainest way: its reference."""
+    """Return the points of write_cloud, (H', W') of POINT, by plain numpy: its reference."""
     _check(depth_m, camera, stride)
     z = depth_m[::stride, ::stride]
     in_range = (z >= _NEAREST_M) & (z <= max_range_m) & np.isfinite(z)

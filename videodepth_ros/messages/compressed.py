@@ -26,7 +26,7 @@ def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
         # OpenCV may fill the missing part with grey and only print a warning
         raise InputError(
             f'{described} of {data.size} bytes is a JPEG that was cut off; '
-            'look at the link from the camera'
+            'check the link from the camera'
         )
     image: NDArray[Any] | None
     try:
@@ -36,7 +36,7 @@ def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
     if image is None:
         raise InputError(
             f'{described} of {data.size} bytes cannot be decoded: it is damaged, or '
-            'neither JPEG nor PNG; have the publisher send one of these'
+            'neither JPEG nor PNG; publish one of these'
         )
     return image
 
@@ -44,7 +44,7 @@ def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
 def _data(msg: Any, described: str) -> Bytes:
     """View the data of a message; raise InputError if it has none."""
     if len(msg.data) == 0:
-        raise InputError(f'{described} has no data; look at the publisher')
+        raise InputError(f'{described} has no data; check the publisher')
     return np.frombuffer(msg.data, np.uint8)
 
 
@@ -89,7 +89,7 @@ def decode_compressed_depth(msg: Any) -> NDArray[np.float32]:
         )
     data = _data(msg, described)
     if data.size <= _DEPTH_HEADER.size:
-        raise InputError(f'{described} has only {data.size} bytes; look at the publisher')
+        raise InputError(f'{described} has only {data.size} bytes; check the publisher')
     values = _imdecode(data[_DEPTH_HEADER.size :], described)
     if values.ndim != 2 or values.dtype != np.uint16:
         raise InputError(f'{described} holds {values.dtype} pixels, not 16-bit grey ones')

@@ -58,7 +58,7 @@ class RawImage:
             raise InputError(
                 f'image step is {step} bytes, but a row of {self.width} '
                 f'{self.encoding} pixels takes {row_bytes}; '
-                'mend step or encoding in the camera driver'
+                'correct step or encoding in the camera driver'
             )
         needed = offset + step * (rows - 1) + row_bytes
         if self.data.size < needed:

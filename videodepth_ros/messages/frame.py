@@ -12,12 +12,12 @@ from videodepth_ros.messages.transforms import stamp_ns
 
 
 def is_rectified(image_topic: str) -> bool:
-    """Tell by its name whether a topic has rectified images: image_rect_color, rect/image."""
+    """Return whether a topic's name marks rectified images: image_rect_color, rect/image."""
     return any('rect' in name.split('_') for name in image_topic.split('/'))
 
 
 def frame_from(message: Any, info: Any | None, *, rectify: bool) -> Frame:
-    """Decode an Image or CompressedImage; ``info`` is the CameraInfo of its camera, if known.
+    """Decode an Image or CompressedImage with the CameraInfo of its camera, if known.
 
     rectify  whether the image shows the distortion that ``info`` describes
     raises   InputError if the image cannot be decoded or ``info`` does not fit it

@@ -48,7 +48,7 @@ def raw_image(msg: Any) -> RawImage:
     if msg.width == 0 or msg.height == 0 or len(msg.data) == 0:
         raise InputError(
             f'image is {msg.width}x{msg.height} with {len(msg.data)} bytes of data: '
-            'it has no pixels; look at the camera driver'
+            'it has no pixels; check the camera driver'
         )
     return RawImage(
         np.frombuffer(msg.data, np.uint8),
@@ -71,7 +71,7 @@ def decode_image(msg: Any) -> Bytes:
 
 
 def is_compressed(msg: Any) -> bool:
-    """Tell a CompressedImage from an Image by its fields."""
+    """Return whether a message is a CompressedImage, by its fields."""
     return not hasattr(msg, 'encoding')
 
 

@@ -3,7 +3,7 @@
 
 A pose of the camera in the map and the transform with parent map and child camera are the same
 numbers: T_map_cam. Quaternions are (x, y, z, w), of length one, and written with w >= 0, for q and
--q are the same rotation and a sign that jumps disturbs who filters them.
+-q are the same rotation and sign changes disturb filters.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def set_stamp(stamp: Any, ns: int) -> None:
     if not 0 <= ns < 2**31 * _NS:
         raise InputError(
             f'time {ns} ns is not between 0 and 2**31 s, which is what a ROS stamp '
-            'can hold; look at the clock that it came from'
+            'can hold; check the clock of the source'
         )
     stamp.sec, stamp.nanosec = divmod(int(ns), _NS)
 

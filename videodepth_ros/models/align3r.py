@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Align3R's network: two images and their depth priors to point maps in the first camera.
 
-Lu et al. 2024 (arXiv 2412.03079): the transformer of DUSt3R (Wang et al. 2024, arXiv 2312.14132),
-whose decoder is told by a second branch, in the manner of a ControlNet, what the depth prior says.
-Encoder and branch see one image, only the decoder and the heads see two. So a frame is encoded
-once, however many pairs it is in. Attributes are named as in the published checkpoints, so that
-their state dicts load unchanged.
+Lu et al. 2024 (arXiv 2412.03079): the transformer of DUSt3R (Wang et al. 2024, arXiv 2312.14132)
+with a second branch that injects the point map of the depth prior into the decoder, in the manner
+of a ControlNet. Encoder and branch process single images, so that a frame is encoded once for all
+of its pairs. Attributes are named as in the published checkpoints, whose state dicts load
+unchanged.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class StackConfig:
 
 @dataclass(frozen=True)
 class Align3RConfig:
-    """The network, by value."""
+    """Sizes of the network."""
 
     encoder: StackConfig
     decoder: StackConfig
@@ -57,7 +57,7 @@ class Align3RConfig:
 
     @property
     def taps(self) -> tuple[int, int, int]:
-        """The decoder steps, counted from one, whose tokens the heads read."""
+        """Decoder steps, counted from one, whose tokens the heads read."""
         depth = self.decoder.depth
         return depth // 2, depth * 3 // 4, depth
 
@@ -71,10 +71,10 @@ ALIGN3R = Align3RConfig(
 
 @dataclass(frozen=True)
 class Features:
-    """All that a pair needs of B frames: compute it once, use it in every pair.
+    """Features of B frames, shared by all of their pairs.
 
-    embedded    (B, N, D) float32, what enters the decoder: image and point map, N patches
-    injections  of the point map, (B, N, D) each, added behind the first decoder steps
+    embedded    (B, N, D) float32, input of the decoder: image and point map, N patches
+    injections  of the point map, (B, N, D) each, added after the first decoder steps
     finest      of the image, (B, C, 4 rows, 4 columns) float32, for the head of either view
     grid        rows and columns, N = rows * columns
     """
@@ -90,7 +90,7 @@ class Features:
         return len(self.embedded)
 
     def take(self, frames: Sequence[int]) -> Features:
-        """Return the features of some of the B frames, in the order given, repeats allowed."""
+        """Return the features of some of the B frames, in the given order, repeats allowed."""
         chosen = torch.as_tensor(frames, device=self.embedded.device)
         return Features(
             self.embedded[chosen],
@@ -101,7 +101,7 @@ class Features:
 
     @staticmethod
     def join(parts: Sequence[Features]) -> Features:
-        """Return the features of all parts as those of one batch.
+        """Concatenate features along the batch.
 
         raises  InputError where images differ in size
         """
@@ -120,10 +120,10 @@ class Features:
 
 @dataclass(frozen=True)
 class PairPoints:
-    """What the network sees in B pairs, both views in the camera of the first, unit unknown.
+    """Point maps of B pairs, both views in the camera of the first, up to scale.
 
     points_1, points_2          (B, H, W, 3) float32
-    confidence_1, confidence_2  (B, H, W) float32, 1 and up
+    confidence_1, confidence_2  (B, H, W) float32, from 1 up
     """
 
     points_1: Tensor
@@ -158,10 +158,9 @@ class Align3R(nn.Module):
         self.downstream_head2 = nn.ModuleDict({'dpt': PointHead(channels, config.head)})
 
     def in_precision(self, precision: torch.dtype) -> Align3R:
-        """Hold and multiply the matrices in ``precision``, and return the network.
+        """Convert the matrices to ``precision`` in place and return the network.
 
-        Norms, sums and heads stay in float32: half a unit of the last place of a raw distance is,
-        behind the exponential, a visible error of the point. There is no way back.
+        Norms, sums and heads stay float32: the exponential amplifies rounding of the raw distance.
         """
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and 'head' not in name:
@@ -170,7 +169,7 @@ class Align3R(nn.Module):
         return self
 
     def encode(self, image: Tensor, point_map: Tensor) -> Features:
-        """Compute what the pairs of B frames share.
+        """Compute the features of B frames.
 
         image      (B, 3, H, W) float32, -1 black to 1 white, H and W multiples of 16
         point_map  (B, H, W, 3) float32, of the depth prior, each axis from 0 to 1
@@ -199,7 +198,7 @@ class Align3R(nn.Module):
     def pair(self, first: Features, second: Features) -> PairPoints:
         """Compute the point maps of B pairs of frames.
 
-        raises  InputError where the two are not of as many frames, or of other sizes
+        raises  InputError where the two differ in number or size
         """
         _check_grids(first.grid, second.grid)
         if first.frames != second.frames:
@@ -217,7 +216,7 @@ class Align3R(nn.Module):
     def forward(
         self, image_1: Tensor, point_map_1: Tensor, image_2: Tensor, point_map_2: Tensor
     ) -> PairPoints:
-        """Compute B pairs from their frames alone."""
+        """Compute B pairs from images and point maps."""
         return self.pair(self.encode(image_1, point_map_1), self.encode(image_2, point_map_2))
 
     def _encode_image(self, image: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -270,12 +269,10 @@ class Align3R(nn.Module):
 
 
 def load_align3r(path: Path | str, config: Align3RConfig = ALIGN3R) -> Align3R:
-    """Return the network with the weights of a checkpoint, in float32, on the CPU, ready to run.
+    """Return the network with the weights of a checkpoint, in float32, on the CPU, in eval mode.
 
-    path    a published ``.pth`` or ``.safetensors``; the licence of the published ones is in the
-            catalogue, and its notice is due to the user
-    raises  ModelError where the file cannot be read or is not exactly of this network, as that of
-            a DUSt3R, which has no point-map branch
+    path    a published ``.pth`` or ``.safetensors``
+    raises  ModelError where the file cannot be read or is not exactly of this network
     """
     return load_strict(lambda: Align3R(config), Path(path))
 

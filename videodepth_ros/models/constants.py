@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constant matrices where a network needs them, without a copy for every frame."""
+"""Constant matrices of networks, without a copy per frame."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def device_constant(
 ) -> Tensor:
     """Return ``make(*arguments)`` as a tensor on the device of ``like``.
 
-    To copy to a GPU is to wait for it, and a captured graph keeps the addresses of what it reads:
-    there a constant is copied once and kept for good. On the CPU it shares the array's memory.
+    On a GPU it is copied once and kept: a copy synchronises, and captured graphs need fixed
+    addresses. On the CPU it shares the array's memory.
     """
     if like.device.type == 'cuda':
         return _kept(make, arguments, dtype, like.device)

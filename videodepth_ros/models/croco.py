@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transformer blocks with rotary positions, for one image and for two that look at each other.
+"""Transformer blocks with rotary positions, for one image and for pairs of images.
 
 The blocks of CroCo v2 (Weinzaepfel et al. 2023, arXiv 2211.10408) as DUSt3R uses them. Attribute
 names are those of the published checkpoints.
@@ -99,7 +99,7 @@ class Block(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """A block that between attention and perceptron looks at the other view."""
+    """Self-attention, cross-attention to the other view, and a perceptron."""
 
     def __init__(self, dim: int, heads: int, mlp_ratio: int) -> None:
         super().__init__()

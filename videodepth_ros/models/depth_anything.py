@@ -25,18 +25,17 @@ from videodepth_ros.models.prior import MonoEstimate, PriorKind, batches
 
 
 class DepthAnything:
-    """The prior; values have the size of the network's input, some 518 pixels across.
+    """Depth Anything V2; values have the size of the network's input, about 518 px.
 
-    To the camera's size the library enlarges with a cubic, which overshoots at every edge: that
-    is left to those who know where the edges are.
+    The library's cubic upsampling to the camera's size overshoots at edges and is not used.
     """
 
     def __init__(
         self, card: FolderCard, folder: Path, placement: DevicePrecision, batch: int = 0
     ) -> None:
-        """Load the network and the processor of a folder, see ``mono.open_mono_prior``.
+        """Load network and processor of a folder, see ``mono.open_mono_prior``.
 
-        raises  ModelError where it is not whole
+        raises  ModelError where it is incomplete
         """
         self.name, self.notice = card.name, card.notice
         self._placement, self._batch = placement, placement.batch(batch, on_gpu=16)
@@ -49,7 +48,7 @@ class DepthAnything:
             raise ModelError(
                 f'{folder}/preprocessor_config.json cannot be used: {error}; {card.how_to_get}'
             ) from error
-        # The two mean the opposite: only the configuration tells which one it is.
+        # Relative and metric outputs have the same tensors: the configuration decides.
         self._is_metric = self._model.config.depth_estimation_type == 'metric'
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:

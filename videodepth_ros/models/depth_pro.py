@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth Pro: metric depth and focal length of an image (Bochkovskii et al., arXiv 2410.02073).
 
-The network is that of `transformers`. What stands here is what surrounds it: the square image
-that it reads, and the depth that its canonical inverse depth stands for. The library's own
-processor takes no known focal length.
+The network is that of `transformers`; this module adds the square input and the conversion of
+canonical inverse depth to metres. The library's processor does not support a known focal length.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from videodepth_ros.models.pretrained import ExportableNetwork, load_pretrained
 from videodepth_ros.models.prior import MonoEstimate, PriorKind, batches
 
 NEAREST_M, FARTHEST_M = 1e-4, 1e4
-"""Depth is clamped to these: 10 km says that nothing was hit."""
+"""Range of depth [m]; 10 km is the sky."""
 
 
 class DepthPro:
-    """The prior; values have the size of the frame."""
+    """Depth Pro; values have the size of the frame."""
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class DepthPro:
     ) -> None:
         """Load the network of a folder, see ``mono.open_mono_prior``.
 
-        raises  ModelError where it is not whole
+        raises  ModelError where it is incomplete
         """
         self.name, self.notice = card.name, card.notice
         self._placement, self._batch = placement, placement.batch(batch, on_gpu=4)
@@ -94,10 +93,11 @@ class DepthPro:
             yield MonoEstimate(depth_m.cpu().numpy(), PriorKind.METRIC, focal_px, source)
 
     def _run(self, images: np.ndarray, *, with_field_of_view: bool) -> tuple[Tensor, list[float]]:
-        """Images (B, H, W, 3) uint8 to canonical inverse depths (B, S, S) and fields of view.
+        """Return canonical inverse depths (B, S, S) and fields of view [deg].
 
-        The latter have a transformer of their own, which nobody asks where they are known; then
-        they are NaN.
+        images  (B, H, W, 3) uint8
+
+        The field of view has its own transformer, which is skipped if not needed; then it is NaN.
         """
         self._model.use_fov_model = with_field_of_view
         pixels = square_input(torch.from_numpy(images).to(self._placement.device), self._side_px)
@@ -136,7 +136,7 @@ def square_input(images: Tensor, side_px: int) -> Tensor:
 
     images  (B, H, W, 3) uint8, red green blue
 
-    The image is bent to a square, and not smoothed where it shrinks: so the weights were trained.
+    The image is resized to a square without antialiasing, as in training.
     """
     pixels = (images.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
     if tuple(pixels.shape[2:]) == (side_px, side_px):
@@ -145,7 +145,7 @@ def square_input(images: Tensor, side_px: int) -> Tensor:
 
 
 def focal_from_fov(field_of_view_deg: float, width: int) -> float:
-    """Return fx in pixels of an image so wide that spans a horizontal angle."""
+    """Return fx [px] of an image of that width and horizontal field of view."""
     return float(0.5 * width / np.tan(0.5 * np.deg2rad(field_of_view_deg)))
 
 

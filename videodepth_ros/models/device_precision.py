@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a network of the offline job computes, and in which precision."""
+"""Device and precision of a network of the offline job."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class DevicePrecision:
     dtype: torch.dtype
 
     def batch(self, asked: int, on_gpu: int) -> int:
-        """Return how many items to compute at once: a CPU gains nothing by more than one."""
+        """Return the batch size: the given one, else ``on_gpu`` on a GPU and 1 on a CPU."""
         return asked or (on_gpu if self.device.type == 'cuda' else 1)
 
 
 def select_device(device: str, precision: str) -> DevicePrecision:
-    """Return the place that a user has named.
+    """Return device and precision by name.
 
     device     ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``
     precision  ``auto`` (fp32 on a CPU, else fp16), ``fp32``, ``fp16`` or ``bf16``
-    raises     ConfigError for a name that cannot be, DeviceError where there is no such GPU
+    raises     ConfigError for an unknown name, DeviceError where there is no such GPU
     """
     if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', device):
         raise ConfigError(f'there is no device {device!r}: choose auto, cpu, cuda or cuda:N')

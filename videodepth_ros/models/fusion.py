@@ -54,10 +54,10 @@ class Teacher(nn.Module):
 
 
 def teacher_size(width: int, height: int, limit: int, patch: int) -> tuple[int, int]:
-    """Width and height of what the teacher sees of an image of ``width`` x ``height``.
+    """Return width and height of the teacher's input for an image of ``width`` x ``height``.
 
-    The height alone decides, also for upright images: so the weights were trained. The width is
-    rounded down to whole patches, which bends the aspect a little.
+    Only the height is limited, also for upright images, as in training. The width is rounded down
+    to whole patches, which changes the aspect slightly.
     """
     if height <= limit:
         return width, height

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What encoders that were trained on ImageNet take an image to be."""
+"""Normalisation of images as in training on ImageNet."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class MambaConfig:
 
 
 class TemporalMamba(nn.Module):
-    """Mix each map of a video with what its earlier frames left in the state."""
+    """Mix each map of a video with the recurrent state of earlier frames."""
 
     def __init__(self, dim: int, config: MambaConfig) -> None:
         super().__init__()

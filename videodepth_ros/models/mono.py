@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Monocular priors: what a network says of the depth of a frame on its own.
+"""Open monocular depth priors of `transformers`: Depth Pro and Depth Anything V2.
 
-The door to those that live in `transformers`: Depth Pro and Depth Anything V2. Free of torch until
-one is opened.
+Free of torch until one is opened.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ def open_mono_prior(
     """Open Depth Pro or a Depth Anything V2; nothing is downloaded.
 
     name          ``depth-pro`` or one of ``depth-anything-v2-*`` in the catalogue
-    device, precision   see ``place.select_device``
-    batch         frames computed at once; 0 leaves the choice to the prior
-    camera_focal  Depth Pro takes fx of a frame's camera, where it has one, for its own estimate
-    raises        ConfigError for a name or an option that cannot be, ModelError where the weights
-                  are not here or not whole, DeviceError where torch, transformers or the GPU is
+    device, precision   see ``device_precision.select_device``
+    batch         frames computed at once; 0: the prior's default
+    camera_focal  Depth Pro uses fx of a frame's camera, where known, instead of its own estimate
+    raises        ConfigError for an unknown name or option, ModelError where the weights are
+                  missing or incomplete, DeviceError where torch, transformers or the GPU is
                   missing
     """
     card = find_card(name, PRIOR_CARDS)

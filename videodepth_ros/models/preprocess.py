@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a camera image to what the network reads, and which size that has. Free of torch.
+"""Network input of a camera image, and its size. Free of torch.
 
-A robot uses ``budget_size`` and ``network_input``. The official ones are FlashDepth's own path for
-a user's video, for comparison with published results.
+Robots use ``budget_size`` and ``network_input``. The official functions reproduce FlashDepth's own
+path for videos, for comparison with published results.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def official_size(width: int, height: int, patch: int = 14) -> tuple[int, int]:
 
 
 def budget_size(width: int, height: int, max_pixels: int, patch: int) -> tuple[int, int]:
-    """Width and height of the network's input for a camera image of ``width`` x ``height``.
+    """Return width and height of the network's input for an image of ``width`` x ``height``.
 
-    The official size where it has at most ``max_pixels``. Else the size of whole patches next to
-    the budget, of the four around it that one which fits and bends the aspect least.
+    The official size where it has at most ``max_pixels``, else of the four sizes of whole patches
+    around the budget the one within it that changes the aspect least.
 
-    raises  ConfigError where not one patch fits into the budget
+    raises  ConfigError where the budget is below one patch
     """
     if max_pixels < patch * patch:
         raise ConfigError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every monocular prior tells of a frame, and how it is asked."""
+"""Interface of monocular depth priors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 
 
 class PriorKind(str, Enum):
-    """What the values of an estimate are."""
+    """Kind of the values of an estimate."""
 
     METRIC = 'metric'  # depth: Z in metres
     RELATIVE_INVERSE = 'relative_inverse'  # a / Z + b: inverse depth up to scale and shift
@@ -27,14 +27,13 @@ class PriorKind(str, Enum):
 
 @dataclass(frozen=True)
 class MonoEstimate:
-    """What a prior says of one frame.
+    """Estimate of one frame.
 
-    values        (h, w) float32 of the whole image, at a size that the prior chooses; NaN unknown;
+    values        (h, w) float32 of the whole image, at a size of the prior's choice; NaN unknown;
                   a depth of +inf or an inverse depth of 0: nothing hit
-    kind          what ``values`` are
-    focal_px      fx, at the width of ``values``, that a depth was computed with or that was
-                  estimated; None where the prior knows of none
-    scale_source  where the metres come from; None where there are none
+    kind          of ``values``
+    focal_px      fx at the width of ``values``, used for the depth or estimated; None: unknown
+    scale_source  origin of the metres; None without metres
     """
 
     values: Array
@@ -43,13 +42,13 @@ class MonoEstimate:
     scale_source: ScaleSource | None = None
 
     def at_focal(self, focal_px: float) -> MonoEstimate:
-        """Return the metric depth that the prior would have told for another focal length.
+        """Return the metric depth for another focal length.
 
         focal_px  at the width of ``values``
-        raises    InputError where the depth does not come from a focal length
+        raises    InputError where the depth does not depend on a focal length
 
-        Depth Pro estimates the focal length of each frame anew; a video of one camera flickers
-        less at one for all. D = f / (w C) is proportional to it (arXiv 2410.02073, section 3.1).
+        Depth Pro estimates a focal length per frame; one for all frames of a camera reduces
+        flicker. D = f / (w C) is proportional to it (arXiv 2410.02073, section 3.1).
         """
         if self.kind is not PriorKind.METRIC or self.focal_px is None:
             raise InputError('this estimate has no focal length to be replaced')
@@ -58,23 +57,23 @@ class MonoEstimate:
 
 
 class MonoPrior(Protocol):
-    """Tells the depth of frames one by one.
+    """Monocular depth prior.
 
     name    by which it is opened
-    notice  what a user must be told of the licence of its weights; None where there is nothing
+    notice  licence notice due to the user; None without restrictions
     """
 
     name: str
     notice: str | None
 
     def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
-        """Yield the estimate of every frame, in order; only a batch of them is held.
+        """Yield the estimate of every frame, in order; at most one batch is held.
 
-        raises  InputError where a frame cannot be used, DeviceError where the computation fails
+        raises  InputError where a frame is unusable, DeviceError where the computation fails
         """
 
     def close(self) -> None:
-        """Free what the prior holds."""
+        """Free all memory."""
 
 
 def batches(frames: Iterable[Frame], most: int) -> Iterator[list[Frame]]:

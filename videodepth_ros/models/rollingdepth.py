@@ -30,8 +30,7 @@ from videodepth_ros.models.snippet_attention import attend_over_snippets
 Floats = NDArray[np.float32]
 
 LATENT_SCALE = 0.18215
-"""Between the latents of the autoencoder and those of the UNet; the release takes this number,
-whatever its configuration says."""
+"""Factor from the latents of the autoencoder to those of the UNet, fixed in the release."""
 
 
 def open_rollingdepth(
@@ -52,11 +51,10 @@ def open_rollingdepth(
 
 
 class RollingDepth:
-    """The network. All arrays are float32 whatever it computes in; N frames, S snippets of L.
+    """The network; all arrays are float32. N frames, S snippets of L frames.
 
-    notice      what a user must be told of the licence of its weights
-    vae_scale_factor   image pixels per latent, in each direction
-    latent_channels    of the autoencoder
+    notice      licence notice due to the user
+    pixels      image pixels per latent, each way
     """
 
     def __init__(self, card: FolderCard, folder: Path, placement: DevicePrecision) -> None:
@@ -109,10 +107,10 @@ class RollingDepth:
             self._attention.length = images.shape[1]
             noisy = self._tensor(latents).flatten(0, 1)
             seen = torch.cat([self._tensor(images).flatten(0, 1), noisy], dim=1)
-            told = self._unet(
+            predicted = self._unet(
                 seen, time.to(noisy.device).expand(len(seen)), self._text.expand(len(seen), -1, -1)
             ).sample
-            after = self._scheduler.step(told, time, noisy).prev_sample
+            after = self._scheduler.step(predicted, time, noisy).prev_sample
             return _array(after).reshape(latents.shape)
 
     def add_noise(self, latents: Floats, noise: Floats, step: int, steps: int) -> Floats:
@@ -180,9 +178,9 @@ def _scheduler(card: FolderCard, folder: Path) -> Any:
 
 
 def _empty_text(card: FolderCard, folder: Path) -> Tensor:
-    """Return what the text encoder says of no text, (1, 2, C): its begin and its end, unpadded.
+    """Return the text encoder's embedding of the empty prompt, (1, 2, C), unpadded.
 
-    That is all that is ever asked of it, so it is not kept.
+    It is the only prompt, so that the encoder is not kept.
     """
     with _reading(card, folder, 'tokenizer'):
         tokenizer = CLIPTokenizer.from_pretrained(folder / 'tokenizer', local_files_only=True)
@@ -196,7 +194,7 @@ def _empty_text(card: FolderCard, folder: Path) -> Tensor:
 
 @contextmanager
 def _reading(card: FolderCard, folder: Path, component: str) -> Iterator[None]:
-    """Read a component without a word of the libraries; raises ModelError where that fails."""
+    """Read a component silently; raise ModelError where that fails."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.CRITICAL)
     try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Self-attention over all frames of a snippet at once, on a stock UNet of `diffusers`.
+"""Self-attention over all frames of a snippet, on a stock UNet of `diffusers`.
 
-RollingDepth (arXiv 2411.19189, section 3.1) adds no parameter to the image model: the tokens of a
-snippet's frames form one sequence. Nothing tells the order of the frames, and the attention to the
-text stays that of each frame.
+RollingDepth (arXiv 2411.19189, section 3.1) adds no parameters to the image model: the tokens of a
+snippet's frames form one sequence, without positional encoding of the frames. Cross-attention to
+the text stays per frame.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor
 
 SELF_ATTENTION = 'attn1.processor'
-"""How the names of the processors of self-attention end in `diffusers`."""
+"""Suffix of the names of self-attention processors in `diffusers`."""
 
 
 class SnippetAttention(AttnProcessor2_0):
-    """What `diffusers` does, on snippets of ``length`` frames that lie together in the batch."""
+    """Attention over ``length`` consecutive frames of the batch."""
 
     length = 1
 
@@ -37,7 +37,7 @@ class SnippetAttention(AttnProcessor2_0):
 
 
 def attend_over_snippets(unet: UNet2DConditionModel) -> SnippetAttention:
-    """Let every self-attention of a network see snippets, as long as the result is told."""
+    """Replace every self-attention by one over snippets; its ``length`` is set by the caller."""
     attention = SnippetAttention()
     unet.set_attn_processor(
         {

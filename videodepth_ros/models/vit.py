@@ -22,11 +22,11 @@ Four = tuple[int, int, int, int]
 
 
 class EncoderConfig(Protocol):
-    """What the decoder has to know of an encoder, and how to make one.
+    """Sizes of an encoder, and its constructor.
 
-    The module that ``build`` returns maps an image (B, 3, H, W) to four maps
-    (B, channels[i], H / strides[i], W / strides[i]). Everything it needs is in its state dict or
-    computed in ``forward``: loading replaces the parameters of a module made without storage.
+    The module of ``build`` maps an image (B, 3, H, W) to four maps (B, channels[i], H /
+    strides[i], W / strides[i]). All of its tensors are in its state dict or computed in
+    ``forward``: it is built without storage.
     """
 
     @property
