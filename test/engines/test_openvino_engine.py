@@ -56,7 +56,7 @@ def test_older_states_and_depths_stay_valid(engine):
 
 @pytest.mark.slow
 def test_reduced_precision_does_not_drift(shared_cache):
-    """Over 300 frames depth is within 1 % in the mean of medians, and the last scale within .5 %."""
+    """Over 300 frames of a pan the mean error is below 1 %, and the last scale within .5 %."""
     from videodepth_ros.engines.export import export_onnx
     from videodepth_ros.models.flashdepth import load_flashdepth
     from videodepth_ros.models.nano import NANO
