@@ -16,6 +16,7 @@ from videodepth_ros.geometry.camera import backproject_pixels
 from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.options import PnpOptions
 from videodepth_ros.sfm.reprojection import BundleState, Observations
+from videodepth_ros.sfm.tracks import group_by_frame
 
 
 def initialize_by_pnp(
@@ -38,7 +39,7 @@ def initialize_by_pnp(
     T_cam_world = np.tile(np.eye(4), (observations.frames, 1, 1))
     log_scale = np.zeros(observations.frames)
     is_reference = observations.is_reference
-    for n, here in enumerate(_by_frame(observations)):
+    for n, here in enumerate(group_by_frame(observations.frame, observations.frames)):
         if n:
             old = here[~is_reference[here]]
             points, xy = world[observations.track[old]], observations.xy[old]
@@ -63,13 +64,6 @@ def initialize_by_pnp(
         float(np.log(focal)),
         aspect,
     )
-
-
-def _by_frame(observations: Observations) -> list[IndexArray]:
-    """Return the indices of the observations of each frame."""
-    count = np.bincount(observations.frame, minlength=observations.frames)
-    order = np.argsort(observations.frame, kind='stable')
-    return np.split(order, np.cumsum(count)[:-1])
 
 
 def _solve_pnp(

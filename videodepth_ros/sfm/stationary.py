@@ -11,7 +11,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import IndexArray, MaskArray
 from videodepth_ros.sfm.options import StationaryOptions
-from videodepth_ros.sfm.tracks import Tracks
+from videodepth_ros.sfm.tracks import Tracks, group_by_frame
 
 
 def detect_stationary_steps(
@@ -26,7 +26,7 @@ def detect_stationary_steps(
     """
     is_stationary = np.zeros(max(frames - 1, 0), np.bool_)
     limit_px = options.max_displacement_widths * width_px
-    observed = _by_frame(tracks, frames)
+    observed = group_by_frame(tracks.frame, frames)
     anchor = start = 0
     for frame in range(1, frames + 1):
         displacement_px = np.inf
@@ -42,13 +42,6 @@ def detect_stationary_steps(
             is_stationary[start:last] = True
         anchor = start = frame
     return is_stationary
-
-
-def _by_frame(tracks: Tracks, frames: int) -> list[IndexArray]:
-    """Return the observations of each frame, sorted by track."""
-    order = np.argsort(tracks.frame, kind='stable')
-    counts = np.bincount(tracks.frame, minlength=frames)
-    return np.split(order, np.cumsum(counts)[:-1])
 
 
 def _displacement_px(

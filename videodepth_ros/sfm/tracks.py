@@ -89,6 +89,12 @@ def equalize_contrast(
     return np.asarray(clahe.apply(gray), np.uint8)
 
 
+def group_by_frame(frame: IndexArray, frames: int) -> list[IndexArray]:
+    """Return the indices of the observations in each of N ``frames``; ``frame`` (K,)."""
+    order = np.argsort(frame, kind='stable')
+    return np.split(order, np.cumsum(np.bincount(frame, minlength=frames))[:-1])
+
+
 def _track_forward_backward(
     previous: UInt8Array, gray: UInt8Array, pixel: Float32Array, options: TrackingOptions
 ) -> tuple[Float32Array, MaskArray]:
