@@ -269,7 +269,7 @@ def test_with_a_gpu_that_nothing_can_use_auto_is_onnx_and_says_why(monkeypatch):
     notes = []
     assert select_engine(notes) == 'onnx'
     assert 'TensorRT is not installed' in notes[0]
-    assert 'sees no GPU' in notes[1]
+    assert 'finds no GPU' in notes[1]
 
 
 def test_the_store_of_the_plans_is_bounded(cache):
