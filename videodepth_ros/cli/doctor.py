@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from videodepth_ros.cli.diagnosis import (
     EngineFacts,
@@ -23,6 +24,9 @@ from videodepth_ros.cli.weights import ModelFacts, model_facts
 
 GPU_ENGINES = ('tensorrt', 'torch-cuda')
 """Engines that are tested only if there is a GPU."""
+
+OPTIONAL_ENGINES = ('openvino',)
+"""Engines that are listed only where they are installed."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ def run(args: argparse.Namespace) -> Outcome:
     engines = tuple(
         check_engine(name)
         for name in ENGINES
-        if name != 'auto' and (gpus or name not in GPU_ENGINES)
+        if name != 'auto'
+        and (gpus or name not in GPU_ENGINES)
+        and (name not in OPTIONAL_ENGINES or find_spec(name))
     )
     needs = tuple(gpu_need(card.name) for card in cards()) if gpus else ()
     gaps = (*_gaps(ros, engines), *_memory_gaps(gpus, needs, weights))
@@ -157,9 +163,7 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
     ]
     absent = ', '.join(model.name for model in diagnosis.weights if not model.path)
     if absent:
-        lines.append(
-            f'         {absent}: not on this machine; `videodepth weights` lists the sources'
-        )
+        lines.append(f'         {absent}: not on this machine; `videodepth weights fetch NAME`')
     for gap in diagnosis.gaps:
         lines.append(f'fault    {gap.what}')
         if gap.fix:

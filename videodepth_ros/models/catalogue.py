@@ -112,7 +112,7 @@ _CARDS = (
         'flashdepth-s/iter_14001.pth',
         300_000_000,
     ),
-    # The hub's card says Apache-2.0 for all three. L and the hybrid hold a ViT-L that began as
+    # The card on the hub is Apache-2.0 for all three. L and the hybrid hold a ViT-L that began as
     # Depth Anything V2 Large, which is CC-BY-NC-4.0: the stricter licence is stated.
     _flashdepth(
         'flashdepth-l',

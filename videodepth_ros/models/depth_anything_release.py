@@ -117,7 +117,7 @@ def variant_of(weights: Weights, source: Path, name: str | None) -> str:
 
 
 def _trained_for(file_name: str) -> str | None:
-    """Return the training of a file by the release's naming; None where it does not tell."""
+    """Return the training of a file by the release's naming; None where it does not decide."""
     text = file_name.lower()
     if 'hypersim' in text or 'indoor' in text:
         return 'metric-indoor-'

@@ -216,7 +216,7 @@ class Residual(nn.Module):
 class MixerBlock(nn.Module):
     """A depthwise convolution, attention and a perceptron, each beside an identity.
 
-    The convolution tells tokens where they are among their neighbours (conditional positional
+    The convolution encodes the position of tokens among their neighbours (conditional positional
     encoding, Chu et al. 2021, arXiv 2102.10882), at any size.
     """
 
