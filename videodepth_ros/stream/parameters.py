@@ -23,8 +23,8 @@ class StreamParameters:
     )
     engine: str = option(
         'auto',
-        'Inference engine of the network; auto: TensorRT or torch on a GPU if they are installed, '
-        'else ONNX Runtime.',
+        'Inference engine of the network; auto: TensorRT or torch on a GPU if they are installed; '
+        'on a CPU OpenVINO if it is installed and the CPU computes in bf16, else ONNX Runtime.',
         choices=ENGINES,
     )
     threads: int = option(
