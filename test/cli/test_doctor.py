@@ -90,7 +90,7 @@ def test_without_a_gpu_its_engines_are_no_gap(run, engines, monkeypatch):
     monkeypatch.setattr('videodepth_ros.cli.doctor.find_gpus', lambda: ())
     engines(lambda name: runs(name) if name == 'onnx' else fails(name))
     facts = run('doctor')[1]
-    assert {engine['name'] for engine in facts['engines']} == {'onnx', 'openvino', 'torch'}
+    assert {engine['name'] for engine in facts['engines']} == {'onnx', 'torch'}
     assert facts['gpu_needs'] == []
 
 
