@@ -36,6 +36,7 @@ class PairProviderFactory:
     prior           estimates of the prior, which the network of Align3R takes unchanged
     camera          intrinsics at the size of the depth; None where not calibrated
     reconstruction  file of the sparse reconstruction
+    refine_intrinsics  whether it estimates the focal length, from that of the camera on
     """
 
     kind: Pairs
@@ -44,6 +45,7 @@ class PairProviderFactory:
     prior: PriorDepth
     camera: Intrinsics | None
     reconstruction: Path
+    refine_intrinsics: bool
 
     def __call__(self) -> PairProvider:
         """Open the provider, with the network of Align3R where that is chosen."""
@@ -64,7 +66,13 @@ class PairProviderFactory:
         if self.kind is not Pairs.GEOMETRIC:
             return None
         if not self.reconstruction.exists():
-            found = reconstruct(self.images.open(), self.depth.open(), self.camera, on_progress)
+            found = reconstruct(
+                self.images.open(),
+                self.depth.open(),
+                self.camera,
+                on_progress,
+                refine_intrinsics=self.refine_intrinsics,
+            )
             with atomic_write(self.reconstruction) as part:
                 found.save(part)
         return Reconstruction.load(self.reconstruction)

@@ -20,7 +20,7 @@ from videodepth_ros.refine.metric_scale import estimate_metric_scale, stationary
 from videodepth_ros.refine.odometry import cached_odometry
 from videodepth_ros.refine.plan import CLIP_STAGE, KEYFRAME_STAGE, TRACK_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence, PriorDepth
-from videodepth_ros.refine.settings import Pairs
+from videodepth_ros.refine.settings import Intrinsics, Pairs
 
 
 def align_frames(
@@ -95,7 +95,8 @@ def _prepare_inputs(
         depth.array,
         prior,
         camera,
-        work.path('reconstruction', digest(depth)),
+        work.path('reconstruction', digest(depth, settings.intrinsics)),
+        settings.intrinsics is Intrinsics.REFINE,
     )
     reconstruction = pairs.reconstruct(job.meter.fraction_callback(TRACK_STAGE))
     notes: tuple[str, ...] = ()
