@@ -18,6 +18,16 @@ class StampOptions:
 
 
 @dataclass(frozen=True)
+class TopicOptions:
+    """Choice among several image topics."""
+
+    # Images of a raw topic below which its compressed one is used [share of the latter].
+    min_raw_share: float = 0.9
+    # Images of a topic below which it is no camera [share of those of the fullest topic].
+    min_camera_share: float = 0.02
+
+
+@dataclass(frozen=True)
 class ScanOptions:
     """Recovery of damaged files."""
 
@@ -51,6 +61,7 @@ class FootageOptions:
     max_pause_s: float = 10.0
 
 
+TOPICS = TopicOptions()
 STAMPS = StampOptions()
 SCANNING = ScanOptions()
 CLOCK = ClockOptions()
