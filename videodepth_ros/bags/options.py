@@ -57,8 +57,17 @@ class FootageOptions:
     jpeg_quality: int = 95
     # Start of a JPEG file in which EXIF data is searched for [bytes].
     exif_search_bytes: int = 1 << 16
-    # Pause between two frames of a video above which its time stamps are rejected [s].
-    max_pause_s: float = 10.0
+    # Stamp of the first image where footage has only relative times [ns]; 0 is an unset time.
+    first_stamp_ns: int = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class FileStampOptions:
+    """Stamps in the names of image files."""
+
+    # Range of the median time between two images [s]; outside of it names hold no stamps.
+    min_gap_s: float = 1e-4
+    max_gap_s: float = 3600.0
 
 
 TOPICS = TopicOptions()
@@ -66,3 +75,4 @@ STAMPS = StampOptions()
 SCANNING = ScanOptions()
 CLOCK = ClockOptions()
 FOOTAGE = FootageOptions()
+FILE_STAMPS = FileStampOptions()
