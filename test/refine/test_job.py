@@ -60,7 +60,7 @@ def true_poses(bag):
 def known_pairs(bag, monkeypatch):
     """Pairs as a perfect provider would make them: the job is tested here, not geometry."""
     T = true_poses(bag)
-    monkeypatch.setattr('videodepth_ros.refine.job.needs_alignment', lambda job, images: True)
+    monkeypatch.setattr('videodepth_ros.refine.job.needs_alignment', lambda settings: True)
     monkeypatch.setattr(
         scene_files.PairProviderFactory,
         '__call__',
@@ -236,13 +236,13 @@ def test_depth_without_poses(bag, tmp_path):
 
 
 def test_images_are_decoded_once_within_the_disk_budget(bag, tmp_path, monkeypatch):
-    decoded, decode, keep_images = [], frames.FrameDecoder.decode, read.keep_images
+    decoded, decode, keep_images = [], frames.frame_from, read.keep_images
 
-    def counted(*message):
+    def counted(*message, **how):
         decoded.append(1)
-        return decode(*message)
+        return decode(*message, **how)
 
-    monkeypatch.setattr(frames.FrameDecoder, 'decode', counted)
+    monkeypatch.setattr(frames, 'frame_from', counted)
     counts, results = [], []
     for budget in (2**30, 0):  # bytes; without any, for reading, prior and writing
         small = ReadOptions(tracking_pixels=48 * 36, max_full_size_bytes=budget)

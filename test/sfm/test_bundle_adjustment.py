@@ -10,6 +10,7 @@ from bench.room import walk
 from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.bundle_adjustment import BundleAdjuster
 from videodepth_ros.sfm.initialization import initialize_by_pnp
+from videodepth_ros.sfm.motion_prior import MotionPrior
 from videodepth_ros.sfm.options import ReconstructionOptions, TrackingOptions
 from videodepth_ros.sfm.reprojection import (
     FOCAL_COLUMN,
@@ -26,7 +27,8 @@ from videodepth_ros.sfm.robust_adjustment import adjust_robustly
 
 FOCAL_PX, FRAMES_PER_BLOCK = 300.0, 12
 OPTIONS = ReconstructionOptions(tracking=TrackingOptions(max_track_length=FRAMES_PER_BLOCK))
-NOISE = NoiseModel(0.5, 0.2, 0.2, False, 0.0, np.log(FOCAL_PX), 2.0, 0.5)
+REST = MotionPrior.at_rest(np.array([2.0]), np.array([0.5]))
+NOISE = NoiseModel(0.5, 0.2, 0.2, False, 0.0, np.log(FOCAL_PX), REST)
 
 
 def exact_observations(frames=12, points=120, seed=0):

@@ -11,8 +11,9 @@ from test.support.wall import lane
 from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
 from videodepth_ros.sfm.loop_closure import detect_loop_closures
-from videodepth_ros.sfm.options import LoopClosureOptions, ReconstructionOptions
-from videodepth_ros.sfm.reconstruction import reconstruct_sparse
+from videodepth_ros.sfm.loop_options import LoopClosureOptions
+from videodepth_ros.sfm.options import ReconstructionOptions
+from videodepth_ros.sfm.sparse import reconstruct_sparse
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def walk():
 @pytest.fixture(scope='module')
 def tracked(walk):
     """Return its reconstruction without loops."""
-    return reconstruct_sparse(walk.images, walk.depth, CAMERA, options=NO_LOOPS)[0]
+    return reconstruct_sparse(walk.images, walk.depth, CAMERA, options=NO_LOOPS).sparse
 
 
 @pytest.fixture(scope='module')

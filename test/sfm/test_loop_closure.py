@@ -15,8 +15,9 @@ from videodepth_ros.sfm.loop_closure import (
     detect_loop_closures,
     select_consistent,
 )
-from videodepth_ros.sfm.options import LoopClosureOptions, ReconstructionOptions
-from videodepth_ros.sfm.reconstruction import reconstruct_sparse
+from videodepth_ros.sfm.loop_options import LoopClosureOptions
+from videodepth_ros.sfm.options import ReconstructionOptions
+from videodepth_ros.sfm.sparse import reconstruct_sparse
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def tracked():
     """Return a walk there and back, its prior, and its reconstruction without loops."""
     shot = lane(THERE_AND_BACK, period_m=8.0)
     prior = bent(shot.depth)
-    return shot, prior, reconstruct_sparse(shot.images, prior, CAMERA, options=NO_LOOPS)[0]
+    return shot, prior, reconstruct_sparse(shot.images, prior, CAMERA, options=NO_LOOPS).sparse
 
 
 @pytest.fixture(scope='module')
@@ -58,7 +59,7 @@ def test_detection_is_deterministic(tracked, closures):
 
 def test_perceptual_aliasing_is_rejected_by_the_drift():
     shot = lane(np.arange(0, 5.5, 0.1), period_m=4.0)  # frame n and n + 40 look the same
-    found, _ = reconstruct_sparse(shot.images, shot.depth, CAMERA)
+    found = reconstruct_sparse(shot.images, shot.depth, CAMERA).sparse
     way = np.linalg.norm(found.state.T_cam_world.inverse().translation[-1])
     assert way == pytest.approx(shot.poses[-1, 0, 3], rel=0.03)
     for drift, is_accepted in ((0.25, False), (100.0, True)):

@@ -7,11 +7,13 @@ import pytest
 from bench.room import pose
 from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.loop_closure import LoopClosure
+from videodepth_ros.sfm.motion_prior import MotionPrior
 from videodepth_ros.sfm.pose_graph import optimize_pose_graph
 from videodepth_ros.sfm.reprojection import BundleState, NoiseModel, Observations
 
 FRAMES = 61
-NOISE = NoiseModel(0.5, 0.2, 0.2, False, 0.0, 0.0, 2.0, 0.5)
+REST = MotionPrior.at_rest(np.array([2.0]), np.array([0.5]))
+NOISE = NoiseModel(0.5, 0.2, 0.2, False, 0.0, 0.0, REST)
 
 
 def ring(turn=0.0, growth=0.0):

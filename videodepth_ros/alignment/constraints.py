@@ -23,6 +23,7 @@ from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.block_solver import NormalEquations
 from videodepth_ros.geometry.rotation import hat, so3_log
 from videodepth_ros.geometry.sim3 import Sim3
+from videodepth_ros.sfm.odometry import robust_length_ratio
 
 NORM_FLOOR = 1e-4
 """Least norm of an error of a pose [rad], [unit]: keeps its re-weighting finite."""
@@ -269,7 +270,7 @@ def _metric_scale(
                 for m in constraints.odometry
             ]
         )
-        scale = _length_ratio(known, estimated, constraints.min_path_m)
+        scale = robust_length_ratio(estimated, known, constraints.min_path_m)
         if scale is not None:
             return scale, ScaleReference.ODOMETRY
     return PUBLISHED_BASE_SCALE / float(np.exp(state.mean_log_scale)), ScaleReference.PAIRS

@@ -48,7 +48,6 @@ class RunFacts:
     rejected     frames that could not be computed; ``rejections`` has each reason once
     resets       resets of the recurrent state by reason
     lost         data of the input that could not be read or decoded
-    notes        warnings on the choice of the input
     outputs      files and folders that were written
     """
 
@@ -60,7 +59,6 @@ class RunFacts:
     rejections: tuple[str, ...]
     resets: dict[str, int]
     lost: str | None
-    notes: tuple[str, ...]
     interrupted: bool
     model: str
     engine: str | None
@@ -120,7 +118,6 @@ def run(args: argparse.Namespace) -> Outcome:
         tuple(tally.rejections),
         dict(tally.resets),
         bag.lost,
-        topics.notes,
         interruption.requested,
         options.model,
         f'{spec.engine} on {spec.device}' if spec else None,
@@ -177,7 +174,6 @@ def _lines(facts: RunFacts) -> list[str]:
         ]
     if facts.lost:
         lines.append(f'lost: {facts.lost}')
-    lines += [f'note: {note}' for note in facts.notes]
     if facts.interrupted:
         lines.append('interrupted: the output ends early and is readable')
     return lines

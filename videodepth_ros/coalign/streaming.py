@@ -23,10 +23,10 @@ from videodepth_ros.core.threads import single_threaded_blas
 from videodepth_ros.core.workspace import save_npz
 from videodepth_ros.geometry.bilinear_grid import SmoothGridOptions, evaluate_grid, fit_smooth_grid
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.robust import mad_sigma
+from videodepth_ros.geometry.robust import mad_sigma, weighted_median
 from videodepth_ros.sfm.depth_correction import LandmarkDepths, Landmarks, compare_with_prior
-from videodepth_ros.sfm.reconstruction import reconstruct_sparse
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.sparse import reconstruct_sparse
 from videodepth_ros.sfm.tracks import ImageSequence
 
 
@@ -155,9 +155,8 @@ def coalign_stream(
 
     The unit stays that of the depth: the median factor over all pixels, weighted by 1 / Z, is 1.
     """
-    sparse, camera = reconstruct_sparse(
-        images, depth, camera, lambda share: on_progress(0.9 * share)
-    )
+    found = reconstruct_sparse(images, depth, camera, lambda share: on_progress(0.9 * share))
+    sparse, camera = found.sparse, found.camera
     landmarks = Landmarks.from_reconstruction(sparse)
     views = [compare_with_prior(sparse, landmarks, n, one, camera) for n, one in enumerate(depth)]
     segment = _segments(sparse, views, options)
@@ -227,7 +226,7 @@ def _fit_curve_and_scales(
         for frame in frames:
             view = views[frame]
             nearness = np.exp(view.log_prior_depth.min() - view.log_prior_depth)
-            log_scale[frame] = _weighted_median(
+            log_scale[frame] = weighted_median(
                 view.log_ratio - curve(view.log_prior_depth), weights[frame] * nearness
             )
         if turn < options.alternations:
@@ -251,12 +250,6 @@ def _cells(view: LandmarkDepths, grid: SmoothGridOptions) -> IndexArray:
     """Return the index of the grid cell of each landmark, (P,)."""
     column, row = (view.uv * [grid.columns, grid.rows]).astype(np.intp).T
     return row * grid.columns + column
-
-
-def _weighted_median(value: Float64Array, weight: Float64Array) -> float:
-    order = np.argsort(value, kind='stable')
-    total = np.cumsum(weight[order])
-    return float(value[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def _sigma(error: Float64Array, options: StreamOptions) -> float:
@@ -308,7 +301,7 @@ def _in_model_unit(
         factors.append(factor[known])
         weights.append(1 / sampled[known])
     every = np.concatenate(factors)
-    median = _weighted_median(every, np.concatenate(weights)) if every.size else 0.0
+    median = weighted_median(every, np.concatenate(weights)) if every.size else 0.0
     return StreamAlignment(
         alignment.curve.shifted(-median),
         alignment.log_scale,

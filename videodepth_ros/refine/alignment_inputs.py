@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +14,11 @@ from videodepth_ros.alignment.options import HierarchyOptions, PairGraphOptions
 from videodepth_ros.alignment.pair_graph import PairGraph, build_pair_graph, find_loop_candidates
 from videodepth_ros.alignment.pairs import PairProvider
 from videodepth_ros.alignment.parallel import AlignmentTask
-from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.core.arrays import Float32Array, UInt8Array
-from videodepth_ros.core.workspace import DiskArray, atomic_write
+from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.odometry import load_relative_poses
 from videodepth_ros.refine.prior_depth import PriorDepth
-from videodepth_ros.refine.settings import Pairs
-from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
 
 THUMBNAIL_SIZE = 32, 24
 """Width and height of the images that loop candidates are found by [pixels]."""
@@ -35,47 +31,18 @@ class PairProviderFactory:
     images          (N, H, W, 3) uint8 RGB; depth (N, h, w) float32, Z
     prior           estimates of the prior, which the network of Align3R takes unchanged
     camera          intrinsics at the size of the depth; None where not calibrated
-    reconstruction  file of the sparse reconstruction
-    refine_intrinsics  whether it estimates the focal length, from that of the camera on
     """
 
-    kind: Pairs
     images: DiskArray
     depth: DiskArray
     prior: PriorDepth
     camera: Intrinsics | None
-    reconstruction: Path
-    refine_intrinsics: bool
 
     def __call__(self) -> PairProvider:
-        """Open the provider, with the network of Align3R where that is chosen."""
-        if self.kind is Pairs.ALIGN3R:
-            from videodepth_ros.alignment.providers.align3r import Align3rPairProvider  # torch
+        """Open the provider with the network of Align3R."""
+        from videodepth_ros.alignment.providers.align3r import Align3rPairProvider  # torch
 
-            return Align3rPairProvider(
-                self.images.open(), self.prior.values.open(), self.prior.kind
-            )
-        return GeometricPairProvider(self.depth.open(), Reconstruction.load(self.reconstruction))
-
-    def reconstruct(self, on_progress: Callable[[float], None]) -> Reconstruction | None:
-        """Return the sparse reconstruction of the recording, computed unless it is on disk.
-
-        on_progress  takes the share that is done
-        returns      None for a provider that needs no reconstruction
-        """
-        if self.kind is not Pairs.GEOMETRIC:
-            return None
-        if not self.reconstruction.exists():
-            found = reconstruct(
-                self.images.open(),
-                self.depth.open(),
-                self.camera,
-                on_progress,
-                refine_intrinsics=self.refine_intrinsics,
-            )
-            with atomic_write(self.reconstruction) as part:
-                found.save(part)
-        return Reconstruction.load(self.reconstruction)
+        return Align3rPairProvider(self.images.open(), self.prior.values.open(), self.prior.kind)
 
 
 @dataclass(frozen=True)

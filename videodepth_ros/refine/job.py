@@ -85,7 +85,7 @@ def _run_stages(job: JobContext, output: Path) -> RefineFacts:
     graph = None
     if job.settings.chosen_pairs is not Pairs.NONE:
         graph = build_recording_graph(decoded.images.images, job.settings.clip)
-    aligns = graph is not None and needs_alignment(job, decoded.images)
+    aligns = graph is not None and needs_alignment(job.settings)
     _announce_plan(job, decoded, graph, aligns)
     prior = estimate_prior(job, decoded)
     depth = make_consistent(job, decoded.images, prior)

@@ -36,27 +36,33 @@ class CameraOdometry:
     source: str
 
 
-def cached_odometry(bag: BagReader, images: ImageSequence, work: WorkFolder) -> Path | None:
-    """Write the odometry of the frames to the work folder; None where there is none."""
-    found = read_camera_odometry(bag, read_frame_tree(bag), images.frame_id, images.stamps_ns)
-    if found is None:
-        return None
+def cached_odometry(bag: BagReader, images: ImageSequence, work: WorkFolder) -> Path:
+    """Return the file of the frames' odometry in the work folder, read unless it is there."""
     path = work.path('odometry', images.key).with_suffix('.npz')
-    save_npz(
-        path,
-        frames=np.array([(step.i, step.j) for step in found.steps], np.int64),
-        T_i_j=np.array([step.T_i_j for step in found.steps], np.float64),
-    )
+    if not path.exists():
+        found = read_camera_odometry(bag, read_frame_tree(bag), images.frame_id, images.stamps_ns)
+        steps = np.full((len(images) - 1, 4, 4), np.nan)
+        for step in found.steps if found else ():
+            steps[step.i] = step.T_i_j
+        save_npz(path, T_i_j=steps)
     return path
 
 
-def load_relative_poses(path: Path) -> list[RelativePose]:
-    """Return what `cached_odometry` wrote."""
+def load_odometry(path: Path) -> Float64Array | None:
+    """Return what `cached_odometry` wrote; None where no step is known.
+
+    returns  (N - 1, 4, 4) pose of each frame in the one before, metres, NaN where unknown
+    """
     with np.load(path) as stored:
-        return [
-            RelativePose(i, j, T)
-            for (i, j), T in zip(stored['frames'].tolist(), stored['T_i_j'], strict=True)
-        ]
+        steps: Float64Array = stored['T_i_j']
+    return steps if np.isfinite(steps).any() else None
+
+
+def load_relative_poses(path: Path) -> list[RelativePose]:
+    """Return the known steps of a file of `cached_odometry`."""
+    steps = load_odometry(path)
+    known = [] if steps is None else np.flatnonzero(np.isfinite(steps).all(axis=(1, 2))).tolist()
+    return [RelativePose(n, n + 1, steps[n]) for n in known if steps is not None]
 
 
 def read_camera_odometry(

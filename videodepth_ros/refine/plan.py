@@ -57,7 +57,7 @@ class JobPlan:
             frame_s = cost.track_s if coaligns else cost.rollingdepth_s
             yield Stage(CONSISTENCY_STAGE, self.frames, frame_s)
         pair_s = cost.pair_s_per_pixel * _pixels(self.working)
-        if self.graph:
+        if self.graph and not self.aligns:
             yield Stage(TRACK_STAGE, self.frames, cost.track_s)
         if self.graph and self.aligns:
             yield Stage(KEYFRAME_STAGE, 1, pair_s * len(self.graph.keyframe_edges))

@@ -21,13 +21,15 @@ A camera moves 50 mm per frame in front of a textured wall at 2 m:
 """
 
 from videodepth_ros.sfm.options import ReconstructionOptions
-from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct, reconstruct_sparse
+from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.sparse import SparseRecording, reconstruct_sparse
 
 __all__ = [
     'Reconstruction',
     'ReconstructionOptions',
     'SparseReconstruction',
+    'SparseRecording',
     'reconstruct',
     'reconstruct_sparse',
 ]

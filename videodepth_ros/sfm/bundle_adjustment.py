@@ -15,8 +15,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float64Array, IndexArray
 from videodepth_ros.geometry.block_solver import BORDER, FIXED, NormalEquations
-from videodepth_ros.geometry.rotation import so3_log
-from videodepth_ros.geometry.sim3 import Sim3
+from videodepth_ros.sfm.motion_prior import steps_between
 from videodepth_ros.sfm.options import BundleAdjustmentOptions
 from videodepth_ros.sfm.reprojection import (
     FOCAL_COLUMN,
@@ -88,7 +87,8 @@ class BundleAdjuster:
             robust_cost(compute_residuals(part, self._state_of(n, state), noise), noise)
             for n, part in enumerate(self._parts)
         )
-        motion = np.square(_motions(state.T_cam_world) / _motion_sigmas(noise)).sum()
+        prior = noise.motion
+        motion = (prior.weights() * np.square(prior.errors(state.T_cam_world))).sum()
         focal = 0.0
         if noise.log_focal_sigma:
             focal = ((state.log_focal - noise.log_focal) / noise.log_focal_sigma) ** 2
@@ -248,31 +248,18 @@ def _point_camera_coupling(
     return W
 
 
-def _motions(T_cam_world: Sim3) -> Float64Array:
-    """Return the motions (N - 1, 6) from frame to frame: translation and rotation vector."""
-    step = T_cam_world[1:] @ T_cam_world[:-1].inverse()
-    return np.concatenate([step.translation, so3_log(step.rotation)], axis=1)
-
-
-def _motion_sigmas(noise: NoiseModel) -> Float64Array:
-    """Return the sigmas of the motions, (N - 1, 6) or (1, 6)."""
-    sigmas = np.repeat([noise.motion_sigma, noise.rotation_sigma_rad], 3)
-    return noise.step_sigma_ratio[:, None] * sigmas
-
-
 def _add_motion_prior(equations: NormalEquations, state: BundleState, noise: NoiseModel) -> None:
-    """Add a prior of zero motion between frames: weak, but where the camera is stationary."""
+    """Add the prior on the motion from frame to frame."""
     if len(state.log_prior_scale) < 2:
         return
-    motions = _motions(state.T_cam_world)
-    weights = np.broadcast_to(_motion_sigmas(noise) ** -2, motions.shape)
-    T_cam_world = state.T_cam_world
-    adjoint = (T_cam_world[1:] @ T_cam_world[:-1].inverse()).adjoint()[:, :6, :6]
-    for n, (motion, A) in enumerate(zip(motions, adjoint, strict=True)):
+    errors = noise.motion.errors(state.T_cam_world)
+    weights = np.broadcast_to(noise.motion.weights(), errors.shape)
+    adjoint = steps_between(state.T_cam_world).adjoint()[:, :6, :6]
+    for n, (error, A) in enumerate(zip(errors, adjoint, strict=True)):
         J, weight = np.hstack([-A, np.eye(6)]), weights[n]
         first, second = CAMERA_DOF * n, CAMERA_DOF * (n + 1)
         numbers = np.r_[first : first + 6, second : second + 6]
-        equations.add(numbers, (J.T * weight) @ J, (J.T * weight) @ motion)
+        equations.add(numbers, (J.T * weight) @ J, (J.T * weight) @ error)
 
 
 def _add_scalar_prior(

@@ -19,8 +19,9 @@ from videodepth_ros.core.arrays import Edge, Float64Array, IndexArray
 from videodepth_ros.geometry.camera import Intrinsics, backproject_pixels
 from videodepth_ros.geometry.rotation import so3_log
 from videodepth_ros.geometry.sim3 import Sim3
+from videodepth_ros.sfm.loop_options import LoopClosureOptions
 from videodepth_ros.sfm.matching import match_features, transfer_points
-from videodepth_ros.sfm.options import DEFAULTS, LoopClosureOptions, ReconstructionOptions
+from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
 from videodepth_ros.sfm.place_recognition import (
     Features,
     extract_features,

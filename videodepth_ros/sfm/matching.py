@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray, UInt8Array
-from videodepth_ros.sfm.options import MatchingOptions
+from videodepth_ros.sfm.loop_options import MatchingOptions
 from videodepth_ros.sfm.place_recognition import Features, root_sift
 
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from videodepth_ros.core.arrays import Edge, Float32Array, UInt8Array
-from videodepth_ros.sfm.options import PlaceRecognitionOptions
+from videodepth_ros.sfm.loop_options import PlaceRecognitionOptions
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from videodepth_ros.core.arrays import Float64Array, IndexArray
 from videodepth_ros.geometry.rotation import so3_exp, so3_log
 from videodepth_ros.geometry.sim3 import SIM3_DOF, Sim3
 from videodepth_ros.sfm.loop_closure import LoopClosure
-from videodepth_ros.sfm.options import PoseGraphOptions
+from videodepth_ros.sfm.loop_options import PoseGraphOptions
 from videodepth_ros.sfm.reprojection import BundleState, NoiseModel, Observations
 
 

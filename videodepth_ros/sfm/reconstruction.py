@@ -8,27 +8,22 @@ with them, correct the prior of every frame by the triangulated landmarks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray, MaskArray
-from videodepth_ros.core.errors import InputError
+from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray
 from videodepth_ros.core.threads import single_threaded_blas
-from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
+from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
 from videodepth_ros.sfm.depth_correction import Landmarks, fit_depth_correction
-from videodepth_ros.sfm.depth_samples import sample_log_depth
 from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length
-from videodepth_ros.sfm.initialization import initialize_by_pnp
-from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
-from videodepth_ros.sfm.loop_closure import detect_loop_closures
+from videodepth_ros.sfm.odometry import odometry_note
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WarningOptions
-from videodepth_ros.sfm.reprojection import NoiseModel, Observations
-from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_robustly
-from videodepth_ros.sfm.stationary import detect_stationary_steps
-from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.sparse import SparseRecording, median_log_depths, reconstruct_sparse
+from videodepth_ros.sfm.tracks import ImageSequence
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,8 @@ class Reconstruction:
     tracked_points        (N,) intp, points of earlier frames among the inliers of each frame
     reprojection_sigma    estimated pixel sigma, in image widths
     focal_ratio           focal length that fits the tracks / the one stated; 1: no contradiction
+    metres_per_unit       by odometry; NaN without
+    odometry_outliers     (K,) intp, frames at the end of odometry steps that contradict the images
     """
 
     T_world_cam: Float64Array
@@ -52,6 +49,8 @@ class Reconstruction:
     tracked_points: IndexArray
     reprojection_sigma: float
     focal_ratio: float
+    metres_per_unit: float
+    odometry_outliers: IndexArray
 
     def save(self, path: Path) -> None:
         """Write one .npz."""
@@ -67,6 +66,8 @@ class Reconstruction:
                 tracked_points=self.tracked_points,
                 reprojection_sigma=self.reprojection_sigma,
                 focal_ratio=self.focal_ratio,
+                metres_per_unit=self.metres_per_unit,
+                odometry_outliers=self.odometry_outliers,
             )
 
     @classmethod
@@ -82,11 +83,14 @@ class Reconstruction:
                 stored['tracked_points'],
                 float(stored['reprojection_sigma']),
                 float(stored['focal_ratio']),
+                float(stored['metres_per_unit']),
+                stored['odometry_outliers'],
             )
 
     def warnings(self, options: WarningOptions = WarningOptions()) -> tuple[str, ...]:
         """Return warnings about poorly constrained camera poses and wrong intrinsics."""
-        blind = 1 + np.flatnonzero(self.tracked_points[1:] < options.min_tracked_points)
+        least = DEFAULTS.min_tracked_points
+        blind = 1 + np.flatnonzero(self.tracked_points[1:] < least)
         notes = []
         if self.reprojection_sigma > options.max_reprojection_sigma_widths:
             notes.append(
@@ -101,21 +105,12 @@ class Reconstruction:
             )
         if len(blind):
             notes.append(
-                f'fewer than {options.min_tracked_points} points are tracked into {len(blind)} of '
+                f'fewer than {least} points are tracked into {len(blind)} of '
                 f'{len(self.tracked_points)} frames, the first of them {blind[0]} (from 0): '
                 'the camera poses there are unreliable'
             )
+        notes += odometry_note(self.odometry_outliers)
         return tuple(notes)
-
-
-def default_camera(width: int, height: int) -> Intrinsics:
-    """Return the intrinsics assumed for an uncalibrated camera.
-
-    The principal point is (width / 2, height / 2), the convention of DUSt3R and Align3R: half a
-    pixel from `Intrinsics.centred`.
-    """
-    focal = DEFAULT_FOCAL_LENGTH_FACTOR * width
-    return Intrinsics(width, height, focal, focal, width / 2, height / 2)
 
 
 @single_threaded_blas()
@@ -127,6 +122,7 @@ def reconstruct(
     options: ReconstructionOptions = DEFAULTS,
     *,
     refine_intrinsics: bool = False,
+    odometry_m: Float64Array | None = None,
 ) -> Reconstruction:
     """Estimate camera poses and depth corrections of a recording; deterministic.
 
@@ -136,29 +132,46 @@ def reconstruct(
     camera       intrinsics at (h, w); None: the focal length is estimated
     on_progress  called with the share of the work that is done, 0 to 1
     refine_intrinsics  estimate the focal length from that of ``camera`` on
+    odometry_m   (N - 1, 4, 4), pose of each frame in the one before in metres, NaN where unknown:
+                 gives metres, and poses where the images show nothing
     raises       InputError where images, depth and camera do not match, or there is no depth
     """
     is_stated = camera is not None and not refine_intrinsics
-    sparse, camera = reconstruct_sparse(
+    recording = reconstruct_sparse(
         images,
         depth,
         camera,
         lambda share: on_progress(0.9 * share),
         options,
         refine_intrinsics=refine_intrinsics,
+        odometry_m=odometry_m,
     )
-    check = check_focal_length(sparse, options) if is_stated else CONSISTENT
-    correction = _correct_depths(sparse, depth, camera, options)
+    found = _complete(recording, depth, images[0].shape[1], is_stated, options)
     on_progress(1.0)
-    later = sparse.observations.frame[~sparse.observations.is_reference]
+    return found
+
+
+def _complete(
+    recording: SparseRecording,
+    depth: Float32Array,
+    width: int,
+    is_stated: bool,
+    options: ReconstructionOptions,
+) -> Reconstruction:
+    """Correct the depth and check the focal length where it is stated; width of the images."""
+    sparse, odometry = recording.sparse, recording.odometry
+    check = check_focal_length(sparse, options) if is_stated else CONSISTENT
+    correction = _correct_depths(sparse, depth, recording.camera, options)
     return Reconstruction(
         sparse.state.T_cam_world.inverse().se3,
         correction.astype(np.float32),
-        _fill_from_nearest(_median_log_depths(depth)),
-        camera,
-        np.bincount(later, minlength=len(depth)),
-        sparse.noise.pixel_sigma / images[0].shape[1],
+        _fill_from_nearest(median_log_depths(depth)),
+        recording.camera,
+        recording.tracked_points,
+        sparse.noise.pixel_sigma / width,
         check.ratio if check.is_refuted(options) else 1.0,
+        odometry.metres_per_unit if odometry and odometry.is_usable else np.nan,
+        odometry.outlier_frames if odometry else np.empty(0, np.intp),
     )
 
 
@@ -176,147 +189,13 @@ def _correct_depths(
             for n, one in enumerate(depth)
         ]
     )
-    median_depth = np.exp(np.nanmedian(_median_log_depths(depth)))
+    median_depth = np.exp(np.nanmedian(median_log_depths(depth)))
     extent = trajectory_extent(sparse.state.T_cam_world.inverse().se3)
     if extent <= STATIC_EXTENT_DEPTHS * median_depth:
         # parallax is noise: correct the scale of each frame only
         scale = sparse.state.log_prior_scale
         correction = np.broadcast_to(scale[:, None, None], correction.shape)
     return correction
-
-
-def reconstruct_sparse(
-    images: ImageSequence,
-    depth: Float32Array,
-    camera: Intrinsics | None,
-    on_progress: Callable[[float], None] = lambda _: None,
-    options: ReconstructionOptions = DEFAULTS,
-    *,
-    refine_intrinsics: bool = False,
-) -> tuple[SparseReconstruction, Intrinsics]:
-    """Reconstruct cameras and points of a recording; parameters and errors of `reconstruct`.
-
-    returns  the reconstruction, and the camera at the size of the depth, its focal length adjusted
-    """
-    _check_sizes(images, depth, camera)
-    h, w = depth.shape[1:]
-    is_calibrated = camera is not None and not refine_intrinsics
-    camera = camera or default_camera(w, h)
-    tracks = track_features(
-        images, lambda share: on_progress(0.6 * share), options.tracking, options.contrast
-    )
-    width, height = images[0].shape[1], images[0].shape[0]
-    image_camera = camera.scaled_to(width, height)
-    is_stationary = detect_stationary_steps(tracks, len(depth), width, options.stationary)
-    repetitions = options.focal_length.max_repetitions if refine_intrinsics else 1
-    for _ in range(repetitions):
-        noise = _initial_noise(image_camera, depth, is_stationary, is_calibrated, options)
-        sparse = _initialize_and_adjust(tracks, depth, image_camera, noise, options)
-        ratio = float(np.exp(sparse.state.log_focal)) / image_camera.fx
-        if abs(np.log(ratio)) < options.focal_length.convergence:
-            break
-        image_camera = replace(
-            image_camera, fx=image_camera.fx * ratio, fy=image_camera.fy * ratio
-        )
-    on_progress(0.8)
-    loops = detect_loop_closures(
-        images, sparse, image_camera, lambda share: on_progress(0.8 + 0.1 * share), options
-    )
-    sparse = adjust_with_loop_closures(sparse, loops, options)
-    focal = float(np.exp(sparse.state.log_focal)) * w / width
-    on_progress(1.0)
-    return sparse, Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
-
-
-def _initialize_and_adjust(
-    tracks: Tracks,
-    depth: Float32Array,
-    camera: Intrinsics,
-    noise: NoiseModel,
-    options: ReconstructionOptions,
-) -> SparseReconstruction:
-    """Initialize the poses by PnP and adjust them; ``camera`` at the size of the images."""
-    observations, at_infinity = observe_prior(tracks, depth, camera)
-    state = initialize_by_pnp(
-        observations, at_infinity, camera.fx, camera.fy / camera.fx, options.initialization
-    )
-    return adjust_robustly(observations, state, noise, options)
-
-
-def _check_sizes(images: ImageSequence, depth: Float32Array, camera: Intrinsics | None) -> None:
-    """Raise InputError where images, depth and camera do not match."""
-    frames, h, w = depth.shape
-    if len(images) != frames or not frames:
-        raise InputError(
-            f'{len(images)} images and {frames} depth maps; give one of each for every frame'
-        )
-    if camera is not None and (camera.width, camera.height) != (w, h):
-        raise InputError(
-            f'the camera is {camera.width}x{camera.height} and the depth {w}x{h}; '
-            'scale the intrinsics to the depth'
-        )
-
-
-def observe_prior(
-    tracks: Tracks, depth: Float32Array, camera: Intrinsics
-) -> tuple[Observations, MaskArray]:
-    """Sample the prior (N, h, w) at every observation of the tracks.
-
-    camera   at the size of the images
-    returns  the observations, and (K,) bool, those that the prior puts in the sky
-    """
-    frames, h, w = depth.shape
-    pixel = (tracks.pixel + 0.5) * [w / camera.width, h / camera.height] - 0.5
-    log_depth, at_infinity = np.full(len(pixel), np.nan), np.zeros(len(pixel), np.bool_)
-    for frame in range(frames):
-        at = np.flatnonzero(tracks.frame == frame)
-        log_depth[at], at_infinity[at] = sample_log_depth(depth[frame], pixel[at])
-    xy = (tracks.pixel - [camera.cx, camera.cy]).astype(np.float64)
-    is_loop = np.zeros(len(tracks.track), np.bool_)
-    return Observations(
-        tracks.track, tracks.frame, xy, log_depth, tracks.start, frames, is_loop
-    ), at_infinity
-
-
-def _initial_noise(
-    camera: Intrinsics,
-    depth: Float32Array,
-    is_stationary: MaskArray,
-    is_calibrated: bool,
-    options: ReconstructionOptions,
-) -> NoiseModel:
-    """Return the sigmas before any residual is known; ``camera`` at the size of the images."""
-    noise = options.noise
-    median_depth = float(np.exp(np.nanmedian(_median_log_depths(depth))))
-    return NoiseModel(
-        pixel_sigma=noise.pixel_sigma_widths * camera.width,
-        log_depth_sigma=noise.log_depth_sigma,
-        log_scale_sigma=noise.log_depth_sigma,
-        is_measured=False,
-        log_focal_sigma=0.0 if is_calibrated else noise.log_focal_sigma,
-        log_focal=float(np.log(camera.fx)),
-        motion_sigma=noise.motion_sigma_depths * median_depth,
-        rotation_sigma_rad=noise.rotation_sigma_rad,
-        step_sigma_ratio=np.where(is_stationary, options.stationary.sigma_ratio, 1.0),
-        loss=options.loss,
-    )
-
-
-def _median_log_depths(depth: Float32Array) -> Float64Array:
-    """Return the log of the median depth of every frame, (N,), NaN where all is unknown.
-
-    raises  InputError where all frames are unknown
-    """
-    log_depth = np.full(len(depth), np.nan)
-    for frame, one in enumerate(depth):
-        known = one[np.isfinite(one) & (one > 0)]
-        if known.size:
-            log_depth[frame] = np.log(np.median(known))
-    if np.isnan(log_depth).all():
-        raise InputError(
-            f'the depth prior has no depth in any of {len(depth)} frames; choose another prior'
-        )
-    return log_depth
 
 
 def _fill_from_nearest(log_depth: Float64Array) -> Float32Array:

@@ -14,6 +14,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float64Array, IndexArray, MaskArray
 from videodepth_ros.geometry.sim3 import Sim3
+from videodepth_ros.sfm.motion_prior import MotionPrior
 from videodepth_ros.sfm.options import LossOptions
 
 FOCAL_COLUMN, POINT_COLUMN, RESIDUAL_COLUMN = 7, 8, 9
@@ -99,8 +100,7 @@ class NoiseModel:
     log_scale_sigma   of the log prior scales, about 0
     is_measured       the prior is a measurement: its errors are not correlated
     log_focal_sigma   of the log focal length about ``log_focal``; 0: calibrated, constant
-    motion_sigma, rotation_sigma_rad  of the motion from frame to frame: unit of depth, radians
-    step_sigma_ratio  (N - 1,) or (1,), factor of both at each step: small where stationary
+    motion            prior on the motion from frame to frame: weak, but where stationary
     """
 
     pixel_sigma: float
@@ -109,9 +109,7 @@ class NoiseModel:
     is_measured: bool
     log_focal_sigma: float
     log_focal: float
-    motion_sigma: float
-    rotation_sigma_rad: float
-    step_sigma_ratio: Float64Array = field(default_factory=lambda: np.ones(1))
+    motion: MotionPrior
     loss: LossOptions = field(default_factory=LossOptions)
 
     @property

@@ -3,24 +3,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import numpy as np
 
 from videodepth_ros.alignment.options import HIERARCHY_DEFAULTS
 from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.alignment.parallel import AlignmentFiles, align_parallel, load_clip
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.core.shot_detection import detect_shots
 from videodepth_ros.core.workspace import digest
 from videodepth_ros.frames import ScaleSource
+from videodepth_ros.geometry.pose import invert_poses
+from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.refine.aligned_sequence import AlignedSequence, AssembledClips, ClipAssembler
 from videodepth_ros.refine.alignment_inputs import AlignmentInputs, PairProviderFactory
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import ImageSequence, size_within
 from videodepth_ros.refine.lidar import cached_lidar_depth
 from videodepth_ros.refine.metric_scale import estimate_metric_scale, stationary_camera_notes
-from videodepth_ros.refine.odometry import cached_odometry
-from videodepth_ros.refine.plan import CLIP_STAGE, KEYFRAME_STAGE, TRACK_STAGE
+from videodepth_ros.refine.odometry import cached_odometry, load_odometry
+from videodepth_ros.refine.plan import CLIP_STAGE, KEYFRAME_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence, PriorDepth
-from videodepth_ros.refine.settings import Intrinsics, Pairs
+from videodepth_ros.refine.settings import Pairs, RefineSettings
+from videodepth_ros.sfm.odometry import fit_odometry, odometry_note
 
 
 def align_frames(
@@ -36,8 +42,8 @@ def align_frames(
     depth  consistent depth that the alignment starts from
     graph  pairs of frames, keyframes and clips
     """
-    prepared = _prepare_inputs(job, images, prior, depth, graph)
-    clips = _align_clips(job, images, prepared.inputs, depth)
+    inputs = _prepare_inputs(job, images, prior, depth, graph)
+    clips = _align_clips(job, images, inputs, depth)
     scale = estimate_metric_scale(
         clips.T_world_cam,
         clips.log_depth_ratios,
@@ -52,25 +58,25 @@ def align_frames(
         clips.intrinsics,
         clips.T_world_cam,
         scale,
-        prepared.notes,
+        _odometry_notes(inputs, clips.T_world_cam),
     )
     stationary = stationary_camera_notes(aligned.metric_T_world_cam, depth.array.open()[0])
     return replace(aligned, notes=(*aligned.notes, *stationary))
 
 
-def needs_alignment(job: JobContext, images: ImageSequence) -> bool:
-    """Return whether pairs must be aligned globally: pairs of a network, or odometry."""
-    if job.settings.chosen_pairs is not Pairs.GEOMETRIC:
-        return True
-    return job.settings.odometry and cached_odometry(job.bag, images, job.work) is not None
+def needs_alignment(settings: RefineSettings) -> bool:
+    """Return whether pairs must be aligned globally: those of a network, which may disagree."""
+    return settings.chosen_pairs is Pairs.ALIGN3R
 
 
-@dataclass(frozen=True)
-class _PreparedInputs:
-    """Inputs of the alignment, and notes on the reconstruction that they contain."""
-
-    inputs: AlignmentInputs
-    notes: tuple[str, ...]
+def _odometry_notes(inputs: AlignmentInputs, T_world_cam: Float64Array) -> tuple[str, ...]:
+    """Return a note on odometry that disagrees with the aligned poses (N, 4, 4)."""
+    steps = load_odometry(inputs.odometry) if inputs.odometry else None
+    if steps is None:
+        return ()
+    T_cam_world = Sim3.from_se3(invert_poses(T_world_cam))
+    fit = fit_odometry(T_cam_world, np.ones(len(steps), np.bool_), steps)
+    return odometry_note(fit.outlier_frames)
 
 
 def _prepare_inputs(
@@ -79,8 +85,8 @@ def _prepare_inputs(
     prior: PriorDepth,
     depth: DepthSequence,
     graph: PairGraph,
-) -> _PreparedInputs:
-    """Reconstruct the recording sparsely and read lidars and odometry."""
+) -> AlignmentInputs:
+    """Read lidars and odometry."""
     settings, work = job.settings, job.work
     camera = images.camera_at(*size_within(images.size, settings.max_pixels))
     measured = (
@@ -89,24 +95,9 @@ def _prepare_inputs(
         else cached_lidar_depth(job.bag, images, camera, work)
     )
     odometry = cached_odometry(job.bag, images, work) if settings.odometry else None
-    pairs = PairProviderFactory(
-        settings.chosen_pairs,
-        images.images,
-        depth.array,
-        prior,
-        camera,
-        work.path('reconstruction', digest(depth, settings.intrinsics)),
-        settings.intrinsics is Intrinsics.REFINE,
-    )
-    reconstruction = pairs.reconstruct(job.meter.fraction_callback(TRACK_STAGE))
-    notes: tuple[str, ...] = ()
-    if reconstruction:
-        camera, notes = reconstruction.camera, reconstruction.warnings()
-    job.meter.mark_done(TRACK_STAGE)
+    pairs = PairProviderFactory(images.images, depth.array, prior, camera)
     options = HIERARCHY_DEFAULTS.with_camera(camera)
-    if settings.chosen_pairs is Pairs.GEOMETRIC:  # its bundle adjustment has smoothed enough
-        options = options.without_smoothing()
-    return _PreparedInputs(AlignmentInputs(pairs, graph, options, measured, odometry), notes)
+    return AlignmentInputs(pairs, graph, options, measured, odometry)
 
 
 def _align_clips(

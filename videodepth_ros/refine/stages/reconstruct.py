@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stage 4, for geometric pairs: poses by bundle adjustment, and the prior corrected by them.
 
-Pairs of corrected depth agree by construction, so their global alignment would change nothing: it
-is left out, unless odometry constrains the shape of the trajectory.
+Pairs of corrected depth agree by construction: their global alignment would change nothing, and is
+left out. Odometry takes part in the bundle adjustment.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from videodepth_ros.refine.metric_scale import (
     log_depth_ratio,
     stationary_camera_notes,
 )
+from videodepth_ros.refine.odometry import cached_odometry, load_odometry
 from videodepth_ros.refine.plan import TRACK_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.settings import Intrinsics
@@ -50,7 +51,7 @@ def reconstruct_frames(
     lidar = None
     if depth.scale_source is not ScaleSource.SENSOR:
         lidar = cached_lidar_depth(job.bag, images, found.camera, job.work)
-    scale = _metric_scale(job, depth, corrected, lidar, found.T_world_cam)
+    scale = _metric_scale(job, depth, corrected, lidar, found)
     notes = (*found.warnings(), *stationary_camera_notes(found.T_world_cam, depth.array.open()[0]))
     camera = astuple(found.camera)[2:]
     return AlignedSequence(
@@ -69,7 +70,8 @@ def cached_reconstruction(
 ) -> Reconstruction:
     """Return the sparse reconstruction of a recording, computed unless it is on disk."""
     refine_intrinsics = job.settings.intrinsics is Intrinsics.REFINE
-    path = job.work.path('reconstruction', digest(depth, refine_intrinsics))
+    odometry = cached_odometry(job.bag, images, job.work) if job.settings.odometry else None
+    path = job.work.path('reconstruction', digest(depth, refine_intrinsics, odometry))
     if not path.exists():
         found = reconstruct(
             images.images.open(),
@@ -77,6 +79,7 @@ def cached_reconstruction(
             images.camera_at(*size_within(images.size, job.settings.max_pixels)),
             job.meter.fraction_callback(TRACK_STAGE),
             refine_intrinsics=refine_intrinsics,
+            odometry_m=load_odometry(odometry) if odometry else None,
         )
         with atomic_write(path) as part:
             found.save(part)
@@ -98,7 +101,9 @@ def _write_corrected(
     job: JobContext, images: ImageSequence, depth: DepthSequence, found: Reconstruction
 ) -> _Corrected:
     """Correct the prior of every frame and keep it in the work folder."""
-    path = job.work.path('corrected', digest(depth, job.settings.intrinsics))
+    path = job.work.path(
+        'corrected', digest(depth, job.settings.intrinsics, job.settings.odometry)
+    )
     shape, index = depth.array.record_shape, path.with_suffix('.npz')
     corrected, confidence = (
         DiskArray(path.with_suffix(suffix), shape, 'float32')
@@ -152,20 +157,24 @@ def _metric_scale(
     depth: DepthSequence,
     corrected: _Corrected,
     lidar: DiskArray | None,
-    T_world_cam: Float64Array,
+    found: Reconstruction,
 ) -> MetricScale:
-    """Return the metric scale: of the path length, a lidar, or the prior's metres."""
+    """Return the metric scale: of the path length, measured depth, odometry, or the prior."""
     scale = estimate_metric_scale(
-        T_world_cam,
+        found.T_world_cam,
         corrected.log_depth_ratios,
         ScaleReference.PAIRS,
         depth.scale_source,
         job.settings.path_length_m,
     )
-    if lidar is None or scale.source is MetricScaleSource.PATH_LENGTH:
+    if scale.source in (MetricScaleSource.PATH_LENGTH, MetricScaleSource.DEPTH):
+        return scale
+    if np.isfinite(found.metres_per_unit):
+        scale = MetricScale(found.metres_per_unit, MetricScaleSource.ODOMETRY)
+    if lidar is None:
         return scale
     pairs = zip(lidar.open(), corrected.depth.open(), strict=True)
-    ratios = np.array([log_depth_ratio(measured, found, stride=1) for measured, found in pairs])
+    ratios = np.array([log_depth_ratio(measured, own, stride=1) for measured, own in pairs])
     if np.isnan(ratios).all():
         return scale
     return replace(

@@ -31,7 +31,7 @@ from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import CloudOptions
 from videodepth_ros.results.upsampling import upsample_maps
 from videodepth_ros.results.write import ResultOptions, write_results
-from videodepth_ros.sfm.reconstruction import default_camera
+from videodepth_ros.sfm.sparse import default_camera
 
 
 def write_posed(

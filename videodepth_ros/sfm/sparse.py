@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sparse reconstruction of a recording: cameras and points from a depth prior, and odometry.
+
+The pipeline: track features, initialize by PnP, adjust robustly, compare with odometry, detect
+loop closures, adjust with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray, MaskArray
+from videodepth_ros.core.errors import InputError
+from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
+from videodepth_ros.sfm.depth_samples import sample_log_depth
+from videodepth_ros.sfm.initialization import initialize_by_pnp
+from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
+from videodepth_ros.sfm.loop_closure import detect_loop_closures
+from videodepth_ros.sfm.motion_prior import MotionPrior
+from videodepth_ros.sfm.odometry import OdometryFit, adjust_with_odometry, fit_odometry
+from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
+from videodepth_ros.sfm.reprojection import NoiseModel, Observations
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_robustly
+from videodepth_ros.sfm.stationary import detect_stationary_steps
+from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
+
+
+@dataclass(frozen=True)
+class SparseRecording:
+    """Sparse reconstruction of a recording of N frames.
+
+    camera    at the size of the depth, its focal length adjusted
+    odometry  agreement of the odometry with the cameras; None: there is none
+    """
+
+    sparse: SparseReconstruction
+    camera: Intrinsics
+    odometry: OdometryFit | None
+
+    @property
+    def tracked_points(self) -> IndexArray:
+        """Points of earlier frames among the inliers of each frame, (N,)."""
+        return count_tracked(self.sparse.observations)
+
+
+def default_camera(width: int, height: int) -> Intrinsics:
+    """Return the intrinsics assumed for an uncalibrated camera.
+
+    The principal point is (width / 2, height / 2), the convention of DUSt3R and Align3R: half a
+    pixel from `Intrinsics.centred`.
+    """
+    focal = DEFAULT_FOCAL_LENGTH_FACTOR * width
+    return Intrinsics(width, height, focal, focal, width / 2, height / 2)
+
+
+def reconstruct_sparse(
+    images: ImageSequence,
+    depth: Float32Array,
+    camera: Intrinsics | None,
+    on_progress: Callable[[float], None] = lambda _: None,
+    options: ReconstructionOptions = DEFAULTS,
+    *,
+    refine_intrinsics: bool = False,
+    odometry_m: Float64Array | None = None,
+) -> SparseRecording:
+    """Reconstruct cameras and points of a recording; parameters and errors of `reconstruct`."""
+    _check_sizes(images, depth, camera)
+    h, w = depth.shape[1:]
+    is_calibrated = camera is not None and not refine_intrinsics
+    camera = camera or default_camera(w, h)
+    tracks = track_features(
+        images, lambda share: on_progress(0.6 * share), options.tracking, options.contrast
+    )
+    width, height = images[0].shape[1], images[0].shape[0]
+    is_stationary = detect_stationary_steps(tracks, len(depth), width, options.stationary)
+    sparse, image_camera = _adjust_with_focal_length(
+        tracks,
+        depth,
+        camera.scaled_to(width, height),
+        is_stationary,
+        None if is_calibrated else options.focal_length.max_repetitions * refine_intrinsics,
+        options,
+    )
+    is_visible = count_tracked(sparse.observations)[1:] >= options.min_tracked_points
+    if odometry_m is not None:
+        sparse = adjust_with_odometry(sparse, odometry_m, is_visible, is_stationary, options)
+    on_progress(0.8)
+    loops = detect_loop_closures(
+        images, sparse, image_camera, lambda share: on_progress(0.8 + 0.1 * share), options
+    )
+    sparse = adjust_with_loop_closures(sparse, loops, options)
+    fit = None
+    if odometry_m is not None:
+        fit = fit_odometry(sparse.state.T_cam_world, is_visible, odometry_m, options.odometry)
+    focal = float(np.exp(sparse.state.log_focal)) * w / width
+    on_progress(1.0)
+    adjusted = Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
+    return SparseRecording(sparse, adjusted, fit)
+
+
+def count_tracked(observations: Observations) -> IndexArray:
+    """Return the number of points of earlier frames that each frame observes, (N,)."""
+    later = observations.frame[~observations.is_reference]
+    return np.bincount(later, minlength=observations.frames).astype(np.intp)
+
+
+def _adjust_with_focal_length(
+    tracks: Tracks,
+    depth: Float32Array,
+    camera: Intrinsics,
+    is_stationary: MaskArray,
+    repetitions: int | None,
+    options: ReconstructionOptions,
+) -> tuple[SparseReconstruction, Intrinsics]:
+    """Initialize and adjust, again from the pose initialization on while the focal length changes.
+
+    camera       at the size of the images
+    repetitions  most of them, at least one is done; None: the focal length is constant
+    """
+    for _ in range(max(repetitions or 0, 1)):
+        noise = _initial_noise(camera, depth, is_stationary, repetitions is None, options)
+        sparse = _initialize_and_adjust(tracks, depth, camera, noise, options)
+        ratio = float(np.exp(sparse.state.log_focal)) / camera.fx
+        if abs(np.log(ratio)) < options.focal_length.convergence:
+            break
+        camera = replace(camera, fx=camera.fx * ratio, fy=camera.fy * ratio)
+    return sparse, camera
+
+
+def _initialize_and_adjust(
+    tracks: Tracks,
+    depth: Float32Array,
+    camera: Intrinsics,
+    noise: NoiseModel,
+    options: ReconstructionOptions,
+) -> SparseReconstruction:
+    """Initialize the poses by PnP and adjust them; ``camera`` at the size of the images."""
+    observations, at_infinity = observe_prior(tracks, depth, camera)
+    state = initialize_by_pnp(
+        observations, at_infinity, camera.fx, camera.fy / camera.fx, options.initialization
+    )
+    return adjust_robustly(observations, state, noise, options)
+
+
+def _check_sizes(images: ImageSequence, depth: Float32Array, camera: Intrinsics | None) -> None:
+    """Raise InputError where images, depth and camera do not match."""
+    frames, h, w = depth.shape
+    if len(images) != frames or not frames:
+        raise InputError(
+            f'{len(images)} images and {frames} depth maps; give one of each for every frame'
+        )
+    if camera is not None and (camera.width, camera.height) != (w, h):
+        raise InputError(
+            f'the camera is {camera.width}x{camera.height} and the depth {w}x{h}; '
+            'scale the intrinsics to the depth'
+        )
+
+
+def observe_prior(
+    tracks: Tracks, depth: Float32Array, camera: Intrinsics
+) -> tuple[Observations, MaskArray]:
+    """Sample the prior (N, h, w) at every observation of the tracks.
+
+    camera   at the size of the images
+    returns  the observations, and (K,) bool, those that the prior puts in the sky
+    """
+    frames, h, w = depth.shape
+    pixel = (tracks.pixel + 0.5) * [w / camera.width, h / camera.height] - 0.5
+    log_depth, at_infinity = np.full(len(pixel), np.nan), np.zeros(len(pixel), np.bool_)
+    for frame in range(frames):
+        at = np.flatnonzero(tracks.frame == frame)
+        log_depth[at], at_infinity[at] = sample_log_depth(depth[frame], pixel[at])
+    xy = (tracks.pixel - [camera.cx, camera.cy]).astype(np.float64)
+    is_loop = np.zeros(len(tracks.track), np.bool_)
+    return Observations(
+        tracks.track, tracks.frame, xy, log_depth, tracks.start, frames, is_loop
+    ), at_infinity
+
+
+def _initial_noise(
+    camera: Intrinsics,
+    depth: Float32Array,
+    is_stationary: MaskArray,
+    is_calibrated: bool,
+    options: ReconstructionOptions,
+) -> NoiseModel:
+    """Return the sigmas before any residual is known; ``camera`` at the size of the images."""
+    noise = options.noise
+    median_depth = float(np.exp(np.nanmedian(median_log_depths(depth))))
+    ratio = np.where(is_stationary, options.stationary.sigma_ratio, 1.0)
+    return NoiseModel(
+        pixel_sigma=noise.pixel_sigma_widths * camera.width,
+        log_depth_sigma=noise.log_depth_sigma,
+        log_scale_sigma=noise.log_depth_sigma,
+        is_measured=False,
+        log_focal_sigma=0.0 if is_calibrated else noise.log_focal_sigma,
+        log_focal=float(np.log(camera.fx)),
+        motion=MotionPrior.at_rest(
+            ratio * noise.motion_sigma_depths * median_depth, ratio * noise.rotation_sigma_rad
+        ),
+        loss=options.loss,
+    )
+
+
+def median_log_depths(depth: Float32Array) -> Float64Array:
+    """Return the log of the median depth of every frame, (N,), NaN where all is unknown.
+
+    raises  InputError where all frames are unknown
+    """
+    log_depth = np.full(len(depth), np.nan)
+    for frame, one in enumerate(depth):
+        known = one[np.isfinite(one) & (one > 0)]
+        if known.size:
+            log_depth[frame] = np.log(np.median(known))
+    if np.isnan(log_depth).all():
+        raise InputError(
+            f'the depth prior has no depth in any of {len(depth)} frames; choose another prior'
+        )
+    return log_depth
