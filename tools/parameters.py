@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from videodepth_ros.cli.run_bag import NO_LIMITS, RunBagOptions
+from videodepth_ros.cli.run_bag import RunBagOptions
 from videodepth_ros.core.options import ROS_TYPES, Option, Value, options_of
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
@@ -89,14 +89,13 @@ def parameter_table(options: Sequence[Option]) -> str:
     return '\n'.join(rows) + '\n'
 
 
-def flag_table(options: Sequence[Option], defaults: dict[str, float]) -> str:
+def flag_table(options: Sequence[Option]) -> str:
     """Return a table of command-line flags in Markdown."""
     rows = ['| flag | default | unit | values | description |', '|---|---|---|---|---|']
     for each in options:
         flags = ', '.join(f'`{flag}`' for flag in _flags(each))
-        default = defaults.get(each.name, each.default)
         rows.append(
-            f'| {flags} | {_code(default)} | {each.unit} | {each.constraint} '
+            f'| {flags} | {_code(each.default)} | {each.unit} | {each.constraint} '
             f'| {each.description} |'
         )
     return '\n'.join(rows) + '\n'
@@ -142,10 +141,10 @@ replaces a field that is empty or zero.
 
 `--image-topic` may be repeated: each camera has its own folder in OUT_BAG.
 
-{flag_table(options_of(RefineSettings), {})}
+{flag_table(options_of(RefineSettings))}
 ## videodepth run-bag
 
-{flag_table(options_of(RunBagOptions), NO_LIMITS)}"""
+{flag_table(options_of(RunBagOptions))}"""
 
 
 def refine_action() -> str:

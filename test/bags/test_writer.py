@@ -97,10 +97,12 @@ def test_players_find_definitions_hashes_and_quality_of_service(tmp_path):
         for one in reader.connections:
             assert one.msgdef.format == MessageDefinitionFormat.MSG
             assert one.digest.startswith('RIHS01_')
+    latched = set()
     for topic, (profile,) in offered.items():
         assert profile.reliability == QosReliability.RELIABLE
-        latched = profile.durability == QosDurability.TRANSIENT_LOCAL
-        assert latched == (topic == '/tf_static')
+        if profile.durability == QosDurability.TRANSIENT_LOCAL:
+            latched.add(topic)
+    assert latched == {'/tf_static', '/videodepth/path'}
     assert 'version: 8' in (path / 'metadata.yaml').read_text()
 
 

@@ -8,7 +8,7 @@ import argparse
 import pytest
 
 from videodepth_ros.cli.flags import add_flags, options_from
-from videodepth_ros.cli.run_bag import NO_LIMITS, RunBagOptions
+from videodepth_ros.cli.run_bag import RunBagOptions
 from videodepth_ros.core.options import options_of
 from videodepth_ros.refine.settings import DEFAULTS, Method, Pairs, RefineSettings
 
@@ -57,11 +57,11 @@ def test_flags_of_refine_that_were_there_before_options_were_declared(arguments,
         (['--stride', '2'], {'cloud_stride': 2}),
         (['--edge-ratio', '0'], {'edge_ratio': 0.0}),
         (['--output', 'network', '--points'], {'output': 'network', 'points': True}),
-        ([], {'max_range_m': 0.0, 'cloud_max_range_m': 0.0}),
+        ([], {'max_range_m': 100.0, 'cloud_max_range_m': 30.0, 'confidence': True}),
     ],
 )
 def test_flags_of_run_bag(arguments, expected):
-    options = parse(RunBagOptions, *arguments, defaults=NO_LIMITS)
+    options = parse(RunBagOptions, *arguments)
     assert {name: getattr(options, name) for name in expected} == expected
 
 

@@ -12,22 +12,37 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from test.support import bag_makers
 from test.support import refined_results as m
+from videodepth_ros.bags.output_options import (
+    OUTPUT,
+    Compression,
+    ConfidenceEncoding,
+    DepthEncoding,
+    OutputOptions,
+)
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.scan_mcap import scan_mcap
 from videodepth_ros.bags.types import new_message
+from videodepth_ros.geometry.depth_edges import beside_edges
+from videodepth_ros.geometry.trajectory import StepSigmas
 from videodepth_ros.messages.camera_info import intrinsics_from
-from videodepth_ros.messages.image import decode_depth, decode_image
+from videodepth_ros.messages.image import decode_depth, decode_image, decode_share
 from videodepth_ros.messages.transforms import stamp_ns
-from videodepth_ros.results.bag import DepthEncoding, RefinedBagWriter, SourceRecording
+from videodepth_ros.results.bag import BagContents, RefinedBagWriter, SourceRecording
+from videodepth_ros.results.depth_topics import PointOptions
 from videodepth_ros.results.map_attachment import attach_map
 from videodepth_ros.results.source_topics import is_topic_copied
 
 
-def write(path, out, encoding=DepthEncoding.METRES, copied=(), frame_id=m.OPTICAL):
+def write(path, out, topics=OUTPUT, copied=(), frame_id=m.OPTICAL, sigmas=None):
     with open_bag(path) as bag:
         join = attach_map(bag, frame_id)
         with RefinedBagWriter(
-            out, SourceRecording(bag, m.IMAGE), join, m.trajectory(), encoding, copied
+            out,
+            SourceRecording(bag, m.IMAGE),
+            join,
+            m.trajectory(),
+            BagContents(topics, PointOptions(stride=2), copied),
+            sigmas,
         ) as refined:
             for frame, T in zip(m.refined(frame_id), m.trajectory().T_map_cam, strict=True):
                 refined.add(type(frame)(**{**vars(frame), 'T_map_cam': T}))
@@ -64,7 +79,7 @@ def test_every_topic_has_the_stamps_of_the_images(tmp_path):
 def test_path_and_odometry_are_the_trajectory(tmp_path):
     write(m.write_bag(tmp_path / 'in'), tmp_path / 'out')
     ((recorded_ns, path),) = messages(tmp_path / 'out', '/videodepth/path')
-    assert recorded_ns == stamp_ns(path.header.stamp) == m.STAMPS[-1]
+    assert recorded_ns == stamp_ns(path.header.stamp) == m.STAMPS[0]
     truth = m.trajectory().T_map_cam
     for k, pose in enumerate(path.poses):
         assert stamp_ns(pose.header.stamp) == m.STAMPS[k]
@@ -91,7 +106,11 @@ def check_twist(twist, k):
 
 
 def test_millimetres(tmp_path):
-    write(m.write_bag(tmp_path / 'in'), tmp_path / 'out', DepthEncoding.MILLIMETRES)
+    write(
+        m.write_bag(tmp_path / 'in'),
+        tmp_path / 'out',
+        OutputOptions(depth_encoding=DepthEncoding.MILLIMETRES),
+    )
     for k, (_, message) in enumerate(messages(tmp_path / 'out', '/videodepth/depth/image')):
         assert message.encoding == '16UC1'
         found, truth = decode_depth(message), m.depth(k)
@@ -101,7 +120,11 @@ def test_millimetres(tmp_path):
 
 
 def test_compressed(tmp_path):
-    write(m.write_bag(tmp_path / 'in'), tmp_path / 'out', DepthEncoding.COMPRESSED)
+    write(
+        m.write_bag(tmp_path / 'in'),
+        tmp_path / 'out',
+        OutputOptions(depth_encoding=DepthEncoding.COMPRESSED),
+    )
     found = messages(tmp_path / 'out', '/videodepth/depth/image/compressedDepth')
     for k, (_, message) in enumerate(found):
         depth_m, truth = decode_depth(message), m.depth(k)
@@ -109,6 +132,89 @@ def test_compressed(tmp_path):
         np.testing.assert_allclose(depth_m[known], truth[known], rtol=1e-4)
         assert np.isnan(depth_m[~known]).all()
     assert len(found) == m.FRAMES
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'step'),
+    [
+        (ConfidenceEncoding.FLOAT, 0),
+        (ConfidenceEncoding.BYTE, 1 / 255),
+        (ConfidenceEncoding.SHORT, 1 / 65535),
+    ],
+)
+def test_confidence_in_each_encoding(tmp_path, encoding, step):
+    write(
+        m.write_bag(tmp_path / 'in'), tmp_path / 'out', OutputOptions(confidence_encoding=encoding)
+    )
+    found = messages(tmp_path / 'out', '/videodepth/depth/confidence')
+    for (_, message), frame in zip(found, m.refined(), strict=True):
+        assert message.encoding == encoding.value
+        np.testing.assert_allclose(
+            decode_share(message), frame.confidence, atol=(step + 1 / 1024) / 2 + 1e-7
+        )
+
+
+def test_topics_are_written_by_choice(tmp_path):
+    write(
+        m.write_bag(tmp_path / 'in'),
+        tmp_path / 'out',
+        OutputOptions(points=True, confidence=False),
+    )
+    with open_bag(tmp_path / 'out') as bag:
+        names = {topic.name for topic in bag.topics}
+    assert '/videodepth/depth/confidence' not in names
+    clouds = messages(tmp_path / 'out', '/videodepth/depth/points')
+    assert len(clouds) == m.FRAMES
+    for k, (_, cloud) in enumerate(clouds):
+        z = np.frombuffer(cloud.data, np.float32).reshape(12, 16, 4)[..., 2]
+        depth_m = m.depth(k)[::2, ::2]
+        flat = ~beside_edges(m.depth(k))[::2, ::2] & np.isfinite(depth_m)
+        assert flat.sum() > 50
+        np.testing.assert_array_equal(z[flat], depth_m[flat])
+        assert np.isnan(z[~flat]).all()
+
+
+@pytest.mark.parametrize('compression', list(Compression))
+def test_chunks_are_compressed_and_every_reader_reads_them(tmp_path, compression):
+    write(m.write_bag(tmp_path / 'in'), tmp_path / 'out', OutputOptions(compression=compression))
+    mcap = tmp_path / 'out/out.mcap'
+    assert (b'zstd' in mcap.read_bytes()) == (compression is Compression.ZSTD)
+    for k, (_, message) in enumerate(messages(tmp_path / 'out', '/videodepth/depth/image')):
+        np.testing.assert_array_equal(decode_depth(message), m.depth(k))
+    scanned = [channel.topic for channel, _, _ in scan_mcap(mcap, [])]
+    assert scanned.count('/videodepth/depth/image') == m.FRAMES
+    with AnyReader([tmp_path / 'out']) as reader:
+        assert reader.message_count == len(scanned)
+
+
+def test_path_is_latched_and_comes_before_the_first_frame(tmp_path):
+    write(m.write_bag(tmp_path / 'in', m.write_static), tmp_path / 'out')
+    lying = [channel.topic for channel, _, _ in scan_mcap(tmp_path / 'out/out.mcap', [])]
+    assert lying.index('/videodepth/path') < lying.index('/videodepth/depth/image')
+    with AnyReader([tmp_path / 'out']) as reader:
+        (path,) = (c for c in reader.connections if c.topic == '/videodepth/path')
+    assert path.ext.offered_qos_profiles[0].durability == QosDurability.TRANSIENT_LOCAL
+
+
+def test_covariances_grow_along_the_path(tmp_path):
+    sigmas = StepSigmas(np.full(m.FRAMES, 0.01), np.full(m.FRAMES, 0.002))
+    write(m.write_bag(tmp_path / 'in'), tmp_path / 'out', sigmas=sigmas)
+    found = [one for _, one in messages(tmp_path / 'out', '/videodepth/odometry')]
+    pose = np.stack([one.pose.covariance.reshape(6, 6) for one in found])
+    twist = np.stack([one.twist.covariance.reshape(6, 6) for one in found])
+    assert (np.linalg.eigvalsh(pose) > 0).all()
+    assert (np.linalg.eigvalsh(twist) > 0).all()
+    assert (np.diff(pose[:, 0, 0]) > 0).all()
+    np.testing.assert_allclose(pose[:, 5, 5], 0.002**2 * np.arange(1, m.FRAMES + 1))
+    np.testing.assert_allclose(twist[3, 0, 0], 2 * (0.01 / 0.2) ** 2)
+
+
+def test_covariances_that_are_not_known_are_marked(tmp_path):
+    write(m.write_bag(tmp_path / 'in'), tmp_path / 'out')
+    for _, one in messages(tmp_path / 'out', '/videodepth/odometry'):
+        for covariance in (one.pose.covariance, one.twist.covariance):
+            assert covariance[0] == -1
+            assert not covariance[1:].any()
 
 
 def test_selected_topics_are_copied_byte_by_byte_with_times_and_qos(tmp_path):

@@ -23,7 +23,7 @@ from videodepth_ros.evaluation.trajectory import TrajectoryAlignment, evaluate_t
 from videodepth_ros.evaluation.tum import read_tum
 from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.image import decode_image
-from videodepth_ros.results.bag import SourceRecording
+from videodepth_ros.results.bag import BagContents, SourceRecording
 from videodepth_ros.results.options import REPORT
 from videodepth_ros.results.write import ResultOptions, write_results
 
@@ -85,7 +85,7 @@ def test_mesh_is_written_around_given_points(recording, tmp_path):
 
 def test_the_same_frames_give_the_same_bytes(recording, tmp_path):
     for place in ('one', 'other'):
-        write(recording, tmp_path / place / 'out', copied=('*',))
+        write(recording, tmp_path / place / 'out', contents=BagContents(copied=('*',)))
     assert digests(tmp_path / 'one' / 'out') == digests(tmp_path / 'other' / 'out')
 
 
@@ -106,7 +106,7 @@ def test_frames_may_come_from_the_recording_that_is_copied_at_the_same_time(tmp_
             m.trajectory(),
             SourceRecording(bag, m.IMAGE),
             tmp_path / 'out',
-            ResultOptions(copied=('*',)),
+            ResultOptions(contents=BagContents(copied=('*',))),
         )
     with open_bag(tmp_path / 'out') as result:
         for k, (_, _, message) in enumerate(result.messages([m.IMAGE])):

@@ -2,7 +2,7 @@
 """Writer of mcap recordings for ROS 2 and Foxglove, with message definitions.
 
 Version 8 of rosbag2's metadata, which players since Humble read. Each topic has the QoS profile
-that a live publisher would offer, so that players offer it too.
+that a live publisher would offer, so that players offer it too. Chunks may be compressed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer, WriterError
 from rosbags.typesys.store import Typestore
 
 from videodepth_ros.bags.decoding import typestore_for
 from videodepth_ros.bags.frame_tree import TF, TF_STATIC
+from videodepth_ros.bags.output_options import Compression, ConfidenceEncoding
 from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, decompress_message
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.core.arrays import Float32Array, Float64Array, UInt8Array
@@ -38,11 +39,15 @@ from videodepth_ros.messages.camera_info import fill_camera_info
 from videodepth_ros.messages.transforms import fill_pose, fill_transform, set_stamp
 
 _RMW_FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
+UNKNOWN_COVARIANCE = -1.0
 
 
-def offered_qos(topic: str) -> Qos:
-    """Return the QoS profile of a topic: reliable; /tf_static is also transient local."""
-    is_latched = topic == TF_STATIC  # with depth 100, so that all of its messages are
+def offered_qos(topic: str, *, latched: bool = False) -> Qos:
+    """Return the QoS profile of a topic: reliable, and transient local where it is latched.
+
+    /tf_static always is, with depth 100, so that all of its messages are.
+    """
+    is_latched = latched or topic == TF_STATIC
     return Qos(
         QosHistory.KEEP_LAST,
         100 if topic in (TF, TF_STATIC) else 5,
@@ -65,7 +70,10 @@ class BagWriter:
     """
 
     def __init__(
-        self, path: Path | str, recorded_at: Callable[[int], int] = lambda stamp_ns: stamp_ns
+        self,
+        path: Path | str,
+        recorded_at: Callable[[int], int] = lambda stamp_ns: stamp_ns,
+        compression: Compression = Compression.NONE,
     ) -> None:
         """Create the folder of the recording; raises BagError if it exists or cannot be made."""
         self.path = Path(path)
@@ -77,6 +85,8 @@ class BagWriter:
                 f'{self.path} exists and is not overwritten; remove it, or give another name'
             )
         self._writer = Writer(self.path, version=8, storage_plugin=StoragePlugin.MCAP)
+        if compression is Compression.ZSTD:
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._attempt(self._writer.open)
 
     def __enter__(self) -> BagWriter:
@@ -93,17 +103,25 @@ class BagWriter:
             shutil.rmtree(self.path)
 
     def write(
-        self, topic: str, stamp_ns: int, message: Any, recorded_ns: int | None = None
+        self,
+        topic: str,
+        stamp_ns: int,
+        message: Any,
+        recorded_ns: int | None = None,
+        *,
+        latched: bool = False,
     ) -> None:
         """Write a rosbags message, for example one of types.new_message.
 
         recorded_ns  time of recording; None: ``recorded_at(stamp_ns)``
+        latched      whether players keep the message for late subscribers (transient local)
         raises       BagError if it cannot be written
         """
         key = '/' + topic.strip('/'), message.__msgtype__
         data = STORE.serialize_cdr(message, key[1])
         at_ns = self._recorded_at(stamp_ns) if recorded_ns is None else recorded_ns
-        self._write(self._connection(key, STORE), at_ns, data)
+        qos = offered_qos(key[0], latched=latched)
+        self._write(self._connection(key, STORE, [qos]), at_ns, data)
 
     def copy(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
         """Write a serialised message of another recording; one of ROS 1 is converted to CDR.
@@ -116,7 +134,8 @@ class BagWriter:
             store = STORE if channel.encoding == 'ros1' else typestore_for(channel)
             if channel.encoding == 'ros1':
                 raw = STORE.ros1_to_cdr(raw, channel.msgtype)
-            connection = self._connection(key, store, channel.offered)
+            qos = channel.offered or [offered_qos(key[0])]
+            connection = self._connection(key, store, qos)
         except DECODE_ERRORS as error:
             raise BagError(
                 f'{channel.topic} ({channel.msgtype}) cannot be copied: {error}; leave it out'
@@ -124,12 +143,12 @@ class BagWriter:
         self._write(connection, recorded_ns, raw)
 
     def _connection(
-        self, key: tuple[str, str], store: Typestore, offered: Sequence[Qos] = ()
+        self, key: tuple[str, str], store: Typestore, offered: Sequence[Qos]
     ) -> Connection:
         if key not in self._connections:
             self._connections[key] = self._attempt(
                 lambda: self._writer.add_connection(
-                    *key, typestore=store, offered_qos_profiles=offered or [offered_qos(key[0])]
+                    *key, typestore=store, offered_qos_profiles=offered
                 )
             )
         return self._connections[key]
@@ -153,9 +172,22 @@ class BagWriter:
         self.write(topic, stamp_ns, message)
 
     def write_depth(self, topic: str, stamp_ns: int, frame_id: str, depth_m: Float32Array) -> None:
-        """Write a depth map (or confidence), (H, W) float32, as 32FC1."""
+        """Write a depth map, (H, W) float32, as 32FC1."""
         message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
         image.write_depth(depth_m, message)
+        self.write(topic, stamp_ns, message)
+
+    def write_confidence(
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        confidence: Float32Array,
+        encoding: ConfidenceEncoding = ConfidenceEncoding.FLOAT,
+    ) -> None:
+        """Write a confidence map, (H, W) float32 in [0, 1]; see messages.image.write_share."""
+        message = _stamped('sensor_msgs/msg/Image', stamp_ns, frame_id)
+        image.write_share(confidence, message, encoding.value)
         self.write(topic, stamp_ns, message)
 
     def write_depth_mm(
@@ -207,10 +239,10 @@ class BagWriter:
     def write_path(
         self, topic: str, stamp_ns: int, frame_id: str, poses: Sequence[tuple[int, Float64Array]]
     ) -> None:
-        """Write a path: stamps [ns] and poses, (4, 4), in ``frame_id``."""
+        """Write a path, latched: stamps [ns] and poses, (4, 4), in ``frame_id``."""
         message = _stamped('nav_msgs/msg/Path', stamp_ns, frame_id)
         message.poses = [_pose(ns, frame_id, T) for ns, T in poses]
-        self.write(topic, stamp_ns, message)
+        self.write(topic, stamp_ns, message, latched=True)
 
     def write_odometry(
         self,
@@ -220,18 +252,24 @@ class BagWriter:
         child: str,
         T_frame_child: Float64Array,
         twist: Float64Array,
+        covariances: tuple[Float64Array, Float64Array] | None = None,
     ) -> None:
         """Write the pose of ``child`` in ``frame_id``, (4, 4), and its twist.
 
-        twist  (6,) linear [m/s] and angular [rad/s], in the axes of ``child``
-
-        The covariances stay zero: unknown.
+        twist        (6,) linear [m/s] and angular [rad/s], in the axes of ``child``
+        covariances  of pose and twist, (6, 6) each: translation before rotation, the pose in the
+                     axes of ``frame_id``, the twist in those of ``child``; None: not known, the
+                     first element of both is -1, as sensor_msgs/Imu defines it
         """
         message = _stamped('nav_msgs/msg/Odometry', stamp_ns, frame_id)
         message.child_frame_id = child
         fill_pose(message.pose.pose, T_frame_child)
         linear, angular = message.twist.twist.linear, message.twist.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = twist.tolist()
+        if covariances is None:
+            message.pose.covariance[0] = message.twist.covariance[0] = UNKNOWN_COVARIANCE
+        else:
+            message.pose.covariance, message.twist.covariance = map(np.ravel, covariances)
         self.write(topic, stamp_ns, message)
 
     def write_transform(

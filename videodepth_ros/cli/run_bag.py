@@ -11,30 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videodepth_ros.bags.camera_options import CameraTopicOptions
+from videodepth_ros.bags.output_options import OutputOptions
 from videodepth_ros.cli.console import log, progress
 from videodepth_ros.cli.flags import add_flags, options_from
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.interruption import Interruption
-from videodepth_ros.core.options import option
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters, session_settings
 
 if TYPE_CHECKING:
-    from videodepth_ros.cli.stream_bag import CloudSettings
+    from videodepth_ros.cli.stream_bag import Tally
     from videodepth_ros.engines.engine import Engine
+    from videodepth_ros.results.depth_topics import PointOptions
     from videodepth_ros.stream.session import DepthSession
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunBagOptions(CloudParameters, CameraTopicOptions, StreamParameters):
+class RunBagOptions(OutputOptions, CloudParameters, CameraTopicOptions, StreamParameters):
     """Options of the command; those of the stream are parameters of the live node too."""
-
-    points: bool = option(False, 'Write videodepth/depth/points too.')
-
-
-NO_LIMITS = {'max_range_m': 0.0, 'cloud.max_range_m': 0.0}
-"""Defaults that differ from those of the live node: a bag is written without range limits."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +68,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe(
         parser,
         'Reads ROS 1 and ROS 2 bags with raw or compressed images. Writes an mcap bag with\n'
-        'videodepth/depth/image (32FC1, metres) and videodepth/depth/camera_info, with the\n'
-        'headers of the images. Ctrl-C ends the run; the bag written so far is readable.',
+        'videodepth/depth/image (metres), camera_info, confidence and, on demand, points, with\n'
+        'the headers of the images. Ctrl-C ends the run; the bag written so far is readable.',
         'run-bag drive.bag depth',
         'run-bag scene depth --points --max-range-m 10',
         'run-bag robot out --image-topic /front/image_raw --model flashdepth-s',
     )
     parser.add_argument('in_bag', metavar='IN_BAG', help='bag to read')
     parser.add_argument('out_bag', metavar='OUT_BAG', help='folder to write; it must not exist')
-    add_flags(parser, RunBagOptions, defaults=NO_LIMITS)
+    add_flags(parser, RunBagOptions)
 
 
 def run(args: argparse.Namespace) -> Outcome:
@@ -91,23 +86,24 @@ def run(args: argparse.Namespace) -> Outcome:
     from videodepth_ros.bags.reader import open_bag
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.cli.stream_bag import stream
+    from videodepth_ros.results.depth_topics import DepthTopics
 
     started_s = time.monotonic()
     options = options_from(args, RunBagOptions)
     with closing(_session(options)) as session:
         with (
             open_bag(args.in_bag) as bag,
-            BagWriter(args.out_bag) as writer,
+            BagWriter(args.out_bag, compression=options.compression) as writer,
             Interruption() as interruption,
         ):
             topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
             images = progress(
                 read_frames(bag, topics.image.name, options.camera_info_topic), topics.image.count
             )
-            tally = stream(interruption.iterate(images), session, writer, _cloud(options))
-            if not tally.frames and not interruption.requested:
-                why = '; '.join([*tally.rejections, *filter(None, [bag.lost])])
-                raise BagError(f'no depth of {args.in_bag}: {why or "it has no image"}')
+            outputs = DepthTopics(writer, options, _point_options(options))
+            tally = stream(interruption.iterate(images), session, outputs)
+            if not interruption.requested:
+                _check_any(tally, args.in_bag, bag.lost)
         spec = session.spec
     facts = RunFacts(
         topics.image.count,
@@ -130,6 +126,13 @@ def run(args: argparse.Namespace) -> Outcome:
     return outcome(facts, ok=not interruption.requested)
 
 
+def _check_any(tally: Tally, bag: str, lost: str | None) -> None:
+    """Raise BagError with the reasons if there is no depth map."""
+    if not tally.frames:
+        why = '; '.join([*tally.rejections, *filter(None, [lost])])
+        raise BagError(f'no depth of {bag}: {why or "it has no image"}')
+
+
 def _session(options: RunBagOptions) -> DepthSession:
     from videodepth_ros.engines.open import open_engine
     from videodepth_ros.models.catalogue import card, weights_path
@@ -147,13 +150,11 @@ def _session(options: RunBagOptions) -> DepthSession:
     return DepthSession(model, open_now, session_settings(options))
 
 
-def _cloud(options: RunBagOptions) -> CloudSettings | None:
-    from videodepth_ros.cli.stream_bag import CloudSettings
+def _point_options(options: RunBagOptions) -> PointOptions:
+    from videodepth_ros.results.depth_topics import PointOptions
 
-    if not options.points:
-        return None
-    range_m = options.cloud_max_range_m or options.max_range_m or float('inf')
-    return CloudSettings(options.cloud_stride, range_m)
+    range_m = options.cloud_max_range_m or options.max_range_m
+    return PointOptions(options.cloud_stride, range_m, options.min_confidence)
 
 
 def _lines(facts: RunFacts) -> list[str]:

@@ -5,26 +5,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.frames import DepthMap, Frame
+from videodepth_ros.frames import Frame
+from videodepth_ros.results.depth_topics import DepthImages, DepthTopics
 from videodepth_ros.stream.session import DepthSession
 
-DEPTH, CAMERA_INFO, POINTS = (
-    f'videodepth/depth/{name}' for name in ('image', 'camera_info', 'points')
-)
 MAX_REASONS = 10  # distinct reasons of rejection that are reported
-
-
-@dataclass(frozen=True)
-class CloudSettings:
-    """Density and range of clouds."""
-
-    stride: int
-    max_range_m: float
 
 
 @dataclass
@@ -55,19 +44,15 @@ class Tally:
             self.rejections.append(str(error))
 
 
-def stream(
-    frames: Iterable[Frame], session: DepthSession, writer: BagWriter, cloud: CloudSettings | None
-) -> Tally:
+def stream(frames: Iterable[Frame], session: DepthSession, topics: DepthTopics) -> Tally:
     """Compute the depth of each frame and write it with the header of the frame.
-
-    cloud  of the clouds to write; None: write none
 
     Raise DeviceError, ModelError or BagError; a frame with an InputError is counted and skipped.
     """
     tally, started_s = Tally(), None
     for frame in frames:
         try:
-            result = session.step(frame, with_confidence=False)
+            result = session.step(frame, with_confidence=topics.needs_confidence)
         except InputError as error:
             tally.reject(error)
             continue
@@ -75,31 +60,13 @@ def stream(
         if result.reset:
             tally.resets[result.reset.value] += 1
         tally.frames += 1
-        tally.scale_source = result.depth.scale_source.value
-        tally.topics.update(_write(writer, result.depth, frame, cloud))
+        depth = result.depth
+        tally.scale_source = depth.scale_source.value
+        header = depth.stamp_ns, depth.frame_id
+        tally.topics.update(
+            topics.write(
+                DepthImages(*header, depth.depth_m, depth.confidence, depth.camera, frame.image)
+            )
+        )
         tally.busy_s = time.monotonic() - started_s
     return tally
-
-
-def _write(
-    writer: BagWriter, depth: DepthMap, frame: Frame, cloud: CloudSettings | None
-) -> Iterator[str]:
-    """Write one depth map and yield its topics; without intrinsics only depth is written."""
-    header = depth.stamp_ns, depth.frame_id
-    writer.write_depth(DEPTH, *header, depth.depth_m)
-    yield DEPTH
-    if depth.camera is None:
-        return
-    writer.write_camera_info(CAMERA_INFO, *header, depth.camera)
-    yield CAMERA_INFO
-    if cloud:
-        writer.write_cloud(
-            POINTS,
-            *header,
-            depth.depth_m,
-            frame.image,
-            depth.camera,
-            cloud.stride,
-            cloud.max_range_m,
-        )
-        yield POINTS

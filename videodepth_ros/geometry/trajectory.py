@@ -55,3 +55,14 @@ def associate_stamps(
     once = by_offset[np.unique(nearest[by_offset], return_index=True)[1]]
     kept = np.sort(once[offset_ns[once] <= max_offset_ns])
     return kept, nearest[kept]
+
+
+@dataclass(frozen=True)
+class StepSigmas:
+    """Standard deviations of the motion into each frame of a trajectory from the one before.
+
+    translation_m  (N,) float64, along each axis; rotation_rad (N,) float64, about each axis
+    """
+
+    translation_m: Float64Array
+    rotation_rad: Float64Array

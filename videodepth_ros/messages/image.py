@@ -21,12 +21,14 @@ __all__ = [
     'decode_compressed',
     'decode_depth',
     'decode_image',
+    'decode_share',
     'is_compressed',
     'raw_image',
     'resized_data',
     'write_depth',
     'write_depth_mm',
     'write_image',
+    'write_share',
 ]
 
 Depth = NDArray[np.float32]
@@ -38,6 +40,12 @@ _DEPTH_ENCODINGS = {
     'mono16': ('u2', 1000),
 }
 """Sample type, and units in a metre: REP-118 (mono16 is what some drivers call 16UC1)."""
+_SHARE_ENCODINGS = {
+    '32FC1': np.dtype(np.float32),
+    'mono8': np.dtype(np.uint8),
+    '16UC1': np.dtype(np.uint16),
+}
+"""Sample type of confidence."""
 
 
 def raw_image(msg: Any) -> RawImage:
@@ -113,6 +121,41 @@ def write_depth_mm(depth_m: Depth, msg: Any) -> None:
     depth_m  (H, W) float32, Z in metres
     """
     write_image(_millimetres(depth_m), msg, '16UC1')
+
+
+def write_share(share: Depth, msg: Any, encoding: str) -> None:
+    """Write shares, such as confidence, into an Image, in place; the header is the caller's.
+
+    share     (H, W) float32 in [0, 1]
+    encoding  32FC1: as it is; mono8, 16UC1: rounded, the greatest value of the type is 1
+    raises    InputError for another encoding
+    """
+    if encoding not in _SHARE_ENCODINGS:
+        raise InputError(
+            f'{encoding!r} is not an encoding of confidence; give one of '
+            f'{" ".join(_SHARE_ENCODINGS)}'
+        )
+    dtype = _SHARE_ENCODINGS[encoding]
+    pixels = np.asarray(share, np.float32)
+    if dtype.kind == 'u':
+        pixels = np.rint(pixels * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    write_image(pixels, msg, encoding)
+
+
+def decode_share(msg: Any) -> Depth:
+    """Decode an Image of `write_share`.
+
+    returns  (H, W) float32 in [0, 1]
+    raises   InputError if its encoding is another, or size, step and data do not fit together
+    """
+    if msg.encoding not in _SHARE_ENCODINGS:
+        raise InputError(
+            f'image encoding {msg.encoding!r} is not one of confidence; known are '
+            f'{" ".join(_SHARE_ENCODINGS)}'
+        )
+    dtype, raw = _SHARE_ENCODINGS[msg.encoding], raw_image(msg)
+    share = raw.plane(raw.height, raw.width, dtype.str[1:]).astype(np.float32)
+    return share / np.float32(np.iinfo(dtype).max) if dtype.kind == 'u' else share
 
 
 def _millimetres(depth_m: Depth) -> NDArray[np.uint16]:

@@ -17,6 +17,7 @@ from videodepth_ros.alignment.hierarchy import ClipAlignment
 from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
 from videodepth_ros.core.workspace import DiskArray, save_npz
 from videodepth_ros.geometry.camera import Intrinsics, backproject
+from videodepth_ros.geometry.trajectory import StepSigmas
 from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.refine.metric_scale import MetricScale, log_depth_ratio
 
@@ -54,6 +55,7 @@ class AlignedSequence:
     T_world_cam  (N, 4, 4) float64
     scale        metres per unit
     notes        notes for the report
+    step_sigmas  uncertainty of the motion into each frame; None: not known
     """
 
     depth: DiskArray
@@ -63,6 +65,7 @@ class AlignedSequence:
     T_world_cam: Float64Array
     scale: MetricScale
     notes: tuple[str, ...]
+    step_sigmas: StepSigmas | None = None
 
     def __len__(self) -> int:
         return len(self.T_world_cam)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from videodepth_ros.bags.camera_options import CameraTopicOptions
+from videodepth_ros.bags.output_options import OutputOptions
 from videodepth_ros.core.options import check_options, option
 from videodepth_ros.engines.open import ENGINES
 from videodepth_ros.refine.image_sequence import FrameRange
-from videodepth_ros.results.bag import DepthEncoding
 from videodepth_ros.rollingdepth.settings import PRESETS
 
 _ELEVEN_DAYS_S = 1e6
@@ -44,7 +44,7 @@ class Pairs(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefineSettings(CameraTopicOptions):
+class RefineSettings(OutputOptions, CameraTopicOptions):
     """Options of `videodepth refine`, of the offline node and of Refine.action.
 
     None in a field: the job finds the topic, or chooses the pairs that fit the method.
@@ -130,16 +130,25 @@ class RefineSettings(CameraTopicOptions):
         'nav_msgs/Odometry topic, or the frame odom above the camera in /tf.',
     )
     max_range_m: float = option(
-        0.0,
+        100.0,
         'Depth beyond which a pixel is +inf (nothing hit); 0: no limit.',
         unit='m',
         minimum=0.0,
         maximum=1e5,
     )
-    depth_encoding: DepthEncoding = option(
-        DepthEncoding.METRES,
-        'Encoding of depth images: metres, millimetres up to 65.5 m, or compressed metres; the '
-        'last two store +inf (nothing hit) as unknown.',
+    cloud_stride: int = option(
+        4,
+        'Columns and rows of the depth image for one point of videodepth/depth/points.',
+        unit='px',
+        minimum=1,
+        maximum=64,
+    )
+    cloud_max_range_m: float = option(
+        30.0,
+        'Depth beyond which a point of videodepth/depth/points is NaN; 0: no limit.',
+        unit='m',
+        minimum=0.0,
+        maximum=1e5,
     )
     copy_topics: bool = option(False, 'Copy the topics of the recording into the output.')
     voxel_m: float = option(

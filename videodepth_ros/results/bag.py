@@ -10,35 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from videodepth_ros.bags.frame_tree import frame_name
+from videodepth_ros.bags.output_options import OUTPUT, OutputOptions
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.recording_clock import recording_clock
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.arrays import Float64Array
-from videodepth_ros.geometry.rotation import so3_log
-from videodepth_ros.geometry.trajectory import Trajectory
+from videodepth_ros.geometry.trajectory import StepSigmas, Trajectory
+from videodepth_ros.results.depth_topics import (
+    POINT_DEFAULTS,
+    DepthImages,
+    DepthTopics,
+    PointOptions,
+)
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.map_attachment import MapAttachment, StampedTransform
+from videodepth_ros.results.odometry import covariances, twists
 from videodepth_ros.results.source_topics import SourceTopicCopier
 
-DEPTH, CAMERA_INFO = 'videodepth/depth/image', 'videodepth/depth/camera_info'
-CONFIDENCE = 'videodepth/depth/confidence'
-COMPRESSED_DEPTH = f'{DEPTH}/compressedDepth'
 PATH, ODOMETRY = 'videodepth/path', 'videodepth/odometry'
-
-
-class DepthEncoding(str, Enum):
-    """Encoding of the depth images."""
-
-    METRES = '32FC1'  # float32: REP-118's canonical form
-    MILLIMETRES = '16UC1'  # up to 65.535 m; 0 is unknown or nothing hit
-    COMPRESSED = 'compressed'  # compressedDepth of 32FC1: 16-bit inverse depth in PNG
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,23 @@ class SourceRecording:
     image_topic: str
 
 
+@dataclass(frozen=True)
+class BagContents:
+    """What a recording of results holds.
+
+    topics  of depth, and their encoding
+    cloud   pixels of the points
+    copied  names of topics of the source to copy, or patterns such as ``/camera/*``
+    """
+
+    topics: OutputOptions = OUTPUT
+    cloud: PointOptions = POINT_DEFAULTS
+    copied: Sequence[str] = ()
+
+
+DEPTH_AND_POSES = BagContents()
+
+
 class DepthBagWriter:
     """A writer of depth without poses, for a ``with`` statement."""
 
@@ -56,22 +66,20 @@ class DepthBagWriter:
         self,
         path: Path,
         source: SourceRecording,
-        encoding: DepthEncoding,
-        copied: Sequence[str] = (),
+        contents: BagContents,
         transforms: Sequence[StampedTransform] = (),
     ) -> None:
         """Create the recording.
 
-        copied      names of topics to copy, or patterns such as ``/camera/*``
         transforms  that are written to /tf besides those of the source, in order of time
         raises      BagError if it exists or cannot be created
         """
-        self._encoding = encoding
         self._recorded_at = recording_clock(source.bag, source.image_topic)
         self._is_started = False
-        self.writer = BagWriter(path, self._recorded_at)
+        self.writer = BagWriter(path, self._recorded_at, contents.topics.compression)
+        self._topics = DepthTopics(self.writer, contents.topics, contents.cloud)
         self._copier = SourceTopicCopier(
-            source.bag, self.writer, self._recorded_at, transforms, copied
+            source.bag, self.writer, self._recorded_at, transforms, contents.copied
         )
 
     @property
@@ -100,19 +108,21 @@ class DepthBagWriter:
         self._copier.copy_until(recorded_ns)
 
     def add(self, frame: RefinedFrame) -> None:
-        """Write depth, camera_info and confidence of a frame.
+        """Write the topics of a frame's depth.
 
         raises  BagError if it cannot be written
         """
-        frame_id, ns = frame_name(frame.frame_id), frame.stamp_ns
-        write, topic = {
-            DepthEncoding.METRES: (self.writer.write_depth, DEPTH),
-            DepthEncoding.MILLIMETRES: (self.writer.write_depth_mm, DEPTH),
-            DepthEncoding.COMPRESSED: (self.writer.write_compressed_depth, COMPRESSED_DEPTH),
-        }[self._encoding]
-        write(topic, ns, frame_id, frame.depth_m)
-        self.writer.write_camera_info(CAMERA_INFO, ns, frame_id, frame.camera)
-        self.writer.write_depth(CONFIDENCE, ns, frame_id, frame.confidence)
+        images = DepthImages(
+            frame.stamp_ns,
+            frame_name(frame.frame_id),
+            frame.depth_m,
+            frame.confidence,
+            frame.camera,
+            frame.image,
+            frame.moving,
+        )
+        for _ in self._topics.write(images):
+            pass
 
     def finish(self) -> None:
         """Copy the rest of the source."""
@@ -128,25 +138,25 @@ class RefinedBagWriter:
         source: SourceRecording,
         attachment: MapAttachment,
         trajectory: Trajectory,
-        encoding: DepthEncoding,
-        copied: Sequence[str] = (),
+        contents: BagContents = DEPTH_AND_POSES,
+        sigmas: StepSigmas | None = None,
     ) -> None:
         """Create the recording.
 
         trajectory  of the camera in the map of ``attachment``; one pose for each frame
-        copied, raises  as for `DepthBag`
+        sigmas      of its steps; None: not known
+        raises      as for `DepthBagWriter`
         """
         self._attachment, self._trajectory = attachment, trajectory
-        self._twists = _twists(trajectory)
+        self._twists = twists(trajectory)
+        self._covariances = None if sigmas is None else covariances(trajectory, sigmas)
         self._transforms = (
             attachment.transforms(trajectory.stamp_ns, trajectory.T_map_cam)
             if attachment.child
             else None
         )
         self._frames = 0
-        self._depth = DepthBagWriter(
-            path, source, encoding, copied, attachment.odometry_transforms()
-        )
+        self._depth = DepthBagWriter(path, source, contents, attachment.odometry_transforms())
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -171,6 +181,8 @@ class RefinedBagWriter:
         raises  BagError if it cannot be written
         """
         self._depth.copy_source_until(frame)
+        if self._frames == 0:
+            self._write_path()
         if self._transforms is not None:
             for transform in next(self._transforms):
                 self._depth.writer.write_transform(*transform)
@@ -182,32 +194,24 @@ class RefinedBagWriter:
             frame_name(frame.frame_id),
             self._trajectory.T_map_cam[self._frames],
             self._twists[self._frames],
+            self._covariance(),
         )
         self._frames += 1
 
     def finish(self) -> None:
-        """Write the path, and copy the rest of the source."""
+        """Copy the rest of the source."""
+        self._depth.finish()
+
+    def _covariance(self) -> tuple[Float64Array, Float64Array] | None:
+        """Return the covariances of pose and twist of the next frame."""
+        if self._covariances is None:
+            return None
+        poses, velocities = self._covariances
+        return poses[self._frames], velocities[self._frames]
+
+    def _write_path(self) -> None:
+        """Write all poses with the first frame: a latched message is of use from its arrival."""
         poses = list(
             zip(self._trajectory.stamp_ns.tolist(), self._trajectory.T_map_cam, strict=True)
         )
-        self._depth.writer.write_path(PATH, poses[-1][0], self._attachment.map_frame, poses)
-        self._depth.finish()
-
-
-def _twists(trajectory: Trajectory) -> Float64Array:
-    """Return the twist of each pose (N, 6) in its own frame, by central differences.
-
-    Linear [m/s] and angular [rad/s]; zero where there is only one pose.
-    """
-    count = len(trajectory.stamp_ns)
-    before, after = (
-        np.maximum(np.arange(count) - 1, 0),
-        np.minimum(np.arange(count) + 1, count - 1),
-    )
-    seconds = np.maximum((trajectory.stamp_ns[after] - trajectory.stamp_ns[before]) / 1e9, 1e-9)
-    R, p = trajectory.T_map_cam[:, :3, :3], trajectory.positions_m
-    R_inverse = np.swapaxes(R, 1, 2)
-    linear = R_inverse @ (p[after] - p[before])[:, :, None]
-    rotation = so3_log(R_inverse[before] @ R[after])
-    angular = R_inverse @ R[before] @ rotation[:, :, None]
-    return np.asarray(np.concatenate([linear, angular], axis=1)[:, :, 0] / seconds[:, None])
+        self._depth.writer.write_path(PATH, poses[0][0], self._attachment.map_frame, poses)

@@ -54,7 +54,7 @@ def write_depth_results(
     figures = ReportFigures(len(stamps_ns), options.colours or colour_range_of(first))
     with atomic_folder(folder) as part:
         with (
-            DepthBagWriter(part, source, options.depth, options.copied) as bag,
+            DepthBagWriter(part, source, options.contents) as bag,
             PreviewWriter(part / PREVIEW_FILE, stamps_ns, None, figures.colours) as preview,
         ):
             for frame in chain([first], rest):
@@ -78,6 +78,6 @@ def _rows(
         ('scale from', options.scale_source),
         ('image topic', source.image_topic),
         ('camera', format_camera(first.camera)),
-        ('depth', options.depth.value),
+        ('depth', options.contents.topics.depth_encoding.value),
         *options.facts,
     ]

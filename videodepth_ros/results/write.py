@@ -20,9 +20,14 @@ from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.evaluation.tum import write_tum
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.geometry.trajectory import Trajectory
+from videodepth_ros.geometry.trajectory import StepSigmas, Trajectory
 from videodepth_ros.pictures import ColourRange, colour_range
-from videodepth_ros.results.bag import DepthEncoding, RefinedBagWriter, SourceRecording
+from videodepth_ros.results.bag import (
+    DEPTH_AND_POSES,
+    BagContents,
+    RefinedBagWriter,
+    SourceRecording,
+)
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.fused_mesh import FusedMesh
 from videodepth_ros.results.gravity import GravityAlignment, align_to_gravity
@@ -45,8 +50,8 @@ PREVIEW_FILE, REPORT_FILE = 'preview.mp4', 'report.html'
 class ResultOptions:
     """Options of the results.
 
-    depth         encoding of depth in the recording
-    copied        topics of the source to copy, or patterns such as ``/camera/*`` or ``*``
+    contents      of the recording
+    sigmas        of the steps of the trajectory; None: not known
     cloud         options of the point cloud
     scene_points_m  (N, 3) float64, points of the scene in the world of the trajectory, around
                   which a mesh is built of depth whose confidence is 1 - expected relative error;
@@ -60,8 +65,8 @@ class ResultOptions:
     notes         warnings on the results
     """
 
-    depth: DepthEncoding = DepthEncoding.METRES
-    copied: tuple[str, ...] = ()
+    contents: BagContents = DEPTH_AND_POSES
+    sigmas: StepSigmas | None = None
     cloud: CloudOptions = CLOUD
     scene_points_m: Float64Array | None = None
     gravity_source: str | None = None
@@ -237,7 +242,7 @@ class _ResultWriter:
         options, colours = self._options, accumulated.figures.colours
         with (
             RefinedBagWriter(
-                folder, self._source, attachment, mapped, options.depth, options.copied
+                folder, self._source, attachment, mapped, options.contents, options.sigmas
             ) as bag,
             PreviewWriter(
                 folder / PREVIEW_FILE, mapped.stamp_ns, accumulated.top_down, colours
@@ -280,7 +285,7 @@ class _ResultWriter:
             ('coordinate frames', facts.frame_chain),
             ('image topic', self._source.image_topic),
             ('camera', format_camera(camera)),
-            ('depth', self._options.depth.value),
+            ('depth', self._options.contents.topics.depth_encoding.value),
             ('cloud', f'{facts.cloud_points} points, voxels of {facts.voxel_m:g} {unit}'),
             *self._options.facts,
         ]

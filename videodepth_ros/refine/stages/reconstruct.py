@@ -34,6 +34,7 @@ from videodepth_ros.refine.plan import TRACK_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.settings import Intrinsics
 from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
+from videodepth_ros.sfm.step_sigmas import step_sigmas
 
 MOVING_WINDOW = 10
 """Frames whose optical flow is computed together."""
@@ -62,7 +63,14 @@ def reconstruct_frames(
         found.T_world_cam,
         scale,
         notes,
+        step_sigmas(found, scale.metres * _median_depth(corrected.depth)),
     )
+
+
+def _median_depth(depth: DiskArray) -> Float64Array:
+    """Return the median of each frame's finite depth, (N,); 0 where it has none."""
+    medians = [one[np.isfinite(one)] for one in depth.open()]
+    return np.array([float(np.median(one)) if one.size else 0.0 for one in medians])
 
 
 def cached_reconstruction(

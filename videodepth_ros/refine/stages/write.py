@@ -25,8 +25,9 @@ from videodepth_ros.refine.plan import WRITE_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
 from videodepth_ros.refine.stages.stereo import stereo_frames
-from videodepth_ros.results.bag import SourceRecording
+from videodepth_ros.results.bag import BagContents, SourceRecording
 from videodepth_ros.results.depth_only import write_depth_results
+from videodepth_ros.results.depth_topics import PointOptions
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import CloudOptions
 from videodepth_ros.results.upsampling import upsample_maps
@@ -64,6 +65,7 @@ def write_posed(
         replace(
             _result_options(job, decoded, aligned.scale, cloud, aligned.notes),
             scene_points_m=scene_points_m,
+            sigmas=aligned.step_sigmas,
         ),
     )
     facts = _facts(job, decoded, aligned.scale, written.notes, written.outputs)
@@ -152,13 +154,19 @@ def _result_options(
 ) -> ResultOptions:
     settings = job.settings
     return ResultOptions(
-        depth=settings.depth_encoding,
-        copied=('*',) if settings.copy_topics else (),
+        contents=BagContents(
+            settings, _point_options(job), ('*',) if settings.copy_topics else ()
+        ),
         cloud=cloud,
         is_metric=scale.is_metric,
         scale_source=scale.source.value,
         notes=(*decoded.notes, *notes),
     )
+
+
+def _point_options(job: JobContext) -> PointOptions:
+    settings = job.settings
+    return PointOptions(settings.cloud_stride, settings.cloud_max_range_m, settings.min_confidence)
 
 
 def _facts(
