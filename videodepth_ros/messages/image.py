@@ -40,12 +40,8 @@ _DEPTH_ENCODINGS = {
     'mono16': ('u2', 1000),
 }
 """Sample type, and units in a metre: REP-118 (mono16 is what some drivers call 16UC1)."""
-_SHARE_ENCODINGS = {
-    '32FC1': np.dtype(np.float32),
-    'mono8': np.dtype(np.uint8),
-    '16UC1': np.dtype(np.uint16),
-}
-"""Sample type of confidence."""
+_SHARE_ENCODINGS = {'32FC1': ('f4', 1), 'mono8': ('u1', 255), '16UC1': ('u2', 65535)}
+"""Sample type of confidence, and the value that is 1."""
 
 
 def raw_image(msg: Any) -> RawImage:
@@ -135,11 +131,9 @@ def write_share(share: Depth, msg: Any, encoding: str) -> None:
             f'{encoding!r} is not an encoding of confidence; give one of '
             f'{" ".join(_SHARE_ENCODINGS)}'
         )
-    dtype = _SHARE_ENCODINGS[encoding]
+    dtype, one = _SHARE_ENCODINGS[encoding]
     pixels = np.asarray(share, np.float32)
-    if dtype.kind == 'u':
-        pixels = np.rint(pixels * np.float32(np.iinfo(dtype).max)).astype(dtype)
-    write_image(pixels, msg, encoding)
+    write_image(pixels if one == 1 else np.rint(one * pixels).astype(dtype), msg, encoding)
 
 
 def decode_share(msg: Any) -> Depth:
@@ -153,9 +147,8 @@ def decode_share(msg: Any) -> Depth:
             f'image encoding {msg.encoding!r} is not one of confidence; known are '
             f'{" ".join(_SHARE_ENCODINGS)}'
         )
-    dtype, raw = _SHARE_ENCODINGS[msg.encoding], raw_image(msg)
-    share = raw.plane(raw.height, raw.width, dtype.str[1:]).astype(np.float32)
-    return share / np.float32(np.iinfo(dtype).max) if dtype.kind == 'u' else share
+    (dtype, one), raw = _SHARE_ENCODINGS[msg.encoding], raw_image(msg)
+    return np.divide(raw.plane(raw.height, raw.width, dtype), one, dtype=np.float32)
 
 
 def _millimetres(depth_m: Depth) -> NDArray[np.uint16]:

@@ -12,7 +12,7 @@ import numpy as np
 from videodepth_ros.core.arrays import Float32Array, MaskArray, StampArray, UInt8Array
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.mvs.bending import SURE, bend_prior, certainty_of, has_failed
-from videodepth_ros.mvs.confidence import expected_error
+from videodepth_ros.mvs.confidence import expected_error, missing_parallax
 from videodepth_ros.mvs.fusion import fuse
 from videodepth_ros.mvs.matching import Match, match_view
 from videodepth_ros.mvs.motion import moving_mask, stand_on_ground
@@ -119,24 +119,45 @@ def finish_view(
         snapped = np.where(view.known, per_m, snapped)
     per_m = snapped
     depth_m = np.reciprocal(upsample(per_m, certainty, view.rgb, image, options))
-    return _stereo_depth(view, depth_m, certainty, moving)
+    matches = [one for one in (match, *(theirs for _, theirs in others)) if one is not None]
+    missing = _missing_parallax(view, per_m, matches, options)
+    return _stereo_depth(view, depth_m, certainty, missing, moving)
+
+
+def _missing_parallax(
+    view: View, per_m: Float32Array, matches: Sequence[Match], options: StereoOptions
+) -> Float32Array:
+    """Return the preferred parallax over that of each pixel; 1 where depth was measured."""
+    parallax_px = max((one.parallax_px for one in matches), default=0.0)
+    missing = missing_parallax(per_m, parallax_px, options.parallax_px)
+    if options.prior_weight > 0:
+        missing = np.where(view.known, np.float32(1), missing)
+    return missing
 
 
 def _prior_only(view: View, image: UInt8Array, options: StereoOptions) -> StereoDepth:
     """Return the prior with the edges of the image; nothing is certain, and what moves unknown."""
     certainty = np.zeros(view.grey.shape, np.float32)
     depth_m = np.reciprocal(upsample(view.prior_per_m, certainty, view.rgb, image, options))
-    return _stereo_depth(view, depth_m, certainty, np.zeros(depth_m.shape, bool))
+    still = np.zeros(depth_m.shape, bool)
+    return _stereo_depth(view, depth_m, certainty, np.ones_like(certainty), still)
 
 
 def _stereo_depth(
-    view: View, depth_m: Float32Array, certainty: Float32Array, moving: MaskArray
+    view: View,
+    depth_m: Float32Array,
+    certainty: Float32Array,
+    missing: Float32Array,
+    moving: MaskArray,
 ) -> StereoDepth:
     """Set the sky to infinity, and add the expected error."""
     sky = _enlarged(view.sky & (certainty < SURE), depth_m.shape)
     size = depth_m.shape[::-1]
-    certain = cv2.resize(certainty, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    error = expected_error(certain, sky | moving)
+    certain, far = (
+        np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        for one in (certainty, missing)
+    )
+    error = expected_error(certain, far, sky | moving)
     return StereoDepth(np.where(sky, np.float32(np.inf), depth_m), error, moving, certainty)
 
 

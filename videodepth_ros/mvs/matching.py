@@ -13,7 +13,7 @@ from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.mvs.matching_cost import cost_volume
 from videodepth_ros.mvs.options import StereoOptions
 from videodepth_ros.mvs.semi_global import aggregate, best_labels
-from videodepth_ros.mvs.views import View, transfer
+from videodepth_ros.mvs.views import View, outline, parallax_px, transfer
 
 COARSE = 0.5
 FINE_PRIOR_COST, FINE_PRIOR_RANGE = 0.03, 0.3
@@ -25,10 +25,14 @@ test sequences 1 in 5 matches is right at the first and 9 in 10 at the second.""
 
 @dataclass(frozen=True)
 class Match:
-    """Stereo depth of one view: inverse depth (H, W) float32 in 1/m, and weight in [0, 1]."""
+    """Stereo depth of one view: inverse depth (H, W) float32 in 1/m, and weight in [0, 1].
+
+    parallax_px  median parallax of the view's prior in the neighbours, their mean
+    """
 
     per_m: Float32Array
     weight: Float32Array
+    parallax_px: float
 
 
 def match_view(view: View, neighbours: Sequence[View], options: StereoOptions) -> Match:
@@ -45,7 +49,10 @@ def match_view(view: View, neighbours: Sequence[View], options: StereoOptions) -
     bias = _prior_bias(ratios, FINE_PRIOR_COST, FINE_PRIOR_RANGE)
     per_m, margin = _sweep(view, neighbours, base, ratios, bias, 1.0, options)
     share = (margin - MARGIN_OF_NONE) / (MARGIN_OF_FULL - MARGIN_OF_NONE)
-    return Match(per_m, (np.clip(share, 0, 1) ** MARGIN_POWER).astype(np.float32))
+    weight = (np.clip(share, 0, 1) ** MARGIN_POWER).astype(np.float32)
+    reference = outline(view)
+    parallaxes = [parallax_px(reference, outline(other))[0] for other in neighbours]
+    return Match(per_m, weight, float(np.mean(parallaxes)))
 
 
 def _ratios(labels: int, log_range: float) -> Float32Array:

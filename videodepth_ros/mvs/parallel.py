@@ -97,14 +97,19 @@ class _Worker:
 
     def _load(self, index: int) -> Match:
         with np.load(self.task.files[index]) as stored:
-            return Match(stored['per_m'], stored['weight'])
+            return Match(stored['per_m'], stored['weight'], float(stored['parallax_px']))
 
 
 def _match(worker: _Worker, index: int) -> None:
     task = worker.task
     neighbours = [worker.view(j) for j in task.plan.neighbours[index]]
     match = match_view(worker.view(index), neighbours, task.options)
-    save_npz(task.files[index], per_m=match.per_m, weight=match.weight)
+    save_npz(
+        task.files[index],
+        per_m=match.per_m,
+        weight=match.weight,
+        parallax_px=np.array(match.parallax_px),
+    )
 
 
 def _finish(worker: _Worker, index: int) -> StereoDepth:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.arrays import Float64Array, UInt8Array
 from videodepth_ros.core.errors import BagError
+from videodepth_ros.geometry.depth_edges import beside_edges
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import CLOUD, CloudOptions
 
@@ -82,6 +83,7 @@ class VoxelGrid:
         if mask.any():
             mask &= depth_m <= options.max_depth_ratio * np.median(depth_m[mask])
         mask &= frame.confidence[grid] >= options.min_confidence
+        mask &= ~beside_edges(frame.depth_m)[grid]
         if frame.moving is not None:
             mask &= ~frame.moving[grid]
         return frame.points(stride, mask), frame.image[grid][mask]

@@ -81,7 +81,7 @@ def match_stereo(
 
 
 def _match_files(job: JobContext, key: str, count: int) -> tuple[Path, ...]:
-    return tuple(job.work.path(f'match{n:05d}', key).with_suffix('.npz') for n in range(count))
+    return tuple(job.work.path(f'matched{n:05d}', key).with_suffix('.npz') for n in range(count))
 
 
 def stereo_frames(

@@ -47,10 +47,9 @@ def write_posed(
     stereo  its stereo depth, or why there is none; None: not chosen
     """
     frames = _refined_frames(job, decoded, aligned.metric_frames())
-    cloud = CloudOptions(voxel_m=job.settings.voxel_m)
+    cloud, points = _cloud_options(job, isinstance(stereo, StereoTask))
     scene_points_m = None
     if isinstance(stereo, StereoTask):
-        cloud = replace(cloud, min_confidence=STEREO_CLOUD.min_confidence)
         scene_points_m = aligned.scene_points_m()
         frames = _reported(
             job, stereo_frames(job, full_size_frames(job, decoded), aligned, stereo)
@@ -63,7 +62,8 @@ def write_posed(
         SourceRecording(job.bag, job.topics.image.name),
         output,
         replace(
-            _result_options(job, decoded, aligned.scale, cloud, aligned.notes),
+            _result_options(job, decoded, aligned.scale, aligned.notes, points),
+            cloud=cloud,
             scene_points_m=scene_points_m,
             sigmas=aligned.step_sigmas,
         ),
@@ -84,7 +84,7 @@ def write_unposed(
         decoded.images.stamps_ns,
         SourceRecording(job.bag, job.topics.image.name),
         output,
-        _result_options(job, decoded, scale, CloudOptions(), ()),
+        _result_options(job, decoded, scale, (), _cloud_options(job, False)[1]),
     )
     return _facts(job, decoded, scale, written.notes, written.outputs)
 
@@ -149,24 +149,30 @@ def _result_options(
     job: JobContext,
     decoded: DecodedFrames,
     scale: MetricScale,
-    cloud: CloudOptions,
     notes: tuple[str, ...],
+    points: PointOptions,
 ) -> ResultOptions:
     settings = job.settings
     return ResultOptions(
-        contents=BagContents(
-            settings, _point_options(job), ('*',) if settings.copy_topics else ()
-        ),
-        cloud=cloud,
+        contents=BagContents(settings, points, ('*',) if settings.copy_topics else ()),
         is_metric=scale.is_metric,
         scale_source=scale.source.value,
         notes=(*decoded.notes, *notes),
     )
 
 
-def _point_options(job: JobContext) -> PointOptions:
+def _cloud_options(job: JobContext, has_stereo: bool) -> tuple[CloudOptions, PointOptions]:
+    """Return the pixels of cloud.ply, and of the points of each frame."""
     settings = job.settings
-    return PointOptions(settings.cloud_stride, settings.cloud_max_range_m, settings.min_confidence)
+    cloud = CloudOptions(voxel_m=settings.voxel_m)
+    points = PointOptions(settings.cloud_stride, settings.cloud_max_range_m)
+    if has_stereo:
+        cloud = replace(cloud, min_confidence=STEREO_CLOUD.min_confidence)
+        points = replace(points, min_confidence=STEREO_CLOUD.min_point_confidence)
+    if least := settings.min_confidence:
+        cloud = replace(cloud, min_confidence=least)
+        points = replace(points, min_confidence=least)
+    return cloud, points
 
 
 def _facts(
