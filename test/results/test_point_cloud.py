@@ -43,7 +43,7 @@ def plain_voxels(edge_m, every=None):
 
 
 def test_each_voxel_has_the_mean_of_its_points():
-    cloud = cloud_of(CloudOptions(voxel_m=0.1, stride=1))
+    cloud = cloud_of(CloudOptions(voxel_m=0.1, stride=1, edge_ratio=0))
     points, plain = cloud.points(), plain_voxels(0.1)
     assert len(points) == len(plain)
     for point in points[::50]:
@@ -57,24 +57,39 @@ def test_each_voxel_has_the_mean_of_its_points():
 
 def test_what_is_unsure_moves_or_is_far_is_left_out():
     frame = next(frames())
-    everything = len(cloud_of(CloudOptions(0.05, stride=1), [frame]).points())
+    everything = len(cloud_of(CloudOptions(0.05, stride=1, edge_ratio=0), [frame]).points())
     near = frame.depth_m < 1.5
     for changed, settings in (
         (replace(frame, confidence=np.where(near, 0.1, 0.9).astype(np.float32)), {}),
         (replace(frame, moving=near), {}),
         (replace(frame, depth_m=np.where(near, np.nan, frame.depth_m)), {}),
     ):
-        points = cloud_of(CloudOptions(0.05, stride=1, **settings), [changed]).points()
+        points = cloud_of(
+            CloudOptions(0.05, stride=1, edge_ratio=0, **settings), [changed]
+        ).points()
         assert 0 < len(points) < everything
         far_only = points
     farthest = 1.5 / float(np.median(frame.depth_m[np.isfinite(frame.depth_m)]))
-    limited = cloud_of(CloudOptions(0.05, stride=1, max_depth_ratio=farthest), [frame]).points()
+    limited = cloud_of(
+        CloudOptions(0.05, stride=1, edge_ratio=0, max_depth_ratio=farthest), [frame]
+    ).points()
     assert len(limited) + len(far_only) == everything
 
 
+def test_pixels_beside_depth_edges_are_left_out():
+    frame = next(frames())
+    depth_m = np.full((24, 32), 2.0, np.float32)
+    depth_m[:, 16:], depth_m[:, 15] = 4.0, 3.0  # a pixel between two walls
+    points = cloud_of(CloudOptions(0.05, stride=1), [replace(frame, depth_m=depth_m)]).points()
+    at = np.stack([points[axis] for axis in 'xyz'], axis=1) - frame.T_map_cam[:3, 3]
+    z = at @ frame.T_map_cam[:3, 2]
+    assert len(z) > 100
+    assert np.minimum(np.abs(z - 2), np.abs(z - 4)).max() < 1e-4
+
+
 def test_voxels_double_where_there_would_be_too_many_and_lose_nothing():
-    fine = cloud_of(CloudOptions(voxel_m=0.02, stride=1))
-    coarse = cloud_of(CloudOptions(voxel_m=0.02, stride=1, max_voxels=500))
+    fine = cloud_of(CloudOptions(voxel_m=0.02, stride=1, edge_ratio=0))
+    coarse = cloud_of(CloudOptions(voxel_m=0.02, stride=1, edge_ratio=0, max_voxels=500))
     fine_count = len(fine.points())
     assert len(coarse.points()) <= 500 < fine_count
     assert coarse.voxel_m in (0.04, 0.08, 0.16, 0.32)

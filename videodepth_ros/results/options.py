@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from videodepth_ros.geometry.depth_edges import EDGE_RATIO
+
 
 @dataclass(frozen=True)
 class CloudOptions:
@@ -14,6 +16,8 @@ class CloudOptions:
     voxel_m: float = 0.0
     # Minimum confidence of a pixel [0, 1].
     min_confidence: float = 0.3
+    # Depth ratio beside which pixels are left out, for they may lie between two surfaces; 0: none.
+    edge_ratio: float = EDGE_RATIO
     # Maximum depth of a pixel [median depths of its frame]: beyond, a small error of inverse
     # depth is a large one of depth.
     max_depth_ratio: float = 10.0

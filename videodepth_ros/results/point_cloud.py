@@ -83,7 +83,8 @@ class VoxelGrid:
         if mask.any():
             mask &= depth_m <= options.max_depth_ratio * np.median(depth_m[mask])
         mask &= frame.confidence[grid] >= options.min_confidence
-        mask &= ~beside_edges(frame.depth_m)[grid]
+        if options.edge_ratio:
+            mask &= ~beside_edges(frame.depth_m, options.edge_ratio)[grid]
         if frame.moving is not None:
             mask &= ~frame.moving[grid]
         return frame.points(stride, mask), frame.image[grid][mask]
