@@ -91,7 +91,7 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(bag, tmp_path):
     assert [path.name for path in killed.parent.iterdir()] == ['refined']
 
 
-@pytest.mark.parametrize('name', ['recording-', 'match00000-'])
+@pytest.mark.parametrize('name', ['recording-', 'matched00000-'])
 def test_ctrl_c_keeps_what_is_done(bag, tmp_path, name):
     options = ('--prior', 'bag', '--clip', 5, '--processes', 2)
     ended = stopped_after(
