@@ -54,7 +54,7 @@ def source_frames(source: Path, every: int, focal: float | None) -> Iterator[Fra
         camera = None
         if focal is not None:
             camera = Intrinsics.centred(shot.width, shot.height, focal * shot.width)
-        yield Frame(round(1e9 * shot.time_s), 'camera', image, camera)
+        yield Frame(shot.stamp_ns, 'camera', image, camera)
 
 
 def is_recording(source: Path) -> bool:

@@ -2,16 +2,23 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.bags.footage import EXIF_MARKER, open_footage
+from test.support.video_makers import jpeg, write_matroska, write_mp4
+from videodepth_ros.bags.footage import open_footage
 from videodepth_ros.bags.options import FOOTAGE
 from videodepth_ros.core.errors import InputError
 
 WIDTH, HEIGHT = 64, 48
+
+
+def seconds(shots):
+    """Return the times of frames since the first one."""
+    return [(shot.stamp_ns - shots[0].stamp_ns) / 1e9 for shot in shots]
 
 
 def picture(level: int) -> np.ndarray:
@@ -37,7 +44,7 @@ def test_a_video_keeps_its_frames_and_their_times(tmp_path):
     footage = open_footage(video(tmp_path / 'a.mp4', levels))
     shots = list(footage.frames())
     assert (footage.count, footage.rate_hz) == (4, pytest.approx(12.5))
-    assert [shot.time_s for shot in shots] == pytest.approx([0, 0.08, 0.16, 0.24], abs=1e-3)
+    assert seconds(shots) == pytest.approx([0, 0.08, 0.16, 0.24], abs=1e-3)
     for shot, level in zip(shots, levels, strict=True):
         assert (shot.width, shot.height, shot.format) == (WIDTH, HEIGHT, 'jpeg')
         assert np.abs(decoded(shot)[20:, 30:].astype(int) - level).max() < 12
@@ -45,7 +52,7 @@ def test_a_video_keeps_its_frames_and_their_times(tmp_path):
 
 def test_a_rate_overrides_that_of_a_video(tmp_path):
     footage = open_footage(video(tmp_path / 'a.mp4', [20, 80, 140]), 25.0)
-    assert [shot.time_s for shot in footage.frames()] == pytest.approx([0, 0.04, 0.08], abs=1e-3)
+    assert seconds(list(footage.frames())) == pytest.approx([0, 0.04, 0.08], abs=1e-3)
 
 
 def test_files_are_taken_as_they_lie_in_the_order_of_their_numbers(tmp_path):
@@ -56,7 +63,7 @@ def test_files_are_taken_as_they_lie_in_the_order_of_their_numbers(tmp_path):
     shots = list(footage.frames())
     assert footage.count == 3
     assert [decoded(shot)[-1, -1, 0] for shot in shots] == [1, 9, 10]
-    assert [shot.time_s for shot in shots] == pytest.approx(
+    assert seconds(shots) == pytest.approx(
         [0, 1 / FOOTAGE.folder_rate_hz, 2 / FOOTAGE.folder_rate_hz]
     )
     assert shots[0].data == (tmp_path / 'frame1.png').read_bytes()
@@ -76,7 +83,7 @@ def test_a_photograph_is_turned_as_it_notes_that_the_camera_was_held(tmp_path):
     assert plain.data == (tmp_path / 'a.jpg').read_bytes()
     assert (turned.width, turned.height) == (HEIGHT, WIDTH)
     assert np.abs(decoded(turned).astype(int) - np.rot90(decoded(plain), -1)).max() < 40
-    assert EXIF_MARKER not in turned.data
+    assert b'Exif\0\0' not in turned.data
 
 
 @pytest.mark.parametrize(('suffix', 'kind'), [('.JPG', 'jpeg'), ('.bmp', 'png'), ('.webp', 'png')])
@@ -98,3 +105,113 @@ def test_unreadable_footage_is_an_error_with_its_path(tmp_path):
     (tmp_path / 'b.jpg').write_bytes(b'no image')
     with pytest.raises(InputError, match=r'b\.jpg cannot be decoded as an image'):
         list(open_footage(tmp_path).frames())
+
+
+def tiff_note(orientation):
+    return b'II*\0\x08\0\0\0' + struct.pack('<HHHIHHI', 1, 0x0112, 3, 1, orientation, 0, 0)
+
+
+def exif_png(orientation):
+    data, note = cv2.imencode('.png', picture(90))[1].tobytes(), b'eXIf' + tiff_note(orientation)
+    chunk = struct.pack('>I', len(note) - 4) + note + struct.pack('>I', zlib.crc32(note))
+    return data[:33] + chunk + data[33:]
+
+
+def exif_webp(orientation):
+    data = cv2.imencode('.webp', picture(90), [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+    sides = (WIDTH - 1).to_bytes(3, 'little') + (HEIGHT - 1).to_bytes(3, 'little')
+    note = tiff_note(orientation)
+    body = b'WEBPVP8X' + struct.pack('<I', 10) + bytes([8, 0, 0, 0]) + sides + data[12:]
+    body += b'EXIF' + struct.pack('<I', len(note)) + note
+    return b'RIFF' + struct.pack('<I', len(body)) + body
+
+
+@pytest.mark.parametrize('suffix', ['png', 'webp'])
+@pytest.mark.parametrize(('orientation', 'turns'), [(1, 0), (3, 2), (6, -1), (8, 1)])
+def test_png_and_webp_are_turned_too(suffix, orientation, turns, tmp_path):
+    data = {'png': exif_png, 'webp': exif_webp}[suffix](orientation)
+    (tmp_path / f'a.{suffix}').write_bytes(data)
+    (shot,) = open_footage(tmp_path).frames()
+    np.testing.assert_array_equal(decoded(shot), np.rot90(picture(90), turns))
+    assert (shot.data == data) == (suffix == 'png' and turns == 0)
+
+
+@pytest.mark.parametrize('kind', [np.float32, np.float64])
+@pytest.mark.parametrize('full', [1.0, 255.0])
+def test_floating_point_images_are_not_black(kind, full, tmp_path):
+    ramp = np.linspace(0, full, WIDTH * HEIGHT, dtype=kind).reshape(HEIGHT, WIDTH)
+    cv2.imwrite(str(tmp_path / 'a.tiff'), ramp)
+    (shot,) = open_footage(tmp_path).frames()
+    assert np.abs(decoded(shot) / 65535 - ramp / full).max() < 1e-4
+
+
+@pytest.mark.parametrize('values', [(0, 1000), (-1, 1)])
+def test_floating_point_images_of_another_range_are_refused(values, tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.tiff'), np.linspace(*values, 64, dtype=np.float32).reshape(8, 8))
+    with pytest.raises(InputError, match=r'a\.tiff has float32 samples from .*convert it'):
+        list(open_footage(tmp_path).frames())
+
+
+NO_PAUSE = [0, 100, 200, 300, 400, 500]
+VARIABLE = {
+    'none': NO_PAUSE,
+    'long': [0, 100, 200, 12300, 12400, 12500],
+    'hour': [0, 100, 3_600_000, 3_600_100],
+    'slower': [0, 100, 200, 700, 1700, 2700],
+}
+
+
+@pytest.mark.parametrize('name', VARIABLE)
+@pytest.mark.parametrize('write', [write_matroska, write_mp4])
+def test_frames_of_a_variable_rate_keep_their_times_and_none_is_lost(write, name, tmp_path):
+    times = VARIABLE[name]
+    footage = open_footage(write(tmp_path / 'a.mkv', times))
+    shots = list(footage.frames())
+    assert seconds(shots) == pytest.approx([time / 1e3 for time in times], abs=2e-3)
+    assert footage.lost(len(shots), seconds(shots)[-1]) is None
+    assert footage.notes == ()
+
+
+def test_a_video_that_starts_late_is_whole(tmp_path):
+    footage = open_footage(write_matroska(tmp_path / 'a.mkv', [5000 + time for time in NO_PAUSE]))
+    shots = list(footage.frames())
+    assert seconds(shots) == pytest.approx([time / 1e3 for time in NO_PAUSE], abs=2e-3)
+    assert footage.lost(len(shots), 0.5) is None
+
+
+@pytest.mark.parametrize('kept', [0.9, 0.5])
+def test_a_matroska_file_that_was_cut_off_is_reported(kept, tmp_path):
+    path = write_matroska(tmp_path / 'a.webm', list(range(0, 2000, 100)))
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    footage = open_footage(path)
+    shots = list(footage.frames())
+    assert 5 < len(shots) < 20
+    assert 'a.webm: it is damaged or truncated' in footage.lost(len(shots), 1.0)
+
+
+def test_pixels_that_are_not_square_are_noticed(tmp_path):
+    assert open_footage(write_matroska(tmp_path / 'a.mkv', NO_PAUSE, 2)).pixel_aspect == 2
+    assert open_footage(write_mp4(tmp_path / 'a.mp4', NO_PAUSE, (4, 3))).pixel_aspect == (
+        pytest.approx(4 / 3)
+    )
+    assert open_footage(write_mp4(tmp_path / 'b.mp4', NO_PAUSE)).pixel_aspect == 1
+
+
+def test_a_stream_without_stamps_has_a_note(tmp_path):
+    path = tmp_path / 'a.mjpeg'
+    path.write_bytes(b''.join(jpeg(k) for k in range(5)))
+    footage = open_footage(path)
+    assert len(list(footage.frames())) == 5
+    assert 'has no time stamps, 25 Hz is assumed; give --rate-hz' in footage.notes[0]
+    assert open_footage(path, 10.0).notes == ()
+
+
+def test_stamps_in_file_names_are_kept_to_the_nanosecond(tmp_path):
+    for k, name in enumerate(['1403636579813555456', '1403636579763555584']):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), picture(k))
+    footage = open_footage(tmp_path)
+    shots = list(footage.frames())
+    assert [shot.stamp_ns for shot in shots] == [1403636579763555584, 1403636579813555456]
+    assert [decoded(shot)[-1, -1, 0] for shot in shots] == [1, 0]
+    assert '--rate-hz overrides' in footage.notes[0]
+    assert seconds(list(open_footage(tmp_path, 10.0).frames())) == pytest.approx([0, 0.1])

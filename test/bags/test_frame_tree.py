@@ -116,16 +116,57 @@ def test_empty_transforms_are_left_out(tmp_path):
     assert tree.notes == ('the transforms of frame b have no valid rotation',)
 
 
-def test_a_cycle_is_an_error_and_no_frames_are_a_tree_too(tmp_path):
-    tree = read(
-        tmp_path / 'bag', (NS, 'a', 'b', transform(0), True), (NS, 'b', 'a', transform(1), True)
-    )
-    with pytest.raises(BagError, match='b -> a -> b of the recording form a cycle'):
-        tree.chain('b')
+def test_a_recording_without_frames_is_an_empty_tree(tmp_path):
     with BagWriter(tmp_path / 'empty') as bag:
         bag.write_pose('pose', NS, 'map', np.eye(4))
     with open_bag(tmp_path / 'empty') as bag:
         assert read_frame_tree(bag) == FrameTree({})
+
+
+@pytest.mark.parametrize(
+    ('parent', 'child'), [('base', 'base'), ('/base', 'base'), ('', 'thing'), ('thing', '')]
+)
+def test_a_transform_without_two_frames_is_ignored_as_in_tf2(parent, child, tmp_path):
+    tree = read(
+        tmp_path / 'bag',
+        (NS, parent, child, transform(1), False),
+        (NS + 1, parent, child, transform(2), False),
+        (NS, 'odom', 'base', transform(0), False),
+    )
+    assert tree.chain('base') == ['base', 'odom']
+    assert 'thing' not in tree
+    (note,) = tree.notes
+    assert note.startswith(f'2 transforms from {parent.strip("/")!r} to {child!r} are ignored')
+
+
+@pytest.mark.parametrize('cycle', [('a', 'b'), ('a', 'b', 'c'), ('base', 'camera')])
+@pytest.mark.parametrize('static', [True, False])
+def test_the_transforms_of_a_cycle_are_left_out(cycle, static, tmp_path):
+    tree = read(
+        tmp_path / 'bag',
+        *(
+            (NS, parent, child, transform(n), static)
+            for n, (parent, child) in enumerate(zip(cycle, (*cycle[1:], cycle[0]), strict=True))
+        ),
+        (NS, 'camera', 'optical', transform(5), True),
+        (NS, 'b', 'hand', transform(6), True),
+    )
+    assert tree.chain('optical') == ['optical', 'camera']
+    assert tree.chain(cycle[0]) == [cycle[0]]
+    (note,) = tree.notes
+    assert 'form a cycle' in note
+    assert all(name in note for name in cycle)
+
+
+def test_a_cycle_elsewhere_does_not_matter(tmp_path):
+    tree = read(
+        tmp_path / 'bag',
+        (NS, 'odom', 'base', transform(0), False),
+        (NS, 'base', 'camera', transform(1), True),
+        (NS, 'a', 'b', transform(2), True),
+        (NS, 'b', 'a', transform(3), True),
+    )
+    assert tree.chain('camera') == ['camera', 'base', 'odom']
 
 
 def test_odometry_that_names_both_frames(tmp_path):

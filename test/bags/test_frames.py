@@ -186,6 +186,79 @@ def test_raw_images_are_preferred_to_the_same_ones_compressed():
     assert find_camera_topics(topics, '/cam/image_raw/compressed').image == topics[1]
 
 
+@pytest.mark.parametrize(
+    ('raw', 'compressed', 'used'),
+    [
+        (2, 12, 'compressed'),
+        (12, 12, 'raw'),
+        (11, 12, 'raw'),
+        (0, 12, 'compressed'),
+        (12, 1, 'raw'),
+    ],
+)
+def test_the_fuller_transport_of_a_camera_is_used_with_a_note(raw, compressed, used):
+    topics = [
+        TopicInfo('/cam/image_raw', IMAGE_TYPE, raw),
+        TopicInfo('/cam/image_raw/compressed', COMPRESSED, compressed),
+    ]
+    found = find_camera_topics(topics)
+    assert found.image == topics[used == 'compressed']
+    if raw == 2:
+        assert found.notes == (
+            '/cam/image_raw has only 2 images, /cam/image_raw/compressed has 12 of the same '
+            'camera and is used',
+        )
+    else:
+        assert found.notes == ()
+
+
+def test_a_given_topic_is_used_and_its_fuller_transport_is_noted():
+    topics = [
+        TopicInfo('/cam/image_raw', IMAGE_TYPE, 2),
+        TopicInfo('/cam/image_raw/compressed', COMPRESSED, 12),
+    ]
+    found = find_camera_topics(topics, '/cam/image_raw')
+    assert found.image == topics[0]
+    assert '/cam/image_raw/compressed has 12 of the same camera' in found.notes[0]
+
+
+def test_a_given_topic_without_messages_names_those_that_have_some():
+    topics = [
+        TopicInfo('/cam/image_raw', IMAGE_TYPE, 0),
+        TopicInfo('/cam/image_raw/compressed', COMPRESSED, 12),
+    ]
+    with pytest.raises(ConfigError, match=r'image_raw has no messages.*: .*compressed \(.*12 mes'):
+        find_camera_topics(topics, '/cam/image_raw')
+
+
+@pytest.mark.parametrize('few', [0, 1, 9])
+def test_a_topic_with_hardly_any_images_is_no_camera(few):
+    topics = [
+        TopicInfo('/cam/image_raw', IMAGE_TYPE, 500),
+        TopicInfo('/snapshot/image', IMAGE_TYPE, few),
+    ]
+    assert find_camera_topics(topics).image == topics[0]
+    with pytest.raises(ConfigError, match='several'):
+        find_camera_topics([topics[0], TopicInfo('/rear/image', IMAGE_TYPE, 20)])
+
+
+@pytest.mark.parametrize(
+    ('kind', 'advice'),
+    [
+        ('foxglove.CompressedImage', 'videodepth import'),
+        ('foxglove.CompressedVideo', 'videodepth import'),
+        ('foxglove_msgs/msg/CompressedVideo', 'videodepth import'),
+        ('ffmpeg_image_transport_msgs/msg/FFMPEGPacket', 'image_transport republish'),
+        ('acme_msgs/msg/Picture', 'acme_msgs/msg/Picture, 7 messages'),
+    ],
+)
+def test_images_of_other_types_are_named_with_the_next_step(kind, advice):
+    with pytest.raises(ConfigError) as error:
+        find_camera_topics([TopicInfo('/CAM_FRONT/image', kind, 7)])
+    assert f'/CAM_FRONT/image ({kind}, 7 messages)' in str(error.value)
+    assert advice in str(error.value)
+
+
 def test_several_cameras_are_named_and_one_has_to_be_chosen():
     topics = images('/left/image_raw', '/right/image_raw') + infos(
         '/left/camera_info', '/right/camera_info'
@@ -229,7 +302,11 @@ def test_a_topic_that_is_not_there_or_of_another_type_is_named():
         find_camera_topics(topics, '/cam/image')
     with pytest.raises(ConfigError, match=r'/cam/camera_info has the type sensor_msgs/msg/Camera'):
         find_camera_topics(topics, '/cam/camera_info')
-    with pytest.raises(ConfigError, match=r'no topic with camera images; .*: /cam/camera_info$'):
+    with pytest.raises(
+        ConfigError,
+        match=r'no topic with camera images; .*: /cam/camera_info '
+        r'\(sensor_msgs/msg/CameraInfo, 3 messages\)$',
+    ):
         find_camera_topics(infos('/cam/camera_info'))
     with pytest.raises(ConfigError, match=r'no topic with camera images; .*: none$'):
         find_camera_topics(())

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import struct
 from contextlib import suppress
 
 import numpy as np
@@ -268,6 +270,132 @@ def test_whatever_a_file_holds_it_is_read_in_part_or_refused(
     with suppress(BagError):
         with open_bag(tmp_path / name) as reader:
             sum(1 for _ in reader.messages())
+
+
+def record(opcode, content):
+    return struct.pack('<BQ', opcode, len(content)) + content
+
+
+def text(value):
+    raw = value.encode() if isinstance(value, str) else value
+    return struct.pack('<I', len(raw)) + raw
+
+
+def foreign_mcap(path, times, schema='sensor_msgs/msg/Image', beside=None, chunked=False):
+    """Write images in this order of file as another writer may; no index, profile or statistics.
+
+    times   log time of each image, which is its number
+    schema  name of the images' schema; ``beside``: encoding of one more channel
+    """
+    definition, _ = STORE.generate_msgdef('sensor_msgs/msg/Image', ros_version=2)
+    head = record(3, struct.pack('<H', 1) + text(schema) + text('ros2msg') + text(definition))
+    head += record(4, struct.pack('<HH', 1, 1) + text(IMAGE) + text('cdr') + text(b''))
+    if beside:
+        head += record(3, struct.pack('<H', 2) + text('acme.Thing') + text(beside) + text(b'x'))
+        head += record(4, struct.pack('<HH', 2, 2) + text('/thing') + text(beside) + text(b''))
+        head += record(5, struct.pack('<HIQQ', 2, 0, stamp_of(1), 0) + b'thing')
+    parts = []
+    for k in times:
+        raw = bytes(STORE.serialize_cdr(image_message(k), 'sensor_msgs/msg/Image'))
+        at_ns = stamp_of(k) + DELAY_NS
+        parts.append((at_ns, record(5, struct.pack('<HIQQ', 1, k, at_ns, at_ns) + raw)))
+    if chunked:
+        parts[0] = parts[0][0], head + parts[0][1]
+        body = b''.join(
+            record(
+                6,
+                struct.pack('<QQQI', at, at, len(one), 0)
+                + text('')
+                + len(one).to_bytes(8, 'little')
+                + one,
+            )
+            for at, one in parts
+        )
+    else:
+        body = head + b''.join(one for _, one in parts)
+    magic = b'\x89MCAP0\r\n'
+    end = record(15, bytes(4)) + record(2, bytes(20))
+    path.write_bytes(magic + record(1, text('') + text('other')) + body + end + magic)
+    return path
+
+
+SCHEMAS = (
+    'sensor_msgs/msg/Image',
+    'sensor_msgs/Image',
+    'sensor_msgs::msg::dds_::Image_',
+    'sensor_msgs.msg.Image',
+)
+
+
+@pytest.mark.parametrize('schema', SCHEMAS)
+@pytest.mark.parametrize('beside', [None, 'protobuf', 'json', 'flatbuffer'])
+def test_images_of_other_writers_are_read(schema, beside, tmp_path):
+    path = foreign_mcap(tmp_path / 'a.mcap', range(4), schema, beside)
+    with open_bag(path) as reader:
+        assert TopicInfo(IMAGE, 'sensor_msgs/msg/Image', 4) in reader.topics
+        assert numbers(reader) == [0, 1, 2, 3]
+        assert reader.lost is None
+
+
+@pytest.mark.parametrize('beside', [None, 'protobuf', 'json'])
+@pytest.mark.parametrize('chunked', [True, False])
+@pytest.mark.parametrize('times', [(0, 2, 4, 1, 3, 5), (5, 4, 3, 2, 1, 0), (3, 0, 1, 2)])
+def test_messages_come_in_the_order_of_their_log_times(times, chunked, beside, tmp_path):
+    path = foreign_mcap(tmp_path / 'a.mcap', times, beside=beside, chunked=chunked)
+    with open_bag(path) as reader:
+        assert numbers(reader) == sorted(times)
+
+
+def test_a_schema_of_a_rosbag_with_an_index_is_named_as_in_ros_2(tmp_path):
+    path = make('mcap', tmp_path / 'bag')
+    file = only_file(path)
+    data = file.read_bytes()
+    for name in (b'sensor_msgs/msg/Image', b'sensor_msgs/msg/CameraInfo'):
+        data = data.replace(name, name.replace(b'/msg/', b'/mxg/'))
+    file.write_bytes(data.replace(b'/mxg/', b'.msg.'))
+    with open_bag(file) as reader:
+        assert [topic.type for topic in reader.topics] == [
+            'sensor_msgs/msg/CameraInfo',
+            'sensor_msgs/msg/Image',
+        ]
+
+
+@pytest.mark.parametrize('kind', ['mcap', 'sqlite', 'ros1'])
+def test_a_file_that_its_recorder_did_not_close_is_read_under_its_name(kind, tmp_path):
+    path = make(kind, tmp_path / 'bag')
+    file = path if path.is_file() else only_file(path)
+    folder = tmp_path / 'unfinished'
+    folder.mkdir()
+    active = folder / f'{file.name}.active'
+    data = file.read_bytes()
+    active.write_bytes(data if kind == 'sqlite' else data[: int(0.8 * len(data))])
+    for opened in (active, folder):
+        with open_bag(opened) as reader:
+            found = numbers(reader)
+            assert found
+            assert found == list(range(len(found)))
+
+
+def test_a_database_with_a_log_is_read_from_a_read_only_medium(tmp_path, monkeypatch):
+    path = make('sqlite', tmp_path / 'bag')
+    file = only_file(path)
+    database = sqlite3.connect(file)
+    try:
+        database.execute('PRAGMA journal_mode=WAL')
+        database.execute('PRAGMA wal_autocheckpoint=0')
+        database.execute('DELETE FROM messages WHERE id > 6')
+        database.commit()
+        folder = tmp_path / 'medium'
+        folder.mkdir()
+        for suffix in ('', '-wal'):
+            shutil.copy(f'{file}{suffix}', folder / f'{file.name}{suffix}')
+    finally:
+        database.close()
+    before = sorted(one.name for one in folder.iterdir())
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    with open_bag(folder) as reader:
+        assert numbers(reader) == [0, 1, 2]
+        assert sorted(one.name for one in folder.iterdir()) == before
 
 
 def split_in_two(tmp_path):

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from test.support.video_makers import write_mp4
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.messages.transforms import stamp_ns
 
@@ -86,3 +87,15 @@ def test_the_error_for_a_video_names_the_import_command(run, tmp_path):
     code, facts = run('run-bag', tmp_path / 'clip.mp4', tmp_path / 'depth')
     assert code == 1
     assert 'videodepth import' in facts['error']
+
+
+@pytest.mark.parametrize(('lens', 'note'), [((), 'give --fx'), (('--fx', 50), 'fy is fx times')])
+def test_pixels_that_are_not_square_have_two_focal_lengths(run, lens, note, tmp_path, capsys):
+    write_mp4(tmp_path / 'wide.mp4', [0, 100, 200], (2, 1))
+    code, facts = run('import', tmp_path / 'wide.mp4', tmp_path / 'bag', *lens)
+    assert (code, facts['lost']) == (0, None)
+    assert note in facts['notes'][0]
+    assert f'note: {facts["notes"][0]}' in capsys.readouterr().out
+    with open_bag(tmp_path / 'bag') as bag:
+        infos = [message for _, _, message in bag.messages(['/camera/camera_info'])]
+    assert [(info.k[0], info.k[4]) for info in infos] == ([(50, 100)] * 3 if lens else [])

@@ -89,11 +89,113 @@ def test_binning_and_region_of_interest_move_the_principal_point():
 
 @pytest.mark.parametrize(
     ('model', 'D'),
-    [('omni', [0.1]), ('', [0.1] * 5), ('plumb_bob', [0.1] * 3), ('equidistant', [0.1] * 5)],
+    [
+        ('omni', [0.1]),
+        ('thin_prism_fisheye', [0.1] * 8),
+        ('plumb_bob', [0.1] * 3),
+        ('plumb_bob', [0.1] * 6),
+        ('rational_polynomial', [0.1] * 15),
+        ('equidistant', [0.1] * 5),
+        ('inverse_brown_conrady', [0.1] * 5),
+    ],
 )
 def test_an_unknown_lens_is_refused_by_name(model, D):
     with pytest.raises(InputError, match=rf'\'{model}\' with {len(D)} coefficients.*equidistant'):
         rectifier_from(camera_info(D, model), WIDTH, HEIGHT)
+    assert intrinsics_from(camera_info(D, model), WIDTH, HEIGHT).fx == 200.0
+
+
+ORBBEC = [-0.0306, 0.0352, -0.0001, -0.0001, -0.0120, 0.0, 0.0, 0.0]
+T265 = [-0.002, 0.038, -0.036, 0.006, 0.0]
+
+
+@pytest.mark.parametrize(
+    ('model', 'D', 'same_model', 'same_D'),
+    [
+        ('plumb_bob', ORBBEC, 'plumb_bob', ORBBEC[:5]),
+        ('plumb_bob', [*ORBBEC, 0.0], 'plumb_bob', ORBBEC[:5]),
+        ('rational_polynomial', [*ORBBEC, *[0.0] * 8], 'plumb_bob', ORBBEC[:5]),
+        (
+            'plumb_bob',
+            [-0.2, 0, 0, 0, 0, 0.1, 0, 0],
+            'rational_polynomial',
+            [-0.2] + [0] * 4 + [0.1, 0, 0],
+        ),
+        ('', ORBBEC[:5], 'plumb_bob', ORBBEC[:5]),
+        ('radtan', ORBBEC[:4], 'plumb_bob', ORBBEC[:4]),
+        ('Brown-Conrady', ORBBEC[:5], 'plumb_bob', ORBBEC[:5]),
+        ('equidistant', T265, 'equidistant', T265[:4]),
+        ('kannala_brandt4', T265[:4], 'equidistant', T265[:4]),
+        ('KannalaBrandt8', T265[:4], 'equidistant', T265[:4]),
+        ('fisheye', [-0.02, 0, 0, 0, 0, 0], 'equidistant', [-0.02, 0, 0, 0]),
+    ],
+)
+def test_names_and_lengths_of_other_writers_are_the_same_lens(model, D, same_model, same_D):
+    maker = rectifier_from(camera_info(D, model), WIDTH, HEIGHT)
+    same = rectifier_from(camera_info(same_D, same_model), WIDTH, HEIGHT)
+    image = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    np.testing.assert_array_equal(maker.rectify(image), same.rectify(image))
+    assert (maker.rectify(image) != image).any()
+
+
+@pytest.mark.parametrize('length', [4, 5, 8, 12, 14])
+def test_every_length_of_opencv_is_taken(length):
+    D = np.array([-0.2, 0.05, 1e-3, 1e-3, 0.01, 0.02, 0.01, 1e-3, *[1e-3] * 6])[:length]
+    assert rectifier_from(camera_info(D, 'rational_polynomial'), WIDTH, HEIGHT) is not None
+    assert rectifier_from(camera_info(D, 'plumb_bob'), WIDTH, HEIGHT) is not None
+
+
+@pytest.mark.parametrize(
+    'D',
+    [
+        [1500.0, -800.0, 0.1, 0.1, 300.0],
+        [15.0, -8.0, 0.0, 0.0, 3.0],
+        [-6.0, 0.0, 0.0, 0.0, 0.0],  # folds the image
+    ],
+)
+def test_distortion_that_leaves_little_of_the_image_is_refused(D):
+    with pytest.raises(InputError, match=r'D is \[.*only \d+% of the image is left'):
+        rectifier_from(camera_info(D), WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize('balance', [0.0, 1.0])
+@pytest.mark.parametrize('model', ['plumb_bob', 'equidistant'])
+def test_wide_lenses_are_plausible_at_any_balance(model, balance):
+    """Strong lenses, cropped to valid pixels and with all pixels in view."""
+    D, size = np.array([-0.35, 0.12, 0.0, 0.0]), (WIDTH, HEIGHT)
+    if model == 'equidistant':
+        D = np.array([-0.02, 0.004, -0.002, 0.001])
+        P = cv2.fisheye.estimateNewCameraMatrixForUndistortRectify(
+            K, D, size, np.eye(3), balance=balance
+        )
+    else:
+        P = cv2.getOptimalNewCameraMatrix(K, D, size, balance)[0]
+    assert rectifier_from(camera_info(D, model, P), WIDTH, HEIGHT) is not None
+
+
+def test_p_alone_is_the_rectified_camera():
+    msg = camera_info()
+    msg.k = np.zeros(9)
+    msg.r = np.array([0.0, -1, 0, 1, 0, 0, 0, 0, 1])  # KITTI's R_rect beside empty K
+    assert intrinsics_from(msg, WIDTH, HEIGHT) == Intrinsics(WIDTH, HEIGHT, 200, 201, 161.5, 118)
+    assert rectifier_from(msg, WIDTH, HEIGHT) is None
+    msg.d = np.array(LENSES['plumb_bob'])
+    with pytest.raises(InputError, match=r'no K.*rectify to never'):
+        rectifier_from(msg, WIDTH, HEIGHT)
+
+
+def test_a_message_without_a_size_is_that_of_the_image():
+    msg = camera_info()
+    msg.width = msg.height = 0
+    assert intrinsics_from(msg, WIDTH, HEIGHT).fx == 200.0
+    with pytest.raises(InputError, match='100x80 but camera_info gives 0x0'):
+        intrinsics_from(msg, 100, 80)  # the principal point is outside
+
+
+def test_an_image_of_the_full_size_has_no_region_and_no_bins():
+    msg = camera_info()
+    msg.binning_x = msg.binning_y = 2
+    assert intrinsics_from(msg, WIDTH, HEIGHT).fx == 200.0
 
 
 @pytest.mark.parametrize('model', ['', 'none', 'omni'])
@@ -102,10 +204,11 @@ def test_an_unknown_lens_without_distortion_is_a_pinhole(model):
 
 
 def test_numbers_that_make_no_camera_are_refused():
-    msg = camera_info()
+    msg = camera_info(LENSES['plumb_bob'])
     msg.r = np.arange(9.0)
+    assert intrinsics_from(msg, WIDTH, HEIGHT).fx == 200.0
     with pytest.raises(InputError, match='no rotation'):
-        intrinsics_from(msg, WIDTH, HEIGHT)
+        rectifier_from(msg, WIDTH, HEIGHT)
     msg = camera_info()
     msg.p[5] = -1.0
     with pytest.raises(InputError, match=r'fy=-1\.0'):
@@ -117,7 +220,7 @@ def test_numbers_that_are_not_finite_are_refused(field):
     msg = camera_info(LENSES['plumb_bob'])
     getattr(msg, field)[0] = np.nan
     with pytest.raises(InputError, match=f'camera_info {field.upper()} is .*nan'):
-        intrinsics_from(msg, WIDTH, HEIGHT)
+        rectifier_from(msg, WIDTH, HEIGHT)
 
 
 def distorted_pixels(model, D, rays):

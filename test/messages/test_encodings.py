@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.messages.encodings import DECODERS
+from videodepth_ros.messages.encodings import DECODERS, canonical_encoding
 from videodepth_ros.messages.image import decode_image
 
-GREY = {'mono8', 'mono16', '8UC1', '16UC1'}
+GREY = {'mono8', 'mono16', '8UC1'}
 BGR_ORDER = {'bgr8', 'bgr16', '8UC3', '16UC3', 'bgra8', 'bgra16', '8UC4', '16UC4'}
 ALPHA = {'rgba8', 'bgra8', '8UC4', 'rgba16', 'bgra16', '16UC4'}
 BAYER = {name for name in DECODERS if name.startswith('bayer_')}
 YUV422 = {'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2'}
-YUV = YUV422 | {'nv12', 'nv21', 'nv24'}
+PLANAR = {'i420', 'yv12'}
+YUV = YUV422 | PLANAR | {'nv12', 'nv21', 'nv24'}
 PACKED = set(DECODERS) - BAYER - YUV
 YUV_TOLERANCE = 3  # two roundings, to 8-bit YCbCr and back
 
@@ -76,6 +77,9 @@ def yuv_rows(rgb, encoding):
         return rows.reshape(len(y), -1)
     if encoding == 'nv24':  # rows of the luma's length, two for each row of Cb Cr pairs
         return np.vstack([y, np.dstack([cb, cr]).reshape(2 * len(y), -1)])
+    if encoding in PLANAR:
+        planes = [y, *(p[::2, ::2] for p in ((cb, cr) if encoding == 'i420' else (cr, cb)))]
+        return np.concatenate([plane.reshape(-1) for plane in planes]).reshape(-1, y.shape[1])
     pair = (cb, cr) if encoding == 'nv12' else (cr, cb)
     chroma = np.dstack([plane[::2, ::2] for plane in pair]).reshape(len(y) // 2, -1)
     return np.vstack([y, chroma])
@@ -111,7 +115,7 @@ def test_packed_round_trip(encoding, drawn):
 def test_yuv_round_trip(encoding, drawn):
     seed, width, height, padding, _ = drawn
     rgb = random_image(seed, width, height).repeat(2, axis=0).repeat(2, axis=1)
-    padding = 0 if encoding == 'nv24' else padding  # the step of its colours is tested below
+    padding = 0 if encoding in PLANAR | {'nv24'} else padding  # their colours are tested below
     rows = yuv_rows(rgb, encoding)
     got = decode_image(message(encoding, 2 * width, 2 * height, rows, padding))
     assert got.flags.c_contiguous
@@ -158,9 +162,10 @@ def test_the_last_row_may_lack_its_padding(encoding):
     }.get(encoding)
     if rows is None:
         rows = np.full((4, 6), 128, np.uint16 if encoding.endswith('16') else np.uint8)
-    msg = message(encoding, 6, 4, rows, 0 if encoding == 'nv24' else 4)
+    has_padding = encoding not in PLANAR | {'nv24'}
+    msg = message(encoding, 6, 4, rows, 4 if has_padding else 0)
     whole = decode_image(msg)
-    if encoding != 'nv24':
+    if has_padding:
         msg.data = msg.data[:-4]
     np.testing.assert_array_equal(decode_image(msg), whole)
 
@@ -204,12 +209,121 @@ def test_an_odd_width_is_refused_where_pixels_share_a_colour(encoding):
         decode_image(msg)
 
 
-@pytest.mark.parametrize('encoding', ['nv12', 'nv21'])
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21', *sorted(PLANAR)])
 def test_an_odd_height_is_refused_where_rows_share_a_colour(encoding):
     msg = SimpleNamespace(
         encoding=encoding, width=4, height=5, step=4, is_bigendian=0, data=np.zeros(1000, np.uint8)
     )
     with pytest.raises(InputError, match='4x5'):
+        decode_image(msg)
+
+
+@pytest.mark.parametrize('encoding', sorted(PLANAR))
+def test_planes_of_colour_have_half_the_step(encoding):
+    rgb = random_image(5, 4, 3).repeat(2, axis=0).repeat(2, axis=1)  # 8 x 6
+    flat, step = yuv_rows(rgb, encoding).reshape(-1), 16
+    luma, colours = flat[:48].reshape(6, 8), flat[48:].reshape(6, 4)
+    data = [
+        np.pad(luma, ((0, 0), (0, 8))).reshape(-1),
+        np.pad(colours, ((0, 0), (0, 4))).reshape(-1),
+    ]
+    got = decode_image(
+        SimpleNamespace(
+            encoding=encoding,
+            width=8,
+            height=6,
+            step=step,
+            is_bigendian=0,
+            data=np.concatenate(data),
+        )
+    )
+    assert np.abs(got.astype(int) - rgb).max() <= YUV_TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ('name', 'encoding'),
+    [
+        ('RGB8', 'rgb8'),
+        ('rgb', 'rgb8'),
+        ('BGR', 'bgr8'),
+        ('RGBA', 'rgba8'),
+        ('YUYV', 'yuyv'),
+        ('yuy2', 'yuyv'),
+        ('UYVY', 'uyvy'),
+        ('YUV422_YUY2', 'yuv422_yuy2'),
+        ('yuv420', 'i420'),
+        ('NV12', 'nv12'),
+        ('MONO8', 'mono8'),
+        ('Y16', 'mono16'),
+        ('mono12', 'mono16'),
+        ('8uc3', '8UC3'),
+        ('BayerRG8', 'bayer_rggb8'),
+        ('BayerGB12', 'bayer_gbrg16'),
+        ('bayer_bggr12', 'bayer_bggr16'),
+    ],
+)
+def test_other_names_are_the_same_encoding(name, encoding):
+    assert canonical_encoding(name) == encoding
+    assert canonical_encoding('p010') == 'p010'
+
+
+ROWS = random_image(3, 320, 240).reshape(240, 960)
+
+
+def unusual(step, padding, lines=240, tail=0):
+    """Return rgb8 of 320x240 whose step is not that of its rows."""
+    rows = np.pad(ROWS, ((0, 0), (0, padding)))[:lines].reshape(-1)
+    return SimpleNamespace(
+        encoding='rgb8',
+        width=320,
+        height=240,
+        step=step,
+        is_bigendian=0,
+        data=np.concatenate([rows, np.zeros(tail, np.uint8)]),
+    )
+
+
+@pytest.mark.parametrize(
+    ('step', 'padding', 'tail'),
+    [
+        (960, 64, 0),  # the driver did not count its padding
+        (0, 0, 0),
+        (0, 64, 0),
+        (320, 0, 0),  # of one channel
+        (1000, 0, 0),
+        (2**32 - 1, 32, 0),
+        (960, 0, 1000),  # a buffer of whole pages
+        (1024, 64, 3000),
+    ],
+)
+def test_a_wrong_step_is_that_of_the_data(step, padding, tail):
+    decoded = decode_image(unusual(step, padding, tail=tail))
+    np.testing.assert_array_equal(decoded, ROWS.reshape(240, 320, 3))
+
+
+@pytest.mark.parametrize(
+    ('step', 'padding', 'lines', 'tail'),
+    [
+        (960, 0, 239, 0),
+        (1024, 64, 225, 0),  # as long as 240 rows without padding
+        (960, 0, 200, 17),
+        (0, 0, 239, 100),
+        (960, 0, 240, 100_001),
+        (1000, 0, 240, 5),
+    ],
+)
+def test_data_without_an_unambiguous_step_is_refused_with_the_numbers(step, padding, lines, tail):
+    msg = unusual(step, padding, lines, tail)
+    with pytest.raises(InputError, match=rf'step (is )?{step}|{len(msg.data)} bytes'):
+        decode_image(msg)
+
+
+@pytest.mark.parametrize('encoding', ['16UC1', '32FC1', '64FC1', '16uc1'])
+def test_depth_is_no_camera_image(encoding):
+    msg = SimpleNamespace(
+        encoding=encoding, width=1, height=1, step=8, is_bigendian=0, data=bytes(8)
+    )
+    with pytest.raises(InputError, match=f'{encoding}.*depth map.*colour image.*mono16'):
         decode_image(msg)
 
 

@@ -246,6 +246,7 @@ def test_a_compressed_mosaic_is_demosaiced(encoding):
         (b'', 'no data'),
         (b'not an image at all', 'cannot be decoded'),
         (cv2.imencode('.jpg', picture())[1].tobytes()[:-40], 'cut off'),
+        (cv2.imencode('.jpg', picture())[1].tobytes()[:-2], 'cut off'),
         (cv2.imencode('.png', picture())[1].tobytes()[:-400], 'cannot be decoded'),
     ],
 )
@@ -254,9 +255,90 @@ def test_damaged_compressed_data_is_refused(data, message):
         decode_compressed(SimpleNamespace(format='jpeg', data=data))
 
 
-def test_a_compressed_depth_map_is_no_camera_image():
+FLOATS = cv2.imencode('.tiff', np.ones((4, 4), np.float32))[1].tobytes()
+WORDS = cv2.imencode('.png', np.ones((4, 4), np.uint16))[1].tobytes()
+NOISE = np.random.default_rng(0).integers(0, 60, (240, 320, 3), np.uint8)
+
+
+def jpeg(image=None, *flags):
+    image = cv2.add(picture(240, 320), NOISE) if image is None else image
+    return cv2.imencode('.jpg', image, list(flags))[1].tobytes()
+
+
+def without_a_part(data):
+    return data[: len(data) * 3 // 10] + data[len(data) * 6 // 10 :]
+
+
+def zeroed(data):
+    part = slice(len(data) * 3 // 10, len(data) * 4 // 10)
+    return data[: part.start] + bytes(part.stop - part.start) + data[part.stop :]
+
+
+@pytest.mark.parametrize('damage', [without_a_part, zeroed, lambda data: data[: len(data) // 2]])
+@pytest.mark.parametrize(
+    'flags', [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 5)]
+)
+@pytest.mark.parametrize('channels', [3, 1])
+def test_a_jpeg_that_has_lost_a_part_is_refused(damage, flags, channels):
+    image = cv2.add(picture(240, 320), NOISE)[..., :channels]
+    data = jpeg(image, *flags)
+    assert decode_compressed(SimpleNamespace(format='jpeg', data=data)).shape == (240, 320, 3)
+    with pytest.raises(InputError, match='JPEG that was cut off or has lost a part'):
+        decode_compressed(SimpleNamespace(format='rgb8; jpeg compressed bgr8', data=damage(data)))
+
+
+@pytest.mark.parametrize('bit', range(0, 2000, 250))
+def test_noise_between_the_markers_of_a_jpeg_is_refused(bit):
+    data = bytearray(jpeg())
+    data[5000 + bit : 7000 + bit] = np.random.default_rng(bit).bytes(2000)
+    with pytest.raises(InputError, match=r'lost a part|cannot be decoded'):
+        decode_compressed(SimpleNamespace(format='jpeg', data=bytes(data)))
+
+
+@pytest.mark.parametrize('extra', [b'', bytes(1), bytes(16), b'\x13\x37'])
+def test_a_few_bytes_too_many_before_the_end_of_a_jpeg_are_ignored(extra):
+    data = jpeg()
+    whole = decode_compressed(SimpleNamespace(format='jpeg', data=data + bytes(500)))
+    longer = data[:-2] + extra + data[-2:]
+    got = decode_compressed(SimpleNamespace(format='jpeg', data=longer))
+    np.testing.assert_array_equal(got, whole)
+
+
+@pytest.mark.parametrize('value', [0, 128, 255])
+def test_a_flat_jpeg_is_whole(value):
+    for flags in ((), (cv2.IMWRITE_JPEG_OPTIMIZE, 1)):
+        data = jpeg(np.full((480, 640, 3), value, np.uint8), *flags)
+        got = decode_compressed(SimpleNamespace(format='jpeg', data=data))
+        assert np.abs(got.astype(int) - value).max() <= 1
+
+
+def test_a_small_jpeg_that_claims_to_be_large_is_refused_before_it_is_decoded():
+    data = bytearray(jpeg())
+    at = data.find(b'\xff\xc0') + 5
+    data[at : at + 4] = b'\xff\xdc' * 2
+    with pytest.raises(InputError, match=r'header for \d+ pixels'):
+        decode_compressed(SimpleNamespace(format='jpeg', data=bytes(data)))
+
+
+@pytest.mark.parametrize(
+    ('form', 'data'),
+    [
+        ('32FC1; compressedDepth png', b'abc'),
+        ('16UC1; compressedDepth rvl', b'abc'),
+        ('32FC1; tiff compressed ', FLOATS),
+        ('tiff', FLOATS),
+        ('16UC1; png compressed ', WORDS),
+    ],
+)
+def test_a_compressed_depth_map_is_no_camera_image(form, data):
     with pytest.raises(InputError, match='is a depth map'):
-        decode_compressed(SimpleNamespace(format='32FC1; compressedDepth png', data=b'abc'))
+        decode_compressed(SimpleNamespace(format=form, data=data))
+
+
+@pytest.mark.parametrize('form', ['h264', 'hevc', 'h.265', 'av1', 'rgb8; h264'])
+def test_a_video_is_no_camera_image(form):
+    with pytest.raises(InputError, match='packet of a video; republish'):
+        decode_compressed(SimpleNamespace(format=form, data=b'\0\0\0\1abc'))
 
 
 def compressed_depth(encoding, values, a=0.0, b=0.0):
@@ -280,6 +362,97 @@ def test_compressed_depth_of_floats_is_inverse_depth():
 def test_compressed_depth_of_millimetres():
     got = decode_depth(compressed_depth('16UC1', np.array([[0, 1500]], np.uint16)))
     np.testing.assert_array_equal(got, np.array([[np.nan, 1.5]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ('form', 'extension', 'values', 'expected'),
+    [
+        ('16UC1; png compressed ', '.png', np.array([[0, 1500]], np.uint16), [[np.nan, 1.5]]),
+        ('mono16; png compressed ', '.png', np.array([[0, 1500]], np.uint16), [[np.nan, 1.5]]),
+        ('png', '.png', np.array([[9, 65535]], np.uint16), [[0.009, 65.535]]),
+        (
+            '32FC1; tiff compressed ',
+            '.tiff',
+            np.array([[2.5, np.nan]], np.float32),
+            [[2.5, np.nan]],
+        ),
+        ('tiff', '.tiff', np.array([[2.5, np.inf]], np.float32), [[2.5, np.inf]]),
+    ],
+)
+def test_depth_of_the_compressed_plugin(form, extension, values, expected):
+    got = decode_depth(packed(form, extension, values))
+    np.testing.assert_array_equal(got, np.array(expected, np.float32))
+
+
+def rvl(values):
+    """Encode as Wilson's paper describes it, nibble by nibble."""
+    nibbles = []
+
+    def number(value):
+        while True:
+            value, low = value >> 3, value & 7
+            nibbles.append(low | (8 if value else 0))
+            if not value:
+                return
+
+    flat, index, previous = values.reshape(-1).astype(int).tolist(), 0, 0
+    while index < len(flat):
+        start = index
+        while index < len(flat) and flat[index] == 0:
+            index += 1
+        number(index - start)
+        start = index
+        while index < len(flat) and flat[index] != 0:
+            index += 1
+        number(index - start)
+        for value in flat[start:index]:
+            delta, previous = value - previous, value
+            number(2 * delta if delta >= 0 else -2 * delta - 1)
+    nibbles += [0] * (-len(nibbles) % 8)
+    words = np.array(nibbles, np.uint32).reshape(-1, 8) << np.arange(28, -1, -4, dtype=np.uint32)
+    return words.sum(axis=1, dtype=np.uint32).astype('<u4').tobytes()
+
+
+def rvl_message(values, encoding='16UC1', a=0.0, b=0.0):
+    head = np.array([0], '<i4').tobytes() + np.array([a, b], '<f4').tobytes()
+    size = np.array(values.shape[::-1], '<i4').tobytes()
+    return SimpleNamespace(
+        format=f'{encoding}; compressedDepth rvl', data=head + size + rvl(values)
+    )
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 30), st.floats(0, 1))
+def test_depth_of_rvl_is_millimetres(seed, width, height, share):
+    random = np.random.default_rng(seed)
+    values = random.integers(0, 65536, (height, width)).astype(np.uint16)
+    values[random.random(values.shape) < share] = 0
+    expected = np.where(values, values / np.float32(1000), np.nan).astype(np.float32)
+    np.testing.assert_array_equal(decode_depth(rvl_message(values)), expected)
+
+
+def test_depth_of_rvl_is_inverse_for_floats():
+    values = np.array([[1000, 2000], [0, 4000]], np.uint16)
+    got = decode_depth(rvl_message(values, '32FC1', a=10_000.0, b=0.0))
+    np.testing.assert_allclose(got, [[10, 5], [np.nan, 2.5]])
+
+
+@pytest.mark.parametrize('cut', [13, 20, 24, -4])
+def test_rvl_that_was_cut_off_is_refused(cut):
+    msg = rvl_message(np.arange(1, 400, dtype=np.uint16).reshape(19, 21))
+    msg.data = msg.data[:cut]
+    with pytest.raises(InputError, match='compressed depth'):
+        decode_depth(msg)
+
+
+@settings(max_examples=100)
+@given(data=st.binary(min_size=0, max_size=200), form=st.sampled_from(['rvl', 'png']))
+def test_whatever_a_depth_message_holds_it_is_depth_or_refused(data, form):
+    try:
+        got = decode_depth(SimpleNamespace(format=f'16UC1; compressedDepth {form}', data=data))
+    except InputError:
+        return
+    assert got.ndim == 2
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 10), st.floats(1.0, 1e4))
@@ -319,6 +492,8 @@ def test_millimetres_hold_up_to_65_metres_and_zero_is_unknown(library):
     [
         ('32FC1; compressedDepth rvl', b'0' * 40),
         ('jpeg', b'0' * 40),
+        ('jpeg', cv2.imencode('.jpg', picture())[1].tobytes()),
+        ('8UC3; compressedDepth png', b'0' * 40),
         ('16UC1; compressedDepth png', b'0' * 12),
         ('16UC1; compressedDepth png', b''),
         ('16UC1; compressedDepth png', b'0' * 40),

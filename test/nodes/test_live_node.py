@@ -153,7 +153,7 @@ def break_encoding(message):
 
 
 def break_step(message):
-    message.step = 10
+    message.step, message.data = 10, message.data[:-1]
 
 
 def break_size(message):

@@ -236,13 +236,13 @@ def test_depth_without_poses(bag, tmp_path):
 
 
 def test_images_are_decoded_once_within_the_disk_budget(bag, tmp_path, monkeypatch):
-    decoded, decode, keep_images = [], frames.frame_from, read.keep_images
+    decoded, decode, keep_images = [], frames.FrameDecoder.decode, read.keep_images
 
-    def counted(*message, **how):
+    def counted(*message):
         decoded.append(1)
-        return decode(*message, **how)
+        return decode(*message)
 
-    monkeypatch.setattr(frames, 'frame_from', counted)
+    monkeypatch.setattr(frames.FrameDecoder, 'decode', counted)
     counts, results = [], []
     for budget in (2**30, 0):  # bytes; without any, for reading, prior and writing
         small = ReadOptions(tracking_pixels=48 * 36, max_full_size_bytes=budget)

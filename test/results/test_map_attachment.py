@@ -9,7 +9,6 @@ import pytest
 from test.support import refined_results as m
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import new_message
-from videodepth_ros.core.errors import BagError
 from videodepth_ros.messages.transforms import fill_pose, set_stamp
 from videodepth_ros.results.bag import SourceRecording
 from videodepth_ros.results.write import ResultOptions, write_results
@@ -171,11 +170,18 @@ def test_a_frame_with_two_parents_in_the_recording_is_noted(tmp_path):
     assert facts.frame_chain.startswith('map -> odom -> base_link')
 
 
-def test_a_circle_of_frames_is_an_error_and_leaves_nothing(tmp_path):
+def test_the_map_is_attached_below_a_cycle_of_frames(tmp_path):
     path = m.write_bag(tmp_path / 'in', m.write_static, dynamic('camera_link', 'base_link'))
-    with pytest.raises(BagError, match='form a cycle'):
-        refine(path, tmp_path)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ['in']
+    with open_bag(path) as bag:
+        facts = write_results(
+            m.refined(),
+            m.trajectory(),
+            SourceRecording(bag, m.IMAGE),
+            tmp_path / 'out',
+            ResultOptions(),
+        )
+    assert any('form a cycle' in note for note in facts.notes)
+    assert facts.frame_chain.startswith('map -> camera_link')
 
 
 def test_images_that_name_no_frame_get_depth_but_no_transform(tmp_path):

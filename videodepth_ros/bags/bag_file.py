@@ -17,13 +17,20 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 
-from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, Scanner
+from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, Scanner, type_name
 from videodepth_ros.bags.scan_mcap import scan_mcap
 from videodepth_ros.bags.scan_rosbag1 import scan_rosbag1
 from videodepth_ros.bags.scan_sqlite3 import scan_sqlite3
 from videodepth_ros.core.errors import BagError
 
 SCANNERS: dict[str, Scanner] = {'.mcap': scan_mcap, '.db3': scan_sqlite3, '.bag': scan_rosbag1}
+UNFINISHED_SUFFIX = '.active'
+"""Suffix that recorders add to a file until it is closed."""
+
+
+def file_kind(path: Path) -> str:
+    """Return the suffix of a file of a recording: one of `SCANNERS`, or another."""
+    return Path(path.name.removesuffix(UNFINISHED_SUFFIX)).suffix
 
 
 class BagFile:
@@ -35,7 +42,8 @@ class BagFile:
 
     def __init__(self, path: Path) -> None:
         """Open a file; raises BagError if its type is unknown, OSError if it cannot be opened."""
-        if path.suffix not in SCANNERS:
+        kind = file_kind(path)
+        if kind not in SCANNERS:
             raise BagError(
                 f'{path} is not a recording; give a folder with metadata.yaml, or a '
                 f'file that ends in {", ".join(SCANNERS)}; `videodepth import` converts '
@@ -43,7 +51,7 @@ class BagFile:
             )
         self.path = path
         self.notes: list[str] = []
-        self._scan = SCANNERS[path.suffix]
+        self._scan = SCANNERS[kind]
         self._reader = _open_index(path)
         self.channels = self._indexed_channels() if self._reader else self._scanned_channels()
 
@@ -97,6 +105,8 @@ def _open_index(path: Path) -> Reader1 | Reader2 | None:
     log = path.with_name(f'{path.name}-wal')
     if log.exists() and log.stat().st_size:
         return None  # sqlite keeps the newest messages there until the file is closed
+    if path.name.endswith(UNFINISHED_SUFFIX):
+        return None
     try:
         reader: Reader1 | Reader2 = Reader1(path) if path.suffix == '.bag' else Reader2(path)
         reader.open()
@@ -112,7 +122,7 @@ def _channel(connection: Connection) -> Channel:
         encoding, offered = extra.serialization_format, extra.offered_qos_profiles
     return Channel(
         connection.topic,
-        connection.msgtype,
+        type_name(connection.msgtype, encoding),
         encoding,
         definition.data,
         definition.format == MessageDefinitionFormat.IDL,

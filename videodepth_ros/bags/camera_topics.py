@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from videodepth_ros.bags.options import TOPICS as OPTIONS
 from videodepth_ros.core.errors import ConfigError
 
 IMAGE = 'sensor_msgs/msg/Image'
@@ -15,6 +16,26 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
 NO_CAMERA_INFO = 'none'
 """Name of the camera_info topic that stands for no calibration."""
+
+_AS_VIDEO = (
+    'save the images as a video, for example with ffmpeg, and convert it with '
+    '`videodepth import`, or record sensor_msgs/CompressedImage (jpeg or png)'
+)
+_REPUBLISH = (
+    'play the recording, and record what `ros2 run image_transport republish` makes of '
+    'it as raw or compressed images'
+)
+FOREIGN_IMAGES = {
+    'foxglove.CompressedImage': f'foxglove.CompressedImage is no ROS message: {_AS_VIDEO}',
+    'foxglove.CompressedVideo': f'foxglove.CompressedVideo is no ROS message: {_AS_VIDEO}',
+    'foxglove.RawImage': f'foxglove.RawImage is no ROS message: {_AS_VIDEO}',
+    'foxglove_msgs/msg/CompressedVideo': f'CompressedVideo cannot be decoded here: {_AS_VIDEO}',
+    'foxglove_msgs/msg/CompressedImage': f'use sensor_msgs/CompressedImage: {_AS_VIDEO}',
+    'foxglove_msgs/msg/RawImage': f'use sensor_msgs/Image: {_AS_VIDEO}',
+    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket': f'FFMPEGPacket holds video: {_REPUBLISH}',
+    'theora_image_transport/msg/Packet': f'theora packets hold video: {_REPUBLISH}',
+}
+"""Types of images that cannot be read, and the next step."""
 
 _NOT_A_CAMERA = re.compile(r'(^|[/_])(depth|disparity|confidence|mask|debug)([/_]|$)')
 _TRANSPORT = '/compressed'
@@ -31,10 +52,14 @@ class TopicInfo:
 
 @dataclass(frozen=True)
 class CameraTopics:
-    """Image topic of a camera, and its camera_info topic; None: not calibrated."""
+    """Image topic of a camera, and its camera_info topic; None: not calibrated.
+
+    notes  on other topics of the same camera
+    """
 
     image: TopicInfo
     info: TopicInfo | None
+    notes: tuple[str, ...] = ()
 
 
 def find_camera_topics(
@@ -47,19 +72,53 @@ def find_camera_topics(
     camera_info_topic  ``none``: not calibrated
     raises             ConfigError naming the candidates if there is none, or more than one
     """
-    image = (
-        find_topic(topics, image_topic, (IMAGE, COMPRESSED))
-        if image_topic
-        else find_image_topic(topics)
-    )
+    image = _given_image_topic(topics, image_topic) if image_topic else find_image_topic(topics)
+    notes = _transport_notes(topics, image)
     if camera_info_topic == NO_CAMERA_INFO:
-        return CameraTopics(image, None)
+        return CameraTopics(image, None, notes)
     info = (
         find_topic(topics, camera_info_topic, (CAMERA_INFO,))
         if camera_info_topic
         else find_camera_info_topic(topics, image.name)
     )
-    return CameraTopics(image, info)
+    return CameraTopics(image, info, notes)
+
+
+def _given_image_topic(topics: Sequence[TopicInfo], name: str) -> TopicInfo:
+    """Return the image topic of that name; raises ConfigError if it has no messages."""
+    image = find_topic(topics, name, (IMAGE, COMPRESSED))
+    others = [topic for topic in topics if topic.type in (IMAGE, COMPRESSED) and topic.count]
+    if not image.count and others:
+        raise ConfigError(
+            f'topic {image.name} has no messages in the recording; '
+            f'choose one of: {_described(others)}'
+        )
+    return image
+
+
+def _transport_notes(topics: Sequence[TopicInfo], used: TopicInfo) -> tuple[str, ...]:
+    """Return a note if a camera has clearly more images in its other transport, or fewer."""
+    for other in topics:
+        if other.type not in (IMAGE, COMPRESSED) or other.name == used.name or not other.count:
+            continue
+        if _camera_of(other.name) != _camera_of(used.name):
+            continue
+        if other.type == IMAGE and other.count < OPTIONS.min_raw_share * used.count:
+            return (
+                f'{other.name} has only {other.count} images, {used.name} has {used.count} of '
+                'the same camera and is used',
+            )
+        if used.count < OPTIONS.min_raw_share * other.count:
+            return (
+                f'{used.name} has only {used.count} images; {other.name} has {other.count} of '
+                'the same camera: choose it to use all',
+            )
+    return ()
+
+
+def _camera_of(image_topic: str) -> str:
+    """Return the name that the transports of one camera share."""
+    return image_topic.removesuffix(_TRANSPORT)
 
 
 def find_topic(topics: Sequence[TopicInfo], name: str, types: Sequence[str]) -> TopicInfo:
@@ -79,8 +138,9 @@ def find_topic(topics: Sequence[TopicInfo], name: str, types: Sequence[str]) -> 
 
 
 def find_image_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
-    """Return the only topic with camera images, raw rather than compressed where it is both.
+    """Return the image topic of the only camera: raw, unless compressed has clearly more images.
 
+    Topics with hardly any images beside those of another camera are no candidates.
     raises  ConfigError naming the candidates if there is none or more than one
     """
     images = [
@@ -90,25 +150,37 @@ def find_image_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
         and topic.count
         and not _NOT_A_CAMERA.search(topic.name)
     ]
-    raw = {topic.name for topic in images if topic.type == IMAGE}
-    images = [
-        topic
-        for topic in images
-        if topic.name.removesuffix(_TRANSPORT) not in raw or topic.type == IMAGE
+    fullest = max((topic.count for topic in images), default=0)
+    cameras: dict[str, list[TopicInfo]] = {}
+    for topic in images:
+        cameras.setdefault(_camera_of(topic.name), []).append(topic)
+    chosen = [
+        best
+        for transports in cameras.values()
+        if (best := _fuller(transports)).count >= OPTIONS.min_camera_share * fullest
     ]
-    if len(images) != 1:
+    if len(chosen) != 1:
         raise ConfigError(
-            f'the recording has {"several topics" if images else "no topic"} with '
-            f'camera images; {_candidates(images, topics)}'
+            f'the recording has {"several topics" if chosen else "no topic"} with '
+            f'camera images; {_candidates(chosen, topics)}'
         )
-    return images[0]
+    return chosen[0]
+
+
+def _fuller(transports: Sequence[TopicInfo]) -> TopicInfo:
+    """Return the raw topic of a camera, or its compressed one if that has clearly more images."""
+    most = max(topic.count for topic in transports)
+    enough = [topic for topic in transports if topic.count >= OPTIONS.min_raw_share * most]
+    return min(enough, key=lambda topic: topic.type != IMAGE)
 
 
 def _candidates(cameras: Sequence[TopicInfo], topics: Sequence[TopicInfo]) -> str:
     """Return the topics to choose from where no camera, or more than one, was found."""
     if images := cameras or [topic for topic in topics if topic.type in (IMAGE, COMPRESSED)]:
         return 'choose an image topic of: ' + ' '.join(topic.name for topic in images)
-    return 'its topics are: ' + (' '.join(topic.name for topic in topics) or 'none')
+    found = f'its topics are: {_described(topics) or "none"}'
+    advice = {FOREIGN_IMAGES[topic.type] for topic in topics if topic.type in FOREIGN_IMAGES}
+    return '; '.join([found, *sorted(advice)])
 
 
 def find_camera_info_topic(topics: Sequence[TopicInfo], image_topic: str) -> TopicInfo | None:
@@ -140,6 +212,11 @@ def find_camera_info_topic(topics: Sequence[TopicInfo], image_topic: str) -> Top
 def _info_topic_of(image_topic: str) -> str:
     """Return the camera_info topic in the namespace of an image topic."""
     return image_topic.removesuffix(_TRANSPORT).rpartition('/')[0] + '/camera_info'
+
+
+def _described(topics: Sequence[TopicInfo]) -> str:
+    """Return names with types and counts."""
+    return ', '.join(f'{topic.name} ({topic.type}, {topic.count} messages)' for topic in topics)
 
 
 def _names(topics: Sequence[TopicInfo], types: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ time span is the first or last one, where tf2 would raise an extrapolation error
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,20 +140,12 @@ class _SeriesBuilder:
 def read_frame_tree(bag: BagReader) -> FrameTree:
     """Read the frames of a recording; an empty tree without /tf and /tf_static.
 
-    If a frame has several parents, the one with most transforms is taken, with a note.
+    With a note each: of several parents of a frame the one with most transforms is taken;
+    transforms of a frame to itself, or without a name, are ignored as in tf2; those of a cycle
+    are left out, for any one of them may be the wrong one.
     """
-    found: dict[str, dict[tuple[str, bool], _SeriesBuilder]] = {}
-    for topic, _, message in bag.messages([TF, TF_STATIC]):
-        for stamped in message.transforms:
-            key = frame_name(stamped.header.frame_id), topic == TF_STATIC
-            builders = found.setdefault(frame_name(stamped.child_frame_id), {})
-            builders.setdefault(key, _SeriesBuilder()).add(
-                stamp_ns(stamped.header.stamp),
-                stamped.transform.translation,
-                stamped.transform.rotation,
-            )
+    found, notes = _collect_transforms(bag)
     transforms: dict[str, TransformSeries] = {}
-    notes = []
     for child, by_parent in sorted(found.items()):
         ranked = sorted(by_parent.items(), key=lambda item: (-len(item[1].stamp_ns), item[0]))
         valid = [
@@ -169,7 +162,60 @@ def read_frame_tree(bag: BagReader) -> FrameTree:
                 f'frame {child} has several parents in the recording: '
                 f'{valid[0].parent} is used, {", ".join(sorted(others))} is not'
             )
+    for cycle in _cycles(transforms):
+        for name in cycle:
+            del transforms[name]
+        described = ' -> '.join([*cycle, cycle[0]])
+        notes.append(
+            f'the frames {described} of the recording form a cycle: the transforms between them '
+            'are left out; remove the wrong one from the recording to use the others'
+        )
     return FrameTree(transforms, tuple(notes))
+
+
+_Builders = dict[str, dict[tuple[str, bool], _SeriesBuilder]]
+"""Transforms by child, then by parent and whether they are static."""
+
+
+def _collect_transforms(bag: BagReader) -> tuple[_Builders, list[str]]:
+    """Read all transforms between two frames; return notes on the others."""
+    found: _Builders = {}
+    ignored: Counter[tuple[str, str]] = Counter()
+    for topic, _, message in bag.messages([TF, TF_STATIC]):
+        for stamped in message.transforms:
+            parent = frame_name(stamped.header.frame_id)
+            child = frame_name(stamped.child_frame_id)
+            if parent == child or not (parent and child):
+                ignored[parent, child] += 1
+                continue
+            builders = found.setdefault(child, {})
+            builders.setdefault((parent, topic == TF_STATIC), _SeriesBuilder()).add(
+                stamp_ns(stamped.header.stamp),
+                stamped.transform.translation,
+                stamped.transform.rotation,
+            )
+    notes = [
+        f'{count} transforms from {parent!r} to {child!r} are ignored, as in tf2: a transform is '
+        'between two frames with names'
+        for (parent, child), count in sorted(ignored.items())
+    ]
+    return found, notes
+
+
+def _cycles(transforms: Mapping[str, TransformSeries]) -> list[list[str]]:
+    """Return the cycles of the frames, each from a child on to its ancestors."""
+    cycles: list[list[str]] = []
+    done: set[str] = set()
+    for start in sorted(transforms):
+        path: list[str] = []
+        name = start
+        while name in transforms and name not in done:
+            done.add(name)
+            path.append(name)
+            name = transforms[name].parent
+        if name in path:
+            cycles.append(path[path.index(name) :])
+    return cycles
 
 
 def frame_name(name: str) -> str:

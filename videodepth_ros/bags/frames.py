@@ -11,7 +11,7 @@ from videodepth_ros.bags.camera_topics import CameraTopics, find_camera_topics
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.frames import Frame
-from videodepth_ros.messages.frame import frame_from, is_rectified
+from videodepth_ros.messages.frame import FrameDecoder, needs_rectification
 from videodepth_ros.messages.transforms import stamp_ns
 
 FramePredicate = Callable[[int, int], bool]
@@ -42,11 +42,12 @@ def read_frames(
 def _read(reader: BagReader, topics: CameraTopics, predicate: FramePredicate) -> Iterator[Frame]:
     name, used, rejected = topics.image.name, 0, 0
     first_error: InputError | None = None
+    decoder = FrameDecoder(rectify=needs_rectification(name))
     for recorded_ns, image, info in _with_info(reader, topics):
         if not predicate(recorded_ns, stamp_ns(image.header.stamp)):
             continue
         try:
-            frame = frame_from(image, info, rectify=not is_rectified(name))
+            frame = decoder.decode(image, info)
         except InputError as error:
             first_error = first_error or error
             rejected += 1
@@ -56,6 +57,8 @@ def _read(reader: BagReader, topics: CameraTopics, predicate: FramePredicate) ->
             )
             continue
         used += 1
+        for note in decoder.notes:
+            reader.note(f'decoding of {name}', f'{name}: {note}')
         yield frame if frame.stamp_ns else replace(frame, stamp_ns=recorded_ns)
     if rejected and not used:
         raise BagError(f'none of the {rejected} images of {name} can be used: {first_error}')

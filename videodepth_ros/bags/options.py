@@ -18,6 +18,16 @@ class StampOptions:
 
 
 @dataclass(frozen=True)
+class TopicOptions:
+    """Choice among several image topics."""
+
+    # Images of a raw topic below which its compressed one is used [share of the latter].
+    min_raw_share: float = 0.9
+    # Images of a topic below which it is no camera [share of those of the fullest topic].
+    min_camera_share: float = 0.02
+
+
+@dataclass(frozen=True)
 class ScanOptions:
     """Recovery of damaged files."""
 
@@ -47,11 +57,22 @@ class FootageOptions:
     jpeg_quality: int = 95
     # Start of a JPEG file in which EXIF data is searched for [bytes].
     exif_search_bytes: int = 1 << 16
-    # Pause between two frames of a video above which its time stamps are rejected [s].
-    max_pause_s: float = 10.0
+    # Stamp of the first image where footage has only relative times [ns]; 0 is an unset time.
+    first_stamp_ns: int = 1_000_000_000
 
 
+@dataclass(frozen=True)
+class FileStampOptions:
+    """Stamps in the names of image files."""
+
+    # Range of the median time between two images [s]; outside of it names hold no stamps.
+    min_gap_s: float = 1e-4
+    max_gap_s: float = 3600.0
+
+
+TOPICS = TopicOptions()
 STAMPS = StampOptions()
 SCANNING = ScanOptions()
 CLOCK = ClockOptions()
 FOOTAGE = FootageOptions()
+FILE_STAMPS = FileStampOptions()

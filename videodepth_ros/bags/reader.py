@@ -7,7 +7,9 @@ and ROS 1 bags. What cannot be read is left out and described in ``BagReader.los
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -18,7 +20,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from videodepth_ros.bags.bag_file import SCANNERS, BagFile
+from videodepth_ros.bags.bag_file import SCANNERS, BagFile, file_kind
 from videodepth_ros.bags.camera_topics import TopicInfo
 from videodepth_ros.bags.decoding import MessageDecoder
 from videodepth_ros.bags.scan import DECODE_ERRORS, RawMessage, decompress_file
@@ -128,13 +130,19 @@ class BagReader:
             yield from file.messages(names)
 
     def _open(self, path: Path) -> BagFile:
-        """Open one file, decompressed first where rosbag2 compressed it as a whole."""
+        """Open one file, or its copy: decompressed, or with its log from a read-only medium."""
         if path.suffix == '.zstd':
             folder = Path(self._resources.enter_context(TemporaryDirectory()))
             damage = decompress_file(path, folder / path.stem)
             if damage:
                 self.note(path.name, damage)
             path = folder / path.stem
+        log = path.with_name(f'{path.name}-wal')
+        if log.exists() and not os.access(path.parent, os.W_OK):  # sqlite needs a file beside it
+            folder = Path(self._resources.enter_context(TemporaryDirectory()))
+            for part in (log, path):
+                shutil.copyfile(part, folder / part.name)
+            path = folder / path.name
         file = BagFile(path)
         self._resources.callback(file.close)
         return file
@@ -148,7 +156,7 @@ class BagReader:
         present = [
             file
             for file in self.path.iterdir()
-            if file.name.removesuffix('.zstd').endswith(tuple(SCANNERS))
+            if file_kind(Path(file.name.removesuffix('.zstd'))) in SCANNERS
         ]
         listed = self._listed_files()
         missing = [name for name in listed if not (self.path / name).exists()]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bz2
+import re
 import sqlite3
 import struct
 import sys
@@ -49,6 +50,9 @@ DECODE_ERRORS: tuple[type[Exception], ...] = (
 )
 """Exceptions that parsers raise on damaged data."""
 
+ROS_ENCODINGS = 'cdr', 'ros1'
+"""Encodings of messages that can be decoded."""
+
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 
 
@@ -82,9 +86,22 @@ what could not be read to the list."""
 
 
 def ros2_type_name(msgtype: str) -> str:
-    """Return ``package/msg/Name`` for a message type of either ROS."""
-    package, _, name = msgtype.rpartition('/')
-    return f'{package.removesuffix("/msg")}/msg/{name}'
+    """Return ``package/msg/Name`` for a message type of either ROS, or of a DDS or IDL writer.
+
+    >>> ros2_type_name('sensor_msgs/Image')
+    'sensor_msgs/msg/Image'
+    >>> ros2_type_name('sensor_msgs::msg::dds_::Image_')
+    'sensor_msgs/msg/Image'
+    """
+    parts = [part for part in re.split(r'/|::|\.', msgtype) if part not in ('msg', 'dds_')]
+    if len(parts) != 2:  # such as the srv of a service event
+        return msgtype
+    return f'{parts[0]}/msg/{parts[1].removesuffix("_")}'
+
+
+def type_name(msgtype: str, encoding: str) -> str:
+    """Return the name of a channel's type, that of ROS 2 where its messages are those of a ROS."""
+    return ros2_type_name(msgtype) if encoding in ROS_ENCODINGS else msgtype
 
 
 def decompress(data: bytes, compression: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,19 +22,22 @@ if TYPE_CHECKING:
 
 IMAGE, CAMERA_INFO = 'camera/image_raw/compressed', 'camera/camera_info'
 OPTICAL = 'camera_optical_frame'
-FIRST_STAMP_NS = 10**9
-"""Stamp of the first image [ns]; 0 means an unset time in ROS."""
 
 
 @dataclass(frozen=True)
 class ImportFacts:
-    """The written bag; ``lost`` describes frames that could not be read."""
+    """The written bag.
+
+    lost   description of frames that could not be read
+    notes  on stamps and pixels
+    """
 
     frames: int
     seconds: float
     calibrated: bool
     interrupted: bool
     lost: str | None
+    notes: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
@@ -54,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--rate-hz',
         type=positive_float,
         metavar='HZ',
-        help='frame rate (default: that of the video; 30 for a folder)',
+        help='frame rate (default: that of the video; of a folder the stamps in the names of its '
+        'files, such as 1305031102.175304.png, or else 30)',
     )
     lens = parser.add_mutually_exclusive_group()
     lens.add_argument(
@@ -88,6 +92,8 @@ def run(args: argparse.Namespace) -> Outcome:
     )
     if facts.lost:
         print(f'lost: {facts.lost}')
+    for note in facts.notes:
+        print(f'note: {note}')
     return outcome(facts, ok=not facts.interrupted)
 
 
@@ -102,37 +108,46 @@ def import_footage(
     """
     from videodepth_ros.bags.writer import BagWriter
 
-    count, last_s = 0, 0.0
+    count, first_ns, last_ns = 0, 0, 0
+    aspect = footage.pixel_aspect
     with BagWriter(path) as writer, Interruption() as interruption:
         for shot in interruption.iterate(progress(footage.frames(), footage.count or None)):
-            _write(writer, shot, _camera(shot, fx, hfov_deg))
-            count, last_s = count + 1, shot.time_s
+            _write(writer, shot, _camera(shot, fx, hfov_deg, aspect))
+            first_ns = first_ns if count else shot.stamp_ns
+            count, last_ns = count + 1, shot.stamp_ns
         if not count:
             raise InputError(f'{footage.path} has no readable frame')
-    lost = (
-        None
-        if interruption.requested or count >= footage.count
-        else (
-            f'{footage.count - count} of {footage.count} frames of {footage.path}: it is '
-            f'damaged or truncated {last_s:.2f} s after its start'
+    last_s = (last_ns - first_ns) / 1e9
+    lost = None if interruption.requested else footage.lost(count, last_s)
+    notes = footage.notes
+    if aspect != 1.0:
+        camera_info = 'in camera_info fy is fx times that'
+        notes = (
+            *notes,
+            f'the pixels of {footage.path.name} are {aspect:g} times as wide as high: '
+            + (
+                camera_info if fx or hfov_deg else 'give --fx or --hfov-deg, or depth is distorted'
+            ),
         )
-    )
     return ImportFacts(
-        count, round(last_s, 3), bool(fx or hfov_deg), interruption.requested, lost, (path,)
+        count, round(last_s, 3), bool(fx or hfov_deg), interruption.requested, lost, notes, (path,)
     )
 
 
 def _write(writer: BagWriter, shot: FootageFrame, camera: Intrinsics | None) -> None:
-    stamp_ns = FIRST_STAMP_NS + round(shot.time_s * 1e9)
-    writer.write_compressed_image(IMAGE, stamp_ns, OPTICAL, shot.data, shot.format)
+    writer.write_compressed_image(IMAGE, shot.stamp_ns, OPTICAL, shot.data, shot.format)
     if camera:
-        writer.write_camera_info(CAMERA_INFO, stamp_ns, OPTICAL, camera)
+        writer.write_camera_info(CAMERA_INFO, shot.stamp_ns, OPTICAL, camera)
 
 
-def _camera(shot: FootageFrame, fx: float | None, hfov_deg: float | None) -> Intrinsics | None:
+def _camera(
+    shot: FootageFrame, fx: float | None, hfov_deg: float | None, pixel_aspect: float
+) -> Intrinsics | None:
     """Return centred intrinsics of a focal length or field of view; None without one."""
     from videodepth_ros.geometry.camera import Intrinsics
 
     if hfov_deg:
         fx = shot.width / 2 / math.tan(math.radians(hfov_deg) / 2)
-    return Intrinsics.centred(shot.width, shot.height, fx) if fx else None
+    if not fx:
+        return None
+    return replace(Intrinsics.centred(shot.width, shot.height, fx), fy=fx * pixel_aspect)

@@ -39,7 +39,7 @@ def find_poses(
 
     Odometry of a base is transformed to the camera if /tf and /tf_static connect them.
 
-    Raise ConfigError if the named topic has no poses; BagError if frames form a cycle.
+    Raise ConfigError if the named topic has no poses.
     """
     if name:
         topic = find_topic(bag.topics, name, POSE_TYPES)

@@ -43,6 +43,7 @@ class RunFacts:
     rejected     frames that could not be computed; ``rejections`` has each reason once
     resets       resets of the recurrent state by reason
     lost         data of the input that could not be read or decoded
+    notes        warnings on the choice of the input
     outputs      files and folders that were written
     """
 
@@ -54,6 +55,7 @@ class RunFacts:
     rejections: tuple[str, ...]
     resets: dict[str, int]
     lost: str | None
+    notes: tuple[str, ...]
     interrupted: bool
     model: str
     engine: str | None
@@ -97,9 +99,8 @@ def run(args: argparse.Namespace) -> Outcome:
             Interruption() as interruption,
         ):
             topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
-            images = progress(
-                read_frames(bag, topics.image.name, options.camera_info_topic), topics.image.count
-            )
+            frames = read_frames(bag, topics.image.name, options.camera_info_topic)
+            images = progress(frames, topics.image.count)
             outputs = DepthTopics(writer, options, _point_options(options))
             tally = stream(interruption.iterate(images), session, outputs)
             if not interruption.requested:
@@ -114,6 +115,7 @@ def run(args: argparse.Namespace) -> Outcome:
         tuple(tally.rejections),
         dict(tally.resets),
         bag.lost,
+        topics.notes,
         interruption.requested,
         options.model,
         f'{spec.engine} on {spec.device}' if spec else None,
@@ -175,6 +177,7 @@ def _lines(facts: RunFacts) -> list[str]:
         ]
     if facts.lost:
         lines.append(f'lost: {facts.lost}')
+    lines += [f'note: {note}' for note in facts.notes]
     if facts.interrupted:
         lines.append('interrupted: the output ends early and is readable')
     return lines

@@ -18,13 +18,11 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.messages.lens import lens_from, require_plausible
 
 Matrix = tuple[float, ...]  # row by row
 
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-PINHOLE_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (4, 5, 8, 12, 14)}
-FISHEYE_MODELS = {'equidistant': (4,), 'fisheye': (4,)}
-_LENGTHS = PINHOLE_MODELS | FISHEYE_MODELS
 MAX_REMAP_SIDE_PX = 32766
 """Longest side of an image for ``cv2.remap``, whose maps have 16 bits [px]."""
 
@@ -33,29 +31,37 @@ MAX_REMAP_SIDE_PX = 32766
 class Calibration:
     """Calibration of an image of ``width`` x ``height``, binning and region applied.
 
-    K           (3 x 3, row by row) of the raw image
-    distortion  coefficients of ``model``; empty for a pinhole
-    R           (3 x 3) from the raw camera's frame to the rectified one
-    P           (3 x 3, left part) of the rectified image
+    K         (3 x 3, row by row) of the raw image; empty if the message has P only
+    model, D  lens model and coefficients of the raw image, unchecked
+    R         (3 x 3) from the raw camera's frame to the rectified one, unchecked
+    P         (3 x 3, left part) of the rectified image
     """
 
     width: int
     height: int
     K: Matrix
     model: str
-    distortion: Matrix
+    D: Matrix
     R: Matrix
     P: Matrix
 
     @property
     def is_rectified(self) -> bool:
         """Whether the raw image is the rectified one already."""
-        return not self.distortion and self.R == IDENTITY and np.allclose(self.K, self.P)
+        if any(self.D):
+            return False
+        return not self.K or (self.R == IDENTITY and np.allclose(self.K, self.P))
 
     @property
     def camera(self) -> Intrinsics:
         """Intrinsics of the rectified image."""
         return Intrinsics(self.width, self.height, self.P[0], self.P[4], self.P[2], self.P[5])
+
+    @property
+    def raw_camera(self) -> Intrinsics:
+        """Intrinsics of the raw image, its distortion left aside."""
+        K = self.K or self.P
+        return Intrinsics(self.width, self.height, K[0], K[4], K[2], K[5])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,25 +91,34 @@ class Rectifier:
         return np.asarray(rectified, np.float32)
 
 
+def is_calibrated(msg: Any) -> bool:
+    """Return whether a CameraInfo describes a camera: K[0] or P[0] is not zero."""
+    return bool(_field(msg, 'k')[0] or _field(msg, 'p')[0])
+
+
 def calibration_from(msg: Any, width: int, height: int) -> Calibration | None:
     """Read a CameraInfo (ROS 1 or 2) for an image of ``width`` x ``height`` pixels.
+
+    P stands in for K where only that is filled, and K for P. Lens and R are not looked at, for
+    they play a part in rectification only.
 
     returns  None if the camera is uncalibrated: K[0] == 0 (sensor_msgs/CameraInfo)
     raises   InputError if the message does not fit the image, or its numbers make no camera
     """
-    K = _numbers(msg, 'k', 9)
-    if K[0] == 0.0:
+    if not is_calibrated(msg):
         return None
-    _check_size(msg, width, height)
-    P = _numbers(msg, 'p', 12)
+    K, P = _numbers(msg, 'k', 9), _numbers(msg, 'p', 12)
     P = (*P[0:3], *P[4:7], *P[8:11]) if P[0] != 0.0 else K
+    place = _place_in(msg, K if K[0] != 0.0 else P, width, height)
+    R = _field(msg, 'r')
     return Calibration(
         width,
         height,
-        _apply_roi_and_binning(K, msg),
-        *_distortion(msg),
-        _rotation(msg),
-        _apply_roi_and_binning(P, msg),
+        _apply_roi_and_binning(K, place) if K[0] != 0.0 else (),
+        str(msg.distortion_model),
+        _field(msg, 'd'),
+        R if any(R) else IDENTITY,
+        _apply_roi_and_binning(P, place),
     )
 
 
@@ -121,30 +136,43 @@ def rectifier_from(msg: Any, width: int, height: int) -> Rectifier | None:
     """Return the rectifier of raw images of ``width`` x ``height``; None if they need none.
 
     Topics such as ``image_rect`` have the same message but are rectified already.
-    raises  InputError if the message does not fit the image, its lens model is unknown, or the
-            image is too large
+    raises  InputError if the message does not fit the image, or as `create_rectifier`
     """
     calibration = calibration_from(msg, width, height)
-    if calibration is None or calibration.is_rectified:
+    return None if calibration is None else create_rectifier(calibration)
+
+
+def create_rectifier(calibration: Calibration) -> Rectifier | None:
+    """Return the rectifier of the raw images of a calibration; None if they need none.
+
+    raises  InputError if its lens is unknown or implausible, R is no rotation, K is not filled,
+            or the image is too large
+    """
+    if calibration.is_rectified:
         return None
-    if max(width, height) > MAX_REMAP_SIDE_PX:
+    size = calibration.width, calibration.height
+    if max(size) > MAX_REMAP_SIDE_PX:
         raise InputError(
-            f'an image of {width}x{height} cannot be rectified, for its sides may '
+            f'an image of {size[0]}x{size[1]} cannot be rectified, for its sides may '
             f'have {MAX_REMAP_SIDE_PX} pixels; give rectified or smaller images'
         )
+    if not calibration.K:
+        raise InputError(
+            'camera_info has P and D but no K, so raw images cannot be rectified; calibrate '
+            'again, or set rectify to never if the images are rectified'
+        )
+    lens = lens_from(calibration.model, calibration.D)
+    _check_rotation(calibration.R)
+    require_plausible(lens, calibration.K, calibration.R, calibration.P, size)
     return _rectifier(calibration)
 
 
 @lru_cache(maxsize=8)  # two maps of 1080p take 12 MB; one calibration serves a whole stream
 def _rectifier(calibration: Calibration) -> Rectifier:
-    K, R, P = (np.array(m).reshape(3, 3) for m in (calibration.K, calibration.R, calibration.P))
-    D = np.array(calibration.distortion)
+    K, R, P = (np.reshape(each, (3, 3)) for each in (calibration.K, calibration.R, calibration.P))
+    lens = lens_from(calibration.model, calibration.D)
     size = (calibration.width, calibration.height)
-    if calibration.model in FISHEYE_MODELS and D.size:
-        maps = cv2.fisheye.initUndistortRectifyMap(K, D, R, P, size, cv2.CV_16SC2)
-    else:
-        maps = cv2.initUndistortRectifyMap(K, D, R, P, size, cv2.CV_16SC2)
-    return Rectifier(calibration.camera, *maps)
+    return Rectifier(calibration.camera, *lens.maps(K, R, P, size, cv2.CV_16SC2))
 
 
 def fill_camera_info(msg: Any, camera: Intrinsics) -> None:
@@ -163,66 +191,68 @@ def fill_camera_info(msg: Any, camera: Intrinsics) -> None:
     msg.roi.do_rectify = False
 
 
-def _numbers(msg: Any, name: str, count: int | None = None) -> Matrix:
-    """Return a matrix of the message, whose name is upper-case in ROS 1."""
-    values = tuple(float(v) for v in getattr(msg, name if hasattr(msg, name) else name.upper()))
-    if not np.all(np.isfinite(values)) or (count is not None and len(values) != count):
+@dataclass(frozen=True)
+class _Place:
+    """Place of an image on the sensor: first pixel of its region, then pixels in a bin."""
+
+    x: int = 0
+    y: int = 0
+    bin_x: int = 1
+    bin_y: int = 1
+
+
+def _field(msg: Any, name: str) -> Matrix:
+    """Return the numbers of a field, whose name is upper-case in ROS 1."""
+    return tuple(float(v) for v in getattr(msg, name if hasattr(msg, name) else name.upper()))
+
+
+def _numbers(msg: Any, name: str, count: int) -> Matrix:
+    """Return a matrix of the message; raise InputError unless it has ``count`` finite numbers."""
+    values = _field(msg, name)
+    if not np.all(np.isfinite(values)) or len(values) != count:
         raise InputError(
             f'camera_info {name.upper()} is {list(values)}, where '
-            f'{count or "only"} finite numbers belong; calibrate the camera again'
+            f'{count} finite numbers belong; calibrate the camera again'
         )
     return values
 
 
-def _rotation(msg: Any) -> Matrix:
-    """Return R, the identity where it is not filled."""
-    R = _numbers(msg, 'r', 9)
-    if not any(R):
-        return IDENTITY
-    rows = np.reshape(R, (3, 3))
-    if np.abs(rows).max() > 1.001 or not np.allclose(rows @ rows.T, np.eye(3), atol=1e-3):
+def _check_rotation(R: Matrix) -> None:
+    """Raise InputError unless R, (3 x 3) row by row, is a rotation."""
+    rows = np.reshape(R, (3, 3)) if len(R) == 9 else np.full((3, 3), np.nan)
+    if not (np.abs(rows).max() <= 1.001 and np.allclose(rows @ rows.T, np.eye(3), atol=1e-3)):
         raise InputError(
             f'camera_info R is {list(R)}, which is no rotation; calibrate the camera again'
         )
-    return R
 
 
-def _distortion(msg: Any) -> tuple[str, Matrix]:
-    """Return model and coefficients; none for a pinhole, whatever its model name."""
-    D = _numbers(msg, 'd')
-    model = str(msg.distortion_model)
-    if not any(D):
-        return model, ()
-    if len(D) not in _LENGTHS.get(model, ()):
-        raise InputError(
-            f'camera_info has lens model {model!r} with {len(D)} coefficients; '
-            'known are plumb_bob (4 or 5), rational_polynomial (up to 14) and '
-            'equidistant (4): calibrate again, or give a rectified image'
-        )
-    return model, D
+def _place_in(msg: Any, K: Matrix, width: int, height: int) -> _Place:
+    """Return the place of an image on the sensor that the message describes.
 
-
-def _binning(msg: Any) -> tuple[int, int]:
-    return max(int(msg.binning_x), 1), max(int(msg.binning_y), 1)
-
-
-def _check_size(msg: Any, width: int, height: int) -> None:
-    """Raise InputError unless the image has the size in the message, after binning and region."""
-    roi, (bin_x, bin_y) = msg.roi, _binning(msg)
+    An image of the full size has neither region nor bins. Where the message has no size, the
+    principal point must lie in the image.
+    raises  InputError if the image has another size than the message gives
+    """
+    roi, bin_x, bin_y = msg.roi, max(int(msg.binning_x), 1), max(int(msg.binning_y), 1)
+    full = int(msg.width), int(msg.height)
     expected = (int(roi.width or msg.width) // bin_x, int(roi.height or msg.height) // bin_y)
-    if expected != (width, height):
-        raise InputError(
-            f'image is {width}x{height} but camera_info gives {expected[0]}x{expected[1]}; '
-            'choose the camera_info topic that belongs to this image, or none'
-        )
+    if (width, height) == expected:
+        return _Place(int(roi.x_offset), int(roi.y_offset), bin_x, bin_y)
+    is_inside = 0 < K[2] < width and 0 < K[5] < height
+    if (width, height) == full or (0 in full and is_inside):
+        return _Place()
+    raise InputError(
+        f'image is {width}x{height} but camera_info gives {expected[0]}x{expected[1]}; '
+        'choose the camera_info topic that belongs to this image'
+    )
 
 
-def _apply_roi_and_binning(K: Matrix, msg: Any) -> Matrix:
+def _apply_roi_and_binning(K: Matrix, place: _Place) -> Matrix:
     """Move a camera matrix of the full sensor to the region of interest, then to its bins.
 
     A bin is the mean of its pixels, hence the pixel-centre rule c' = (c + 0.5) / bin - 0.5.
     """
-    bin_x, bin_y = _binning(msg)
-    cx = (K[2] - float(msg.roi.x_offset) + 0.5) / bin_x - 0.5
-    cy = (K[5] - float(msg.roi.y_offset) + 0.5) / bin_y - 0.5
+    bin_x, bin_y = place.bin_x, place.bin_y
+    cx = (K[2] - place.x + 0.5) / bin_x - 0.5
+    cy = (K[5] - place.y + 0.5) / bin_y - 0.5
     return (K[0] / bin_x, K[1] / bin_x, cx, K[3] / bin_y, K[4] / bin_y, cy, *K[6:])

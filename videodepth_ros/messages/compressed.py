@@ -3,34 +3,55 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.messages.encodings import Bytes, RawImage, decoder, to_8bit
+from videodepth_ros.messages.encodings import (
+    DEPTH_ENCODINGS,
+    RawImage,
+    To8Bit,
+    canonical_encoding,
+    decoder,
+    refuse_depth,
+)
+from videodepth_ros.messages.sample_scale import Bytes, to_8bit
 
-_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
+MAX_EXTRANEOUS_BYTES = 16
+"""Bytes before the end of a JPEG that its image does not use: many webcams send a few."""
+MAX_PIXELS = 1 << 28
+"""Pixels of the largest image that is decoded."""
+MAX_PIXELS_A_BYTE = 256
+"""Pixels in a byte of JPEG data at most, where a block of 64 takes two bits."""
+_SMALL_PIXELS = 1 << 24  # below it no ratio is checked [px]
+
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+_EXTRANEOUS = re.compile(r'(\d+) extraneous bytes before marker 0xd9')
+_STANDARD_AC = bytes.fromhex('0002010303020403050504040000017d')
+"""Code lengths of the usual Huffman table (ITU-T T.81, table K.5)."""
+_LOST = bytes(32)
+"""Zeros that fill a lost packet: 256 bits, where a block of 63 coefficients -1 takes 191."""
+_VIDEO = re.compile(r'h\.?26[45]|hevc|avc|av1|vp[89]|mpeg', re.IGNORECASE)
 _DEPTH_HEADER = struct.Struct('<iff')  # kind, then a and b of depth = a / (value - b)
+_RVL_SIZE = struct.Struct('<ii')  # columns and rows
 _INVERSE_DEPTH = 0  # kind
 _MOST = 65535
 
 
 def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
-    """Decode a JPEG or PNG file without turning it; raise InputError if it is damaged."""
+    """Decode a JPEG, PNG or TIFF file without turning it; raise InputError if it is damaged."""
     content = data.tobytes()
-    if content.startswith(_JPEG_START) and _JPEG_END not in content:
-        # OpenCV may fill the missing part with grey and only print a warning
-        raise InputError(
-            f'{described} of {data.size} bytes is a JPEG that was cut off; '
-            'check the link from the camera'
-        )
-    image: NDArray[Any] | None
+    image: NDArray[Any] | None = None
+    if content.startswith(_JPEG_START):
+        image = _decode_jpeg(content, described)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if image is None else image
     except cv2.error:
         image = None
     if image is None:
@@ -41,6 +62,52 @@ def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
     return image
 
 
+def _decode_jpeg(content: bytes, described: str) -> Bytes | None:
+    """Decode a JPEG, (H, W) grey or (H, W, 3) BGR; None if it is another kind, such as CMYK.
+
+    OpenCV fills lost parts and prints a warning. Here each warning of libjpeg is an error, but for
+    a few bytes too many at the end.
+    raises  InputError if a part is lost
+    """
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None
+    if colours not in ('Gray', 'YCbCr', 'RGB'):
+        return None
+    _check_pixels(width * height, len(content), described)
+    target = 'GRAY' if colours == 'Gray' else 'BGR'
+    fault = 'bytes are zero' if _has_lost_packet(content) else ''
+    try:
+        image = simplejpeg.decode_jpeg(content, target, False, False)
+    except ValueError as error:
+        extraneous = _EXTRANEOUS.search(str(error))
+        if extraneous is None or int(extraneous[1]) > MAX_EXTRANEOUS_BYTES:
+            fault = str(error)
+        else:
+            image = simplejpeg.decode_jpeg(content, target, False, False, strict=False)
+    if fault:
+        raise InputError(
+            f'{described} of {len(content)} bytes is a JPEG that was cut off or has lost a part '
+            f'({fault}); check the link from the camera'
+        )
+    return np.asarray(image[..., 0] if target == 'GRAY' else image, np.uint8)
+
+
+def _has_lost_packet(content: bytes) -> bool:
+    """Return whether zeros stand where the code of an image has no such run."""
+    scan = content.rfind(_JPEG_SCAN), content.rfind(_JPEG_END)
+    return _STANDARD_AC in content and content.find(_LOST, *scan) >= 0
+
+
+def _check_pixels(pixels: int, size: int, described: str) -> None:
+    """Raise InputError if a file of ``size`` bytes cannot have so many pixels."""
+    if pixels > MAX_PIXELS or pixels > max(_SMALL_PIXELS, MAX_PIXELS_A_BYTE * size):
+        raise InputError(
+            f'{described} of {size} bytes has a header for {pixels} pixels; check the publisher'
+        )
+
+
 def _data(msg: Any, described: str) -> Bytes:
     """View the data of a message; raise InputError if it has none."""
     if len(msg.data) == 0:
@@ -48,24 +115,35 @@ def _data(msg: Any, described: str) -> Bytes:
     return np.frombuffer(msg.data, np.uint8)
 
 
-def decode_compressed(msg: Any) -> Bytes:
+def decode_compressed(msg: Any, convert: To8Bit = to_8bit) -> Bytes:
     """Decode a CompressedImage: JPEG or PNG, 8 or 16 bit, colour, grey or a Bayer mosaic.
 
     The ``format`` field is ``jpeg`` or ``png``, or as image_transport writes it, for example
     ``rgb8; jpeg compressed bgr8``: the encoding of the image before, then what the file holds.
+    convert  conversion of 16-bit samples, such as the `SampleScale` of the stream
     returns  (H, W, 3) uint8 RGB, contiguous
-    raises   InputError if the data is damaged, or is a depth map
+    raises   InputError if the data is damaged, is a video, or is a depth map
     """
     before, _, inside = (part.strip() for part in msg.format.partition(';'))
     described = f'compressed image (format {msg.format!r})'
-    if 'compresseddepth' in msg.format.lower():
-        raise InputError(f'{described} is a depth map; give the topic of the colour image')
-    image = to_8bit(_imdecode(_data(msg, described), described))
+    encoding = canonical_encoding(before)
+    if encoding in DEPTH_ENCODINGS or 'compresseddepth' in msg.format.lower():
+        raise refuse_depth(described)
+    if _VIDEO.search(msg.format):
+        raise InputError(
+            f'{described} is a packet of a video; republish it as images, as '
+            'ffmpeg_image_transport does'
+        )
+    pixels = _imdecode(_data(msg, described), described)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise refuse_depth(f'{described} of {pixels.dtype} pixels')
+    image = convert(pixels)
     if image.ndim == 2:
         height, width = image.shape
-        encoding = f'{before.rstrip("1689")}8' if before.startswith('bayer_') else 'mono8'
+        is_mosaic = encoding.startswith('bayer_')
+        encoding = f'{encoding.rstrip("1689")}8' if is_mosaic else 'mono8'
         flat = np.ascontiguousarray(image).reshape(-1)
-        return decoder(encoding)(RawImage(flat, width, height, width, encoding))
+        return decoder(encoding)(RawImage(flat, width, height, width, encoding), convert)
     if 'compressed rgb' in inside:  # the file holds RGB where OpenCV expects BGR
         return np.ascontiguousarray(image[..., :3])
     code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
@@ -73,33 +151,58 @@ def decode_compressed(msg: Any) -> Bytes:
 
 
 def decode_compressed_depth(msg: Any) -> NDArray[np.float32]:
-    """Decode a depth map of the compressedDepth plugin (PNG; its 12-byte header comes first).
+    """Decode a depth map of the compressedDepth plugin (PNG or RVL), or of compressed (PNG, TIFF).
 
-    32FC1 was stored as 16-bit inverse depth, value = a / depth + b; 16UC1 as it is, millimetres.
+    compressedDepth has a header of 12 bytes; it stores 32FC1 as 16-bit inverse depth,
+    value = a / depth + b. 16-bit integers are millimetres otherwise, floats are metres.
     returns  (H, W) float32, metres; 0 or NaN where unknown
     raises   InputError if it is another format, or is damaged
     """
     described = f'compressed depth (format {msg.format!r})'
-    before = msg.format.partition(';')[0].strip()
-    is_png = 'compressedDepth' in msg.format and 'rvl' not in msg.format
-    if not is_png or before not in ('32FC1', '16UC1'):
-        raise InputError(
-            f'{described} is not 32FC1 or 16UC1 compressedDepth in PNG; '
-            "publish the depth as Image, or set the plugin's format to png"
-        )
+    before, _, inside = (part.strip() for part in msg.format.partition(';'))
+    encoding = canonical_encoding(before)
+    is_plugin = 'compresseddepth' in msg.format.lower()
+    if is_plugin and encoding not in ('32FC1', '16UC1', 'mono16'):
+        raise InputError(f'{described} is not of 32FC1 or 16UC1; publish the depth as Image')
     data = _data(msg, described)
+    if not is_plugin:
+        return _in_metres(_imdecode(data, described), described)
     if data.size <= _DEPTH_HEADER.size:
         raise InputError(f'{described} has only {data.size} bytes; check the publisher')
-    values = _imdecode(data[_DEPTH_HEADER.size :], described)
-    if values.ndim != 2 or values.dtype != np.uint16:
-        raise InputError(f'{described} holds {values.dtype} pixels, not 16-bit grey ones')
-    if before == '16UC1':
-        return values.astype(np.float32) / np.float32(1000)
+    decode = _rvl if 'rvl' in inside.lower() else _imdecode
+    values = decode(data[_DEPTH_HEADER.size :], described)
+    if encoding != '32FC1' or values.dtype != np.uint16:
+        return _in_metres(values, described)
     _, a, b = _DEPTH_HEADER.unpack(data[: _DEPTH_HEADER.size].tobytes())
     with np.errstate(divide='ignore'):
         depth_m = np.float32(a) / (values.astype(np.float32) - np.float32(b))
     depth_m[values == 0] = np.nan
     return depth_m.astype(np.float32, copy=False)
+
+
+def _in_metres(values: NDArray[Any], described: str) -> NDArray[np.float32]:
+    """Return 16-bit millimetres or metres as float32 metres; raise InputError for other pixels."""
+    is_float = np.issubdtype(values.dtype, np.floating)
+    if values.ndim != 2 or not (is_float or values.dtype == np.uint16):
+        raise InputError(
+            f'{described} holds {values.dtype} pixels of shape {values.shape}, not 16-bit grey '
+            'ones or metres; choose the depth topic'
+        )
+    metres = values if is_float else values / np.float32(1000)
+    return np.asarray(metres, np.float32)
+
+
+def _rvl(data: Bytes, described: str) -> NDArray[np.uint16]:
+    """Decode the RVL image of a compressedDepth message, behind its header."""
+    from videodepth_ros.messages.rvl import decode_rvl  # numba, which images do not need
+
+    if data.size < _RVL_SIZE.size:
+        raise InputError(f'{described} has only {data.size} bytes; check the publisher')
+    width, height = _RVL_SIZE.unpack(data[: _RVL_SIZE.size].tobytes())
+    try:
+        return decode_rvl(data[_RVL_SIZE.size :], width, height)
+    except ValueError as error:
+        raise InputError(f'{described} is damaged: {error}; check the publisher') from error
 
 
 def write_compressed_depth(depth_m: NDArray[np.float32], msg: Any) -> None:

@@ -1,31 +1,96 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image message and the calibration of its camera, as one rectified frame."""
+"""Image messages and the calibration of their camera, as rectified frames."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.frames import Frame
-from videodepth_ros.messages.camera_info import intrinsics_from, rectifier_from
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.messages.camera_info import Rectifier, calibration_from, create_rectifier
 from videodepth_ros.messages.image import decode_compressed, decode_image, is_compressed
+from videodepth_ros.messages.sample_scale import SampleScale
 from videodepth_ros.messages.transforms import stamp_ns
+
+RECTIFY = ('auto', 'always', 'never')
+"""Choices of the option ``rectify``; auto: unless the name of the image topic marks it so."""
+
+_WORDS = re.compile('[A-Z]+(?![a-z])|[A-Z]?[a-z]+')
+_RECTIFIED = re.compile(
+    'rect|rectif.*|undist.*|(image|img|left|right|color|mono)rect|rect(image|img|color|mono)'
+)
+_NEGATIONS = {'not', 'non', 'no', 'un', 'pre'}
 
 
 def is_rectified(image_topic: str) -> bool:
-    """Return whether a topic's name marks rectified images: image_rect_color, rect/image."""
-    return any('rect' in name.split('_') for name in image_topic.split('/'))
+    """Return whether a topic's name marks rectified images: a word rect, rectified or undistorted.
 
-
-def frame_from(message: Any, info: Any | None, *, rectify: bool) -> Frame:
-    """Decode an Image or CompressedImage with the CameraInfo of its camera, if known.
-
-    rectify  whether the image shows the distortion that ``info`` describes
-    raises   InputError if the image cannot be decoded or ``info`` does not fit it
+    Words end at / _ - and capital letters: image_rect_color, rectified/image, imageRect.
     """
-    image = decode_compressed(message) if is_compressed(message) else decode_image(message)
-    height, width = image.shape[:2]
-    camera = None if info is None else intrinsics_from(info, width, height)
-    rectifier = rectifier_from(info, width, height) if camera and rectify else None
-    if rectifier is not None:
-        image, camera = rectifier.rectify(image), rectifier.camera
-    return Frame(stamp_ns(message.header.stamp), message.header.frame_id, image, camera)
+    words = [word.lower() for word in _WORDS.findall(image_topic)]
+    return any(
+        _RECTIFIED.fullmatch(word) and before not in _NEGATIONS
+        for before, word in zip(['', *words], words, strict=False)
+    )
+
+
+def needs_rectification(image_topic: str, rectify: str = 'auto') -> bool:
+    """Return whether the images of a topic show the distortion that camera_info describes.
+
+    rectify  one of `RECTIFY`
+    raises   ConfigError if it is another
+    """
+    if rectify not in RECTIFY:
+        raise ConfigError(f'rectify is {rectify!r}; choose one of {" ".join(RECTIFY)}')
+    return rectify == 'always' or (rectify == 'auto' and not is_rectified(image_topic))
+
+
+class FrameDecoder:
+    """Decode the image messages of one camera into rectified frames.
+
+    lens_fault  why the last image was not rectified though it shows distortion; empty: it was
+    samples     bits that 16-bit images use
+    """
+
+    def __init__(self, *, rectify: bool) -> None:
+        """Create a decoder; ``rectify``: images show the distortion of their camera_info."""
+        self.lens_fault = ''
+        self.samples = SampleScale()
+        self._rectify = rectify
+
+    @property
+    def notes(self) -> list[str]:
+        """What is taken otherwise than the messages have it, in words; empty if nothing is."""
+        lens = self.lens_fault and f'images are not rectified: {self.lens_fault}'
+        return [note for note in (lens, self.samples.note) if note]
+
+    def decode(self, message: Any, info: Any | None) -> Frame:
+        """Decode an Image or CompressedImage with the CameraInfo of its camera, if known.
+
+        Images whose lens cannot be removed are frames as they are, with the raw camera.
+        raises  InputError if the image cannot be decoded or ``info`` does not fit it
+        """
+        decode = decode_compressed if is_compressed(message) else decode_image
+        image = decode(message, self.samples)
+        camera, rectifier = self._camera(info, image.shape[1], image.shape[0])
+        if rectifier is not None:
+            image = rectifier.rectify(image)
+        return Frame(stamp_ns(message.header.stamp), message.header.frame_id, image, camera)
+
+    def _camera(
+        self, info: Any | None, width: int, height: int
+    ) -> tuple[Intrinsics | None, Rectifier | None]:
+        """Return the intrinsics of the frame and the rectifier that it needs."""
+        self.lens_fault = ''
+        calibration = None if info is None else calibration_from(info, width, height)
+        if calibration is None:
+            return None, None
+        if not self._rectify:
+            return calibration.camera, None
+        try:
+            return calibration.camera, create_rectifier(calibration)
+        except InputError as error:
+            self.lens_fault = str(error)
+            return calibration.raw_camera, None

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.messages.compressed import decode_compressed, decode_compressed_depth
-from videodepth_ros.messages.encodings import Bytes, RawImage, decoder
+from videodepth_ros.messages.encodings import RawImage, To8Bit, canonical_encoding, decoder
+from videodepth_ros.messages.sample_scale import Bytes, to_8bit
 
 __all__ = [
     'decode_compressed',
@@ -64,14 +65,16 @@ def raw_image(msg: Any) -> RawImage:
     )
 
 
-def decode_image(msg: Any) -> Bytes:
+def decode_image(msg: Any, convert: To8Bit = to_8bit) -> Bytes:
     """Decode a sensor_msgs/Image of any encoding that cameras use.
 
+    convert  conversion of 16-bit samples, such as the `SampleScale` of the stream
     returns  (H, W, 3) uint8 RGB, contiguous; a view of the message's data where that is tight rgb8
-    raises   InputError if the encoding is not known, or size, step and data do not fit together
+    raises   InputError if the encoding is not known or is that of depth, or size, step and data
+             do not fit together
     """
     decode = decoder(msg.encoding)
-    return decode(raw_image(msg))
+    return decode(raw_image(msg), convert)
 
 
 def is_compressed(msg: Any) -> bool:
@@ -89,12 +92,13 @@ def decode_depth(msg: Any) -> Depth:
     if is_compressed(msg):
         depth_m = decode_compressed_depth(msg)
     else:
-        if msg.encoding not in _DEPTH_ENCODINGS:
+        encoding = canonical_encoding(msg.encoding)
+        if encoding not in _DEPTH_ENCODINGS:
             raise InputError(
                 f'image encoding {msg.encoding!r} is not a depth map; known are '
                 f'{" ".join(_DEPTH_ENCODINGS)}'
             )
-        dtype, units_per_m = _DEPTH_ENCODINGS[msg.encoding]
+        dtype, units_per_m = _DEPTH_ENCODINGS[encoding]
         raw = raw_image(msg)
         depth_m = raw.plane(raw.height, raw.width, dtype).astype(np.float32)
         depth_m /= np.float32(units_per_m)

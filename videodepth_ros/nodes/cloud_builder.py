@@ -13,7 +13,7 @@ from videodepth_ros.bags.cdr import header_stamp_ns
 from videodepth_ros.bags.types import STORE
 from videodepth_ros.messages.camera_info import intrinsics_from
 from videodepth_ros.messages.cloud import write_cloud
-from videodepth_ros.messages.frame import frame_from, is_rectified
+from videodepth_ros.messages.frame import FrameDecoder, needs_rectification
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
@@ -87,8 +87,8 @@ class CloudBuilder:
         if self._image is None or self._playlist.image is None:
             return WHITE
         info = None if self._info is None else _decoded(self._info)
-        rectify = info is not None and not is_rectified(self._playlist.image.source)
-        return frame_from(_decoded(self._image), info, rectify=rectify).image
+        rectify = needs_rectification(self._playlist.image.source)
+        return FrameDecoder(rectify=rectify).decode(_decoded(self._image), info).image
 
 
 def _decoded(entry: Entry) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo
 
 from videodepth_ros.frames import Frame
-from videodepth_ros.messages.frame import frame_from, is_rectified
+from videodepth_ros.messages.frame import FrameDecoder, needs_rectification
 
 
 class ImageDecoder:
@@ -20,12 +20,10 @@ class ImageDecoder:
     def __init__(self, image_topic: str, rectify: str) -> None:
         """Create a decoder.
 
-        rectify  'always', 'never', or 'auto': unless the name of the topic contains "rect"
+        rectify  one of messages.frame.RECTIFY
         """
         self.camera_info: CameraInfo | None = None
-        self._rectify = rectify == 'always' or (
-            rectify == 'auto' and not is_rectified(image_topic)
-        )
+        self._frames = FrameDecoder(rectify=needs_rectification(image_topic, rectify))
 
     @property
     def expected_size(self) -> tuple[int, int] | None:
@@ -35,9 +33,14 @@ class ImageDecoder:
             return None
         return info.width, info.height
 
+    @property
+    def notes(self) -> list[str]:
+        """What is taken otherwise than the messages have it; see `FrameDecoder.notes`."""
+        return self._frames.notes
+
     def decode(self, message: Any) -> Frame:
         """Return an Image or CompressedImage as a rectified frame.
 
         Raise InputError if the image cannot be decoded or the calibration does not fit it.
         """
-        return frame_from(message, self.camera_info, rectify=self._rectify)
+        return self._frames.decode(message, self.camera_info)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videodepth_ros.core.options import option
+from videodepth_ros.messages.frame import RECTIFY
 from videodepth_ros.models.catalogue import METRIC_PRIORS
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters
 
@@ -43,8 +44,8 @@ class LiveParameters(StatusParameters, CloudParameters, StreamParameters):
     rectify: str = option(
         'auto',
         'Remove the lens distortion that camera_info describes; auto: unless the name of the '
-        'image topic contains "rect".',
-        choices=('auto', 'always', 'never'),
+        'image topic has the word rect, rectified or undistorted.',
+        choices=RECTIFY,
     )
     image_timeout_s: float = option(
         2.0,

@@ -72,6 +72,10 @@ class FrameSelection:
             self.stamps.take(indices), self.left_out + rejected, (*self.notes, *notes)
         )
 
+    def with_notes(self, notes: tuple[str, ...]) -> FrameSelection:
+        """Return the same images with more notes, which come first."""
+        return FrameSelection(self.stamps, self.left_out, (*notes, *self.notes))
+
 
 def select_frames(stamps: Stamps, frame_range: FrameRange) -> FrameSelection:
     """Select the images of a range; those whose stamps are out of order are left out.

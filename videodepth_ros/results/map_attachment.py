@@ -97,7 +97,6 @@ def attach_map(bag: BagReader, camera_frame: str, without: Sequence[str] = ()) -
 
     camera_frame  optical frame of the camera; '': its images have none
     without       topics that are not read as odometry
-    raises        BagError if the recording's frames form a cycle
     """
     tree, camera = read_frame_tree(bag), frame_name(camera_frame)
     notes = list(tree.notes)

@@ -87,7 +87,7 @@ def decode_frames(job: JobContext) -> DecodedFrames:
         on_step,
         lambda: job.bag.read_errors,
     )
-    return DecodedFrames(selection, images, depth_stamps)
+    return DecodedFrames(selection.with_notes(job.topics.notes), images, depth_stamps)
 
 
 def full_size_frames(job: JobContext, decoded: DecodedFrames) -> Iterator[Frame]:
