@@ -16,6 +16,8 @@ from videodepth_ros.nodes.launch_arguments import (
     argument_values,
     given_options,
     option_arguments,
+    parameter_files,
+    preset_argument,
     process_arguments,
     process_settings,
     rviz_arguments,
@@ -24,8 +26,6 @@ from videodepth_ros.nodes.launch_arguments import (
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.transport import camera_info_topic_for, package_file
 
-PRESETS = ['nav2', 'nvblox', 'rtabmap']
-
 
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
@@ -33,8 +33,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'image_topic',
                 default_value='image',
-                description='Topic of raw images; compressed images are read from '
-                'IMAGE_TOPIC/compressed.',
+                description='Topic of the images, raw or compressed; compressed ones are also '
+                'read from IMAGE_TOPIC/compressed.',
             ),
             DeclareLaunchArgument(
                 'camera_info_topic',
@@ -44,12 +44,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'name', default_value='videodepth', description='Name of the node.'
             ),
-            DeclareLaunchArgument(
-                'preset',
-                default_value='',
-                choices=['', *PRESETS],
-                description='Parameters for a consumer of the depth.',
-            ),
+            preset_argument(),
             *process_arguments('config/live.yaml'),
             sim_time_argument(),
             *rviz_arguments('camera_optical_frame'),
@@ -64,19 +59,12 @@ def actions(context: LaunchContext) -> list[Node]:
     value = argument_values(context)
     image = value('image_topic')
     info = value('camera_info_topic') or camera_info_topic_for(image)
-    preset = value('preset')
-    preset_files = [str(package_file(f'config/presets/{preset}.yaml'))] if preset else []
     sim_time = {'use_sim_time': value('use_sim_time') == 'true'}
     live = Node(
         executable='live_node',
         name=value('name'),
         namespace=value('namespace'),
-        parameters=[
-            value('params_file'),
-            *preset_files,
-            given_options(LiveParameters, value),
-            sim_time,
-        ],
+        parameters=[*parameter_files(value), given_options(LiveParameters, value), sim_time],
         remappings=[('image', image), ('camera_info', info)],
         **process_settings(value),
     )

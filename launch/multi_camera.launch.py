@@ -5,8 +5,9 @@
         cameras:="front=/front/image_raw rear=/rear/image_raw"
 
 The depth of each camera is published in its own namespace: front/depth/image, rear/depth/image. On
-a GPU cameras of one size share one engine. An argument that is empty leaves params_file in effect.
-With build_only:=true the process exits when the engines of all cameras are built.
+a GPU cameras of one size share one engine. An argument that is empty leaves params_file and preset
+in effect. Namespaces that a launch file pushes around this one are kept. With build_only:=true the
+process exits when the engines of all cameras are built.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from videodepth_ros.nodes.launch_arguments import (
     argument_values,
     given_options,
     option_arguments,
+    parameter_files,
+    preset_argument,
     process_arguments,
     process_settings,
     sim_time_argument,
@@ -37,6 +40,7 @@ def generate_launch_description() -> LaunchDescription:
                 description='NAME=TOPIC of the images of each camera, separated by spaces; its '
                 'calibration topic is camera_info beside the images.',
             ),
+            preset_argument(),
             *process_arguments('config/live.yaml'),
             sim_time_argument(),
             *option_arguments(LiveParameters),
@@ -67,7 +71,7 @@ def actions(context: LaunchContext) -> list[Node]:
             executable='cameras_node',
             remappings=remappings,
             parameters=[
-                value('params_file'),
+                *parameter_files(value),
                 given_options(LiveParameters, value),
                 {
                     'streams': names,

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu
 
 from test.support.rig import HEIGHT, WIDTH, image_message, info_message
+from videodepth_ros.nodes import camera_subscription
+from videodepth_ros.nodes.camera_subscription import ImageSource, SourceChoice, image_sources
 from videodepth_ros.nodes.live_diagnostics import HealthInputs, find_warnings
 
 
@@ -72,6 +77,40 @@ def test_a_latched_calibration_is_received_late(make_rig):
     assert qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
 
+def test_a_volatile_calibration_does_not_hide_a_latched_one(rig):
+    ghost = rig.camera('camera_info', CameraInfo)
+    rig.until(lambda: rig.topics.info_publishers)
+    infos = rig.camera('camera_info', CameraInfo, latched=True, reliable=True)
+    infos.publish(info_message())
+    rig.until(lambda: rig.camera_info)
+    assert ghost is not None
+
+
+def test_the_calibration_of_a_camera_that_has_gone_is_forgotten_where_it_does_not_fit(rig):
+    images = rig.connect()
+    rig.send(images)
+    rig.forget_calibration()
+    rig.send(images)  # of the same size: kept, with a note
+    assert rig.counts.rejected == 0
+    rig.until(lambda: not rig.topics.info_publishers)
+    rig.node.warnings(rig.node.status())
+    assert 'has no publisher any more' in rig.node._health_monitor.notes[0]
+    rig.send(images, image_message(20, width=200, height=152))
+    rig.until(lambda: rig.camera_info is None)
+    rejected = rig.counts.rejected
+    assert rejected <= 1
+    rig.send(images, image_message(21, width=200, height=152))
+    assert rig.counts.rejected == rejected
+
+
+def test_a_calibration_of_another_size_with_a_publisher_is_refused(rig):
+    images = rig.connect()
+    for k in range(3):
+        rig.send(images, image_message(k, width=200, height=152))
+    assert rig.counts.rejected == 3
+    assert '200x152 but camera_info gives 160x128' in rig.node.status().last_error
+
+
 def compressed(k: int) -> CompressedImage:
     _, data = cv2.imencode('.png', np.full((HEIGHT, WIDTH, 3), k, np.uint8))
     return CompressedImage(header=image_message(k).header, format='png', data=data.tobytes())
@@ -102,25 +141,96 @@ def test_raw_images_come_first_and_the_choice_can_be_forced(make_rig, transport,
 
 def test_a_remapped_image_takes_its_compressed_twin_along(make_rig):
     rig = make_rig()
-    rig.node.resolve_topic_name = {
+    rig.node.resolve_topic_name = lambda name, **_: {
         'image': '/cam/image_raw',
         'camera_info': '/cam/camera_info',
-    }.get
+    }.get(name, f'/{name}')
     rig.start()
     rig.consume('depth/image', Image)
     images = rig.camera('/cam/image_raw/compressed', CompressedImage)
     rig.until(images.get_subscription_count)
 
 
-def test_a_topic_of_another_type_is_a_warning(rig):
-    camera = rig.camera('image', CompressedImage)  # image_topic was given with /compressed
+@pytest.mark.parametrize('topic', ['/camera/jpeg', '/cam/image_raw/compressed'])
+def test_compressed_images_on_the_given_topic_are_taken(make_rig, topic):
+    rig = make_rig()
+    rig.node.resolve_topic_name = lambda name, **_: topic if name == 'image' else f'/{name}'
+    rig.start()
+    rig.consume('depth/image', Image)
+    images = rig.camera(topic, CompressedImage)
+    rig.until(images.get_subscription_count)
+    rig.send(images, compressed(1))
+    assert (rig.topics.image_topic, rig.topics.other_types) == (topic, '')
+
+
+@pytest.mark.parametrize(('transport', 'message_type'), [('raw', CompressedImage), ('auto', Imu)])
+def test_a_topic_of_another_type_is_a_warning(make_rig, transport, message_type):
+    rig = make_rig(image_transport=transport)
+    rig.start()
+    camera = rig.camera('image', message_type)
     topics = rig.until(lambda: rig.topics.other_types and rig.topics)
-    inputs = HealthInputs(topics, rig.node._worker.state, is_silent=True, now_ns=1)
+    inputs = HealthInputs(topics, rig.node._worker.state, 0.0, timeout_s=0.0, now_ns=1)
     warnings = [warning.text for warning in find_warnings(rig.node.status(), inputs)]
-    assert any(
-        '0 publishers of images, but of sensor_msgs/msg/CompressedImage' in text
-        for text in warnings
-    ), warnings
+    expected = f'0 publishers of images, but of sensor_msgs/msg/{message_type.__name__}'
+    assert any(expected in text for text in warnings), warnings
+    assert camera is not None
+
+
+def test_a_remapped_compressed_topic_comes_before_the_twin():
+    node = SimpleNamespace(
+        resolve_topic_name=lambda name, only_expand=False: (
+            '/jpeg' if name == 'image/compressed' and not only_expand else f'/{name}'
+        )
+    )
+    topics = [source.topic for source in image_sources(node)]
+    assert topics == ['/image', '/jpeg', '/image']
+
+
+def offers(*gids):
+    return [SimpleNamespace(endpoint_gid=[gid]) for gid in gids]
+
+
+def test_a_silent_topic_is_left_for_one_that_has_images(monkeypatch):
+    raw, jpeg = ImageSource('raw', '/i', Image), ImageSource('compressed', '/c', CompressedImage)
+    choice, now_s = SourceChoice([raw, jpeg], 'auto'), time.monotonic()
+
+    def update(seconds, publishers, *, is_heard=False):
+        monkeypatch.setattr(camera_subscription.time, 'monotonic', lambda: now_s + seconds)
+        choice.update(publishers, is_heard=is_heard, timeout_s=2.0)
+        return choice.source
+
+    both = {raw: offers(1), jpeg: offers(2)}
+    assert update(0, both, is_heard=True) == raw
+    assert update(1.9, both) == raw
+    assert update(2.1, both) == jpeg  # W2: raw is advertised but silent
+    assert update(3.0, both, is_heard=True) == jpeg
+    assert update(9.0, both, is_heard=True) == jpeg
+    assert update(9.1, {raw: offers(3), jpeg: offers(2)}, is_heard=True) == raw  # restarted
+    assert update(12.0, {raw: offers(3), jpeg: []}) == raw  # the only one
+    assert update(12.1, {raw: [], jpeg: offers(2)}) == jpeg
+    assert update(15.0, both) == raw
+    assert update(18.0, both) in (raw, jpeg)  # all are silent: tried in turn
+    assert SourceChoice([raw, jpeg], 'compressed').source == jpeg
+
+
+def test_a_silent_raw_topic_does_not_hide_its_compressed_twin(make_rig):
+    rig = make_rig(image_timeout_s=0.2)
+    rig.start()
+    rig.consume('depth/image', Image)
+    silent, images = rig.camera(), rig.camera('image/compressed', CompressedImage)
+    rig.until(images.get_subscription_count)
+    rig.send(images, compressed(1))
+    assert rig.counts.published == 1
+    assert silent is not None
+
+
+def test_a_best_effort_camera_of_a_reliable_subscription_is_a_warning(make_rig):
+    rig = make_rig(image_reliability='reliable')
+    rig.start()
+    rig.consume('depth/image', Image)
+    camera = rig.camera()
+    rig.until(lambda: rig.topics.publishers)
+    assert 'best effort' in ' '.join(rig.node.warnings(rig.node.status()))
     assert camera is not None
 
 

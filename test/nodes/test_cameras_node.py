@@ -20,7 +20,8 @@ from videodepth_ros.nodes.live_parameters import LiveParameters
 def cameras(make_rig, monkeypatch):
     """Return nodes for front and rear, active, beside a rig whose own node stays idle."""
     rig = make_rig()
-    monkeypatch.setattr(cameras_node, 'read_namespaces', lambda: ['front', 'rear'])
+    arguments = [['--ros-args', '-r', f'__ns:=/{name}'] for name in ('front', 'rear')]
+    monkeypatch.setattr(cameras_node, 'read_cameras', lambda: arguments)
     nodes = cameras_node.create_live_nodes(InstantNode)
     for node in nodes:
         rig.executor.add_node(node)
@@ -73,7 +74,50 @@ def test_names_that_cannot_be_are_refused(given):
 
 def test_without_streams_an_error_names_the_parameter():
     with pytest.raises(ConfigError, match='streams is'):
-        cameras_node.read_namespaces()
+        cameras_node.read_cameras()
+
+
+NAMES = """
+import sys, rclpy
+from videodepth_ros.nodes.cameras_node import create_live_nodes
+rclpy.init(args=sys.argv)
+for node in create_live_nodes():
+    print(node.get_fully_qualified_name(), *map(node.resolve_topic_name, ['image']))
+    node.destroy_node()
+"""
+
+
+@pytest.mark.parametrize(
+    ('rules', 'front', 'rear'),
+    [
+        ([], '/front/videodepth /front/image', '/rear/videodepth /rear/image'),
+        (
+            ['__ns:=/robot1', '/front/image:=/front/image_raw'],
+            '/robot1/front/videodepth /front/image_raw',
+            '/robot1/rear/videodepth /robot1/rear/image',
+        ),
+        (
+            ['__ns:=/robot1', '/robot1/rear/image:=/rear/raw', 'front/image:=cam/raw'],
+            '/robot1/front/videodepth /robot1/cam/raw',
+            '/robot1/rear/videodepth /rear/raw',
+        ),
+        (
+            ['__ns:=/fleet/robot2', '/rear/image:=/rear/image_raw'],
+            '/fleet/robot2/front/videodepth /fleet/robot2/front/image',
+            '/fleet/robot2/rear/videodepth /rear/image_raw',
+        ),
+    ],
+)
+def test_cameras_stay_apart_in_any_namespace(rules, front, rear):
+    arguments = [word for rule in rules for word in ('-r', rule)]
+    done = subprocess.run(
+        [sys.executable, '-c', NAMES, *('--ros-args', '-p', 'streams:=[front, rear]', *arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [front, rear], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_an_uncalibrated_camera_gives_depth_without_a_cloud(rig):
     images = rig.connect()
     infos = rig.camera('camera_info', CameraInfo, latched=True, reliable=True)
     message = info_message()
-    message.k = [0.0] * 9
+    message.k, message.p = [0.0] * 9, [0.0] * 12
     rig.until(lambda: infos.get_subscription_count())
     infos.publish(message)
     rig.until(lambda: rig.camera_info.k[0] == 0)

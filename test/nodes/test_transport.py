@@ -32,6 +32,8 @@ def offer(*, reliable: bool = False, latched: bool = False) -> TopicEndpointInfo
     [
         ('/a/b/image_raw', '/a/b/camera_info'),
         ('/image', '/camera_info'),
+        ('/a/image_raw/compressed', '/a/camera_info'),
+        ('/camera/jpeg', '/camera/camera_info'),
         ('image', 'camera_info'),
         ('a/image', 'a/camera_info'),
     ],

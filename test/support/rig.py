@@ -102,10 +102,15 @@ class Rig:
             self.camera(),
             self.camera('camera_info', CameraInfo, latched=True, reliable=True),
         )
+        self.infos = infos
         infos.publish(info_message())
         self.consume('depth/image', Image)
         self.until(lambda: images.get_subscription_count() == 1 and self.camera_info)
         return images
+
+    def forget_calibration(self) -> None:
+        """Destroy the publisher of the calibration."""
+        self.peer.destroy_publisher(self.infos)
 
     @property
     def topics(self) -> Any:

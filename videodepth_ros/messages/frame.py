@@ -50,13 +50,16 @@ def needs_rectification(image_topic: str, rectify: str = 'auto') -> bool:
 class FrameDecoder:
     """Decode the image messages of one camera into rectified frames.
 
-    lens_fault  why the last image was not rectified though it shows distortion; empty: it was
-    samples     bits that 16-bit images use
+    lens_fault               why the last image was not rectified though it shows distortion;
+                             empty if it was
+    is_calibration_unusable  the camera_info did not fit the last image
+    samples                  bits that 16-bit images use
     """
 
     def __init__(self, *, rectify: bool) -> None:
         """Create a decoder; ``rectify``: images show the distortion of their camera_info."""
         self.lens_fault = ''
+        self.is_calibration_unusable = False
         self.samples = SampleScale()
         self._rectify = rectify
 
@@ -83,8 +86,9 @@ class FrameDecoder:
         self, info: Any | None, width: int, height: int
     ) -> tuple[Intrinsics | None, Rectifier | None]:
         """Return the intrinsics of the frame and the rectifier that it needs."""
-        self.lens_fault = ''
+        self.lens_fault, self.is_calibration_unusable = '', True
         calibration = None if info is None else calibration_from(info, width, height)
+        self.is_calibration_unusable = False
         if calibration is None:
             return None, None
         if not self._rectify:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from videodepth_ros.nodes.subscriptions import (
     DynamicSubscription,
     SubscriptionConfig,
     compatible_config,
+    is_latched,
+    is_reliable,
 )
 
 
@@ -29,18 +31,33 @@ class ReceivedImage:
 
 
 @dataclass(frozen=True)
+class ImageSource:
+    """A topic on which images may come; ``transport`` as in the parameter image_transport."""
+
+    transport: str
+    topic: str
+    message_type: type
+
+
+@dataclass(frozen=True)
 class CameraTopicState:
     """Topics of a camera and their publishers at one time.
 
-    image_topic  subscribed to, or the one to subscribe to when images are needed
-    publishers   number of publishers of images on it
-    other_types  types of its other publishers, as text; empty if there are none
+    image_topic      subscribed to, or the one to subscribe to when images are needed
+    publishers       number of publishers of images on it
+    other_types      types of its other publishers, as text; empty if there are none
+    other_topics     other topics with images of this camera, as text; empty if there are none
+    is_incompatible  a reliable subscription is requested from a best-effort publisher
+    info_publishers  number of publishers on ``info_topic``
     """
 
     image_topic: str
     info_topic: str
     publishers: int
-    other_types: str
+    other_types: str = ''
+    other_topics: str = ''
+    is_incompatible: bool = False
+    info_publishers: int = 0
 
 
 class CameraSubscription:
@@ -59,64 +76,99 @@ class CameraSubscription:
         self._node = node
         self._parameters = parameters
         self._on_image = on_image
-        self._raw = DynamicSubscription(node, Image, self._receive)
-        self._compressed = DynamicSubscription(node, CompressedImage, self._receive)
-        self._info = DynamicSubscription(node, CameraInfo, on_camera_info)
-        self._publishers = 0
-        base = node.resolve_topic_name('image')
-        # As in image_transport, the base name is remapped and the transport is appended to it.
-        self._topics = {'raw': base, 'compressed': f'{base}/compressed'}
+        self._on_camera_info = on_camera_info
+        sources = image_sources(node)
+        self._images = {
+            source: DynamicSubscription(node, source.message_type, self._receive)
+            for source in sources
+        }
         self._info_topic = node.resolve_topic_name('camera_info')
-
-    @property
-    def base_topic(self) -> str:
-        """Topic of the raw images, from which the other names are derived."""
-        return self._topics['raw']
+        self._latched_info = DynamicSubscription(node, CameraInfo, self._receive_info)
+        self._info = DynamicSubscription(node, CameraInfo, self._receive_info)
+        self._choice = SourceChoice(sources, parameters.image_transport)
+        self._publishers: dict[ImageSource, list[TopicEndpointInfo]] = {}
+        self._info_publishers: list[TopicEndpointInfo] = []
+        self._received_s = self._info_received_s = -float('inf')
 
     @property
     def state(self) -> CameraTopicState:
         """Topics and publishers of now."""
-        topic = self._present.topic if self._present else self.base_topic
-        expected = Image if topic == self.base_topic else CompressedImage
-        found = {each.topic_type for each in self._node.get_publishers_info_by_topic(topic)}
-        other_types = ', '.join(sorted(found - {type_name(expected)}))
-        return CameraTopicState(topic, self._info_topic, self._publishers, other_types)
+        source = self._choice.source
+        publishers = self._publishers.get(source, [])
+        found = {each.topic_type for each in self._node.get_publishers_info_by_topic(source.topic)}
+        others = [each.topic for each, found in self._publishers.items() if found]
+        return CameraTopicState(
+            source.topic,
+            self._info_topic,
+            len(publishers),
+            ', '.join(sorted(found - {type_name(source.message_type)})),
+            ' '.join(topic for topic in others if topic != source.topic),
+            self._parameters.image_reliability == 'reliable'
+            and any(not is_reliable(each) for each in publishers),
+            len(self._info_publishers),
+        )
+
+    @property
+    def has_live_info(self) -> bool:
+        """Whether the calibration has a publisher that is latched, or was heard of recently.
+
+        After a crash a publisher stays in the ROS graph until its lease ends.
+        """
+        age_s = time.monotonic() - self._info_received_s
+        is_recent = age_s <= self._parameters.image_timeout_s
+        return any(is_latched(each) or is_recent for each in self._info_publishers)
 
     def refresh(self, images_needed: bool) -> None:
         """Adapt the subscriptions to the publishers of now."""
-        info_publishers = self._publishers_of(self._info_topic, CameraInfo)
-        self._info.update(compatible_config(self._info_topic, info_publishers))
-        publishers = {
-            'raw': self._publishers_of(self._topics['raw'], Image),
-            'compressed': self._publishers_of(self._topics['compressed'], CompressedImage),
+        self._refresh_info()
+        self._publishers = {
+            source: self._publishers_of(source.topic, source.message_type)
+            for source in self._images
         }
-        transport = self._parameters.image_transport
-        if transport == 'auto':
-            present = 'compressed' if self._compressed.config else 'raw'
-            transport = next((name for name in publishers if publishers[name]), present)
-        self._publishers = len(publishers[transport])
-        config = self._config(self._topics[transport], publishers[transport])
-        self._raw.update(config if images_needed and transport == 'raw' else None)
-        self._compressed.update(config if images_needed and transport == 'compressed' else None)
+        is_heard = self._received_s > time.monotonic() - self._parameters.image_timeout_s
+        present = self._choice.source
+        self._choice.update(
+            self._publishers,
+            is_heard=is_heard or not images_needed,
+            timeout_s=self._parameters.image_timeout_s,
+        )
+        chosen = self._choice.source
+        config = self._config(chosen, self._images[present].config)
+        # Unsubscribe first: a participant has one type for a topic.
+        for source, subscription in self._images.items():
+            if source != chosen or not images_needed:
+                subscription.update(None)
+        if images_needed:
+            self._images[chosen].update(config)
 
     def close(self) -> None:
         """Unsubscribe from everything."""
-        for subscription in (self._raw, self._compressed, self._info):
+        for subscription in (*self._images.values(), self._latched_info, self._info):
             subscription.update(None)
 
-    @property
-    def _present(self) -> SubscriptionConfig | None:
-        return self._raw.config or self._compressed.config
+    def _refresh_info(self) -> None:
+        """Subscribe to the calibration: latched where it is offered, volatile to all others.
 
-    def _config(self, topic: str, publishers: list[TopicEndpointInfo]) -> SubscriptionConfig:
+        A volatile publisher does not keep a latched calibration from being received.
+        """
+        topic = self._info_topic
+        self._info_publishers = self._publishers_of(topic, CameraInfo)
+        latched = [each for each in self._info_publishers if is_latched(each)]
+        others = [each for each in self._info_publishers if not is_latched(each)]
+        self._info.update(compatible_config(topic, others) if others or not latched else None)
+        self._latched_info.update(compatible_config(topic, latched) if latched else None)
+
+    def _config(
+        self, source: ImageSource, present: SubscriptionConfig | None
+    ) -> SubscriptionConfig:
         """Return the configuration to use; without publishers that of before, if there is one.
 
         A camera that restarts usually has the same quality of service as before.
         """
-        present = self._present
-        if present and not publishers and present.topic == topic:
+        publishers = self._publishers[source]
+        if present and not publishers and present.topic == source.topic:
             return present
-        return compatible_config(topic, publishers, self._parameters.image_reliability)
+        return compatible_config(source.topic, publishers, self._parameters.image_reliability)
 
     def _publishers_of(self, topic: str, message_type: type) -> list[TopicEndpointInfo]:
         return [
@@ -126,7 +178,75 @@ class CameraSubscription:
         ]
 
     def _receive(self, message: Any) -> None:
-        self._on_image(ReceivedImage(message, time.monotonic()))
+        self._received_s = time.monotonic()
+        self._on_image(ReceivedImage(message, self._received_s))
+
+    def _receive_info(self, message: CameraInfo) -> None:
+        self._info_received_s = time.monotonic()
+        self._on_camera_info(message)
+
+
+class SourceChoice:
+    """Choose the topic of the images: the first one that has publishers and is not silent.
+
+    source  the choice
+    """
+
+    def __init__(self, sources: Sequence[ImageSource], transport: str) -> None:
+        """Create a choice; ``transport`` is the parameter image_transport."""
+        self._allowed = [each for each in sources if transport in ('auto', each.transport)]
+        self._silent: dict[ImageSource, frozenset[tuple[int, ...]]] = {}
+        self._since_s = time.monotonic()
+        self.source = self._allowed[0]
+
+    def update(
+        self,
+        publishers: Mapping[ImageSource, Sequence[TopicEndpointInfo]],
+        *,
+        is_heard: bool,
+        timeout_s: float,
+    ) -> None:
+        """Follow the publishers of now.
+
+        A source that was silent for ``timeout_s`` is left for the next one until its publishers
+        change, or all are silent.
+        is_heard  images came within the timeout, or none are needed
+        """
+        offered = [each for each in self._allowed if publishers[each]]
+        identity = {
+            each: frozenset(tuple(info.endpoint_gid) for info in publishers[each])
+            for each in offered
+        }
+        now_s = time.monotonic()
+        if is_heard:
+            self._since_s = now_s
+        elif self.source in offered and now_s - self._since_s > timeout_s:
+            self._silent[self.source] = identity[self.source]
+        audible = [each for each in offered if self._silent.get(each) != identity[each]]
+        if offered and not audible:
+            self._silent.clear()
+        chosen = next(iter(audible or offered), self.source)
+        if chosen != self.source:
+            self.source, self._since_s = chosen, now_s
+
+
+def image_sources(node: Node) -> list[ImageSource]:
+    """Return the topics of the images of a node, the preferred one first.
+
+    As in image_transport, the base name is remapped and the transport is appended to it, unless
+    image/compressed is remapped itself. The base topic may hold compressed images too.
+    """
+    base, compressed = (node.resolve_topic_name(each) for each in ('image', 'image/compressed'))
+    default = node.resolve_topic_name('image/compressed', only_expand=True)
+    return [
+        ImageSource('raw', base, Image),
+        ImageSource(
+            'compressed',
+            compressed if compressed != default else f'{base}/compressed',
+            CompressedImage,
+        ),
+        ImageSource('compressed', base, CompressedImage),
+    ]
 
 
 def type_name(message_type: type) -> str:

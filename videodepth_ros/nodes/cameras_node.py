@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth of several cameras in one process: one live node for each, in its own namespace.
 
-The parameter ``streams`` gives the names, ``streams_namespace`` the namespace around them, as the
-remapping rule ``__ns`` would replace the namespaces of all nodes. All nodes have the same
-parameters, unless a parameter file names a node; each has its own recurrent state, scale, counters
-and services. On a GPU cameras of one size share one plan, so its weights are loaded once; torch
-computes images that wait at the same time as one batch (engines/batching.py).
+The parameter ``streams`` gives the names, ``streams_namespace`` a namespace around them, within
+that of the process: with ``-r __ns:=/robot1`` the camera front is /robot1/front. All nodes have
+the same parameters, unless a parameter file names a node; each has its own recurrent state, scale,
+counters and services. On a GPU cameras of one size share one plan, so its weights are loaded once;
+torch computes images that wait at the same time as one batch (engines/batching.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from videodepth_ros.core.errors import ConfigError
@@ -25,8 +26,16 @@ from videodepth_ros.nodes.process import run
 NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 
 
-def read_namespaces() -> list[str]:
-    """Return the namespaces of the cameras; raise ConfigError as `check_names`."""
+TOPICS = ('image', 'image/compressed', 'camera_info')  # inputs of a camera
+
+
+def read_cameras() -> list[list[str]]:
+    """Return the command-line arguments of the node of each camera.
+
+    They have the namespace of the camera within that of the process, which ``__ns`` would put in
+    its place, and the remapping rules of its inputs that are given without the latter.
+    raises  ConfigError as `check_names`
+    """
     node = rclpy.create_node('videodepth_cameras', start_parameter_services=False)
     try:
         node.declare_parameter(
@@ -40,9 +49,24 @@ def read_namespaces() -> list[str]:
         prefix = node.declare_parameter(
             'streams_namespace', '', ParameterDescriptor(description='Namespace of all cameras.')
         ).value.strip('/')
+        return [_arguments(node, f'{prefix}/{name}'.strip('/')) for name in check_names(names)]
     finally:
         node.destroy_node()
-    return [f'{prefix}/{name}' if prefix else name for name in check_names(names)]
+
+
+def _arguments(process: Node, camera: str) -> list[str]:
+    """Return the arguments of the node of a camera; ``camera`` is its relative namespace."""
+    outer = process.get_namespace().rstrip('/')
+    rules = [f'__ns:={outer}/{camera}']
+    for topic in TOPICS if outer else ():
+        given = f'/{camera}/{topic}', f'{outer}/{camera}/{topic}'
+        targets = [process.resolve_topic_name(name) for name in given]
+        rules += [
+            f'{topic}:={target}'
+            for name, target in zip(given, targets, strict=True)
+            if target != name
+        ][:1]
+    return ['--ros-args', *(word for rule in rules for word in ('-r', rule))]
 
 
 def check_names(names: list[str]) -> list[str]:
@@ -62,8 +86,8 @@ def create_live_nodes(make_node: Callable[..., LiveNode] = LiveNode) -> Sequence
     """
     nodes: list[LiveNode] = []
     try:
-        for namespace in read_namespaces():
-            nodes.append(make_node(namespace=namespace))
+        for arguments in read_cameras():
+            nodes.append(make_node(cli_args=arguments))
     except BaseException:
         for node in nodes:
             node.destroy_node()

@@ -15,6 +15,7 @@ from videodepth_ros.core.options import Option, Value, options_of
 from videodepth_ros.nodes.transport import package_file
 
 BOOLEANS = ['true', 'false']
+PRESETS = ['nav2', 'nvblox', 'rtabmap']
 LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'fatal']
 
 
@@ -54,6 +55,23 @@ def sim_time_argument() -> DeclareLaunchArgument:
         choices=BOOLEANS,
         description='Use the time of /clock, as of a bag that is played.',
     )
+
+
+def preset_argument() -> DeclareLaunchArgument:
+    """Declare the argument ``preset``."""
+    return DeclareLaunchArgument(
+        'preset',
+        default_value='',
+        choices=['', *PRESETS],
+        description='Parameters for a consumer of the depth.',
+    )
+
+
+def parameter_files(value: Callable[[str], str]) -> list[str]:
+    """Return the parameter files of the arguments ``params_file`` and ``preset``."""
+    preset = value('preset')
+    presets = [str(package_file(f'config/presets/{preset}.yaml'))] if preset else []
+    return [value('params_file'), *presets]
 
 
 def rviz_arguments(fixed_frame: str) -> list[DeclareLaunchArgument]:

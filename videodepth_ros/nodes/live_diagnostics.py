@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,10 +11,12 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from videodepth.msg import Status
 
+from videodepth_ros.messages.camera_info import is_calibrated
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.camera_subscription import CameraTopicState
 from videodepth_ros.nodes.diagnostics import key_values, level_and_message
 from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
+from videodepth_ros.nodes.storms import HealthWarning, StormMonitor
 from videodepth_ros.nodes.stream_statistics import StatisticsSummary
 from videodepth_ros.nodes.worker import WorkerState
 from videodepth_ros.stream.session import ResetReason
@@ -21,61 +24,91 @@ from videodepth_ros.stream.session import ResetReason
 
 @dataclass(frozen=True)
 class HealthInputs:
-    """Inputs of a health check.
+    """Inputs of a health check of an active node.
 
-    is_silent  images are needed and none arrived within image_timeout_s
-    now_ns     ROS time; 0 if /clock is not published
+    needed_since_s  steady time from which on images are needed; None: they are not
+    timeout_s       parameter image_timeout_s
+    now_ns          ROS time; 0 if /clock is not published
     """
 
     topics: CameraTopicState
     worker: WorkerState
-    is_silent: bool
+    needed_since_s: float | None
+    timeout_s: float
     now_ns: int
 
 
-@dataclass(frozen=True)
-class HealthWarning:
-    """A fault that does not stop the stream; ``kind`` is constant while ``text`` varies."""
-
-    kind: str
-    text: str
-
-
 class HealthMonitor:
-    """Find warnings and log each kind when it appears and when it is resolved."""
+    """Find warnings and log each kind when it appears and when it is resolved.
 
-    def __init__(self, logger: RcutilsLogger) -> None:
+    notes  what is taken otherwise than the messages have it, without being a fault
+    """
+
+    def __init__(self, logger: RcutilsLogger, options: LiveNodeOptions = LIVE) -> None:
         self._logger = logger
+        self._options = options
         self._active: dict[str, str] = {}
-        self._rejected = 0
+        self._storms = StormMonitor(options)
+        self.notes: list[str] = []
 
     def reset(self) -> None:
         """Clear the active warnings; those that persist are logged again."""
         self._active.clear()
-        self._rejected = 0
+        self.notes.clear()
+        self._storms = StormMonitor(self._options)
 
     def check(self, status: Status, inputs: HealthInputs | None) -> list[str]:
-        """Return the texts of the present warnings; without inputs only rejected images."""
-        found = {} if inputs is None else {w.kind: w.text for w in find_warnings(status, inputs)}
-        if status.rejected > self._rejected:
-            found['rejected'] = (
-                f'{status.rejected - self._rejected} images were rejected: {status.last_error}'
-            )
-        self._rejected = status.rejected
-        for kind in found.keys() - self._active.keys() - {'rejected'}:
+        """Return the texts of the present warnings; none without inputs."""
+        if inputs is None:
+            return []
+        warnings = find_warnings(status, inputs) + self._storms.find(
+            status, inputs.topics.image_topic, is_rejecting=inputs.worker.is_rejecting
+        )
+        found = {warning.kind: warning.text for warning in warnings}
+        for kind in found.keys() - self._active.keys():
             self._logger.warning(found[kind])
-        for kind in self._active.keys() - found.keys() - {'rejected'}:
+        for kind in self._active.keys() - found.keys():
             self._logger.info(f'resolved: {self._active[kind]}')
         self._active = found
+        notes = find_notes(status, inputs)
+        for note in notes:
+            if note not in self.notes:
+                self._logger.info(note)
+        self.notes = notes
         return list(found.values())
+
+
+def is_silent(worker: WorkerState, needed_since_s: float | None, timeout_s: float) -> bool:
+    """Return whether images are needed and none arrived for too long.
+
+    That is image_timeout_s, or twice the period of a slower camera.
+    """
+    if needed_since_s is None:
+        return False
+    silence_s = time.monotonic() - max(worker.last_received_s, needed_since_s)
+    return silence_s > max(timeout_s, 2 * worker.period_s)
+
+
+def active_state(worker: WorkerState, needed_since_s: float | None, timeout_s: float) -> str:
+    """Return the state of an active node: running only while images become depth."""
+    if worker.opening:
+        return str(Status.OPENING)
+    if needed_since_s is None:
+        return str(Status.IDLE)
+    last = worker.last_published
+    if last is None or is_silent(worker, needed_since_s, timeout_s):
+        return str(Status.WAITING)
+    is_recent = time.monotonic() - last.steady_s <= max(timeout_s, 2 * worker.period_s)
+    is_computed = worker.counts.in_flight > 0 and not worker.is_rejecting
+    return str(Status.RUNNING if is_recent or is_computed else Status.WAITING)
 
 
 def find_warnings(
     status: Status, inputs: HealthInputs, options: LiveNodeOptions = LIVE
 ) -> list[HealthWarning]:
-    """Return the warnings of a stream, except rejected images."""
+    """Return the warnings of a stream, except rejected images and resets."""
     topics, found = inputs.topics, []
-    if inputs.is_silent:
+    if is_silent(inputs.worker, inputs.needed_since_s, inputs.timeout_s):
         found.append(HealthWarning('image', _silence_text(topics)))
     if topics.publishers > 1:
         found.append(
@@ -83,6 +116,22 @@ def find_warnings(
                 'publishers',
                 f'{topics.publishers} publishers share {topics.image_topic}: give each camera '
                 'its own topic',
+            )
+        )
+    if topics.is_incompatible:
+        found.append(
+            HealthWarning(
+                'reliability',
+                f'image_reliability is reliable but a publisher of {topics.image_topic} is best '
+                'effort, which is not received: set it to auto',
+            )
+        )
+    if inputs.worker.lens_fault:
+        found.append(
+            HealthWarning(
+                'lens',
+                f'images of {topics.image_topic} are used without rectification, by '
+                f'{topics.info_topic}: {inputs.worker.lens_fault}',
             )
         )
     if status.state == Status.RUNNING:
@@ -93,14 +142,35 @@ def find_warnings(
     return found
 
 
+def find_notes(status: Status, inputs: HealthInputs) -> list[str]:
+    """Return what is taken otherwise than the messages have it, without being a fault."""
+    topics, notes = inputs.topics, []
+    if inputs.worker.sample_note:
+        notes.append(f'{topics.image_topic}: {inputs.worker.sample_note}')
+    is_kept = inputs.worker.camera_info is not None and not topics.info_publishers
+    if is_kept and status.state == Status.RUNNING:
+        notes.append(f'{topics.info_topic} has no publisher any more, its last message is used')
+    return notes
+
+
 def _silence_text(topics: CameraTopicState) -> str:
-    text = f'no image on {topics.image_topic}, which has {topics.publishers} publishers'
+    text = f'no image on {topics.image_topic}, which has {count_of(topics.publishers)}'
     if topics.other_types:
         text += (
-            f' of images, but of {topics.other_types}: give the topic of the images, '
-            'without /compressed'
+            f' of images, but of {topics.other_types}: give a topic of Image or CompressedImage, '
+            'for the latter with image_transport auto'
+        )
+    if topics.other_topics:
+        text += (
+            f'; {topics.other_topics} is published too: set image_transport to auto or to the '
+            'one that has images'
         )
     return text
+
+
+def count_of(publishers: int) -> str:
+    """Return a number of publishers in words."""
+    return f'{publishers} publisher{"" if publishers == 1 else "s"}'
 
 
 def _clock_text(now_ns: int, age_s: float) -> str:
@@ -121,11 +191,11 @@ def _calibration_warnings(inputs: HealthInputs) -> list[HealthWarning]:
     effect = 'so depth/camera_info and depth/points are not published'
     if info is None:
         return [HealthWarning('camera_info', f'no camera_info on {topic}, {effect}')]
-    if info.k[0] == 0:
+    if not is_calibrated(info):
         return [
             HealthWarning(
                 'camera_info',
-                f'{topic} is uncalibrated (K[0] is 0), {effect}: calibrate the camera',
+                f'{topic} is uncalibrated (K[0] and P[0] are 0), {effect}: calibrate the camera',
             )
         ]
     if last is not None and last.frame_id != info.header.frame_id:
@@ -161,14 +231,16 @@ def fill_status(worker: WorkerState, statistics: StatisticsSummary, status: Stat
 
 
 def diagnostic_status(
-    name: str, status: Status, warnings: list[str], opening: str
+    name: str, status: Status, warnings: list[str], notes: list[str], opening: str
 ) -> DiagnosticStatus:
     """Return a status message as an entry of /diagnostics.
 
+    notes    what is taken otherwise than the messages have it
     opening  progress of the engine that is being opened or built; empty: none is
     """
+    summary = f'{status.state}: {opening}' if opening else status.state
     level, message = level_and_message(
-        f'{status.state}: {opening}' if opening else status.state,
+        '; '.join([summary, *notes]),
         warnings,
         status.last_error if status.state == Status.FAILED else '',
     )

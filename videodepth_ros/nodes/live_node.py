@@ -34,11 +34,12 @@ from videodepth_ros.nodes import process
 from videodepth_ros.nodes.camera_subscription import CameraSubscription
 from videodepth_ros.nodes.depth_publishers import DepthPublishers
 from videodepth_ros.nodes.diagnostics import diagnostic_array, resident_memory_mb
-from videodepth_ros.nodes.image_decoder import ImageDecoder
+from videodepth_ros.nodes.image_decoder import CalibrationBuffer, ImageDecoder
 from videodepth_ros.nodes.lifecycle import SafeLifecycleNode, error_text, report_errors
 from videodepth_ros.nodes.live_diagnostics import (
     HealthInputs,
     HealthMonitor,
+    active_state,
     diagnostic_status,
     fill_status,
 )
@@ -68,8 +69,7 @@ class LiveNode(SafeLifecycleNode):
         self._anchor: MetricAnchor | None = None
         self._clock_jumps: JumpHandle | None = None
         self._active = False
-        self._images_needed = False
-        self._images_needed_since_s = 0.0
+        self._images_needed_since_s: float | None = None  # on the steady clock
         self._transition_error = ''  # until a configure succeeds
         self.built: bool | None = None  # result of build_only; None: pending
         self._health_monitor = HealthMonitor(self.get_logger())
@@ -144,7 +144,7 @@ class LiveNode(SafeLifecycleNode):
         topic = self.resolve_topic_name('image')
         self._worker = DepthWorker(
             DepthSession(model, self.open_engine, session_settings(parameters), self._anchor),
-            ImageDecoder(topic, parameters.rectify),
+            ImageDecoder(topic, parameters.rectify, CalibrationBuffer(self._options)),
             DepthPublishers(self),
             parameters,
             self.get_clock(),
@@ -166,16 +166,18 @@ class LiveNode(SafeLifecycleNode):
             JumpThreshold(min_forward=max_gap, min_backward=Duration(nanoseconds=-1)),
             post_callback=self._on_clock_jump,
         )
-        self._active, self._images_needed = True, False
+        self._active, self._images_needed_since_s = True, None
         if not self.parameters.keep_state_warm:
             self.get_logger().info('active: images are processed while an output has subscribers')
         self._watch()
+        self.warnings(self.status())  # the counts that later ones are compared with
         return super().on_activate(state)
 
     @report_errors
     def on_deactivate(self, state: LifecycleState) -> Result:
         """Unsubscribe; nothing is published afterwards."""
         self._unsubscribe()
+        self.get_logger().info('inactive: no image is received')
         return super().on_deactivate(state)
 
     @report_errors
@@ -184,11 +186,13 @@ class LiveNode(SafeLifecycleNode):
         if not self.close():
             self.get_logger().error('the engine is being loaded: clean up when it has loaded')
             return Result.FAILURE
+        self.get_logger().info('cleaned up: the engine is freed')
         return Result.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> Result:
         """Stop the stream from any state."""
         self.close()
+        self.get_logger().info('shut down')
         return Result.SUCCESS
 
     def on_error(self, state: LifecycleState) -> Result:
@@ -277,10 +281,13 @@ class LiveNode(SafeLifecycleNode):
             if self.parameters.build_only:
                 self.get_logger().info('the engine is built; exiting, as build_only is true')
         needed = self.parameters.keep_state_warm or self._worker.has_subscribers
-        if needed and not self._images_needed:
+        if not needed:
+            self._images_needed_since_s = None
+        elif self._images_needed_since_s is None:
             self._images_needed_since_s = time.monotonic()
-        self._images_needed = needed
         self._camera.refresh(needed)
+        if worker.is_calibration_unusable and not self._camera.has_live_info:
+            self._worker.set_camera_info(None)  # of a camera that has gone
 
     def status(self) -> Status:
         """Return the present status."""
@@ -301,38 +308,27 @@ class LiveNode(SafeLifecycleNode):
             return Status.FAILED
         if worker is None or not self._active:
             return Status.INACTIVE
-        if worker.opening:
-            return Status.OPENING
-        if not self._images_needed:
-            return Status.IDLE
-        is_running = worker.counts.received > 0 and not self._is_silent()
-        return Status.RUNNING if is_running else Status.WAITING
-
-    def _is_silent(self) -> bool:
-        """Return whether images are needed and none arrived within image_timeout_s."""
-        if self._worker is None or not self._active or not self._images_needed:
-            return False
-        since_s = max(self._worker.state.last_received_s, self._images_needed_since_s)
-        return time.monotonic() - since_s > self.parameters.image_timeout_s
+        since_s = self._images_needed_since_s
+        return active_state(worker, since_s, self.parameters.image_timeout_s)
 
     def _publish_status(self) -> None:
         status = self.status()
         self._status_publisher.publish(status)
+        warnings, name = self.warnings(status), self.get_fully_qualified_name()
         opening = self._worker.state.opening if self._worker is not None else ''
-        entry = diagnostic_status(
-            self.get_fully_qualified_name(), status, self.warnings(status), opening
-        )
+        entry = diagnostic_status(name, status, warnings, self._health_monitor.notes, opening)
         stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(diagnostic_array(entry, stamp))
 
     def warnings(self, status: Status) -> list[str]:
         """Return the present warnings, and log those that are new."""
         inputs = None
-        if self._worker is not None and self._camera is not None:
+        if self._active and self._worker is not None and self._camera is not None:
             inputs = HealthInputs(
                 self._camera.state,
                 self._worker.state,
-                self._is_silent(),
+                self._images_needed_since_s,
+                self.parameters.image_timeout_s,
                 self.get_clock().now().nanoseconds,
             )
         return self._health_monitor.check(status, inputs)

@@ -32,8 +32,8 @@ class LiveParameters(StatusParameters, CloudParameters, StreamParameters):
     )
     image_transport: str = option(
         'auto',
-        'Image topic to subscribe to: image (raw) or image/compressed; auto: the one that is '
-        'published, raw first.',
+        'Image topic to subscribe to: image (raw) or image/compressed; auto: the one that has '
+        'images, raw first; image may have compressed ones too.',
         choices=('auto', 'raw', 'compressed'),
     )
     image_reliability: str = option(
@@ -49,7 +49,8 @@ class LiveParameters(StatusParameters, CloudParameters, StreamParameters):
     )
     image_timeout_s: float = option(
         2.0,
-        'Time without images after which the state is waiting and a warning is published.',
+        'Time without images after which the state is waiting and a warning is published; for '
+        'slower cameras twice their period.',
         unit='s',
         minimum=0.1,
         maximum=3600.0,

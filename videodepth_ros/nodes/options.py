@@ -15,6 +15,10 @@ class LiveNodeOptions:
     stop_timeout_s: float = 2.0  # wait of a transition for the frame in flight [s]
     build_log_period_s: float = 15.0  # log of a build; /diagnostics has every status [s]
     log_period_s: float = 5.0  # log of rejected images [s]
+    calibration_wait_s: float = 0.02  # from an image to the camera_info of its stamp [s]
+    calibrations_kept: int = 16  # camera_info messages of the last stamps
+    storm_window_s: float = 10.0  # window in which rejected images and resets are a warning [s]
+    storm_resets: int = 3  # resets in this window that are a warning
     statistics_window_s: float = 5.0  # sliding window of rates and ages [s]
     min_age_s: float = -0.1  # median age below this: stamps are of another clock [s]
     max_age_s: float = 10.0  # median age above this: likewise [s]

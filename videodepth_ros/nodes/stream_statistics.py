@@ -61,15 +61,24 @@ class StreamStatistics:
         self._published: deque[PublishedFrame] = deque()
         self._resets: Counter[ResetReason] = Counter()
         self._begin_s = time.monotonic()
+        self._periods_s: deque[float] = deque(maxlen=3)
         self.last_received_s = self._begin_s
         self.last_published: PublishedFrame | None = None
 
     def on_received(self, steady_s: float) -> None:
         """Count a received image."""
         with self._lock:
+            self._periods_s.append(steady_s - self.last_received_s)
             self.last_received_s = steady_s
             self._received_s.append(steady_s)
             self._drop_old(steady_s)
+
+    @property
+    def period_s(self) -> float:
+        """Median of the last three periods of the images; 0 before them."""
+        with self._lock:
+            periods_s = sorted(self._periods_s)
+        return periods_s[1] if len(periods_s) == 3 else 0.0
 
     def on_published(self, frame: PublishedFrame) -> None:
         """Count a published frame."""
@@ -87,6 +96,7 @@ class StreamStatistics:
         """Clear rates and ages, as after a jump of the clock; counts of resets stay."""
         with self._lock:
             self._received_s.clear()
+            self._periods_s.clear()
             self._published.clear()
             self._begin_s = self.last_received_s = time.monotonic()
 

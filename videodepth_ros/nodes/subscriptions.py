@@ -40,6 +40,18 @@ class SubscriptionConfig:
         )
 
 
+def is_reliable(publisher: TopicEndpointInfo) -> bool:
+    """Return whether a publisher offers reliable delivery."""
+    return bool(publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE)
+
+
+def is_latched(publisher: TopicEndpointInfo) -> bool:
+    """Return whether a publisher keeps its last message for those that subscribe later."""
+    return is_reliable(publisher) and bool(
+        publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    )
+
+
 def compatible_config(
     topic: str, publishers: Sequence[TopicEndpointInfo], reliability: str = 'auto'
 ) -> SubscriptionConfig:
@@ -48,12 +60,8 @@ def compatible_config(
     publishers   of ``topic``; without any, best effort, which is compatible with all
     reliability  'auto', or 'best_effort' or 'reliable' regardless of the publishers
     """
-    reliable = bool(publishers) and all(
-        each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers
-    )
-    latched = reliable and all(
-        each.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in publishers
-    )
+    reliable = bool(publishers) and all(map(is_reliable, publishers))
+    latched = reliable and all(map(is_latched, publishers))
     if reliability != 'auto':
         reliable = reliability == 'reliable'
     return SubscriptionConfig(topic, reliable, latched and reliable)

@@ -56,5 +56,5 @@ def package_file(relative: str) -> Path:
 
 def camera_info_topic_for(image_topic: str) -> str:
     """Return the calibration topic of an image topic by image_transport: in its namespace."""
-    namespace, slash, _ = image_topic.rpartition('/')
+    namespace, slash, _ = image_topic.removesuffix('/compressed').rpartition('/')
     return f'{namespace}{slash}camera_info'

@@ -39,10 +39,15 @@ class WorkerState:
     spec             open engine; None before the first
     last_published   None before the first
     last_received_s  on the steady clock
+    period_s         median of the last periods of the images; 0: unknown
     last_error       why the last image was rejected, or why the worker failed
     opening          progress of the engine that is being opened; empty: none is
     has_built        an engine has been opened
     has_failed       the worker accepts no images until ``resume``
+    is_rejecting     the last image that was processed was rejected
+    lens_fault       why images are not rectified though they show distortion; empty: they are
+    sample_note      bits that 16-bit images use, in words; empty: all
+    is_calibration_unusable  camera_info does not fit the last image
     """
 
     counts: MailboxCounts
@@ -50,10 +55,15 @@ class WorkerState:
     spec: EngineSpec | None
     last_published: PublishedFrame | None
     last_received_s: float
+    period_s: float
     last_error: str
     opening: str
     has_built: bool
     has_failed: bool
+    is_rejecting: bool = False
+    lens_fault: str = ''
+    sample_note: str = ''
+    is_calibration_unusable: bool = False
 
 
 class DepthWorker:
@@ -84,7 +94,7 @@ class DepthWorker:
         self._mailbox.close()
         self._statistics = StreamStatistics(options.statistics_window_s)
         self._opening = ''
-        self._has_built = self._has_failed = False
+        self._has_built = self._has_failed = self._is_rejecting = False
         self._last_error = ''
         self._unusable_size: tuple[int, int] | None = None
         self._stopping = threading.Event()
@@ -97,14 +107,19 @@ class DepthWorker:
         """State of now."""
         return WorkerState(
             self._mailbox.counts,
-            self._decoder.camera_info,
+            self._decoder.calibrations.latest,
             self._session.spec,
             self._statistics.last_published,
             self._statistics.last_received_s,
+            self._statistics.period_s,
             self._last_error,
             self._opening,
             self._has_built,
             self._has_failed,
+            self._is_rejecting,
+            self._decoder.lens_fault,
+            self._decoder.sample_note,
+            self._decoder.is_calibration_unusable,
         )
 
     @property
@@ -119,7 +134,7 @@ class DepthWorker:
 
     def set_camera_info(self, camera_info: CameraInfo | None) -> None:
         """Use a calibration from the next image on."""
-        self._decoder.camera_info = camera_info
+        self._decoder.calibrations.put(camera_info)
 
     def submit(self, image: ReceivedImage) -> None:
         """Queue an image; it displaces one that waits."""
@@ -202,7 +217,7 @@ class DepthWorker:
             self._publish(image, frame, result)
         except InputError as error:
             mailbox.reject()
-            self._last_error = str(error)
+            self._last_error, self._is_rejecting = str(error), True
             self._logger.warning(
                 f'image rejected: {error}', throttle_duration_sec=self._options.log_period_s
             )
@@ -213,6 +228,7 @@ class DepthWorker:
         except Exception:
             mailbox.reject()
             raise
+        self._is_rejecting = False
         mailbox.published()
 
     def _decode(self, image: ReceivedImage) -> tuple[ReceivedImage, Frame]:
