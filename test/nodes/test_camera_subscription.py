@@ -176,6 +176,21 @@ def test_a_topic_of_another_type_is_a_warning(make_rig, transport, message_type)
     assert camera is not None
 
 
+@pytest.mark.parametrize(('transport', 'advised'), [('raw', True), ('auto', False)])
+def test_silence_names_the_parameter_that_excludes_another_topic(make_rig, transport, advised):
+    rig = make_rig(image_transport=transport)
+    rig.start()
+    cameras = rig.camera(), rig.camera('image/compressed', CompressedImage)
+    topics = rig.until(lambda: rig.topics.publishers and rig.topics)
+    topics = rig.until(lambda: rig.topics.other_topics and rig.topics) if advised else topics
+    inputs = HealthInputs(topics, rig.node._worker.state, 0.0, timeout_s=0.0, now_ns=1)
+    (text,) = (each.text for each in find_warnings(rig.node.status(), inputs))
+    assert text.startswith('no image on /image, which has 1 publisher')
+    excluded = '/image/compressed is published, which image_transport excludes: set it to auto'
+    assert (excluded in text) is advised
+    assert cameras
+
+
 def test_a_remapped_compressed_topic_comes_before_the_twin():
     node = SimpleNamespace(
         resolve_topic_name=lambda name, only_expand=False: (

@@ -46,7 +46,8 @@ class CameraTopicState:
     image_topic      subscribed to, or the one to subscribe to when images are needed
     publishers       number of publishers of images on it
     other_types      types of its other publishers, as text; empty if there are none
-    other_topics     other topics with images of this camera, as text; empty if there are none
+    other_topics     other topics with images of this camera, which image_transport excludes, as
+                     text; empty if there are none
     is_incompatible  a reliable subscription is requested from a best-effort publisher
     info_publishers  number of publishers on ``info_topic``
     """
@@ -96,7 +97,8 @@ class CameraSubscription:
         source = self._choice.source
         publishers = self._publishers.get(source, [])
         found = {each.topic_type for each in self._node.get_publishers_info_by_topic(source.topic)}
-        others = [each.topic for each, found in self._publishers.items() if found]
+        is_fixed = self._parameters.image_transport != 'auto'  # otherwise they are tried in turn
+        others = [each.topic for each, found in self._publishers.items() if found and is_fixed]
         return CameraTopicState(
             source.topic,
             self._info_topic,

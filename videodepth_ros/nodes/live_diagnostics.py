@@ -162,8 +162,7 @@ def _silence_text(topics: CameraTopicState) -> str:
         )
     if topics.other_topics:
         text += (
-            f'; {topics.other_topics} is published too: set image_transport to auto or to the '
-            'one that has images'
+            f'; {topics.other_topics} is published, which image_transport excludes: set it to auto'
         )
     return text
 
