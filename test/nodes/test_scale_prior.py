@@ -27,7 +27,7 @@ class Prior:
 
 def test_depth_has_the_metres_of_the_prior(make_rig, monkeypatch):
     prior = Prior()
-    monkeypatch.setattr(live_node, 'open_mono_prior', lambda name: prior)
+    monkeypatch.setattr(live_node, 'open_scale_prior', lambda name: prior)
     rig = make_rig(scale__prior='depth-pro')
     rig.start()
     images = rig.connect()
@@ -48,7 +48,7 @@ def test_a_prior_that_is_not_here_refuses_to_be_configured(make_rig, monkeypatch
     def absent(name):
         raise ModelError(f'the weights of {name} are not here')
 
-    monkeypatch.setattr(live_node, 'open_mono_prior', absent)
+    monkeypatch.setattr(live_node, 'open_scale_prior', absent)
     rig = make_rig(scale__prior='depth-pro')
     rig.node.trigger_configure()
     status = rig.node.status()

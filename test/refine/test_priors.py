@@ -10,8 +10,8 @@ from videodepth_ros.core.errors import ConfigError, ModelError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.mono import PriorKind
-from videodepth_ros.refine import priors as depth_priors
 from videodepth_ros.refine.priors import NETWORKS, PRIORS, STREAMING, open_prior
+from videodepth_ros.stream import streaming_prior
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def engines(monkeypatch):
         opened.append((name, engine, InstantEngine(width, height)))
         return opened[-1][2]
 
-    monkeypatch.setattr(depth_priors, 'open_engine', open_engine)
+    monkeypatch.setattr(streaming_prior, 'open_engine', open_engine)
     return opened
 
 

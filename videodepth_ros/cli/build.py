@@ -71,11 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Build the engine of a model, or open it from the cache."""
     from videodepth_ros.engines.open import open_engine
-    from videodepth_ros.models.preprocess import budget_size
 
     model = card(args.model)
-    budget = args.max_pixels or model.max_pixels
-    width, height = budget_size(args.size[0], args.size[1], budget, model.patch)
+    camera_width, camera_height = args.size
+    width, height = model.input_size(camera_width, camera_height, args.max_pixels)
     begin_s = time.monotonic()
     engine = open_engine(
         args.model, args.engine, width, height, precision=args.precision, report=show_progress

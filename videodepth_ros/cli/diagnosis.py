@@ -242,10 +242,9 @@ def _try_engine(name: str) -> tuple[str, str, float]:
 
     from videodepth_ros.engines.open import open_engine
     from videodepth_ros.models.catalogue import card
-    from videodepth_ros.models.preprocess import budget_size
 
     nano = card('nano')
-    width, height = budget_size(640, 480, nano.max_pixels, nano.patch)
+    width, height = nano.input_size(640, 480)
     engine = open_engine(nano.name, name, width, height)
     try:
         image: np.ndarray[Any, Any] = (
@@ -272,10 +271,9 @@ def gpu_need(model: str) -> GpuNeed:
     and head, tokens in float32, and outputs.
     """
     from videodepth_ros.models.catalogue import card
-    from videodepth_ros.models.preprocess import budget_size
 
     model_card, sizes = card(model), NETWORKS[model]
-    width, height = budget_size(1920, 1080, model_card.max_pixels, model_card.patch)
+    width, height = model_card.input_size(1920, 1080)
     pixels = width * height
     maps = pixels * (4 * 2 * sizes.decoder_dim * (8 / model_card.patch) ** 2 + 3 * 2 * 32 + 28)
     tokens = 8 * 4 * sizes.token_dim * pixels / model_card.patch**2

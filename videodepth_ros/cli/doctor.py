@@ -18,9 +18,9 @@ from videodepth_ros.cli.diagnosis import (
     gpu_need,
     shared_memory_gap,
 )
+from videodepth_ros.cli.model_facts import ModelFacts, model_facts
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
-from videodepth_ros.cli.weights import ModelFacts, model_facts
 
 GPU_ENGINES = ('tensorrt', 'torch-cuda')
 """Engines that are tested only if there is a GPU."""

@@ -90,9 +90,8 @@ def _export_step(
     model: ModelCard, path: Path, camera: tuple[int, int], kind: str
 ) -> tuple[int, int, str]:
     from videodepth_ros.engines.artefacts import export_graph
-    from videodepth_ros.models.preprocess import budget_size
 
-    width, height = budget_size(*camera, model.max_pixels, model.patch)
+    width, height = model.input_size(*camera)
     return width, height, export_graph(model.name, path, width, height, kind)
 
 

@@ -44,7 +44,7 @@ def _add_flag(
         argument['action'] = argparse.BooleanOptionalAction
     else:
         argument['type'] = parser_of(option)
-        if option.choices:
+        if option.choices and not option.file_suffix:
             argument['choices'] = option.choices
         else:
             argument['metavar'] = option.name.replace('.', '_').rpartition('_')[2].upper()
@@ -67,7 +67,7 @@ def parser_of(option: Option) -> Callable[[str], Value]:
     """Return a function that parses the text of a flag, for ``type`` of ``add_argument``."""
 
     def parse(text: str) -> Value:
-        if option.choices:
+        if option.choices and not option.file_suffix:
             return text  # argparse names the choices
         try:
             return option.parse(text)

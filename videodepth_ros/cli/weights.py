@@ -5,23 +5,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
+from videodepth_ros.cli.model_facts import ModelFacts, model_facts
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """One model of the catalogue; ``path`` is None if its weights are not on this machine."""
-
-    name: str
-    variant: str
-    licence: str
-    commercial_use: bool
-    bundled: bool
-    path: str | None
-    sha256: str | None
-    source: str
 
 
 @dataclass(frozen=True)
@@ -37,12 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         'Without an action: list. `fetch` downloads weights from their authors on the Hugging\n'
         'Face hub ($HF_ENDPOINT: a mirror), verifies and imports them; the same command resumes\n'
-        'a broken download. `import` takes a checkpoint or a folder. The store is\n'
+        'a broken download. `import` takes a checkpoint or a folder, or the ONNX file of a\n'
+        'network of your own and writes its card (docs/models.md). The store is\n'
         '$VIDEODEPTH_WEIGHTS, or else videodepth/weights in $XDG_DATA_HOME or ~/.local/share.',
         'weights',
         'weights fetch flashdepth-s',
         'weights fetch --all-free',
         'weights import iter_14001.pth',
+        'weights import zipdepth.onnx --card zipdepth',
+        "weights import net.onnx --set output='depth in metres' --set licence=MIT",
         'weights path nano',
     )
     parser.add_argument(
@@ -68,11 +59,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--revision', metavar='REV', help='fetch: commit, branch or tag (default: as before, main)'
     )
+    _add_import_arguments(parser)
+
+
+def _add_import_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the import."""
     parser.add_argument(
         '--as',
         dest='name',
         metavar='MODEL',
         help='import: name of the network, where the file does not decide it',
+    )
+    parser.add_argument(
+        '--card',
+        metavar='CARD',
+        help='import of an ONNX file: card of the package, such as zipdepth, for its entries',
+    )
+    parser.add_argument(
+        '--set',
+        dest='entries',
+        metavar='ENTRY=VALUE',
+        action='append',
+        default=[],
+        help='import of an ONNX file: entry of its card, such as multiple=14',
+    )
+    parser.add_argument(
+        '--picture',
+        metavar='FILE',
+        help='import of an ONNX file: picture to run the network on (default: a synthetic one)',
     )
 
 
@@ -90,6 +104,8 @@ def run(args: argparse.Namespace) -> Outcome:
     from videodepth_ros.models.catalogue import weights_card
 
     facts = WeightsFacts(tuple(model_facts(name) for name in _names(what)))
+    for path in () if what else _imported_networks():
+        print(f'{path}  network of your own: --model {path}')
     for model in facts.models:
         use = '' if model.commercial_use else ' (no commercial use)'
         print(
@@ -99,33 +115,17 @@ def run(args: argparse.Namespace) -> Outcome:
     return outcome(facts)
 
 
+def _imported_networks() -> tuple[Path, ...]:
+    from videodepth_ros.models.network_import import imported_networks
+
+    return imported_networks()
+
+
 def _names(name: str | None) -> tuple[str, ...]:
     """Return a name of the catalogue; without one all names."""
     from videodepth_ros.models.catalogue import weights_card, weights_cards
 
     return (weights_card(name).name,) if name else tuple(each.name for each in weights_cards())
-
-
-def model_facts(name: str) -> ModelFacts:
-    """Return the catalogue entry of a model and the path of its weights."""
-    from videodepth_ros.core.errors import ModelError
-    from videodepth_ros.models.catalogue import weights_card, weights_path
-
-    model = weights_card(name)
-    try:
-        path = str(weights_path(model))
-    except ModelError:
-        path = None
-    return ModelFacts(
-        model.name,
-        model.variant,
-        model.licence,
-        model.commercial_use,
-        model.bundled,
-        path,
-        model.sha256,
-        model.source,
-    )
 
 
 def _print_paths(name: str | None) -> Outcome:
@@ -163,6 +163,10 @@ def _fetch(args: argparse.Namespace) -> Outcome:
 def _import(args: argparse.Namespace, source: str) -> Outcome:
     if not source:
         args.parser.error('weights import needs the FILE to import')
+    if source.endswith('.onnx'):
+        from videodepth_ros.cli.weights_network import import_onnx
+
+        return outcome(WeightsFacts((import_onnx(args, Path(source)),)))
     from videodepth_ros.models.importing import import_weights
 
     card = import_weights(source, args.name)

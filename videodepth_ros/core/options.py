@@ -44,6 +44,7 @@ class Option:
     unit              of the value; empty: none
     minimum, maximum  inclusive range of a number
     choices           allowed values of a string; empty: any
+    file_suffix       files with this suffix are allowed beside the choices; empty: none
     dynamic           a node applies a new value at once
     is_path           a path, which launch files make absolute
     flags             command-line flags, the preferred one first
@@ -59,6 +60,7 @@ class Option:
     minimum: float = -math.inf
     maximum: float = math.inf
     choices: tuple[str, ...] = ()
+    file_suffix: str = ''
     dynamic: bool = False
     is_path: bool = False
     flags: tuple[str, ...] = ()
@@ -74,7 +76,8 @@ class Option:
     def constraint(self) -> str:
         """The allowed values, as text; empty if the type is the only constraint."""
         if self.choices:
-            return 'one of ' + ', '.join(self.choices)
+            file = f', or the path of a {self.file_suffix} file' if self.file_suffix else ''
+            return 'one of ' + ', '.join(self.choices) + file
         if self.type in (int, float):
             return f'{self.minimum:.9g} to {self.maximum:.9g}'
         return ''
@@ -98,8 +101,12 @@ class Option:
                 f'{self.name} is {value!r}; give a value of type {ROS_TYPES[self.type]}{hint}'
             )
         assert isinstance(value, bool | int | float | str)
-        outside = not isinstance(value, str) and not self.minimum <= value <= self.maximum
-        if outside or (self.choices and value not in self.choices):
+        if isinstance(value, str):
+            is_file = self.file_suffix and value.endswith(self.file_suffix)
+            allowed = not self.choices or value in self.choices or is_file
+        else:
+            allowed = self.minimum <= value <= self.maximum
+        if not allowed:
             raise ConfigError(f'{self.name} is {value!r}; {self.expectation}')
         return value
 
@@ -132,7 +139,7 @@ def option(
     name         ROS parameter; by default the name of the field
     kind         Enum of the values where the default is None
     flags        command-line flags; by default one made of the name
-    constraints  unit, minimum, maximum, dynamic, is_path as of `Option`
+    constraints  unit, minimum, maximum, file_suffix, dynamic, is_path as of `Option`
     """
     if isinstance(default, Enum):
         kind = type(default)

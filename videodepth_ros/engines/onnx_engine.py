@@ -16,7 +16,7 @@ from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.engine import EngineSpec, State, TensorSpec, check_image
 from videodepth_ros.engines.graph import IMAGE, STATE_IN, parse_graph_metadata
 
-_ORT_ERRORS = (
+ORT_ERRORS = (
     ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -26,7 +26,8 @@ _ORT_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
     RuntimeError,
-)  # RuntimeError: raised by a bound run
+)
+"""Exceptions of a session; RuntimeError is raised by a bound run."""
 
 
 class OnnxEngine:
@@ -44,7 +45,7 @@ class OnnxEngine:
             self._session = ort.InferenceSession(
                 str(path), session_options(threads), providers=['CPUExecutionProvider']
             )
-        except _ORT_ERRORS as error:
+        except ORT_ERRORS as error:
             raise ModelError(
                 f'ONNX Runtime {ort.__version__} cannot load {path}: {error}; '
                 'export it again with `videodepth export`'
@@ -80,7 +81,7 @@ class OnnxEngine:
             binding.bind_output(tensor.name, 'cpu', 0, np.float32, array.shape, array.ctypes.data)
         try:
             self._session.run_with_iobinding(binding)
-        except _ORT_ERRORS as error:
+        except ORT_ERRORS as error:
             raise DeviceError(
                 f'ONNX Runtime failed on {self.spec.model}: {error}; restart the '
                 'stream and check the free memory'

@@ -20,6 +20,7 @@ from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.graph import Layout
 from videodepth_ros.engines.plans import open_tensorrt, tensorrt_is_available
 from videodepth_ros.models import catalogue
+from videodepth_ros.models.cards import is_card
 from videodepth_ros.models.catalogue import ModelCard
 
 ENGINES = ('auto', 'tensorrt', 'torch-cuda', 'openvino', 'onnx', 'torch')
@@ -48,7 +49,7 @@ def open_engine(
 ) -> Engine:
     """Return an engine for inputs of ``width`` x ``height`` px; missing artefacts are built.
 
-    model    name in the catalogue
+    model    name in the catalogue, or the path of a card, see models/network_card.py
     engine   one of ``ENGINES``; ``auto`` is TensorRT or torch on a GPU, else OpenVINO where it is
              installed and the CPU has bf16, else ONNX Runtime; the spec names choice and reasons
     threads  per frame on the CPU; 0: the engine's default
@@ -61,8 +62,10 @@ def open_engine(
     """
     if engine not in ENGINES:
         raise ConfigError(f'unknown engine {engine!r}; choose one of {", ".join(ENGINES)}')
-    card = checked_card(model, width, height)
     notes: list[str] = []
+    if is_card(model):
+        return _open_network(model, engine, width, height, threads, precision)
+    card = checked_card(model, width, height)
     if engine == 'auto':
         engine = select_engine(notes)
     if engine == 'tensorrt':
@@ -139,6 +142,37 @@ def _open_openvino(
     key = graph_key(card, width, height)
     return openvino_plans.open_checked(
         stored.path, key, threads=threads, precision=precision, notes=notes + stored.notes
+    )
+
+
+def _open_network(
+    path: str, engine: str, width: int, height: int, threads: int, precision: str
+) -> Engine:
+    """Return an engine for the single-image network of a card, on ONNX Runtime or OpenVINO."""
+    from videodepth_ros.models.network_card import read_network_card
+
+    card = read_network_card(path)
+    size = width, height
+    if card.fixed_size not in (None, size) or width % card.patch or height % card.patch:
+        expected = card.fixed_size or f'multiples of {card.patch}'
+        raise ConfigError(f'{path} does not support {width}x{height}: it takes {expected}')
+    if engine == 'auto':
+        engine = cpu_engine()
+    try:
+        if engine == 'onnx':
+            from videodepth_ros.engines.single_image import SingleImageEngine
+            from videodepth_ros.engines.single_image_onnx import OnnxRunner
+
+            return SingleImageEngine(card, width, height, lambda: OnnxRunner(card, threads))
+        if engine == 'openvino':
+            from videodepth_ros.engines import openvino_plans
+
+            return openvino_plans.open_network(card, size, threads=threads, precision=precision)
+    except ImportError as error:
+        package = 'onnxruntime' if engine == 'onnx' else engine
+        raise _not_installed(engine, error, package) from error
+    raise ConfigError(
+        f'engine {engine} does not run the network of a card; choose onnx, openvino or auto'
     )
 
 

@@ -8,6 +8,7 @@ runs the same graph as onnx_engine.py.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from openvino.properties import hint
 from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.check import max_relative_error
-from videodepth_ros.engines.engine import EngineSpec, State, TensorSpec, check_image
+from videodepth_ros.engines.engine import Engine, EngineSpec, State, TensorSpec, check_image
 from videodepth_ros.engines.graph import IMAGE, STATE_IN
 from videodepth_ros.engines.options import PlanTolerances
 from videodepth_ros.engines.reference import reference_frames
@@ -32,7 +33,8 @@ TYPES = {'fp32': ov.Type.f32, 'bf16': ov.Type.bf16, 'fp16': ov.Type.f16}
 CAPABILITIES = {'BF16': 'bf16', 'FP16': 'fp16'}
 """Reduced precision by the capability that OpenVINO reports, in order of preference."""
 
-_ERRORS = (RuntimeError, ValueError, OSError)
+ERRORS = (RuntimeError, ValueError, OSError)
+"""Exceptions of OpenVINO."""
 
 
 def device_name() -> str:
@@ -48,7 +50,7 @@ def reduced_precision(device: str) -> str | None:
     core = ov.Core()
     try:
         capabilities = core.get_property(device, properties.device.capabilities)
-    except _ERRORS as error:
+    except ERRORS as error:
         raise DeviceError(
             f'OpenVINO has no device {device}: choose one of {", ".join(core.available_devices)} '
             f'in {DEVICE_VARIABLE}'
@@ -78,13 +80,12 @@ class OpenVinoEngine:
         cache      folder of compiled models, which start faster; None: none
         raises     ModelError if the file is no such graph, DeviceError if the device fails
         """
-        compiled, name = _compile(path, model, precision, threads, device, cache)
+        compiled, name = compile_graph(path, model, precision, threads, device, cache)
         self._request: Any = compiled.create_infer_request()
         inputs, outputs = _tensor_specs(compiled.inputs), _tensor_specs(compiled.outputs)
         if [each.name for each in inputs] != [IMAGE, STATE_IN] or len(outputs) != 2:
             raise ModelError(f'{path} is not a graph of a streaming step: export it again')
         height, width = inputs[0].shape[2:]
-        used = f', {threads} threads' if threads else ''
         self.spec = EngineSpec(
             model=model,
             engine='openvino',
@@ -92,7 +93,7 @@ class OpenVinoEngine:
             notes=notes,
             width=width,
             height=height,
-            device=f'{name.strip()}{used}, OpenVINO {ov.__version__.partition("-")[0]}',
+            device=describe_device(name, threads),
             inputs=inputs,
             outputs=outputs,
         )
@@ -107,9 +108,9 @@ class OpenVinoEngine:
         inputs = {IMAGE: np.ascontiguousarray(image[None]), STATE_IN: state}
         try:
             found = self._request.infer(inputs, share_inputs=True, share_outputs=False)
-        except _ERRORS as error:
+        except ERRORS as error:
             raise DeviceError(
-                f'OpenVINO failed on {self.spec.model}: {_line(error)}; restart the stream and '
+                f'OpenVINO failed on {self.spec.model}: {one_line(error)}; restart the stream and '
                 'check the free memory'
             ) from error
         return np.asarray(found[0][0], np.float32), State(np.asarray(found[1], np.float32))
@@ -119,29 +120,41 @@ class OpenVinoEngine:
         del self._request
 
 
-def _compile(
-    path: Path, model: str, precision: str, threads: int, device: str, cache: Path | None
+def compile_graph(
+    path: Path,
+    model: str,
+    precision: str,
+    threads: int,
+    device: str,
+    cache: Path | None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[Any, str]:
-    """Return the compiled graph and the full name of its device."""
+    """Return the compiled graph and the full name of its device.
+
+    shapes  of inputs by name, where the graph leaves them open
+    raises  see ``OpenVinoEngine``
+    """
     core = ov.Core()
     try:
         graph = core.read_model(path)
-    except _ERRORS as error:
+        if shapes:
+            graph.reshape({name: ov.PartialShape(shape) for name, shape in shapes.items()})
+    except ERRORS as error:
         raise ModelError(
-            f'OpenVINO {ov.__version__} cannot load {path}: {_line(error)}; export it again '
+            f'OpenVINO {ov.__version__} cannot load {path}: {one_line(error)}; export it again '
             'with `videodepth export`'
         ) from error
     try:
         compiled = core.compile_model(graph, device, _settings(precision, threads, cache))
         return compiled, str(core.get_property(device, properties.device.full_name))
-    except _ERRORS as error:
+    except ERRORS as error:
         raise DeviceError(
             f'OpenVINO {ov.__version__} cannot compile {model} for {device} in {precision}: '
-            f'{_line(error)}; choose another device in {DEVICE_VARIABLE} or engine onnx'
+            f'{one_line(error)}; choose another device in {DEVICE_VARIABLE} or engine onnx'
         ) from error
 
 
-def measure_precision(engine: OpenVinoEngine, reference: OpenVinoEngine) -> str | None:
+def measure_precision(engine: Engine, reference: Engine) -> str | None:
     """Compare an engine with one in float32 over the reference frames.
 
     returns  why the engine is not accurate enough (``PlanTolerances``); None if it is
@@ -149,7 +162,11 @@ def measure_precision(engine: OpenVinoEngine, reference: OpenVinoEngine) -> str 
     limits, state, expected_state = PlanTolerances(), engine.zero_state(), reference.zero_state()
     medians, p99s = [0.0], [0.0]
     for frame in reference_frames(engine.spec.width, engine.spec.height):
-        image = network_input(frame, engine.spec.width, engine.spec.height)
+        image = (
+            frame
+            if engine.spec.takes_bytes
+            else network_input(frame, engine.spec.width, engine.spec.height)
+        )
         found, state = engine.step(image, state)
         expected, expected_state = reference.step(image, expected_state)
         near = expected > limits.near_share * expected.max()
@@ -161,6 +178,12 @@ def measure_precision(engine: OpenVinoEngine, reference: OpenVinoEngine) -> str 
     if median <= limits.median and p99 <= limits.p99 and state_error <= limits.state:
         return None
     return f'relative error {median:.1e} in the median, {p99:.1e} at p99, state {state_error:.1e}'
+
+
+def describe_device(name: str, threads: int) -> str:
+    """Return the description of a device for the spec of an engine."""
+    used = f', {threads} threads' if threads else ''
+    return f'{name.strip()}{used}, OpenVINO {ov.__version__.partition("-")[0]}'
 
 
 def _settings(precision: str, threads: int, cache: Path | None) -> dict[Any, Any]:
@@ -188,6 +211,6 @@ def _tensor_specs(ports: Any) -> tuple[TensorSpec, ...]:
     )
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return the message of an error in one line."""
     return ' '.join(str(error).split())[:500]

@@ -49,3 +49,11 @@ class PriorExportOptions:
     max_inline_bytes: int = (
         1_500_000_000  # [B] larger weights lie beside the graph: protobuf's 2 GB
     )
+
+
+@dataclass(frozen=True)
+class SingleImageOptions:
+    """Single-image networks of the user, see single_image.py."""
+
+    nominal_depth_m: float = 4.0  # [m] median depth of a stream's first frame without metres
+    max_aspect_change: float = 1.15  # of a network's output against its input; above: not a map

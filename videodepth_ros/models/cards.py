@@ -5,8 +5,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeVar
 
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.models.hub import HubSource
+from videodepth_ros.models.preprocess import budget_size
+
+CARD_SUFFIX = '.yaml'
+"""Suffix of the path of a card (network_card.py), which stands for the name of a model."""
+
+
+def is_card(name: str) -> bool:
+    """Return whether the name of a model is the path of a card."""
+    return name.endswith(CARD_SUFFIX)
 
 
 class InverseDepthUnit(str, Enum):
@@ -61,11 +72,15 @@ class WeightsCard:
         )
 
 
+Card = TypeVar('Card', bound=WeightsCard)
+
+
 @dataclass(frozen=True)
 class ModelCard(WeightsCard):
     """A model that streams depth.
 
-    mamba_stage   decoder stage, 4 (coarsest) to 1, followed by the temporal module
+    mamba_stage   decoder stage, 4 (coarsest) to 1, followed by the temporal module; None: there
+                  is no such module
     unit          of the inverse depth
     patch         width and height of the network's input are multiples of this [px]
     min_size_px   shortest side of the network's input
@@ -74,13 +89,26 @@ class ModelCard(WeightsCard):
     drifts        whether its scale changes with the view: stabilised by default
     """
 
-    mamba_stage: int
+    mamba_stage: int | None
     unit: InverseDepthUnit
     patch: int
     min_size_px: int
     max_pixels: int
     drifts: bool = field(default=False, kw_only=True)
     soft: bool = field(default=False, kw_only=True)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether its depth has an unknown unit of each frame."""
+        return False
+
+    def input_size(self, width: int, height: int, max_pixels: int = 0) -> tuple[int, int]:
+        """Return width and height of the network's input for an image of ``width`` x ``height``.
+
+        max_pixels  limit of its pixels; 0: the model's own
+        raises      ConfigError where the limit is below one patch
+        """
+        return budget_size(width, height, max_pixels or self.max_pixels, self.patch)
 
 
 @dataclass(frozen=True)
@@ -119,3 +147,15 @@ def folder_card(
         hub=hub,
         conditions=conditions,
     )
+
+
+def find_card(name: str, choices: tuple[Card, ...]) -> Card:
+    """Return the card of that name.
+
+    raises  ConfigError naming the choices
+    """
+    for choice in choices:
+        if choice.name == name:
+            return choice
+    names = ', '.join(choice.name for choice in choices)
+    raise ConfigError(f'there is no model {name!r}: choose one of {names}')

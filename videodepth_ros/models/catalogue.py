@@ -10,17 +10,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from platformdirs import user_data_path
 
-from videodepth_ros.core.errors import ConfigError, ModelError
+from videodepth_ros.core.errors import ModelError
 from videodepth_ros.models.cards import (
     FolderCard,
     InverseDepthUnit,
     ModelCard,
     WeightsCard,
+    find_card,
     folder_card,
+    is_card,
 )
 from videodepth_ros.models.hub import HubSource, hub_snapshot
 
@@ -48,8 +49,6 @@ __all__ = [
     'weights_folder',
     'weights_path',
 ]
-
-Card = TypeVar('Card', bound=WeightsCard)
 
 BUNDLED = Path(__file__).resolve().parents[1] / 'weights'
 """Weights that come with the package."""
@@ -274,8 +273,14 @@ def cards() -> tuple[ModelCard, ...]:
 def card(name: str) -> ModelCard:
     """Return the card of a model that streams depth.
 
-    raises  ConfigError naming the choices
+    name    in the catalogue, or the path of a card, see network_card.py
+    raises  ConfigError naming the choices, or what is wrong with the card; ModelError where its
+            network is missing or unfit
     """
+    if is_card(name):
+        from videodepth_ros.models.network_card import read_network_card
+
+        return read_network_card(name)
     return find_card(name, _CARDS)
 
 
@@ -290,18 +295,6 @@ def weights_card(name: str) -> WeightsCard:
     raises  ConfigError naming the choices
     """
     return find_card(name, weights_cards())
-
-
-def find_card(name: str, choices: tuple[Card, ...]) -> Card:
-    """Return the card of that name.
-
-    raises  ConfigError naming the choices
-    """
-    for choice in choices:
-        if choice.name == name:
-            return choice
-    names = ', '.join(choice.name for choice in choices)
-    raise ConfigError(f'there is no model {name!r}: choose one of {names}')
 
 
 def weights_folder() -> Path:

@@ -19,6 +19,7 @@ from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.models.imagenet import MEAN, STD
 
 Number = TypeVar('Number', np.uint8, np.float64)
+Triple = tuple[float, float, float]
 
 OFFICIAL_MAX_SIDE_PX = 2044
 """The official path first makes larger images this long."""
@@ -68,11 +69,23 @@ def network_input(image: NDArray[np.uint8], width: int, height: int) -> NDArray[
 
     Resizes in uint8: the official path's float64 takes tens of times as long.
     """
-    image = resized_image(image, width, height)
-    planes = np.empty((3, height, width), np.float32)
-    for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
-        np.multiply(image[..., channel], np.float32(1 / (255 * std)), out=planes[channel])
-        planes[channel] -= np.float32(mean / std)
+    return normalised(resized_image(image, width, height), MEAN, STD)
+
+
+def normalised(
+    image: NDArray[np.uint8], mean: Triple, std: Triple, channels: str = 'rgb'
+) -> NDArray[np.float32]:
+    """Return ``(image / 255 - mean) / std`` as planes (3, H, W) float32.
+
+    image      (H, W, 3) uint8, red green blue
+    mean, std  of red, green and blue, as shares of full scale
+    channels   order of the planes: ``rgb`` or ``bgr``
+    """
+    planes = np.empty((3, *image.shape[:2]), np.float32)
+    for plane, name in zip(planes, channels, strict=True):
+        channel = 'rgb'.index(name)
+        np.multiply(image[..., channel], np.float32(1 / (255 * std[channel])), out=plane)
+        plane -= np.float32(mean[channel] / std[channel])
     return planes
 
 

@@ -129,6 +129,8 @@ def process_settings(value: Callable[[str], str]) -> dict[str, Any]:
 
 def _argument(option: Option) -> DeclareLaunchArgument:
     choices = BOOLEANS if option.type is bool else list(option.choices)
+    if option.file_suffix:
+        choices = []
     unit = f' [{option.unit}]' if option.unit else ''
     return DeclareLaunchArgument(
         option.name,
@@ -140,4 +142,7 @@ def _argument(option: Option) -> DeclareLaunchArgument:
 
 def _parse(option: Option, text: str) -> Value:
     """Return the value of an argument; a path is relative to the folder of ``ros2 launch``."""
-    return str(Path(text).expanduser().absolute()) if option.is_path else option.parse(text)
+    is_file = option.file_suffix and text.endswith(option.file_suffix)
+    if option.is_path or is_file:
+        return str(Path(text).expanduser().absolute())
+    return option.parse(text)

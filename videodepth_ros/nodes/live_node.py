@@ -29,7 +29,7 @@ from videodepth_ros.core.options import options_of
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
-from videodepth_ros.models.mono import MonoPrior, open_mono_prior
+from videodepth_ros.models.mono import MonoPrior
 from videodepth_ros.nodes import process
 from videodepth_ros.nodes.camera_subscription import CameraSubscription
 from videodepth_ros.nodes.depth_publishers import DepthPublishers
@@ -47,7 +47,7 @@ from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
 from videodepth_ros.nodes.ros_parameters import declare_parameters, find_error, read_parameters
 from videodepth_ros.nodes.worker import DepthWorker
-from videodepth_ros.stream.anchor import MetricAnchor
+from videodepth_ros.stream.anchor import MetricAnchor, open_scale_prior
 from videodepth_ros.stream.parameters import session_settings
 from videodepth_ros.stream.session import DepthSession, ResetReason
 
@@ -117,7 +117,7 @@ class LiveNode(SafeLifecycleNode):
         Raise ModelError or DeviceError if its weights or libraries are missing.
         """
         name = self.parameters.scale_prior
-        return None if name == 'none' else open_mono_prior(name)
+        return None if name == 'none' else open_scale_prior(name)
 
     # Transitions.
 

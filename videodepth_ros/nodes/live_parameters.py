@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from videodepth_ros.core.options import option
 from videodepth_ros.messages.frame import RECTIFY
+from videodepth_ros.models.cards import CARD_SUFFIX
 from videodepth_ros.models.catalogue import METRIC_PRIORS
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters
 
@@ -63,10 +64,11 @@ class LiveParameters(StatusParameters, CloudParameters, StreamParameters):
     )
     scale_prior: str = option(
         'none',
-        'Metric depth network that sets the scale of the stream from occasional frames; needs a '
-        'GPU.',
+        'Metric depth network that sets the scale of the stream from occasional frames: its name, '
+        'or the card of a network of your own. Those of the catalogue need a GPU.',
         name='scale.prior',
         choices=('none', *METRIC_PRIORS),
+        file_suffix=CARD_SUFFIX,
     )
     cloud_max_rate_hz: float = option(
         0.0,

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.models.cards import CARD_SUFFIX, is_card
 from videodepth_ros.models.catalogue import (
     METRIC_PRIORS,
     PRIOR_CARDS,
     ROLLINGDEPTH_CARD,
     align3r_card,
+    card,
     cards,
     weights_path,
 )
@@ -25,9 +27,11 @@ def check_requirements(bag: BagReader, settings: RefineSettings) -> None:
     raises  ConfigError for an unknown prior or preset, and for a missing or ambiguous depth
             topic; ModelError with the way to get them where weights are missing
     """
-    if settings.prior not in PRIORS:
+    own = card(settings.prior) if is_card(settings.prior) else None
+    if own is None and settings.prior not in PRIORS:
         raise ConfigError(
-            f'there is no prior {settings.prior!r}: choose one of {", ".join(PRIORS)}'
+            f'there is no prior {settings.prior!r}: choose one of {", ".join(PRIORS)}, or the '
+            f'path of the {CARD_SUFFIX} card of a network'
         )
     if settings.prior == 'bag':
         choose_depth_topic(bag.topics, settings.depth_topic)
@@ -39,4 +43,5 @@ def check_requirements(bag: BagReader, settings: RefineSettings) -> None:
         weights_path(ROLLINGDEPTH_CARD)
     if settings.chosen_pairs is Pairs.ALIGN3R:
         relative = {each.name for each in PRIOR_CARDS} - set(METRIC_PRIORS)
-        weights_path(align3r_card(metric=settings.prior not in relative))
+        is_relative = own.is_relative if own else settings.prior in relative
+        weights_path(align3r_card(metric=not is_relative))

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from videodepth_ros.bags.stamps import Stamps
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.engines.engine import Engine
-from videodepth_ros.engines.open import open_engine
-from videodepth_ros.frames import Frame, ScaleSource
-from videodepth_ros.models.catalogue import PRIOR_CARDS, ModelCard, card, cards, weights_path
-from videodepth_ros.models.mono import MonoEstimate, MonoPrior, PriorKind, open_mono_prior
+from videodepth_ros.models.cards import is_card
+from videodepth_ros.models.catalogue import PRIOR_CARDS, card, cards
+from videodepth_ros.models.mono import MonoPrior, open_mono_prior
 from videodepth_ros.refine.bag_depth import BagDepthPrior
-from videodepth_ros.stream.session import DepthSession, SessionSettings
+from videodepth_ros.stream.streaming_prior import StreamingPrior
 
 STREAMING = tuple(model.name for model in cards())
 """Priors with a recurrent state: their estimates depend on earlier frames."""
@@ -35,7 +32,9 @@ def open_prior(
     device: str = 'auto',
     batch: int = 0,
 ) -> MonoPrior:
-    """Open a prior by its name, one of ``PRIORS``; nothing is downloaded.
+    """Open a prior by its name, one of ``PRIORS``, or by the path of a card.
+
+    Nothing is downloaded.
 
     bag, depth_topic  for the prior ``bag``: the recording, and its topic where it has several
     depth_stamps      of that topic, increasing; None: read here
@@ -47,43 +46,10 @@ def open_prior(
     """
     if name in NETWORKS:
         return open_mono_prior(name, device=device, batch=batch)
-    if name in STREAMING:
+    if name in STREAMING or is_card(name):
         return StreamingPrior(card(name), engine)
     if name != 'bag':
         raise ConfigError(f'there is no prior {name!r}: choose one of {", ".join(PRIORS)}')
     if bag is None:
         raise ConfigError('the prior bag is the depth of a recording: name the recording')
     return BagDepthPrior(bag, depth_topic, depth_stamps)
-
-
-class StreamingPrior:
-    """A streaming model as a prior; values have the size of its network's input."""
-
-    def __init__(self, model: ModelCard, engine: str = 'auto') -> None:
-        """Prepare a stream; its engine is opened with the first frame.
-
-        raises  ModelError where the weights are missing
-        """
-        weights_path(model)
-        self.name, self.notice = model.name, model.notice
-
-        def open_for_size(width: int, height: int) -> Engine:
-            return open_engine(model.name, engine, width, height)
-
-        self._session = DepthSession(
-            model, open_for_size, SessionSettings(output='network', guided=model.soft)
-        )
-
-    def estimate(self, frames: Iterable[Frame]) -> Iterator[MonoEstimate]:
-        """Yield the depth of every frame of one stream, see ``prior.MonoPrior``."""
-        self._session.forget()
-        for frame in frames:
-            depth = self._session.step(frame, with_confidence=False).depth
-            used = depth.camera if depth.scale_source is ScaleSource.INTRINSICS else None
-            yield MonoEstimate(
-                depth.depth_m, PriorKind.METRIC, used.fx if used else None, depth.scale_source
-            )
-
-    def close(self) -> None:
-        """Free the engine."""
-        self._session.close()

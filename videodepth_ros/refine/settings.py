@@ -57,8 +57,8 @@ class RefineSettings(OutputOptions, CameraTopicOptions):
     )
     prior: str = option(
         'nano',
-        'Initial depth of each frame: a network of the catalogue, or bag for a depth topic of '
-        'the recording.',
+        'Initial depth of each frame: a network of the catalogue, the card of a network of your '
+        'own, or bag for a depth topic of the recording.',
     )
     pairs: Pairs | None = option(
         None,

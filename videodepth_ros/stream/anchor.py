@@ -18,10 +18,13 @@ import numpy as np
 from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.core.errors import ConfigError, InputError
 from videodepth_ros.frames import Frame
-from videodepth_ros.models.mono import MonoPrior, PriorKind
+from videodepth_ros.models.cards import is_card
+from videodepth_ros.models.catalogue import card
+from videodepth_ros.models.mono import MonoPrior, PriorKind, open_mono_prior
 from videodepth_ros.stream.mailbox import Mailbox
 from videodepth_ros.stream.options import MetricAnchorOptions
 from videodepth_ros.stream.scale import TINY_INVERSE_DEPTH
+from videodepth_ros.stream.streaming_prior import StreamingPrior
 from videodepth_ros.stream.upsample import resize_nearest
 
 DEFAULTS = MetricAnchorOptions()
@@ -140,6 +143,22 @@ class MetricAnchor:
         with self._lock:
             if keyframe.stream == self._stream:
                 self._fits.append(fit)
+
+
+def open_scale_prior(name: str) -> MonoPrior:
+    """Return a prior in metres: a network of the catalogue, or that of a card.
+
+    raises  ConfigError where the output of the card's network has no metres; what opening raises
+    """
+    if not is_card(name):
+        return open_mono_prior(name)
+    model = card(name)
+    if model.is_relative:
+        raise ConfigError(
+            f'{name} cannot set the scale: its output has no metres; choose a network whose '
+            'output is depth in metres, inverse depth or canonical'
+        )
+    return StreamingPrior(model)
 
 
 def log_metric_scale(

@@ -33,7 +33,7 @@ class DepthStream:
     ) -> None:
         """Prepare a stream; the first image opens the engine, which may build it.
 
-        model       name in the catalogue, see `videodepth weights`
+        model       name in the catalogue, see `videodepth weights`, or the path of a card
         engine      one of ``engines.open.ENGINES``
         precision   ``fp16`` or ``fp32`` on a GPU
         threads     per frame on the CPU; 0: the engine's default

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from videodepth_ros.core.options import option
 from videodepth_ros.engines.open import ENGINES
+from videodepth_ros.models.cards import CARD_SUFFIX
 from videodepth_ros.models.catalogue import card, cards
 from videodepth_ros.stream.feature_mode import FEATURE_MODES, is_enabled
 from videodepth_ros.stream.session import SessionSettings
@@ -18,8 +19,10 @@ class StreamParameters:
 
     model: str = option(
         'nano',
-        'Network that computes the depth, by its name in the catalogue.',
+        'Network that computes the depth: its name in the catalogue, or the card of a network of '
+        'your own.',
         choices=tuple(each.name for each in cards()),
+        file_suffix=CARD_SUFFIX,
     )
     engine: str = option(
         'auto',
@@ -86,7 +89,7 @@ class StreamParameters:
     scale_steady: str = option(
         'auto',
         'Stabilize the scale, of the whole image and of regions, with tracked corners; auto: for '
-        'models whose scale drifts (nano).',
+        'models whose scale drifts (nano, and networks of cards).',
         name='scale.steady',
         flags=('--scale-steady', '--steady'),
         choices=FEATURE_MODES,

@@ -24,7 +24,7 @@ from videodepth_ros.engines.graph import CLOUD, INVERSE_DEPTH, TOTAL
 from videodepth_ros.engines.resident import ResidentEngine
 from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
-from videodepth_ros.models.preprocess import budget_size, network_input, resized_image
+from videodepth_ros.models.preprocess import network_input, resized_image
 from videodepth_ros.stream.postprocess import DepthPostprocessor
 from videodepth_ros.stream.scale import Anchor, Scale, scale_of
 from videodepth_ros.stream.stabilization import DepthStabilizer
@@ -192,7 +192,7 @@ class DepthSession:
 
     def _network_size(self, width: int, height: int) -> tuple[int, int]:
         budget = self.settings.max_pixels or self._card.max_pixels
-        size = budget_size(width, height, budget, self._card.patch)
+        size = self._card.input_size(width, height, budget)
         if min(size) < self._card.min_size_px:
             raise InputError(
                 f'an image of {width}x{height} pixels gives a network input of '

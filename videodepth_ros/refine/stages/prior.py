@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 from videodepth_ros.core.workspace import digest
-from videodepth_ros.engines.store import cache_folder
+from videodepth_ros.engines.store import cache_folder, sha256_of
+from videodepth_ros.models.cards import is_card
+from videodepth_ros.models.catalogue import card, weights_path
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import size_within
 from videodepth_ros.refine.plan import PRIOR_STAGE
@@ -25,7 +28,7 @@ def estimate_prior(job: JobContext, decoded: DecodedFrames) -> PriorDepth:
     size = size_within(images.size, settings.max_pixels)
     is_slow = settings.prior in NETWORKS
     folder = cache_folder() / 'estimates' if is_slow else job.work.folder
-    key = digest(images.key, settings.prior, settings.depth_topic, size)
+    key = digest(images.key, _prior_key(settings.prior), settings.depth_topic, size)
     prior_depth = PriorDepth.at(folder / f'estimates-{key}', size)
     if not prior_depth.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,3 +54,10 @@ def estimate_prior(job: JobContext, decoded: DecodedFrames) -> PriorDepth:
             evict_cache(folder)
     job.meter.mark_done(PRIOR_STAGE)
     return prior_depth
+
+
+def _prior_key(prior: str) -> tuple[str, ...]:
+    """Return what determines a prior: its name, and the files of a network of the user."""
+    if not is_card(prior):
+        return (prior,)
+    return prior, sha256_of(Path(prior).expanduser(), weights_path(card(prior)))

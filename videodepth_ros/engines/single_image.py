@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A single-image network of the user as an engine: normalisation, run, meaning of its output.
+
+The network runs in ONNX Runtime or OpenVINO (single_image_onnx.py, single_image_openvino.py). The
+state of a stream is the factor that its first frame gives to a relative output, so that the unit
+does not change within a stream; the session stabilises what drifts (stream/stabilization.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from videodepth_ros.core.arrays import Float32Array, UInt8Array
+from videodepth_ros.core.errors import ModelError
+from videodepth_ros.engines.engine import EngineSpec, State, TensorSpec, check_image
+from videodepth_ros.engines.graph import IMAGE, INVERSE_DEPTH, STATE_IN, STATE_OUT
+from videodepth_ros.engines.options import SingleImageOptions
+from videodepth_ros.models.network_card import NetworkCard, OutputKind
+from videodepth_ros.models.preprocess import normalised
+
+DEFAULTS = SingleImageOptions()
+NOMINAL = 100.0
+"""Inverse depth of Z = 1 m in the units of ``InverseDepthUnit``."""
+
+
+class NetworkRunner(Protocol):
+    """A network in a runtime, at one size.
+
+    engine     name of the engine
+    device     description, for diagnostics
+    precision  ``fp32``, ``fp16`` or ``bf16``
+    """
+
+    engine: str
+    device: str
+    precision: str
+
+    def run(self, image: Float32Array) -> Float32Array:
+        """Compute the output of a normalised image.
+
+        image    of the shape of the network's input, float32
+        returns  the output in the shape that the network gives it
+        raises   DeviceError if the device fails
+        """
+
+    def close(self) -> None:
+        """Free all memory."""
+
+
+class SingleImageEngine:
+    """A network of a card, see ``Engine``; the input is the image (H, W, 3) uint8.
+
+    States are arrays (1) float32: the factor of a relative output; 0 before the first frame.
+    """
+
+    def __init__(
+        self,
+        card: NetworkCard,
+        width: int,
+        height: int,
+        open_runner: Callable[[], NetworkRunner],
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """Open the network and run it once.
+
+        open_runner  opens it in a runtime at ``width`` x ``height``
+        notes        events while it was opened, passed on in the spec
+        raises       ModelError where its output is not a map of the input; what opening raises
+        """
+        self._card, self._runner = card, open_runner()
+        runner = self._runner
+        self.spec = EngineSpec(
+            model=card.name,
+            engine=runner.engine,
+            device=runner.device,
+            precision=runner.precision,
+            width=width,
+            height=height,
+            inputs=(
+                TensorSpec(IMAGE, (height, width, 3), 'uint8'),
+                TensorSpec(STATE_IN, (1,), 'float32'),
+            ),
+            outputs=(
+                TensorSpec(INVERSE_DEPTH, (1, height, width), 'float32'),
+                TensorSpec(STATE_OUT, (1,), 'float32'),
+            ),
+            notes=notes,
+        )
+        try:
+            self._map(np.zeros((height, width, 3), np.uint8))
+        except Exception:
+            runner.close()
+            raise
+
+    def zero_state(self) -> State:
+        """Return the state before the first frame."""
+        return State(np.zeros(1, np.float32))
+
+    def step(self, image: UInt8Array, state: State) -> tuple[Float32Array, State]:
+        """Compute one frame, see ``Engine.step``."""
+        check_image(image, self.spec)
+        inverse_depth = to_inverse_depth(self._map(image), self._card, self.spec.width)
+        if not self._card.output.is_relative:
+            return inverse_depth, state
+        factor = np.asarray(state, np.float32)
+        if not factor.any():
+            factor = _nominal_factor(inverse_depth)
+        return inverse_depth * factor, State(factor)
+
+    def close(self) -> None:
+        """Free the network."""
+        self._runner.close()
+
+    def _map(self, image: UInt8Array) -> Float32Array:
+        """Return the network's output (height, width) float32 for an image of that size."""
+        card, (height, width) = self._card, image.shape[:2]
+        planes = normalised(image, card.mean, card.std, card.channels)
+        ones = (1,) * (card.graph.rank - planes.ndim)
+        found = self._runner.run(planes.reshape(ones + planes.shape))
+        squeezed = found.squeeze()
+        rows, columns = squeezed.shape if squeezed.ndim == 2 else (0, 0)
+        ratio = columns * height / (rows * width) if rows else 0.0
+        if not 1 / DEFAULTS.max_aspect_change <= ratio <= DEFAULTS.max_aspect_change:
+            raise ModelError(
+                f'the output {card.graph.output} of {card.file} is {found.shape} for an image of '
+                f'{width}x{height}: it is not a map of the image; give another output_name in '
+                f'{card.name}'
+            )
+        values = squeezed.astype(np.float32, copy=False)
+        if (rows, columns) == (height, width):
+            return values
+        return np.asarray(cv2.resize(values, (width, height)), np.float32)
+
+
+def to_inverse_depth(values: Float32Array, card: NetworkCard, width: int) -> Float32Array:
+    """Return inverse depth in the unit of the card, >= 0, 0 where nothing was hit.
+
+    values  (H, W) float32, output of the network; NaN stays NaN. An inverse depth below 0 and a
+            depth that is not above 0 stand for nothing hit
+    width   of the network's input [px]
+
+    A relative output has an unknown factor. Canonical depth y = Z F / fx gives
+    C = fx / (width Z) = F / (width y) (Depth Pro, arXiv 2410.02073, section 3.1; Metric3D, arXiv
+    2307.10984, section 3.1).
+    """
+    if card.output.is_inverse:
+        return np.maximum(values, 0) * np.float32(NOMINAL)
+    is_canonical = card.output is OutputKind.CANONICAL
+    factor = np.float32(NOMINAL * (card.canonical_focal_px / width if is_canonical else 1))
+    return np.divide(factor, values, out=np.zeros_like(values), where=~(values <= 0))
+
+
+def _nominal_factor(inverse_depth: Float32Array) -> Float32Array:
+    """Return the factor (1) float32 that puts the median at a nominal depth; 0 without depth."""
+    hit = inverse_depth[inverse_depth > 0]
+    if not hit.size:
+        return np.zeros(1, np.float32)
+    return np.array([NOMINAL / DEFAULTS.nominal_depth_m / np.median(hit)], np.float32)
