@@ -58,7 +58,7 @@ def drifted(found):
 def test_a_loop_is_closed(walk, tracked):
     drifting = drifted(tracked)
     assert gap(drifting.state.T_cam_world, walk.poses) > 0.15
-    found = adjust_with_loop_closures(
+    found, _ = adjust_with_loop_closures(
         drifting, detect_loop_closures(walk.images, drifting, CAMERA, options=OPTIONS), OPTIONS
     )
     assert gap(found.state.T_cam_world, walk.poses) < 0.03
@@ -72,7 +72,7 @@ def test_loops_in_conflict_with_the_tracks_are_removed(tracked, walk, loops):
     aside = np.eye(4)
     aside[1, 3] = 0.8
     wrong = [_displaced(loop, loop.T_j_i @ aside, walk) for loop in loops]
-    found = adjust_with_loop_closures(tracked, wrong, OPTIONS)
+    found, _ = adjust_with_loop_closures(tracked, wrong, OPTIONS)
     assert gap(found.state.T_cam_world, walk.poses) < 0.05
 
 
@@ -84,7 +84,7 @@ def _displaced(loop, T_j_i, walk):
 
 
 def test_without_loops_the_reconstruction_stays(tracked):
-    assert adjust_with_loop_closures(tracked, [], OPTIONS) is tracked
+    assert adjust_with_loop_closures(tracked, [], OPTIONS) == (tracked, [])
 
 
 def test_scale_drift_is_corrected(walk, tracked, loops):
@@ -95,5 +95,5 @@ def test_scale_drift_is_corrected(walk, tracked, loops):
         scene.T_cam_world.translation * np.where(half, 1.2, 1.0)[:, None],
     )
     drifting = replace(tracked, state=replace(scene, T_cam_world=grown))
-    found = adjust_with_loop_closures(drifting, loops, OPTIONS)
+    found, _ = adjust_with_loop_closures(drifting, loops, OPTIONS)
     assert gap(found.state.T_cam_world, walk.poses) < 0.03

@@ -136,6 +136,16 @@ class DiskArray:
             while data := file.read(self.record_bytes):
                 yield np.frombuffer(data, self.dtype).reshape(self.record_shape)
 
+    def record(self, index: int) -> NDArray[Any]:
+        """Return one record, read from the file: it does not stay mapped into memory."""
+        data = np.fromfile(
+            self.path,
+            self.dtype,
+            int(np.prod(self.record_shape)),
+            offset=index * self.record_bytes,
+        )
+        return data.reshape(self.record_shape)
+
     @contextmanager
     def writer(self, *, resume: bool = False) -> Iterator[DiskArrayWriter]:
         """Yield a writer; the array gets its final name at the end of the block.

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.alignment.hierarchy import ClipAlignment
-from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
+from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray, MaskArray
 from videodepth_ros.core.workspace import DiskArray, save_npz
 from videodepth_ros.geometry.camera import Intrinsics, backproject
 from videodepth_ros.geometry.trajectory import StepSigmas
 from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.refine.metric_scale import MetricScale, log_depth_ratio
+from videodepth_ros.sfm.pieces import Pieces
 
 SCENE_FRAMES, SCENE_STRIDE = 60, 8
 """Number of frames, about, and stride of their pixels, of the points of the scene."""
@@ -34,6 +35,7 @@ class AlignedFrame:
     moving       (h, w) bool; None: not segmented
     camera       intrinsics at that size
     T_world_cam  (4, 4) float64
+    in_map       whether the frame is in the sub-map of which cloud and mesh are made
     """
 
     depth_m: Float32Array
@@ -41,6 +43,7 @@ class AlignedFrame:
     moving: MaskArray | None
     camera: Intrinsics
     T_world_cam: Float64Array
+    in_map: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class AlignedSequence:
     scale        metres per unit
     notes        notes for the report
     step_sigmas  uncertainty of the motion into each frame; None: not known
+    pieces       frames whose poses hang together; None: all
     """
 
     depth: DiskArray
@@ -66,6 +70,7 @@ class AlignedSequence:
     scale: MetricScale
     notes: tuple[str, ...]
     step_sigmas: StepSigmas | None = None
+    pieces: Pieces | None = None
 
     def __len__(self) -> int:
         return len(self.T_world_cam)
@@ -93,7 +98,19 @@ class AlignedSequence:
                 None if moving is None else np.asarray(moving[index]),
                 self.camera_of(index),
                 T_world_cam,
+                bool(self.in_map[index]),
             )
+
+    @property
+    def submap(self) -> IndexArray:
+        """Sub-map of each frame, (N,); negative: the camera was lost."""
+        return np.zeros(len(self), np.intp) if self.pieces is None else self.pieces.submap
+
+    @property
+    def in_map(self) -> MaskArray:
+        """Whether each frame is in the largest sub-map, (N,)."""
+        main = 0 if self.pieces is None else self.pieces.main_submap
+        return np.asarray(self.submap == main)
 
     def scene_points_m(self) -> Float64Array:
         """Return points of the scene in the world in metres, (P, 3) float64, from some frames.
@@ -103,7 +120,8 @@ class AlignedSequence:
         parts: list[Float64Array] = [np.empty((0, 3))]
         T_world_cam = self.metric_T_world_cam
         depth = self.depth.open()
-        for index in range(0, len(self), max(1, len(self) // SCENE_FRAMES)):
+        mapped = np.flatnonzero(self.in_map).tolist()
+        for index in mapped[:: max(1, len(mapped) // SCENE_FRAMES)]:
             camera = self.camera_of(index).strided(SCENE_STRIDE)
             depth_m = depth[index, ::SCENE_STRIDE, ::SCENE_STRIDE] * self.scale.metres
             known = np.isfinite(depth_m)

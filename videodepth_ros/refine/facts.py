@@ -18,6 +18,8 @@ class RefineFacts:
     lost              messages of the recording that could not be read, in words
     notes             warnings on the results
     outputs           files and folders that were written
+    pieces            first and last frame of each run of frames whose poses hang together, and the
+                      number of its sub-map: runs of one sub-map are joined; (): no poses
     """
 
     frames: int
@@ -32,3 +34,4 @@ class RefineFacts:
     lost: str | None
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
+    pieces: tuple[tuple[int, int, int], ...] = ()

@@ -94,9 +94,9 @@ def _run_stages(job: JobContext, output: Path) -> RefineFacts:
     else:
         if aligns:
             posed = align_frames(job, decoded.images, prior, depth, graph)
+            posed = replace(posed, notes=(*posed.notes, *shot_cut_notes(decoded.images)))
         else:
             posed = reconstruct_frames(job, decoded.images, depth)
-        posed = replace(posed, notes=(*posed.notes, *shot_cut_notes(decoded.images)))
         stereo = match_stereo(job, decoded, posed) if job.settings.stereo else None
         facts = write_posed(job, decoded, posed, stereo, output)
     return replace(facts, seconds=round(time.monotonic() - start_s, 3))

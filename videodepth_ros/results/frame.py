@@ -25,6 +25,7 @@ class RefinedFrame:
     camera      intrinsics at the size of ``depth_m``
     T_map_cam   (4, 4) float64, rigid; camera optical frame in a common world frame
     image       (H, W, 3) uint8, red green blue
+    in_map      whether cloud and mesh are made of it, among others
     """
 
     stamp_ns: int
@@ -35,6 +36,7 @@ class RefinedFrame:
     camera: Intrinsics
     T_map_cam: Float64Array
     image: UInt8Array
+    in_map: bool = True
 
     def points(self, stride: int, mask: MaskArray) -> Float64Array:
         """Return the points of some pixels in the map, (N, 3) float64.

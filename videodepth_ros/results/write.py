@@ -165,8 +165,9 @@ class _Accumulators:
 
     def add(self, frame: RefinedFrame) -> None:
         """Add the next frame."""
-        self.cloud.add(frame)
-        if self.mesh is not None:
+        if frame.in_map:
+            self.cloud.add(frame)
+        if frame.in_map and self.mesh is not None:
             self.mesh.add(frame)
         self.top_down.add(frame)
         self.figures.add(frame)

@@ -16,6 +16,7 @@ from videodepth_ros.geometry.bilinear_grid import fit_smooth_grid
 from videodepth_ros.geometry.camera import Intrinsics, backproject_pixels
 from videodepth_ros.sfm.depth_samples import sample_log_depth
 from videodepth_ros.sfm.options import DepthCorrectionOptions
+from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.reprojection import focal_lengths
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
 
@@ -27,20 +28,27 @@ class Landmarks:
     world            (P, 3) float64
     log_depth_sigma  (P,)
     first, last      (P,) intp, frames of the first and the last observation
+    begin, end       (P,) intp, first and last frame in which it counts
     """
 
     world: Float64Array
     log_depth_sigma: Float64Array
     first: IndexArray
     last: IndexArray
+    begin: IndexArray
+    end: IndexArray
 
     @classmethod
     def from_reconstruction(
         cls,
         sparse: SparseReconstruction,
         options: DepthCorrectionOptions = DepthCorrectionOptions(),
+        pieces: Pieces | None = None,
     ) -> Landmarks:
-        """Select the points of small sigma and enough observations."""
+        """Select the points of small sigma and enough observations.
+
+        pieces  of the recording, beyond which no landmark counts; None: one
+        """
         observations, state = sparse.observations, sparse.state
         start = observations.start
         reference = observations.frame[start]
@@ -54,7 +62,12 @@ class Landmarks:
             length >= options.min_observations
         )
         last = observations.frame[start + length - 1]
-        return cls(world[good], sparse.log_depth_sigma[good], reference[good], last[good])
+        first, last = reference[good], last[good]
+        spans = np.array((pieces or Pieces.whole(observations.frames)).spans)
+        piece = np.searchsorted(spans[:, 0], first, side='right') - 1
+        begin = np.maximum(first - options.frame_margin, spans[piece, 0])
+        end = np.minimum(last + options.frame_margin, spans[piece, 1])
+        return cls(world[good], sparse.log_depth_sigma[good], first, last, begin, end)
 
 
 @dataclass(frozen=True)
@@ -85,8 +98,7 @@ def compare_with_prior(
 
     depth   (h, w) float32, the prior; camera of the same size
     """
-    margin = options.frame_margin
-    near = np.flatnonzero((landmarks.first <= frame + margin) & (landmarks.last >= frame - margin))
+    near = np.flatnonzero((landmarks.begin <= frame) & (landmarks.end >= frame))
     T = sparse.state.T_cam_world[frame]
     x, y, z = T.rotation @ landmarks.world[near].T + T.translation[:, None]
     in_front = z > 0

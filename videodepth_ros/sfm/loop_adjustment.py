@@ -15,7 +15,8 @@ import numpy as np
 from videodepth_ros.sfm.bundle_adjustment import BundleAdjuster
 from videodepth_ros.sfm.loop_closure import LoopClosure
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
-from videodepth_ros.sfm.pose_graph import optimize_pose_graph
+from videodepth_ros.sfm.pieces import Pieces
+from videodepth_ros.sfm.pose_graph import optimize_pose_graph, place_pieces
 from videodepth_ros.sfm.reprojection import BundleState, Observations
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_in_rounds
 
@@ -24,24 +25,29 @@ def adjust_with_loop_closures(
     sparse: SparseReconstruction,
     loops: Sequence[LoopClosure],
     options: ReconstructionOptions = DEFAULTS,
-) -> SparseReconstruction:
+    pieces: Pieces | None = None,
+) -> tuple[SparseReconstruction, list[LoopClosure]]:
     """Adjust cameras and points so that loops close; return ``sparse`` if there are none.
 
-    The observations of the loops take part in the adjustment, and are left out of the result.
+    pieces   of the recording; None: one
+    returns  the reconstruction, and the loops that are closed. Their observations take part in the
+             adjustment, and are left out of the result
     """
-    start = _close_loops(sparse, loops, options)
-    if _conflict_with_tracks(sparse, loops, start, options):
+    pieces = pieces or Pieces.whole(sparse.observations.frames)
+    start = _close_loops(sparse, loops, options, pieces)
+    kinds = {pieces.is_between(loop.i, loop.j) for loop in loops}
+    if len(kinds) > 1 or _conflict_with_tracks(sparse, loops, start, options, pieces):
         loops = [
             loop
             for cluster in _cluster(loops, options.loop_closure.neighborhood)
             if not _conflict_with_tracks(
-                sparse, cluster, _close_loops(sparse, cluster, options), options
+                sparse, cluster, _close_loops(sparse, cluster, options, pieces), options, pieces
             )
             for loop in cluster
         ]
-        start = _close_loops(sparse, loops, options)
-    if not loops or _conflict_with_tracks(sparse, loops, start, options):
-        return sparse
+        start = _close_loops(sparse, loops, options, pieces)
+    if not loops or _conflict_with_tracks(sparse, loops, start, options, pieces):
+        return sparse, []
     adjusted = adjust_in_rounds(
         _add_loop_observations(sparse.observations, loops),
         start,
@@ -50,17 +56,21 @@ def adjust_with_loop_closures(
         options,
     )
     tracked = adjusted.observations.select(~adjusted.observations.is_loop)
-    return replace(adjusted, observations=tracked)
+    return replace(adjusted, observations=tracked), list(loops)
 
 
 def _close_loops(
-    sparse: SparseReconstruction, loops: Sequence[LoopClosure], options: ReconstructionOptions
+    sparse: SparseReconstruction,
+    loops: Sequence[LoopClosure],
+    options: ReconstructionOptions,
+    pieces: Pieces,
 ) -> BundleState:
-    """Optimize the pose graph, and adjust once."""
+    """Place the pieces, optimize the pose graph, and adjust once."""
     if not loops:
         return sparse.state
+    state = place_pieces(sparse.state, loops, pieces)
     start = optimize_pose_graph(
-        sparse.observations, sparse.state, sparse.noise, loops, options.pose_graph
+        sparse.observations, state, sparse.noise, loops, options.pose_graph, pieces
     )
     adjuster = BundleAdjuster(
         _add_loop_observations(sparse.observations, loops),
@@ -75,6 +85,7 @@ def _conflict_with_tracks(
     loops: Sequence[LoopClosure],
     state: BundleState,
     options: ReconstructionOptions,
+    pieces: Pieces,
 ) -> bool:
     """Return whether ``state``, with the loops closed, raises the cost of the tracks too much."""
     if not loops:
@@ -86,7 +97,10 @@ def _conflict_with_tracks(
         sparse.observations, options.tracking.max_track_length, options.bundle_adjustment
     )
     rise = tracks.cost(state, sparse.noise) - tracks.cost(sparse.state, sparse.noise)
-    return bool(rise > options.loop_adjustment.max_cost_rise * between)
+    limits = options.loop_adjustment
+    is_between = all(pieces.is_between(loop.i, loop.j) for loop in loops)
+    limit = limits.max_piece_cost_rise if is_between else limits.max_cost_rise
+    return bool(rise > limit * between)
 
 
 def _cluster(loops: Sequence[LoopClosure], neighborhood: int) -> list[list[LoopClosure]]:

@@ -5,12 +5,17 @@ Loop candidates (`place_recognition`) are matched (`matching`), and the later ca
 PnP against the points of the earlier one. A loop closure is accepted if its inliers are many and
 spread over the image, if it is within the drift of odometry, and if a neighboring one agrees. Of
 loop closures that disagree, as between rooms of equal doors, the one of least drift is accepted.
+
+The drift between two pieces of a recording is unbounded, and no track contradicts a false loop
+closure there. Several must agree on one relative pose of the pieces, and few on another: places
+that look alike give several answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -22,6 +27,7 @@ from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.loop_options import LoopClosureOptions
 from videodepth_ros.sfm.matching import match_features, transfer_points
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
+from videodepth_ros.sfm.pieces import LOST, Pieces
 from videodepth_ros.sfm.place_recognition import (
     Features,
     extract_features,
@@ -30,6 +36,9 @@ from videodepth_ros.sfm.place_recognition import (
 from videodepth_ros.sfm.reprojection import focal_lengths, log_depths
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
 from videodepth_ros.sfm.tracks import ImageSequence, equalize_contrast
+
+BREAK_REACH, BREAK_STRIDE = 6, 2
+"""Frames before and after a break that are matched across it, and the steps between them."""
 
 
 @dataclass(frozen=True)
@@ -101,30 +110,72 @@ def detect_loop_closures(
     camera: Intrinsics,
     on_progress: Callable[[float], None] = lambda _: None,
     options: ReconstructionOptions = DEFAULTS,
+    pieces: Pieces | None = None,
 ) -> list[LoopClosure]:
     """Detect and verify the loop closures of a recording; deterministic.
 
     images       (N, H, W, 3) uint8 RGB; ``camera`` has their size
     on_progress  called with the share that is done, 0 to 1
+    pieces       of the recording; None: one
     """
-    gap, interval = options.loop_closure.min_frame_gap, options.place_recognition.keyframe_interval
-    if len(images) <= gap:
+    gap, recognition = options.loop_closure.min_frame_gap, options.place_recognition
+    if pieces is None:
+        pieces = Pieces.whole(len(images))
+    if len(images) <= gap and pieces.count == 1:
         return []
-    keyframes = range(0, len(images), interval)
+    keyframes = _choose_keyframes(pieces, recognition.keyframe_interval)
     gray = (equalize_contrast(images[key], options.contrast) for key in keyframes)
-    features = [extract_features(one, options.place_recognition) for one in gray]
+    features = {
+        key: extract_features(one, recognition) for key, one in zip(keyframes, gray, strict=True)
+    }
     on_progress(0.5)
     log_depth = log_depths(sparse.observations, sparse.state)
     loops = []
-    for i, j in retrieve_loop_candidates(keyframes, features, gap, options.place_recognition):
-        pair = features[i // interval], features[j // interval]
+    candidates = retrieve_loop_candidates(
+        keyframes, list(features.values()), gap, recognition, pieces.number[keyframes]
+    )
+    for i, j in sorted({*candidates, *_across_breaks(pieces)}):
+        pair = features[i], features[j]
         loop = _verify((i, j), images, pair, sparse, log_depth, camera, options)
         if loop is not None:
             loops.append(loop)
     on_progress(1.0)
-    drift = OdometryDrift(sparse.state.T_cam_world, options.loop_closure)
-    loops = select_consistent(loops, drift, options.loop_closure)
-    return _limit_loop_frames(loops, options.loop_closure.max_loop_frames)
+    return _select(loops, sparse, pieces, options.loop_closure)
+
+
+def _choose_keyframes(pieces: Pieces, interval: int) -> list[int]:
+    """Return every n-th frame that is not lost, and the ends of pieces where there are several."""
+    every = np.arange(0, len(pieces.number), interval)
+    ends = [frame for pair in _across_breaks(pieces) for frame in pair]
+    return np.union1d(every[pieces.number[every] != LOST], ends).astype(int).tolist()
+
+
+def _across_breaks(pieces: Pieces) -> list[Edge]:
+    """Return pairs of a frame at the end of a piece and one at the beginning of the next."""
+    return [
+        (last - a, first + b)
+        for (begin, last), (first, end) in pairwise(pieces.spans)
+        for a in range(0, min(BREAK_REACH, last - begin + 1), BREAK_STRIDE)
+        for b in range(0, min(BREAK_REACH, end - first + 1), BREAK_STRIDE)
+    ]
+
+
+def _select(
+    loops: Sequence[LoopClosure],
+    sparse: SparseReconstruction,
+    pieces: Pieces,
+    options: LoopClosureOptions,
+) -> list[LoopClosure]:
+    """Return the consistent loop closures, within pieces and between them."""
+    drift = OdometryDrift(sparse.state.T_cam_world, options)
+    is_within = [pieces.number[loop.i] == pieces.number[loop.j] for loop in loops]
+    within = [loop for loop, inside in zip(loops, is_within, strict=True) if inside]
+    between = [loop for loop, inside in zip(loops, is_within, strict=True) if not inside]
+    chosen = [
+        *select_consistent(within, drift, options),
+        *select_between_pieces(between, drift, pieces, options),
+    ]
+    return _limit_loop_frames(chosen, options.max_loop_frames)
 
 
 def _verify(
@@ -223,6 +274,42 @@ def select_consistent(
         if confirmed and not contradicted:
             selected.append(loop)
     return selected
+
+
+def select_between_pieces(
+    loops: Sequence[LoopClosure],
+    drift: OdometryDrift,
+    pieces: Pieces,
+    options: LoopClosureOptions = LoopClosureOptions(),
+) -> list[LoopClosure]:
+    """Return the loop closures between pieces on which enough of them agree."""
+    pairs: dict[Edge, list[LoopClosure]] = {}
+    for loop in loops:
+        key = int(pieces.number[loop.i]), int(pieces.number[loop.j])
+        pairs.setdefault(key, []).append(loop)
+    return [
+        loop for _, group in sorted(pairs.items()) for loop in _agreeing(group, drift, options)
+    ]
+
+
+def _agreeing(
+    loops: Sequence[LoopClosure], drift: OdometryDrift, options: LoopClosureOptions
+) -> list[LoopClosure]:
+    """Return the largest set that agrees with one of its members; none if it is contested."""
+    groups = [
+        [other for other in loops if other is one or drift.disagreement_ratio(one, other) < 1]
+        for one in loops
+    ]
+    best = max(groups, key=_frames_closed)
+    rest = [loop for loop in loops if not any(loop is one for one in best)]
+    is_contested = _frames_closed(rest) > options.max_contested_share * _frames_closed(best)
+    if _frames_closed(best) < options.min_piece_loops or is_contested:
+        return []
+    return best
+
+
+def _frames_closed(loops: Sequence[LoopClosure]) -> int:
+    return len({loop.j for loop in loops})
 
 
 def _limit_loop_frames(loops: list[LoopClosure], max_frames: int) -> list[LoopClosure]:

@@ -76,6 +76,10 @@ class LoopClosureOptions:
     drift_offset_rad: float = 0.1
     # Frames within which the ends of two loops are neighbors: they must agree.
     neighborhood: int = 24
+    # Least frames of a piece that see an earlier piece again, and agree on where it is ...
+    min_piece_loops: int = 3
+    # ... and most frames that disagree, as a share of these.
+    max_contested_share: float = 0.34
     # Most frames that see points again: bounds the border of the normal equations.
     max_loop_frames: int = 32
 
@@ -88,6 +92,8 @@ class PoseGraphOptions:
     nodes: int = 32
     # Gauss-Newton iterations.
     iterations: int = 15
+    # Factor of the sigmas between two pieces, whose relative pose is unknown.
+    piece_sigma_ratio: float = 1e3
     # Sigma of odometry over the recording: share of path and rotation; log scale.
     odometry_sigma: float = 0.1
     odometry_log_scale_sigma: float = 0.2
@@ -113,3 +119,6 @@ class LoopAdjustmentOptions:
     # On rendered recordings true loops raise it by up to 0.012; loops displaced by a tenth of the
     # depth by more in most, and by 0.003 where tracks hold the cameras badly: those pass.
     max_cost_rise: float = 0.02
+    # The same where all loops are between pieces: their tracks are free to follow, and cannot
+    # refute a loop, but points seen again from afar are less exact.
+    max_piece_cost_rise: float = 0.1

@@ -121,15 +121,16 @@ def adjust_with_odometry(
     is_visible: MaskArray,
     is_stationary: MaskArray,
     options: ReconstructionOptions = DEFAULTS,
-) -> SparseReconstruction:
+) -> tuple[SparseReconstruction, MaskArray]:
     """Adjust again with the odometry's steps as the expected motion, outliers left out.
 
     is_visible, is_stationary  (N - 1,) bool, of the steps; parameters as of `fit_odometry`
-    returns  ``sparse`` where the odometry cannot be used
+    returns  the reconstruction, and the steps (N - 1,) that odometry carries it through;
+             ``sparse`` and none where the odometry cannot be used
     """
     fit = fit_odometry(sparse.state.T_cam_world, is_visible, odometry_m, options.odometry)
     if not fit.is_usable:
-        return sparse
+        return sparse, np.zeros(len(is_visible), np.bool_)
     expected = Sim3.from_se3(odometry_m).inverse()
     expected = replace(expected, translation=expected.translation / fit.metres_per_unit)
     prior = MotionPrior(
@@ -137,13 +138,14 @@ def adjust_with_odometry(
     ).where(fit.is_used & ~is_stationary, sparse.noise.motion)
     steps, blind = steps_between(sparse.state.T_cam_world).se3, fit.is_used & ~is_visible
     steps[blind] = expected.se3[blind]
-    return adjust_in_rounds(
+    adjusted = adjust_in_rounds(
         sparse.observations,
         replace(sparse.state, T_cam_world=chain_steps(Sim3.from_se3(steps))),
         replace(sparse.noise, motion=prior),
         options.robust_adjustment.iterations[-1:],
         options,
     )
+    return adjusted, blind
 
 
 def odometry_note(frames: IndexArray) -> tuple[str, ...]:

@@ -244,6 +244,8 @@ class ReconstructionOptions:
 
     # Least points of earlier frames by which the images determine the pose of a frame.
     min_tracked_points: int = 12
+    # Least frames of a piece; those of a shorter one are lost.
+    min_piece_frames: int = 6
     contrast: ContrastOptions = field(default_factory=ContrastOptions)
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     stationary: StationaryOptions = field(default_factory=StationaryOptions)

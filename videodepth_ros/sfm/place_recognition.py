@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from videodepth_ros.core.arrays import Edge, Float32Array, UInt8Array
+from videodepth_ros.core.arrays import Edge, Float32Array, IndexArray, UInt8Array
 from videodepth_ros.sfm.loop_options import PlaceRecognitionOptions
 
 
@@ -57,19 +57,23 @@ def retrieve_loop_candidates(
     features: Sequence[Features],
     min_gap: int,
     options: PlaceRecognitionOptions = PlaceRecognitionOptions(),
+    piece: IndexArray | None = None,
 ) -> list[Edge]:
     """Return pairs of frames (i, j), i before j, of similar bags of words.
 
     keyframes  (K,) ascending, frames of ``features``
-    min_gap    least frames from i to j
+    min_gap    least frames from i to j within a piece; between pieces there is no gap to keep
+    piece      (K,) of the keyframes; None: one
     A bounded number for each j: the cost of verification is linear in the recording.
     """
     words = _bag_of_words(features, options)
     candidates: list[Edge] = []
     for b, frame in enumerate(keyframes):
-        before = int(np.searchsorted(keyframes, frame - min_gap, side='right'))
-        similarity = words[:before] @ words[b]
-        for _ in range(min(options.max_candidates, before)):
+        near = np.asarray(keyframes[:b]) > frame - min_gap
+        if piece is not None:
+            near &= piece[:b] == piece[b]
+        similarity = np.where(near, -1, words[:b] @ words[b])
+        for _ in range(min(options.max_candidates, int(np.count_nonzero(~near)))):
             a = int(similarity.argmax())
             if similarity[a] < options.min_similarity:
                 break

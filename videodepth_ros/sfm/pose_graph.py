@@ -15,11 +15,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from videodepth_ros.core.arrays import Float64Array, IndexArray
+from videodepth_ros.core.arrays import Float64Array, IndexArray, MaskArray
 from videodepth_ros.geometry.rotation import so3_exp, so3_log
 from videodepth_ros.geometry.sim3 import SIM3_DOF, Sim3
 from videodepth_ros.sfm.loop_closure import LoopClosure
 from videodepth_ros.sfm.loop_options import PoseGraphOptions
+from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.reprojection import BundleState, NoiseModel, Observations
 
 
@@ -40,11 +41,17 @@ def optimize_pose_graph(
     noise: NoiseModel,
     loops: Sequence[LoopClosure],
     options: PoseGraphOptions = PoseGraphOptions(),
+    pieces: Pieces | None = None,
 ) -> BundleState:
-    """Return the state with cameras, points and prior scales moved so that the loops close."""
+    """Return the state with cameras, points and prior scales moved so that the loops close.
+
+    pieces  whose relative poses are unknown; None: one
+    """
     evenly = np.linspace(0, observations.frames - 1, options.nodes).round().astype(np.intp)
-    nodes = np.unique([*evenly, *(loop.i for loop in loops), *(loop.j for loop in loops)])
-    edges = _odometry_edges(state, noise, nodes, options)
+    ends = [frame for span in pieces.spans for frame in span] if pieces else []
+    nodes = np.unique([*evenly, *ends, *(loop.i for loop in loops), *(loop.j for loop in loops)])
+    is_linked = pieces.is_linked if pieces else np.ones(observations.frames - 1, np.bool_)
+    edges = _odometry_edges(state, noise, nodes, is_linked, options)
     edges += [_loop_edge(loop, nodes, options) for loop in loops]
     start = state.T_cam_world[nodes]
     optimized = _solve(start, edges, options)
@@ -64,8 +71,24 @@ def optimize_pose_graph(
     )
 
 
+def place_pieces(state: BundleState, loops: Sequence[LoopClosure], pieces: Pieces) -> BundleState:
+    """Move each piece as a whole to where its loop closures to earlier pieces put it."""
+    T, number = state.T_cam_world.se3, pieces.number
+    for piece in range(1, pieces.count):
+        closing = [loop for loop in loops if number[loop.i] < piece == number[loop.j]]
+        if closing:
+            loop = closing[len(closing) // 2]
+            move = np.linalg.inv(T[loop.j]) @ loop.T_j_i @ T[loop.i]
+            T[number == piece] = T[number == piece] @ move
+    return replace(state, T_cam_world=Sim3.from_se3(T))
+
+
 def _odometry_edges(
-    state: BundleState, noise: NoiseModel, nodes: IndexArray, options: PoseGraphOptions
+    state: BundleState,
+    noise: NoiseModel,
+    nodes: IndexArray,
+    is_linked: MaskArray,
+    options: PoseGraphOptions,
 ) -> list[_PoseGraphEdge]:
     """Return the edges of consecutive nodes; variance grows with path length and rotation."""
     T_cam_world = state.T_cam_world
@@ -86,6 +109,8 @@ def _odometry_edges(
             ],
             [3, 3, 1],
         )
+        if not is_linked[part].all():
+            variance *= options.piece_sigma_ratio**2
         T_b_a = T_cam_world[last] @ T_cam_world[first].inverse()
         edges.append(_PoseGraphEdge(a, a + 1, T_b_a, 1 / variance, robust=False))
     return edges

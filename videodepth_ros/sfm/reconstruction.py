@@ -21,7 +21,7 @@ from videodepth_ros.sfm.depth_correction import Landmarks, fit_depth_correction
 from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length
 from videodepth_ros.sfm.odometry import odometry_note
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WarningOptions
-from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.sparse import SparseRecording, median_log_depths, reconstruct_sparse
 from videodepth_ros.sfm.tracks import ImageSequence
 
@@ -40,6 +40,7 @@ class Reconstruction:
     focal_ratio           focal length that fits the tracks / the one stated; 1: no contradiction
     metres_per_unit       by odometry; NaN without
     odometry_outliers     (K,) intp, frames at the end of odometry steps that contradict the images
+    pieces                frames whose poses hang together
     """
 
     T_world_cam: Float64Array
@@ -51,6 +52,7 @@ class Reconstruction:
     focal_ratio: float
     metres_per_unit: float
     odometry_outliers: IndexArray
+    pieces: Pieces
 
     def save(self, path: Path) -> None:
         """Write one .npz."""
@@ -68,6 +70,8 @@ class Reconstruction:
                 focal_ratio=self.focal_ratio,
                 metres_per_unit=self.metres_per_unit,
                 odometry_outliers=self.odometry_outliers,
+                piece=self.pieces.number,
+                submap=self.pieces.submap,
             )
 
     @classmethod
@@ -85,12 +89,14 @@ class Reconstruction:
                 float(stored['focal_ratio']),
                 float(stored['metres_per_unit']),
                 stored['odometry_outliers'],
+                Pieces(stored['piece'], stored['submap']),
             )
 
     def warnings(self, options: WarningOptions = WarningOptions()) -> tuple[str, ...]:
         """Return warnings about poorly constrained camera poses and wrong intrinsics."""
         least = DEFAULTS.min_tracked_points
-        blind = 1 + np.flatnonzero(self.tracked_points[1:] < least)
+        is_linked = self.pieces.is_linked
+        blind = 1 + np.flatnonzero((self.tracked_points[1:] < least) & is_linked)
         notes = []
         if self.reprojection_sigma > options.max_reprojection_sigma_widths:
             notes.append(
@@ -109,7 +115,7 @@ class Reconstruction:
                 f'{len(self.tracked_points)} frames, the first of them {blind[0]} (from 0): '
                 'the camera poses there are unreliable'
             )
-        notes += odometry_note(self.odometry_outliers)
+        notes += [*self.pieces.notes(), *odometry_note(self.odometry_outliers)]
         return tuple(notes)
 
 
@@ -161,7 +167,7 @@ def _complete(
     """Correct the depth and check the focal length where it is stated; width of the images."""
     sparse, odometry = recording.sparse, recording.odometry
     check = check_focal_length(sparse, options) if is_stated else CONSISTENT
-    correction = _correct_depths(sparse, depth, recording.camera, options)
+    correction = _correct_depths(recording, depth, options)
     return Reconstruction(
         sparse.state.T_cam_world.inverse().se3,
         correction.astype(np.float32),
@@ -172,17 +178,16 @@ def _complete(
         check.ratio if check.is_refuted(options) else 1.0,
         odometry.metres_per_unit if odometry and odometry.is_usable else np.nan,
         odometry.outlier_frames if odometry else np.empty(0, np.intp),
+        recording.pieces,
     )
 
 
 def _correct_depths(
-    sparse: SparseReconstruction,
-    depth: Float32Array,
-    camera: Intrinsics,
-    options: ReconstructionOptions,
+    recording: SparseRecording, depth: Float32Array, options: ReconstructionOptions
 ) -> Float64Array:
     """Return the grids (N, rows, columns) to add to the log prior depths."""
-    landmarks = Landmarks.from_reconstruction(sparse, options.depth_correction)
+    sparse, camera = recording.sparse, recording.camera
+    landmarks = Landmarks.from_reconstruction(sparse, options.depth_correction, recording.pieces)
     correction = np.stack(
         [
             fit_depth_correction(sparse, landmarks, n, one, camera, options.depth_correction)

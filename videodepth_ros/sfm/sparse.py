@@ -22,10 +22,14 @@ from videodepth_ros.sfm.loop_closure import detect_loop_closures
 from videodepth_ros.sfm.motion_prior import MotionPrior
 from videodepth_ros.sfm.odometry import OdometryFit, adjust_with_odometry, fit_odometry
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
+from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.reprojection import NoiseModel, Observations
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_robustly
 from videodepth_ros.sfm.stationary import detect_stationary_steps
 from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
+
+RELEASED = 1e3
+"""Factor of the sigmas of the motion between pieces: no pull, and still regular equations."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,13 @@ class SparseRecording:
 
     camera    at the size of the depth, its focal length adjusted
     odometry  agreement of the odometry with the cameras; None: there is none
+    pieces    frames whose poses hang together
     """
 
     sparse: SparseReconstruction
     camera: Intrinsics
     odometry: OdometryFit | None
+    pieces: Pieces
 
     @property
     def tracked_points(self) -> IndexArray:
@@ -85,20 +91,49 @@ def reconstruct_sparse(
         options,
     )
     is_visible = count_tracked(sparse.observations)[1:] >= options.min_tracked_points
+    carried = np.zeros_like(is_visible)
     if odometry_m is not None:
-        sparse = adjust_with_odometry(sparse, odometry_m, is_visible, is_stationary, options)
+        sparse, carried = adjust_with_odometry(
+            sparse, odometry_m, is_visible, is_stationary, options
+        )
     on_progress(0.8)
-    loops = detect_loop_closures(
-        images, sparse, image_camera, lambda share: on_progress(0.8 + 0.1 * share), options
+    pieces = Pieces.split(is_visible | carried, options.min_piece_frames)
+    sparse, pieces = _close_loops(
+        images, sparse, pieces, image_camera, lambda share: on_progress(0.8 + 0.2 * share), options
     )
-    sparse = adjust_with_loop_closures(sparse, loops, options)
     fit = None
     if odometry_m is not None:
         fit = fit_odometry(sparse.state.T_cam_world, is_visible, odometry_m, options.odometry)
     focal = float(np.exp(sparse.state.log_focal)) * w / width
-    on_progress(1.0)
     adjusted = Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
-    return SparseRecording(sparse, adjusted, fit)
+    return SparseRecording(sparse, adjusted, fit, pieces)
+
+
+def _close_loops(
+    images: ImageSequence,
+    sparse: SparseReconstruction,
+    pieces: Pieces,
+    camera: Intrinsics,
+    on_progress: Callable[[float], None],
+    options: ReconstructionOptions,
+) -> tuple[SparseReconstruction, Pieces]:
+    """Detect loop closures and adjust with them; the pieces that they connect are joined."""
+    sparse = release_steps(sparse, pieces.is_linked)
+    loops = detect_loop_closures(images, sparse, camera, on_progress, options, pieces)
+    sparse, closed = adjust_with_loop_closures(sparse, loops, options, pieces)
+    return sparse, pieces.joined((loop.i, loop.j) for loop in closed)
+
+
+def release_steps(sparse: SparseReconstruction, is_linked: MaskArray) -> SparseReconstruction:
+    """Return the reconstruction with a motion prior that ties no two pieces together."""
+    motion = sparse.noise.motion
+    released = replace(
+        motion,
+        translation_sigma=RELEASED * motion.translation_sigma,
+        rotation_sigma_rad=RELEASED * motion.rotation_sigma_rad,
+    )
+    noise = replace(sparse.noise, motion=motion.where(is_linked, released))
+    return replace(sparse, noise=noise)
 
 
 def count_tracked(observations: Observations) -> IndexArray:

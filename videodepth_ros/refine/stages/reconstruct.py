@@ -64,6 +64,7 @@ def reconstruct_frames(
         scale,
         notes,
         step_sigmas(found, scale.metres * _median_depth(corrected.depth)),
+        found.pieces,
     )
 
 

@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from videodepth_ros.core.arrays import UInt8Array
+from videodepth_ros.core.arrays import IndexArray, UInt8Array
 from videodepth_ros.core.workspace import digest
 from videodepth_ros.frames import Frame
 from videodepth_ros.mvs.depth import plan_stereo
 from videodepth_ros.mvs.options import MEASURED_PRIOR, StereoOptions
 from videodepth_ros.mvs.parallel import StereoTask, finish_frames, match_frames
-from videodepth_ros.mvs.views import View, make_view, outline
+from videodepth_ros.mvs.views import Outline, View, make_view, outline
 from videodepth_ros.refine.aligned_sequence import AlignedSequence, limit_range
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import ImageSequence
@@ -23,6 +23,9 @@ from videodepth_ros.refine.plan import STEREO_STAGE
 from videodepth_ros.refine.stages.read import DecodedFrames
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.upsampling import upsample_maps
+
+APART_M = 1e7
+"""Distance between sub-maps while neighbours are chosen: beyond all overlap."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class StereoFrames:
 
     def view(self, index: int) -> View:
         """Return a frame at the working size of stereo."""
-        aligned, rgb = self.aligned, np.asarray(self.images.images.open()[index])
+        aligned, rgb = self.aligned, self.images.images.record(index)
         camera = aligned.camera_of(index).scaled_to(rgb.shape[1], rgb.shape[0])
         prior_m = np.asarray(aligned.depth.open()[index] * np.float32(aligned.scale.metres))
         T_map_cam = aligned.metric_T_world_cam[index]
@@ -43,8 +46,7 @@ class StereoFrames:
 
     def image(self, index: int) -> UInt8Array:
         """Return the image of a frame, at the camera's size if that is kept."""
-        kept = self.images.full_size or self.images.images
-        return np.asarray(kept.open()[index])
+        return (self.images.full_size or self.images.images).record(index)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def match_stereo(
     known = [bool(np.isfinite(one).any()) for one in aligned.depth.open()]
     if not all(known):
         return f'{known.count(False)} of {len(known)} frames have no depth'
-    outlines = [outline(frames.view(index)) for index in range(len(aligned))]
+    outlines = _apart(
+        [outline(frames.view(index)) for index in range(len(aligned))], aligned.submap
+    )
     plan = plan_stereo(outlines, decoded.images.stamps_ns, options)
     if plan.reason:
         return plan.reason
@@ -78,6 +82,21 @@ def match_stereo(
     task = StereoTask(_OpenFrames(frames), plan, _match_files(job, key, len(aligned)), options)
     match_frames(task, job.processes, job.on_step(STEREO_STAGE))
     return task
+
+
+def _apart(outlines: list[Outline], submap: IndexArray) -> list[Outline]:
+    """Return the outlines with the sub-maps (N,) out of each other's sight.
+
+    Their relative poses are unknown: no view of one may be matched with one of another, and a
+    frame in which the camera was lost with none.
+    """
+    alone = -1 - np.arange(len(submap))
+    apart = []
+    for one, number in zip(outlines, np.where(submap < 0, alone, submap).tolist(), strict=True):
+        T_map_cam = one.T_map_cam.copy()
+        T_map_cam[0, 3] += APART_M * number
+        apart.append(replace(one, T_map_cam=T_map_cam))
+    return apart
 
 
 def _match_files(job: JobContext, key: str, count: int) -> tuple[Path, ...]:
@@ -105,4 +124,5 @@ def stereo_frames(
             small.camera.scaled_to(*frame.size),
             small.T_world_cam,
             frame.image,
+            small.in_map,
         )

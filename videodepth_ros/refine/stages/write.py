@@ -32,6 +32,7 @@ from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import CloudOptions
 from videodepth_ros.results.upsampling import upsample_maps
 from videodepth_ros.results.write import ResultOptions, write_results
+from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.sparse import default_camera
 
 
@@ -69,7 +70,13 @@ def write_posed(
         ),
     )
     facts = _facts(job, decoded, aligned.scale, written.notes, written.outputs)
-    return replace(facts, path_length_m=written.path_length_m, up_from=written.gravity_source)
+    pieces = aligned.pieces or Pieces.whole(len(aligned))
+    return replace(
+        facts,
+        path_length_m=written.path_length_m,
+        up_from=written.gravity_source,
+        pieces=tuple((a, b, int(pieces.submap[a])) for a, b in pieces.spans),
+    )
 
 
 def write_unposed(
@@ -116,6 +123,7 @@ def upsample_frames(
             frame.camera or small.camera.scaled_to(*frame.size),
             small.T_world_cam,
             frame.image,
+            small.in_map,
         )
 
 
