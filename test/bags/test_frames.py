@@ -135,6 +135,43 @@ def test_a_header_without_a_stamp_takes_the_time_of_recording(tmp_path):
     assert frame.stamp_ns == stamp_of(3) + DELAY_NS
 
 
+@pytest.mark.parametrize(
+    ('rectify', 'topic', 'rectified'),
+    [
+        ('auto', '/camera/image', True),
+        ('never', '/camera/image', False),
+        ('never', '/camera/image_raw', False),
+        ('always', '/camera/image_rect', True),
+        ('auto', '/camera/image_rectified', False),
+    ],
+)
+def test_rectification_as_it_is_chosen(rectify, topic, rectified, tmp_path):
+    info = info_message(0, D=[-0.2, 0.05, 0.0, 0.0, 0.0])
+    path = write_rosbag2(
+        tmp_path / 'bag', [(topic, stamp_of(0), image_message(0)), (INFO, stamp_of(0), info)]
+    )
+    (frame,), _ = read(path, rectify=rectify)
+    raw = picture(0)
+    expected = rectifier_from(info, *SIZE).rectify(raw) if rectified else raw
+    np.testing.assert_array_equal(frame.image, expected)
+
+
+@pytest.mark.parametrize('seconds', [0, -1, -1000])
+def test_a_stamp_that_is_not_positive_is_the_time_of_recording(seconds, tmp_path):
+    msg = image_message(0)
+    msg.header.stamp.sec, msg.header.stamp.nanosec = seconds, 0
+    (frame,), _ = read(write_rosbag2(tmp_path / 'bag', [(IMAGE, stamp_of(3) + DELAY_NS, msg)]))
+    assert frame.stamp_ns == stamp_of(3) + DELAY_NS
+
+
+@pytest.mark.parametrize('frame_id', ['/camera_optical', 'camera_optical', '/camera_optical/'])
+def test_a_slash_around_a_frame_is_no_part_of_its_name(frame_id, tmp_path):
+    msg = image_message(0)
+    msg.header.frame_id = frame_id
+    (frame,), _ = read(write_rosbag2(tmp_path / 'bag', [(IMAGE, stamp_of(3), msg)]))
+    assert frame.frame_id == 'camera_optical'
+
+
 def compressed_message(k, form='png'):
     msg = stamped('sensor_msgs/msg/CompressedImage', stamp_of(k))
     msg.format = form

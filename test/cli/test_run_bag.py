@@ -78,7 +78,7 @@ def test_options_reach_the_session(run, instant, scene, tmp_path):
         '--edge-ratio',
         0,
         '--points',
-        '--stride',
+        '--cloud-stride',
         8,
     )
     assert code == 0

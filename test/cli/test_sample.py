@@ -63,3 +63,11 @@ def test_help_names_every_scene(capsys):
         main(['sample', '--help'])
     words = re.split(r'\W+', capsys.readouterr().out)
     assert {*SCENES, *FAMILIES} <= set(words)
+
+
+@pytest.mark.parametrize('size', ['1x1', '2x2', '640x8', '15x15'])
+def test_a_size_that_is_too_small_is_refused(run, size, tmp_path):
+    code, facts = run('sample', tmp_path / 'scene', '--size', size)
+    assert code == 1
+    assert facts['error'] == f'--size {size} is too small; give at least 16x16'
+    assert not (tmp_path / 'scene').exists()

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
-from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.core.workspace import DiskArray, WorkFolder, atomic_write, digest, save_npz
+from videodepth_ros.core.errors import BagError, ConfigError
+from videodepth_ros.core.workspace import (
+    DiskArray,
+    WorkFolder,
+    atomic_write,
+    digest,
+    require_new,
+    save_npz,
+)
 
 RECORDS = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
 
@@ -96,3 +105,25 @@ def test_two_jobs_do_not_write_one_array(tmp_path):
 def test_a_record_of_another_shape_is_rejected(tmp_path):
     with pytest.raises(ValueError, match='a record of'), disk_array(tmp_path).writer() as writer:
         writer.append(RECORDS[0].T)
+
+
+def test_an_output_that_cannot_be_created_is_refused_with_the_next_step(tmp_path, monkeypatch):
+    file = tmp_path / 'file'
+    file.write_text('')
+    dangling = tmp_path / 'dangling'
+    dangling.symlink_to(tmp_path / 'nowhere')
+    for path, reason in [
+        (file, 'exists and is not overwritten; remove it'),
+        (tmp_path, 'exists and is not overwritten'),
+        (dangling, 'is a link to .*nowhere, which does not exist; remove it'),
+        (file / 'out', 'is no folder'),
+        (file / 'deeper' / 'out', 'is no folder'),
+        (dangling / 'out', 'is no folder'),
+    ]:
+        with pytest.raises(BagError, match=reason):
+            require_new(path)
+    require_new(tmp_path / 'new')
+    require_new(tmp_path / 'several' / 'new' / 'folders')
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    with pytest.raises(BagError, match='is not writable; give another name'):
+        require_new(tmp_path / 'new')

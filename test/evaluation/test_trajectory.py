@@ -277,3 +277,14 @@ def test_a_delta_longer_than_the_sequence_has_no_relative_error():
         report = evaluate_trajectory(truth, truth, delta=delta)
         assert np.isnan(report.rpe_trans_m)
         assert report.ate_rmse_m < 1e-9
+
+
+@pytest.mark.parametrize('first', [0, 1])
+@pytest.mark.parametrize('swapped', [True, False])
+def test_numbers_of_frames_are_no_stamps(first, swapped):
+    numbers = Trajectory((np.arange(30) + first) * 10**9, np.tile(np.eye(4), (30, 1, 1)))
+    times = Trajectory(10**9 + np.arange(30) * 10**8, np.tile(np.eye(4), (30, 1, 1)))
+    pair = (times, numbers) if swapped else (numbers, times)
+    with pytest.raises(InputError, match='are the numbers of frames'):
+        evaluate_trajectory(*pair)
+    assert evaluate_trajectory(numbers, numbers).frames == 30

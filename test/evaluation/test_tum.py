@@ -76,3 +76,36 @@ def test_an_empty_file_has_no_poses_and_a_missing_one_is_an_error(tmp_path):
         read_tum(tmp_path / 'b.txt')
     with pytest.raises(BagError, match='cannot be written'):
         write_tum(tmp_path / 'no' / 'b.txt', trajectory([1]))
+
+
+EUROC = """#timestamp [ns],p_RS_R_x [m],p_y,p_z,q_RS_w [],q_x,q_y,q_z,v_x,v_y,v_z
+1403636579763555584,1,2,3,0.5,0.5,-0.5,0.5,9,9,9
+1403636579813555456,2,3,4,1,0,0,0,9,9,9
+"""
+
+
+@pytest.mark.parametrize('mark', ['', '\ufeff'])
+@pytest.mark.parametrize('end', ['\n', '\r\n'])
+@pytest.mark.parametrize('head', ['#', ''])
+def test_ground_truth_of_euroc_has_nanoseconds_and_w_first(head, end, mark, tmp_path):
+    path = tmp_path / 'data.csv'
+    text = mark + EUROC.replace('#', head).replace('\n', end)
+    path.write_bytes(text.encode())
+    read = read_tum(path)
+    assert read.stamp_ns.tolist() == [1403636579763555584, 1403636579813555456]
+    np.testing.assert_allclose(read.positions_m, [[1, 2, 3], [2, 3, 4]])
+    np.testing.assert_allclose(read.T_map_cam[0, :3, :3], [[0, -1, 0], [0, 0, -1], [1, 0, 0]])
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_part_of_a_pose(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_bytes(b'\xef\xbb\xbf1.5 1 2 3 0 0 0 1\r\n2.5 1 2 3 0 0 0 1\r\n')
+    assert read_tum(path).stamp_ns.tolist() == [1_500_000_000, 2_500_000_000]
+
+
+@pytest.mark.parametrize('text', ['', 'a,b\n', 't,x\n1,2,3\n'])
+def test_a_table_without_poses_of_euroc_is_refused(text, tmp_path):
+    path = tmp_path / 'a.csv'
+    path.write_text(text)
+    with pytest.raises(InputError, match='EuRoC'):
+        read_tum(path)

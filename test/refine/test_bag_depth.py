@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,12 +12,18 @@ from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, TopicInfo
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import BagError, ConfigError
+from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.image import write_depth
+from videodepth_ros.messages.image import write_depth, write_image
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.models.mono import PriorKind
-from videodepth_ros.refine.bag_depth import BagDepthPrior, find_depth_topic, resample_to_camera
+from videodepth_ros.refine.bag_depth import (
+    BagDepthPrior,
+    depth_unit_notes,
+    find_depth_topic,
+    resample_to_camera,
+)
 
 MS = 1_000_000
 PERIOD_MS = 100
@@ -206,17 +213,73 @@ def test_topics():
         return TopicInfo(name, kind, count)
 
     raw, packed = topic('/depth/image'), topic('/depth/image/compressedDepth', COMPRESSED)
-    others = [
-        topic('/rgb/image'),
-        topic('/depth/image/compressed', COMPRESSED),
-        topic('/depth/confidence'),
-        topic('/depth/empty', count=0),
-    ]
+    others = [topic('/rgb/image'), topic('/depth/confidence'), topic('/depth/empty', count=0)]
     assert find_depth_topic([*others, packed]) == packed
     assert find_depth_topic([*others, packed, raw]) == raw
+    plain = topic('/depth/image/compressed', COMPRESSED)
+    assert find_depth_topic([*others, plain]) == plain
+    assert find_depth_topic([*others, plain, packed]) == packed
     registered = topic('/depth_registered/image')
     assert find_depth_topic([raw, registered]) == registered
     with pytest.raises(ConfigError, match=r'several depth topics.*/depth/image /left/depth/image'):
         find_depth_topic([raw, topic('/left/depth/image')])
     with pytest.raises(ConfigError, match='no depth topic'):
         find_depth_topic(others)
+
+
+def stored_depth(kind, values):
+    """Return a message of depth that is stored as ``values``: raw, PNG or TIFF."""
+    if kind in ('16UC1', '32FC1'):
+        message = new_message('sensor_msgs/msg/Image')
+        write_image(values, message, kind)
+        return message
+    message = new_message('sensor_msgs/msg/CompressedImage')
+    encoding, suffix = {'png': ('16UC1', '.png'), 'tiff': ('32FC1', '.tiff')}[kind]
+    message.format = f'{encoding}; {kind} compressed '
+    message.data = cv2.imencode(suffix, values)[1].reshape(-1)
+    return message
+
+
+UNITS = [('16UC1', 0.0002), ('32FC1', 0.001), ('png', 0.0002), ('tiff', 0.01), ('png', 0.0)]
+
+
+@pytest.mark.parametrize(('kind', 'unit_m'), UNITS)
+def test_the_unit_of_depth_is_that_which_is_given(kind, unit_m, tmp_path):
+    stored = np.full((24, 32), 5000, np.float32 if kind in ('32FC1', 'tiff') else np.uint16)
+    topic = '/camera/depth/image_raw' + ('/compressed' if kind in ('png', 'tiff') else '')
+    with BagWriter(tmp_path / 'bag') as writer:
+        message = stored_depth(kind, stored)
+        set_stamp(message.header.stamp, 1000 * MS)
+        message.header.frame_id = '/camera'
+        writer.write(topic, 1000 * MS, message)
+    prior = BagDepthPrior(tmp_path / 'bag', unit_m=unit_m)
+    (found,) = prior.estimate([frame(1000)])
+    prior.close()
+    np.testing.assert_allclose(found.values, 5000 * (unit_m or 0.001), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('median_m', 'noted'), [(4195, True), (0.004, True), (3, False), (60, False)]
+)
+def test_implausible_depth_is_noted(median_m, noted, tmp_path):
+    depth = DiskArray(tmp_path / 'depth', (4, 5), 'float32')
+    with depth.writer() as out:
+        for k in range(3):
+            out.append(np.full((4, 5), np.nan if k == 2 else median_m, np.float32))
+    notes = depth_unit_notes(depth, '/depth/image', 0.0)
+    assert len(notes) == noted
+    if noted:
+        assert f'median depth of /depth/image is {median_m:g} m' in notes[0]
+        assert '--depth-unit-m' in notes[0]
+
+
+def test_depth_is_that_of_the_camera_info_beside_it(tmp_path):
+    """A zoom changes the cameras of image and depth together."""
+    with BagWriter(tmp_path / 'bag') as writer:
+        for k in range(3):
+            stamp_ns, zoomed = (1000 + PERIOD_MS * k) * MS, replace(CAMERA, fx=30.0 + 9 * k)
+            writer.write_camera_info(INFO, stamp_ns, 'camera', zoomed)
+            writer.write_depth(TOPIC, stamp_ns, 'camera', depth_of(k))
+    frames = [frame(1000 + PERIOD_MS * k, replace(CAMERA, fx=30.0 + 9 * k)) for k in range(3)]
+    for k, each in enumerate(estimated(tmp_path / 'bag', frames)):
+        np.testing.assert_array_equal(each.values, depth_of(k))

@@ -76,6 +76,26 @@ def test_stamps_out_of_order_are_left_out_with_a_note():
     assert not select_frames(stamped(0, 1), FrameRange()).notes
 
 
+USELESS = {
+    'constant': [7] * 12,
+    'falling': list(range(12, 0, -1)),
+    'repeating': [1, 1, 1, 2, 2, 2, 3, 3, 3],
+}
+
+
+@pytest.mark.parametrize('name', USELESS)
+def test_useless_stamps_are_replaced_by_the_times_of_recording_with_a_note(name):
+    header_ns = np.array(USELESS[name], np.int64) * TENTH_NS
+    recorded_ns = 10**12 + np.arange(len(header_ns)) * TENTH_NS
+    found = select_frames(Stamps(header_ns, recorded_ns), FrameRange(stride=2))
+    np.testing.assert_array_equal(found.stamps.stamp_ns, recorded_ns[::2])
+    assert found.left_out == 0
+    assert 'the times of recording are used instead' in found.notes[0]
+    for k, recorded in enumerate(recorded_ns.tolist()):
+        assert found.stamps.contains(recorded, int(header_ns[k])) == (k % 2 == 0)
+        assert found.stamps.stamp_of(recorded, int(header_ns[k])) == recorded
+
+
 def test_frames_of_another_camera_are_left_out_and_counted():
     camera = CameraFormatFilter()
     assert not camera.counts

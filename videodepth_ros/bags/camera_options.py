@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that select the topics of one camera of a recording."""
+"""Options that select the topics of one camera of a recording, and how they are read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from videodepth_ros.core.options import option
+from videodepth_ros.messages.rectify_option import RectifyOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class CameraTopicOptions:
+class CameraTopicOptions(RectifyOptions):
     """Topics of one camera; None: found by `find_camera_topics`."""
 
     image_topic: str | None = option(

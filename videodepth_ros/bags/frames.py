@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from videodepth_ros.bags.camera_topics import CameraTopics, find_camera_topics
+from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.bags.stamps import stamp_or_recorded
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.messages.frame import FrameDecoder, needs_rectification
@@ -16,6 +18,8 @@ from videodepth_ros.messages.transforms import stamp_ns
 
 FramePredicate = Callable[[int, int], bool]
 """Whether to decode an image, by time of recording and stamp [ns]."""
+StampChoice = Callable[[int, int], int]
+"""Stamp of a frame, by time of recording and stamp of its header [ns]."""
 
 
 def read_frames(
@@ -23,27 +27,38 @@ def read_frames(
     image_topic: str | None = None,
     camera_info_topic: str | None = None,
     predicate: FramePredicate = lambda recorded_ns, stamp_ns: True,
+    stamp_of: StampChoice = lambda recorded_ns, stamp_ns: stamp_or_recorded(stamp_ns, recorded_ns),
+    rectify: str = 'auto',
 ) -> Iterator[Frame]:
     """Yield the rectified frames of a camera, each with its intrinsics.
 
-    A frame has the stamp of its header, or the time of recording where that is zero. Its
-    camera_info is the one with the same stamp, else the latest before it, else the first. Images
-    that cannot be decoded are left out and counted in ``reader.lost``.
+    A frame has the stamp of its header, or the time of recording where that is zero or negative,
+    and a frame_id without the leading slash of ROS 1. Its camera_info is the one with the same
+    stamp, else the latest before it, else the first. Images that cannot be decoded are left out
+    and counted in ``reader.lost``.
 
     image_topic, camera_info_topic  None: found, see `find_camera_topics`
     predicate                       images that it rejects are not decoded
+    stamp_of                        stamp of a frame by time of recording and stamp of its header
+    rectify                         one of `RECTIFY`
     raises                          ConfigError naming the candidates if a topic is missing or
                                     ambiguous; BagError at the end if no image could be decoded
     """
     topics = find_camera_topics(reader.topics, image_topic, camera_info_topic)
-    return _read(reader, topics, predicate)
+    decoder = FrameDecoder(rectify=needs_rectification(topics.image.name, rectify))
+    return _read(reader, topics, predicate, stamp_of, decoder)
 
 
-def _read(reader: BagReader, topics: CameraTopics, predicate: FramePredicate) -> Iterator[Frame]:
+def _read(
+    reader: BagReader,
+    topics: CameraTopics,
+    predicate: FramePredicate,
+    stamp_of: StampChoice,
+    decoder: FrameDecoder,
+) -> Iterator[Frame]:
     name, used, rejected = topics.image.name, 0, 0
     first_error: InputError | None = None
-    decoder = FrameDecoder(rectify=needs_rectification(name))
-    for recorded_ns, image, info in _with_info(reader, topics):
+    for recorded_ns, image, info in messages_with_info(reader, topics):
         if not predicate(recorded_ns, stamp_ns(image.header.stamp)):
             continue
         try:
@@ -59,12 +74,16 @@ def _read(reader: BagReader, topics: CameraTopics, predicate: FramePredicate) ->
         used += 1
         for note in decoder.notes:
             reader.note(f'decoding of {name}', f'{name}: {note}')
-        yield frame if frame.stamp_ns else replace(frame, stamp_ns=recorded_ns)
+        yield replace(
+            frame,
+            stamp_ns=stamp_of(recorded_ns, frame.stamp_ns),
+            frame_id=frame_name(frame.frame_id),
+        )
     if rejected and not used:
         raise BagError(f'none of the {rejected} images of {name} can be used: {first_error}')
 
 
-def _with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tuple[int, Any, Any]]:
+def messages_with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tuple[int, Any, Any]]:
     """Yield time of recording, image, and camera_info or None.
 
     Drivers publish camera_info before or after its image, so an image without one is held until

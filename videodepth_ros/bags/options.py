@@ -15,6 +15,8 @@ class StampOptions:
     max_gap_periods: int = 1000
     # Messages in a run that is never rejected.
     min_run: int = 3
+    # Share of stamps in their longest increasing subsequence below which none is used.
+    min_increasing: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from videodepth_ros.bags.options import CLOCK, ClockOptions
 from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.bags.stamps import are_useless
 from videodepth_ros.messages.transforms import stamp_ns
 
 
@@ -29,12 +30,15 @@ def recording_clock(
     if first is None:
         return _identity
     stamp = stamp_ns(first[2].header.stamp)
-    if stamp == 0 or abs(first[1] - stamp) < options.max_offset_ns:
+    if stamp <= 0 or abs(first[1] - stamp) < options.max_offset_ns:
         return _identity
-    pairs = {
-        stamp_ns(message.header.stamp): recorded_ns
+    series = [
+        (stamp_ns(message.header.stamp), recorded_ns)
         for _, recorded_ns, message in bag.messages([topic])
-    }
+    ]
+    if are_useless(np.array([ns for ns, _ in series], np.int64)):
+        return _identity  # the images have their times of recording
+    pairs = dict(series)
     stamps = np.array(sorted(pairs), np.int64)
     latency_ns = np.array([pairs[int(ns)] for ns in stamps], np.int64) - stamps
 

@@ -11,7 +11,7 @@ import hashlib
 import struct
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,10 +31,12 @@ class Stamps:
 
     stamp_ns     (N,) int64; the time of recording where the stamp is zero
     recorded_ns  (N,) int64
+    is_recorded  whether ``stamp_ns`` are the times of recording, for headers are of no use
     """
 
     stamp_ns: StampArray
     recorded_ns: StampArray
+    is_recorded: bool = False
 
     def __len__(self) -> int:
         return len(self.stamp_ns)
@@ -46,15 +48,26 @@ class Stamps:
 
     def take(self, indices: IndexArray) -> Stamps:
         """Return the stamps at some indices (M,)."""
-        return Stamps(self.stamp_ns[indices], self.recorded_ns[indices])
+        return replace(
+            self, stamp_ns=self.stamp_ns[indices], recorded_ns=self.recorded_ns[indices]
+        )
 
     def contains(self, recorded_ns: int, stamp_ns: int) -> bool:
         """Return whether a message is one of these, whose stamps must increase."""
-        index = int(np.searchsorted(self.stamp_ns, stamp_ns or recorded_ns))
+        stamp_ns = self.stamp_of(recorded_ns, stamp_ns)
+        index = int(np.searchsorted(self.stamp_ns, stamp_ns))
         return index < len(self) and (int(self.stamp_ns[index]), int(self.recorded_ns[index])) == (
-            stamp_ns or recorded_ns,
+            stamp_ns,
             recorded_ns,
         )
+
+    def stamp_of(self, recorded_ns: int, header_ns: int) -> int:
+        """Return the stamp of a message of this topic [ns]."""
+        return recorded_ns if self.is_recorded else stamp_or_recorded(header_ns, recorded_ns)
+
+    def by_recording(self) -> Stamps:
+        """Return the same messages with their times of recording as stamps."""
+        return Stamps(self.recorded_ns, self.recorded_ns, is_recorded=True)
 
 
 def read_stamps(bag: BagReader, topic: str, on_step: Callable[[], None] = lambda: None) -> Stamps:
@@ -65,12 +78,17 @@ def read_stamps(bag: BagReader, topic: str, on_step: Callable[[], None] = lambda
     found: list[tuple[int, int]] = []
     for record in bag.records([topic]):
         try:
-            found.append((_stamp_ns(record) or record[1], record[1]))
+            found.append((stamp_or_recorded(_stamp_ns(record), record[1]), record[1]))
         except STAMP_ERRORS:  # the decoder adds a note
             continue
         on_step()
     both = np.array(found, np.int64).reshape(-1, 2)
     return Stamps(both[:, 0].copy(), both[:, 1].copy())
+
+
+def stamp_or_recorded(header_ns: int, recorded_ns: int) -> int:
+    """Return the stamp of a header, or the time of recording where that is zero or negative."""
+    return header_ns if header_ns > 0 else recorded_ns
 
 
 def monotonic(stamps: Stamps) -> Stamps:
@@ -90,6 +108,12 @@ def monotonic_indices(stamp_ns: StampArray, options: StampOptions = STAMPS) -> I
         return indices
     runs = np.split(indices, np.flatnonzero(gaps > options.max_gap_periods * np.median(gaps)) + 1)
     return np.concatenate([run for run in runs if len(run) >= options.min_run] or [indices])
+
+
+def are_useless(stamp_ns: StampArray, options: StampOptions = STAMPS) -> bool:
+    """Return whether most stamps (N,) repeat or go back: the driver does not set them."""
+    kept = len(_longest_increasing(stamp_ns))
+    return len(stamp_ns) >= options.min_run and kept < options.min_increasing * len(stamp_ns)
 
 
 def _longest_increasing(stamp_ns: StampArray) -> IndexArray:

@@ -33,6 +33,7 @@ from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, decompress_message
 from videodepth_ros.bags.types import STORE, new_message
 from videodepth_ros.core.arrays import Float32Array, Float64Array, UInt8Array
 from videodepth_ros.core.errors import BagError
+from videodepth_ros.core.workspace import require_new
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages import cloud, compressed, image
 from videodepth_ros.messages.camera_info import fill_camera_info
@@ -80,10 +81,7 @@ class BagWriter:
         self.count = 0
         self._recorded_at = recorded_at
         self._connections: dict[tuple[str, str], Connection] = {}
-        if self.path.exists():
-            raise BagError(
-                f'{self.path} exists and is not overwritten; remove it, or give another name'
-            )
+        require_new(self.path)
         self._writer = Writer(self.path, version=8, storage_plugin=StoragePlugin.MCAP)
         if compression is Compression.ZSTD:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)

@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     describe(
         parser,
-        'Each input is a bag, or a .tum or .txt file (timestamp tx ty tz qx qy qz qw).\n'
+        'Each input is a bag, a .tum or .txt file (timestamp tx ty tz qx qy qz qw), or a .csv\n'
+        'file of EuRoC (ns, x y z, qw qx qy qz).\n'
         'Depth is compared at the stamps of both bags and at the size of the ground truth. Poses\n'
         'are compared at the stamps of both after a rigid alignment, or one with scale if depth\n'
         'is aligned. As a reference, a constant and a vertical gradient are fitted to the ground\n'

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from videodepth_ros.cli.options import describe, size
@@ -71,11 +72,15 @@ def run(args: argparse.Namespace) -> Outcome:
 
     model, path = weights_card(args.model), Path(args.output)
     path.parent.mkdir(parents=True, exist_ok=True)
-    width, height, self_check = (
-        _export_step(model, path, args.size, args.fused)
-        if isinstance(model, ModelCard)
-        else _export_prior(model, path, args.size)
-    )
+    with TemporaryDirectory(prefix=f'.{path.name}.', dir=path.parent) as folder:
+        part = Path(folder) / path.name  # a graph names the file of its weights
+        width, height, self_check = (
+            _export_step(model, part, args.size, args.fused)
+            if isinstance(model, ModelCard)
+            else _export_prior(model, part, args.size)
+        )
+        for file in Path(folder).iterdir():
+            file.replace(path.with_name(file.name))
     files = (path, path.with_name(f'{path.name}.data'))  # the second if the graph exceeds one file
     megabytes = round(sum(file.stat().st_size for file in files if file.exists()) / 1e6, 3)
     facts = ExportFacts(args.model, str(path), width, height, megabytes, model.licence, self_check)

@@ -21,8 +21,13 @@ from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters, session_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from videodepth_ros.bags.camera_topics import CameraTopics
+    from videodepth_ros.bags.reader import BagReader
     from videodepth_ros.cli.stream_bag import Tally
     from videodepth_ros.engines.engine import Engine
+    from videodepth_ros.frames import Frame
     from videodepth_ros.results.depth_topics import PointOptions
     from videodepth_ros.stream.session import DepthSession
 
@@ -84,7 +89,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Compute the depth of the images of a bag."""
     from videodepth_ros.bags.camera_topics import find_camera_topics
-    from videodepth_ros.bags.frames import read_frames
     from videodepth_ros.bags.reader import open_bag
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.cli.stream_bag import stream
@@ -99,8 +103,7 @@ def run(args: argparse.Namespace) -> Outcome:
             Interruption() as interruption,
         ):
             topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
-            frames = read_frames(bag, topics.image.name, options.camera_info_topic)
-            images = progress(frames, topics.image.count)
+            images = progress(_frames(bag, topics, options), topics.image.count)
             outputs = DepthTopics(writer, options, _point_options(options))
             tally = stream(interruption.iterate(images), session, outputs)
             if not interruption.requested:
@@ -133,6 +136,13 @@ def _check_any(tally: Tally, bag: str, lost: str | None) -> None:
     if not tally.frames:
         why = '; '.join([*tally.rejections, *filter(None, [lost])])
         raise BagError(f'no depth of {bag}: {why or "it has no image"}')
+
+
+def _frames(bag: BagReader, topics: CameraTopics, options: RunBagOptions) -> Iterator[Frame]:
+    from videodepth_ros.bags.frames import read_frames
+
+    info_topic = options.camera_info_topic
+    return read_frames(bag, topics.image.name, info_topic, rectify=options.rectify)
 
 
 def _session(options: RunBagOptions) -> DepthSession:

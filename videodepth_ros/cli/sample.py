@@ -13,12 +13,16 @@ from videodepth_ros.cli.console import progress
 from videodepth_ros.cli.flags import add_flags
 from videodepth_ros.cli.options import describe, size
 from videodepth_ros.cli.outcome import Outcome, outcome
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.core.options import option
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.synthetic.render import SyntheticFrame
+
+MIN_SIDE_PX = 16
+"""Shortest side of an image that is rendered [px]."""
 
 MAP, LINK, OPTICAL = 'map', 'camera_link', 'camera_optical_frame'
 
@@ -87,12 +91,17 @@ def make_sample(
 ) -> SampleFacts:
     """Render a scene into the bag ``path``, with a progress bar.
 
-    Raise ConfigError for an unknown scene, BagError if the bag exists or cannot be written.
+    Raise ConfigError for an unknown scene or a size below `MIN_SIDE_PX`, BagError if the bag
+    exists or cannot be written.
     """
     from videodepth_ros.bags.writer import BagWriter
     from videodepth_ros.synthetic.scenes import render_scene
 
     width, height = size_px
+    if min(size_px) < MIN_SIDE_PX:
+        raise ConfigError(
+            f'--size {width}x{height} is too small; give at least {MIN_SIDE_PX}x{MIN_SIDE_PX}'
+        )
     frames = max(1, round(seconds * rate_hz))
     rendered = render_scene(scene, seed, frames, width, height, rate_hz)
     first = next(rendered)  # raises for an unknown scene before anything is written

@@ -7,12 +7,13 @@ and renamed when complete, so a file with its final name is whole.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.core.errors import BagError, ConfigError
 
 PART_SUFFIX = '.part'
 LOCK_NAME = 'lock'
@@ -29,6 +30,40 @@ LOCK_NAME = 'lock'
 def digest(*inputs: object) -> str:
     """Return 16 hexadecimal digits of SHA-256 over the ``repr`` of values."""
     return hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
+
+
+def require_new(path: Path) -> None:
+    """Check that a file or folder can be created at a path, before any work for it.
+
+    raises  BagError with the next step if the path exists, also as a dangling link, or is below
+            something that is no folder, or is not writable
+    """
+    if path.is_symlink() and not path.exists():
+        raise BagError(
+            f'{path} is a link to {os.readlink(path)}, which does not exist; remove it, or give '
+            'another name'
+        )
+    if path.exists():
+        raise BagError(f'{path} exists and is not overwritten; remove it, or give another name')
+    folder = path.absolute().parent
+    while not (folder.exists() or folder.is_symlink()):
+        folder = folder.parent
+    if not folder.is_dir():
+        raise BagError(f'{path} cannot be created: {folder} is no folder; give another name')
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BagError(
+            f'{path} cannot be created: {folder} is not writable; give another name, or get '
+            'write access'
+        )
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it comes from, is that of a full disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class WorkFolder:
@@ -75,8 +110,17 @@ class WorkFolder:
         return self.folder / f'{name}-{key}'
 
     def remove(self) -> None:
-        """Delete the folder and its content."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete the folder and its content, the lock last: `__init__` needs it."""
+        for path in self.folder.glob('*'):
+            if path.name == LOCK_NAME:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        (self.folder / LOCK_NAME).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
 
 def _lock_file(file: IO[Any], message: str) -> None:

@@ -92,6 +92,7 @@ def evaluate_trajectory(
             f'({_span(predicted)} against {_span(truth)}); '
             'the stamps must be those of the images'
         )
+    _check_clock(predicted, truth, len(indices))
     predicted, truth = predicted.select(indices), truth.select(true_indices)
     scale, distance = _aligned_distances(predicted, truth, alignment)
     translation, rotation = _relative_errors(predicted, truth, scale, delta)
@@ -108,6 +109,24 @@ def evaluate_trajectory(
         rpe_rot_deg=float(np.degrees(_rms(rotation))),
         path_length_m=float(steps.sum()),
     )
+
+
+def _check_clock(predicted: Trajectory, truth: Trajectory, matched: int) -> None:
+    """Raise InputError if one trajectory has the numbers of its frames as stamps.
+
+    Whole numbers of seconds from 0 or 1 on, of which only some are stamps of the other one.
+    """
+    for one, other in ((predicted, truth), (truth, predicted)):
+        numbers = one.stamp_ns / 1e9
+        counts = len(numbers) > 2 and numbers[0] in (0, 1) and (np.diff(numbers) == 1).all()
+        other_counts = (np.diff(other.stamp_ns) % 10**9 == 0).all()
+        if counts and not other_counts and matched < len(numbers):
+            side = 'predicted' if one is predicted else 'true'
+            raise InputError(
+                f'the stamps of the {side} poses are the numbers of frames, {numbers[0]:g} to '
+                f'{numbers[-1]:g}, and only {matched} match: write the times of the frames in '
+                'their place'
+            )
 
 
 def _without_nan(trajectory: Trajectory) -> Trajectory:

@@ -2,6 +2,7 @@
 """Trajectory files of the TUM RGB-D benchmark (Sturm et al., IROS 2012).
 
 One pose per line: ``timestamp tx ty tz qx qy qz qw``, seconds and metres; # starts a comment.
+Files that end in .csv are those of EuRoC MAV (Burri et al., IJRR 2016): nanoseconds, and w first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from videodepth_ros.geometry.pose import poses_from_xyz_quat
 from videodepth_ros.geometry.rotation import quaternion_from_rotation
 from videodepth_ros.geometry.trajectory import Trajectory
 
-TUM_SUFFIXES = ('.tum', '.txt')
+EUROC_SUFFIX = '.csv'
+TUM_SUFFIXES = ('.tum', '.txt', EUROC_SUFFIX)
 
 
 def write_tum(path: Path, trajectory: Trajectory) -> None:
@@ -44,9 +46,11 @@ def read_tum(path: Path) -> Trajectory:
             read
     """
     try:
-        lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+        lines = path.read_text(encoding='utf-8-sig', errors='replace').splitlines()
     except OSError as error:
         raise BagError(f'{path} cannot be read: {error}') from error
+    if path.suffix == EUROC_SUFFIX:
+        return _trajectory(*_euroc_rows(path, lines))
     stamps, rows = [], []
     for number, line in enumerate(lines, 1):
         words = line.partition('#')[0].replace(',', ' ').split()
@@ -64,5 +68,37 @@ def read_tum(path: Path) -> Trajectory:
                 f'{path} line {number} has {len(words)} numbers; a pose has 8: '
                 'timestamp tx ty tz qx qy qz qw'
             )
+    return _trajectory(stamps, rows)
+
+
+def _euroc_rows(path: Path, lines: list[str]) -> tuple[list[np.int64], list[list[float]]]:
+    """Parse ground truth of EuRoC MAV: ns, position, quaternion w x y z, other columns."""
+    stamps: list[np.int64] = []
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines, 1):
+        words = line.partition('#')[0].replace(',', ' ').split()
+        if not words:
+            continue
+        try:
+            stamp = np.int64(int(words[0]))
+            x, y, z, qw, qx, qy, qz = (float(word) for word in words[1:8])
+        except (ValueError, OverflowError) as error:
+            if not rows:
+                continue  # the names of the columns
+            raise InputError(
+                f'{path} line {number} is not a pose of EuRoC, which is: time in nanoseconds, '
+                f'x y z, qw qx qy qz: {line.strip()!r}'
+            ) from error
+        stamps.append(stamp)
+        rows.append([x, y, z, qx, qy, qz, qw])
+    if not rows:
+        raise InputError(
+            f'{path} has no pose of EuRoC: time in nanoseconds, x y z, qw qx qy qz; name a '
+            'trajectory in the format of TUM .tum or .txt'
+        )
+    return stamps, rows
+
+
+def _trajectory(stamps: list[np.int64], rows: list[list[float]]) -> Trajectory:
     ns, first = np.unique(np.array(stamps, np.int64), return_index=True)
     return Trajectory(ns, poses_from_xyz_quat(np.array(rows, float).reshape(-1, 7))[first])

@@ -73,7 +73,7 @@ class CloudBuilder:
             return None
         write_cloud(
             depth_m,
-            self._colours(),
+            self._colours(parameters.rectify),
             camera,
             parameters.cloud_stride,
             parameters.cloud_max_range_m or np.inf,
@@ -83,12 +83,12 @@ class CloudBuilder:
         self._message.header.frame_id = depth.header.frame_id
         return self._message
 
-    def _colours(self) -> NDArray[np.uint8]:
+    def _colours(self, rectify: str) -> NDArray[np.uint8]:
         if self._image is None or self._playlist.image is None:
             return WHITE
         info = None if self._info is None else _decoded(self._info)
-        rectify = needs_rectification(self._playlist.image.source)
-        return FrameDecoder(rectify=rectify).decode(_decoded(self._image), info).image
+        distorted = needs_rectification(self._playlist.image.source, rectify)
+        return FrameDecoder(rectify=distorted).decode(_decoded(self._image), info).image
 
 
 def _decoded(entry: Entry) -> Any:

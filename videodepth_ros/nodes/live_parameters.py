@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videodepth_ros.core.options import option
-from videodepth_ros.messages.frame import RECTIFY
+from videodepth_ros.messages.rectify_option import RectifyOptions
 from videodepth_ros.models.cards import CARD_SUFFIX
 from videodepth_ros.models.catalogue import METRIC_PRIORS
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters
@@ -22,7 +22,7 @@ class StatusParameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveParameters(StatusParameters, CloudParameters, StreamParameters):
+class LiveParameters(StatusParameters, RectifyOptions, CloudParameters, StreamParameters):
     """Parameters of one live node at one time."""
 
     autostart: bool = option(True, 'Configure and activate the node when it starts.')
@@ -41,12 +41,6 @@ class LiveParameters(StatusParameters, CloudParameters, StreamParameters):
         'auto',
         'Reliability (QoS) of the image subscription; auto: what the publisher offers.',
         choices=('auto', 'best_effort', 'reliable'),
-    )
-    rectify: str = option(
-        'auto',
-        'Remove the lens distortion that camera_info describes; auto: unless the name of the '
-        'image topic has the word rect, rectified or undistorted.',
-        choices=RECTIFY,
     )
     image_timeout_s: float = option(
         2.0,

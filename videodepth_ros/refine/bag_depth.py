@@ -10,23 +10,33 @@ from typing import Any
 
 import numpy as np
 
-from videodepth_ros.bags.camera_topics import CAMERA_INFO, COMPRESSED, IMAGE, TopicInfo, find_topic
+from videodepth_ros.bags.camera_topics import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    CameraTopics,
+    TopicInfo,
+    find_topic,
+)
 from videodepth_ros.bags.frame_tree import frame_name
+from videodepth_ros.bags.frames import messages_with_info
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.stamps import Stamps, monotonic, read_stamps
 from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.core.errors import BagError, ConfigError, InputError
+from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.camera_info import intrinsics_from, rectifier_from
-from videodepth_ros.messages.frame import is_rectified
-from videodepth_ros.messages.image import decode_depth
+from videodepth_ros.messages.encodings import DEPTH_ENCODINGS, canonical_encoding
+from videodepth_ros.messages.frame import needs_rectification
+from videodepth_ros.messages.image import decode_depth, is_compressed
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
 from videodepth_ros.refine.depth_association import max_offset_ns, nearest_indices
 from videodepth_ros.refine.options import BAG_DEPTH, BagDepthOptions
 
-COMPRESSED_DEPTH_SUFFIX = '/compressedDepth'
+COMPRESSED_DEPTH_SUFFIX, COMPRESSED_SUFFIX = '/compressedDepth', '/compressed'
 
 _DEPTH = re.compile(r'(^|[/_])depth([/_]|$)')
 _NOT_DEPTH = re.compile(r'(^|[/_])(confidence|disparity|mask|debug)([/_]|$)')
@@ -40,21 +50,32 @@ class BagDepthPrior:
     notice: str | None = None
 
     def __init__(
-        self, bag: Path, depth_topic: str | None = None, stamps: Stamps | None = None
+        self,
+        bag: Path,
+        depth_topic: str | None = None,
+        stamps: Stamps | None = None,
+        *,
+        unit_m: float = 0.0,
+        rectify: str = 'auto',
     ) -> None:
         """Open a recording a second time, for its depth.
 
         depth_topic  None: the only one there is
         stamps       of its messages, increasing; None: read here
+        unit_m       metres in a unit of the stored depth; 0: as in REP-118
+        rectify      ``never``: depth is rectified, as the images are; else by the topic's name
         raises       BagError if it cannot be read, ConfigError naming the candidates if there is
                      no such topic or more than one
         """
         self._reader = open_bag(bag)
-        self._is_topic_given = depth_topic is not None
+        self._is_topic_given, self._unit_m = depth_topic is not None, unit_m
         try:
             topics = self._reader.topics
             self._topic = choose_depth_topic(topics, depth_topic).name
-            self._info = self._first_camera_info(topics)
+            self._topics = _with_camera_info(topics, self._topic)
+            self._rectifies = needs_rectification(
+                self._topic, 'never' if rectify == 'never' else 'auto'
+            )
             self._stamps = (
                 stamps if stamps is not None else monotonic(read_stamps(self._reader, self._topic))
             )
@@ -73,8 +94,11 @@ class BagDepthPrior:
         count, found, shape = 0, 0, (1, 1)
         for frame in frames:
             count += 1
-            message = messages.nearest(frame.stamp_ns)
-            depth_m = None if message is None else self._depth_in_view(message, frame)
+            nearest = messages.nearest(frame.stamp_ns)
+            depth_m = None
+            if nearest is not None:
+                message, info = nearest
+                depth_m = self._depth_in_view(message, info, frame)
             if depth_m is None:
                 depth_m = np.full(shape, np.nan, np.float32)
             else:
@@ -90,41 +114,33 @@ class BagDepthPrior:
         """Close the recording."""
         self._reader.close()
 
-    def _first_camera_info(self, topics: Sequence[TopicInfo]) -> Any | None:
-        """Return the first camera_info beside the depth; None where there is none."""
-        name = self._topic.removesuffix(COMPRESSED_DEPTH_SUFFIX).rpartition('/')[0]
-        name += '/camera_info'
-        if not any(topic.name == name and topic.type == CAMERA_INFO for topic in topics):
-            return None
-        first = next(self._reader.messages([name]), None)
-        return first[2] if first else None
-
     def _stamped_messages(self) -> Iterator[tuple[int, Any]]:
-        """Yield stamps and messages, those with increasing stamps."""
-        for _, recorded_ns, message in self._reader.messages([self._topic]):
+        """Yield stamps and messages with their camera_info, those with increasing stamps."""
+        for recorded_ns, message, info in messages_with_info(self._reader, self._topics):
             stamp = stamp_ns(message.header.stamp)
             if self._stamps.contains(recorded_ns, stamp):
-                yield stamp or recorded_ns, message
+                yield self._stamps.stamp_of(recorded_ns, stamp), (message, info)
 
-    def _depth_in_view(self, message: Any, frame: Frame) -> Float32Array | None:
+    def _depth_in_view(self, message: Any, info: Any, frame: Frame) -> Float32Array | None:
         """Return depth (h, w) float32 in the view of a frame; None if it cannot be decoded."""
         try:
             depth_m = decode_depth(message)
         except InputError as error:
             self._reader.note(self._topic, f'depth of {self._topic} could not be used: {error}')
             return None
+        if self._unit_m:
+            depth_m *= np.float32(self._unit_m / assumed_unit_m(message))
         self._check_frame_id(message, frame)
         height, width = depth_m.shape
         camera = None
-        if self._info is not None:
-            camera = intrinsics_from(self._info, width, height)
-            rectifier = (
-                None if is_rectified(self._topic) else rectifier_from(self._info, width, height)
-            )
+        if info is not None:
+            camera = intrinsics_from(info, width, height)
+            rectifier = rectifier_from(info, width, height) if self._rectifies else None
             depth_m = rectifier.rectify_depth(depth_m) if rectifier else depth_m
         if is_same_view(camera, frame, width, height):
             return depth_m
-        if camera is None or frame.camera is None or message.header.frame_id != frame.frame_id:
+        depth_frame = frame_name(message.header.frame_id)
+        if camera is None or frame.camera is None or depth_frame != frame_name(frame.frame_id):
             raise ConfigError(
                 f'{self._topic} ({width}x{height}, {message.header.frame_id!r}) has another view '
                 f'than the camera ({frame.size[0]}x{frame.size[1]}, {frame.frame_id!r}): '
@@ -155,7 +171,7 @@ def choose_depth_topic(topics: Sequence[TopicInfo], name: str | None) -> TopicIn
 
 
 def find_depth_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
-    """Return the only topic with depth images, raw rather than compressed where it is both.
+    """Return the only topic with depth images; of several transports raw, then compressedDepth.
 
     raises  ConfigError naming the candidates if there is none or more than one
     """
@@ -163,27 +179,73 @@ def find_depth_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
         topic
         for topic in topics
         if topic.count
+        and topic.type in (IMAGE, COMPRESSED)
         and not _NOT_DEPTH.search(topic.name)
-        and (
-            (topic.type == IMAGE and _DEPTH.search(topic.name))
-            or (topic.type == COMPRESSED and topic.name.endswith(COMPRESSED_DEPTH_SUFFIX))
-        )
+        and (_DEPTH.search(topic.name) or topic.name.endswith(COMPRESSED_DEPTH_SUFFIX))
     ]
-    raw = {topic.name for topic in found if topic.type == IMAGE}
-    found = [
-        topic
-        for topic in found
-        if topic.name.removesuffix(COMPRESSED_DEPTH_SUFFIX) not in raw or topic.type == IMAGE
-    ]
+    cameras: dict[str, TopicInfo] = {}
+    for topic in sorted(found, key=_transport):
+        cameras.setdefault(_without_transport(topic.name), topic)
+    found = list(cameras.values())
     found = [topic for topic in found if _REGISTERED.search(topic.name)] or found
     if len(found) != 1:
         names = ' '.join(topic.name for topic in found)
         raise ConfigError(
             f'the recording has several depth topics; choose one with --depth-topic: {names}'
             if found
-            else 'the recording has no depth topic; choose another prior'
+            else 'the recording has no depth topic; choose another prior, or name the topic with '
+            '--depth-topic'
         )
     return found[0]
+
+
+def _transport(topic: TopicInfo) -> int:
+    """Return the rank of a topic among the transports of one camera."""
+    if topic.type == IMAGE:
+        return 0
+    return 1 if topic.name.endswith(COMPRESSED_DEPTH_SUFFIX) else 2
+
+
+def _without_transport(topic: str) -> str:
+    return topic.removesuffix(COMPRESSED_DEPTH_SUFFIX).removesuffix(COMPRESSED_SUFFIX)
+
+
+def _with_camera_info(topics: Sequence[TopicInfo], depth_topic: str) -> CameraTopics:
+    """Return a depth topic with the camera_info beside it, if there is one."""
+    name = _without_transport(depth_topic).rpartition('/')[0] + '/camera_info'
+    depth = next(topic for topic in topics if topic.name == depth_topic)
+    infos = [topic for topic in topics if (topic.name, topic.type) == (name, CAMERA_INFO)]
+    return CameraTopics(depth, infos[0] if infos and infos[0].count else None)
+
+
+def assumed_unit_m(message: Any) -> float:
+    """Return the unit that `decode_depth` assumes for a depth message [m]."""
+    if is_compressed(message):
+        encoding = canonical_encoding(message.format.partition(';')[0].strip())
+        if encoding not in DEPTH_ENCODINGS and 'tif' in message.format:
+            encoding = '32FC1'
+    else:
+        encoding = canonical_encoding(message.encoding)
+    return 1.0 if encoding in ('32FC1', '64FC1') else 1e-3
+
+
+def depth_unit_notes(
+    depth: DiskArray, topic: str, unit_m: float, options: BagDepthOptions = BAG_DEPTH
+) -> tuple[str, ...]:
+    """Return a note if depth (N, h, w) of a recording has an implausible median.
+
+    unit_m  given unit; 0: not given
+    """
+    known = [one[np.isfinite(one)] for one in depth.records()]
+    medians = [float(np.median(each)) for each in known if each.size]
+    median_m = float(np.median(medians)) if medians else options.min_median_m
+    if options.min_median_m <= median_m <= options.max_median_m:
+        return ()
+    given = f' with the unit {unit_m:g} m' if unit_m else ''
+    return (
+        f'the median depth of {topic} is {median_m:g} m{given}, which is implausible: give the '
+        'unit of its values, such as --depth-unit-m 0.001 for millimetres',
+    )
 
 
 def is_same_view(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from videodepth_ros.bags.stamps import Stamps, monotonic_indices
+from videodepth_ros.bags.stamps import Stamps, are_useless, monotonic_indices
 from videodepth_ros.core.arrays import Float64Array, IndexArray, StampArray, UInt8Array
 from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.core.workspace import DiskArray, digest
@@ -83,6 +83,13 @@ def select_frames(stamps: Stamps, frame_range: FrameRange) -> FrameSelection:
     stamps  of all images, in the order of their recording
     raises  BagError if the selection is empty
     """
+    notes: list[str] = []
+    if are_useless(stamps.stamp_ns):
+        stamps = stamps.by_recording()
+        notes.append(
+            f'the stamps of most of the {len(stamps)} images repeat or go back: the times of '
+            'recording are used instead; have the driver set the stamps'
+        )
     ordered = monotonic_indices(stamps.stamp_ns)
     rejected = np.setdiff1d(np.arange(len(stamps)), ordered)
     increasing = stamps.take(ordered)
@@ -99,15 +106,12 @@ def select_frames(stamps: Stamps, frame_range: FrameRange) -> FrameSelection:
             f'{elapsed_s[-1]:g} s, and none is {frame_range.start_s:g} s or more after '
             'the first one'
         )
-    notes = (
-        (
+    if len(rejected):
+        notes.append(
             f'left out: {len(rejected)} of {len(stamps)} images, whose stamps repeat, go back or '
-            f'jump ahead of those around them; the first is image {rejected[0]} (from 0)',
+            f'jump ahead of those around them; the first is image {rejected[0]} (from 0)'
         )
-        if len(rejected)
-        else ()
-    )
-    return FrameSelection(increasing.take(selected), len(rejected), notes)
+    return FrameSelection(increasing.take(selected), len(rejected), tuple(notes))
 
 
 class CameraFormat(NamedTuple):
@@ -213,6 +217,12 @@ def downsample(image: UInt8Array, width: int, height: int) -> UInt8Array:
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def bag_bytes(path: Path) -> int:
+    """Return the size of the files of a recording."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def bag_digest(path: Path) -> str:

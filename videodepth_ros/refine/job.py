@@ -15,6 +15,7 @@ with the first stage that is missing there, and writes the same bytes in the end
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -26,17 +27,18 @@ from videodepth_ros.bags.camera_topics import find_camera_topics
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.progress import Progress, ProgressMeter
-from videodepth_ros.core.workspace import WorkFolder
+from videodepth_ros.core.workspace import WorkFolder, digest, require_new
 from videodepth_ros.refine.alignment_inputs import build_recording_graph
+from videodepth_ros.refine.completion import Completion, explain_full_disk, facts_file, work_folder
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.facts import RefineFacts
-from videodepth_ros.refine.image_sequence import NANOSECONDS, size_within
-from videodepth_ros.refine.plan import READ_STAGE, JobPlan
+from videodepth_ros.refine.image_sequence import NANOSECONDS, bag_bytes, bag_digest, size_within
+from videodepth_ros.refine.plan import DEPTH_BYTES, READ_STAGE, JobPlan
 from videodepth_ros.refine.preflight import check_requirements
 from videodepth_ros.refine.settings import DEFAULTS, Pairs, RefineSettings
 from videodepth_ros.refine.stages.align import align_frames, needs_alignment, shot_cut_notes
 from videodepth_ros.refine.stages.consistency import make_consistent
-from videodepth_ros.refine.stages.prior import estimate_prior
+from videodepth_ros.refine.stages.prior import depth_notes, estimate_prior
 from videodepth_ros.refine.stages.read import DecodedFrames, decode_frames
 from videodepth_ros.refine.stages.reconstruct import reconstruct_frames
 from videodepth_ros.refine.stages.stereo import match_stereo
@@ -59,55 +61,62 @@ def refine_bag(
     raises     Cancelled; BagError, ConfigError, ModelError, InputError or DeviceError with the
                next step in its message
     """
-    if output_bag.exists():
-        raise BagError(
-            f'{output_bag} exists and is not overwritten; remove it, or give another name'
-        )
+    if not facts_file(output_bag).exists():
+        require_new(output_bag)
     with ExitStack() as stack:
         bag = stack.enter_context(open_bag(input_bag))
         check_requirements(bag, settings)
-        work = stack.enter_context(WorkFolder(work_folder(output_bag)))
         topics = find_camera_topics(bag.topics, settings.image_topic, settings.camera_info_topic)
-        job = JobContext(bag, topics, settings, work, ProgressMeter(report, cancelled), log)
-        facts = _run_stages(job, output_bag)
-        work.remove()
+        work = stack.enter_context(WorkFolder(work_folder(output_bag)))
+        completion = Completion(output_bag, digest(bag_digest(input_bag), settings))
+        facts = completion.stored_facts()
+        if facts is None:
+            job = JobContext(bag, topics, settings, work, ProgressMeter(report, cancelled), log)
+            facts = completion.store(_run_stages(job, completion.staged))
+        completion.finish(work)
     return facts
 
 
-def work_folder(output_bag: Path) -> Path:
-    """Return the folder of the intermediate results of a job."""
-    return output_bag.with_name(output_bag.name + '.work')
-
-
 def _run_stages(job: JobContext, output: Path) -> RefineFacts:
-    start_s = time.monotonic()
-    decoded = decode_frames(job)
-    graph = None
-    if job.settings.chosen_pairs is not Pairs.NONE:
-        graph = build_recording_graph(decoded.images.images, job.settings.clip)
-    aligns = graph is not None and needs_alignment(job.settings)
-    _announce_plan(job, decoded, graph, aligns)
-    prior = estimate_prior(job, decoded)
-    depth = make_consistent(job, decoded.images, prior)
-    if graph is None:
-        facts = write_unposed(job, decoded, depth, output)
-    else:
-        if aligns:
-            posed = align_frames(job, decoded.images, prior, depth, graph)
-            posed = replace(posed, notes=(*posed.notes, *shot_cut_notes(decoded.images)))
-        else:
-            posed = reconstruct_frames(job, decoded.images, depth)
-        stereo = match_stereo(job, decoded, posed) if job.settings.stereo else None
-        facts = write_posed(job, decoded, posed, stereo, output)
+    """Run all stages and write the results; a full disk is an error with path and need."""
+    start_s, plan = time.monotonic(), None
+    try:
+        decoded = decode_frames(job)
+        graph = None
+        if job.settings.chosen_pairs is not Pairs.NONE:
+            graph = build_recording_graph(decoded.images.images, job.settings.clip)
+        aligns = graph is not None and needs_alignment(job.settings)
+        plan = _plan(job, decoded, graph, aligns)
+        _announce_plan(job, plan, decoded)
+        facts = _refine(job, decoded, graph, aligns, output)
+    except (OSError, BagError) as error:
+        needed_mb = plan.disk_mb if plan else None
+        raise explain_full_disk(error, job.work.folder, needed_mb) from error
     return replace(facts, seconds=round(time.monotonic() - start_s, 3))
 
 
-def _announce_plan(
+def _refine(
+    job: JobContext, decoded: DecodedFrames, graph: PairGraph | None, aligns: bool, output: Path
+) -> RefineFacts:
+    prior = estimate_prior(job, decoded)
+    decoded = decoded.with_notes(depth_notes(job, prior))
+    depth = make_consistent(job, decoded.images, prior)
+    if graph is None:
+        return write_unposed(job, decoded, depth, output)
+    if aligns:
+        posed = align_frames(job, decoded.images, prior, depth, graph)
+        posed = replace(posed, notes=(*posed.notes, *shot_cut_notes(decoded.images)))
+    else:
+        posed = reconstruct_frames(job, decoded.images, depth)
+    stereo = match_stereo(job, decoded, posed) if job.settings.stereo else None
+    return write_posed(job, decoded, posed, stereo, output)
+
+
+def _plan(
     job: JobContext, decoded: DecodedFrames, graph: PairGraph | None, aligns: bool
-) -> None:
-    """Log the plan and the notes so far, and set the expected time of the stages."""
+) -> JobPlan:
     images, settings = decoded.images, job.settings
-    plan = JobPlan(
+    return JobPlan(
         len(images),
         images.size,
         size_within(images.size, settings.max_pixels),
@@ -119,8 +128,21 @@ def _announce_plan(
         settings.stereo,
         job.processes,
         images.full_size is not None,
+        DEPTH_BYTES[settings.depth_encoding],
+        bag_bytes(job.bag.path) if settings.copy_topics else 0,
     )
+
+
+def _announce_plan(job: JobContext, plan: JobPlan, decoded: DecodedFrames) -> None:
+    """Log the plan and the notes so far, and set the expected time of the stages."""
     job.meter.set_stages(plan.stages())
     job.meter.mark_done(READ_STAGE)
-    for line in (str(plan), *(f'note: {note}' for note in decoded.notes)):
+    notes = [*decoded.notes]
+    free_mb = shutil.disk_usage(job.work.folder).free / 1e6
+    if free_mb < plan.disk_mb:
+        notes.append(
+            f'{job.work.folder.parent} has {free_mb:.0f} MB free, less than the plan needs: give '
+            'an output on another disk, or refine fewer frames'
+        )
+    for line in (str(plan), *(f'note: {note}' for note in notes)):
         job.log(line)

@@ -51,6 +51,9 @@ class BagDepthOptions:
     # Difference of intrinsics, or of aspect ratios, below which two cameras have one view
     # [share of the width].
     max_intrinsics_difference: float = 0.01
+    # Range of a plausible median depth of a recording [m]; outside of it a note is given.
+    min_median_m: float = 0.05
+    max_median_m: float = 200.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,8 @@ class CostModel:
     bytes_per_pixel: int = 120
     # Memory of a voxel of the point cloud while new ones are merged [bytes].
     bytes_per_voxel: int = 320
+    # Size of a voxel in cloud.ply, and about the same in the mesh [bytes].
+    cloud_voxel_bytes: int = 15
     # New voxels of a frame, and the most that the point cloud holds.
     voxels_per_frame: int = 40_000
     max_voxels: int = 1_000_000

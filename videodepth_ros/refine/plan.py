@@ -11,11 +11,15 @@ from videodepth_ros.core.progress import Stage
 from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.refine.options import COST, READ, CostModel, ReadOptions
 from videodepth_ros.refine.settings import Method
+from videodepth_ros.results.bag import DepthEncoding
 
 READ_STAGE, PRIOR_STAGE, CONSISTENCY_STAGE = 'read', 'prior', 'consistency'
 TRACK_STAGE, KEYFRAME_STAGE, CLIP_STAGE = 'track', 'keyframes', 'clips'
 STEREO_STAGE, WRITE_STAGE = 'stereo', 'write'
 """Names of the stages, as progress reports show them."""
+
+DEPTH_BYTES = {DepthEncoding.METRES: 4, DepthEncoding.MILLIMETRES: 2, DepthEncoding.COMPRESSED: 1}
+"""Size of a pixel of depth, about; PNG makes half of 16 bits."""
 
 LIGHT_PRIORS = 'bag', 'nano', 'nano-1'
 """Priors whose memory is below that of the other stages."""
@@ -31,6 +35,8 @@ class JobPlan:
     stereo           whether depth is refined by multi-view stereo
     processes        that align clips and match frames
     keeps_full_size  whether images at the camera's size are kept on disk
+    depth_bytes      of a pixel of the depth that is written
+    copied_bytes     of the topics that are copied
     """
 
     frames: int
@@ -44,6 +50,8 @@ class JobPlan:
     stereo: bool
     processes: int
     keeps_full_size: bool = True
+    depth_bytes: int = 4
+    copied_bytes: int = 0
     cost: CostModel = COST
     reading: ReadOptions = READ
 
@@ -90,6 +98,23 @@ class JobPlan:
 
     @property
     def disk_mb(self) -> float:
+        """Expected peak of the disk space: intermediate results, and the results."""
+        return self.work_mb + self.results_mb
+
+    @property
+    def results_mb(self) -> float:
+        """Expected size of the results: depth and confidence, cloud and mesh, video, copies."""
+        cost = self.cost
+        pixels = _pixels(self.camera)
+        bag = self.frames * (self.depth_bytes + 4) * pixels + self.copied_bytes
+        if not self.graph:
+            return 1e-6 * bag
+        voxels = min(cost.max_voxels, self.frames * min(cost.voxels_per_frame, pixels))
+        cloud = cost.cloud_voxel_bytes * voxels * (2 if self.stereo else 1)
+        return 1e-6 * (bag + cloud)
+
+    @property
+    def work_mb(self) -> float:
         """Expected size of the intermediate results, which are removed at the end.
 
         Images; per working pixel the prior, and with poses depth, confidence and motion mask, of
@@ -138,7 +163,8 @@ class JobPlan:
             f'plan: {self.frames} frames of {self.camera[0]}x{self.camera[1]} over '
             f'{self.duration_s:.1f} s; {self.method.value} with {self.prior}; {pairs}; '
             f'about {self.memory_mb:.0f} MB of memory{beside}, '
-            f'{self.disk_mb:.0f} MB on disk, {self.seconds:.0f} s'
+            f'{self.disk_mb:.0f} MB on disk ({self.results_mb:.0f} MB of results), '
+            f'{self.seconds:.0f} s'
         )
 
 

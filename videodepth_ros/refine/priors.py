@@ -28,6 +28,8 @@ def open_prior(
     bag: Path | None = None,
     depth_topic: str | None = None,
     depth_stamps: Stamps | None = None,
+    depth_unit_m: float = 0.0,
+    rectify: str = 'auto',
     engine: str = 'auto',
     device: str = 'auto',
     batch: int = 0,
@@ -38,6 +40,7 @@ def open_prior(
 
     bag, depth_topic  for the prior ``bag``: the recording, and its topic where it has several
     depth_stamps      of that topic, increasing; None: read here
+    depth_unit_m, rectify  see `BagDepthPrior`
     engine            runtime of a streaming model, see ``engines.open.open_engine``
     device, batch     placement of the networks, see ``models.mono.open_mono_prior``
     raises            ConfigError for an unknown name or topic, ModelError where weights are
@@ -52,4 +55,4 @@ def open_prior(
         raise ConfigError(f'there is no prior {name!r}: choose one of {", ".join(PRIORS)}')
     if bag is None:
         raise ConfigError('the prior bag is the depth of a recording: name the recording')
-    return BagDepthPrior(bag, depth_topic, depth_stamps)
+    return BagDepthPrior(bag, depth_topic, depth_stamps, unit_m=depth_unit_m, rectify=rectify)

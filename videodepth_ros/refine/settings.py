@@ -88,6 +88,14 @@ class RefineSettings(OutputOptions, CameraTopicOptions):
     depth_topic: str | None = option(
         None, 'Depth topic for the prior bag; empty: the only depth topic of the recording.'
     )
+    depth_unit_m: float = option(
+        0.0,
+        'Unit of the depth images of the prior bag; 0: as in REP-118, millimetres in 16 bits and '
+        'metres in floating point; TUM RGB-D has 0.0002.',
+        unit='m',
+        minimum=0.0,
+        maximum=1000.0,
+    )
     start_s: float = option(
         0.0,
         'Time after the first image at which to start.',

@@ -18,6 +18,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.core.errors import BagError, InputError
+from videodepth_ros.core.workspace import require_new
 from videodepth_ros.evaluation.tum import write_tum
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.trajectory import StepSigmas, Trajectory
@@ -38,10 +39,8 @@ from videodepth_ros.results.preview import PreviewWriter
 from videodepth_ros.results.report import ReportFigures, TrajectoryFigures, render_report
 from videodepth_ros.results.top_view import TopDownMap
 
-UNIT_NOTE = (
-    'the scale is arbitrary: depth and poses are in a unit of their own, while the '
-    "recording's transforms are in metres"
-)
+UNIT_NOTE = 'the scale is arbitrary: depth and poses are in a unit of their own, not in metres'
+UNIT_OF_TRANSFORMS_NOTE = "the recording's transforms, which are copied, are in metres"
 TRAJECTORY_FILE, CLOUD_FILE, MESH_FILE = 'trajectory.tum', 'cloud.ply', 'map.ply'
 PREVIEW_FILE, REPORT_FILE = 'preview.mp4', 'report.html'
 
@@ -140,8 +139,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
     raises  BagError if that exists or cannot be written; nothing is left if the block raises
     """
-    if folder.exists():
-        raise BagError(f'{folder} exists and is not overwritten; remove it, or give another name')
+    require_new(folder)
     temporary = folder.parent / f'.{folder.name}.partial'
     shutil.rmtree(temporary, ignore_errors=True)  # of a killed run
     try:
@@ -215,10 +213,16 @@ class _ResultWriter:
             frame_chain=attachment.chain_description,
             cloud_points=len(points),
             voxel_m=accumulated.cloud.voxel_m,
-            notes=(*self._options.all_notes, *attachment.notes, *bag_notes),
+            notes=(*self._notes(attachment), *attachment.notes, *bag_notes),
         )
         self._write_report(folder / REPORT_FILE, facts, first, mapped, accumulated)
         return facts
+
+    def _notes(self, attachment: MapAttachment) -> tuple[str, ...]:
+        """Return the notes, with one on the unit of transforms where scales differ."""
+        options = self._options
+        differ = not options.is_metric and attachment.tree.transforms
+        return (*options.all_notes, *((UNIT_OF_TRANSFORMS_NOTE,) if differ else ()))
 
     def _empty_mesh(self, T_map_world: Float64Array) -> FusedMesh | None:
         points_m = self._options.scene_points_m

@@ -105,7 +105,7 @@ class CloudParameters:
         4,
         'Columns and rows of the depth image for one point of the cloud.',
         name='cloud.stride',
-        flags=('--cloud-stride', '--stride'),
+        old_flags=('--stride',),
         unit='px',
         minimum=1,
         maximum=64,

@@ -10,6 +10,7 @@ from videodepth_ros.core.workspace import digest
 from videodepth_ros.engines.store import cache_folder, sha256_of
 from videodepth_ros.models.cards import is_card
 from videodepth_ros.models.catalogue import card, weights_path
+from videodepth_ros.refine.bag_depth import choose_depth_topic, depth_unit_notes
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import size_within
 from videodepth_ros.refine.plan import PRIOR_STAGE
@@ -28,7 +29,8 @@ def estimate_prior(job: JobContext, decoded: DecodedFrames) -> PriorDepth:
     size = size_within(images.size, settings.max_pixels)
     is_slow = settings.prior in NETWORKS
     folder = cache_folder() / 'estimates' if is_slow else job.work.folder
-    key = digest(images.key, _prior_key(settings.prior), settings.depth_topic, size)
+    depth_source = settings.depth_topic, settings.depth_unit_m
+    key = digest(images.key, _prior_key(settings.prior), depth_source, size)
     prior_depth = PriorDepth.at(folder / f'estimates-{key}', size)
     if not prior_depth.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -39,6 +41,8 @@ def estimate_prior(job: JobContext, decoded: DecodedFrames) -> PriorDepth:
                 engine=settings.engine,
                 depth_topic=settings.depth_topic,
                 depth_stamps=decoded.depth_stamps,
+                depth_unit_m=settings.depth_unit_m,
+                rectify=settings.rectify,
             )
         ) as prior:
             if prior.notice:
@@ -61,3 +65,12 @@ def _prior_key(prior: str) -> tuple[str, ...]:
     if not is_card(prior):
         return (prior,)
     return prior, sha256_of(Path(prior).expanduser(), weights_path(card(prior)))
+
+
+def depth_notes(job: JobContext, prior: PriorDepth) -> tuple[str, ...]:
+    """Return notes on the depth of the recording where that is the prior."""
+    settings = job.settings
+    if settings.prior != 'bag':
+        return ()
+    topic = choose_depth_topic(job.bag.topics, settings.depth_topic).name
+    return depth_unit_notes(prior.values, topic, settings.depth_unit_m)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -52,6 +52,10 @@ class DecodedFrames:
     images: ImageSequence
     depth_stamps: Stamps | None
 
+    def with_notes(self, notes: tuple[str, ...]) -> DecodedFrames:
+        """Return the same frames with more notes."""
+        return replace(self, selection=self.selection.with_notes(notes))
+
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on what was left out."""
@@ -75,13 +79,16 @@ def decode_frames(job: JobContext) -> DecodedFrames:
     selection, depth_stamps = select_frames(stamps, job.settings.selection), None
     if job.settings.prior == 'bag':
         depth_topic = choose_depth_topic(job.bag.topics, job.settings.depth_topic).name
-        depth_stamps = monotonic(cached_stamps(job.bag, depth_topic, key, job.work, on_step))
+        recorded = cached_stamps(job.bag, depth_topic, key, job.work, on_step)
+        if selection.stamps.is_recorded:
+            stamps, recorded = stamps.by_recording(), recorded.by_recording()
+        depth_stamps = monotonic(recorded)
         matched = associate_depth(selection.stamps.stamp_ns, stamps, depth_stamps, depth_topic)
         matched.check()
         selection = selection.take(np.flatnonzero(matched.has_depth), matched.notes)
     images = keep_images(
         lambda: _decode(job, selection),
-        digest(key, job.topics, selection.stamps.key),
+        digest(key, job.topics, selection.stamps.key, job.settings.rectify),
         len(selection.stamps),
         job.work,
         on_step,
@@ -100,8 +107,15 @@ def full_size_frames(job: JobContext, decoded: DecodedFrames) -> Iterator[Frame]
 
 
 def _decode(job: JobContext, selection: FrameSelection) -> Iterator[Frame]:
-    topic, info_topic = job.topics.image.name, job.settings.camera_info_topic
-    return read_frames(job.bag, topic, info_topic, selection.stamps.contains)
+    stamps = selection.stamps
+    return read_frames(
+        job.bag,
+        job.topics.image.name,
+        job.settings.camera_info_topic,
+        stamps.contains,
+        stamps.stamp_of,
+        job.settings.rectify,
+    )
 
 
 def cached_stamps(
