@@ -186,6 +186,28 @@ def test_a_selection_beyond_the_end_is_an_error(tmp_path):
         chosen(FrameRange(), ())
 
 
+@pytest.mark.parametrize(
+    ('focal_px', 'changed', 'first'),
+    [
+        ([60.0] * 6, 0, None),
+        ([60.0, 60.01, 60.02, 60.0, 60.0, 60.0], 0, None),
+        ([60.0, 60.0, 66.0, 72.0, 78.0, 90.0], 4, 2),
+        ([90.0, 60.0, 60.0, 60.0, 60.0, 60.0], 5, 1),
+    ],
+)
+def test_a_zoom_gets_a_note_with_its_frames(focal_px, changed, first, tmp_path):
+    frames = [frame(n, replace(CAMERA, fx=fx)) for n, fx in enumerate(focal_px)]
+    with WorkFolder(tmp_path / 'work') as work:
+        images = keep_images(lambda: iter(frames), 'key', 6, work, lambda: None)
+    assert len(images.notes) == (changed > 0)
+    if changed:
+        assert (
+            f'{changed} of 6 frames differ from the first one, from frame {first}'
+            in (images.notes[0])
+        )
+        assert '--start-s' in images.notes[0]
+
+
 def test_images_of_another_format_get_a_note(tmp_path):
     found = read(tmp_path, [frame(0, size=(32, 48)), frame(1), frame(2)])
     np.testing.assert_array_equal(found.stamps_ns, [5 + TENTH_NS, 5 + 2 * TENTH_NS])

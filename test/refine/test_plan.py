@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from videodepth_ros.alignment.pair_graph import build_pair_graph
-from videodepth_ros.refine.plan import JobPlan
+from videodepth_ros.bags.output_options import (
+    OUTPUT,
+    Compression,
+    ConfidenceEncoding,
+    DepthEncoding,
+)
+from videodepth_ros.refine.plan import JobPlan, stored_bytes
 from videodepth_ros.refine.settings import Method
 
 
@@ -65,3 +73,34 @@ def test_stereo_and_bundle_adjustment_replace_the_alignment():
         'stereo',
         'write',
     ]
+
+
+def test_disk_space_includes_the_results_and_is_about_what_was_measured():
+    """The peak of work folder and results of 30 frames, in steps of .1 s."""
+    small = replace(
+        plan(30, (320, 240), (320, 240), aligns=False, stereo=True),
+        bytes_per_pixel=stored_bytes(OUTPUT),
+    )
+    assert small.disk_mb == pytest.approx(63.3, rel=0.25)
+    assert small.results_mb == pytest.approx(18.2, rel=0.25)
+    assert f'{small.disk_mb:.0f} MB on disk ({small.results_mb:.0f} MB of results)' in str(small)
+
+
+@pytest.mark.parametrize(
+    'smaller',
+    [
+        {'confidence': False},
+        {'confidence_encoding': ConfidenceEncoding.BYTE},
+        {'depth_encoding': DepthEncoding.MILLIMETRES},
+        {'depth_encoding': DepthEncoding.COMPRESSED},
+    ],
+)
+def test_other_encodings_take_less_and_no_compression_more(smaller):
+    assert stored_bytes(replace(OUTPUT, **smaller)) < stored_bytes(OUTPUT)
+    assert stored_bytes(replace(OUTPUT, compression=Compression.NONE)) == 8
+    assert stored_bytes(replace(OUTPUT, points=True)) > stored_bytes(OUTPUT)
+
+
+def test_copied_topics_are_part_of_the_results():
+    one = plan(10, (320, 240), (320, 240))
+    assert replace(one, copied_bytes=10**9).results_mb == pytest.approx(one.results_mb + 1000)

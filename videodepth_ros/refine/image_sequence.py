@@ -18,6 +18,7 @@ from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.core.workspace import DiskArray, digest
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.refine.options import READ
 
 NANOSECONDS = 1_000_000_000
 Size = tuple[int, int]
@@ -173,6 +174,29 @@ class ImageSequence:
 
     @property
     def notes(self) -> tuple[str, ...]:
+        """Notes on images of another format, and on a calibration that changes."""
+        return (*self._format_notes, *self._zoom_notes)
+
+    @property
+    def _zoom_notes(self) -> tuple[str, ...]:
+        """A note if the intrinsics differ between frames, as those of a zoom lens do."""
+        known = np.isfinite(self.intrinsics[:, 0])
+        if not known.any():
+            return ()
+        difference = np.abs(self.intrinsics - self.intrinsics[known][0]).max(axis=1)
+        other = np.flatnonzero(known & (difference > READ.max_intrinsics_change * self.size[0]))
+        if not len(other):
+            return ()
+        least, most = np.nanmin(self.intrinsics[:, 0]), np.nanmax(self.intrinsics[:, 0])
+        return (
+            f'camera_info changes: fx is {least:.1f} to {most:.1f} px, and {len(other)} of '
+            f'{len(self)} frames differ from the first one, from frame {other[0]} (from 0) on; '
+            'poses and stereo have one camera, that of the first frame, and are not reliable '
+            'there: refine the parts of constant zoom with --start-s and --end-s',
+        )
+
+    @property
+    def _format_notes(self) -> tuple[str, ...]:
         """A note on images of another format, if there are any."""
         return (
             (

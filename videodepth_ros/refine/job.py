@@ -33,7 +33,7 @@ from videodepth_ros.refine.completion import Completion, explain_full_disk, fact
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.facts import RefineFacts
 from videodepth_ros.refine.image_sequence import NANOSECONDS, bag_bytes, bag_digest, size_within
-from videodepth_ros.refine.plan import DEPTH_BYTES, READ_STAGE, JobPlan
+from videodepth_ros.refine.plan import READ_STAGE, JobPlan, stored_bytes
 from videodepth_ros.refine.preflight import check_requirements
 from videodepth_ros.refine.settings import DEFAULTS, Pairs, RefineSettings
 from videodepth_ros.refine.stages.align import align_frames, needs_alignment, shot_cut_notes
@@ -128,7 +128,7 @@ def _plan(
         settings.stereo,
         job.processes,
         images.full_size is not None,
-        DEPTH_BYTES[settings.depth_encoding],
+        stored_bytes(settings),
         bag_bytes(job.bag.path) if settings.copy_topics else 0,
     )
 

@@ -15,6 +15,8 @@ class ReadOptions:
     # Disk space for images at the camera's size [bytes]; a longer recording is decoded once for
     # each stage that needs them.
     max_full_size_bytes: int = 2 * 2**30
+    # Change of the intrinsics since the first frame above which a note is given [share of width].
+    max_intrinsics_change: float = 0.002
     # Share of the free disk space that these images may take [0, 1].
     max_disk_share: float = 0.5
 
@@ -125,8 +127,14 @@ class CostModel:
     bytes_per_pixel: int = 120
     # Memory of a voxel of the point cloud while new ones are merged [bytes].
     bytes_per_voxel: int = 320
-    # Size of a voxel in cloud.ply, and about the same in the mesh [bytes].
+    # Share of the size of depth and confidence that zstd leaves.
+    zstd_share: float = 0.47
+    # Size of an organised cloud for a pixel of depth, with every fourth row and column [bytes].
+    point_bytes: float = 1.0
+    # Size of a voxel in cloud.ply [bytes], voxels of a frame, and size of the mesh to the cloud's.
     cloud_voxel_bytes: int = 15
+    cloud_voxels_per_frame: int = 12_000
+    mesh_share: float = 0.5
     # New voxels of a frame, and the most that the point cloud holds.
     voxels_per_frame: int = 40_000
     max_voxels: int = 1_000_000

@@ -7,19 +7,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from videodepth_ros.alignment.pair_graph import PairGraph
+from videodepth_ros.bags.output_options import (
+    Compression,
+    ConfidenceEncoding,
+    DepthEncoding,
+    OutputOptions,
+)
 from videodepth_ros.core.progress import Stage
 from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.refine.options import COST, READ, CostModel, ReadOptions
 from videodepth_ros.refine.settings import Method
-from videodepth_ros.results.bag import DepthEncoding
 
 READ_STAGE, PRIOR_STAGE, CONSISTENCY_STAGE = 'read', 'prior', 'consistency'
 TRACK_STAGE, KEYFRAME_STAGE, CLIP_STAGE = 'track', 'keyframes', 'clips'
 STEREO_STAGE, WRITE_STAGE = 'stereo', 'write'
 """Names of the stages, as progress reports show them."""
 
-DEPTH_BYTES = {DepthEncoding.METRES: 4, DepthEncoding.MILLIMETRES: 2, DepthEncoding.COMPRESSED: 1}
-"""Size of a pixel of depth, about; PNG makes half of 16 bits."""
+_DEPTH_BYTES = {DepthEncoding.METRES: 4, DepthEncoding.MILLIMETRES: 2, DepthEncoding.COMPRESSED: 1}
+_CONFIDENCE_BYTES = {
+    ConfidenceEncoding.FLOAT: 4,
+    ConfidenceEncoding.BYTE: 1,
+    ConfidenceEncoding.SHORT: 2,
+}
 
 LIGHT_PRIORS = 'bag', 'nano', 'nano-1'
 """Priors whose memory is below that of the other stages."""
@@ -35,7 +44,7 @@ class JobPlan:
     stereo           whether depth is refined by multi-view stereo
     processes        that align clips and match frames
     keeps_full_size  whether images at the camera's size are kept on disk
-    depth_bytes      of a pixel of the depth that is written
+    bytes_per_pixel  of the maps of a frame that are written, see `stored_bytes`
     copied_bytes     of the topics that are copied
     """
 
@@ -50,7 +59,7 @@ class JobPlan:
     stereo: bool
     processes: int
     keeps_full_size: bool = True
-    depth_bytes: int = 4
+    bytes_per_pixel: float = 8.0
     copied_bytes: int = 0
     cost: CostModel = COST
     reading: ReadOptions = READ
@@ -106,12 +115,12 @@ class JobPlan:
         """Expected size of the results: depth and confidence, cloud and mesh, video, copies."""
         cost = self.cost
         pixels = _pixels(self.camera)
-        bag = self.frames * (self.depth_bytes + 4) * pixels + self.copied_bytes
+        bag = self.frames * self.bytes_per_pixel * pixels + self.copied_bytes
         if not self.graph:
             return 1e-6 * bag
-        voxels = min(cost.max_voxels, self.frames * min(cost.voxels_per_frame, pixels))
-        cloud = cost.cloud_voxel_bytes * voxels * (2 if self.stereo else 1)
-        return 1e-6 * (bag + cloud)
+        voxels = min(cost.max_voxels, self.frames * cost.cloud_voxels_per_frame)
+        mesh_share = cost.mesh_share if self.stereo else 0.0
+        return 1e-6 * (bag + cost.cloud_voxel_bytes * voxels * (1 + mesh_share))
 
     @property
     def work_mb(self) -> float:
@@ -125,7 +134,7 @@ class JobPlan:
         images = 3 * (tracked + (_pixels(self.camera) if is_larger else 0))
         per_pixel = 4
         if self.graph:
-            per_pixel += 9 * (2 if self.aligns else 1) + (8 if self.stereo else 0)
+            per_pixel += 9 * (2 if self.aligns else 1) + (4 if self.stereo else 0)
         return 1e-6 * self.frames * (images + per_pixel * _pixels(self.working))
 
     @property
@@ -166,6 +175,16 @@ class JobPlan:
             f'{self.disk_mb:.0f} MB on disk ({self.results_mb:.0f} MB of results), '
             f'{self.seconds:.0f} s'
         )
+
+
+def stored_bytes(options: OutputOptions, cost: CostModel = COST) -> float:
+    """Return the bytes of a pixel of the maps of a frame in the recording, about."""
+    size = _DEPTH_BYTES[options.depth_encoding]
+    if options.confidence:
+        size += _CONFIDENCE_BYTES[options.confidence_encoding]
+    share = cost.zstd_share if options.compression is Compression.ZSTD else 1.0
+    cloud = cost.point_bytes if options.points else 0.0
+    return share * (size + cloud)
 
 
 def _pixels(size: Size) -> int:
