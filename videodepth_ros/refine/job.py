@@ -33,6 +33,7 @@ from videodepth_ros.refine.completion import Completion, explain_full_disk, fact
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.facts import RefineFacts
 from videodepth_ros.refine.image_sequence import NANOSECONDS, bag_bytes, bag_digest, size_within
+from videodepth_ros.refine.odometry_notes import odometry_notes
 from videodepth_ros.refine.plan import READ_STAGE, JobPlan, stored_bytes
 from videodepth_ros.refine.preflight import check_requirements
 from videodepth_ros.refine.settings import DEFAULTS, Pairs, RefineSettings
@@ -86,6 +87,8 @@ def _run_stages(job: JobContext, output: Path) -> RefineFacts:
         if job.settings.chosen_pairs is not Pairs.NONE:
             graph = build_recording_graph(decoded.images.images, job.settings.clip)
         aligns = graph is not None and needs_alignment(job.settings)
+        if graph is not None and job.settings.odometry:
+            decoded = decoded.with_notes(odometry_notes(job.bag, decoded.images.frame_id))
         plan = _plan(job, decoded, graph, aligns)
         _announce_plan(job, plan, decoded)
         facts = _refine(job, decoded, graph, aligns, output)
