@@ -72,9 +72,10 @@ def settings(**changes) -> SessionSettings:
 
 
 def test_depth_confidence_and_cloud_are_those_of_the_host(network):
-    seen_m = on_host(network, settings()).step(next(frames(1))).depth.depth_m
+    near = {'scale_factor': 0.01}  # nearer than any sky
+    seen_m = on_host(network, settings(**near)).step(next(frames(1))).depth.depth_m
     cloud_range_m, range_m = np.nanpercentile(seen_m, (50, 80)).tolist()
-    wanted = settings(max_range_m=range_m)
+    wanted = settings(max_range_m=range_m, **near)
     (device, engines), host = on_device(network, wanted), on_host(network, wanted)
     for frame in frames(3):
         found = device.step(frame, cloud_range_m=cloud_range_m)
@@ -93,13 +94,13 @@ def test_depth_confidence_and_cloud_are_those_of_the_host(network):
         cloud = found.cloud.view(POINT)[..., 0]
         for axis in 'xyz':
             np.testing.assert_allclose(cloud[axis], points[axis], rtol=1e-4, atol=1e-5)
-    assert set(engines[0].fetched) == {'depth', 'total', 'confidence', 'cloud'}
+    assert set(engines[0].fetched) == {'depth', 'total', 'inverse_depth', 'confidence', 'cloud'}
 
 
 def test_only_what_is_wanted_is_fetched(network):
     device, engines = on_device(network, settings())
     result = device.step(next(frames(1)), with_confidence=False)
-    assert set(engines[0].fetched) == {'depth', 'total'}
+    assert set(engines[0].fetched) == {'depth', 'inverse_depth', 'total'}
     assert result.depth.confidence is None
     assert result.cloud is None
 

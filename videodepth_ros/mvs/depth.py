@@ -27,6 +27,10 @@ from videodepth_ros.mvs.views import (
     choose_neighbours,
 )
 
+MOST_MISSING_OF_SURFACE = np.float32(4.0)
+"""Share of the preferred parallax, as its reciprocal, from which on certain stereo is a surface
+where the prior hits nothing: with less, clouds would be one."""
+
 
 @dataclass(frozen=True)
 class StereoDepth:
@@ -151,7 +155,8 @@ def _stereo_depth(
     moving: MaskArray,
 ) -> StereoDepth:
     """Set the sky to infinity, and add the expected error."""
-    sky = _enlarged(view.sky & (certainty < SURE), depth_m.shape)
+    surface = (certainty >= SURE) & (missing < MOST_MISSING_OF_SURFACE)
+    sky = _enlarged(view.sky & ~surface, depth_m.shape)
     size = depth_m.shape[::-1]
     certain, far = (
         np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_LINEAR), np.float32)

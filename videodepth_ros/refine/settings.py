@@ -138,7 +138,7 @@ class RefineSettings(OutputOptions, CameraTopicOptions):
         'nav_msgs/Odometry topic, or the frame odom above the camera in /tf.',
     )
     max_range_m: float = option(
-        100.0,
+        200.0,
         'Depth beyond which a pixel is +inf (nothing hit); 0: no limit.',
         unit='m',
         minimum=0.0,

@@ -53,13 +53,8 @@ class SparseRecording:
 
 
 def default_camera(width: int, height: int) -> Intrinsics:
-    """Return the intrinsics assumed for an uncalibrated camera.
-
-    The principal point is (width / 2, height / 2), the convention of DUSt3R and Align3R: half a
-    pixel from `Intrinsics.centred`.
-    """
-    focal = DEFAULT_FOCAL_LENGTH_FACTOR * width
-    return Intrinsics(width, height, focal, focal, width / 2, height / 2)
+    """Return the intrinsics assumed for an uncalibrated camera; see `Intrinsics.centred`."""
+    return Intrinsics.centred(width, height, DEFAULT_FOCAL_LENGTH_FACTOR * width)
 
 
 def reconstruct_sparse(

@@ -51,6 +51,18 @@ class StabilizerOptions:
 
 
 @dataclass(frozen=True)
+class SkyOptions:
+    """Sky mask, see sky.py."""
+
+    far_m: float = 200.0  # [m] depth beyond which a pixel is a seed of the sky
+    near_m: float = 4.0  # [m] depth below which a pixel never is sky
+    colour_difference: float = 20.0  # [levels of 255] of a channel from the seeds around a pixel
+    window_share: float = 0.3  # [image width] side of the window of these seeds
+    min_window_share: float = 1e-3  # of the window that must be seeds
+    min_seed_px: int = 20  # seeds of a region of sky
+
+
+@dataclass(frozen=True)
 class GuidedFilterOptions:
     """Guided filter (He et al. 2013), see guided_filter.py."""
 

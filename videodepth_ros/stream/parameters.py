@@ -48,7 +48,7 @@ class StreamParameters:
         dynamic=True,
     )
     max_range_m: float = option(
-        100.0,
+        200.0,
         'Depth beyond which a pixel is +inf (nothing hit); 0: no limit.',
         unit='m',
         minimum=0.0,

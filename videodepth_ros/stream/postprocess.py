@@ -27,6 +27,7 @@ from videodepth_ros.frames import DepthMap, Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.stream.guided_filter import guided_filter
 from videodepth_ros.stream.scale import Scale
+from videodepth_ros.stream.sky import find_sky, without_sky
 from videodepth_ros.stream.upsample import confidence_map, find_discontinuities, upsample
 
 
@@ -54,6 +55,7 @@ class DepthPostprocessor:
 
     def on_host(self, frame: Frame, inverse_depth: Float32Array) -> DepthMap:
         """Convert the network's inverse depth (h, w) float32, finite and >= 0, to depth."""
+        inverse_depth = without_sky(inverse_depth, frame.image, self.scale)
         if self.guided:
             inverse_depth = guided_filter(inverse_depth, frame.image, (self.height, self.width))
         inverse_depth = self.scale.without_far(inverse_depth, self.max_range_m)
@@ -67,18 +69,16 @@ class DepthPostprocessor:
 
     def on_device(self, frame: Frame, found: Mapping[str, NDArray[Any]]) -> DepthMap:
         """Copy the device's results out of memory that the next step overwrites."""
+        depth_m = found[DEPTH].copy()
+        depth_m[find_sky(found[INVERSE_DEPTH], frame.image, self.scale)] = math.inf
         return self._depth_map(
-            frame, found[DEPTH].copy(), found[CONFIDENCE].copy() if self.with_confidence else None
+            frame, depth_m, found[CONFIDENCE].copy() if self.with_confidence else None
         )
 
-    def device_outputs(self, with_inverse_depth: bool) -> tuple[str, ...]:
+    def device_outputs(self) -> tuple[str, ...]:
         """Return the outputs of a fused step to fetch, from ``graph.FUSED_OUTPUTS``."""
-        optional = {
-            INVERSE_DEPTH: with_inverse_depth,
-            CONFIDENCE: self.with_confidence,
-            CLOUD: self.cloud_range_m is not None,
-        }
-        return DEPTH, TOTAL, *(name for name, needed in optional.items() if needed)
+        optional = {CONFIDENCE: self.with_confidence, CLOUD: self.cloud_range_m is not None}
+        return DEPTH, TOTAL, INVERSE_DEPTH, *(name for name, needed in optional.items() if needed)
 
     def parameters(self, frame: Frame) -> FrameParameters:
         """Return the parameters of a fused step for this frame."""

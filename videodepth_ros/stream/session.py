@@ -272,7 +272,7 @@ class DepthSession:
         post: DepthPostprocessor,
     ) -> tuple[StepResult, State]:
         assert isinstance(engine, ResidentEngine)
-        outputs, start_s = post.device_outputs(self._anchor is not None), time.perf_counter()
+        outputs, start_s = post.device_outputs(), time.perf_counter()
         found, after = engine.run(image, state, outputs, post.parameters(frame))
         engine_s = time.perf_counter() - start_s
         self._accept(frame, engine.spec, math.isfinite(found[TOTAL][0]))
