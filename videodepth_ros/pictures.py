@@ -7,10 +7,12 @@ change of depth. For display only.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
@@ -90,17 +92,59 @@ def resized(picture: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+class _OpenCvVideo:
+    """A video file of OpenCV: VP8 in webm, VP9 in mp4, whose bytes depend on the pictures alone."""
+
+    def __init__(self, path: Path, rate_hz: float, size: tuple[int, int]) -> None:
+        is_webm = path.suffix == '.webm'
+        code = 'VP80' if is_webm else 'vp09'
+        # FFmpeg warns about the codec tag of webm and continues; mp4 gives no warning
+        with _silent_stderr() if is_webm else nullcontext():
+            self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), rate_hz, size)
+        if not self._video.isOpened():
+            raise BagError(
+                f'{path}: this OpenCV cannot write {code}; install opencv-python-headless'
+            )
+
+    def write(self, picture: Image) -> None:
+        self._video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        self._video.release()
+
+
+class _PyAvVideo:
+    """An H.264 video file of PyAV, for every player; one thread, so that its bytes are the same."""
+
+    def __init__(self, path: Path, rate_hz: float, size: tuple[int, int]) -> None:
+        self._av = importlib.import_module('av')
+        self._file = self._av.open(str(path), 'w')
+        self._stream = self._file.add_stream(
+            'libx264', rate=Fraction(rate_hz).limit_denominator(1000)
+        )
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt, self._stream.thread_count = 'yuv420p', 1
+
+    def write(self, picture: Image) -> None:
+        frame = self._av.VideoFrame.from_ndarray(picture, format='rgb24')
+        self._file.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._file.mux(self._stream.encode())
+        self._file.close()
+
+
 class VideoWriter:
     """Writer of a video that browsers play; a context manager.
 
-    VP8 for the suffix webm, else VP9 in mp4, whose bytes depend on the pictures alone (a webm file
-    contains a random identifier).
+    H.264 in mp4 where PyAV is installed, else VP9; VP8 for the suffix webm, whose bytes are not
+    reproducible: a webm file contains a random identifier.
     """
 
     def __init__(self, path: Path, rate_hz: float) -> None:
         """Set path and rate; the first picture creates the file."""
         self._path, self._rate_hz = path, rate_hz
-        self._video: cv2.VideoWriter | None = None
+        self._video: _OpenCvVideo | _PyAvVideo | None = None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -112,7 +156,7 @@ class VideoWriter:
         trace: TracebackType | None,
     ) -> None:
         if self._video is not None:
-            self._video.release()
+            self._video.close()
 
     def add(self, picture: Image) -> None:
         """Write a picture, (H, W, 3) uint8, red green blue, H and W even and always the same.
@@ -120,23 +164,10 @@ class VideoWriter:
         raises  BagError if this OpenCV cannot write it
         """
         if self._video is None:
-            height, width = picture.shape[:2]
-            self._video = self._open(width, height)
-        self._video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-
-    def _open(self, width: int, height: int) -> cv2.VideoWriter:
-        is_webm = self._path.suffix == '.webm'
-        code = 'VP80' if is_webm else 'vp09'
-        # FFmpeg warns about the codec tag of webm and continues; mp4 gives no warning
-        with _silent_stderr() if is_webm else nullcontext():
-            video = cv2.VideoWriter(
-                str(self._path), cv2.VideoWriter.fourcc(*code), self._rate_hz, (width, height)
-            )
-        if not video.isOpened():
-            raise BagError(
-                f'{self._path}: this OpenCV cannot write {code}; install opencv-python-headless'
-            )
-        return video
+            has_av = self._path.suffix == '.mp4' and importlib.util.find_spec('av') is not None
+            kind = _PyAvVideo if has_av else _OpenCvVideo
+            self._video = kind(self._path, self._rate_hz, (picture.shape[1], picture.shape[0]))
+        self._video.write(picture)
 
 
 def write_video(path: Path, pictures: Iterable[Image], rate_hz: float) -> int:

@@ -13,6 +13,7 @@ from test.support import refined_results as m
 from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.pictures import BACKGROUND, ColourRange
 from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.map_views import MapSurface, map_views
 from videodepth_ros.results.options import PREVIEW, TopDownOptions
 from videodepth_ros.results.preview import PreviewWriter
 from videodepth_ros.results.report import ReportFigures, TrajectoryFigures, render_report
@@ -120,7 +121,7 @@ def test_the_video_keeps_time_and_stays_short(tmp_path, count, period_ns, shown,
 
 
 @pytest.mark.parametrize(
-    ('width', 'height', 'panel'), [(32, 24, (240, 180)), (24, 40, (180, 300)), (8, 80, (36, 360))]
+    ('width', 'height', 'panel'), [(32, 24, (480, 360)), (24, 40, (360, 600)), (8, 80, (72, 720))]
 )
 def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width, height, panel):
     frame = replace(
@@ -136,11 +137,50 @@ def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width,
     video.release()
 
 
+def box(size_m=1.0):
+    """Return the surface of a red floor and a blue wall behind it, seen along the map's x axis."""
+    corners = np.array([[0, -1, 0], [0, 1, 0], [2, 1, 0], [2, -1, 0], [2, -1, 1.5], [2, 1, 1.5]])
+    colours = np.array([[200, 0, 0]] * 2 + [[100, 0, 100]] * 2 + [[0, 0, 200]] * 2, np.uint8)
+    faces = np.array([[0, 1, 2], [0, 2, 3], [3, 2, 5], [3, 5, 4]], np.int32)
+    return MapSurface(size_m * corners, colours, faces)
+
+
+def test_the_map_from_two_sides_has_floor_below_and_wall_above():
+    left, right = map_views(box(), straight(3).T_map_cam)
+    assert left.shape == right.shape
+    assert not (left == right).all()
+    for picture in (left, right):
+        red, blue = (picture[..., c].astype(int) > 60 for c in (0, 2))
+        rows_red = np.nonzero(red & ~blue)[0]
+        rows_blue = np.nonzero(blue & ~red)[0]
+        assert len(rows_red) > 500
+        assert len(rows_blue) > 500
+        assert rows_red.mean() > rows_blue.mean()
+    np.testing.assert_array_equal(left, map_views(box(10.0), straight(3).T_map_cam)[0])
+
+
+def test_the_map_of_a_cloud_and_of_nothing():
+    points = np.random.default_rng(0).uniform(-1, 1, (500, 3))
+    colours = np.full((500, 3), (0, 250, 0), np.uint8)
+    none = np.empty((0, 3), np.int32)
+    for picture in map_views(MapSurface(points, colours, none), straight(2).T_map_cam):
+        assert (picture == (0, 250, 0)).all(axis=2).sum() > 500
+    assert map_views(MapSurface(points[:0], colours[:0], none), straight(2).T_map_cam) == []
+
+
+def test_depth_before_stereo_is_shown_where_there_is_some():
+    plain, both = ReportFigures(1, COLOURS), ReportFigures(1, COLOURS)
+    plain.add(ahead())
+    both.add(replace(ahead(), prior_m=np.full((12, 16), 3, np.float32)))
+    assert (plain.has_prior, both.has_prior) == (False, True)
+    assert both.strips[0].picture.shape[0] == plain.strips[0].picture.shape[0] * 3 // 2
+
+
 @pytest.mark.parametrize('depth_m', [2.0, np.nan, np.inf])
 def test_a_report_of_one_frame_without_depth(depth_m):
     figures = ReportFigures(1, COLOURS)
     figures.add(ahead(depth_m=depth_m))
-    place = TrajectoryFigures(np.zeros((9, 9, 3), np.uint8), np.zeros(1))
+    place = TrajectoryFigures(np.zeros((9, 9, 3), np.uint8), np.zeros(1), 1.0)
     text = render_report(
         '<name>', [('a & b', '1 < 2')], [], straight(1).stamp_ns, place, figures, 'm'
     )

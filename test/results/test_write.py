@@ -225,7 +225,7 @@ def test_the_report_is_self_contained(recording, tmp_path):
     tags = Tags()
     tags.feed(text)
     assert not tags.open
-    assert len(tags.images) == 1 + REPORT.frames
+    assert len(tags.images) == 1 + 2 + REPORT.frames  # from above, from two sides, frames
     assert all(image.startswith('data:image/png;base64,') for image in tags.images)
     assert not re.search(r'(src|href)="(?!data:)', text)
     message = ' '.join(tags.text)

@@ -158,8 +158,8 @@ def _group_pairs(
             f'the camera is {camera.width}x{camera.height} and the point maps are '
             f'{w}x{h}; scale the intrinsics to the point maps'
         )
-    lens = camera or Intrinsics.centred(w, h, w)
-    observations = PairObservations(pairs, (lens.cx, lens.cy), constraints.depth_m)
+    principal_point = (w / 2, h / 2) if camera is None else (camera.cx, camera.cy)
+    observations = PairObservations(pairs, principal_point, constraints.depth_m)
     constraints.validate(observations.frame_count, (h, w))
     return observations
 

@@ -107,7 +107,7 @@ def align_keyframes(
     for pair in pairs:
         h, w = pair.shape
         stride = sampling_stride(h, w, own.max_pixels)
-        camera = own.camera or Intrinsics.centred(w, h, w)
+        camera = own.camera or Intrinsics(w, h, w, w, w / 2, h / 2)
         sampled.append(subsample(replace(pair, i=place[pair.i], j=place[pair.j]), stride))
     assert camera is not None
     steps = max(len(graph.keyframes) - 1, 1)

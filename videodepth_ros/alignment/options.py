@@ -70,8 +70,7 @@ class AlignmentOptions:
     """Options of `align`."""
 
     # Intrinsics at the size of the point maps; None: unknown, with square pixels and the
-    # principal point at the centre of the image, ((w - 1) / 2, (h - 1) / 2): published code takes
-    # (w / 2, h / 2), half a pixel off where pixel centres are at integers.
+    # principal point at (w / 2, h / 2), as published.
     camera: Intrinsics | None = None
 
     # None: known with a camera, else one shared by all frames.

@@ -139,7 +139,7 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help='print the version and exit')
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from videodepth_ros.cli.version import version
+        from videodepth_ros.core.version import version
 
         print(f'videodepth {version()}')
         parser.exit()

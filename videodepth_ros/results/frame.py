@@ -26,6 +26,7 @@ class RefinedFrame:
     T_map_cam   (4, 4) float64, rigid; camera optical frame in a common world frame
     image       (H, W, 3) uint8, red green blue
     in_map      whether cloud and mesh are made of it, among others
+    prior_m     (h, w) float32 of any size, depth before stereo, for the report; None: no stereo
     """
 
     stamp_ns: int
@@ -37,6 +38,7 @@ class RefinedFrame:
     T_map_cam: Float64Array
     image: UInt8Array
     in_map: bool = True
+    prior_m: Float32Array | None = None
 
     def points(self, stride: int, mask: MaskArray) -> Float64Array:
         """Return the points of some pixels in the map, (N, 3) float64.

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from videodepth_ros.core.arrays import Float64Array
-from videodepth_ros.mvs.mesh import extract_mesh, write_mesh_ply
+from videodepth_ros.mvs.mesh import Mesh, extract_mesh, write_mesh_ply
 from videodepth_ros.mvs.tsdf import TsdfOptions, TsdfVolume
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import MESH
@@ -51,11 +51,11 @@ class FusedMesh:
             )
         self._count += 1
 
-    def write(self, path: Path) -> int:
-        """Write the mesh as PLY and return its number of triangles.
+    def write(self, path: Path) -> Mesh:
+        """Write the mesh as PLY and return it.
 
         raises  BagError if it cannot be written
         """
         mesh = extract_mesh(self.volume, least_faces=MESH.min_faces)
         write_mesh_ply(path, mesh)
-        return len(mesh.faces)
+        return mesh

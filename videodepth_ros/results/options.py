@@ -84,11 +84,11 @@ class UpsamplingOptions:
 class PreviewOptions:
     """The preview video."""
 
-    # Shorter side of a panel [pixels], enough for its caption.
-    panel_px: int = 180
+    # Shorter side of a panel [pixels].
+    panel_px: int = 360
     # Maximum aspect of a panel, height over width.
     max_aspect: float = 2.0
-    # Maximum number of frames: the encoder takes 60 ms a frame.
+    # Maximum number of frames: the encoder is the slowest part of writing.
     max_frames: int = 240
     # Range of the frame rate [Hz].
     min_rate_hz: float = 2.0
@@ -108,6 +108,22 @@ class TopDownOptions:
     headroom: float = 0.02
     # Percentile of the first frame's depth that the map extends ahead of the path.
     depth_percentile: float = 70.0
+
+
+@dataclass(frozen=True)
+class MapViewOptions:
+    """Pictures of the map in the report."""
+
+    width_px: int = 480
+    height_px: int = 360
+    # Direction of view: to the side of where the cameras look, and down [degrees].
+    yaw_deg: float = 35.0
+    pitch_deg: float = 25.0
+    # Share of the positions that the picture holds [percentile of the distance from the median].
+    extent_percentile: float = 97.0
+    # Distance of the viewer from the median [radii], and focal length [picture heights].
+    distance: float = 2.4
+    focal: float = 1.1
 
 
 @dataclass(frozen=True)
@@ -131,4 +147,5 @@ GRAVITY = GravityOptions()
 UPSAMPLING = UpsamplingOptions()
 PREVIEW = PreviewOptions()
 TOP_DOWN = TopDownOptions()
+MAP_VIEW = MapViewOptions()
 REPORT = ReportOptions()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report: one HTML page with facts, notes, images and charts, without external files.
 
-The same results give the same page: it has no date, path or version.
+The same results and settings give the same page: it has no date and no times of computation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from videodepth_ros.results.options import REPORT, ReportOptions
 
 @dataclass(frozen=True)
 class FrameStrip:
-    """A frame that the report shows: image and colourised depth, one above the other."""
+    """A frame that the report shows: image, depth before stereo if there is one, and depth."""
 
     stamp_ns: int
     picture: UInt8Array
@@ -37,6 +37,7 @@ class ReportFigures:
     colours     depths at the ends of the colours
     known       share of pixels with depth, by frame; ``median_m`` the median of those depths
     confidence  its mean over pixels with finite depth
+    has_prior   whether the strips show depth before stereo too
     """
 
     frames: int
@@ -46,9 +47,11 @@ class ReportFigures:
     median_m: list[float] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
     strips: list[FrameStrip] = field(default_factory=list)
+    has_prior: bool = False
 
     def add(self, frame: RefinedFrame) -> None:
         """Add the next frame."""
+        self.has_prior = frame.prior_m is not None
         count, stride = self.options.frames, self.options.pixel_stride
         shown = np.unique(np.linspace(0, self.frames - 1, count).round().astype(int))
         if len(self.known) in shown:
@@ -64,17 +67,30 @@ class ReportFigures:
         height, width = frame.depth_m.shape
         width_px = self.options.image_width_px
         size = width_px, max(1, round(width_px * height / width))
-        depth_m = cv2.resize(frame.depth_m, size, interpolation=cv2.INTER_NEAREST)
-        coloured = colourise(np.asarray(depth_m, np.float32), self.colours)
-        return np.vstack([resized(frame.image, *size), coloured])
+        depths = [one for one in (frame.prior_m, frame.depth_m) if one is not None]
+        coloured = [
+            colourise(
+                np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_NEAREST), np.float32),
+                self.colours,
+            )
+            for one in depths
+        ]
+        return np.vstack([resized(frame.image, *size), *coloured])
 
 
 @dataclass(frozen=True)
 class TrajectoryFigures:
-    """Figures of the poses: the top-down map, and the camera's height (N,)."""
+    """Figures of the poses and of the map.
+
+    top_down  the map from above; grid_m the distance of its grid lines
+    height    of the camera, (N,)
+    views     pictures of the map from the side
+    """
 
     top_down: UInt8Array
     height: Float64Array
+    grid_m: float
+    views: Sequence[UInt8Array] = ()
 
 
 @dataclass(frozen=True)
@@ -126,9 +142,12 @@ def render_report(
         facts=facts,
         notes=notes,
         top_down_png=_png(trajectory.top_down) if trajectory else '',
+        grid=f'{trajectory.grid_m:g}' if trajectory else '',
+        view_pngs=[_png(view) for view in trajectory.views] if trajectory else [],
         near=f'{figures.colours.near_m:.3g}',
         far=f'{figures.colours.far_m:.3g}',
         unit=unit,
+        has_prior=figures.has_prior,
         strips=[
             {
                 'png': _png(strip.picture),

@@ -15,8 +15,9 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from videodepth_ros.core.arrays import Float64Array
+from videodepth_ros.core.arrays import Float64Array, UInt8Array
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.core.workspace import require_new
 from videodepth_ros.evaluation.tum import write_tum
@@ -33,6 +34,7 @@ from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.fused_mesh import FusedMesh
 from videodepth_ros.results.gravity import GravityAlignment, align_to_gravity
 from videodepth_ros.results.map_attachment import MapAttachment, attach_map
+from videodepth_ros.results.map_views import MapSurface, map_views
 from videodepth_ros.results.options import CLOUD, CloudOptions
 from videodepth_ros.results.point_cloud import VoxelGrid, write_ply
 from videodepth_ros.results.preview import PreviewWriter
@@ -201,8 +203,7 @@ class _ResultWriter:
         write_tum(folder / TRAJECTORY_FILE, mapped)
         points = accumulated.cloud.points()
         write_ply(folder / CLOUD_FILE, points)
-        if accumulated.mesh is not None:
-            accumulated.mesh.write(folder / MESH_FILE)
+        surface = _write_mesh(folder, accumulated.mesh, points)
         facts = ResultFacts(
             frames=len(mapped.stamp_ns),
             outputs=(),
@@ -215,7 +216,14 @@ class _ResultWriter:
             voxel_m=accumulated.cloud.voxel_m,
             notes=(*self._notes(attachment), *attachment.notes, *bag_notes),
         )
-        self._write_report(folder / REPORT_FILE, facts, first, mapped, accumulated)
+        figures = TrajectoryFigures(
+            accumulated.top_down.picture(len(mapped.stamp_ns)),
+            mapped.positions_m[:, 2],
+            accumulated.top_down.grid_m,
+            map_views(surface, mapped.T_map_cam),
+        )
+        rows = self._rows(facts, first)
+        self._write_report(folder, rows, facts.notes, figures, accumulated.figures)
         return facts
 
     def _notes(self, attachment: MapAttachment) -> tuple[str, ...]:
@@ -223,6 +231,18 @@ class _ResultWriter:
         options = self._options
         differ = not options.is_metric and attachment.tree.transforms
         return (*options.all_notes, *((UNIT_OF_TRANSFORMS_NOTE,) if differ else ()))
+
+    def _write_report(
+        self,
+        folder: Path,
+        rows: list[tuple[str, str]],
+        notes: tuple[str, ...],
+        poses: TrajectoryFigures,
+        figures: ReportFigures,
+    ) -> None:
+        title, stamps_ns = f'{self._source.bag.path.name} refined', self._world.stamp_ns
+        page = render_report(title, rows, notes, stamps_ns, poses, figures, self._options.unit)
+        (folder / REPORT_FILE).write_text(page, encoding='utf-8')
 
     def _empty_mesh(self, T_map_world: Float64Array) -> FusedMesh | None:
         points_m = self._options.scene_points_m
@@ -260,26 +280,6 @@ class _ResultWriter:
             bag.finish()
         return bag.notes
 
-    def _write_report(
-        self,
-        path: Path,
-        facts: ResultFacts,
-        first: RefinedFrame,
-        mapped: Trajectory,
-        accumulated: _Accumulators,
-    ) -> None:
-        picture = accumulated.top_down.picture(len(mapped.stamp_ns))
-        page = render_report(
-            f'{self._source.bag.path.name} refined',
-            self._rows(facts, first),
-            facts.notes,
-            mapped.stamp_ns,
-            TrajectoryFigures(picture, mapped.positions_m[:, 2]),
-            accumulated.figures,
-            self._options.unit,
-        )
-        path.write_text(page, encoding='utf-8')
-
     def _rows(self, facts: ResultFacts, first: RefinedFrame) -> list[tuple[str, str]]:
         unit, camera = self._options.unit, first.camera
         return [
@@ -294,6 +294,20 @@ class _ResultWriter:
             ('cloud', f'{facts.cloud_points} points, voxels of {facts.voxel_m:g} {unit}'),
             *self._options.facts,
         ]
+
+
+def _write_mesh(folder: Path, mesh: FusedMesh | None, cloud: NDArray[np.void]) -> MapSurface:
+    """Write the mesh if there is one; return it, else the points of the cloud."""
+    if mesh is None:
+        return MapSurface(*_positions_and_colours(cloud), np.empty((0, 3), np.int32))
+    found = mesh.write(folder / MESH_FILE)
+    return MapSurface(found.vertices_m.astype(np.float64), found.colours, found.faces)
+
+
+def _positions_and_colours(points: NDArray[np.void]) -> tuple[Float64Array, UInt8Array]:
+    """Return positions (N, 3) and colours (N, 3) of a cloud."""
+    positions = np.stack([points[axis] for axis in 'xyz'], axis=1).astype(np.float64)
+    return positions, np.stack([points[name] for name in ('red', 'green', 'blue')], axis=1)
 
 
 def format_camera(camera: Intrinsics) -> str:

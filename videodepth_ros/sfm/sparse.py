@@ -53,7 +53,10 @@ class SparseRecording:
 
 
 def default_camera(width: int, height: int) -> Intrinsics:
-    """Return the intrinsics assumed for an uncalibrated camera; see `Intrinsics.centred`."""
+    """Return the intrinsics assumed for an uncalibrated camera, by `Intrinsics.centred`.
+
+    The global alignment of point maps keeps (w / 2, h / 2), the convention of DUSt3R's network.
+    """
     return Intrinsics.centred(width, height, DEFAULT_FOCAL_LENGTH_FACTOR * width)
 
 

@@ -125,4 +125,5 @@ def stereo_frames(
             small.T_world_cam,
             frame.image,
             small.in_map,
+            limit_range(small.depth_m, job.settings.max_range_m),
         )

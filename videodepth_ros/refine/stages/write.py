@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, UInt8Array
+from videodepth_ros.core.options import options_of, to_values
+from videodepth_ros.core.version import version
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.trajectory import Trajectory
@@ -23,6 +25,7 @@ from videodepth_ros.refine.metric_scale import MetricScale, metric_scale_source
 from videodepth_ros.refine.options import PREVIEW, STEREO_CLOUD
 from videodepth_ros.refine.plan import WRITE_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
+from videodepth_ros.refine.settings import DEFAULTS, RefineSettings
 from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
 from videodepth_ros.refine.stages.stereo import stereo_frames
 from videodepth_ros.results.bag import BagContents, SourceRecording
@@ -165,8 +168,24 @@ def _result_options(
         contents=BagContents(settings, points, ('*',) if settings.copy_topics else ()),
         is_metric=scale.is_metric,
         scale_source=scale.source.value,
+        facts=(('version', version()), ('command', _command(job))),
         notes=(*decoded.notes, *notes),
     )
+
+
+def _command(job: JobContext) -> str:
+    """Return the command line of the job, with the flags that are not defaults."""
+    flags = []
+    values, defaults = to_values(job.settings), to_values(DEFAULTS)
+    for option in options_of(RefineSettings):
+        value = values[option.name]
+        if value != defaults[option.name]:
+            flag = option.flags[0]
+            if option.type is bool:
+                flags.append(flag if value else flag.replace('--', '--no-', 1))
+            else:
+                flags.append(f'{flag} {value}')
+    return ' '.join(['videodepth refine', job.bag.path.name, 'OUT_BAG', *flags])
 
 
 def _cloud_options(job: JobContext, has_stereo: bool) -> tuple[CloudOptions, PointOptions]:
