@@ -96,3 +96,14 @@ def test_a_viewpoint_looks_at_the_middle_of_a_cloud():
     view = viewpoint_of(np.vstack([points, np.full((3, 3), np.nan, np.float32)]))
     assert view.centre_m == pytest.approx([0, 0, 4], abs=0.15)
     assert 0.8 < view.extent_m <= 1.1
+
+
+def test_mp4_is_h264_with_the_same_bytes_where_pyav_is_installed(tmp_path):
+    av = pytest.importorskip('av', reason='PyAV is not installed')
+    pictures = [np.full((32, 48, 3), 20 * k, np.uint8) for k in range(5)]
+    for name in ('a.mp4', 'b.mp4'):
+        assert write_video(tmp_path / name, iter(pictures), 10.0) == 5
+    assert (tmp_path / 'a.mp4').read_bytes() == (tmp_path / 'b.mp4').read_bytes()
+    with av.open(str(tmp_path / 'a.mp4')) as video:
+        (stream,) = video.streams.video
+        assert (stream.codec_context.name, stream.frames) == ('h264', 5)

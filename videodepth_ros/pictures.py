@@ -93,7 +93,7 @@ def resized(picture: Image, width: int, height: int) -> Image:
 
 
 class _OpenCvVideo:
-    """A video file of OpenCV: VP8 in webm, VP9 in mp4, whose bytes depend on the pictures alone."""
+    """A video file of OpenCV: VP8 in webm, VP9 in mp4."""
 
     def __init__(self, path: Path, rate_hz: float, size: tuple[int, int]) -> None:
         is_webm = path.suffix == '.webm'
@@ -114,7 +114,7 @@ class _OpenCvVideo:
 
 
 class _PyAvVideo:
-    """An H.264 video file of PyAV, for every player; one thread, so that its bytes are the same."""
+    """A video file of PyAV: H.264, by one thread, so that its bytes are the same."""
 
     def __init__(self, path: Path, rate_hz: float, size: tuple[int, int]) -> None:
         self._av = importlib.import_module('av')
@@ -137,8 +137,8 @@ class _PyAvVideo:
 class VideoWriter:
     """Writer of a video that browsers play; a context manager.
 
-    H.264 in mp4 where PyAV is installed, else VP9; VP8 for the suffix webm, whose bytes are not
-    reproducible: a webm file contains a random identifier.
+    H.264 in mp4 where PyAV is installed, else VP9; VP8 for the suffix webm. The bytes of an mp4
+    file depend on the pictures alone; a webm file contains a random identifier.
     """
 
     def __init__(self, path: Path, rate_hz: float) -> None:

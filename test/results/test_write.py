@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin
 
@@ -24,7 +25,7 @@ from videodepth_ros.evaluation.tum import read_tum
 from videodepth_ros.geometry.trajectory import Trajectory
 from videodepth_ros.messages.image import decode_image
 from videodepth_ros.results.bag import BagContents, SourceRecording
-from videodepth_ros.results.options import REPORT
+from videodepth_ros.results.options import REPORT, CloudOptions
 from videodepth_ros.results.write import ResultOptions, write_results
 
 pytestmark = pytest.mark.slow
@@ -242,3 +243,23 @@ def test_the_report_is_self_contained(recording, tmp_path):
     ):
         assert wanted in message
     assert str(tmp_path) not in text
+
+
+def test_an_occupancy_grid_is_written_on_demand(recording, tmp_path):
+    write(recording, tmp_path / 'out', occupancy=True, cloud=CloudOptions(0.02, edge_ratio=0))
+    facts = yaml.safe_load((tmp_path / 'out/map.yaml').read_text())
+    grid = occupancy_of_bag(tmp_path / 'out')
+    assert grid.info.resolution == pytest.approx(facts['resolution'])
+    assert [grid.info.origin.position.x, grid.info.origin.position.y] == facts['origin'][:2]
+    image = cv2.imread(str(tmp_path / 'out/map.pgm'), cv2.IMREAD_UNCHANGED)
+    cells = np.asarray(grid.data).reshape(grid.info.height, grid.info.width)
+    assert {-1, 0} <= set(np.unique(cells).tolist())
+    np.testing.assert_array_equal(image[::-1] == 254, cells == 0)
+    assert 'Occupancy grid' in (tmp_path / 'out/report.html').read_text()
+
+
+def occupancy_of_bag(path):
+    with open_bag(path) as bag:
+        ((_, ns, grid),) = bag.messages(['/videodepth/map'])
+        assert ns == m.STAMPS[0]
+    return grid

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rosbags.interfaces import (
     Connection,
     Qos,
@@ -240,6 +241,25 @@ class BagWriter:
         """Write a path, latched: stamps [ns] and poses, (4, 4), in ``frame_id``."""
         message = _stamped('nav_msgs/msg/Path', stamp_ns, frame_id)
         message.poses = [_pose(ns, frame_id, T) for ns, T in poses]
+        self.write(topic, stamp_ns, message, latched=True)
+
+    def write_occupancy(
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        cells: NDArray[np.int8],
+        origin_m: tuple[float, float],
+        resolution_m: float,
+    ) -> None:
+        """Write a grid, latched: cells (rows, columns) int8 from ``origin_m`` on, x by column."""
+        message = _stamped('nav_msgs/msg/OccupancyGrid', stamp_ns, frame_id)
+        set_stamp(message.info.map_load_time, stamp_ns)
+        message.info.resolution = resolution_m
+        message.info.height, message.info.width = cells.shape
+        message.info.origin.position.x, message.info.origin.position.y = origin_m
+        message.info.origin.orientation.w = 1.0
+        message.data = cells.ravel()
         self.write(topic, stamp_ns, message, latched=True)
 
     def write_odometry(

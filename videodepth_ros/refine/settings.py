@@ -158,6 +158,11 @@ class RefineSettings(OutputOptions, CameraTopicOptions):
         minimum=0.0,
         maximum=1e5,
     )
+    occupancy: bool = option(
+        False,
+        'Write a 2D grid of ground and obstacles: videodepth/map in the bag (latched), map.pgm '
+        'and map.yaml for map_server.',
+    )
     copy_topics: bool = option(False, 'Copy the topics of the recording into the output.')
     voxel_m: float = option(
         0.0,

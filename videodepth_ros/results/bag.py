@@ -28,10 +28,11 @@ from videodepth_ros.results.depth_topics import (
 )
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.map_attachment import MapAttachment, StampedTransform
+from videodepth_ros.results.occupancy import OccupancyGrid
 from videodepth_ros.results.odometry import covariances, twists
 from videodepth_ros.results.source_topics import SourceTopicCopier
 
-PATH, ODOMETRY = 'videodepth/path', 'videodepth/odometry'
+PATH, ODOMETRY, MAP = 'videodepth/path', 'videodepth/odometry', 'videodepth/map'
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,17 @@ class RefinedBagWriter:
             self._covariance(),
         )
         self._frames += 1
+
+    def write_occupancy(self, grid: OccupancyGrid) -> None:
+        """Write the grid with the stamp of the first frame, so that it is there when played."""
+        self._depth.writer.write_occupancy(
+            MAP,
+            int(self._trajectory.stamp_ns[0]),
+            self._attachment.map_frame,
+            grid.cells,
+            grid.origin_m,
+            grid.resolution_m,
+        )
 
     def finish(self) -> None:
         """Copy the rest of the source."""

@@ -111,6 +111,27 @@ class TopDownOptions:
 
 
 @dataclass(frozen=True)
+class OccupancyOptions:
+    """The 2D grid of ground and obstacles."""
+
+    # Side of a cell [m]; it doubles while there would be more than `max_cells`.
+    resolution_m: float = 0.05
+    max_cells: int = 4_000_000
+    # Distance from the ground plane up to which a point is ground [m].
+    ground_tolerance_m: float = 0.1
+    # Heights above ground between which points are obstacles [m].
+    min_height_m: float = 0.15
+    max_height_m: float = 1.8
+    # Points above a cell that make it occupied.
+    min_points: int = 3
+    # Least height of the cameras above ground [m].
+    min_camera_height_m: float = 0.1
+    # Points that a ground plane needs, and rounds of its fit.
+    min_ground_points: int = 100
+    ground_rounds: int = 5
+
+
+@dataclass(frozen=True)
 class MapViewOptions:
     """Pictures of the map in the report."""
 
@@ -147,5 +168,6 @@ GRAVITY = GravityOptions()
 UPSAMPLING = UpsamplingOptions()
 PREVIEW = PreviewOptions()
 TOP_DOWN = TopDownOptions()
+OCCUPANCY = OccupancyOptions()
 MAP_VIEW = MapViewOptions()
 REPORT = ReportOptions()

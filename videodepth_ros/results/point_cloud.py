@@ -102,6 +102,12 @@ class VoxelGrid:
             self._keys, self._sums = _sum_by_key(_pack(_unpack(self._keys) >> 1), self._sums)
 
 
+def positions_and_colours(points: NDArray[np.void]) -> tuple[Float64Array, UInt8Array]:
+    """Return positions (N, 3) and colours (N, 3) of a cloud."""
+    positions = np.stack([points[axis] for axis in 'xyz'], axis=1).astype(np.float64)
+    return positions, np.stack([points[name] for name in ('red', 'green', 'blue')], axis=1)
+
+
 def write_ply(path: Path, points: NDArray[np.void]) -> None:
     """Write points (N,) of POINT as binary PLY.
 

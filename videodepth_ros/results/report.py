@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from videodepth_ros.core.arrays import Float64Array, StampArray, UInt8Array
 from videodepth_ros.pictures import ColourRange, colourise, resized
 from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.occupancy import OccupancyGrid
 from videodepth_ros.results.options import REPORT, ReportOptions
 
 
@@ -85,12 +86,14 @@ class TrajectoryFigures:
     top_down  the map from above; grid_m the distance of its grid lines
     height    of the camera, (N,)
     views     pictures of the map from the side
+    grid      2D grid of ground and obstacles; None: not written
     """
 
     top_down: UInt8Array
     height: Float64Array
     grid_m: float
     views: Sequence[UInt8Array] = ()
+    grid: OccupancyGrid | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ def render_report(
         notes=notes,
         top_down_png=_png(trajectory.top_down) if trajectory else '',
         grid=f'{trajectory.grid_m:g}' if trajectory else '',
+        occupancy=_occupancy(trajectory.grid) if trajectory and trajectory.grid else None,
         view_pngs=[_png(view) for view in trajectory.views] if trajectory else [],
         near=f'{figures.colours.near_m:.3g}',
         far=f'{figures.colours.far_m:.3g}',
@@ -157,6 +161,14 @@ def render_report(
         ],
         charts=charts,
     )
+
+
+def _occupancy(grid: OccupancyGrid) -> dict[str, str]:
+    """Return the picture of a grid, each cell some pixels, and the side of a cell."""
+    grey = grid.picture()
+    enlarged = grey.repeat(factor := max(1, 480 // max(grey.shape)), axis=0).repeat(factor, axis=1)
+    picture = np.asarray(cv2.cvtColor(enlarged, cv2.COLOR_GRAY2RGB), np.uint8)
+    return {'png': _png(picture), 'cell': f'{grid.resolution_m:g}'}
 
 
 def draw_chart(

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from videodepth_ros.core.arrays import Float64Array, UInt8Array
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.core.workspace import require_new
 from videodepth_ros.evaluation.tum import write_tum
@@ -35,15 +35,23 @@ from videodepth_ros.results.fused_mesh import FusedMesh
 from videodepth_ros.results.gravity import GravityAlignment, align_to_gravity
 from videodepth_ros.results.map_attachment import MapAttachment, attach_map
 from videodepth_ros.results.map_views import MapSurface, map_views
+from videodepth_ros.results.occupancy import OccupancyGrid, grid_files, occupancy_of
 from videodepth_ros.results.options import CLOUD, CloudOptions
-from videodepth_ros.results.point_cloud import VoxelGrid, write_ply
+from videodepth_ros.results.point_cloud import VoxelGrid, positions_and_colours, write_ply
 from videodepth_ros.results.preview import PreviewWriter
 from videodepth_ros.results.report import ReportFigures, TrajectoryFigures, render_report
 from videodepth_ros.results.top_view import TopDownMap
 
 UNIT_NOTE = 'the scale is arbitrary: depth and poses are in a unit of their own, not in metres'
 UNIT_OF_TRANSFORMS_NOTE = "the recording's transforms, which are copied, are in metres"
+
+NO_GROUND_NOTE = 'no occupancy grid: the cloud has no ground below the camera'
+UNIT_NOTE = (
+    'the scale is arbitrary: depth and poses are in a unit of their own, while the '
+    "recording's transforms are in metres"
+)
 TRAJECTORY_FILE, CLOUD_FILE, MESH_FILE = 'trajectory.tum', 'cloud.ply', 'map.ply'
+GRID_NAME = 'map'
 PREVIEW_FILE, REPORT_FILE = 'preview.mp4', 'report.html'
 
 
@@ -59,6 +67,7 @@ class ResultOptions:
                   None: no mesh
     gravity_source  source of the vertical if the poses are aligned with gravity already; None:
                   they are aligned here
+    occupancy     whether to write a 2D grid of ground and obstacles
     is_metric     whether depth and poses are in metres
     scale_source  where the metres come from
     colours       depths at the ends of the colours; None: those of the first frame
@@ -71,6 +80,7 @@ class ResultOptions:
     cloud: CloudOptions = CLOUD
     scene_points_m: Float64Array | None = None
     gravity_source: str | None = None
+    occupancy: bool = False
     is_metric: bool = True
     scale_source: str = 'none'
     colours: ColourRange | None = None
@@ -130,8 +140,9 @@ def write_results(
     """
     with atomic_folder(folder) as part:
         facts = _ResultWriter(trajectory, source, options).write(frames, part)
-    mesh = () if options.scene_points_m is None else (MESH_FILE,)
-    names = (TRAJECTORY_FILE, CLOUD_FILE, *mesh, PREVIEW_FILE, REPORT_FILE)
+    optional = (MESH_FILE, *grid_files(GRID_NAME))
+    found = (name for name in optional if (folder / name).exists())
+    names = (TRAJECTORY_FILE, CLOUD_FILE, *found, PREVIEW_FILE, REPORT_FILE)
     return replace(facts, outputs=(str(folder), *(str(folder / name) for name in names)))
 
 
@@ -199,7 +210,7 @@ class _ResultWriter:
             TopDownMap(mapped, first),
             ReportFigures(len(mapped.stamp_ns), colours),
         )
-        bag_notes = self._write_frames(in_map, folder, attachment, mapped, accumulated)
+        grid, bag_notes = self._write_frames(in_map, folder, attachment, mapped, accumulated)
         write_tum(folder / TRAJECTORY_FILE, mapped)
         points = accumulated.cloud.points()
         write_ply(folder / CLOUD_FILE, points)
@@ -221,6 +232,7 @@ class _ResultWriter:
             mapped.positions_m[:, 2],
             accumulated.top_down.grid_m,
             map_views(surface, mapped.T_map_cam),
+            grid,
         )
         rows = self._rows(facts, first)
         self._write_report(folder, rows, facts.notes, figures, accumulated.figures)
@@ -262,8 +274,8 @@ class _ResultWriter:
         attachment: MapAttachment,
         mapped: Trajectory,
         accumulated: _Accumulators,
-    ) -> tuple[str, ...]:
-        """Write recording and video; return notes on what could not be copied."""
+    ) -> tuple[OccupancyGrid | None, tuple[str, ...]]:
+        """Write recording and video; return the grid, and notes on what could not be written."""
         options, colours = self._options, accumulated.figures.colours
         with (
             RefinedBagWriter(
@@ -278,7 +290,15 @@ class _ResultWriter:
                 accumulated.add(frame)
                 preview.add(frame)
             bag.finish()
-        return bag.notes
+            if not options.occupancy:
+                return None, bag.notes
+            cloud, _ = positions_and_colours(accumulated.cloud.points())
+            grid = occupancy_of(cloud, mapped.positions_m)
+            if grid is None:
+                return None, (*bag.notes, NO_GROUND_NOTE)
+            bag.write_occupancy(grid)
+            grid.write(folder, GRID_NAME)
+        return grid, bag.notes
 
     def _rows(self, facts: ResultFacts, first: RefinedFrame) -> list[tuple[str, str]]:
         unit, camera = self._options.unit, first.camera
@@ -299,15 +319,9 @@ class _ResultWriter:
 def _write_mesh(folder: Path, mesh: FusedMesh | None, cloud: NDArray[np.void]) -> MapSurface:
     """Write the mesh if there is one; return it, else the points of the cloud."""
     if mesh is None:
-        return MapSurface(*_positions_and_colours(cloud), np.empty((0, 3), np.int32))
+        return MapSurface(*positions_and_colours(cloud), np.empty((0, 3), np.int32))
     found = mesh.write(folder / MESH_FILE)
     return MapSurface(found.vertices_m.astype(np.float64), found.colours, found.faces)
-
-
-def _positions_and_colours(points: NDArray[np.void]) -> tuple[Float64Array, UInt8Array]:
-    """Return positions (N, 3) and colours (N, 3) of a cloud."""
-    positions = np.stack([points[axis] for axis in 'xyz'], axis=1).astype(np.float64)
-    return positions, np.stack([points[name] for name in ('red', 'green', 'blue')], axis=1)
 
 
 def format_camera(camera: Intrinsics) -> str:

@@ -166,6 +166,7 @@ def _result_options(
     settings = job.settings
     return ResultOptions(
         contents=BagContents(settings, points, ('*',) if settings.copy_topics else ()),
+        occupancy=settings.occupancy,
         is_metric=scale.is_metric,
         scale_source=scale.source.value,
         facts=(('version', version()), ('command', _command(job))),
