@@ -59,7 +59,7 @@ def test_flags_of_refine_that_were_there_before_options_were_declared(arguments,
         (['--cloud-stride', '2'], {'cloud_stride': 2}),
         (['--edge-ratio', '0'], {'edge_ratio': 0.0}),
         (['--output', 'network', '--points'], {'output': 'network', 'points': True}),
-        ([], {'max_range_m': 100.0, 'cloud_max_range_m': 30.0, 'confidence': True}),
+        ([], {'max_range_m': 200.0, 'cloud_max_range_m': 30.0, 'confidence': True}),
     ],
 )
 def test_flags_of_run_bag(arguments, expected):

@@ -40,7 +40,9 @@ class OutputOptions:
         False, 'Write videodepth/depth/points, an organised PointCloud2 of each frame.'
     )
     confidence: bool = option(
-        True, 'Write videodepth/depth/confidence, 1 - expected relative error of depth.'
+        True,
+        'Write videodepth/depth/confidence: of stereo, 1 - expected relative error of depth; of a '
+        'network, a rank of the pixels.',
     )
     min_confidence: float = option(
         0.0,

@@ -144,7 +144,7 @@ class MapViewOptions:
     extent_percentile: float = 97.0
     # Distance of the viewer from the median [radii], and focal length [picture heights].
     distance: float = 2.4
-    focal: float = 1.1
+    focal: float = 1.5
 
 
 @dataclass(frozen=True)

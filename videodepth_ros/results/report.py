@@ -152,15 +152,14 @@ def render_report(
         far=f'{figures.colours.far_m:.3g}',
         unit=unit,
         has_prior=figures.has_prior,
-        strips=[
-            {
-                'png': _png(strip.picture),
-                'time': f'{(strip.stamp_ns - int(stamps_ns[0])) / 1e9:.2f}',
-            }
-            for strip in figures.strips
-        ],
+        strips=[_strip(strip, int(stamps_ns[0])) for strip in figures.strips],
         charts=charts,
     )
+
+
+def _strip(strip: FrameStrip, start_ns: int) -> dict[str, str]:
+    """Return the picture of a frame, and its time after the first one."""
+    return {'png': _png(strip.picture), 'time': f'{(strip.stamp_ns - start_ns) / 1e9:.2f}'}
 
 
 def _occupancy(grid: OccupancyGrid) -> dict[str, str]:

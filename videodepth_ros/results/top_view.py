@@ -21,9 +21,17 @@ class TopDownMap:
     """An orthographic image of the map, updated frame by frame; x to the right, y up."""
 
     def __init__(
-        self, trajectory: Trajectory, first: RefinedFrame, options: TopDownOptions = TOP_DOWN
+        self,
+        trajectory: Trajectory,
+        first: RefinedFrame,
+        options: TopDownOptions = TOP_DOWN,
+        min_confidence: float = 0.0,
     ) -> None:
-        """Choose a window with the trajectory and the space ahead of it."""
+        """Choose a window with the trajectory and the space ahead of it.
+
+        min_confidence  pixels are drawn whose confidence is greater than 0, and at least this
+        """
+        self._min_confidence = min_confidence
         size_px = options.size_px
         xy = trajectory.positions_m[:, :2]
         known = first.depth_m[np.isfinite(first.depth_m)]
@@ -44,7 +52,9 @@ class TopDownMap:
         options = self._options
         stride = max(1, round((frame.depth_m.size / options.pixels_per_frame) ** 0.5))
         grid = (slice(None, None, stride),) * 2
-        shown = np.isfinite(frame.depth_m[grid]) & (frame.confidence[grid] > 0)
+        confidence = frame.confidence[grid]
+        shown = np.isfinite(frame.depth_m[grid])
+        shown &= (confidence > 0) & (confidence >= self._min_confidence)
         points, colours = frame.points(stride, shown), frame.image[grid][shown]
         column, row = self._pixels(points[:, :2]).T
         inside = (column >= 0) & (column < self._size) & (row >= 0) & (row < self._size)

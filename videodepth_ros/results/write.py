@@ -207,7 +207,7 @@ class _ResultWriter:
         accumulated = _Accumulators(
             VoxelGrid(self._options.cloud),
             self._empty_mesh(aligned.T_map_world),
-            TopDownMap(mapped, first),
+            TopDownMap(mapped, first, min_confidence=self._options.contents.cloud.min_confidence),
             ReportFigures(len(mapped.stamp_ns), colours),
         )
         grid, bag_notes = self._write_frames(in_map, folder, attachment, mapped, accumulated)
