@@ -144,14 +144,14 @@ class RefineSettings(OutputOptions, CameraTopicOptions):
         minimum=0.0,
         maximum=1e5,
     )
-    cloud_stride: int = option(
+    points_stride: int = option(
         4,
         'Columns and rows of the depth image for one point of videodepth/depth/points.',
         unit='px',
         minimum=1,
         maximum=64,
     )
-    cloud_max_range_m: float = option(
+    points_max_range_m: float = option(
         30.0,
         'Depth beyond which a point of videodepth/depth/points is NaN; 0: no limit.',
         unit='m',

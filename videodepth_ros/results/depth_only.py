@@ -12,6 +12,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import StampArray
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.results.atomic_folder import atomic_folder
 from videodepth_ros.results.bag import DepthBagWriter, SourceRecording
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.preview import PreviewWriter
@@ -20,7 +21,6 @@ from videodepth_ros.results.write import (
     PREVIEW_FILE,
     REPORT_FILE,
     ResultOptions,
-    atomic_folder,
     colour_range_of,
     format_camera,
 )

@@ -7,9 +7,7 @@ The same frames give the same bytes.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -18,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.arrays import Float64Array
-from videodepth_ros.core.errors import BagError, InputError
-from videodepth_ros.core.workspace import require_new
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.evaluation.tum import write_tum
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.trajectory import StepSigmas, Trajectory
 from videodepth_ros.pictures import ColourRange, colour_range
+from videodepth_ros.results.atomic_folder import atomic_folder
 from videodepth_ros.results.bag import (
     DEPTH_AND_POSES,
     BagContents,
@@ -144,25 +142,6 @@ def write_results(
     found = (name for name in optional if (folder / name).exists())
     names = (TRAJECTORY_FILE, CLOUD_FILE, *found, PREVIEW_FILE, REPORT_FILE)
     return replace(facts, outputs=(str(folder), *(str(folder / name) for name in names)))
-
-
-@contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yield the path of a folder to create, which is renamed to ``folder`` after the block.
-
-    raises  BagError if that exists or cannot be written; nothing is left if the block raises
-    """
-    require_new(folder)
-    temporary = folder.parent / f'.{folder.name}.partial'
-    shutil.rmtree(temporary, ignore_errors=True)  # of a killed run
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary / folder.name
-        (temporary / folder.name).rename(folder)
-    except OSError as error:
-        raise BagError(f'{folder} cannot be written: {error}') from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @dataclass(frozen=True)

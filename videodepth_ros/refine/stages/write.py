@@ -193,7 +193,7 @@ def _cloud_options(job: JobContext, has_stereo: bool) -> tuple[CloudOptions, Poi
     """Return the pixels of cloud.ply, and of the points of each frame."""
     settings = job.settings
     cloud = CloudOptions(voxel_m=settings.voxel_m)
-    points = PointOptions(settings.cloud_stride, settings.cloud_max_range_m)
+    points = PointOptions(settings.points_stride, settings.points_max_range_m)
     if has_stereo:
         cloud = replace(cloud, min_confidence=STEREO_CLOUD.min_confidence)
         points = replace(points, min_confidence=STEREO_CLOUD.min_point_confidence)
