@@ -5,8 +5,9 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from videodepth_ros.stream.mailbox import Mailbox, MailboxCounts
 
@@ -70,23 +71,72 @@ def test_an_item_in_hand_ends_as_said(ending):
     assert adds_up(mailbox.counts)
 
 
-@given(st.lists(st.sampled_from(['put', 'take', 'newer', 'close', 'reopen'])))
-def test_the_counters_add_up_after_every_call(calls):
-    mailbox: Mailbox[int] = Mailbox()
-    in_hand = None
-    for call in calls:
-        if call == 'put':
-            mailbox.put(1)
-        elif call == 'take':
-            if in_hand is not None:
-                mailbox.published()
-            in_hand = mailbox.take(0)
-        elif call == 'newer' and in_hand is not None:
-            in_hand = mailbox.take_newer(in_hand)
-        elif call in ('close', 'reopen'):
-            getattr(mailbox, call)()
-        assert adds_up(mailbox.counts)
-        assert 0 <= mailbox.counts.in_flight <= 2
+class MailboxMachine(RuleBasedStateMachine):
+    """Any sequence of calls against a model: what waits, what is in hand, what was counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mailbox: Mailbox[int] = Mailbox()
+        self.sent = 0
+        self.waiting: int | None = None
+        self.in_hand: int | None = None
+        self.is_open = True
+        self.ended = {'published': 0, 'reject': 0, 'displace': 0}
+
+    @rule()
+    def put(self) -> None:
+        self.sent += 1
+        self.mailbox.put(self.sent)
+        self.ended['displace'] += self.waiting is not None or not self.is_open
+        self.waiting = self.sent if self.is_open else None
+
+    @precondition(lambda self: self.in_hand is None)
+    @rule()
+    def take(self) -> None:
+        self.in_hand = self.mailbox.take(0)
+        assert self.in_hand == self.waiting
+        self.waiting = None
+
+    @precondition(lambda self: self.in_hand is not None)
+    @rule()
+    def take_newer(self) -> None:
+        expected = self.in_hand if self.waiting is None else self.waiting
+        self.ended['displace'] += self.waiting is not None
+        self.in_hand = self.mailbox.take_newer(self.in_hand)
+        assert self.in_hand == expected
+        self.waiting = None
+
+    @precondition(lambda self: self.in_hand is not None)
+    @rule(ending=st.sampled_from(('published', 'reject', 'displace')))
+    def end(self, ending: str) -> None:
+        getattr(self.mailbox, ending)()
+        self.ended[ending] += 1
+        self.in_hand = None
+
+    @rule(is_open=st.booleans())
+    def close_or_reopen(self, is_open: bool) -> None:
+        self.mailbox.reopen() if is_open else self.mailbox.close()
+        if not is_open:
+            self.ended['displace'] += self.waiting is not None
+            self.waiting = None
+        self.is_open = is_open
+
+    @invariant()
+    def counters_are_exact(self) -> None:
+        counts = self.mailbox.counts
+        in_flight = (self.waiting is not None) + (self.in_hand is not None)
+        assert counts == MailboxCounts(
+            self.sent,
+            self.ended['published'],
+            self.ended['displace'],
+            self.ended['reject'],
+            in_flight,
+        )
+        assert adds_up(counts)
+
+
+TestMailboxMachine = MailboxMachine.TestCase
+TestMailboxMachine.settings = settings(max_examples=40)
 
 
 def test_the_counters_add_up_at_every_instant_under_load():
