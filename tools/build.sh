@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # usage: tools/build.sh VENV
-# Build the package with ament_cmake and install it into the prefix VENV; tf2_msgs first if ROS 2 comes from wheels.
+# Build the package with ament_cmake and install it into the prefix VENV; first the interfaces that the wheels of ROS 2 lack.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 root=$(dirname "$here")
@@ -23,6 +23,6 @@ build() {  # $1: name, $2: folder of the sources, $3...: options for cmake
 }
 
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-[ -n "$ros" ] || build tf2_msgs "$root/overlay/tf2_msgs"
+[ -n "$ros" ] || for interfaces in tf2_msgs foxglove_msgs; do build "$interfaces" "$root/overlay/$interfaces"; done
 rm -rf "$site/videodepth_ros"  # remove modules that are no longer in the tree
 build videodepth "$root" -DAMENT_CMAKE_SYMLINK_INSTALL=ON  # edits in the tree take effect without a build

@@ -284,8 +284,7 @@ def test_a_topic_with_hardly_any_images_is_no_camera(few):
     [
         ('foxglove.CompressedImage', 'videodepth import'),
         ('foxglove.CompressedVideo', 'videodepth import'),
-        ('foxglove_msgs/msg/CompressedVideo', 'videodepth import'),
-        ('ffmpeg_image_transport_msgs/msg/FFMPEGPacket', 'image_transport republish'),
+        ('theora_image_transport/msg/Packet', 'image_transport republish'),
         ('acme_msgs/msg/Picture', 'acme_msgs/msg/Picture, 7 messages'),
     ],
 )

@@ -13,6 +13,9 @@ from videodepth_ros.core.errors import ConfigError
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+VIDEO_TYPES = ('foxglove_msgs/msg/CompressedVideo', 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket')
+"""Types of packets of H.264 or H.265, see messages/video.py."""
+IMAGE_TYPES = (IMAGE, COMPRESSED, *VIDEO_TYPES)
 
 NO_CAMERA_INFO = 'none'
 """Name of the camera_info topic that stands for no calibration."""
@@ -29,16 +32,14 @@ FOREIGN_IMAGES = {
     'foxglove.CompressedImage': f'foxglove.CompressedImage is no ROS message: {_AS_VIDEO}',
     'foxglove.CompressedVideo': f'foxglove.CompressedVideo is no ROS message: {_AS_VIDEO}',
     'foxglove.RawImage': f'foxglove.RawImage is no ROS message: {_AS_VIDEO}',
-    'foxglove_msgs/msg/CompressedVideo': f'CompressedVideo cannot be decoded here: {_AS_VIDEO}',
     'foxglove_msgs/msg/CompressedImage': f'use sensor_msgs/CompressedImage: {_AS_VIDEO}',
     'foxglove_msgs/msg/RawImage': f'use sensor_msgs/Image: {_AS_VIDEO}',
-    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket': f'FFMPEGPacket holds video: {_REPUBLISH}',
     'theora_image_transport/msg/Packet': f'theora packets hold video: {_REPUBLISH}',
 }
 """Types of images that cannot be read, and the next step."""
 
 _NOT_A_CAMERA = re.compile(r'(^|[/_])(depth|disparity|confidence|mask|debug)([/_]|$)')
-_TRANSPORT = '/compressed'
+_TRANSPORTS = re.compile('/(compressed|foxglove|ffmpeg)$')
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ def find_camera_topics(
 
 def _given_image_topic(topics: Sequence[TopicInfo], name: str) -> TopicInfo:
     """Return the image topic of that name; raises ConfigError if it has no messages."""
-    image = find_topic(topics, name, (IMAGE, COMPRESSED))
-    others = [topic for topic in topics if topic.type in (IMAGE, COMPRESSED) and topic.count]
+    image = find_topic(topics, name, IMAGE_TYPES)
+    others = [topic for topic in topics if topic.type in IMAGE_TYPES and topic.count]
     if not image.count and others:
         raise ConfigError(
             f'topic {image.name} has no messages in the recording; '
@@ -99,7 +100,7 @@ def _given_image_topic(topics: Sequence[TopicInfo], name: str) -> TopicInfo:
 def _transport_notes(topics: Sequence[TopicInfo], used: TopicInfo) -> tuple[str, ...]:
     """Return a note if a camera has clearly more images in its other transport, or fewer."""
     for other in topics:
-        if other.type not in (IMAGE, COMPRESSED) or other.name == used.name or not other.count:
+        if other.type not in IMAGE_TYPES or other.name == used.name or not other.count:
             continue
         if _camera_of(other.name) != _camera_of(used.name):
             continue
@@ -118,7 +119,7 @@ def _transport_notes(topics: Sequence[TopicInfo], used: TopicInfo) -> tuple[str,
 
 def _camera_of(image_topic: str) -> str:
     """Return the name that the transports of one camera share."""
-    return image_topic.removesuffix(_TRANSPORT)
+    return _TRANSPORTS.sub('', image_topic)
 
 
 def find_topic(topics: Sequence[TopicInfo], name: str, types: Sequence[str]) -> TopicInfo:
@@ -146,9 +147,7 @@ def find_image_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
     images = [
         topic
         for topic in topics
-        if topic.type in (IMAGE, COMPRESSED)
-        and topic.count
-        and not _NOT_A_CAMERA.search(topic.name)
+        if topic.type in IMAGE_TYPES and topic.count and not _NOT_A_CAMERA.search(topic.name)
     ]
     fullest = max((topic.count for topic in images), default=0)
     cameras: dict[str, list[TopicInfo]] = {}
@@ -176,7 +175,7 @@ def _fuller(transports: Sequence[TopicInfo]) -> TopicInfo:
 
 def _candidates(cameras: Sequence[TopicInfo], topics: Sequence[TopicInfo]) -> str:
     """Return the topics to choose from where no camera, or more than one, was found."""
-    if images := cameras or [topic for topic in topics if topic.type in (IMAGE, COMPRESSED)]:
+    if images := cameras or [topic for topic in topics if topic.type in IMAGE_TYPES]:
         return 'choose an image topic of: ' + ' '.join(topic.name for topic in images)
     found = f'its topics are: {_described(topics) or "none"}'
     advice = {FOREIGN_IMAGES[topic.type] for topic in topics if topic.type in FOREIGN_IMAGES}
@@ -200,7 +199,7 @@ def find_camera_info_topic(topics: Sequence[TopicInfo], image_topic: str) -> Top
             f'choose one of: {_names(infos, (CAMERA_INFO,))}'
         )
     for other in topics if infos else ():
-        if other.type in (IMAGE, COMPRESSED) and _info_topic_of(other.name) == infos[0].name:
+        if other.type in IMAGE_TYPES and _info_topic_of(other.name) == infos[0].name:
             raise ConfigError(
                 f'the only camera_info, {infos[0].name}, is beside {other.name} and '
                 f'not beside {image_topic}; choose it if it belongs to both, or '
@@ -211,7 +210,7 @@ def find_camera_info_topic(topics: Sequence[TopicInfo], image_topic: str) -> Top
 
 def _info_topic_of(image_topic: str) -> str:
     """Return the camera_info topic in the namespace of an image topic."""
-    return image_topic.removesuffix(_TRANSPORT).rpartition('/')[0] + '/camera_info'
+    return _TRANSPORTS.sub('', image_topic).rpartition('/')[0] + '/camera_info'
 
 
 def _described(topics: Sequence[TopicInfo]) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.frames import Frame
 from videodepth_ros.messages.frame import FrameDecoder, needs_rectification
 from videodepth_ros.messages.transforms import stamp_ns
+from videodepth_ros.messages.video import VideoDecoder, VideoPacket, video_packet
 
 FramePredicate = Callable[[int, int], bool]
 """Whether to decode an image, by time of recording and stamp [ns]."""
@@ -38,7 +39,7 @@ def read_frames(
     and counted in ``reader.lost``.
 
     image_topic, camera_info_topic  None: found, see `find_camera_topics`
-    predicate                       images that it rejects are not decoded
+    predicate                       images that it rejects are not decoded, but those of video
     stamp_of                        stamp of a frame by time of recording and stamp of its header
     rectify                         one of `RECTIFY`
     raises                          ConfigError naming the candidates if a topic is missing or
@@ -58,7 +59,8 @@ def _read(
 ) -> Iterator[Frame]:
     name, used, rejected = topics.image.name, 0, 0
     first_error: InputError | None = None
-    for recorded_ns, image, info in messages_with_info(reader, topics):
+    images = _decode_video(reader, name, messages_with_info(reader, topics))
+    for recorded_ns, image, info in images:
         if not predicate(recorded_ns, stamp_ns(image.header.stamp)):
             continue
         try:
@@ -83,6 +85,26 @@ def _read(
         raise BagError(f'none of the {rejected} images of {name} can be used: {first_error}')
 
 
+def _decode_video(
+    reader: BagReader, name: str, images: Iterable[tuple[int, Any, Any]]
+) -> Iterator[tuple[int, Any, Any]]:
+    """Replace packets of a video by their images: all of them, as each needs those before it."""
+    video = VideoDecoder()
+    for recorded_ns, image, info in images:
+        if not isinstance(image, VideoPacket):
+            yield recorded_ns, image, info
+            continue
+        yield recorded_ns, video.decode(image), info
+        if video.note:
+            reader.note(f'video of {name}', f'{name}: {video.note}')
+
+
+def _messages(reader: BagReader, names: list[str]) -> Iterator[tuple[str, int, Any]]:
+    """Yield topic, time of recording and message, or a `VideoPacket` in its place."""
+    for topic, recorded_ns, message in reader.messages(names):
+        yield topic, recorded_ns, video_packet(message) or message
+
+
 def messages_with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tuple[int, Any, Any]]:
     """Yield time of recording, image, and camera_info or None.
 
@@ -90,13 +112,13 @@ def messages_with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tupl
     it or the next image arrives.
     """
     if topics.info is None:
-        for _, recorded_ns, image in reader.messages([topics.image.name]):
+        for _, recorded_ns, image in _messages(reader, [topics.image.name]):
             yield recorded_ns, image, None
         return
     first = next(reader.messages([topics.info.name]), None)
     info = first[2] if first else None
     pending: tuple[int, Any] | None = None
-    for topic, recorded_ns, message in reader.messages([topics.image.name, topics.info.name]):
+    for topic, recorded_ns, message in _messages(reader, [topics.image.name, topics.info.name]):
         if topic == topics.info.name:
             info = message
             if pending and not _same_stamp(pending[1], info):

@@ -13,6 +13,7 @@ from videodepth_ros.messages.camera_info import Rectifier, calibration_from, cre
 from videodepth_ros.messages.image import decode_compressed, decode_image, is_compressed
 from videodepth_ros.messages.sample_scale import SampleScale
 from videodepth_ros.messages.transforms import stamp_ns
+from videodepth_ros.messages.video import VideoImage
 
 RECTIFY = ('auto', 'always', 'never')
 """Choices of the option ``rectify``; auto: unless the name of the image topic marks it so."""
@@ -70,13 +71,16 @@ class FrameDecoder:
         return [note for note in (lens, self.samples.note) if note]
 
     def decode(self, message: Any, info: Any | None) -> Frame:
-        """Decode an Image or CompressedImage with the CameraInfo of its camera, if known.
+        """Decode an Image, CompressedImage or VideoImage, with the CameraInfo of its camera.
 
         Images whose lens cannot be removed are frames as they are, with the raw camera.
         raises  InputError if the image cannot be decoded or ``info`` does not fit it
         """
-        decode = decode_compressed if is_compressed(message) else decode_image
-        image = decode(message, self.samples)
+        if isinstance(message, VideoImage):
+            image = message.pixels()
+        else:
+            decode = decode_compressed if is_compressed(message) else decode_image
+            image = decode(message, self.samples)
         camera, rectifier = self._camera(info, image.shape[1], image.shape[0])
         if rectifier is not None:
             image = rectifier.rectify(image)

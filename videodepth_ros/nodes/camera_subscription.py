@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subscriptions of one camera: raw or compressed images, and the calibration."""
+"""Subscriptions of one camera: raw or compressed images or video, and the calibration."""
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.node import Node
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from videodepth_ros.core.errors import ConfigError, DeviceError
+from videodepth_ros.messages.video import VideoDecoder, VideoImage, video_packet
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.subscriptions import (
     DynamicSubscription,
@@ -24,7 +27,7 @@ from videodepth_ros.nodes.subscriptions import (
 
 @dataclass(frozen=True)
 class ReceivedImage:
-    """An Image or CompressedImage message and its time of arrival on the steady clock."""
+    """An Image, CompressedImage or VideoImage and its time of arrival on the steady clock."""
 
     message: Any
     steady_s: float
@@ -50,6 +53,7 @@ class CameraTopicState:
                      text; empty if there are none
     is_incompatible  a reliable subscription is requested from a best-effort publisher
     info_publishers  number of publishers on ``info_topic``
+    waiting          why the packets of a video have no image now; empty if they have
     """
 
     image_topic: str
@@ -59,6 +63,7 @@ class CameraTopicState:
     other_topics: str = ''
     is_incompatible: bool = False
     info_publishers: int = 0
+    waiting: str = ''
 
 
 class CameraSubscription:
@@ -87,6 +92,7 @@ class CameraSubscription:
         self._latched_info = DynamicSubscription(node, CameraInfo, self._receive_info)
         self._info = DynamicSubscription(node, CameraInfo, self._receive_info)
         self._choice = SourceChoice(sources, parameters.image_transport)
+        self._video = VideoDecoder()
         self._publishers: dict[ImageSource, list[TopicEndpointInfo]] = {}
         self._info_publishers: list[TopicEndpointInfo] = []
         self._received_s = self._info_received_s = -float('inf')
@@ -108,6 +114,7 @@ class CameraSubscription:
             self._parameters.image_reliability == 'reliable'
             and any(not is_reliable(each) for each in publishers),
             len(self._info_publishers),
+            self._video.waiting,
         )
 
     @property
@@ -142,6 +149,8 @@ class CameraSubscription:
                 subscription.update(None)
         if images_needed:
             self._images[chosen].update(config)
+        else:
+            self._video = VideoDecoder()  # packets are missed until images are needed again
 
     def close(self) -> None:
         """Unsubscribe from everything."""
@@ -170,7 +179,8 @@ class CameraSubscription:
         publishers = self._publishers[source]
         if present and not publishers and present.topic == source.topic:
             return present
-        return compatible_config(source.topic, publishers, self._parameters.image_reliability)
+        config = compatible_config(source.topic, publishers, self._parameters.image_reliability)
+        return replace(config, keeps_all=source.transport in VIDEO_TRANSPORTS)
 
     def _publishers_of(self, topic: str, message_type: type) -> list[TopicEndpointInfo]:
         return [
@@ -180,7 +190,13 @@ class CameraSubscription:
         ]
 
     def _receive(self, message: Any) -> None:
-        self._received_s = time.monotonic()
+        """Pass an image on; a packet of a video is decoded first, as the next one needs it."""
+        self._received_s, packet = time.monotonic(), video_packet(message)
+        if packet is not None:
+            try:
+                message = self._video.decode(packet)
+            except DeviceError as error:  # reported by the worker, as for any rejected image
+                message = VideoImage(packet.header, None, str(error))
         self._on_image(ReceivedImage(message, self._received_s))
 
     def _receive_info(self, message: CameraInfo) -> None:
@@ -197,6 +213,11 @@ class SourceChoice:
     def __init__(self, sources: Sequence[ImageSource], transport: str) -> None:
         """Create a choice; ``transport`` is the parameter image_transport."""
         self._allowed = [each for each in sources if transport in ('auto', each.transport)]
+        if not self._allowed:
+            module = VIDEO_TRANSPORTS[transport][0].partition('.')[0]
+            raise ConfigError(
+                f'image_transport is {transport}, but {module} is not installed: install it'
+            )
         self._silent: dict[ImageSource, frozenset[tuple[int, ...]]] = {}
         self._since_s = time.monotonic()
         self.source = self._allowed[0]
@@ -236,11 +257,11 @@ def image_sources(node: Node) -> list[ImageSource]:
     """Return the topics of the images of a node, the preferred one first.
 
     As in image_transport, the base name is remapped and the transport is appended to it, unless
-    image/compressed is remapped itself. The base topic may hold compressed images too.
+    image/compressed is remapped itself. The base topic may hold compressed images or video too.
     """
     base, compressed = (node.resolve_topic_name(each) for each in ('image', 'image/compressed'))
     default = node.resolve_topic_name('image/compressed', only_expand=True)
-    return [
+    images = [
         ImageSource('raw', base, Image),
         ImageSource(
             'compressed',
@@ -249,8 +270,31 @@ def image_sources(node: Node) -> list[ImageSource]:
         ),
         ImageSource('compressed', base, CompressedImage),
     ]
+    return [*images, *video_sources(base)]
+
+
+VIDEO_TRANSPORTS = {
+    'foxglove': ('foxglove_msgs.msg', 'CompressedVideo'),
+    'ffmpeg': ('ffmpeg_image_transport_msgs.msg', 'FFMPEGPacket'),
+}
+"""Module and name of the messages of a transport."""
+
+
+def video_sources(base: str) -> list[ImageSource]:
+    """Return the topics of video of a camera; none where its messages are not installed.
+
+    base  topic of the raw images
+    """
+    sources = []
+    for transport, (module, name) in VIDEO_TRANSPORTS.items():
+        try:
+            kind = getattr(importlib.import_module(module), name)
+        except ImportError:
+            continue
+        sources += [ImageSource(transport, topic, kind) for topic in (f'{base}/{transport}', base)]
+    return sources
 
 
 def type_name(message_type: type) -> str:
-    """Return the name of a type of sensor_msgs in the ROS graph."""
-    return f'sensor_msgs/msg/{message_type.__name__}'
+    """Return the name of a message type in the ROS graph."""
+    return f'{message_type.__module__.partition(".")[0]}/msg/{message_type.__name__}'

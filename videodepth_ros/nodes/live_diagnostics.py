@@ -134,6 +134,8 @@ def find_warnings(
                 f'{topics.info_topic}: {inputs.worker.lens_fault}',
             )
         )
+    if topics.waiting:
+        found.append(HealthWarning('video', f'video on {topics.image_topic}: {topics.waiting}'))
     if status.state == Status.RUNNING:
         found += _calibration_warnings(inputs)
     age_s = status.age_p50_s

@@ -33,9 +33,10 @@ class LiveParameters(StatusParameters, RectifyOptions, CloudParameters, StreamPa
     )
     image_transport: str = option(
         'auto',
-        'Image topic to subscribe to: image (raw) or image/compressed; auto: the one that has '
-        'images, raw first; image may have compressed ones too.',
-        choices=('auto', 'raw', 'compressed'),
+        'Image topic to subscribe to: image (raw), image/compressed, or H.264 or H.265 on '
+        'image/foxglove (CompressedVideo) or image/ffmpeg (FFMPEGPacket); auto: the one that has '
+        'images, in this order; image may have each of these types.',
+        choices=('auto', 'raw', 'compressed', 'foxglove', 'ffmpeg'),
     )
     image_reliability: str = option(
         'auto',

@@ -12,14 +12,22 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
+VIDEO_DEPTH = 30
+"""Packets of a video that wait: a second of it."""
+
 
 @dataclass(frozen=True)
 class SubscriptionConfig:
-    """Topic and quality of service of a subscription; ``latched`` is transient local."""
+    """Topic and quality of service of a subscription.
+
+    latched    transient local
+    keeps_all  every message counts, as a packet of a video does
+    """
 
     topic: str
     reliable: bool = False
     latched: bool = False
+    keeps_all: bool = False
 
     @property
     def qos(self) -> QoSProfile:
@@ -30,7 +38,7 @@ class SubscriptionConfig:
         receives it.
         """
         return QoSProfile(
-            depth=5 if self.reliable else 1,
+            depth=VIDEO_DEPTH if self.keeps_all else 5 if self.reliable else 1,
             reliability=ReliabilityPolicy.RELIABLE
             if self.reliable
             else ReliabilityPolicy.BEST_EFFORT,
