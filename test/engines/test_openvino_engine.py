@@ -11,9 +11,7 @@ from videodepth_ros.engines import open as opening
 from videodepth_ros.engines.artefacts import graph_key
 from videodepth_ros.engines.check import rollout_difference
 from videodepth_ros.engines.onnx_engine import OnnxEngine
-from videodepth_ros.engines.reference import reference_frames
 from videodepth_ros.models.catalogue import card, weights_path
-from videodepth_ros.models.preprocess import network_input
 
 pytest.importorskip('openvino', reason='openvino is not installed: pip install openvino')
 
@@ -55,33 +53,22 @@ def test_older_states_and_depths_stay_valid(engine):
 
 
 @pytest.mark.slow
-def test_reduced_precision_does_not_drift(shared_cache):
-    """Over 300 frames of a pan the mean error is below 1 %, and the last scale within .5 %."""
+def test_nano_is_not_accurate_in_bf16(shared_cache):
+    """Its scale differs from that in float32, and drifts, by more than the check allows."""
     from videodepth_ros.engines.export import export_onnx
     from videodepth_ros.models.flashdepth import load_flashdepth
     from videodepth_ros.models.nano import NANO
 
-    precision = openvino_engine.reduced_precision('CPU')
-    if precision is None:
+    if openvino_engine.reduced_precision('CPU') != 'bf16':
         pytest.skip('this processor has no bf16')
     model = load_flashdepth(NANO, weights_path(card('nano')))
     path = shared_cache.path('nano-256x192.onnx', lambda path: export_onnx(model, path, 256, 192))
-    reduced = OpenVinoEngine(path, 'nano', precision=precision, threads=1)
+    reduced = OpenVinoEngine(path, 'nano', precision='bf16', threads=1)
     reference = OpenVinoEngine(path, 'nano', threads=1)
-    assert measure_precision(reduced, reference) is None
-    state, expected_state, scales = reduced.zero_state(), reference.zero_state(), []
-    errors = []
-    scene = network_input(next(reference_frames(512, 192)), 512, 192)
-    for k in range(300):
-        frame = np.ascontiguousarray(np.roll(scene, k, axis=2)[:, :, :256])
-        found, state = reduced.step(frame, state)
-        expected, expected_state = reference.step(frame, expected_state)
-        near = expected > 0.05 * expected.max()
-        ratio = found[near] / expected[near]
-        scales.append(float(np.median(ratio)))
-        errors.append(float(np.median(np.abs(ratio - 1))))
-    assert np.mean(errors) < 0.01
-    assert abs(np.mean(scales[-50:]) - 1) < 0.005
+    reason = measure_precision(reduced, reference)
+    assert reason is not None
+    assert 'scale' in reason
+    assert measure_precision(reference, reference) is None
 
 
 def test_what_it_does_not_take_is_named(engine, tmp_path):

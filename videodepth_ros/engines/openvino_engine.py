@@ -22,7 +22,7 @@ from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.engine import Engine, EngineSpec, State, TensorSpec, check_image
 from videodepth_ros.engines.graph import IMAGE, STATE_IN
-from videodepth_ros.engines.options import PlanTolerances
+from videodepth_ros.engines.options import PlanTolerances, ReducedPrecisionOptions
 from videodepth_ros.engines.reference import reference_frames
 from videodepth_ros.models.preprocess import network_input
 
@@ -157,11 +157,13 @@ def compile_graph(
 def measure_precision(engine: Engine, reference: Engine) -> str | None:
     """Compare an engine with one in float32 over the reference frames.
 
-    returns  why the engine is not accurate enough (``PlanTolerances``); None if it is
+    returns  why the engine is not accurate enough (``PlanTolerances`` and
+             ``ReducedPrecisionOptions``); None if it is
     """
-    limits, state, expected_state = PlanTolerances(), engine.zero_state(), reference.zero_state()
-    medians, p99s = [0.0], [0.0]
-    for frame in reference_frames(engine.spec.width, engine.spec.height):
+    limits, options = PlanTolerances(), ReducedPrecisionOptions()
+    state, expected_state = engine.zero_state(), reference.zero_state()
+    scales, medians, p99s = [0.0], [0.0], [0.0]
+    for frame in reference_frames(engine.spec.width, engine.spec.height, options.frames):
         image = (
             frame
             if engine.spec.takes_bytes
@@ -170,14 +172,25 @@ def measure_precision(engine: Engine, reference: Engine) -> str | None:
         found, state = engine.step(image, state)
         expected, expected_state = reference.step(image, expected_state)
         near = expected > limits.near_share * expected.max()
-        errors = np.abs(found[near] / expected[near] - 1)
+        ratios = found[near] / expected[near]
+        errors = np.abs(ratios - 1)
+        scales.append(abs(float(np.median(ratios)) - 1))
         medians.append(float(np.median(errors)))
         p99s.append(float(np.percentile(errors, 99)))
-    median, p99 = float(np.max(medians)), float(np.max(p99s))
+    scale, median, p99 = (float(np.max(each)) for each in (scales, medians, p99s))
     state_error = max_relative_error(state, expected_state)
-    if median <= limits.median and p99 <= limits.p99 and state_error <= limits.state:
+    within = (
+        scale <= options.scale,
+        median <= limits.median,
+        p99 <= limits.p99,
+        state_error <= limits.state,
+    )
+    if all(within):
         return None
-    return f'relative error {median:.1e} in the median, {p99:.1e} at p99, state {state_error:.1e}'
+    return (
+        f'relative error {median:.1e} in the median, {p99:.1e} at p99, scale {scale:.1e}, state '
+        f'{state_error:.1e}'
+    )
 
 
 def describe_device(name: str, threads: int) -> str:

@@ -20,6 +20,7 @@ from videodepth_ros.engines.openvino_engine import (
     measure_precision,
     reduced_precision,
 )
+from videodepth_ros.engines.options import ReducedPrecisionOptions
 from videodepth_ros.engines.single_image import SingleImageEngine
 from videodepth_ros.engines.single_image_openvino import OpenVinoRunner
 from videodepth_ros.engines.store import EngineKey, EngineStore, sha256_of
@@ -27,6 +28,7 @@ from videodepth_ros.models.network_card import NetworkCard
 
 Opened = TypeVar('Opened', bound=Engine)
 
+CHECK = ReducedPrecisionOptions()
 ACCURATE = 'accurate'
 """Content of the stored result of a passed check; else it is the reason."""
 
@@ -131,5 +133,5 @@ def _check_key(key: EngineKey, graph: Path, device: str, precision: str) -> Engi
         kind='check',
         precision=precision,
         source_sha256=sha256_of(graph),
-        toolchain=(f'openvino {ov.__version__}', f'{device} {name}'),
+        toolchain=(f'openvino {ov.__version__}', f'{device} {name}', str(CHECK)),
     )

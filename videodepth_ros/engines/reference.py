@@ -49,15 +49,17 @@ def load_reference_outputs(path: Path) -> ReferenceOutputs:
         ) from error
 
 
-def reference_frames(width: int, height: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield ``REFERENCE_FRAMES`` synthetic images (height, width, 3) uint8, red green blue.
+def reference_frames(
+    width: int, height: int, count: int = REFERENCE_FRAMES
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield ``count`` synthetic images (height, width, 3) uint8, red green blue.
 
     Coloured rectangles move in front of a textured wall: smooth areas, texture, edges, motion.
     """
     noise = np.random.default_rng(7)
     rows, columns = np.mgrid[:height, :width]
     texture = noise.integers(-12, 13, (height, width, 1))
-    for t in range(REFERENCE_FRAMES):
+    for t in range(count):
         shade = 90 + 60 * np.sin(columns / 37 + t / 5) * np.cos(rows / 23)
         image = np.stack([shade, 0.8 * shade + 20, 140 - 0.4 * shade], axis=-1) + texture
         for k, colour in enumerate(((220, 60, 40), (40, 180, 90), (235, 235, 230))):
