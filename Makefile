@@ -6,10 +6,11 @@
 # make docs      build the documentation into out/site/
 # make format    format the code, fix what ruff can fix, write the generated files
 # make setup     set up only: afterwards .venv/bin/videodepth and .venv/bin/python need nothing sourced
-# A step is repeated only if its inputs have changed.
+# A step is repeated only if its inputs have changed. make ROS=kilted VENV=.venv-kilted takes the wheels of Kilted.
 
 VENV := .venv
 PYTHON ?=
+ROS ?= jazzy
 ENVIRONMENT := $(VENV)/.environment
 OVERLAY := $(shell find overlay -type f)
 PACKAGE := package.xml CMakeLists.txt $(shell find action msg launch config videodepth_ros -type f -not -name '*.pyc')
@@ -46,7 +47,7 @@ clean:
 	rm -rf $(VENV) build install log out
 
 $(ENVIRONMENT): tools/setup_venv.sh tools/ros.sh tools/prefix.py $(wildcard requirements/*.txt)
-	tools/setup_venv.sh $(VENV) $(PYTHON)
+	ROS=$(ROS) tools/setup_venv.sh $(VENV) $(PYTHON)
 	touch $@
 
 $(VENV)/.package: $(ENVIRONMENT) tools/build.sh tools/program.in $(OVERLAY) $(PACKAGE)

@@ -56,11 +56,35 @@ def test_ros_is_checked_in_a_child_process(monkeypatch):
     assert 'nothing_of_that_name' in diagnosis.check_ros().problem
 
 
-def test_a_profile_that_is_not_there_is_a_gap(run, engines, monkeypatch, tmp_path):
+@pytest.mark.parametrize('variable', diagnosis.PROFILE_VARIABLES)
+def test_a_profile_that_is_not_there_is_a_gap(run, engines, monkeypatch, tmp_path, variable):
     engines(runs)
-    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', str(tmp_path / 'nothing.xml'))
+    for each in diagnosis.PROFILE_VARIABLES:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / 'nothing.xml'))
     facts = run('doctor')[1]
-    assert any('nothing.xml' in gap['what'] for gap in facts['gaps'])
+    assert any(f'{variable} names {tmp_path}' in gap['what'] for gap in facts['gaps'])
+    assert facts['ros']['profile_variable'] == variable
+
+
+def ros_facts(rmw: str) -> diagnosis.RosFacts:
+    variable = diagnosis.PROFILE_VARIABLES[0]
+    return diagnosis.RosFacts('jazzy', True, rmw, True, variable, None, False, None)
+
+
+def test_the_middleware_in_use_and_its_needs(monkeypatch, tmp_path):
+    assert 'profile of the live node' in diagnosis.middleware_line(ros_facts('rmw_fastrtps_cpp'))
+    assert 'rmw_zenohd' in diagnosis.middleware_line(ros_facts('rmw_zenoh_cpp'))
+    assert 'receive buffers' in diagnosis.middleware_line(ros_facts('rmw_cyclonedds_cpp'))
+    limit = tmp_path / 'rmem_max'
+    monkeypatch.setattr(diagnosis, 'RECEIVE_BUFFER', limit)
+    limit.write_text('212992\n')
+    ((what, fix),) = diagnosis.middleware_gaps(ros_facts('rmw_cyclonedds_cpp'))
+    assert '212992' in what
+    assert fix == 'sudo sysctl -w net.core.rmem_max=8388608'
+    assert not diagnosis.middleware_gaps(ros_facts('rmw_fastrtps_cpp'))
+    limit.write_text('8388608\n')
+    assert not diagnosis.middleware_gaps(ros_facts('rmw_cyclonedds_cpp'))
 
 
 def test_little_shared_memory_is_a_gap(monkeypatch, tmp_path):

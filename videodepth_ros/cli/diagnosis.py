@@ -19,6 +19,11 @@ from typing import Any
 from videodepth_ros.core.errors import VideoDepthError
 
 SHARED_MEMORY = Path('/dev/shm')
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Read by Fast DDS 2.x (Humble, Jazzy) and 3.x (Kilted and later)."""
+
+RECEIVE_BUFFER = Path('/proc/sys/net/core/rmem_max')
+CYCLONE_BUFFER_BYTES = 8 << 20  # README of rmw_cyclonedds
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ class RosFacts:
 
     rclpy, messages  whether rclpy and the messages of this package can be imported
     rmw              middleware
-    profile          FASTRTPS_DEFAULT_PROFILES_FILE; None if it is not set
+    profile          value of ``profile_variable``; None if it is not set
+    profile_variable the environment variable of Fast DDS that is set, else that of the newest
     problem          why an import failed
     """
 
@@ -66,6 +72,7 @@ class RosFacts:
     rclpy: bool
     rmw: str | None
     messages: bool
+    profile_variable: str
     profile: str | None
     profile_missing: bool
     problem: str | None
@@ -146,16 +153,44 @@ def check_ros() -> RosFacts:
         )
     except subprocess.TimeoutExpired:
         facts = {'problem': f'importing rclpy took more than {OPTIONS.probe_timeout_s:g} s'}
-    profile = os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE')
+    variable = next(
+        (name for name in PROFILE_VARIABLES if name in os.environ), PROFILE_VARIABLES[-1]
+    )
+    profile = os.environ.get(variable)
     return RosFacts(
         _distro(),
         facts.get('rclpy', False),
         facts.get('rmw'),
         facts.get('messages', False),
+        variable,
         profile,
         bool(profile) and not Path(str(profile)).is_file(),
         facts.get('problem'),
     )
+
+
+def middleware_line(ros: RosFacts) -> str:
+    """Return what the middleware in use needs for large images, see docs/platforms.md."""
+    if ros.rmw and 'cyclone' in ros.rmw:
+        return 'Cyclone DDS: large images need receive buffers of 8 MB (docs/platforms.md)'
+    if ros.rmw and 'zenoh' in ros.rmw:
+        return 'Zenoh: needs its router, `ros2 run rmw_zenoh_cpp rmw_zenohd` (docs/platforms.md)'
+    return f'Fast DDS profile {ros.profile or "of the live node"}'
+
+
+def middleware_gaps(ros: RosFacts) -> list[tuple[str, str]]:
+    """Return faults and fixes of the middleware in use."""
+    if not (ros.rmw and 'cyclone' in ros.rmw and RECEIVE_BUFFER.is_file()):
+        return []
+    limit = int(RECEIVE_BUFFER.read_text())
+    if limit >= CYCLONE_BUFFER_BYTES:
+        return []
+    return [
+        (
+            f'{ros.rmw} receives large images in buffers of {limit} bytes: they are lost',
+            f'sudo sysctl -w net.core.rmem_max={CYCLONE_BUFFER_BYTES}',
+        )
+    ]
 
 
 def _distro() -> str | None:

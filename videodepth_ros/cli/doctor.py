@@ -16,6 +16,8 @@ from videodepth_ros.cli.diagnosis import (
     check_ros,
     find_gpus,
     gpu_need,
+    middleware_gaps,
+    middleware_line,
     shared_memory_gap,
 )
 from videodepth_ros.cli.model_facts import ModelFacts, model_facts
@@ -102,10 +104,11 @@ def _gaps(ros: RosFacts, engines: tuple[EngineFacts, ...]) -> list[Gap]:
     if ros.profile_missing:
         gaps.append(
             Gap(
-                f'FASTRTPS_DEFAULT_PROFILES_FILE names {ros.profile}, which does not exist',
+                f'{ros.profile_variable} names {ros.profile}, which does not exist',
                 'unset it: the live node has a profile for large messages',
             )
         )
+    gaps += [Gap(*gap) for gap in middleware_gaps(ros)]
     shared_memory = shared_memory_gap()
     if shared_memory:
         gaps.append(Gap(shared_memory, 'mount a larger one: docker run --shm-size=512m'))
@@ -139,7 +142,7 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
     lines = [
         f'ROS      {ros.distro or "none"}, {ros.rmw or "no middleware"}, messages of this '
         f'package {"built" if ros.messages else "not built"}',
-        f'Fast DDS profile {ros.profile or "of the live node"}',
+        f'         {middleware_line(ros)}',
     ]
     lines += [
         f'GPU      {gpu.name}, {gpu.memory_mb} MB, driver {gpu.driver}' for gpu in diagnosis.gpu
