@@ -106,6 +106,21 @@ class OdometryOptions:
 
 
 @dataclass(frozen=True)
+class WeakStepOptions:
+    """Steps whose translation the images hardly determine."""
+
+    # Sigma of the position above which a step is weak [length of the median step].
+    # On the reference sequences it is up to 0.07; beside a near wall without texture 0.1 to 0.9.
+    max_sigma: float = 0.1
+    # Rounds: a leap beside a weak step is found when that is steady.
+    rounds: int = 2
+    # Largest share of weak steps: with more, the camera hardly moves, or all is far.
+    max_share: float = 0.4
+    # Sigma of steady motion [speed].
+    speed_sigma: float = 0.1
+
+
+@dataclass(frozen=True)
 class FocalLengthOptions:
     """Check and refinement of the focal length that camera_info states."""
 
@@ -250,6 +265,7 @@ class ReconstructionOptions:
     tracking: TrackingOptions = field(default_factory=TrackingOptions)
     stationary: StationaryOptions = field(default_factory=StationaryOptions)
     odometry: OdometryOptions = field(default_factory=OdometryOptions)
+    weak_steps: WeakStepOptions = field(default_factory=WeakStepOptions)
     focal_length: FocalLengthOptions = field(default_factory=FocalLengthOptions)
     initialization: PnpOptions = field(default_factory=PnpOptions)
     noise: NoiseOptions = field(default_factory=NoiseOptions)

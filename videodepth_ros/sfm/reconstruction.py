@@ -19,7 +19,7 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
 from videodepth_ros.sfm.depth_correction import Landmarks, fit_depth_correction
 from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length
-from videodepth_ros.sfm.odometry import odometry_note
+from videodepth_ros.sfm.odometry import name_frames, odometry_note
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WarningOptions
 from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.sparse import SparseRecording, median_log_depths, reconstruct_sparse
@@ -41,6 +41,7 @@ class Reconstruction:
     metres_per_unit       by odometry; NaN without
     odometry_outliers     (K,) intp, frames at the end of odometry steps that contradict the images
     pieces                frames whose poses hang together
+    weak_frames           (K,) intp, frames whose position the images hardly determine
     """
 
     T_world_cam: Float64Array
@@ -53,6 +54,7 @@ class Reconstruction:
     metres_per_unit: float
     odometry_outliers: IndexArray
     pieces: Pieces
+    weak_frames: IndexArray
 
     def save(self, path: Path) -> None:
         """Write one .npz."""
@@ -72,6 +74,7 @@ class Reconstruction:
                 odometry_outliers=self.odometry_outliers,
                 piece=self.pieces.number,
                 submap=self.pieces.submap,
+                weak_frames=self.weak_frames,
             )
 
     @classmethod
@@ -90,6 +93,7 @@ class Reconstruction:
                 float(stored['metres_per_unit']),
                 stored['odometry_outliers'],
                 Pieces(stored['piece'], stored['submap']),
+                stored['weak_frames'],
             )
 
     def warnings(self, options: WarningOptions = WarningOptions()) -> tuple[str, ...]:
@@ -114,6 +118,12 @@ class Reconstruction:
                 f'fewer than {least} points are tracked into {len(blind)} of '
                 f'{len(self.tracked_points)} frames, the first of them {blind[0]} (from 0): '
                 'the camera poses there are unreliable'
+            )
+        if len(self.weak_frames):
+            notes.append(
+                f'only far points are tracked at {name_frames(self.weak_frames)}: they hardly '
+                'determine the position of the camera, which is taken to move steadily there, or '
+                'by its odometry'
             )
         notes += [*self.pieces.notes(), *odometry_note(self.odometry_outliers)]
         return tuple(notes)
@@ -179,6 +189,7 @@ def _complete(
         odometry.metres_per_unit if odometry and odometry.is_usable else np.nan,
         odometry.outlier_frames if odometry else np.empty(0, np.intp),
         recording.pieces,
+        recording.weak_frames,
     )
 
 

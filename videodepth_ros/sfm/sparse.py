@@ -15,11 +15,12 @@ import numpy as np
 from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray, MaskArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
+from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.depth_samples import sample_log_depth
 from videodepth_ros.sfm.initialization import initialize_by_pnp
 from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
 from videodepth_ros.sfm.loop_closure import detect_loop_closures
-from videodepth_ros.sfm.motion_prior import MotionPrior
+from videodepth_ros.sfm.motion_prior import MotionPrior, chain_steps, steps_between
 from videodepth_ros.sfm.odometry import OdometryFit, adjust_with_odometry, fit_odometry
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
 from videodepth_ros.sfm.pieces import Pieces
@@ -27,6 +28,7 @@ from videodepth_ros.sfm.reprojection import NoiseModel, Observations
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_robustly
 from videodepth_ros.sfm.stationary import detect_stationary_steps
 from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
+from videodepth_ros.sfm.weak_steps import steady_weak_steps
 
 RELEASED = 1e3
 """Factor of the sigmas of the motion between pieces: no pull, and still regular equations."""
@@ -39,12 +41,14 @@ class SparseRecording:
     camera    at the size of the depth, its focal length adjusted
     odometry  agreement of the odometry with the cameras; None: there is none
     pieces    frames whose poses hang together
+    weak_frames  (K,) intp, frames whose position the images hardly determine
     """
 
     sparse: SparseReconstruction
     camera: Intrinsics
     odometry: OdometryFit | None
     pieces: Pieces
+    weak_frames: IndexArray
 
     @property
     def tracked_points(self) -> IndexArray:
@@ -89,11 +93,11 @@ def reconstruct_sparse(
         options,
     )
     is_visible = count_tracked(sparse.observations)[1:] >= options.min_tracked_points
+    sparse, is_weak = steady_weak_steps(sparse, is_visible & ~is_stationary, options)
+    is_seen = is_visible & ~is_weak
     carried = np.zeros_like(is_visible)
     if odometry_m is not None:
-        sparse, carried = adjust_with_odometry(
-            sparse, odometry_m, is_visible, is_stationary, options
-        )
+        sparse, carried = adjust_with_odometry(sparse, odometry_m, is_seen, is_stationary, options)
     on_progress(0.8)
     pieces = Pieces.split(is_visible | carried, options.min_piece_frames)
     sparse, pieces = _close_loops(
@@ -101,10 +105,10 @@ def reconstruct_sparse(
     )
     fit = None
     if odometry_m is not None:
-        fit = fit_odometry(sparse.state.T_cam_world, is_visible, odometry_m, options.odometry)
+        fit = fit_odometry(sparse.state.T_cam_world, is_seen, odometry_m, options.odometry)
     focal = float(np.exp(sparse.state.log_focal)) * w / width
     adjusted = Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
-    return SparseRecording(sparse, adjusted, fit, pieces)
+    return SparseRecording(sparse, adjusted, fit, pieces, 1 + np.flatnonzero(is_weak))
 
 
 def _close_loops(
@@ -123,15 +127,20 @@ def _close_loops(
 
 
 def release_steps(sparse: SparseReconstruction, is_linked: MaskArray) -> SparseReconstruction:
-    """Return the reconstruction with a motion prior that ties no two pieces together."""
-    motion = sparse.noise.motion
+    """Return the reconstruction with each piece held where the one before ends, but not tied."""
+    if is_linked.all():
+        return sparse
+    T_cam_world, motion = sparse.state.T_cam_world, sparse.noise.motion
+    steps = steps_between(T_cam_world).se3
+    steps[~is_linked] = np.eye(4)
+    held = chain_steps(Sim3.from_se3(steps)) @ T_cam_world[0]
     released = replace(
         motion,
         translation_sigma=RELEASED * motion.translation_sigma,
         rotation_sigma_rad=RELEASED * motion.rotation_sigma_rad,
     )
     noise = replace(sparse.noise, motion=motion.where(is_linked, released))
-    return replace(sparse, noise=noise)
+    return replace(sparse, state=replace(sparse.state, T_cam_world=held), noise=noise)
 
 
 def count_tracked(observations: Observations) -> IndexArray:
