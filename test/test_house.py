@@ -23,6 +23,7 @@ LAYERS = [  # from the bottom
     ('models', 'messages', 'synthetic', 'pictures'),
     ('engines', 'bags'),
     ('stream',),
+    ('scale', 'obstacles'),
     ('evaluation',),
     ('mvs',),
     ('sfm',),

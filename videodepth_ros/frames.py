@@ -19,6 +19,11 @@ class ScaleSource(str, Enum):
     INTRINSICS = 'intrinsics'  # canonical inverse depth and a known focal length
     SENSOR = 'sensor'  # measured by a depth camera
     PRIOR = 'prior'  # a metric network that processes occasional frames
+    FIXED = 'fixed'  # scale.factor alone
+    CAMERA_HEIGHT = 'camera_height'  # height of the camera above the ground
+    LIDAR = 'lidar'  # points of a lidar
+    DEPTH = 'depth'  # a reference depth image
+    ODOMETRY = 'odometry'  # translation of the camera by odometry
 
 
 @dataclass(frozen=True)

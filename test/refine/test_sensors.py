@@ -11,13 +11,9 @@ from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.rotation import so3_exp
+from videodepth_ros.messages.cloud_points import points_from_cloud
 from videodepth_ros.messages.transforms import fill_pose, set_stamp
-from videodepth_ros.refine.lidar import (
-    find_lidar_topics,
-    points_from_cloud,
-    project_lidar,
-    rasterize_depth,
-)
+from videodepth_ros.refine.lidar import find_lidar_topics, project_lidar, rasterize_depth
 from videodepth_ros.refine.odometry import read_camera_odometry
 
 STAMPS = np.arange(5, dtype=np.int64) * 10**8 + 10**9

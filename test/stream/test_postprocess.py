@@ -14,7 +14,7 @@ from videodepth_ros.engines.graph import Layout
 from videodepth_ros.engines.torch_cuda_engine import TorchCudaEngine
 from videodepth_ros.engines.torch_engine import TorchEngine
 from videodepth_ros.engines.torch_plan import TorchPlan
-from videodepth_ros.frames import Frame
+from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.cloud import POINT, reference_cloud
 from videodepth_ros.models.catalogue import card
@@ -152,6 +152,11 @@ class Told:
     def __init__(self) -> None:
         self.offered: list[np.ndarray] = []
 
+    source = ScaleSource.PRIOR
+
+    def needs(self, camera_frame: str) -> bool:
+        return True
+
     def metres(self, stamp_ns: int) -> float:
         return 7.0
 
@@ -164,7 +169,7 @@ class Told:
 
 def test_an_anchor_is_shown_the_answer_and_tells_the_metres(network):
     anchor = Told()
-    device, _ = on_device(network, settings(steady=True), anchor)
+    device, _ = on_device(network, settings(steady=False), anchor)
     depth = device.step(next(frames(1))).depth
     known = np.isfinite(depth.depth_m)
     assert known.mean() > 0.5

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from videodepth_ros.core.arrays import Float32Array, Float64Array
+from videodepth_ros.core.arrays import Float32Array, Float64Array, FloatArray, IndexArray
 from videodepth_ros.core.errors import InputError
 
 DEFAULT_FOCAL_LENGTH_FACTOR = 0.8
@@ -120,3 +120,16 @@ def project(points: Float32Array, camera: Intrinsics) -> Float32Array:
         [points[..., 0] / z * camera.fx + camera.cx, points[..., 1] / z * camera.fy + camera.cy],
         axis=-1,
     ).astype(np.float32)
+
+
+def project_to_pixels(
+    points: FloatArray, camera: Intrinsics, min_depth_m: float
+) -> tuple[IndexArray, IndexArray, FloatArray]:
+    """Return rows, columns (P,) and Z (P,) of the points (N, 3) that fall on a pixel.
+
+    min_depth_m  least Z [m]
+    """
+    x, y, z = points[points[:, 2] > min_depth_m].T
+    columns, rows = np.rint(camera.fx * x / z + camera.cx), np.rint(camera.fy * y / z + camera.cy)
+    inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
+    return rows[inside].astype(np.intp), columns[inside].astype(np.intp), z[inside]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -57,13 +58,22 @@ class HealthMonitor:
         self.notes.clear()
         self._storms = StormMonitor(self._options)
 
-    def check(self, status: Status, inputs: HealthInputs | None) -> list[str]:
-        """Return the texts of the present warnings; none without inputs."""
+    def check(
+        self, status: Status, inputs: HealthInputs | None, more: Sequence[HealthWarning] = ()
+    ) -> list[str]:
+        """Return the texts of the present warnings; none without inputs.
+
+        more  warnings that others have found
+        """
         if inputs is None:
             return []
-        warnings = find_warnings(status, inputs) + self._storms.find(
-            status, inputs.topics.image_topic, is_rejecting=inputs.worker.is_rejecting
-        )
+        warnings = [
+            *find_warnings(status, inputs),
+            *self._storms.find(
+                status, inputs.topics.image_topic, is_rejecting=inputs.worker.is_rejecting
+            ),
+            *more,
+        ]
         found = {warning.kind: warning.text for warning in warnings}
         for kind in found.keys() - self._active.keys():
             self._logger.warning(found[kind])

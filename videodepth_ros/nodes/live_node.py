@@ -25,7 +25,6 @@ from std_srvs.srv import Trigger
 from videodepth.msg import Status
 
 from videodepth_ros.core.errors import VideoDepthError
-from videodepth_ros.core.options import options_of
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.open import open_engine
 from videodepth_ros.models.catalogue import ModelCard, card, weights_path
@@ -44,9 +43,16 @@ from videodepth_ros.nodes.live_diagnostics import (
     fill_status,
 )
 from videodepth_ros.nodes.live_parameters import LiveParameters
+from videodepth_ros.nodes.measured_scale import MeasuredScale
 from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
-from videodepth_ros.nodes.ros_parameters import declare_parameters, find_error, read_parameters
+from videodepth_ros.nodes.ros_parameters import (
+    declare_parameters,
+    find_error,
+    find_static_change,
+    read_parameters,
+)
 from videodepth_ros.nodes.worker import DepthWorker
+from videodepth_ros.scale.parameters import fusion_settings
 from videodepth_ros.stream.anchor import MetricAnchor, open_scale_prior
 from videodepth_ros.stream.parameters import session_settings
 from videodepth_ros.stream.session import DepthSession, ResetReason
@@ -66,7 +72,8 @@ class LiveNode(SafeLifecycleNode):
         self._options = options
         self._worker: DepthWorker | None = None  # from configure to cleanup
         self._camera: CameraSubscription | None = None  # likewise
-        self._anchor: MetricAnchor | None = None
+        self._anchor: MetricAnchor | None = None  # likewise
+        self._scale: MeasuredScale | None = None  # likewise
         self._clock_jumps: JumpHandle | None = None
         self._active = False
         self._images_needed_since_s: float | None = None  # on the steady clock
@@ -128,6 +135,7 @@ class LiveNode(SafeLifecycleNode):
             self.parameters = read_parameters(self, LiveParameters)
             model = self.model_card()
             prior = self.open_prior()
+            scale = fusion_settings(self.parameters, has_prior=prior is not None)
         except VideoDepthError as error:
             self.on_transition_failure(error)
             return Result.FAILURE
@@ -135,15 +143,16 @@ class LiveNode(SafeLifecycleNode):
         for notice in filter(None, (model.notice, prior and prior.notice)):
             self.get_logger().warning(notice)
         self._anchor = MetricAnchor(prior) if prior else None
-        self._start_worker(model)
+        self._scale = MeasuredScale(self, scale, self._anchor)
+        self._start_worker(model, self._scale)
         self._status_timer.timer_period_ns = int(self.parameters.status_period_s * 1e9)
         return Result.SUCCESS
 
-    def _start_worker(self, model: ModelCard) -> None:
+    def _start_worker(self, model: ModelCard, scale: MeasuredScale) -> None:
         parameters = self.parameters
         topic = self.resolve_topic_name('image')
         self._worker = DepthWorker(
-            DepthSession(model, self.open_engine, session_settings(parameters), self._anchor),
+            DepthSession(model, self.open_engine, session_settings(parameters), scale.fused),
             ImageDecoder(topic, parameters.rectify, CalibrationBuffer(self._options)),
             DepthPublishers(self),
             parameters,
@@ -213,7 +222,9 @@ class LiveNode(SafeLifecycleNode):
             return False
         if self._anchor is not None:
             self._anchor.close(self._options.stop_timeout_s)
-        self._anchor = self._worker = self._camera = None
+        if self._scale is not None:
+            self._scale.close()
+        self._anchor = self._worker = self._camera = self._scale = None
         return True
 
     def _unsubscribe(self) -> None:
@@ -241,22 +252,14 @@ class LiveNode(SafeLifecycleNode):
     def _on_clock_jump(self, _: Any) -> None:
         if self._worker is not None:
             self._worker.request_reset(ResetReason.CLOCK_JUMP)
+        if self._scale is not None:
+            self._scale.clear()
 
     def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        reason = find_error(changes, LiveParameters) or self._find_static_change(changes)
+        reason = find_error(changes, LiveParameters)
+        if self._worker is not None:
+            reason = reason or find_static_change(self, changes, LiveParameters)
         return SetParametersResult(successful=not reason, reason=reason)
-
-    def _find_static_change(self, changes: list[Parameter]) -> str:
-        """Return why a change must wait for the next configure; empty if none must."""
-        static = {each.name for each in options_of(LiveParameters) if not each.dynamic}
-        for change in changes:
-            is_new = change.value != self.get_parameter_or(change.name, change).value
-            if self._worker is not None and change.name in static and is_new:
-                return (
-                    f'{change.name} cannot change while the node is configured: '
-                    'deactivate, clean up, set it, and configure again'
-                )
-        return ''
 
     def _on_parameters_set(self, _: list[Parameter]) -> None:
         self.parameters = read_parameters(self, LiveParameters)
@@ -267,7 +270,7 @@ class LiveNode(SafeLifecycleNode):
 
     def _watch(self) -> None:
         """Follow subscribers and publishers, and deactivate if the worker has failed."""
-        if self._worker is None or self._camera is None or not self._active:
+        if not (self._worker and self._camera and self._scale and self._active):
             return
         worker = self._worker.state
         if worker.has_failed:
@@ -288,6 +291,7 @@ class LiveNode(SafeLifecycleNode):
         self._camera.refresh(needed)
         if worker.is_calibration_unusable and not self._camera.has_live_info:
             self._worker.set_camera_info(None)  # of a camera that has gone
+        self._scale.refresh()
 
     def status(self) -> Status:
         """Return the present status."""
@@ -298,8 +302,9 @@ class LiveNode(SafeLifecycleNode):
             last_error=self._transition_error,
             memory_mb=resident_memory_mb(),
         )
-        if self._worker is not None:
+        if self._worker is not None and self._scale is not None:
             fill_status(self._worker.state, self._worker.statistics, status)
+            self._scale.fill_status(status)
         return status
 
     def _state(self) -> str:
@@ -331,7 +336,8 @@ class LiveNode(SafeLifecycleNode):
                 self.parameters.image_timeout_s,
                 self.get_clock().now().nanoseconds,
             )
-        return self._health_monitor.check(status, inputs)
+        scale = self._scale.warnings(status, self.parameters) if self._scale else []
+        return self._health_monitor.check(status, inputs, scale)
 
 
 def run(make_node: Callable[[], LiveNode], arguments: list[str] | None = None) -> int:

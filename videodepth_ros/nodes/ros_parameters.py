@@ -46,6 +46,19 @@ def find_error(changes: Sequence[Parameter], options: type) -> str:
     return ''
 
 
+def find_static_change(node: Node, changes: Sequence[Parameter], options: type) -> str:
+    """Return why a change must wait for the next configure; empty if none must."""
+    static = {each.name for each in options_of(options) if not each.dynamic}
+    for change in changes:
+        is_new = change.value != node.get_parameter_or(change.name, change).value
+        if change.name in static and is_new:
+            return (
+                f'{change.name} cannot change while the node is configured: '
+                'deactivate, clean up, set it, and configure again'
+            )
+    return ''
+
+
 def descriptor(option: Option, applied_at: str) -> ParameterDescriptor:
     """Return the descriptor of a parameter, as shown by ``ros2 param describe``."""
     unit = f' [{option.unit}]' if option.unit else ''

@@ -13,15 +13,14 @@ from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.arrays import Float32Array, Float64Array, StampArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.core.workspace import DiskArray, WorkFolder
-from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.camera import Intrinsics, project_to_pixels
+from videodepth_ros.messages.cloud_points import points_from_cloud
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.refine.image_sequence import ImageSequence
 from videodepth_ros.refine.odometry import is_own_topic
 from videodepth_ros.refine.options import LIDAR, LidarOptions
 
 CLOUD = 'sensor_msgs/msg/PointCloud2'
-FLOAT_TYPES = {7: 'f4', 8: 'f8'}
-"""numpy type of the floating-point datatypes of sensor_msgs/PointField."""
 
 
 def cached_lidar_depth(
@@ -125,60 +124,12 @@ def _points_or_note(bag: BagReader, topic: str, message: Any) -> Float64Array | 
         return None
 
 
-def points_from_cloud(message: Any) -> Float64Array:
-    """Return the finite points (P, 3) float64 of a sensor_msgs/PointCloud2.
-
-    raises  InputError if x, y and z are not floats, or the data has another size than stated
-    """
-    fields = {field.name: field for field in message.fields if field.datatype in FLOAT_TYPES}
-    if not {'x', 'y', 'z'} <= set(fields):
-        raise InputError(
-            f'cloud in {message.header.frame_id!r} has no float32 or float64 x, y '
-            'and z; it cannot give depth'
-        )
-    axes = [fields[axis] for axis in 'xyz']
-    order = '>' if message.is_bigendian else '<'
-    formats = [order + FLOAT_TYPES[axis.datatype] for axis in axes]
-    ends = [
-        axis.offset + np.dtype(form).itemsize for axis, form in zip(axes, formats, strict=True)
-    ]
-    if (
-        max(ends) > message.point_step
-        or message.width * message.point_step > message.row_step
-        or message.height * message.row_step != len(message.data)
-    ):
-        raise InputError(
-            f'cloud in {message.header.frame_id!r} of {message.width} x '
-            f'{message.height} points has {len(message.data)} bytes, which does not match its '
-            f'steps {message.point_step} and {message.row_step}'
-        )
-    layout = np.dtype(
-        {
-            'names': ['x', 'y', 'z'],
-            'formats': formats,
-            'offsets': [axis.offset for axis in axes],
-            'itemsize': message.point_step,
-        }
-    )
-    rows = np.frombuffer(bytes(message.data), np.uint8).reshape(message.height, message.row_step)
-    packed = np.ascontiguousarray(rows[:, : message.width * message.point_step]).view(layout)
-    points = np.stack([packed[axis].ravel() for axis in 'xyz'], axis=1).astype(np.float64)
-    return points[np.isfinite(points).all(axis=1)]
-
-
 def rasterize_depth(
     points: Float64Array, camera: Intrinsics, options: LidarOptions = LIDAR
 ) -> Float32Array:
     """Return the least Z of the points (P, 3), in the camera [m], on each pixel; NaN without."""
-    points = points[points[:, 2] > options.min_depth_m]
-    column = np.rint(camera.fx * points[:, 0] / points[:, 2] + camera.cx)
-    row = np.rint(camera.fy * points[:, 1] / points[:, 2] + camera.cy)
-    inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+    rows, columns, z_m = project_to_pixels(points, camera, options.min_depth_m)
     depth_m = np.full((camera.height, camera.width), np.inf, np.float32)
-    np.minimum.at(
-        depth_m,
-        (row[inside].astype(np.intp), column[inside].astype(np.intp)),
-        points[inside, 2].astype(np.float32),
-    )
+    np.minimum.at(depth_m, (rows, columns), z_m.astype(np.float32))
     depth_m[np.isinf(depth_m)] = np.nan
     return depth_m

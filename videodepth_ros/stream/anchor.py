@@ -17,7 +17,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.core.errors import ConfigError, InputError
-from videodepth_ros.frames import Frame
+from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.cards import is_card
 from videodepth_ros.models.catalogue import card
 from videodepth_ros.models.mono import MonoPrior, PriorKind, open_mono_prior
@@ -72,6 +72,11 @@ class MetricAnchor:
         self._thread = threading.Thread(target=self._run, name='metric anchor', daemon=True)
         self._thread.start()
 
+    @property
+    def source(self) -> ScaleSource:
+        """Source of the scale."""
+        return ScaleSource.PRIOR
+
     def metres(self, stamp_ns: int) -> float | None:
         """Return the scale of the next frame: depth [m] = scale / inverse depth; None if unknown.
 
@@ -89,6 +94,10 @@ class MetricAnchor:
             self._log_metres = target + (now - target) * decay
             self._is_new = False
         return None if self._log_metres is None else math.exp(self._log_metres)
+
+    def needs(self, camera_frame: str) -> bool:
+        """Return whether frames of a camera should be offered: always."""
+        return True
 
     def offer(self, frame: Frame, inverse_depth: Float32Array) -> None:
         """Offer a frame with its inverse depth (h, w) float32; one in ``every`` is kept."""

@@ -12,6 +12,17 @@ from videodepth_ros.models.catalogue import card, cards
 from videodepth_ros.stream.feature_mode import FEATURE_MODES, is_enabled
 from videodepth_ros.stream.session import SessionSettings
 
+SCALE_SOURCES = (
+    'auto',
+    'fixed',
+    'intrinsics',
+    'camera_height',
+    'lidar',
+    'depth',
+    'odometry',
+    'prior',
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StreamParameters:
@@ -78,6 +89,35 @@ class StreamParameters:
         maximum=3600.0,
         dynamic=True,
     )
+    scale_source: str = option(
+        'auto',
+        'Source of the metric scale; auto: all that there are, by their uncertainty. fixed: '
+        'scale.factor alone; intrinsics: the model and camera_info; the others are measured.',
+        name='scale.source',
+        choices=SCALE_SOURCES,
+    )
+    base_frame: str = option(
+        '',
+        'Frame on the ground below the robot, z up, that /tf connects with the camera; empty: '
+        'base_footprint, if it is above the camera.',
+    )
+    camera_height_m: float = option(
+        0.0,
+        'Height of the camera above the ground, for the scale; 0: that in base_frame.',
+        name='scale.camera_height_m',
+        unit='m',
+        minimum=0.0,
+        maximum=1e3,
+    )
+    camera_pitch_deg: float = option(
+        0.0,
+        'Angle of the optical axis below the horizon, where neither base_frame nor an IMU gives '
+        'it.',
+        name='scale.camera_pitch_deg',
+        unit='deg',
+        minimum=-90.0,
+        maximum=90.0,
+    )
     scale_factor: float = option(
         1.0,
         'Factor that multiplies every depth.',
@@ -132,6 +172,7 @@ def session_settings(parameters: StreamParameters) -> SessionSettings:
         max_range_m=parameters.max_range_m,
         edge_ratio=parameters.edge_ratio,
         scale_factor=parameters.scale_factor,
+        fixed_scale=parameters.scale_source == 'fixed',
         guided=is_enabled(parameters.guided_edges, model.soft),
         steady=is_enabled(parameters.scale_steady, model.drifts),
     )

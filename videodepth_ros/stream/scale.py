@@ -43,16 +43,29 @@ class Scale:
 
 
 class Anchor(Protocol):
-    """Source of a metric scale for a stream."""
+    """Measured scale of a stream."""
+
+    @property
+    def source(self) -> ScaleSource | None:
+        """Source of the scale; None while unknown."""
 
     def metres(self, stamp_ns: int) -> float | None:
         """Return the scale of the next frame, stamped ``stamp_ns``; None while unknown."""
+
+    def needs(self, camera_frame: str) -> bool:
+        """Return whether frames of a camera should be offered."""
 
     def offer(self, frame: Frame, inverse_depth: Float32Array) -> None:
         """Receive a frame and the network's inverse depth (h, w) float32 of it."""
 
     def restart(self) -> None:
         """Start another stream."""
+
+
+def fixed_scale(unit: InverseDepthUnit, factor: float) -> Scale:
+    """Return the scale by ``factor`` alone, whatever the camera; see `scale_of`."""
+    focal = DEFAULT_FOCAL_LENGTH_FACTOR if unit is InverseDepthUnit.CANONICAL else 1.0
+    return Scale(factor * 100.0 * focal, ScaleSource.FIXED)
 
 
 def scale_of(unit: InverseDepthUnit, camera: Intrinsics | None, factor: float) -> Scale:

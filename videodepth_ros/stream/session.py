@@ -26,7 +26,7 @@ from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.preprocess import network_input, resized_image
 from videodepth_ros.stream.postprocess import DepthPostprocessor
-from videodepth_ros.stream.scale import Anchor, Scale, scale_of
+from videodepth_ros.stream.scale import Anchor, Scale, fixed_scale, scale_of
 from videodepth_ros.stream.stabilization import DepthStabilizer
 
 
@@ -53,7 +53,8 @@ class SessionSettings:
     edge_ratio    depth ratio of neighbours above which they are two surfaces; 1: no edges
     scale_factor  multiplier of every depth
     guided        apply the guided filter to depth edges (guided_filter.py)
-    steady        stabilise depth across frames (stabilization.py) unless an anchor sets the scale
+    steady        stabilise depth across frames (stabilization.py)
+    fixed_scale   use scale_factor alone, whatever the camera and the anchor
     """
 
     max_gap_s: float = 2.0
@@ -64,6 +65,7 @@ class SessionSettings:
     scale_factor: float = 1.0
     guided: bool = False
     steady: bool = False
+    fixed_scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,21 @@ class StepResult:
     engine_s  time of the network [s]
     cloud     (h, w, 4) float32: x, y, z [m] and packed colour, see messages/cloud.py; valid until
               the next step. None unless requested and made by the engine at the depth's size
+    metres    scale of the frame: depth [m] = metres / inverse depth of the network
     """
 
     depth: DepthMap
     reset: ResetReason | None
     engine_s: float
     cloud: NDArray[np.float32] | None = None
+    metres: float = math.nan
+
+
+class _Wanted(NamedTuple):
+    """Outputs of a step, see `DepthSession.step`."""
+
+    confidence: bool
+    cloud_range_m: float | None
 
 
 class _LastFrame(NamedTuple):
@@ -109,7 +120,7 @@ class DepthSession:
         self.settings = settings
         self._anchor = anchor
         self._stabilizer = DepthStabilizer()
-        self._scale_inputs: tuple[float, bool] | None = None  # factor, and whether calibrated
+        self._calibrated = False  # whether the last frame was
         self._card = card
         self._open_engine = open_engine
         self._engine: Engine | None = None
@@ -158,20 +169,20 @@ class DepthSession:
         reset = self._reset_before(frame)
         if reset and self._anchor:
             self._anchor.restart()
-        scale_inputs = self.settings.scale_factor, frame.camera is not None
+        calibrated = frame.camera is not None
         if (
             reset
             or self._state is None
-            or not self._stabilizes
-            or scale_inputs != self._scale_inputs
+            or not self.settings.steady
+            or calibrated != self._calibrated
         ):
             self._stabilizer.restart()  # it holds the previous scale
-        self._scale_inputs = scale_inputs
-        post = self._postprocessor(frame, engine.spec, with_confidence, cloud_range_m)
+        self._calibrated = calibrated
+        wanted = _Wanted(with_confidence, cloud_range_m)
         state = engine.zero_state() if reset or self._state is None else self._state
         self._state = None
-        compute = self._on_device if self._runs_on_device(engine, post) else self._on_host
-        result, self._state = compute(engine, frame, image, state, post)
+        compute = self._on_device if self._runs_on_device(engine, frame) else self._on_host
+        result, self._state = compute(engine, frame, image, state, wanted)
         return replace(result, reset=reset)
 
     def forget(self) -> None:
@@ -226,79 +237,79 @@ class DepthSession:
         }
         return next((reason for reason, holds in broken.items() if holds), None)
 
+    def _output_size(self, frame: Frame, spec: EngineSpec) -> tuple[int, int]:
+        """Return width and height of the depth map."""
+        return frame.size if self.settings.output == 'camera' else (spec.width, spec.height)
+
     def _postprocessor(
-        self, frame: Frame, spec: EngineSpec, with_confidence: bool, cloud_range_m: float | None
+        self, frame: Frame, spec: EngineSpec, scale: Scale, wanted: _Wanted
     ) -> DepthPostprocessor:
         settings = self.settings
-        size = frame.size if settings.output == 'camera' else (spec.width, spec.height)
         return DepthPostprocessor(
-            self._scale(frame),
-            *size,
+            scale,
+            *self._output_size(frame, spec),
             guided=settings.guided,
             max_range_m=settings.max_range_m,
             edge_ratio=settings.edge_ratio,
-            with_confidence=with_confidence,
-            cloud_range_m=cloud_range_m if frame.camera else None,
+            with_confidence=wanted.confidence,
+            cloud_range_m=wanted.cloud_range_m if frame.camera else None,
         )
 
     def _scale(self, frame: Frame) -> Scale:
         """Return the anchor's scale once it is known, else the model's."""
         factor = self.settings.scale_factor
+        if self.settings.fixed_scale:
+            return fixed_scale(self._card.unit, factor)
         metres = self._anchor.metres(frame.stamp_ns) if self._anchor else None
-        if metres is not None:
-            return Scale(factor * metres, ScaleSource.PRIOR)
+        if self._anchor and metres is not None:
+            return Scale(factor * metres, self._anchor.source or ScaleSource.MODEL)
         return scale_of(self._card.unit, frame.camera, factor)
 
-    @property
-    def _stabilizes(self) -> bool:
-        return self.settings.steady and not self._anchor
+    def _needed_anchor(self, frame: Frame) -> Anchor | None:
+        """Return the anchor if it has a use for the frame."""
+        return self._anchor if self._anchor and self._anchor.needs(frame.frame_id) else None
 
-    def _runs_on_device(self, engine: Engine, post: DepthPostprocessor) -> bool:
+    def _runs_on_device(self, engine: Engine, frame: Frame) -> bool:
         """Return whether the engine can postprocess: at its own size, with a known scale."""
         size = engine.spec.width, engine.spec.height
         return (
             isinstance(engine, ResidentEngine)
-            and not self._stabilizes
-            and not post.guided
-            and (post.width, post.height) == size
+            and not self.settings.steady
+            and not self.settings.guided
+            and self._output_size(frame, engine.spec) == size
         )
 
     def _on_device(
-        self,
-        engine: Engine,
-        frame: Frame,
-        image: NDArray[Any],
-        state: State,
-        post: DepthPostprocessor,
+        self, engine: Engine, frame: Frame, image: NDArray[Any], state: State, wanted: _Wanted
     ) -> tuple[StepResult, State]:
+        """Compute a frame with the scale that is known before it."""
         assert isinstance(engine, ResidentEngine)
+        post = self._postprocessor(frame, engine.spec, self._scale(frame), wanted)
         outputs, start_s = post.device_outputs(), time.perf_counter()
         found, after = engine.run(image, state, outputs, post.parameters(frame))
         engine_s = time.perf_counter() - start_s
         self._accept(frame, engine.spec, math.isfinite(found[TOTAL][0]))
-        if self._anchor:
-            self._anchor.offer(frame, found[INVERSE_DEPTH])
+        if anchor := self._needed_anchor(frame):
+            anchor.offer(frame, found[INVERSE_DEPTH])
         depth = post.on_device(frame, found)
-        return StepResult(depth, None, engine_s, found.get(CLOUD)), after
+        return StepResult(depth, None, engine_s, found.get(CLOUD), post.scale.metres), after
 
     def _on_host(
-        self,
-        engine: Engine,
-        frame: Frame,
-        image: NDArray[Any],
-        state: State,
-        post: DepthPostprocessor,
+        self, engine: Engine, frame: Frame, image: NDArray[Any], state: State, wanted: _Wanted
     ) -> tuple[StepResult, State]:
+        """Compute a frame with the scale that its own depth gives."""
         start_s = time.perf_counter()
         inverse_depth, after = engine.step(image, state)
         engine_s = time.perf_counter() - start_s
         self._accept(frame, engine.spec, bool(np.isfinite(inverse_depth.sum())))
-        if self._anchor:
-            self._anchor.offer(frame, inverse_depth)
-        if self._stabilizes:
-            depth_m = post.scale.depth_m(inverse_depth)
+        if self.settings.steady:
+            depth_m = scale_of(self._card.unit, frame.camera, 1.0).depth_m(inverse_depth)
             inverse_depth = inverse_depth / self._stabilizer.correction(frame, depth_m)
-        return StepResult(post.on_host(frame, inverse_depth), None, engine_s), after
+        if anchor := self._needed_anchor(frame):
+            anchor.offer(frame, inverse_depth)
+        post = self._postprocessor(frame, engine.spec, self._scale(frame), wanted)
+        depth = post.on_host(frame, inverse_depth)
+        return StepResult(depth, None, engine_s, metres=post.scale.metres), after
 
     def _accept(self, frame: Frame, spec: EngineSpec, is_finite: bool) -> None:
         """Record a computed frame.
