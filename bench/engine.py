@@ -104,6 +104,15 @@ class RandomMaker(Maker):
 
         if name == 'torch':
             return TorchEngine(self.network, self.model, self.width, self.height, self.threads)
+        if name == 'openvino':  # in the reduced precision of the processor, unchecked
+            from videodepth_ros.engines import openvino_engine as ov
+
+            precision = ov.reduced_precision(ov.device_name()) or 'fp32'
+            return ov.OpenVinoEngine(
+                self.path, self.model, precision=precision, threads=self.threads
+            )
+        if name != 'onnx':
+            raise SystemExit(f'--random runs onnx, openvino and torch, not {name}')
         return OnnxEngine(self.path, self.threads)
 
     def graph(self) -> Path:
