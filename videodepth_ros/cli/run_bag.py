@@ -16,7 +16,7 @@ from videodepth_ros.cli.console import log, progress
 from videodepth_ros.cli.flags import add_flags, options_from
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
-from videodepth_ros.core.errors import BagError
+from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters, session_settings
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from videodepth_ros.engines.engine import Engine
     from videodepth_ros.frames import Frame
     from videodepth_ros.results.depth_topics import PointOptions
+    from videodepth_ros.scale.fusion import FusedScale
     from videodepth_ros.stream.session import DepthSession
 
 
@@ -96,19 +97,20 @@ def run(args: argparse.Namespace) -> Outcome:
 
     started_s = time.monotonic()
     options = options_from(args, RunBagOptions)
-    with closing(_session(options)) as session:
+    with open_bag(args.in_bag) as bag:
+        scale = _scale(options, bag)
         with (
-            open_bag(args.in_bag) as bag,
+            closing(_session(options, scale)) as session,
             BagWriter(args.out_bag, compression=options.compression) as writer,
             Interruption() as interruption,
         ):
             topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
-            images = progress(_frames(bag, topics, options), topics.image.count)
+            images = progress(_frames(bag, topics, options, scale), topics.image.count)
             outputs = DepthTopics(writer, options, _point_options(options))
             tally = stream(interruption.iterate(images), session, outputs)
             if not interruption.requested:
                 _check_any(tally, args.in_bag, bag.lost)
-        spec = session.spec
+            spec = session.spec
     facts = RunFacts(
         topics.image.count,
         tally.frames,
@@ -138,14 +140,28 @@ def _check_any(tally: Tally, bag: str, lost: str | None) -> None:
         raise BagError(f'no depth of {bag}: {why or "it has no image"}')
 
 
-def _frames(bag: BagReader, topics: CameraTopics, options: RunBagOptions) -> Iterator[Frame]:
+def _frames(
+    bag: BagReader, topics: CameraTopics, options: RunBagOptions, scale: FusedScale
+) -> Iterator[Frame]:
+    """Return the frames, each after the evidence of the scale that belongs to it."""
     from videodepth_ros.bags.frames import read_frames
+    from videodepth_ros.cli.bag_scale import with_evidence
 
     info_topic = options.camera_info_topic
-    return read_frames(bag, topics.image.name, info_topic, rectify=options.rectify)
+    frames = read_frames(bag, topics.image.name, info_topic, rectify=options.rectify)
+    return with_evidence(frames, bag, scale)
 
 
-def _session(options: RunBagOptions) -> DepthSession:
+def _scale(options: RunBagOptions, bag: BagReader) -> FusedScale:
+    from videodepth_ros.cli.bag_scale import open_scale
+    from videodepth_ros.scale.parameters import fusion_settings
+
+    if options.scale_source == 'depth':
+        raise ConfigError('--scale-source depth is of the live node; choose another one for a bag')
+    return open_scale(bag, fusion_settings(options))
+
+
+def _session(options: RunBagOptions, scale: FusedScale) -> DepthSession:
     from videodepth_ros.engines.open import open_engine
     from videodepth_ros.models.catalogue import card, weights_path
     from videodepth_ros.stream.session import DepthSession
@@ -159,7 +175,7 @@ def _session(options: RunBagOptions) -> DepthSession:
         log.info('opening %s at %dx%d; its graph is built at first use', model.name, width, height)
         return open_engine(model.name, options.engine, width, height, threads=options.threads)
 
-    return DepthSession(model, open_now, session_settings(options))
+    return DepthSession(model, open_now, session_settings(options), scale)
 
 
 def _point_options(options: RunBagOptions) -> PointOptions:
