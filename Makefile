@@ -2,6 +2,7 @@
 # make demo      set up, then stream a sample through a ROS 2 graph; results in out/demo/
 # make test      set up, then run every test that this machine can run
 # make quick     lint, types and the fast tests: at most a minute on two cores
+# make strict    make test in random order and in Python's development mode (SEED=1 to repeat one)
 # make coverage  make test, with the share of lines that the tests run
 # make docs      build the documentation into out/site/
 # make format    format the code, fix what ruff can fix, write the generated files
@@ -17,7 +18,7 @@ PACKAGE := package.xml CMakeLists.txt $(shell find action msg launch config vide
 
 PYTEST := $(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: setup demo test quick coverage docs format clean
+.PHONY: setup demo test quick strict coverage docs format clean
 setup: $(VENV)/.package
 
 demo: setup
@@ -27,6 +28,10 @@ demo: setup
 test coverage: setup
 	-$(VENV)/bin/python -m pip install --quiet $$(grep '^tensorrt-rtx' requirements/gpu.txt)
 	$(PYTEST) $(if $(filter coverage,$@),--cov --cov-report=term:skip-covered)
+
+SEED := $(shell date +%s)
+strict: setup
+	PYTHONDEVMODE=1 $(PYTEST) --shuffle $(SEED)
 
 quick: setup
 	$(VENV)/bin/python -m ruff check

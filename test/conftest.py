@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,12 +38,50 @@ else:
     settings.load_profile('patient')
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+PATIENCE_S = 10.0
+"""Time in which a thread of a test ends once it was stopped, on a busy machine."""
+SHARED_THREADS = {'tqdm_monitor'}
+"""Names of threads that a library keeps for the process."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of random order."""
+    parser.addoption(
+        '--shuffle',
+        type=int,
+        metavar='SEED',
+        help='run the files, and the tests of each file, in a random order',
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of a folder: ``-m 'not (ros or slow or gpu)'`` selects the fast ones."""
     for item in items:
         mark = MARK_OF_FOLDER.get(item.path.relative_to(ROOT / 'test').parts[0])
         if mark:
             item.add_marker(mark)
+    if (seed := config.getoption('shuffle')) is not None:
+        items[:] = shuffled(items, seed)
+
+
+def shuffled(items: list[pytest.Item], seed: int) -> list[pytest.Item]:
+    """Return tests in random order; those of a file stay together, for its fixtures' sake."""
+    generator = random.Random(seed)
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in generator.sample(items, len(items)):
+        files.setdefault(item.path, []).append(item)
+    return [item for tests in files.values() for item in tests]
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """Fail a test whose threads go on after its fixtures were torn down."""
+    before = set(threading.enumerate())
+    yield
+    deadline_s = time.monotonic() + PATIENCE_S
+    while leaked := {t for t in threading.enumerate() if t.name not in SHARED_THREADS} - before:
+        assert time.monotonic() < deadline_s, f'threads that go on after the test: {leaked}'
+        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

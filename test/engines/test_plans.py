@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.child_process import ignore_progress
 from videodepth_ros.engines.compile import PlanAccuracy, measure_accuracy
 from videodepth_ros.engines.cuda_provider import open_cuda
-from videodepth_ros.engines.engine import Engine
+from videodepth_ros.engines.engine import Engine, EngineSpec
 from videodepth_ros.engines.open import GPU_DEVICES, open_engine, select_engine
 from videodepth_ros.engines.plans import compile_plan, open_tensorrt, plan_key
 from videodepth_ros.engines.reference import (
@@ -45,17 +47,44 @@ def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp('plans')
 
 
-@pytest.fixture
-def fake_gpu(monkeypatch, cache):
+@contextmanager
+def fakes(cache: Path) -> Iterator[None]:
     """Put the fakes where this process and those that it starts import from."""
-    for name in ('cuda', 'cuda.bindings', 'tensorrt'):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.syspath_prepend(str(SUPPORT.parents[1]))
-    monkeypatch.syspath_prepend(str(SUPPORT / 'fake_packages'))
-    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
-    yield
-    for name in ('cuda', 'cuda.bindings', 'tensorrt'):
-        sys.modules.pop(name, None)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ('cuda', 'cuda.bindings', 'tensorrt'):
+            patch.delitem(sys.modules, name, raising=False)
+        patch.syspath_prepend(str(SUPPORT.parents[1]))
+        patch.syspath_prepend(str(SUPPORT / 'fake_packages'))
+        patch.setenv('XDG_CACHE_HOME', str(cache))
+        yield
+        for name in ('cuda', 'cuda.bindings', 'tensorrt'):
+            sys.modules.pop(name, None)
+
+
+@dataclass(frozen=True)
+class FirstBuild:
+    """What was reported while the plan was built into an empty store, and its depth."""
+
+    phases: frozenset[str]
+    spec: EngineSpec
+    depth: np.ndarray
+
+
+@pytest.fixture(scope='session')
+def first_build(cache) -> FirstBuild:
+    phases = []
+    with fakes(cache):
+        engine = open_tensorrt(
+            card('nano'), WIDTH, HEIGHT, report=lambda phase, fraction: phases.append(phase)
+        )
+        return FirstBuild(frozenset(phases), engine.spec, depths(engine))
+
+
+@pytest.fixture
+def fake_gpu(cache, first_build):
+    """Use the fakes and a store with the plan of fp16."""
+    with fakes(cache):
+        yield
 
 
 def depths(engine: Engine) -> np.ndarray:
@@ -68,17 +97,19 @@ def depths(engine: Engine) -> np.ndarray:
 
 
 @pytest.mark.usefixtures('fake_gpu')
-def test_a_plan_is_built_checked_stored_and_opened_again():
-    told = []
-    engine = open_tensorrt(
-        card('nano'), WIDTH, HEIGHT, report=lambda phase, fraction: told.append(phase)
-    )
-    assert {'Exporting nano', 'Starting the builder', 'Building Engine', 'Checking'} == set(told)
-    assert engine.spec.precision == 'fp16'
-    assert 'NVIDIA Fake 9000, tensorrt 10.3.0' in engine.spec.device
-    assert any('in the median' in note for note in engine.spec.notes)
+def test_a_plan_is_built_checked_stored_and_opened_again(first_build):
+    spec = first_build.spec
+    assert first_build.phases == {
+        'Exporting nano',
+        'Starting the builder',
+        'Building Engine',
+        'Checking',
+    }
+    assert spec.precision == 'fp16'
+    assert 'NVIDIA Fake 9000, tensorrt 10.3.0' in spec.device
+    assert any('in the median' in note for note in spec.notes)
     answers = load_reference_outputs(fetch_artefact(card('nano'), WIDTH, HEIGHT, REFERENCE).path)
-    assert max_relative_error(depths(engine), answers.inverse_depth) < 0.02
+    assert max_relative_error(first_build.depth, answers.inverse_depth) < 0.02
     again = open_engine(
         'nano',
         'tensorrt',
@@ -272,6 +303,7 @@ def test_with_a_gpu_that_nothing_can_use_auto_is_onnx_and_says_why(monkeypatch):
     assert 'finds no GPU' in notes[1]
 
 
+@pytest.mark.usefixtures('first_build')
 def test_the_store_of_the_plans_is_bounded(cache):
     folder = EngineStore(cache / 'videodepth').folder
     assert {path.suffix for path in folder.iterdir()} <= {

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'training' / 'README.md']
+DOCUMENTS = [
+    ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'training/README.md')
+]
 DOCUMENTS += sorted((ROOT / 'docs').rglob('*.md'))
 
 _BLOCK = re.compile(

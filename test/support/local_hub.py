@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import unquote
 
 COMMIT = '0123456789abcdef0123456789abcdef01234567'
@@ -45,7 +47,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
     class Handler(_Handler):
         content = hub
 
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server = _Server(('127.0.0.1', 0), Handler)
     hub.url = f'http://127.0.0.1:{server.server_port}'
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -54,7 +56,25 @@ def serve(hub: Hub) -> Iterator[Hub]:
     finally:
         server.shutdown()
         server.server_close()
+        server.close_connections()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """Ends the threads of connections that clients keep open."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def close_connections(self) -> None:
+        for connection in self._connections:
+            with suppress(OSError):  # closed by the client
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -24,6 +24,7 @@ from videodepth_ros.bags.file_stamps import stamps_in_names
 from videodepth_ros.bags.options import FOOTAGE
 from videodepth_ros.bags.reader import natural_sort_key
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.messages.image_file import decode_file
 
 PASSTHROUGH_FORMATS = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
 """Image files that are copied unchanged, and their ``format`` in a CompressedImage."""
@@ -169,10 +170,10 @@ def _upright(data: bytes, path: Path) -> tuple[NDArray[Any], bool]:
     Subscribers ignore that orientation.
     """
     content = np.frombuffer(data, np.uint8)
-    stored = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if data else None
+    stored = decode_file(content, cv2.IMREAD_UNCHANGED)
     if stored is None:
         raise InputError(f'{path} cannot be decoded as an image; repair or remove it')
-    rotated = cv2.imdecode(content, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    rotated = decode_file(content, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     colours = stored[..., :3] if stored.ndim == 3 else stored
     if rotated is not None and rotated.ndim < colours.ndim:  # grey with alpha
         colours = colours[..., 0]

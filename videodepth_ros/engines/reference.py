@@ -6,6 +6,9 @@ The frames are generated from their size, so that only the outputs are stored.
 
 from __future__ import annotations
 
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,10 @@ from numpy.typing import NDArray
 from videodepth_ros.core.errors import ModelError
 
 REFERENCE_FRAMES = 4
+
+
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error)
+"""Exceptions of the library on damaged archives."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,10 @@ def load_reference_outputs(path: Path) -> ReferenceOutputs:
     raises  ModelError if it is no such file
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, as numpy leaves a file open that is no zip
+        with path.open('rb') as stream, np.load(stream, allow_pickle=False) as file:
             return ReferenceOutputs(file['inverse_depth'], file['state'])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, EOFError, MemoryError, *DAMAGED_ZIP) as error:
         raise ModelError(
             f'{path} holds no reference outputs ({error}); remove it to have it rebuilt'
         ) from error

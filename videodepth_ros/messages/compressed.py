@@ -21,6 +21,7 @@ from videodepth_ros.messages.encodings import (
     decoder,
     refuse_depth,
 )
+from videodepth_ros.messages.image_file import decode_file
 from videodepth_ros.messages.sample_scale import Bytes, to_8bit
 
 MAX_EXTRANEOUS_BYTES = 16
@@ -50,10 +51,8 @@ def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
     image: NDArray[Any] | None = None
     if content.startswith(_JPEG_START):
         image = _decode_jpeg(content, described)
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if image is None else image
-    except cv2.error:
-        image = None
+    if image is None:
+        image = decode_file(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(
             f'{described} of {data.size} bytes cannot be decoded: it is damaged, or '

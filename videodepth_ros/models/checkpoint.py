@@ -117,8 +117,11 @@ def _unreadable(path: Path) -> ModelError:
 
 def _reject_compressed(path: Path) -> None:
     """Raise ModelError for a zip that expands: torch.save stores without compression."""
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise _unreadable(path) from error
     size = sum(entry.file_size for entry in entries)
     if size > path.stat().st_size or any(each.compress_type for each in entries):
         raise ModelError(

@@ -101,18 +101,18 @@ def only_checkpoint(folder: Path) -> Path:
 
 def _convert_tar(source: Path, target: Path, name: str | None) -> str:
     """Extract a ``.tar`` beside the target and convert the folder with a configuration in it."""
-    with tarfile.open(source) as archive:
-        members = archive.getmembers()
-        size = sum(member.size for member in members)
-        if size > source.stat().st_size or not all(m.isfile() or m.isdir() for m in members):
-            raise ModelError(
-                f'{source} is compressed or holds links: extract it yourself, then run '
-                '`videodepth weights import FOLDER`'
-            )
-        extracted = target.with_name('extracted')
-        try:
+    extracted = target.with_name('extracted')
+    try:
+        with tarfile.open(source) as archive:
+            members = archive.getmembers()
+            size = sum(member.size for member in members)
+            if size > source.stat().st_size or not all(m.isfile() or m.isdir() for m in members):
+                raise ModelError(
+                    f'{source} is compressed or holds links: extract it yourself, then run '
+                    '`videodepth weights import FOLDER`'
+                )
             archive.extractall(extracted, filter='data')
-        except tarfile.TarError as error:
-            raise ModelError(f'{source} cannot be extracted: {error}') from error
+    except tarfile.TarError as error:
+        raise ModelError(f'{source} cannot be extracted: {error}') from error
     indices = sorted(extracted.rglob('model_index.json')) or sorted(extracted.rglob('config.json'))
     return _convert(indices[0].parent if indices else extracted, target, name)
