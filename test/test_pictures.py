@@ -11,6 +11,7 @@ from videodepth_ros.pictures import (
     Viewpoint,
     colour_range,
     colourise,
+    follow_range,
     render_cloud,
     side_by_side,
     viewpoint_of,
@@ -107,3 +108,9 @@ def test_mp4_is_h264_with_the_same_bytes_where_pyav_is_installed(tmp_path):
     with av.open(str(tmp_path / 'a.mp4')) as video:
         (stream,) = video.streams.video
         assert (stream.codec_context.name, stream.frames) == ('h264', 5)
+
+
+def test_a_followed_range_moves_by_a_share_of_the_ratio():
+    now = ColourRange(4.0, 40.0)
+    assert follow_range(None, now, 0.5) == now
+    assert follow_range(ColourRange(1.0, 10.0), now, 0.5) == ColourRange(2.0, 20.0)

@@ -50,6 +50,19 @@ def colour_range(depths_m: Iterable[Depth]) -> ColourRange:
     return ColourRange(near_m, max(far_m, 1.01 * near_m))
 
 
+def follow_range(before: ColourRange | None, now: ColourRange, share: float) -> ColourRange:
+    """Return the range before, moved by a share of the way to that of now, in logarithms.
+
+    Colours of a stream follow its depth without flicker; None: there was no range before.
+    """
+    if before is None:
+        return now
+    return ColourRange(
+        before.near_m * (now.near_m / before.near_m) ** share,
+        before.far_m * (now.far_m / before.far_m) ** share,
+    )
+
+
 def colourise(depth_m: Depth, colours: ColourRange) -> Image:
     """Return depth in colour (turbo): near red, far and nothing hit blue, unknown grey.
 

@@ -479,6 +479,15 @@ def test_depth_that_is_the_same_everywhere_is_compressed_too(value):
 
 
 @LIBRARIES
+def test_unknown_depth_can_be_zero(library):
+    msg = empty_image(library)
+    depth_m = np.array([[1.5, np.nan, np.inf]], np.float32)
+    write_depth(depth_m, msg, unknown=0)
+    assert raw_image(msg).plane(1, 3, 'f4').ravel().tolist() == [1.5, 0, np.inf]
+    assert np.isnan(depth_m[0, 1])
+
+
+@LIBRARIES
 def test_millimetres_hold_up_to_65_metres_and_zero_is_unknown(library):
     msg = empty_image(library)
     metres = np.array([[0.001, 1.2346, 65.535, 65.6, np.inf, np.nan, 0.0002]], np.float32)

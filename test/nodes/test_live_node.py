@@ -76,7 +76,7 @@ def test_a_cloud_that_the_engine_made_is_published_as_it_is(make_rig):
     sent = rig.send(images)
     rig.until(lambda: clouds and rig.received['depth/image'])
     depth, cloud = rig.received['depth/image'][0], clouds[0]
-    assert set(fetched[-1]) == {'depth', 'total', 'cloud'}
+    assert set(fetched[-1]) == {'depth', 'total', 'inverse_depth', 'cloud'}
     assert cloud.header == sent.header
     assert (cloud.width, cloud.height) == (depth.width, depth.height)
     z = np.frombuffer(cloud.data, np.float32).reshape(cloud.height, cloud.width, 4)[..., 2]

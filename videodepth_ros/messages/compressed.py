@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import array
 import re
 import struct
 from typing import Any
@@ -223,7 +224,29 @@ def write_compressed_depth(depth_m: NDArray[np.float32], msg: Any) -> None:
     b = np.float32(1 - float(a) * least)
     values = np.rint(float(a) * inverse + float(b))
     values = np.where(known, np.clip(values, 1, _MOST), 0).astype(np.uint16)
+    _write_depth_png(values, '32FC1', (float(a), float(b)), msg)
+
+
+def write_compressed_depth_mm(depth_m: NDArray[np.float32], msg: Any) -> None:
+    """Write a depth map into a CompressedImage as compressedDepth does 16UC1, in place.
+
+    depth_m  (H, W) float32, Z in metres; see `millimetres`
+    """
+    _write_depth_png(millimetres(depth_m), '16UC1', (0.0, 0.0), msg)
+
+
+def millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Return depth (H, W) in mm; 0 where it is unknown, nothing was hit, or beyond 65.535 m."""
+    mm = np.rint(np.float32(1000) * depth_m)
+    return np.where((mm >= 1) & (mm <= _MOST), mm, np.float32(0)).astype(np.uint16)
+
+
+def _write_depth_png(
+    values: NDArray[np.uint16], encoding: str, ab: tuple[float, float], msg: Any
+) -> None:
+    """Write the header of compressedDepth and a PNG of (H, W) values into a CompressedImage."""
     png = np.asarray(cv2.imencode('.png', values, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1], np.uint8)
-    head = np.frombuffer(_DEPTH_HEADER.pack(_INVERSE_DEPTH, a, b), np.uint8)
-    msg.format = '32FC1; compressedDepth png'
-    msg.data = np.concatenate([head, png.reshape(-1)])
+    head = np.frombuffer(_DEPTH_HEADER.pack(_INVERSE_DEPTH, *ab), np.uint8)
+    msg.format = f'{encoding}; compressedDepth png'
+    data = np.concatenate([head, png.reshape(-1)])
+    msg.data = data if isinstance(msg.data, np.ndarray) else array.array('B', data.tobytes())

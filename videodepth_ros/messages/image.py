@@ -14,7 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.messages.compressed import decode_compressed, decode_compressed_depth
+from videodepth_ros.messages.compressed import (
+    decode_compressed,
+    decode_compressed_depth,
+    millimetres,
+)
 from videodepth_ros.messages.encodings import RawImage, To8Bit, canonical_encoding, decoder
 from videodepth_ros.messages.sample_scale import Bytes, to_8bit
 
@@ -106,12 +110,16 @@ def decode_depth(msg: Any) -> Depth:
     return depth_m
 
 
-def write_depth(depth_m: Depth, msg: Any) -> None:
+def write_depth(depth_m: Depth, msg: Any, *, unknown: float = np.nan) -> None:
     """Write a depth map into an Image as 32FC1, in place; the header is the caller's.
 
     depth_m  (H, W) float32, Z in metres; NaN unknown, +inf nothing hit
+    unknown  written for NaN; 0 for consumers that test for it, such as nvblox
     """
     write_image(np.asarray(depth_m, np.float32), msg, '32FC1')
+    if not np.isnan(unknown):
+        pixels = resized_data(msg, depth_m.size * 4).view(np.float32)
+        pixels[np.isnan(pixels)] = unknown
 
 
 def write_depth_mm(depth_m: Depth, msg: Any) -> None:
@@ -120,7 +128,7 @@ def write_depth_mm(depth_m: Depth, msg: Any) -> None:
     Nothing hit (+inf) and what is beyond 65.535 m become unknown, for the type holds no more.
     depth_m  (H, W) float32, Z in metres
     """
-    write_image(_millimetres(depth_m), msg, '16UC1')
+    write_image(millimetres(depth_m), msg, '16UC1')
 
 
 def write_share(share: Depth, msg: Any, encoding: str) -> None:
@@ -153,11 +161,6 @@ def decode_share(msg: Any) -> Depth:
         )
     (dtype, one), raw = _SHARE_ENCODINGS[msg.encoding], raw_image(msg)
     return np.divide(raw.plane(raw.height, raw.width, dtype), one, dtype=np.float32)
-
-
-def _millimetres(depth_m: Depth) -> NDArray[np.uint16]:
-    mm = np.rint(np.float32(1000) * depth_m)
-    return np.where((mm >= 1) & (mm <= 65535), mm, np.float32(0)).astype(np.uint16)
 
 
 def write_image(pixels: NDArray[Any], msg: Any, encoding: str) -> None:

@@ -22,6 +22,7 @@ from videodepth_ros.nodes.subscriptions import (
     compatible_config,
     is_latched,
     is_reliable,
+    transport_topic,
 )
 
 
@@ -256,18 +257,12 @@ class SourceChoice:
 def image_sources(node: Node) -> list[ImageSource]:
     """Return the topics of the images of a node, the preferred one first.
 
-    As in image_transport, the base name is remapped and the transport is appended to it, unless
-    image/compressed is remapped itself. The base topic may hold compressed images or video too.
+    The base topic may hold compressed images or video too.
     """
-    base, compressed = (node.resolve_topic_name(each) for each in ('image', 'image/compressed'))
-    default = node.resolve_topic_name('image/compressed', only_expand=True)
+    base = node.resolve_topic_name('image')
     images = [
         ImageSource('raw', base, Image),
-        ImageSource(
-            'compressed',
-            compressed if compressed != default else f'{base}/compressed',
-            CompressedImage,
-        ),
+        ImageSource('compressed', transport_topic(node, 'image', 'compressed'), CompressedImage),
         ImageSource('compressed', base, CompressedImage),
     ]
     return [*images, *video_sources(base)]

@@ -1,25 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publishers of depth, camera_info, cloud and confidence."""
+"""Publishers of depth and of what belongs to it: camera_info, cloud, confidence, colour image."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
+import cv2
 import numpy as np
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
+from videodepth_ros.bags.output_options import DepthEncoding
 from videodepth_ros.frames import Frame
 from videodepth_ros.messages.camera_info import fill_camera_info
 from videodepth_ros.messages.cloud import write_cloud, write_points
-from videodepth_ros.messages.image import write_depth
+from videodepth_ros.messages.compressed import write_compressed_depth, write_compressed_depth_mm
+from videodepth_ros.messages.image import write_depth, write_depth_mm, write_image
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.live_parameters import LiveParameters
+from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
+from videodepth_ros.nodes.subscriptions import transport_topic
+from videodepth_ros.pictures import ColourRange, colour_range, colourise, follow_range
 from videodepth_ros.stream.session import StepResult
+
+TOPICS: dict[str, tuple[type, str]] = {
+    'depth': (Image, 'depth/image'),
+    'camera_info': (CameraInfo, 'depth/camera_info'),
+    'points': (PointCloud2, 'depth/points'),
+    'confidence': (Image, 'depth/confidence'),
+    'rgb': (Image, 'rgb/image'),
+    'rgb_info': (CameraInfo, 'rgb/camera_info'),
+    'color': (Image, 'depth/color'),
+}
+"""Type and topic of each output, in the order of publication."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +48,13 @@ class Demand:
     camera_info: bool = False
     points: bool = False
     confidence: bool = False
+    rgb: bool = False
+    rgb_info: bool = False
+    color: bool = False
+    compressed_depth: bool = False
 
     def __bool__(self) -> bool:
-        return self.depth or self.camera_info or self.points or self.confidence
+        return any(vars(self).values())
 
 
 class DepthPublishers:
@@ -41,25 +63,23 @@ class DepthPublishers:
     ``publish`` of rclpy returns when the message is serialized, so it can be reused.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._depth = self._publisher(Image, 'depth/image')
-        self._camera_info = self._publisher(CameraInfo, 'depth/camera_info')
-        self._points = self._publisher(PointCloud2, 'depth/points')
-        self._confidence = self._publisher(Image, 'depth/confidence')
-        self._depth_message, self._confidence_message = Image(), Image()
-        self._camera_info_message, self._points_message = CameraInfo(), PointCloud2()
+    def __init__(self, node: Node, options: LiveNodeOptions = LIVE) -> None:
+        self._node, self._options = node, options
+        compressed = transport_topic(node, 'depth/image', 'compressedDepth')
+        topics = TOPICS | {'compressed_depth': (CompressedImage, compressed)}
+        self._publishers = {name: self._publisher(*each) for name, each in topics.items()}
+        self._messages = {name: kind() for name, (kind, _) in topics.items()}
+        self._writers: dict[str, Writer] = WRITERS | {
+            'points': self._write_points,
+            'color': self._write_color,
+        }
         self._last_points_ns: int | None = None
+        self._colours: ColourRange | None = None  # of depth/color
 
     @property
     def demand(self) -> Demand:
         """Outputs that have subscribers now."""
-        return Demand(
-            self._depth.get_subscription_count() > 0,
-            self._camera_info.get_subscription_count() > 0,
-            self._points.get_subscription_count() > 0,
-            self._confidence.get_subscription_count() > 0,
-        )
+        return Demand(**{each.name: self._has_subscribers(each.name) for each in fields(Demand)})
 
     def cloud_range_m(self, stamp_ns: int, parameters: LiveParameters) -> float | None:
         """Return the maximum Z of the points that the engine should compute for a frame.
@@ -68,7 +88,7 @@ class DepthPublishers:
         is copied from the device.
         """
         if (
-            self._points.get_subscription_count()
+            self._has_subscribers('points')
             and parameters.cloud_stride == 1
             and self._is_due(stamp_ns, parameters)
         ):
@@ -80,39 +100,52 @@ class DepthPublishers:
 
         Without intrinsics neither camera_info nor cloud is published.
         """
-        demand, depth = self.demand, result.depth
-        if demand.depth:
-            write_depth(depth.depth_m, self._depth_message)
-            self._send(self._depth, self._depth_message, frame)
-        if demand.camera_info and depth.camera:
-            fill_camera_info(self._camera_info_message, depth.camera)
-            self._send(self._camera_info, self._camera_info_message, frame)
-        if demand.points and depth.camera and self._is_due(frame.stamp_ns, parameters):
-            self._last_points_ns = frame.stamp_ns
-            self._write_cloud(result, frame, parameters)
-            self._send(self._points, self._points_message, frame)
-        if demand.confidence and depth.confidence is not None:
-            write_depth(depth.confidence, self._confidence_message)
-            self._send(self._confidence, self._confidence_message, frame)
+        for name, publisher in self._publishers.items():
+            if not self._has_subscribers(name):
+                continue
+            message = self._messages[name]
+            if self._writers[name](message, result, frame, parameters):
+                set_stamp(message.header.stamp, frame.stamp_ns)
+                message.header.frame_id = frame.frame_id
+                publisher.publish(message)
 
-    def _write_cloud(self, result: StepResult, frame: Frame, parameters: LiveParameters) -> None:
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+
+    def _write_points(
+        self, message: PointCloud2, result: StepResult, frame: Frame, parameters: LiveParameters
+    ) -> bool:
         depth = result.depth
+        if depth.camera is None or not self._is_due(frame.stamp_ns, parameters):
+            return False
+        self._last_points_ns = frame.stamp_ns
         if result.cloud is not None:
-            write_points(result.cloud, self._points_message)
-        elif depth.camera:
+            write_points(result.cloud, message)
+        else:
             write_cloud(
                 depth.depth_m,
                 frame.image,
                 depth.camera,
                 parameters.cloud_stride,
                 parameters.cloud_max_range_m or np.inf,
-                self._points_message,
+                message,
             )
+        return True
 
-    def close(self) -> None:
-        """Destroy the publishers."""
-        for publisher in (self._depth, self._camera_info, self._points, self._confidence):
-            self._node.destroy_publisher(publisher)
+    def _write_color(
+        self, message: Image, result: StepResult, frame: Frame, parameters: LiveParameters
+    ) -> bool:
+        depth_m = result.depth.depth_m
+        self._colours = follow_range(
+            self._colours, colour_range([depth_m]), self._options.colour_share
+        )
+        write_image(colourise(depth_m, self._colours), message, 'rgb8')
+        return True
+
+    def _has_subscribers(self, name: str) -> bool:
+        return bool(self._publishers[name].get_subscription_count() > 0)
 
     def _publisher(self, message_type: type, topic: str) -> Publisher:
         qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
@@ -121,12 +154,71 @@ class DepthPublishers:
             message_type, topic, qos, qos_overriding_options=options
         )
 
-    def _send(self, publisher: Publisher, message: Any, frame: Frame) -> None:
-        set_stamp(message.header.stamp, frame.stamp_ns)
-        message.header.frame_id = frame.frame_id
-        publisher.publish(message)
-
     def _is_due(self, stamp_ns: int, parameters: LiveParameters) -> bool:
         """Return whether a cloud is due in data time; one is due if time went backwards."""
         last_ns, rate_hz = self._last_points_ns, parameters.cloud_max_rate_hz
         return last_ns is None or rate_hz <= 0 or not 0 <= (stamp_ns - last_ns) * rate_hz < 0.99e9
+
+
+Writer = Callable[[Any, StepResult, Frame, LiveParameters], bool]
+"""Writes a frame into a message, but for its header; False: there is nothing to publish."""
+
+
+def _write_depth(
+    message: Image, result: StepResult, frame: Frame, parameters: LiveParameters
+) -> bool:
+    if parameters.depth_encoding == DepthEncoding.MILLIMETRES.value:
+        write_depth_mm(result.depth.depth_m, message)
+    else:
+        unknown = 0.0 if parameters.depth_invalid_value == 'zero' else np.nan
+        write_depth(result.depth.depth_m, message, unknown=unknown)
+    return True
+
+
+def _write_compressed_depth(
+    message: CompressedImage, result: StepResult, frame: Frame, parameters: LiveParameters
+) -> bool:
+    is_mm = parameters.depth_encoding == DepthEncoding.MILLIMETRES.value
+    write = write_compressed_depth_mm if is_mm else write_compressed_depth
+    write(result.depth.depth_m, message)
+    return True
+
+
+def _write_camera_info(
+    message: CameraInfo, result: StepResult, frame: Frame, parameters: LiveParameters
+) -> bool:
+    if result.depth.camera is None:
+        return False
+    fill_camera_info(message, result.depth.camera)
+    return True
+
+
+def _write_confidence(
+    message: Image, result: StepResult, frame: Frame, parameters: LiveParameters
+) -> bool:
+    if result.depth.confidence is None:
+        return False
+    write_depth(result.depth.confidence, message)
+    return True
+
+
+def _write_rgb(
+    message: Image, result: StepResult, frame: Frame, parameters: LiveParameters
+) -> bool:
+    height, width = result.depth.depth_m.shape
+    image = frame.image
+    if frame.size != (width, height):
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+    write_image(image, message, 'rgb8')
+    return True
+
+
+WRITERS: dict[str, Writer] = {
+    'depth': _write_depth,
+    'compressed_depth': _write_compressed_depth,
+    'camera_info': _write_camera_info,
+    'confidence': _write_confidence,
+    'rgb': _write_rgb,
+    'rgb_info': _write_camera_info,
+}
+"""Writers of the outputs that depend on their frame alone."""

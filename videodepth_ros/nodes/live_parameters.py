@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from videodepth_ros.bags.output_options import DepthEncoding
 from videodepth_ros.core.options import option
 from videodepth_ros.messages.rectify_option import RectifyOptions
 from videodepth_ros.models.cards import CARD_SUFFIX
@@ -22,7 +23,31 @@ class StatusParameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveParameters(StatusParameters, RectifyOptions, CloudParameters, StreamParameters):
+class DepthImageParameters:
+    """Form of the depth images of the live node."""
+
+    depth_encoding: str = option(
+        DepthEncoding.METRES.value,
+        'Encoding of depth/image and of its compressedDepth: metres (32FC1), or millimetres up to '
+        '65.5 m (16UC1), where unknown and nothing hit are both 0 (REP-118).',
+        name='depth.encoding',
+        choices=(DepthEncoding.METRES.value, DepthEncoding.MILLIMETRES.value),
+        dynamic=True,
+    )
+    depth_invalid_value: str = option(
+        'nan',
+        'Value of unknown pixels in depth/image of 32FC1: NaN (REP-117), or zero for consumers '
+        'that test for it, such as nvblox; depth_image_proc takes zero for a point at the camera.',
+        name='depth.invalid_value',
+        choices=('nan', 'zero'),
+        dynamic=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveParameters(
+    StatusParameters, DepthImageParameters, RectifyOptions, CloudParameters, StreamParameters
+):
     """Parameters of one live node at one time."""
 
     autostart: bool = option(True, 'Configure and activate the node when it starts.')

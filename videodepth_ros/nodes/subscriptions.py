@@ -97,3 +97,15 @@ class DynamicSubscription:
             self._subscription = self._node.create_subscription(
                 self._type, config.topic, self._callback, config.qos
             )
+
+
+def transport_topic(node: Node, base: str, transport: str) -> str:
+    """Return the topic of a transport of an image topic, as image_transport names it.
+
+    The base name is remapped and the transport is appended to it, unless the topic of the
+    transport is remapped itself.
+    """
+    name = f'{base}/{transport}'
+    own = node.resolve_topic_name(name)
+    is_own = own != node.resolve_topic_name(name, only_expand=True)
+    return own if is_own else f'{node.resolve_topic_name(base)}/{transport}'

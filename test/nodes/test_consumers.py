@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What consumers read from the published bytes, each rule restated as their code has it.
+
+Readers here use struct and numpy on the fields only, none of the package's decoders.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from test.support.instant_engine import FAR_M, NEAR_M, InstantEngine
+from test.support.rig import HEIGHT, WIDTH, image_message, info_message
+
+OUTPUTS = {
+    'depth/image': Image,
+    'depth/camera_info': CameraInfo,
+    'depth/points': PointCloud2,
+    'depth/confidence': Image,
+    'depth/color': Image,
+    'depth/image/compressedDepth': CompressedImage,
+    'rgb/image': Image,
+    'rgb/camera_info': CameraInfo,
+}
+CANONICAL = 150 / WIDTH  # focal length in image widths: metres of nano at unit inverse depth
+SKY = 1e-6  # inverse depth beyond every range
+
+
+class SteppedEngine(InstantEngine):
+    """A box before a wall, sky at the top, and a column that lies between box and wall."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(width, height)
+        self.answer[: height // 8] = SKY
+        self.answer[height // 4 : height // 2, width // 2] = 100 / 3
+
+
+def outputs(make_rig, *, info: CameraInfo | None = None, **parameters):
+    """Return the first message of every output for one image, by topic."""
+    rig = make_rig(scale__steady='never', guided_edges='never', **parameters)
+    rig.node.open_engine = SteppedEngine
+    rig.start()
+    received = {topic: rig.consume(topic, kind) for topic, kind in OUTPUTS.items()}
+    images = rig.connect()
+    if info is not None:
+        rig.infos.publish(info)
+        rig.until(lambda: rig.camera_info == info)
+    received['depth/image'] = rig.received['depth/image']
+    demand = lambda: rig.node._worker._publishers.demand  # noqa: E731
+    rig.until(lambda: all(vars(demand()).values()), 30)
+    received['sent'] = [rig.send(images, picture())]
+    rig.until(lambda: all(received.values()) or rig.counts.rejected, 30)
+    assert not rig.counts.rejected, rig.node.status().last_error
+    return {topic: messages[0] for topic, messages in received.items()}
+
+
+def picture() -> Image:
+    """Return an image whose sky, the top eighth, is bright; columns differ below it."""
+    message = image_message(0)
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[..., 0] = np.arange(WIDTH) // 2
+    pixels[..., 1] = np.arange(HEIGHT)[:, None] // 2
+    pixels[: HEIGHT // 8] = 250
+    message.data = pixels.tobytes()
+    return message
+
+
+def floats(message: Image) -> np.ndarray:
+    return np.frombuffer(message.data, '<f4').reshape(message.height, message.width)
+
+
+@pytest.fixture(params=['camera', 'network'])
+def found(request, make_rig):
+    """Every output of one image, at the size of the camera and at that of a small network."""
+    return outputs(make_rig, output=request.param, cloud__stride=1, max_pixels=11000)
+
+
+@pytest.fixture
+def exact(make_rig):
+    return outputs(make_rig, cloud__stride=1, depth__invalid_value='zero')
+
+
+def test_exact_time_consumers_find_equal_headers(found):
+    """Nvblox, rtabmap_sync and depth_image_proc with exact_sync drop what differs by 1 ns."""
+    headers = [each.header for each in found.values()]
+    assert all(header == headers[0] for header in headers)
+
+
+def test_depth_image_proc_and_rtabmap_find_rgb_and_depth_of_one_size(found):
+    """Xyzrgb refuses other sizes; rtabmap compares the integer ratios of width and height."""
+    depth, rgb = found['depth/image'], found['rgb/image']
+    assert (rgb.width, rgb.height) == (depth.width, depth.height)
+    for topic in ('rgb/camera_info', 'depth/camera_info'):
+        assert (found[topic].width, found[topic].height) == (depth.width, depth.height)
+    assert found['rgb/camera_info'] == found['depth/camera_info']
+
+
+def test_nvblox_reads_tight_rows_of_known_encodings_and_k(found):
+    """Its converters ignore step; colour is rgb8 or bgra8; intrinsics are those of K."""
+    depth, rgb, info = (found[t] for t in ('depth/image', 'rgb/image', 'depth/camera_info'))
+    assert (depth.encoding, depth.step, len(depth.data)) == (
+        '32FC1',
+        4 * depth.width,
+        4 * depth.width * depth.height,
+    )
+    assert (rgb.encoding, rgb.step, len(rgb.data)) == (
+        'rgb8',
+        3 * rgb.width,
+        3 * rgb.width * rgb.height,
+    )
+    assert not depth.is_bigendian
+    K, P = np.reshape(info.k, (3, 3)), np.reshape(info.p, (3, 4))
+    np.testing.assert_array_equal(K, P[:, :3])
+    assert not np.any(info.d)
+    assert list(info.r) == np.eye(3).ravel().tolist()
+
+
+def test_nvblox_skips_zero_and_clears_at_infinity_only_in_the_sky(exact):
+    """It integrates depth > 0; its view calculator takes NaN for a distance."""
+    depth_m = floats(exact['depth/image'])
+    assert not np.isnan(depth_m).any()
+    assert (depth_m == 0).any()
+    assert (depth_m >= 0).all()
+    assert np.isinf(depth_m[: HEIGHT // 16]).all()
+    assert not np.isinf(depth_m[HEIGHT // 4 :]).any()
+
+
+def test_zero_stays_out_of_clouds(exact):
+    """depth_image_proc and Nav2 mark the camera itself where a point is (0, 0, 0)."""
+    cloud = exact['depth/points']
+    z = np.frombuffer(cloud.data, '<f4').reshape(-1, 4)[:, 2]
+    assert np.isnan(z).any()
+    assert (z[~np.isnan(z)] > 0.5).all()
+
+
+def test_depth_image_proc_makes_the_same_cloud_of_our_depth(found):
+    """x = (u - cx) z / fx with fx, cx of P; not finite: NaN point (depth_conversions.hpp)."""
+    depth_m, cloud = floats(found['depth/image']), found['depth/points']
+    P = np.reshape(found['depth/camera_info'].p, (3, 4))
+    v, u = np.indices(depth_m.shape)
+    z = np.where(np.isfinite(depth_m), depth_m, np.nan)
+    expected = np.stack([(u - P[0, 2]) * z / P[0, 0], (v - P[1, 2]) * z / P[1, 1], z], axis=-1)
+    points = np.frombuffer(cloud.data, '<f4').reshape(*depth_m.shape, 4)[..., :3]
+    np.testing.assert_allclose(points, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_nav2_and_stvl_iterate_the_cloud_by_point_step(found):
+    """PointCloud2ConstIterator needs FLOAT32 x, y, z; it strides over data, without rows."""
+    cloud = found['depth/points']
+    fields = {field.name: (field.offset, field.datatype) for field in cloud.fields}
+    assert [fields[axis] for axis in 'xyz'] == [(0, 7), (4, 7), (8, 7)]
+    assert cloud.row_step == cloud.width * cloud.point_step
+    assert len(cloud.data) == cloud.row_step * cloud.height
+    assert not cloud.is_bigendian
+    step, count = cloud.point_step, cloud.width * cloud.height
+    points = np.array([struct.unpack_from('<3f', cloud.data, step * n) for n in range(count)])
+    unknown = np.isnan(points)
+    assert (unknown.all(axis=1) == unknown.any(axis=1)).all()
+    assert not np.isinf(points).any()
+    assert cloud.is_dense is not unknown.any()
+
+
+def test_rviz_finds_the_colour_of_a_point_packed_in_rgb(found):
+    """Bits 0x00RRGGBB of a FLOAT32 named rgb, which are the pixels of rgb/image."""
+    cloud, rgb = found['depth/points'], found['rgb/image']
+    offset = next(field.offset for field in cloud.fields if field.name == 'rgb')
+    words = np.frombuffer(cloud.data, '<u4').reshape(-1, cloud.point_step // 4)[:, offset // 4]
+    pixels = np.frombuffer(rgb.data, np.uint8).reshape(-1, 3).astype(np.uint32)
+    np.testing.assert_array_equal(
+        words & 0xFFFFFF, pixels[:, 0] << 16 | pixels[:, 1] << 8 | pixels[:, 2]
+    )
+
+
+def test_rtabmap_stores_millimetres(make_rig):
+    """rtabmap, cuVSLAM and slam datasets take 16UC1 in mm; 0 is unknown, as is the sky."""
+    found = outputs(make_rig, depth__encoding='16UC1', depth__invalid_value='nan')
+    depth = found['depth/image']
+    assert (depth.encoding, depth.step) == ('16UC1', 2 * depth.width)
+    mm = np.frombuffer(depth.data, '<u2').reshape(depth.height, depth.width)
+    assert not mm[: HEIGHT // 16].any()
+    z = np.frombuffer(found['depth/points'].data, '<f4').reshape(-1, 4)[:, 2]
+    expected = {round(1000 * z_m * CANONICAL) for z_m in (NEAR_M, FAR_M)}
+    assert set(np.unique(mm)) >= expected
+    assert np.nanmax(z) == pytest.approx(mm.max() / 1000, abs=1e-3)
+
+
+@pytest.mark.parametrize('encoding', ['32FC1', '16UC1'])
+def test_the_plugin_compressed_depth_decodes_the_image(make_rig, encoding):
+    """compressed_depth_image_transport/codec.cpp: 12 bytes of header, then a PNG of 16 bits.
+
+    Its subscriber takes the encoding from the format, up to the semicolon.
+    """
+    found = outputs(make_rig, depth__encoding=encoding)
+    message, depth = found['depth/image/compressedDepth'], found['depth/image']
+    assert message.format == f'{encoding}; compressedDepth png'
+    data = bytes(message.data)
+    kind, a, b = struct.unpack('<iff', data[:12])
+    stored = cv2.imdecode(np.frombuffer(data[12:], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert (kind, stored.dtype) == (0, np.uint16)
+    if encoding == '16UC1':
+        mm = np.frombuffer(depth.data, '<u2').reshape(stored.shape)
+        np.testing.assert_array_equal(stored, mm)
+        return
+    expected = floats(depth)
+    known = np.isfinite(expected)
+    np.testing.assert_array_equal(stored != 0, known)
+    np.testing.assert_allclose(a / (stored[known] - np.float64(b)), expected[known], rtol=1e-3)
+
+
+def test_depth_cloud_and_rtabmap_find_a_rectified_colour_image(make_rig):
+    """A distorted camera: the colour at a pixel is that of the point seen there."""
+    info = info_message()
+    info.d = [-0.2, 0.05, 0.0, 0.0, 0.0]
+    found = outputs(make_rig, info=info)
+    assert not np.any(found['rgb/camera_info'].d)
+    rgb, sent = found['rgb/image'], found['sent']
+    raw = np.frombuffer(bytes(sent.data), np.uint8).reshape(HEIGHT, WIDTH, 3)
+    K, P = np.reshape(info.k, (3, 3)), np.reshape(info.p, (3, 4))[:, :3]
+    maps = cv2.initUndistortRectifyMap(K, np.array(info.d), None, P, (WIDTH, HEIGHT), cv2.CV_32FC1)
+    expected = cv2.remap(raw, *maps, cv2.INTER_LINEAR)
+    got = np.frombuffer(rgb.data, np.uint8).reshape(HEIGHT, WIDTH, 3)
+    assert np.abs(got.astype(int) - expected).max() <= 2
+
+
+def test_people_see_near_red_far_blue_unknown_grey(found):
+    color, depth_m = found['depth/color'], floats(found['depth/image'])
+    assert color.encoding == 'rgb8'
+    colours = np.frombuffer(color.data, np.uint8).reshape(*depth_m.shape, 3).astype(int)
+    near, sky = colours[depth_m < 1.1 * np.nanmin(depth_m)], colours[np.isinf(depth_m)]
+    assert (near[:, 0] > near[:, 2]).all()
+    assert (sky[:, 2] >= sky[:, 0]).all()
+    unknown = colours[np.isnan(depth_m)]
+    assert len(unknown)
+    assert (unknown == unknown[0, 0]).all()
