@@ -136,7 +136,11 @@ def cameras(make_rig, monkeypatch) -> Iterator[Cameras]:
         return node.engines[-1]
 
     monkeypatch.setattr(InstantNode, 'open_engine', open_engine)
-    monkeypatch.setattr(cameras_node, 'read_namespaces', lambda: list(NAMES))
+    monkeypatch.setattr(
+        cameras_node,
+        'read_cameras',
+        lambda: [['--ros-args', '-r', f'__ns:=/{name}'] for name in NAMES],
+    )
     nodes = cameras_node.create_live_nodes(InstantNode)
     for node in nodes:
         rig.executor.add_node(node)
@@ -173,7 +177,7 @@ def test_a_failed_camera_does_not_stop_others_and_can_return(cameras):
     cameras.flood_until(lambda: all(map(cameras.published, NAMES)))
     half = cameras.nodes['half']
     half.engines[0].error = DeviceError('the device is gone: look at it')
-    cameras.flood_until(lambda: half.status().state == 'failed')
+    cameras.flood_until(lambda: half.status().state == 'failed' and not half._active)
     before = {name: cameras.published(name) for name in NAMES}
     cameras.flood_until(
         lambda: all(cameras.published(name) >= before[name] + 5 for name in ('fast', 'slow'))

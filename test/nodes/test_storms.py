@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from videodepth.msg import Status
 
-from test.support.rig import image_message
+from test.support.rig import image_message, info_message
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.nodes.live_diagnostics import active_state, is_silent
 from videodepth_ros.nodes.storms import ADVICE, StormMonitor
@@ -149,9 +149,9 @@ def test_a_stream_that_is_reset_with_every_image_is_a_warning(rig, change):
     ('model', 'D'), [('thin_prism_fisheye', [0.1] * 8), ('plumb_bob', [1500.0, -800, 0.1, 0.1, 9])]
 )
 def test_a_lens_that_cannot_be_removed_is_a_warning_and_depth_goes_on(rig, model, D):
-    images = rig.connect()
-    rig.camera_info.distortion_model, rig.camera_info.d = model, D
-    rig.send(images)
+    info = info_message()
+    info.distortion_model, info.d = model, D
+    rig.send(rig.connect(info))
     assert (rig.counts.published, rig.counts.rejected) == (1, 0)
     (warning,) = (
         text for text in rig.node.warnings(rig.node.status()) if 'lens' in text or 'D is' in text

@@ -96,14 +96,14 @@ class Rig:
         self.peer.create_subscription(message_type, topic, self.received[topic].append, 10)
         return self.received[topic]
 
-    def connect(self) -> Any:
+    def connect(self, info: CameraInfo | None = None) -> Any:
         """Return a calibrated camera that the node listens to, with a consumer of its depth."""
         images, infos = (
             self.camera(),
             self.camera('camera_info', CameraInfo, latched=True, reliable=True),
         )
         self.infos = infos
-        infos.publish(info_message())
+        infos.publish(info or info_message())
         self.consume('depth/image', Image)
         self.until(lambda: images.get_subscription_count() == 1 and self.camera_info)
         return images

@@ -60,6 +60,7 @@ class SkyOptions:
     window_share: float = 0.3  # [image width] side of the window of these seeds
     min_window_share: float = 1e-3  # of the window that must be seeds
     min_seed_px: int = 20  # seeds of a region of sky
+    grid_width_px: int = 160  # width of the grid on which colours and connections are found
 
 
 @dataclass(frozen=True)

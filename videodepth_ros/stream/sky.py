@@ -23,6 +23,7 @@ def find_sky(
 ) -> MaskArray:
     """Return the pixels of the sky, (h, w) bool.
 
+    Colours of seeds and connections are found on a coarse grid, edges at full size.
     inverse_depth  (h, w) float32 of the network, finite and >= 0
     image          (H, W, 3) uint8 RGB, of any size
     """
@@ -30,18 +31,18 @@ def find_sky(
     if np.count_nonzero(seed) < options.min_seed_px:
         return np.zeros(seed.shape, np.bool_)
     size = seed.shape[1], seed.shape[0]
-    small = image
     if image.shape[:2] != seed.shape:
-        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    colour = cv2.blur(small, (3, 3)).astype(np.float32)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    colour = np.asarray(cv2.blur(image, (3, 3)), np.uint8)
+    step = max(1, round(size[0] / options.grid_width_px))
+    grid_seed = seed[::step, ::step]
+    mean = _mean_colour(colour[::step, ::step], grid_seed, options)
     beyond_near = inverse_depth < scale.metres / options.near_m
-    alike = _difference(colour, seed, options) < options.colour_difference
-    count, label = cv2.connectedComponents(
-        (seed | (beyond_near & alike)).astype(np.uint8), None, 4
-    )
-    is_sky = np.bincount(label[seed], minlength=count) >= options.min_seed_px
-    is_sky[0] = False
-    return np.asarray(is_sky[label], np.bool_)
+    candidate = seed | (beyond_near & _is_alike(colour, mean, options))
+    connected = _connected(candidate[::step, ::step], grid_seed, options.min_seed_px // step**2)
+    around = cv2.dilate(connected, np.ones((3, 3), np.uint8)) if step > 1 else connected
+    found: MaskArray = cv2.resize(around, size, interpolation=cv2.INTER_NEAREST) > 0
+    return candidate & found
 
 
 def without_sky(
@@ -52,14 +53,37 @@ def without_sky(
     return np.where(sky, np.float32(0), inverse_depth) if sky.any() else inverse_depth
 
 
-def _difference(colour: Float32Array, seed: MaskArray, options: SkyOptions) -> Float32Array:
-    """Return the greatest difference of a pixel's channels from the mean of the seeds around it.
+def _mean_colour(colour: UInt8Array, seed: MaskArray, options: SkyOptions) -> UInt8Array:
+    """Return the mean colour of the seeds around each pixel, (h, w, 3) uint8.
 
-    colour  (h, w, 3) float32; where no seed is in the window, the mean of all of them counts
+    colour  (h, w, 3) uint8; where no seed is in the window, the mean of all of them counts
     """
+    if not seed.any():
+        return np.full_like(colour, colour.mean(axis=(0, 1)))
     side = 2 * round(options.window_share * seed.shape[1] / 2) + 1
     share = cv2.blur(seed.astype(np.float32), (side, side))[..., None]
-    total = cv2.blur(np.where(seed[..., None], colour, np.float32(0)), (side, side))
+    seeds = np.where(seed[..., None], colour, np.uint8(0)).astype(np.float32)
+    total = cv2.blur(seeds, (side, side))
     nearby = share > options.min_window_share
     mean = np.where(nearby, total / np.where(nearby, share, 1), colour[seed].mean(axis=0))
-    return np.asarray(np.abs(colour - mean).max(axis=2), np.float32)
+    return np.asarray(np.rint(mean), np.uint8)
+
+
+def _is_alike(colour: UInt8Array, mean: UInt8Array, options: SkyOptions) -> MaskArray:
+    """Return where no channel of a pixel differs much from the mean of the seeds around it.
+
+    mean  (h', w', 3) uint8 on the coarse grid
+    """
+    size = colour.shape[1], colour.shape[0]
+    difference = cv2.absdiff(colour, cv2.resize(mean, size, interpolation=cv2.INTER_LINEAR))
+    return np.asarray(
+        cv2.inRange(difference, (0, 0, 0), (int(options.colour_difference),) * 3) > 0, np.bool_
+    )
+
+
+def _connected(candidate: MaskArray, seed: MaskArray, min_seeds: int) -> UInt8Array:
+    """Return 1 in the components of candidates with enough seeds, (h, w) uint8."""
+    count, label = cv2.connectedComponents(candidate.astype(np.uint8), None, 4)
+    is_sky = np.bincount(label[seed], minlength=count) >= max(min_seeds, 1)
+    is_sky[0] = False
+    return np.asarray(is_sky[label], np.uint8)
