@@ -159,5 +159,5 @@ def test_a_recording_of_nothing_can_be_read(tmp_path):
 
 def test_a_place_where_nothing_can_be_written(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(BagError, match='cannot be created: .* is no folder'):
+    with pytest.raises(BagError, match=r'cannot be created: .* is no folder'):
         BagWriter(tmp_path / 'file' / 'bag')
