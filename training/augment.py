@@ -3,7 +3,8 @@
 
 A view is a crop that is resized to the network's size, perhaps mirrored. With the crop's width
 w_c the canonical inverse depth 100 fx / (w_c Z) is that of the whole frame times w / w_c: a zoomed
-view looks nearer by that factor, and only so can fx / w_c give metres again. Depth itself stays.
+view looks nearer by that factor, and only so can fx / w_c give metres again. Depth itself stays,
+and stays where the frame is rolled about the optical axis.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 MAX_ZOOM = 1.6
+ROLLED_SHARE = 0.3
+ROLL_DEG = 7.0
+"""Deviation of the roll of a hand-held camera, in the share of the views that are rolled."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A crop of a stored frame, in its pixels, resized to ``size`` (width, height)."""
+    """A crop of a stored frame, in its pixels, resized to ``size`` (width, height).
+
+    The frame is rolled by ``roll_deg`` about its centre first.
+    """
 
     left: int
     top: int
@@ -31,12 +38,13 @@ class View:
     height: int
     size: tuple[int, int]
     mirrored: bool
+    roll_deg: float = 0.0
 
     def image(self, image: Image) -> Image:
         """Return the view (h, w, 3) uint8 of a frame (H, W, 3) uint8."""
         shrinking = self.width > self.size[0]
         view = cv2.resize(
-            self._crop(image),
+            self._crop(self._rolled(image, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)),
             self.size,
             interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR,
         )
@@ -46,14 +54,24 @@ class View:
         """Return the canonical inverse depth (h, w) float32 of the view, nearest pixels.
 
         inverse_depth  (H, W) float16, canonical for the whole frame
+        returns        NaN where a rolled frame shows nothing
         """
         zoom = inverse_depth.shape[1] / self.width
-        view = cv2.resize(
-            self._crop(inverse_depth).astype(np.float32),
-            self.size,
-            interpolation=cv2.INTER_NEAREST_EXACT,
-        )
+        frame = inverse_depth.astype(np.float32)
+        rolled = self._rolled(frame, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT, np.nan)
+        view = cv2.resize(self._crop(rolled), self.size, interpolation=cv2.INTER_NEAREST_EXACT)
         return (view[:, ::-1] if self.mirrored else view) * np.float32(zoom)
+
+    def _rolled(
+        self, frame: NDArray[np.generic], sampling: int, border: int, value: float = 0.0
+    ) -> NDArray[np.generic]:
+        if self.roll_deg == 0:
+            return frame
+        height, width = frame.shape[:2]
+        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), self.roll_deg, 1.0)
+        return cv2.warpAffine(
+            frame, turn, (width, height), flags=sampling, borderMode=border, borderValue=value
+        )
 
     def _crop(self, frame: NDArray[np.generic]) -> NDArray[np.generic]:
         return frame[self.top : self.top + self.height, self.left : self.left + self.width]
@@ -72,7 +90,8 @@ def random_view(rng: Generator, width: int, height: int, size: tuple[int, int]) 
         w,
         h,
         size,
-        bool(rng.random() < 0.5),
+        mirrored=bool(rng.random() < 0.5),
+        roll_deg=float(rng.normal(0, ROLL_DEG)) if rng.random() < ROLLED_SHARE else 0.0,
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training.pretrained import imagenet_weights
+from videodepth_ros.models.efficientnet_lite import SameConv2d
 from videodepth_ros.models.flashdepth import FlashDepth, FlashDepthConfig
 from videodepth_ros.models.imagenet import MEAN, STD
 from videodepth_ros.models.nano import Residual
@@ -19,8 +20,24 @@ START_U = 2.3
 """The first prediction everywhere: log(1 + 9), 9 m away in a camera of fx = 0.9 width."""
 
 
-class FullPrecisionConv(nn.Conv2d):
-    """A convolution that autocast leaves alone: steps of bfloat16 would be 2 % of depth."""
+class LastLayer(nn.Conv2d):
+    """A 1x1 convolution to one channel in single precision: bfloat16 steps are 2 % of depth.
+
+    Written as a product: on a CPU the gradient of the convolution takes six times as long.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, h, w) to (B, 1, h, w) float32."""
+        assert self.bias is not None
+        with torch.autocast(x.device.type, enabled=False):
+            return (x.float().movedim(1, -1) @ self.weight[0, :, 0, 0] + self.bias)[:, None]
+
+
+class PreciseDepthwise(SameConv2d):
+    """A depthwise convolution in single precision.
+
+    On a CPU the gradient of a large or strided one takes two to seven times as long in bfloat16.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to a float32 one."""
@@ -43,11 +60,27 @@ def new_network(config: FlashDepthConfig, seed: int, imagenet: bool) -> FlashDep
             nn.init.zeros_(module.conv2[1].weight)
     if imagenet:
         model.pretrained.backbone.load_state_dict(imagenet_weights())
+    _replace_slow_depthwise(model)
     head = model.depth_head.scratch['output_conv2']
-    head[2] = FullPrecisionConv(head[2].in_channels, 1, 1)
+    head[2] = LastLayer(head[2].in_channels, 1, 1)
     nn.init.constant_(head[2].bias, START_U)
     head[3] = nn.Identity()
     return model.to(memory_format=torch.channels_last)
+
+
+def _replace_slow_depthwise(model: nn.Module) -> None:
+    for name, module in list(model.named_modules()):
+        if isinstance(module, SameConv2d) and _is_slow_depthwise(module):
+            channels, kernel, stride = module.in_channels, module.kernel_size, module.stride
+            precise = PreciseDepthwise(
+                channels, channels, kernel, stride, groups=channels, bias=False
+            )
+            precise.load_state_dict(module.state_dict())
+            model.set_submodule(name, precise)
+
+
+def _is_slow_depthwise(conv: nn.Conv2d) -> bool:
+    return conv.groups > 1 and (conv.kernel_size[0] > 3 or conv.stride[0] > 1)
 
 
 def network_input(images: Tensor) -> Tensor:

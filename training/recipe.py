@@ -46,7 +46,7 @@ class Recipe:
     backbone_rate  learning rate of the backbone as a fraction of that of the rest
     shipped   the phases whose averages are shipped, as their mean: a phase of clips steadies what
              an earlier one saw in more scenes, and forgets some of it (Wortsman et al. 2022,
-             arXiv 2203.05482)
+             arXiv 2203.05482). ``START`` stands for the weights that the run began with
     """
 
     network: str
@@ -72,6 +72,9 @@ class Recipe:
             step -= phase.steps
         return self.phases[-1], self.phases[-1].steps
 
+
+START = 'start'
+"""In ``Recipe.shipped``: what the run began with."""
 
 SMALL: Size = (176, 128)
 MEDIUM: Size = (208, 160)
@@ -247,11 +250,47 @@ NANO_RECIPE = Recipe(
 )
 """The first generation's transformer, decoder and temporal module go on: warm_start.py."""
 
+METRES = replace(SHAPE_FIRST, absolute=2.0, plane=1.0)
+MORE_RECIPE = Recipe(
+    'nano',
+    backbone_rate=0.2,
+    seed=5,
+    weight_decay=0.02,
+    shipped=(START, 'more images', 'more clips'),
+    phases=(
+        Phase(
+            'more images',
+            BatchPlan(16, 1, (MEDIUM, LARGE, LARGE)),
+            4300,
+            4e-4,
+            3e-5,
+            METRES,
+            freeze_norms=True,
+            freeze_stages=3,
+            muon=True,
+        ),
+        Phase(
+            'more clips',
+            BatchPlan(3, 6, (MEDIUM, LARGE), still=0.35),
+            330,
+            1e-4,
+            1e-5,
+            replace(STEADY, flicker=6.0, absolute=2.0, plane=1.0),
+            freeze_norms=True,
+            freeze_stages=7,
+            muon=True,
+            average_decay=0.99,
+        ),
+    ),
+)
+"""Continues from the weights of `NANO_RECIPE`, on other clips, and keeps a third of them."""
+
 ABLATION = Phase('images', BatchPlan(8, 1, (SMALL,)), 600, 1e-3, 5e-5, SHAPE_FIRST)
 """What ImageNet is worth: everything else starts at random, and all of it is trained."""
 
 RECIPES = {
     'nano': NANO_RECIPE,
+    'nano-more': MORE_RECIPE,
     'nano-1': NANO_1_RECIPE,
     'pretrained': Recipe('nano', (ABLATION,), ('images',), imagenet=True),
     'scratch': Recipe('nano', (ABLATION,), ('images',)),

@@ -4,7 +4,7 @@
 `--recorded CLIPS` are drawn beside the rendered ones (recorded.py). Resumes what FOLDER holds.
 `FOLDER/log.jsonl` has one line for each stretch of steps and for each validation,
 `FOLDER/checkpoint.pt` everything to resume from, `FOLDER/PHASE.pt` the average at the end of a
-phase.
+phase, `FOLDER/start.pt` what it began with.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import nn
 from training.losses import Losses, depth_loss
 from training.network import Average, freeze, keep_memory, network_input, new_network, predict
 from training.optimiser import new_optimisers
-from training.recipe import RECIPES, Phase, Recipe, save_recipe
+from training.recipe import RECIPES, START, Phase, Recipe, save_recipe
 from training.samples import Batch, BatchPlan, Data, open_batches
 from training.validate import validate
 from training.warm_start import warm_start
@@ -64,6 +64,7 @@ class Run:
         self.muon = False
         if start is not None:
             self._start_from(start)
+            torch.save(self.model.state_dict(), average_path(folder, START))
         self.average = Average(self.model)
         self.optimisers = self._new_optimisers()
         self._resume()
@@ -103,8 +104,8 @@ class Run:
         logged = self.step
         for k in range(done, phase.steps):
             losses = self._take_step(next(batches), phase, self._learning_rate(phase, k))
-            for name in ('total', 'absolute', 'structure', 'gradient', 'drift', 'flicker'):
-                sums[name] = sums.get(name, 0.0) + float(getattr(losses, name).detach())
+            for name, value in vars(losses).items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
             if self.step % LOG_STEPS == 0:
                 steps, logged = self.step - logged, self.step  # fewer where a run was resumed
                 seconds = (time.monotonic() - started) / steps

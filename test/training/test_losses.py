@@ -77,3 +77,36 @@ def test_what_is_unknown_costs_nothing() -> None:
     wild.requires_grad_()
     depth_loss(wild, torch.full_like(truth, torch.nan), WEIGHTS).total.backward()
     assert wild.grad.abs().sum() == 0
+
+
+def slanted() -> torch.Tensor:
+    """(1, 1, 32, 48) canonical inverse depth of a plane."""
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(48.0), indexing='ij')
+    return (5 + 0.2 * rows + 0.3 * columns)[None, None]
+
+
+def test_a_plane_costs_nothing_at_any_scale_and_shift_and_a_dent_does() -> None:
+    plane = slanted()
+    for scale, shift in ((1.0, 0.0), (1.4, 0.0), (0.8, 2.0)):
+        flat = torch.log1p(scale * plane + shift)
+        assert depth_loss(flat, plane, WEIGHTS).plane.item() == pytest.approx(0, abs=1e-5)
+    dented = torch.log1p(plane)
+    dented[..., 14:18, 22:26] += 0.1
+    assert depth_loss(dented, plane, WEIGHTS).plane.item() > 1e-3
+
+
+def test_no_plane_is_asked_for_where_the_truth_bends_or_is_unknown() -> None:
+    bent = (0.3 * slanted()).exp()
+    assert depth_loss(torch.log1p(bent) + bent.sin(), bent, WEIGHTS).plane.item() == 0
+    unknown = torch.full_like(bent, torch.nan)
+    assert depth_loss(torch.log1p(bent), unknown, WEIGHTS).plane.item() == 0
+
+
+def test_the_gradient_of_a_bend_is_bounded_where_the_prediction_is_far_off() -> None:
+    u = torch.log1p(slanted()).clone()
+    u[..., ::5, ::7] += 50
+    u.requires_grad_(True)
+    depth_loss(u, slanted(), WEIGHTS).plane.backward()
+    assert u.grad is not None
+    assert u.grad.isfinite().all()
+    assert u.grad.abs().max() < 1

@@ -28,7 +28,7 @@ def test_batches_have_the_shape_of_their_plan(clips: Path) -> None:
     assert batch.images.dtype == torch.uint8
     assert batch.inverse_depth.shape == (2, 4, 48, 64)
     assert (batch.inverse_depth == 0).any()
-    assert batch.inverse_depth.isfinite().all()
+    assert batch.inverse_depth.isfinite().float().mean() > 0.8  # a rolled view has bare corners
 
 
 def test_the_stream_follows_the_seed_and_starts_where_it_is_told(clips: Path) -> None:
@@ -37,7 +37,9 @@ def test_the_stream_follows_the_seed_and_starts_where_it_is_told(clips: Path) ->
     second = next(stream)
     resumed = next(open_batches(Data(clips, clips), PLAN, 5, start=1))
     assert torch.equal(second.images, resumed.images)
-    assert torch.equal(second.inverse_depth, resumed.inverse_depth)
+    torch.testing.assert_close(
+        second.inverse_depth, resumed.inverse_depth, rtol=0, atol=0, equal_nan=True
+    )
 
 
 def test_no_clips_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_a_camera_that_stands_still_has_noise(clips: Path) -> None:
     clip = clips_by_family(clips)[0][0]
     for seed in range(40):
         images, truth = draw_sample(clip, PLAN, (64, 48), np.random.default_rng(seed))
-        if (truth == truth[0]).all():
+        if np.array_equal(truth, np.broadcast_to(truth[0], truth.shape), equal_nan=True):
             steps = np.abs(np.diff(images.astype(int), axis=0))
             assert (steps.mean((1, 2, 3)) > 0.3).all()
             return

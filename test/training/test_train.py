@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from training.export import export_weights
 from training.losses import LossWeights
 from training.network import network_input, new_network
-from training.recipe import Phase, Recipe
+from training.recipe import START, Phase, Recipe
 from training.samples import BatchPlan, Data
 from training.train import Run, average_path
 from training.validate import predict_clip
@@ -127,6 +127,8 @@ def test_the_second_generation_goes_on_from_the_first(
     run = second_generation(clips, tmp_path / 'run', tmp_path / 'first.safetensors')
     name = 'pretrained.blocks.0.qkv.weight'
     assert torch.equal(run.model.state_dict()[name], first.state_dict()[name])
+    start = torch.load(average_path(tmp_path / 'run', START), weights_only=True)
+    assert torch.equal(start[name], first.state_dict()[name])
     assert sum(p.numel() for p in run.model.parameters()) > 4e6
 
 

@@ -28,6 +28,7 @@ _TRAINING_ONLY = (
     Family('lattices', 21, lattices.lattice),
     Family('crowds', 22, crowds.crowd),
     Family('rocks', 23, rocks.rocks),
+    Family('drives', 24, roads.drive),
 )
 _INSTALLED = tuple(family for family in FAMILIES.values() if not family.held_out)
 

@@ -10,13 +10,46 @@ from videodepth_ros.synthetic.camera_path import Carrier, Stage, Zone
 from videodepth_ros.synthetic.nature import bush, hill, tree
 from videodepth_ros.synthetic.open_air import building, daylight
 from videodepth_ros.synthetic.people import car
-from videodepth_ros.synthetic.scene import Material, Motion, SceneBuilder
+from videodepth_ros.synthetic.scene import Material, Motion, Scene, SceneBuilder
 
 PIECE_M = 8.0
+CAR_CAMERA_M = 1.1, 1.7
+"""Heights of cameras behind windscreens and on roofs."""
 
 
 def road(b: SceneBuilder) -> Stage:
     """Build a country road, track or motorway that bends, seen by a car or robot on it."""
+    scene, half = _road(b)
+    zone = Zone(
+        (-6, -half * 0.6, 0.4),
+        (20, half * 0.6, 1.9),
+        (-0.25, 0.25),
+        (-0.15, 0.06),
+        (2, 16),
+        (Carrier.WHEELS, Carrier.WHEELS, Carrier.WHEELS, Carrier.FLIGHT),
+        (0.55, 1.3),
+    )
+    return scene, zone
+
+
+def drive(b: SceneBuilder) -> Stage:
+    """Build such a road, seen by the camera of a car in its lane: the height teaches metres."""
+    scene, half = _road(b)
+    low_m, high_m = CAR_CAMERA_M
+    zone = Zone(
+        (-6, -half * 0.5, low_m),
+        (60, half * 0.5, high_m),
+        (-0.12, 0.12),
+        (-0.1, 0.03),
+        (4, 25),
+        (Carrier.WHEELS,),
+        (0.5, 1.3),
+    )
+    return scene, zone
+
+
+def _road(b: SceneBuilder) -> tuple[Scene, float]:
+    """Build the scene; return it with half the width of the road in metres."""
     r = b.rng
     half, bend = r.uniform(2.5, 8), r.normal(0, 0.006)
     b.box(
@@ -48,16 +81,7 @@ def road(b: SceneBuilder) -> Stage:
         heading += bend * PIECE_M
     _horizon(b)
     _cars(b, half, bend)
-    zone = Zone(
-        (-6, -half * 0.6, 0.4),
-        (20, half * 0.6, 1.9),
-        (-0.25, 0.25),
-        (-0.15, 0.06),
-        (2, 16),
-        (Carrier.WHEELS, Carrier.WHEELS, Carrier.WHEELS, Carrier.FLIGHT),
-        (0.55, 1.3),
-    )
-    return b.build(daylight(b, 900), (-25, -25, -0.5), (55, 25, 10)), zone
+    return b.build(daylight(b, 900), (-25, -25, -0.5), (55, 25, 10)), half
 
 
 def _edge(b: SceneBuilder) -> Material:

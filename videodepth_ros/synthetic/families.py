@@ -65,6 +65,6 @@ FAMILIES = {
         Family('alleys', 14, held_out.alley, held_out=True),
     )
 }
-"""Families that are installed, by name; ``training.scenes`` has the numbers 7 and 15 to 23."""
+"""Families that are installed, by name; ``training.scenes`` has the numbers 7 and 15 to 24."""
 
 HELD_OUT_FAMILIES = tuple(family.name for family in FAMILIES.values() if family.held_out)
