@@ -215,3 +215,43 @@ def test_stamps_in_file_names_are_kept_to_the_nanosecond(tmp_path):
     assert [decoded(shot)[-1, -1, 0] for shot in shots] == [1, 0]
     assert '--rate-hz overrides' in footage.notes[0]
     assert seconds(list(open_footage(tmp_path, 10.0).frames())) == pytest.approx([0, 0.1])
+
+
+def write_images(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, name in enumerate(names):
+        cv2.imwrite(str(folder / name), picture(20 * k))
+    return folder
+
+
+def test_hidden_files_and_folders_are_no_images(tmp_path):
+    write_images(tmp_path, '1.png', '2.png', '.3.png')
+    (tmp_path / '._2.png').write_bytes(b'resource fork')
+    (tmp_path / '9.png').mkdir()
+    footage = open_footage(tmp_path)
+    assert [file.name for file in footage.files] == ['1.png', '2.png']
+    assert footage.notes == ()
+
+
+def test_a_link_to_nothing_is_an_error_with_its_path(tmp_path):
+    write_images(tmp_path, '1.png')
+    (tmp_path / '2.png').symlink_to(tmp_path / 'gone.png')
+    with pytest.raises(InputError, match=r'2\.png cannot be read: .*remove it'):
+        list(open_footage(tmp_path).frames())
+
+
+def test_folders_below_with_images_are_named(tmp_path):
+    write_images(tmp_path / 'rgb', '1.png')
+    write_images(tmp_path / 'depth', '1.png')
+    (tmp_path / 'imu').mkdir()
+    with pytest.raises(InputError, match=r'give one of its folders that have: depth, rgb$'):
+        open_footage(tmp_path)
+
+
+def test_images_that_are_twice_or_left_out_have_notes(tmp_path):
+    write_images(tmp_path, '1.png', '1.jpg', '2.png')
+    (tmp_path / '3.gif').write_bytes(b'GIF89a')
+    (tmp_path / 'list.txt').write_text('1.png 0.0')
+    twice, left_out = open_footage(tmp_path).notes
+    assert twice.startswith('1 images have the name of another')
+    assert left_out.startswith('1 images such as 3.gif are left out')

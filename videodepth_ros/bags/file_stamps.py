@@ -15,7 +15,11 @@ import numpy as np
 from videodepth_ros.bags.options import FILE_STAMPS, FileStampOptions
 from videodepth_ros.core.arrays import StampArray
 
-_NUMBER = re.compile(r'(?P<whole>\d+)(?:(?P<mark>[._-])(?P<rest>\d+))?$')
+_NUMBERS = (
+    re.compile(r'(?P<whole>\d+)(?:(?P<mark>[._-])(?P<rest>\d+))?(?P<tail>\D*)$'),
+    re.compile(r'(?P<whole>\d+)(?P<mark>)(?P<rest>)(?P<tail>\D*)$'),
+)
+"""Seconds with a fraction; the last number alone, as one before it may be that of the camera."""
 _EPOCH_S = 10**9, 4_100_000_000
 """Seconds since 1970 that are a plausible time: 2001 to 2099."""
 _WHOLE_UNITS_NS = 10**9, 10**6, 10**3, 1
@@ -29,19 +33,24 @@ def stamps_in_names(
 
     returns  None if the names hold none, or some are equal
     """
-    matches = [_NUMBER.search(stem) for stem in stems]
-    if len(stems) < 2 or not all(matches):
+    if len(stems) < 2:
         return None
-    found = [match for match in matches if match]
-    heads = {stem[: match.start()] for stem, match in zip(stems, found, strict=True)}
-    if len(heads) != 1:
-        return None
-    stamps = _parse(found)
+    each = (_stamps_by(number, stems) for number in _NUMBERS)
+    stamps = next((stamps for stamps in each if stamps is not None), None)
     if stamps is None:
         return None
     gaps_s = np.diff(np.sort(stamps)) / 1e9
     plausible = options.min_gap_s <= np.median(gaps_s) <= options.max_gap_s
     return stamps if plausible and gaps_s.all() else None
+
+
+def _stamps_by(number: re.Pattern[str], stems: Sequence[str]) -> StampArray | None:
+    """Return the stamps that a pattern finds between texts that all names share, if any."""
+    found = [match for stem in stems if (match := number.search(stem))]
+    if len(found) < len(stems):
+        return None
+    frames = {(match.string[: match.start()], match['tail']) for match in found}
+    return _parse(found) if len(frames) == 1 else None
 
 
 def _parse(found: Sequence[re.Match[str]]) -> StampArray | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import mimetypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,22 +104,19 @@ def open_footage(path: Path, rate_hz: float | None = None) -> Footage:
 
 
 def _open_folder(path: Path, rate_hz: float | None) -> Footage:
-    files = [
-        file
-        for file in path.iterdir()
-        if file.suffix.lower() in (*PASSTHROUGH_FORMATS, *TRANSCODED_SUFFIXES)
-    ]
+    files = images_in(path)
     if not files:
-        known = ', '.join((*PASSTHROUGH_FORMATS, *TRANSCODED_SUFFIXES))
-        raise InputError(f'{path} has no images; give a folder with files that end in {known}')
+        raise InputError(f'{path} has no images; {_where_images_are(path)}')
+    notes = _notes_on_names(path, files)
     stamps = stamps_in_names([file.stem for file in files])
     if stamps is None:
         files.sort(key=natural_sort_key)  # 2 before 10
-        return Footage(path, len(files), rate_hz or FOOTAGE.folder_rate_hz, files=tuple(files))
+        rate_hz = rate_hz or FOOTAGE.folder_rate_hz
+        return Footage(path, len(files), rate_hz, files=tuple(files), notes=notes)
     order = np.argsort(stamps)
     files = [files[k] for k in order]
     if rate_hz:
-        return Footage(path, len(files), rate_hz, files=tuple(files))
+        return Footage(path, len(files), rate_hz, files=tuple(files), notes=notes)
     stamps = stamps[order] + (0 if stamps.min() > 0 else FOOTAGE.first_stamp_ns)
     period_s = float(np.median(np.diff(stamps))) / 1e9
     return Footage(
@@ -127,8 +125,50 @@ def _open_folder(path: Path, rate_hz: float | None) -> Footage:
         1 / period_s,
         files=tuple(files),
         stamps_ns=tuple(stamps.tolist()),
-        notes=('the stamps are those in the names of the files; --rate-hz overrides them',),
+        notes=(*notes, 'the stamps are those in the names of the files; --rate-hz overrides them'),
     )
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the image files of a folder that can be read, without hidden ones."""
+    known = (*PASSTHROUGH_FORMATS, *TRANSCODED_SUFFIXES)
+    return [
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in known and not (file.name.startswith('.') or file.is_dir())
+    ]
+
+
+def _where_images_are(folder: Path) -> str:
+    """Return the next step where a folder has no images."""
+    below = sorted(one.name for one in folder.iterdir() if one.is_dir() and images_in(one))
+    if below:
+        return f'give one of its folders that have: {", ".join(below)}'
+    known = ', '.join((*PASSTHROUGH_FORMATS, *TRANSCODED_SUFFIXES))
+    return f'give a folder with files that end in {known}'
+
+
+def _notes_on_names(folder: Path, files: list[Path]) -> tuple[str, ...]:
+    """Return notes on images that may be twice among the files, and on those left out."""
+    notes = []
+    if twice := len(files) - len({file.stem for file in files}):
+        notes.append(
+            f'{twice} images have the name of another, with another ending; remove one kind if '
+            'they are the same frames'
+        )
+    left_out = sorted(
+        file
+        for file in folder.iterdir()
+        if (mimetypes.guess_type(file.name)[0] or '').startswith('image/')
+        and file.suffix.lower() not in (*PASSTHROUGH_FORMATS, *TRANSCODED_SUFFIXES)
+        and not file.name.startswith('.')
+    )
+    if left_out:
+        notes.append(
+            f'{len(left_out)} images such as {left_out[0].name} are left out: convert them to '
+            'JPEG or PNG'
+        )
+    return tuple(notes)
 
 
 def _open_video(path: Path, rate_hz: float | None) -> Footage:
@@ -153,7 +193,7 @@ def _open_video(path: Path, rate_hz: float | None) -> Footage:
 
 def _frames_of_folder(footage: Footage) -> Iterator[FootageFrame]:
     for k, path in enumerate(footage.files):
-        data, kind = path.read_bytes(), PASSTHROUGH_FORMATS.get(path.suffix.lower())
+        data, kind = _content(path), PASSTHROUGH_FORMATS.get(path.suffix.lower())
         pixels, is_rotated = _upright(data, path)
         if kind is None or is_rotated:
             kind = kind or 'png'
@@ -162,6 +202,16 @@ def _frames_of_folder(footage: Footage) -> Iterator[FootageFrame]:
         if footage.stamps_ns is not None:
             ns = footage.stamps_ns[k]
         yield FootageFrame(ns, data, kind, pixels.shape[1], pixels.shape[0])
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a file; raise InputError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f'{path} cannot be read: {error.strerror}; repair or remove it'
+        ) from error
 
 
 def _upright(data: bytes, path: Path) -> tuple[NDArray[Any], bool]:

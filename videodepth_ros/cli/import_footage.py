@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,17 +110,22 @@ def import_footage(
     from videodepth_ros.bags.writer import BagWriter
 
     count, first_ns, last_ns = 0, 0, 0
+    sizes: Counter[str] = Counter()
     aspect = footage.pixel_aspect
     with BagWriter(path) as writer, Interruption() as interruption:
         for shot in interruption.iterate(progress(footage.frames(), footage.count or None)):
             _write(writer, shot, _camera(shot, fx, hfov_deg, aspect))
             first_ns = first_ns if count else shot.stamp_ns
             count, last_ns = count + 1, shot.stamp_ns
+            sizes[f'{shot.width}x{shot.height}'] += 1
         if not count:
             raise InputError(f'{footage.path} has no readable frame')
     last_s = (last_ns - first_ns) / 1e9
     lost = None if interruption.requested else footage.lost(count, last_s)
     notes = footage.notes
+    if len(sizes) > 1:
+        described = ', '.join(f'{many} of {size}' for size, many in sizes.most_common())
+        notes = (*notes, f'the images have several sizes: {described}; import those of one alone')
     if aspect != 1.0:
         camera_info = 'in camera_info fy is fx times that'
         notes = (
