@@ -128,6 +128,11 @@ T265 = [-0.002, 0.038, -0.036, 0.006, 0.0]
         ('kannala_brandt4', T265[:4], 'equidistant', T265[:4]),
         ('KannalaBrandt8', T265[:4], 'equidistant', T265[:4]),
         ('fisheye', [-0.02, 0, 0, 0, 0, 0], 'equidistant', [-0.02, 0, 0, 0]),
+        ('radtan5', ORBBEC[:5], 'plumb_bob', ORBBEC[:5]),
+        ('fisheye4', T265[:4], 'equidistant', T265[:4]),
+        ('plumb_bob', [-0.2], 'plumb_bob', [-0.2, 0, 0, 0]),
+        ('pinhole', [-0.2, 0.1], 'plumb_bob', [-0.2, 0.1, 0, 0]),
+        ('equidistant', [-0.02, 0.01], 'equidistant', [-0.02, 0.01, 0, 0]),
     ],
 )
 def test_names_and_lengths_of_other_writers_are_the_same_lens(model, D, same_model, same_D):
@@ -215,6 +220,31 @@ def test_numbers_that_make_no_camera_are_refused():
         intrinsics_from(msg, WIDTH, HEIGHT)
 
 
+@pytest.mark.parametrize('scale', [2.0, 0.5])
+def test_a_camera_matrix_is_known_up_to_its_scale(scale):
+    msg, expected = camera_info(), intrinsics_from(camera_info(), WIDTH, HEIGHT)
+    msg.p *= scale
+    assert intrinsics_from(msg, WIDTH, HEIGHT) == expected
+    msg.p[:] = 0.0
+    msg.k *= scale
+    assert intrinsics_from(msg, WIDTH, HEIGHT) == expected
+
+
+@pytest.mark.parametrize('unit_px', [100.0, WIDTH])
+def test_a_camera_matrix_that_is_not_in_pixels_is_refused(unit_px):
+    msg = camera_info()
+    msg.k[:6] /= unit_px
+    with pytest.raises(InputError, match=r'K has a focal length of .* 320 columns; .* in pixels'):
+        intrinsics_from(msg, WIDTH, HEIGHT)
+
+
+def test_a_camera_matrix_stored_by_columns_is_refused():
+    msg = camera_info()
+    msg.k[:] = K.T.reshape(9)
+    with pytest.raises(InputError, match='row by row'):
+        intrinsics_from(msg, WIDTH, HEIGHT)
+
+
 @pytest.mark.parametrize('field', ['k', 'p', 'd', 'r'])
 def test_numbers_that_are_not_finite_are_refused(field):
     msg = camera_info(LENSES['plumb_bob'])
@@ -261,7 +291,7 @@ def test_a_point_seen_through_the_lens_lands_where_the_pinhole_sees_it(model):
 
 def test_an_image_that_opencv_cannot_rectify_is_refused():
     msg = camera_info(LENSES['plumb_bob'])
-    msg.width = 32767
+    msg.width, msg.k[0], msg.p[0] = 32767, 20_000.0, 20_000.0
     with pytest.raises(InputError, match=f'32767x{HEIGHT} cannot be rectified'):
         rectifier_from(msg, 32767, HEIGHT)
 

@@ -291,6 +291,8 @@ def unusual(step, padding, lines=240, tail=0):
         (0, 64, 0),
         (320, 0, 0),  # of one channel
         (1000, 0, 0),
+        (7680, 0, 0),  # in bits
+        (240 * 960, 0, 0),  # of the whole image
         (2**32 - 1, 32, 0),
         (960, 0, 1000),  # a buffer of whole pages
         (1024, 64, 3000),

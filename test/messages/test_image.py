@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.core.errors import InputError
@@ -287,6 +289,16 @@ def test_a_jpeg_that_has_lost_a_part_is_refused(damage, flags, channels):
         decode_compressed(SimpleNamespace(format='rgb8; jpeg compressed bgr8', data=damage(data)))
 
 
+@pytest.mark.parametrize('damage', [without_a_part, lambda data: data[: len(data) // 2]])
+def test_a_jpeg_of_four_inks_is_an_image_unless_it_has_lost_a_part(damage):
+    file, image = io.BytesIO(), picture(240, 320)
+    Image.fromarray(image).convert('CMYK').save(file, 'JPEG', quality=95)
+    whole = SimpleNamespace(format='jpeg', data=file.getvalue())
+    assert np.abs(decode_compressed(whole).astype(int) - image).mean() < 8
+    with pytest.raises(InputError, match='cut off or has lost a part'):
+        decode_compressed(SimpleNamespace(format='jpeg', data=damage(file.getvalue())))
+
+
 @pytest.mark.parametrize('bit', range(0, 2000, 250))
 def test_noise_between_the_markers_of_a_jpeg_is_refused(bit):
     data = bytearray(jpeg())
@@ -362,6 +374,22 @@ def test_compressed_depth_of_floats_is_inverse_depth():
 def test_compressed_depth_of_millimetres():
     got = decode_depth(compressed_depth('16UC1', np.array([[0, 1500]], np.uint16)))
     np.testing.assert_array_equal(got, np.array([[np.nan, 1.5]], np.float32))
+
+
+@pytest.mark.parametrize('form', ['16UC1; compressedDepth png', '16UC1; png compressed ', ''])
+@pytest.mark.parametrize('has_header', [True, False])
+def test_depth_in_png_has_the_header_of_the_plugin_or_none(form, has_header):
+    message = compressed_depth('16UC1', np.array([[0, 1500]], np.uint16))
+    data = message.data if has_header else message.data[12:]
+    got = decode_depth(SimpleNamespace(format=form, data=data))
+    np.testing.assert_array_equal(got, np.array([[np.nan, 1.5]], np.float32))
+
+
+@pytest.mark.parametrize(('a', 'expected'), [(0.0, 1.5), (3000.0, 2.0)])
+def test_compressed_depth_without_the_name_of_its_encoding_has_that_of_its_header(a, expected):
+    message = compressed_depth('16UC1', np.array([[1500]], np.uint16), a)
+    message.format = 'compressedDepth'
+    assert decode_depth(message) == np.float32(expected)
 
 
 @pytest.mark.parametrize(
@@ -503,6 +531,8 @@ def test_millimetres_hold_up_to_65_metres_and_zero_is_unknown(library):
         ('jpeg', b'0' * 40),
         ('jpeg', cv2.imencode('.jpg', picture())[1].tobytes()),
         ('8UC3; compressedDepth png', b'0' * 40),
+        ('32FC1; compressedDepth png', bytes(12) + WORDS),
+        ('32FC1; compressedDepth png', WORDS),
         ('16UC1; compressedDepth png', b'0' * 12),
         ('16UC1; compressedDepth png', b''),
         ('16UC1; compressedDepth png', b'0' * 40),

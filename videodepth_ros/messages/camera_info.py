@@ -26,6 +26,9 @@ IDENTITY: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 MAX_REMAP_SIDE_PX = 32766
 """Longest side of an image for ``cv2.remap``, whose maps have 16 bits [px]."""
 
+MIN_FOCAL_LENGTH = 0.02
+"""Least focal length in image widths: a pinhole of 175 degrees."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -109,6 +112,7 @@ def calibration_from(msg: Any, width: int, height: int) -> Calibration | None:
         return None
     K, P = _numbers(msg, 'k', 9), _numbers(msg, 'p', 12)
     P = (*P[0:3], *P[4:7], *P[8:11]) if P[0] != 0.0 else K
+    K, P = _in_pixels(K, 'K', width), _in_pixels(P, 'P', width)
     place = _place_in(msg, K if K[0] != 0.0 else P, width, height)
     R = _field(msg, 'r')
     return Calibration(
@@ -215,6 +219,26 @@ def _numbers(msg: Any, name: str, count: int) -> Matrix:
             f'{count} finite numbers belong; calibrate the camera again'
         )
     return values
+
+
+def _in_pixels(K: Matrix, name: str, width: int) -> Matrix:
+    """Return a camera matrix (3 x 3, row by row) whose last number is 1; all zeros stay so.
+
+    raises  InputError if its last row is not that of a camera, or if its focal length is so short
+            that it has another unit than pixels of an image of ``width``
+    """
+    scale = K[8] or 1.0
+    if any(K[6:8]) or scale < 0:
+        raise InputError(
+            f'camera_info {name} has the last row {list(K[6:])}, where 0 0 1 belongs; store the '
+            'matrix row by row'
+        )
+    if 0 < K[0] / scale < MIN_FOCAL_LENGTH * width:
+        raise InputError(
+            f'camera_info {name} has a focal length of {K[0] / scale:g} pixels for an image of '
+            f'{width} columns; give K and P in pixels, not in millimetres or image widths'
+        )
+    return (*(number / scale for number in K[:8]), 1.0)
 
 
 def _check_rotation(R: Matrix) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.messages.encodings import (
+    DECODERS,
     DEPTH_ENCODINGS,
     RawImage,
     To8Bit,
@@ -22,7 +23,7 @@ from videodepth_ros.messages.encodings import (
     decoder,
     refuse_depth,
 )
-from videodepth_ros.messages.image_file import decode_file
+from videodepth_ros.messages.image_file import PNG_START, decode_file
 from videodepth_ros.messages.sample_scale import Bytes, to_8bit
 
 MAX_EXTRANEOUS_BYTES = 16
@@ -34,6 +35,8 @@ MAX_PIXELS_A_BYTE = 256
 _SMALL_PIXELS = 1 << 24  # below it no ratio is checked [px]
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+_TARGETS = {'Gray': 'GRAY', 'YCbCr': 'BGR', 'RGB': 'BGR'}
+"""Colours that simplejpeg decodes to, by those of the file."""
 _EXTRANEOUS = re.compile(r'(\d+) extraneous bytes before marker 0xd9')
 _STANDARD_AC = bytes.fromhex('0002010303020403050504040000017d')
 """Code lengths of the usual Huffman table (ITU-T T.81, table K.5)."""
@@ -63,7 +66,7 @@ def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
 
 
 def _decode_jpeg(content: bytes, described: str) -> Bytes | None:
-    """Decode a JPEG, (H, W) grey or (H, W, 3) BGR; None if it is another kind, such as CMYK.
+    """Decode a JPEG, (H, W) grey or (H, W, 3) BGR; None if it is CMYK, and whole.
 
     OpenCV fills lost parts and prints a warning. Here each warning of libjpeg is an error, but for
     a few bytes too many at the end.
@@ -73,10 +76,8 @@ def _decode_jpeg(content: bytes, described: str) -> Bytes | None:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None
-    if colours not in ('Gray', 'YCbCr', 'RGB'):
-        return None
     _check_pixels(width * height, len(content), described)
-    target = 'GRAY' if colours == 'Gray' else 'BGR'
+    target = _TARGETS.get(colours, 'CMYK')
     fault = 'bytes are zero' if _has_lost_packet(content) else ''
     try:
         image = simplejpeg.decode_jpeg(content, target, False, False)
@@ -91,6 +92,8 @@ def _decode_jpeg(content: bytes, described: str) -> Bytes | None:
             f'{described} of {len(content)} bytes is a JPEG that was cut off or has lost a part '
             f'({fault}); check the link from the camera'
         )
+    if target == 'CMYK':
+        return None
     return np.asarray(image[..., 0] if target == 'GRAY' else image, np.uint8)
 
 
@@ -153,8 +156,9 @@ def decode_compressed(msg: Any, convert: To8Bit = to_8bit) -> Bytes:
 def decode_compressed_depth(msg: Any) -> NDArray[np.float32]:
     """Decode a depth map of the compressedDepth plugin (PNG or RVL), or of compressed (PNG, TIFF).
 
-    compressedDepth has a header of 12 bytes; it stores 32FC1 as 16-bit inverse depth,
-    value = a / depth + b. 16-bit integers are millimetres otherwise, floats are metres.
+    compressedDepth has a header of 12 bytes, which publishers without the plugin leave out; it
+    stores 32FC1 as 16-bit inverse depth, value = a / depth + b, where a is not zero. 16-bit
+    integers are millimetres otherwise, floats are metres.
     returns  (H, W) float32, metres; 0 or NaN where unknown
     raises   InputError if it is another format, or is damaged
     """
@@ -162,22 +166,34 @@ def decode_compressed_depth(msg: Any) -> NDArray[np.float32]:
     before, _, inside = (part.strip() for part in msg.format.partition(';'))
     encoding = canonical_encoding(before)
     is_plugin = 'compresseddepth' in msg.format.lower()
-    if is_plugin and encoding not in ('32FC1', '16UC1', 'mono16'):
+    is_named = encoding in DEPTH_ENCODINGS or encoding in DECODERS
+    if is_plugin and is_named and encoding not in ('32FC1', '16UC1', 'mono16'):
         raise InputError(f'{described} is not of 32FC1 or 16UC1; publish the depth as Image')
     data = _data(msg, described)
-    if not is_plugin:
+    content = data[_DEPTH_HEADER.size :]
+    if (_is_png(data) and encoding != '32FC1') or not (is_plugin or _is_png(content)):
         return _in_metres(_imdecode(data, described), described)
-    if data.size <= _DEPTH_HEADER.size:
+    if not content.size:
         raise InputError(f'{described} has only {data.size} bytes; check the publisher')
     decode = _rvl if 'rvl' in inside.lower() else _imdecode
-    values = decode(data[_DEPTH_HEADER.size :], described)
-    if encoding != '32FC1' or values.dtype != np.uint16:
-        return _in_metres(values, described)
+    values = decode(content, described)
     _, a, b = _DEPTH_HEADER.unpack(data[: _DEPTH_HEADER.size].tobytes())
+    is_inverse = encoding == '32FC1' if is_named else a != 0.0
+    if values.dtype != np.uint16 or not is_inverse:
+        return _in_metres(values, described)
+    if a == 0.0:
+        raise InputError(
+            f'{described} has a header of zeros, where inverse depth has its quantisation; name '
+            'millimetres 16UC1 in the format'
+        )
     with np.errstate(divide='ignore'):
         depth_m = np.float32(a) / (values.astype(np.float32) - np.float32(b))
     depth_m[values == 0] = np.nan
     return depth_m.astype(np.float32, copy=False)
+
+
+def _is_png(data: Bytes) -> bool:
+    return data[: len(PNG_START)].tobytes() == PNG_START
 
 
 def _in_metres(values: NDArray[Any], described: str) -> NDArray[np.float32]:

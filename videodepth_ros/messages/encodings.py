@@ -80,7 +80,7 @@ class RawImage:
             return step
         even, rest = divmod(size, rows)
         is_aligned = even == row_bytes or even % ROW_ALIGNMENT_BYTES == 0
-        is_cut = step >= row_bytes and size < step * rows and size % step == 0
+        is_cut = row_bytes <= step <= 2 * row_bytes and size < step * rows and size % step == 0
         is_even = rest == 0 and row_bytes <= even < 2 * row_bytes
         if is_even and not is_cut and (is_aligned or step < row_bytes):
             return even
@@ -233,10 +233,11 @@ _GENICAM = {'rg': 'rggb', 'bg': 'bggr', 'gb': 'gbrg', 'gr': 'grbg'}  # orders of
 _ALIASES = {
     'rgb8': 'rgb rgb24 rgb888 r8g8b8',
     'bgr8': 'bgr bgr24 bgr888 b8g8r8',
-    'rgba8': 'rgba rgba32 rgba8888',
-    'bgra8': 'bgra bgra32 bgra8888',
+    'rgba8': 'rgba rgba32 rgba8888 rgbx rgb0',
+    'bgra8': 'bgra bgra32 bgra8888 bgrx bgr0',
     'mono8': 'mono grey gray grey8 gray8 y8 y800 l8 luminance',
     'mono16': 'grey16 gray16 y16 l16 mono10 mono12 mono14 y10 y12 y14',
+    '16UC1': 'z16',
     'uyvy': 'uyvy422 2vuy',
     'yuyv': 'yuy2 yuyv422 yuv422yuyv yuyv2',
     'nv12': 'yuv420nv12',

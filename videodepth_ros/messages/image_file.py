@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
+PNG_START = b'\x89PNG\r\n\x1a\n'
+_PNG_END = b'IEND'
 _CHUNK_BYTES = 12  # length, type and checksum of a PNG chunk
 
 
@@ -19,7 +20,7 @@ def decode_file(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:
     flags  cv2.IMREAD_*
     """
     content = data.tobytes()
-    if not content or (content.startswith(_PNG_START) and not _is_whole_png(content)):
+    if not content or (content.startswith(PNG_START) and not _is_whole_png(content)):
         return None
     try:
         image: NDArray[Any] | None = cv2.imdecode(data, flags)
@@ -33,7 +34,7 @@ def _is_whole_png(content: bytes) -> bool:
 
     OpenCV allocates the length that a chunk states before it reads the chunk.
     """
-    start = len(_PNG_START)
+    start = len(PNG_START)
     while start + _CHUNK_BYTES <= len(content):
         end = start + _CHUNK_BYTES + int.from_bytes(content[start : start + 4], 'big')
         if end > len(content):

@@ -18,6 +18,8 @@ PINHOLE = (4, 5, 8, 12, 14)
 """Numbers of coefficients k1 k2 p1 p2 k3 .. k6 s1 .. s4 tx ty of cv2.initUndistortRectifyMap."""
 FISHEYE = (4,)
 """Number of coefficients of cv2.fisheye.initUndistortRectifyMap, of Kannala and Brandt (2006)."""
+RADIAL = 2
+"""Number of leading coefficients that are radial in each model: those after may be missing."""
 PINHOLE_NAMES = {
     *('', 'plumbbob', 'rationalpolynomial', 'rational', 'thinprism', 'tilted', 'radtan'),
     *('radialtangential', 'brownconrady', 'brown', 'opencv', 'fullopencv', 'pinhole'),
@@ -25,9 +27,9 @@ PINHOLE_NAMES = {
 }
 FISHEYE_NAMES = {
     *('equidistant', 'equi', 'fisheye', 'opencvfisheye', 'pinholeequi', 'pinholeequidistant'),
-    *('kannalabrandt', 'kannalabrandt4', 'kannalabrandt8', 'kb', 'kb4', 'kb8'),
+    *('kannalabrandt', 'kb'),
 }
-"""Names of models: lower case, letters and digits only."""
+"""Names of models: lower case, letters only, as the number of coefficients is that of D."""
 MIN_VISIBLE_SHARE = 0.4
 """Least share of a rectified image that shows the raw one; alpha = 1 leaves more than a half."""
 _NEXT = 'calibrate again, or set rectify to never if the images are rectified'
@@ -62,24 +64,26 @@ class Lens:
 def lens_from(model: str, D: tuple[float, ...]) -> Lens:
     """Return the lens of a model's name and its coefficients.
 
-    Zeros at the end that OpenCV does not take are dropped; without distortion the name is free.
+    Zeros at the end that OpenCV does not take are dropped, and those after k1 and k2 may be
+    missing; without distortion the name is free.
     raises  InputError if the name, the number of coefficients or a coefficient is unknown
     """
     if not any(D):
         return Lens(is_fisheye=False, D=())
     if not np.all(np.isfinite(D)):
         raise InputError(f'camera_info D is {list(D)}, where only finite numbers belong; {_NEXT}')
-    name = re.sub('[^a-z0-9]', '', model.lower())
+    name = re.sub('[^a-z]', '', model.lower())
     is_fisheye = name in FISHEYE_NAMES
     lengths = FISHEYE if is_fisheye else PINHOLE if name in PINHOLE_NAMES else ()
     used = len(np.trim_zeros(np.array(D), 'b'))
-    fitting = [length for length in lengths if used <= length <= len(D)]
+    given = D if len(D) > RADIAL else (*D, *(0.0,) * (FISHEYE[0] - len(D)))
+    fitting = [length for length in lengths if used <= length <= len(given)]
     if not fitting:
         raise InputError(
             f'camera_info has lens model {model!r} with {len(D)} coefficients; known are '
             f'plumb_bob and rational_polynomial (4, 5, 8, 12 or 14) and equidistant (4): {_NEXT}'
         )
-    return Lens(is_fisheye, D[: fitting[0]])
+    return Lens(is_fisheye, given[: fitting[0]])
 
 
 @lru_cache(maxsize=8)
