@@ -25,6 +25,11 @@ class ScaleSource(str, Enum):
     DEPTH = 'depth'  # a reference depth image
     ODOMETRY = 'odometry'  # translation of the camera by odometry
 
+    @property
+    def is_metric(self) -> bool:
+        """Whether depth is in metres; relative depth has the unit of its network."""
+        return self is not ScaleSource.MODEL
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from test.support.instant_engine import FAR_M, NEAR_M, InstantEngine
 from test.support.rig import HEIGHT, WIDTH, image_message, info_message
+from videodepth_ros.nodes.image_frame import optical_frame_fault
 
 OUTPUTS = {
     'depth/image': Image,
@@ -236,3 +237,54 @@ def test_people_see_near_red_far_blue_unknown_grey(found):
     unknown = colours[np.isnan(depth_m)]
     assert len(unknown)
     assert (unknown == unknown[0, 0]).all()
+
+
+def test_a_confidence_threshold_makes_depth_and_cloud_unknown(make_rig):
+    found = outputs(make_rig, cloud__stride=1, depth__min_confidence=0.9)
+    confidence, depth_m = floats(found['depth/confidence']), floats(found['depth/image'])
+    dropped = confidence == 0
+    assert 0 < dropped.mean() < 1
+    assert (confidence[~dropped & np.isfinite(depth_m)] >= 0.9).all()
+    assert not np.isfinite(depth_m[dropped]).any()
+    z = np.frombuffer(found['depth/points'].data, '<f4').reshape(*depth_m.shape, 4)[..., 2]
+    np.testing.assert_array_equal(np.isnan(z), ~np.isfinite(depth_m))
+
+
+@pytest.mark.parametrize('is_required', [False, True])
+def test_relative_depth_is_marked_or_refused(make_rig, is_required):
+    """REP-118: depth is in metres. Without camera_info that of nano is not."""
+    rig = make_rig(depth__require_metric=is_required)
+    rig.start()
+    depths, images = rig.consume('depth/image', Image), rig.camera()
+    rig.until(lambda: images.get_subscription_count())
+    rig.send(images)
+    assert (rig.counts.published, rig.counts.rejected) == (not is_required, is_required)
+    if is_required:
+        assert 'depth.require_metric' in rig.node.status().last_error
+        assert not depths
+    else:
+        warnings = rig.node.warnings(rig.node.status())
+        assert any('its unit is not the metre' in text for text in warnings)
+
+
+def test_a_body_frame_is_named_with_the_transform_that_it_needs(rig):
+    """REP-103; the rotation of the command, as static_transform_publisher applies it."""
+    images = rig.connect()
+    rig.send(images, image_message(0, frame_id='camera_link'))
+    texts = [t for t in rig.node.warnings(rig.node.status()) if 'x forward' in t]
+    (command,) = (text.split('`')[1] for text in texts)
+    words = command.split()
+    assert words[-4:] == ['--frame-id', 'camera_link', '--child-frame-id', 'camera_optical_frame']
+    roll, pitch, yaw = (float(words[words.index(f'--{k}') + 1]) for k in ('roll', 'pitch', 'yaw'))
+    x, y, z = (
+        cv2.Rodrigues(np.array(axis) * angle)[0]
+        for axis, angle in (((1.0, 0, 0), roll), ((0, 1.0, 0), pitch), ((0, 0, 1.0), yaw))
+    )
+    R_body_optical = z @ y @ x  # setRPY: about fixed axes
+    np.testing.assert_allclose(R_body_optical @ [0, 0, 1], [1, 0, 0], atol=1e-4)  # forward
+    np.testing.assert_allclose(R_body_optical @ [1, 0, 0], [0, -1, 0], atol=1e-4)  # right
+
+
+@pytest.mark.parametrize('frame_id', ['camera', 'camera_optical_frame', 'link_optical', ''])
+def test_other_frames_are_not_warned_of(frame_id):
+    assert not optical_frame_fault(frame_id)

@@ -16,10 +16,11 @@ from videodepth_ros.messages.camera_info import is_calibrated
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.camera_subscription import CameraTopicState
 from videodepth_ros.nodes.diagnostics import key_values, level_and_message
+from videodepth_ros.nodes.image_frame import optical_frame_fault
 from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
 from videodepth_ros.nodes.storms import HealthWarning, StormMonitor
 from videodepth_ros.nodes.stream_statistics import StatisticsSummary
-from videodepth_ros.nodes.worker import WorkerState
+from videodepth_ros.nodes.worker import METRIC_STEP, WorkerState
 from videodepth_ros.stream.session import ResetReason
 
 
@@ -147,7 +148,7 @@ def find_warnings(
     if topics.waiting:
         found.append(HealthWarning('video', f'video on {topics.image_topic}: {topics.waiting}'))
     if status.state == Status.RUNNING:
-        found += _calibration_warnings(inputs)
+        found += [*_calibration_warnings(inputs), *_frame_warnings(inputs)]
     age_s = status.age_p50_s
     if not (np.isnan(age_s) or options.min_age_s <= age_s <= options.max_age_s):
         found.append(HealthWarning('clock', _clock_text(inputs.now_ns, age_s)))
@@ -218,6 +219,21 @@ def _calibration_warnings(inputs: HealthInputs) -> list[HealthWarning]:
             )
         ]
     return []
+
+
+def _frame_warnings(inputs: HealthInputs) -> list[HealthWarning]:
+    """Return the warnings of the last frame: of its frame_id, and of the unit of its depth."""
+    last, found = inputs.worker.last_published, []
+    if last is None:
+        return []
+    fault = optical_frame_fault(last.frame_id)
+    if fault:
+        found.append(HealthWarning('optical_frame', fault))
+    if not last.scale_source.is_metric:
+        found.append(
+            HealthWarning('metric', f'depth is relative, its unit is not the metre: {METRIC_STEP}')
+        )
+    return found
 
 
 def fill_status(worker: WorkerState, statistics: StatisticsSummary, status: Status) -> None:

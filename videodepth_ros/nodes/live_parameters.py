@@ -42,6 +42,21 @@ class DepthImageParameters:
         choices=('nan', 'zero'),
         dynamic=True,
     )
+    depth_min_confidence: float = option(
+        0.0,
+        'Confidence below which depth is unknown, in images and clouds; 0: keep every pixel.',
+        name='depth.min_confidence',
+        minimum=0.0,
+        maximum=1.0,
+        dynamic=True,
+    )
+    depth_require_metric: bool = option(
+        False,
+        'Reject frames whose depth is relative (scale_source model) instead of publishing it in '
+        'the unit of the network, which REP-118 does not allow.',
+        name='depth.require_metric',
+        dynamic=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

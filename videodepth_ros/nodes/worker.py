@@ -26,8 +26,12 @@ from videodepth_ros.nodes.stream_statistics import (
     StreamStatistics,
 )
 from videodepth_ros.stream.mailbox import Mailbox, MailboxCounts
+from videodepth_ros.stream.masks import without_uncertain
 from videodepth_ros.stream.parameters import session_settings
 from videodepth_ros.stream.session import DepthSession, ResetReason, StepResult
+
+METRIC_STEP = 'publish camera_info for a model that uses it, or set scale.source or scale.prior'
+"""What makes relative depth metric."""
 
 
 @dataclass(frozen=True)
@@ -241,17 +245,21 @@ class DepthWorker:
         return newest, frame if newest is image else self._decoder.decode(newest.message)
 
     def _step(self, frame: Frame) -> StepResult:
+        parameters = self._parameters
         result = self._session.step(
             frame,
-            with_confidence=self._publishers.demand.confidence,
-            cloud_range_m=self._publishers.cloud_range_m(frame.stamp_ns, self._parameters),
+            with_confidence=self._publishers.demand.confidence
+            or parameters.depth_min_confidence > 0,
+            cloud_range_m=self._publishers.cloud_range_m(frame.stamp_ns, parameters),
         )
         if result.reset is not None:
             self._statistics.on_reset(result.reset)
             self._logger.info(
                 f'recurrent state reset: {result.reset.value}', throttle_duration_sec=1.0
             )
-        return result
+        if parameters.depth_require_metric and not result.depth.scale_source.is_metric:
+            raise InputError(f'depth is relative and depth.require_metric is true: {METRIC_STEP}')
+        return without_uncertain(result, parameters.depth_min_confidence)
 
     def _publish(self, image: ReceivedImage, frame: Frame, result: StepResult) -> None:
         self._publishers.publish(result, frame, self._parameters)
