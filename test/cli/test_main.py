@@ -64,8 +64,8 @@ def test_the_commands_are_those_of_the_contract():
 @pytest.mark.parametrize(
     'arguments',
     [
-        [],
         ['nothing'],
+        ['--frobnicate'],
         ['sample'],
         ['sample', 'out', '--size', '640'],
         ['sample', 'out', '--size', '00x480'],
@@ -88,7 +88,34 @@ def test_wrong_usage_exits_with_two(arguments, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main(arguments)
     assert exit_info.value.code == 2
-    assert 'usage: videodepth' in capsys.readouterr().err
+    reason, usage = capsys.readouterr().err.splitlines()
+    assert 'error: ' in reason
+    assert usage.startswith('usage: videodepth')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'reason'),
+    [
+        (['run-bag', 'in', 'out', '--frobnicate'], 'unrecognized arguments: --frobnicate'),
+        (['run-bag', 'in', 'out', '--model', 'nothing'], "argument --model: 'nothing': give one"),
+        (['run-bag', 'in'], 'required: OUT_BAG'),
+    ],
+)
+def test_wrong_usage_prints_the_reason_and_then_the_usage_of_the_command(
+    arguments, reason, capsys
+):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith('videodepth run-bag: error: ')
+    assert reason in first
+    assert second.startswith('usage: videodepth run-bag IN_BAG OUT_BAG')
+
+
+def test_without_arguments_the_help_is_printed(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in NAMES)
 
 
 def test_an_unwritable_json_path_is_wrong_usage(tmp_path, capsys):
@@ -156,7 +183,7 @@ def test_an_unknown_flag_prints_the_usage_of_its_command_and_the_nearest_flag(ca
         main(['refine', 'in', 'out', '--max-rangem', '3'])
     assert exit_info.value.code == 2
     printed = capsys.readouterr().err
-    assert printed.startswith('usage: videodepth refine')
+    assert printed.startswith('videodepth refine: error: ')
     assert 'unrecognized arguments: --max-rangem 3; did you mean --max-range-m?' in printed
 
 

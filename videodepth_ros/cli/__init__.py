@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from videodepth_ros.cli import console
 from videodepth_ros.cli.outcome import FAILED, OK, failure_json, write_json
@@ -45,7 +45,11 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 on success, 1 on failure. Wrong usage exits with 2."""
-    args = _parse(sys.argv[1:] if argv is None else list(argv))
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words:
+        make_parser('none').print_help()
+        return OK
+    args = _parse(words)
     console.configure(quiet=args.quiet)
     try:
         outcome = args.run(args)
@@ -67,7 +71,7 @@ def make_parser(only: str = '') -> argparse.ArgumentParser:
 
     only  the command to add the arguments of; empty: all
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog='videodepth',
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Temporally consistent depth from one camera, for ROS 2 bags and topics.',
@@ -105,7 +109,7 @@ def _add_arguments(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    """Parse the arguments; on an error print the usage of the command and exit with 2."""
+    """Parse the arguments; on an error exit with 2, see `_Parser`."""
     named = next((word for word in argv if not word.startswith('-')), '')
     only = named if named in {command.name for command in COMMANDS} else 'none'
     args, unknown = make_parser(only).parse_known_args(argv)
@@ -130,6 +134,18 @@ def _fail(message: str, json_path: str | None) -> int:
         except OSError as error:
             print(f'videodepth: error: {error}', file=sys.stderr)
     return FAILED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser of the program or of one command, with errors of two lines."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the reason and then the required arguments; exit with 2."""
+        formatter = argparse.HelpFormatter(self.prog)
+        required = [action for action in self._actions if not action.option_strings]
+        formatter.add_usage(None, required, [], prefix='usage: ')
+        usage = ' '.join(formatter.format_help().split())
+        self.exit(2, f'{self.prog}: error: {message}\n{usage} [options]; options: -h\n')
 
 
 class _Version(argparse.Action):
