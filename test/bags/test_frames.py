@@ -217,6 +217,17 @@ def test_a_camera_whose_name_only_begins_like_depth_is_a_camera():
     assert find_camera_topics(topics).image.name == '/depthai/rgb/image_raw'
 
 
+@pytest.mark.parametrize('name', ['/Camera/Depth/image', '/cam/depthImage', '/s/Depth_0/data'])
+def test_depth_is_a_word_of_the_name_in_any_case(name):
+    assert find_camera_topics(images('/rgb/image', name)).image.name == '/rgb/image'
+
+
+def test_video_that_cannot_be_read_has_its_next_step_beside_depth_too():
+    video = TopicInfo('/cam/image_raw/theora', 'theora_image_transport/msg/Packet', 9)
+    with pytest.raises(ConfigError, match=r'no topic.*/cam/depth/image \(.*republish'):
+        find_camera_topics([*images('/cam/depth/image'), video])
+
+
 def test_raw_images_are_preferred_to_the_same_ones_compressed():
     topics = images('/cam/image_raw', compressed=['/cam/image_raw/compressed'])
     assert find_camera_topics(topics).image == topics[0]

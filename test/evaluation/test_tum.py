@@ -109,3 +109,21 @@ def test_a_table_without_poses_of_euroc_is_refused(text, tmp_path):
     path.write_text(text)
     with pytest.raises(InputError, match='EuRoC'):
         read_tum(path)
+
+
+@pytest.mark.parametrize('mark', [' ', ','])
+def test_the_names_of_the_columns_are_no_pose(mark, tmp_path):
+    path = tmp_path / 'a.txt'
+    lines = 'timestamp tx ty tz qx qy qz qw', '1.5 1 2 3 0 0 0 1'
+    path.write_text('\n'.join(line.replace(' ', mark) for line in lines))
+    assert read_tum(path).stamp_ns.tolist() == [1_500_000_000]
+    path.write_text('1.5 1 2 3 0 0 0 1\n' + lines[0])
+    with pytest.raises(InputError, match='line 2 is not a pose'):
+        read_tum(path)
+
+
+def test_a_text_file_of_nanoseconds_is_refused_with_the_ending_of_euroc(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_text('1403636579763555584 1 2 3 1 0 0 0')
+    with pytest.raises(InputError, match=r'time in seconds.* in nanoseconds .* end in \.csv'):
+        read_tum(path)

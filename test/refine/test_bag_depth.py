@@ -20,6 +20,7 @@ from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.models.mono import PriorKind
 from videodepth_ros.refine.bag_depth import (
     BagDepthPrior,
+    choose_depth_topic,
     depth_unit_notes,
     find_depth_topic,
     resample_to_camera,
@@ -225,6 +226,19 @@ def test_topics():
         find_depth_topic([raw, topic('/left/depth/image')])
     with pytest.raises(ConfigError, match='no depth topic'):
         find_depth_topic(others)
+
+
+@pytest.mark.parametrize('name', ['/Camera/Depth/image', '/cam/depthImage', '/s/Depth_0/data'])
+def test_depth_is_a_word_of_the_name_in_any_case(name):
+    topics = [TopicInfo('/rgb/image', IMAGE, 9), TopicInfo(name, IMAGE, 9)]
+    assert find_depth_topic(topics).name == name
+
+
+def test_own_depth_is_no_measurement_unless_it_is_named():
+    topics = [TopicInfo('/videodepth/depth/image', IMAGE, 9)]
+    with pytest.raises(ConfigError, match='no depth topic'):
+        find_depth_topic(topics)
+    assert choose_depth_topic(topics, '/videodepth/depth/image') == topics[0]
 
 
 def stored_depth(kind, values):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from videodepth_ros.bags.options import TOPICS as OPTIONS
 from videodepth_ros.core.errors import ConfigError
+from videodepth_ros.messages.topic_words import topic_words
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
@@ -38,7 +39,7 @@ FOREIGN_IMAGES = {
 }
 """Types of images that cannot be read, and the next step."""
 
-_NOT_A_CAMERA = re.compile(r'(^|[/_])(depth|disparity|confidence|mask|debug)([/_]|$)')
+_NOT_A_CAMERA = {'depth', 'disparity', 'confidence', 'mask', 'debug'}
 _TRANSPORTS = re.compile('/(compressed|foxglove|ffmpeg)$')
 
 
@@ -147,7 +148,7 @@ def find_image_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
     images = [
         topic
         for topic in topics
-        if topic.type in IMAGE_TYPES and topic.count and not _NOT_A_CAMERA.search(topic.name)
+        if topic.type in IMAGE_TYPES and topic.count and is_camera(topic.name)
     ]
     fullest = max((topic.count for topic in images), default=0)
     cameras: dict[str, list[TopicInfo]] = {}
@@ -166,6 +167,11 @@ def find_image_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
     return chosen[0]
 
 
+def is_camera(image_topic: str) -> bool:
+    """Return whether no word of a topic's name marks images that are not those of a camera."""
+    return _NOT_A_CAMERA.isdisjoint(topic_words(image_topic))
+
+
 def _fuller(transports: Sequence[TopicInfo]) -> TopicInfo:
     """Return the raw topic of a camera, or its compressed one if that has clearly more images."""
     most = max(topic.count for topic in transports)
@@ -175,10 +181,11 @@ def _fuller(transports: Sequence[TopicInfo]) -> TopicInfo:
 
 def _candidates(cameras: Sequence[TopicInfo], topics: Sequence[TopicInfo]) -> str:
     """Return the topics to choose from where no camera, or more than one, was found."""
-    if images := cameras or [topic for topic in topics if topic.type in IMAGE_TYPES]:
+    advice = {FOREIGN_IMAGES[topic.type] for topic in topics if topic.type in FOREIGN_IMAGES}
+    images = cameras or [topic for topic in topics if topic.type in IMAGE_TYPES]
+    if cameras or (images and not advice):
         return 'choose an image topic of: ' + ' '.join(topic.name for topic in images)
     found = f'its topics are: {_described(topics) or "none"}'
-    advice = {FOREIGN_IMAGES[topic.type] for topic in topics if topic.type in FOREIGN_IMAGES}
     return '; '.join([found, *sorted(advice)])
 
 
@@ -192,7 +199,7 @@ def find_camera_info_topic(topics: Sequence[TopicInfo], image_topic: str) -> Top
     expected = _info_topic_of(image_topic)
     if own := [topic for topic in infos if topic.name == expected]:
         return own[0]
-    infos = [topic for topic in infos if not _NOT_A_CAMERA.search(topic.name)]
+    infos = [topic for topic in infos if is_camera(topic.name)]
     if len(infos) > 1:
         raise ConfigError(
             f'several topics have camera_info and none is {expected}; '

@@ -41,7 +41,8 @@ def write_tum(path: Path, trajectory: Trajectory) -> None:
 def read_tum(path: Path) -> Trajectory:
     """Read a trajectory, sorted by time; poses with NaN stay NaN.
 
-    Numbers are separated by blanks or commas. Of several poses of one stamp the first is kept.
+    Numbers are separated by blanks or commas; the names of the columns may stand above them. Of
+    several poses of one stamp the first is kept.
     raises  InputError with the line number if a line is not a pose; BagError if the file cannot be
             read
     """
@@ -51,17 +52,20 @@ def read_tum(path: Path) -> Trajectory:
         raise BagError(f'{path} cannot be read: {error}') from error
     if path.suffix == EUROC_SUFFIX:
         return _trajectory(*_euroc_rows(path, lines))
-    stamps, rows = [], []
+    stamps: list[np.int64] = []
+    rows: list[list[float]] = []
     for number, line in enumerate(lines, 1):
         words = line.partition('#')[0].replace(',', ' ').split()
-        if not words:
+        is_heading = bool(words) and words[0].isidentifier() and words[-1].isidentifier()
+        if not words or (is_heading and not rows):
             continue
         try:
             stamps.append(np.int64(int((Decimal(words[0]) * 10**9).to_integral_value())))
             rows.append([float(word) for word in words[1:]])
         except (ValueError, InvalidOperation, OverflowError) as error:
             raise InputError(
-                f'{path} line {number} is not a pose with a time in seconds: {line.strip()!r}'
+                f'{path} line {number} is not a pose with a time in seconds: {line.strip()!r}; '
+                f'the files of EuRoC, in nanoseconds and with w first, end in {EUROC_SUFFIX}'
             ) from error
         if len(rows[-1]) != 7:
             raise InputError(

@@ -12,25 +12,26 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.camera_info import Rectifier, calibration_from, create_rectifier
 from videodepth_ros.messages.image import decode_compressed, decode_image, is_compressed
 from videodepth_ros.messages.sample_scale import SampleScale
+from videodepth_ros.messages.topic_words import topic_words
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.messages.video import VideoImage
 
 RECTIFY = ('auto', 'always', 'never')
 """Choices of the option ``rectify``; auto: unless the name of the image topic marks it so."""
 
-_WORDS = re.compile('[A-Z]+(?![a-z])|[A-Z]?[a-z]+')
 _RECTIFIED = re.compile(
-    'rect|rectif.*|undist.*|(image|img|left|right|color|mono)rect|rect(image|img|color|mono)'
+    'rect|rectif.*|rectilinear|undist.*|dewarp.*|'
+    '(image|img|left|right|color|mono|rgb)rect|rect(image|img|color|mono|rgb)'
 )
 _NEGATIONS = {'not', 'non', 'no', 'un', 'pre'}
 
 
 def is_rectified(image_topic: str) -> bool:
-    """Return whether a topic's name marks rectified images: a word rect, rectified or undistorted.
+    """Return whether a topic's name marks rectified images: a word such as undistorted.
 
     Words end at / _ - and capital letters: image_rect_color, rectified/image, imageRect.
     """
-    words = [word.lower() for word in _WORDS.findall(image_topic)]
+    words = topic_words(image_topic)
     return any(
         _RECTIFIED.fullmatch(word) and before not in _NEGATIONS
         for before, word in zip(['', *words], words, strict=False)

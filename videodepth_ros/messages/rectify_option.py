@@ -16,6 +16,6 @@ class RectifyOptions:
     rectify: str = option(
         'auto',
         'Remove the lens distortion that camera_info describes; auto: unless the name of the '
-        'image topic has the word rect, rectified or undistorted.',
+        'image topic has the word rect, rectified, undistorted, dewarped or rectilinear.',
         choices=RECTIFY,
     )

@@ -31,15 +31,16 @@ from videodepth_ros.messages.camera_info import intrinsics_from, rectifier_from
 from videodepth_ros.messages.encodings import DEPTH_ENCODINGS, canonical_encoding
 from videodepth_ros.messages.frame import needs_rectification
 from videodepth_ros.messages.image import decode_depth, is_compressed
+from videodepth_ros.messages.topic_words import topic_words
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
 from videodepth_ros.refine.depth_association import max_offset_ns, nearest_indices
+from videodepth_ros.refine.odometry import is_own_topic
 from videodepth_ros.refine.options import BAG_DEPTH, BagDepthOptions
 
 COMPRESSED_DEPTH_SUFFIX, COMPRESSED_SUFFIX = '/compressedDepth', '/compressed'
 
-_DEPTH = re.compile(r'(^|[/_])depth([/_]|$)')
-_NOT_DEPTH = re.compile(r'(^|[/_])(confidence|disparity|mask|debug)([/_]|$)')
+_NOT_DEPTH = {'confidence', 'disparity', 'mask', 'debug'}
 _REGISTERED = re.compile(r'registered|aligned')
 
 
@@ -173,6 +174,7 @@ def choose_depth_topic(topics: Sequence[TopicInfo], name: str | None) -> TopicIn
 def find_depth_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
     """Return the only topic with depth images; of several transports raw, then compressedDepth.
 
+    Results of this package are no measurements.
     raises  ConfigError naming the candidates if there is none or more than one
     """
     found = [
@@ -180,8 +182,8 @@ def find_depth_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
         for topic in topics
         if topic.count
         and topic.type in (IMAGE, COMPRESSED)
-        and not _NOT_DEPTH.search(topic.name)
-        and (_DEPTH.search(topic.name) or topic.name.endswith(COMPRESSED_DEPTH_SUFFIX))
+        and not is_own_topic(topic.name)
+        and _is_depth(topic.name)
     ]
     cameras: dict[str, TopicInfo] = {}
     for topic in sorted(found, key=_transport):
@@ -197,6 +199,12 @@ def find_depth_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
             '--depth-topic'
         )
     return found[0]
+
+
+def _is_depth(topic: str) -> bool:
+    """Return whether a word of a topic's name, or its transport, marks depth."""
+    words = topic_words(topic)
+    return 'depth' in words and _NOT_DEPTH.isdisjoint(words)
 
 
 def _transport(topic: TopicInfo) -> int:
