@@ -37,7 +37,7 @@ class StereoDepth:
     """Depth of one frame at the size of its image.
 
     depth_m    (H, W) float32, Z in metres, > 0; +inf where the prior hits nothing and stereo is
-               not certain
+               not certain; NaN unknown
     relative_error  (H, W) float32, its expected error as a share, by `confidence.expected_error`
     moving     (H, W) bool, what moves by itself: its depth is the prior's, bent by what is around
     certainty  (h, w) float32 in [0, 1], at the working size: 0 where depth is the bent prior
@@ -47,6 +47,12 @@ class StereoDepth:
     relative_error: Float32Array
     moving: MaskArray
     certainty: Float32Array
+
+    @classmethod
+    def unknown(cls, shape: tuple[int, ...]) -> StereoDepth:
+        """Return unknown depth of an image (H, W)."""
+        nothing = np.zeros(shape, np.float32)
+        return cls(np.full_like(nothing, np.nan), nothing + 1, nothing > 0, nothing)
 
 
 @dataclass(frozen=True)

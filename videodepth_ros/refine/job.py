@@ -102,7 +102,7 @@ def _refine(
     job: JobContext, decoded: DecodedFrames, graph: PairGraph | None, aligns: bool, output: Path
 ) -> RefineFacts:
     prior = estimate_prior(job, decoded)
-    decoded = decoded.with_notes(depth_notes(job, prior))
+    decoded = decoded.with_notes(depth_notes(job, decoded, prior))
     depth = make_consistent(job, decoded.images, prior)
     if graph is None:
         return write_unposed(job, decoded, depth, output)

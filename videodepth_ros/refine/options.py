@@ -34,6 +34,16 @@ class PriorOptions:
 
 
 @dataclass(frozen=True)
+class BlankOptions:
+    """Detection of images that show nothing."""
+
+    # Cells across and down the image, whose means are compared.
+    cells: tuple[int, int] = (64, 48)
+    # Difference of the brightest and the darkest cell below which the image is blank, of 255.
+    max_spread: float = 4.0
+
+
+@dataclass(frozen=True)
 class AssociationOptions:
     """Association of depth images with the frames of another camera by their stamps."""
 
@@ -163,6 +173,7 @@ class StereoCloudOptions:
 STEREO_CLOUD = StereoCloudOptions()
 READ = ReadOptions()
 PRIOR = PriorOptions()
+BLANK = BlankOptions()
 ASSOCIATION = AssociationOptions()
 BAG_DEPTH = BagDepthOptions()
 LIDAR = LidarOptions()

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from videodepth_ros.core.arrays import Float32Array
+from videodepth_ros.core.arrays import Float32Array, MaskArray
 from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.models.mono import MonoEstimate, MonoPrior, PriorKind
@@ -114,11 +114,13 @@ def estimate_prior_depth(
     on_step: Callable[[], None],
     *,
     resume: bool,
+    is_blank: MaskArray | None = None,
 ) -> None:
     """Run a prior on every frame and write its estimates.
 
     on_step  called after each frame
     resume   continue after the last frame of a killed job; not for a prior with a recurrent state
+    is_blank  (N,) bool, frames whose estimates are unknown, whatever the prior finds; None: none
     raises   what the prior raises
     """
     height, width = into.values.record_shape
@@ -130,7 +132,10 @@ def estimate_prior_depth(
             file.truncate(done)
         for estimate in prior.estimate(islice(frames, done, None)):
             focal_px = (estimate.focal_px or np.nan) * width / estimate.values.shape[1]
-            values.append(resize_estimate(estimate, width, height))
+            found = resize_estimate(estimate, width, height)
+            if is_blank is not None and is_blank[values.count]:
+                found = np.full_like(found, np.nan)
+            values.append(found)
             source = estimate.scale_source
             number = NO_SOURCE if source is None else SOURCES.index(source)
             metadata.append(np.array([KINDS.index(estimate.kind), number, focal_px]))

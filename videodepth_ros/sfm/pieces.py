@@ -91,7 +91,7 @@ class Pieces:
         if len(lost):
             notes.append(
                 f'the camera is lost at {name_frames(lost)}: too few points are tracked there; '
-                'the poses are interpolated, and depth is that of the prior'
+                'the poses are interpolated, and depth is that of the prior, if any'
             )
         if self.count == 1:
             return tuple(notes)

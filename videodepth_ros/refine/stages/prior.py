@@ -11,8 +11,10 @@ from videodepth_ros.engines.store import cache_folder, sha256_of
 from videodepth_ros.models.cards import is_card
 from videodepth_ros.models.catalogue import card, weights_path
 from videodepth_ros.refine.bag_depth import choose_depth_topic, depth_unit_notes
+from videodepth_ros.refine.blank_frames import blank_notes, find_blank_frames
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import size_within
+from videodepth_ros.refine.options import BLANK
 from videodepth_ros.refine.plan import PRIOR_STAGE
 from videodepth_ros.refine.prior_depth import PriorDepth, estimate_prior_depth, evict_cache
 from videodepth_ros.refine.priors import NETWORKS, open_prior
@@ -26,11 +28,12 @@ def estimate_prior(job: JobContext, decoded: DecodedFrames) -> PriorDepth:
     finds their estimates; the others write to the work folder.
     """
     settings, images = job.settings, decoded.images
+    is_blank = None if settings.prior == 'bag' else find_blank_frames(images.images.open())
     size = size_within(images.size, settings.max_pixels)
     is_slow = settings.prior in NETWORKS
     folder = cache_folder() / 'estimates' if is_slow else job.work.folder
     depth_source = settings.depth_topic, settings.depth_unit_m
-    key = digest(images.key, _prior_key(settings.prior), depth_source, size)
+    key = digest(images.key, _prior_key(settings.prior), depth_source, size, BLANK)
     prior_depth = PriorDepth.at(folder / f'estimates-{key}', size)
     if not prior_depth.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,6 +56,7 @@ def estimate_prior(job: JobContext, decoded: DecodedFrames) -> PriorDepth:
                 prior_depth,
                 job.on_step(PRIOR_STAGE),
                 resume=is_slow,
+                is_blank=is_blank,
             )
         if is_slow:
             evict_cache(folder)
@@ -67,10 +71,10 @@ def _prior_key(prior: str) -> tuple[str, ...]:
     return prior, sha256_of(Path(prior).expanduser(), weights_path(card(prior)))
 
 
-def depth_notes(job: JobContext, prior: PriorDepth) -> tuple[str, ...]:
-    """Return notes on the depth of the recording where that is the prior."""
+def depth_notes(job: JobContext, decoded: DecodedFrames, prior: PriorDepth) -> tuple[str, ...]:
+    """Return notes on blank frames, and on the depth of the recording where that is the prior."""
     settings = job.settings
     if settings.prior != 'bag':
-        return ()
+        return blank_notes(find_blank_frames(decoded.images.images.open()))
     topic = choose_depth_topic(job.bag.topics, settings.depth_topic).name
     return depth_unit_notes(prior.values, topic, settings.depth_unit_m)

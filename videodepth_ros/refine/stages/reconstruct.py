@@ -123,11 +123,16 @@ def _write_corrected(
         prior = depth.array.open()
         provider = GeometricPairProvider(prior, found)
         ratios = []
+
+        def is_unseen(n: int) -> bool:  # stereo finds depth where a depth camera had none
+            return job.settings.prior != 'bag' and bool(np.isnan(prior[n]).all())
+
         with corrected.writer() as kept, confidence.writer() as agreement:
             for n in range(len(images)):
                 one = provider.corrected_depth(n)
                 ratios.append(log_depth_ratio(prior[n], one))
-                kept.append(fill_with_prior(one, prior[n]))
+                filled = fill_with_prior(one, prior[n])
+                kept.append(np.full_like(one, np.nan) if is_unseen(n) else filled)
                 agreement.append(_neighbour_agreement(provider, n, len(images)))
         _write_moving(moving, images, corrected.open(), found)
         save_npz(index, log_depth_ratios=np.array(ratios))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from videodepth_ros.core.arrays import IndexArray, UInt8Array
+from videodepth_ros.core.arrays import Float32Array, IndexArray, UInt8Array
 from videodepth_ros.core.workspace import digest
 from videodepth_ros.frames import Frame
-from videodepth_ros.mvs.depth import plan_stereo
+from videodepth_ros.mvs.depth import StereoDepth, plan_stereo
 from videodepth_ros.mvs.options import MEASURED_PRIOR, StereoOptions
 from videodepth_ros.mvs.parallel import StereoTask, finish_frames, match_frames
 from videodepth_ros.mvs.views import Outline, View, make_view, outline
@@ -30,14 +30,19 @@ APART_M = 1e7
 
 @dataclass(frozen=True)
 class StereoFrames:
-    """A `FrameSource` of the aligned recording; picklable, files are opened where it is used."""
+    """A `FrameSource` of the aligned recording; picklable, files are opened where it is used.
+
+    known  frames of the recording that have depth; those without have no view
+    """
 
     images: ImageSequence
     aligned: AlignedSequence
+    known: tuple[int, ...]
     options: StereoOptions
 
     def view(self, index: int) -> View:
-        """Return a frame at the working size of stereo."""
+        """Return a frame with depth at the working size of stereo."""
+        index = self.known[index]
         aligned, rgb = self.aligned, self.images.images.record(index)
         camera = aligned.camera_of(index).scaled_to(rgb.shape[1], rgb.shape[0])
         prior_m = np.asarray(aligned.depth.open()[index] * np.float32(aligned.scale.metres))
@@ -46,7 +51,7 @@ class StereoFrames:
 
     def image(self, index: int) -> UInt8Array:
         """Return the image of a frame, at the camera's size if that is kept."""
-        return (self.images.full_size or self.images.images).record(index)
+        return (self.images.full_size or self.images.images).record(self.known[index])
 
 
 @dataclass(frozen=True)
@@ -68,20 +73,25 @@ def match_stereo(
     """
     measured = job.settings.prior == 'bag' and aligned.scale.is_metric
     options = MEASURED_PRIOR if measured else StereoOptions()
-    frames = StereoFrames(decoded.images, aligned, options)
-    known = [bool(np.isfinite(one).any()) for one in aligned.depth.open()]
-    if not all(known):
-        return f'{known.count(False)} of {len(known)} frames have no depth'
+    known = np.flatnonzero([has_depth(one) for one in aligned.depth.open()])
+    if not len(known):
+        return 'no frame has depth'
+    frames = StereoFrames(decoded.images, aligned, tuple(known.tolist()), options)
     outlines = _apart(
-        [outline(frames.view(index)) for index in range(len(aligned))], aligned.submap
+        [outline(frames.view(index)) for index in range(len(known))], aligned.submap[known]
     )
-    plan = plan_stereo(outlines, decoded.images.stamps_ns, options)
+    plan = plan_stereo(outlines, decoded.images.stamps_ns[known], options)
     if plan.reason:
         return plan.reason
     key = digest(decoded.images.key, aligned.depth, aligned.scale, options)
-    task = StereoTask(_OpenFrames(frames), plan, _match_files(job, key, len(aligned)), options)
+    task = StereoTask(_OpenFrames(frames), plan, _match_files(job, key, len(known)), options)
     match_frames(task, job.processes, job.on_step(STEREO_STAGE))
     return task
+
+
+def has_depth(depth: Float32Array) -> bool:
+    """Return whether any pixel of a frame (h, w) has depth."""
+    return bool(np.isfinite(depth).any())
 
 
 def _apart(outlines: list[Outline], submap: IndexArray) -> list[Outline]:
@@ -111,8 +121,10 @@ def stereo_frames(
     frames      at the camera's size
     confidence  1 - expected relative error
     """
-    posed = aligned.metric_frames()
-    for frame, small, found in zip(frames, posed, finish_frames(task, job.processes), strict=True):
+    finished = finish_frames(task, job.processes)
+    for frame, small in zip(frames, aligned.metric_frames(), strict=True):
+        seen = has_depth(small.depth_m)
+        found = next(finished) if seen else StereoDepth.unknown(frame.image.shape[:2])
         depth_m = limit_range(found.depth_m, job.settings.max_range_m)
         maps = upsample_maps(depth_m, 1 - found.relative_error, found.moving, frame.image)
         yield RefinedFrame(
