@@ -90,7 +90,7 @@ def test_modules_and_files_exist(document: Path):
         assert path.with_suffix('.py').exists() or path.is_dir(), module
     for file in re.findall(r'python ((?:bench|training|tools)/[\w/]+\.py)', text):
         assert (ROOT / file).exists(), file
-    for launch in re.findall(r'[\w]+\.launch\.py', text):
+    for launch in re.findall(r'(?<!_launch )\b\w+\.launch\.py', text):
         assert (ROOT / 'launch' / launch).exists(), launch
     for preset in re.findall(r'config/[\w/]+\.\w+', text):
         assert (ROOT / preset).exists(), preset

@@ -6,11 +6,13 @@ Readers here use struct and numpy on the fields only, none of the package's deco
 
 from __future__ import annotations
 
+import re
 import struct
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from test.support.instant_engine import FAR_M, NEAR_M, InstantEngine
@@ -288,3 +290,13 @@ def test_a_body_frame_is_named_with_the_transform_that_it_needs(rig):
 @pytest.mark.parametrize('frame_id', ['camera', 'camera_optical_frame', 'link_optical', ''])
 def test_other_frames_are_not_warned_of(frame_id):
     assert not optical_frame_fault(frame_id)
+
+
+def test_the_configuration_in_the_documentation_reads_published_topics(root):
+    """YAML of docs/consumers.md is valid, and its topics and remappings exist."""
+    text = (root / 'docs/consumers.md').read_text()
+    trees = [yaml.safe_load(block) for block in re.findall(r'```yaml\n(.*?)```', text, re.DOTALL)]
+    assert {name for tree in trees for name in tree} >= {'local_costmap', 'nvblox_node'}
+    topics = re.findall(r'(?:topic: |:=)/((?:depth|rgb)/[\w/]+)', text)
+    assert len(topics) > 8
+    assert set(topics) - {'depth/decoded'} <= set(OUTPUTS)
