@@ -300,3 +300,14 @@ def test_the_configuration_in_the_documentation_reads_published_topics(root):
     topics = re.findall(r'(?:topic: |:=)/((?:depth|rgb)/[\w/]+)', text)
     assert len(topics) > 8
     assert set(topics) - {'depth/decoded'} <= set(OUTPUTS)
+
+
+def test_the_body_of_the_robot_is_unknown_at_any_size_of_the_depth(make_rig, tmp_path):
+    mask, path = np.zeros((HEIGHT, WIDTH), np.uint8), str(tmp_path / 'body.png')
+    mask[HEIGHT // 2 :] = 255
+    assert cv2.imwrite(path, mask)
+    found = outputs(make_rig, output='network', max_pixels=11000, mask__file=path)
+    depth_m = floats(found['depth/image'])
+    half = depth_m.shape[0] // 2
+    assert np.isnan(depth_m[half:]).all()
+    assert np.isfinite(depth_m[half // 2 : half]).any()

@@ -50,6 +50,14 @@ class DepthImageParameters:
         maximum=1.0,
         dynamic=True,
     )
+    mask_file: str = option(
+        '',
+        'PNG file that is white where the robot is in the rectified image, at any size; depth is '
+        'unknown there. Empty: no mask.',
+        name='mask.file',
+        is_path=True,
+        dynamic=True,
+    )
     depth_require_metric: bool = option(
         False,
         'Reject frames whose depth is relative (scale_source model) instead of publishing it in '

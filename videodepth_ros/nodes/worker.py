@@ -26,7 +26,7 @@ from videodepth_ros.nodes.stream_statistics import (
     StreamStatistics,
 )
 from videodepth_ros.stream.mailbox import Mailbox, MailboxCounts
-from videodepth_ros.stream.masks import without_uncertain
+from videodepth_ros.stream.masks import without_robot, without_uncertain
 from videodepth_ros.stream.parameters import session_settings
 from videodepth_ros.stream.session import DepthSession, ResetReason, StepResult
 
@@ -259,7 +259,8 @@ class DepthWorker:
             )
         if parameters.depth_require_metric and not result.depth.scale_source.is_metric:
             raise InputError(f'depth is relative and depth.require_metric is true: {METRIC_STEP}')
-        return without_uncertain(result, parameters.depth_min_confidence)
+        certain = without_uncertain(result, parameters.depth_min_confidence)
+        return without_robot(certain, parameters.mask_file, frame.size)
 
     def _publish(self, image: ReceivedImage, frame: Frame, result: StepResult) -> None:
         self._publishers.publish(result, frame, self._parameters)
