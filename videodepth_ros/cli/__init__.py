@@ -127,6 +127,7 @@ def _unknown_text(parser: argparse.ArgumentParser, unknown: list[str]) -> str:
 
 
 def _fail(message: str, json_path: str | None) -> int:
+    console.close_bars()
     print(f'videodepth: error: {message}', file=sys.stderr)
     if json_path:
         try:

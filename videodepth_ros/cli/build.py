@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 import time
 from dataclasses import dataclass
 
-from videodepth_ros.cli.console import log
+from videodepth_ros.cli.console import ProgressDisplay
 from videodepth_ros.cli.flags import add_flags
 from videodepth_ros.cli.options import describe, size
 from videodepth_ros.cli.outcome import Outcome, outcome
+from videodepth_ros.core.progress import Progress
 from videodepth_ros.models.catalogue import card, cards
 from videodepth_ros.stream.parameters import StreamParameters
 
@@ -76,9 +75,15 @@ def run(args: argparse.Namespace) -> Outcome:
     camera_width, camera_height = args.size
     width, height = model.input_size(camera_width, camera_height, args.max_pixels)
     begin_s = time.monotonic()
-    engine = open_engine(
-        args.model, args.engine, width, height, precision=args.precision, report=show_progress
-    )
+    with ProgressDisplay() as display:
+        engine = open_engine(
+            args.model,
+            args.engine,
+            width,
+            height,
+            precision=args.precision,
+            report=lambda phase, fraction: display.show(Progress(phase, fraction, None)),
+        )
     spec = engine.spec
     engine.close()
     facts = BuildFacts(
@@ -97,9 +102,3 @@ def run(args: argparse.Namespace) -> Outcome:
         f'{width}x{height}; ready in {facts.seconds} s'
     )
     return outcome(facts)
-
-
-def show_progress(phase: str, fraction: float) -> None:
-    """Show the progress of a build in one line of the terminal."""
-    if sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
-        print(f'\r{phase:<60.60} {fraction:4.0%}', end='', file=sys.stderr, flush=True)

@@ -55,7 +55,7 @@ class DepthPairs:
         total = min(
             self.predicted.count([self.predicted_topic]), self.truth.count([self.true_topic])
         )
-        for predicted, truth in progress(both, total, leave=False):
+        for predicted, truth in progress(both, total, 'compare'):
             yield DepthPair(
                 stamp_ns(truth.header.stamp), decode_depth(predicted), decode_depth(truth)
             )

@@ -113,7 +113,7 @@ def import_footage(
     sizes: Counter[str] = Counter()
     aspect = footage.pixel_aspect
     with BagWriter(path) as writer, Interruption() as interruption:
-        for shot in interruption.iterate(progress(footage.frames(), footage.count or None)):
+        for shot in interruption.iterate(progress(footage.frames(), footage.count, 'import')):
             _write(writer, shot, _camera(shot, fx, hfov_deg, aspect))
             first_ns = first_ns if count else shot.stamp_ns
             count, last_ns = count + 1, shot.stamp_ns

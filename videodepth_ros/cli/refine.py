@@ -4,28 +4,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from videodepth_ros.bags.camera_topics import NO_CAMERA_INFO
-from videodepth_ros.cli.console import log, progress_bar
+from videodepth_ros.cli.console import ProgressDisplay, log
 from videodepth_ros.cli.flags import add_flags, options_from
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.core.interruption import Interruption
-from videodepth_ros.core.progress import Progress
 from videodepth_ros.refine.settings import RefineSettings
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from videodepth_ros.refine.facts import RefineFacts
-
-PER_MILLE = 1000  # resolution of the progress bar
 
 
 @dataclass(frozen=True)
@@ -84,42 +77,19 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _refine(args: argparse.Namespace, image_topic: str, output: Path) -> RefineFacts:
-    """Refine one camera with a progress bar."""
+    """Refine one camera and show the progress."""
     from videodepth_ros.refine.job import refine_bag
 
     settings = options_from(args, RefineSettings, image_topic=image_topic)
-    with (
-        Interruption() as interruption,
-        progress_bar(
-            total=PER_MILLE, bar_format='{desc:<10} {percentage:3.0f} % |{bar}| {postfix}'
-        ) as bar,
-    ):
+    with Interruption() as interruption, ProgressDisplay() as display:
         return refine_bag(
             Path(args.in_bag),
             output,
             settings,
-            _on_progress(bar),
+            display.show,
             lambda: interruption.requested,
-            lambda line: _log_above(bar, line),
+            log.info,
         )
-
-
-def _on_progress(bar: tqdm[Any]) -> Callable[[Progress], None]:
-    """Return a callback that shows progress on a bar."""
-
-    def show(progress: Progress) -> None:
-        bar.set_description_str(progress.stage, refresh=False)
-        if progress.seconds_left is not None:
-            bar.set_postfix_str(f'about {progress.seconds_left:.0f} s left', refresh=False)
-        bar.update(int(PER_MILLE * progress.fraction) - bar.n)
-
-    return show
-
-
-def _log_above(bar: tqdm[Any], line: str) -> None:
-    """Log a line above the progress bar."""
-    with bar.external_write_mode(file=sys.stderr):
-        log.info(line)
 
 
 def _lines(facts: RefineFacts) -> list[str]:

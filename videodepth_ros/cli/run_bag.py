@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> Outcome:
             Interruption() as interruption,
         ):
             topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
-            images = progress(_frames(bag, topics, options, scale), topics.image.count)
+            images = progress(_frames(bag, topics, options, scale), topics.image.count, 'depth')
             outputs = DepthTopics(writer, options, _point_options(options))
             tally = stream(interruption.iterate(images), session, outputs)
             if not interruption.requested:

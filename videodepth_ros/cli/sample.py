@@ -107,7 +107,7 @@ def make_sample(
     first = next(rendered)  # raises for an unknown scene before anything is written
     with BagWriter(path) as writer, Interruption() as interruption:
         written = write_sample(
-            writer, interruption.iterate(progress(chain([first], rendered), frames))
+            writer, interruption.iterate(progress(chain([first], rendered), frames, 'render'))
         )
     return SampleFacts(
         scene, seed, written, f'{width}x{height}', rate_hz, interruption.requested, (path,)

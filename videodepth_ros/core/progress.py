@@ -22,12 +22,15 @@ class Progress:
     fraction      share of the whole job that is done, in [0, 1]; never falls
     seconds_left  None where there is no estimate
     preview       (h, w, 3) uint8 RGB, latest output of the stage; None where there is none
+    done, items   finished items of the stage, and all of them; 0 where they are unknown
     """
 
     stage: str
     fraction: float
     seconds_left: float | None
     preview: UInt8Array | None = None
+    done: int = 0
+    items: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,10 @@ class ProgressMeter:
     def advance(self, stage: str, preview: UInt8Array | None = None) -> None:
         """Count one item of a stage and report; raises Cancelled on request."""
         self._done[stage] = self._done.get(stage, 0) + 1
-        self.report(Progress(stage, self._share(), self._seconds_left(), preview))
+        items = next((one.items for one in self.stages if one.name == stage), 0)
+        self.report(
+            Progress(stage, self._share(), self._seconds_left(), preview, self._done[stage], items)
+        )
         if self.cancelled():
             raise Cancelled(
                 f'cancelled in the stage {stage!r}; finished work is kept, run the same '
