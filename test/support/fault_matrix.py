@@ -90,6 +90,13 @@ FAULTS = (
         'test/messages/test_image.py::test_a_jpeg_that_has_lost_a_part_is_refused',
     ),
     Fault(
+        'camera_info that is not in pixels, or stored by columns',
+        'warning with count and cause, `rejected`',
+        'nothing for these images',
+        'next image',
+        'test/messages/test_camera_info.py::test_a_camera_matrix_that_is_not_in_pixels_is_refused',
+    ),
+    Fault(
         'metric prior fails',
         'log, message in `/diagnostics`',
         'depth with the last scale',
@@ -165,6 +172,13 @@ FAULTS = (
         'results without these frames',
         '',
         'test/bags/test_frame_tree.py',
+    ),
+    Fault(
+        'odometry of another clock, or without a transform to the camera',
+        'note in the output',
+        'results without it',
+        '',
+        'test/refine/test_odometry_notes.py',
     ),
     Fault(
         'disk full during a job',

@@ -88,7 +88,9 @@ def _run_stages(job: JobContext, output: Path) -> RefineFacts:
             graph = build_recording_graph(decoded.images.images, job.settings.clip)
         aligns = graph is not None and needs_alignment(job.settings)
         if graph is not None and job.settings.odometry:
-            decoded = decoded.with_notes(odometry_notes(job.bag, decoded.images.frame_id))
+            images = decoded.images
+            notes = odometry_notes(job.bag, images.frame_id, images.stamps_ns)
+            decoded = decoded.with_notes(notes)
         plan = _plan(job, decoded, graph, aligns)
         _announce_plan(job, plan, decoded)
         facts = _refine(job, decoded, graph, aligns, output)
