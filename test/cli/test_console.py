@@ -79,7 +79,7 @@ def test_a_terminal_has_a_bar_with_the_same_facts_and_none_at_the_end(monkeypatc
     for _ in console.progress(range(4), 4, 'depth'):
         clock[0] += 1
     drawn = terminal.getvalue()
-    assert re.search(r'depth +25 % \|.*\|, 1/4, 3 s left', drawn)
+    assert re.search(r'depth +25 % \|.*\| 1/4, 3 s left', drawn)
     assert shown(drawn)[-1] == ''
 
 

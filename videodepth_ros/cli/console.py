@@ -111,15 +111,14 @@ class ProgressDisplay:
                 total=PER_MILLE,
                 initial=done,
                 desc=progress.stage,
-                postfix=facts,
                 leave=False,
                 file=sys.stderr,
                 dynamic_ncols=True,
-                bar_format='{desc:<10} {percentage:3.0f} % |{bar}|{postfix}',
+                bar_format=_bar_format(facts),
             )
             _bars.append(self._bar)
         self._bar.set_description_str(progress.stage, refresh=False)
-        self._bar.set_postfix_str(facts, refresh=False)
+        self._bar.bar_format = _bar_format(facts)
         self._bar.update(done - self._bar.n)
 
 
@@ -138,6 +137,11 @@ def progress(items: Iterable[T], total: int | None, stage: str) -> Iterator[T]:
             of = max(total or 0, done) if total else 0
             left_s = (time.monotonic() - began_s) / done * (of - done) if of else None
             display.show(Progress(stage, done / of if of else 0.0, left_s, None, done, of))
+
+
+def _bar_format(facts: str) -> str:
+    """Return the format of a bar; a postfix of tqdm would begin with a comma."""
+    return f'{{desc:<10}} {{percentage:3.0f}} % |{{bar}}| {facts}'
 
 
 def _line(progress: Progress, facts: str) -> str:
