@@ -43,6 +43,8 @@ def test_every_option_of_refine_has_a_flag():
         (['--copy-topics'], {'copy_topics': True}),
         (['--image-topic', '/a'], {'image_topic': '/a'}),
         (['--stride', '3', '--clip', '5'], {'stride': 3, 'clip': 5}),
+        (['--cloud-stride', '2'], {'points_stride': 2, 'stride': 1}),
+        (['--cloud-max-range-m', '5'], {'points_max_range_m': 5.0}),
     ],
 )
 def test_flags_of_refine_that_were_there_before_options_were_declared(arguments, expected):
@@ -57,6 +59,8 @@ def test_flags_of_refine_that_were_there_before_options_were_declared(arguments,
         (['--steady', 'never'], {'scale_steady': 'never'}),
         (['--stride', '2'], {'cloud_stride': 2}),  # deprecated
         (['--cloud-stride', '2'], {'cloud_stride': 2}),
+        (['--points-stride', '2'], {'cloud_stride': 2}),
+        (['--points-max-range-m', '5'], {'cloud_max_range_m': 5.0}),
         (['--edge-ratio', '0'], {'edge_ratio': 0.0}),
         (['--output', 'network', '--points'], {'output': 'network', 'points': True}),
         ([], {'max_range_m': 200.0, 'cloud_max_range_m': 30.0, 'confidence': True}),

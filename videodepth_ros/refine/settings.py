@@ -147,6 +147,7 @@ class RefineSettings(OutputOptions, CameraTopicOptions):
     points_stride: int = option(
         4,
         'Columns and rows of the depth image for one point of videodepth/depth/points.',
+        flags=('--points-stride', '--cloud-stride'),
         unit='px',
         minimum=1,
         maximum=64,
@@ -154,6 +155,7 @@ class RefineSettings(OutputOptions, CameraTopicOptions):
     points_max_range_m: float = option(
         30.0,
         'Depth beyond which a point of videodepth/depth/points is NaN; 0: no limit.',
+        flags=('--points-max-range-m', '--cloud-max-range-m'),
         unit='m',
         minimum=0.0,
         maximum=1e5,
