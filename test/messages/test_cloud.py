@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.cloud import POINT, reference_cloud, write_cloud, write_points
+from videodepth_ros.messages.cloud import (
+    POINT,
+    reference_cloud,
+    write_cloud,
+    write_points,
+    write_xyz,
+)
+from videodepth_ros.messages.cloud_points import points_from_cloud
 
 
 def empty_cloud(library):
@@ -151,3 +158,13 @@ def test_what_does_not_fit_is_refused():
         write_cloud(depth_m[:5], image, camera, 1, 10.0, msg)
     with pytest.raises(InputError, match='stride 0'):
         write_cloud(depth_m, image, camera, 0, 10.0, msg)
+
+
+@pytest.mark.parametrize('library', ['rosbags', 'rclpy'])
+def test_an_unorganised_cloud_has_its_points(library):
+    message = empty_cloud(library)
+    for count in (5, 0, 3):
+        points = np.random.default_rng(count).normal(size=(count, 3)).astype(np.float32)
+        write_xyz(points, message)
+        assert (message.height, message.width, message.is_dense) == (1, count, True)
+        np.testing.assert_array_equal(points_from_cloud(message), points)

@@ -71,6 +71,16 @@ def write_points(points: NDArray[np.float32], out: Any) -> None:
     np.copyto(data.reshape(points.shape), points)
 
 
+def write_xyz(points_m: NDArray[np.float32], out: Any) -> None:
+    """Write points (P, 3) float32 into an unorganised PointCloud2 of x, y, z, in place."""
+    points_m = np.ascontiguousarray(points_m, np.float32)
+    out.height, out.width = 1, len(points_m)
+    out.point_step, out.row_step = 12, 12 * len(points_m)
+    out.is_bigendian, out.is_dense = False, True
+    _set_fields(out, ('x', 'y', 'z'))
+    np.copyto(resized_data(out, points_m.nbytes), points_m.reshape(-1).view(np.uint8))
+
+
 def reference_cloud(
     depth_m: Depth, image: Image, camera: Intrinsics, stride: int, max_range_m: float
 ) -> NDArray[np.void]:
@@ -136,11 +146,16 @@ def _describe(out: Any, height: int, width: int) -> None:
     out.height, out.width = height, width
     out.point_step, out.row_step = POINT.itemsize, width * POINT.itemsize
     out.is_bigendian, out.is_dense = False, False
-    if len(out.fields) != len(POINT.names or ()):
+    _set_fields(out, ('x', 'y', 'z', 'rgb'))
+
+
+def _set_fields(out: Any, names: tuple[str, ...]) -> None:
+    """Set the fields of points of 32-bit floats, unless the message has them."""
+    if len(out.fields) != len(names):
         field = _field_class(out)
         out.fields = [
             field(name=name, offset=4 * k, datatype=_FLOAT32, count=1)
-            for k, name in enumerate(('x', 'y', 'z', 'rgb'))
+            for k, name in enumerate(names)
         ]
 
 

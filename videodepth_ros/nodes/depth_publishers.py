@@ -10,9 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from videodepth_ros.bags.output_options import DepthEncoding
@@ -21,11 +18,13 @@ from videodepth_ros.messages.camera_info import fill_camera_info
 from videodepth_ros.messages.cloud import write_cloud, write_points
 from videodepth_ros.messages.compressed import write_compressed_depth, write_compressed_depth_mm
 from videodepth_ros.messages.image import write_depth, write_depth_mm, write_image
-from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.nodes.live_parameters import LiveParameters
+from videodepth_ros.nodes.obstacle_publishers import ObstaclePublishers
 from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
+from videodepth_ros.nodes.outputs import create_output, is_due, send
 from videodepth_ros.nodes.subscriptions import transport_topic
 from videodepth_ros.pictures import ColourRange, colour_range, colourise, follow_range
+from videodepth_ros.scale.fusion import FusedScale
 from videodepth_ros.stream.session import StepResult
 
 TOPICS: dict[str, tuple[type, str]] = {
@@ -52,6 +51,7 @@ class Demand:
     rgb_info: bool = False
     color: bool = False
     compressed_depth: bool = False
+    obstacles: bool = False  # or the scan of them
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -63,16 +63,17 @@ class DepthPublishers:
     ``publish`` of rclpy returns when the message is serialized, so it can be reused.
     """
 
-    def __init__(self, node: Node, options: LiveNodeOptions = LIVE) -> None:
+    def __init__(self, node: Node, scale: FusedScale, options: LiveNodeOptions = LIVE) -> None:
         self._node, self._options = node, options
         compressed = transport_topic(node, 'depth/image', 'compressedDepth')
         topics = TOPICS | {'compressed_depth': (CompressedImage, compressed)}
-        self._publishers = {name: self._publisher(*each) for name, each in topics.items()}
+        self._publishers = {name: create_output(node, *each) for name, each in topics.items()}
         self._messages = {name: kind() for name, (kind, _) in topics.items()}
         self._writers: dict[str, Writer] = WRITERS | {
             'points': self._write_points,
             'color': self._write_color,
         }
+        self._obstacles = ObstaclePublishers(node, scale)
         self._last_points_ns: int | None = None
         self._colours: ColourRange | None = None  # of depth/color
 
@@ -80,6 +81,12 @@ class DepthPublishers:
     def demand(self) -> Demand:
         """Outputs that have subscribers now."""
         return Demand(**{each.name: self._has_subscribers(each.name) for each in fields(Demand)})
+
+    def needs_confidence(self, parameters: LiveParameters) -> bool:
+        """Return whether an output needs the confidence."""
+        demand = self.demand
+        is_gate = demand.obstacles and parameters.obstacles_confidence > 0
+        return demand.confidence or parameters.depth_min_confidence > 0 or is_gate
 
     def cloud_range_m(self, stamp_ns: int, parameters: LiveParameters) -> float | None:
         """Return the maximum Z of the points that the engine should compute for a frame.
@@ -105,14 +112,14 @@ class DepthPublishers:
                 continue
             message = self._messages[name]
             if self._writers[name](message, result, frame, parameters):
-                set_stamp(message.header.stamp, frame.stamp_ns)
-                message.header.frame_id = frame.frame_id
-                publisher.publish(message)
+                send(publisher, message, frame.stamp_ns, frame.frame_id)
+        self._obstacles.publish(result.depth, parameters)
 
     def close(self) -> None:
         """Destroy the publishers."""
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
+        self._obstacles.close()
 
     def _write_points(
         self, message: PointCloud2, result: StepResult, frame: Frame, parameters: LiveParameters
@@ -145,19 +152,12 @@ class DepthPublishers:
         return True
 
     def _has_subscribers(self, name: str) -> bool:
+        if name == 'obstacles':
+            return self._obstacles.has_subscribers
         return bool(self._publishers[name].get_subscription_count() > 0)
 
-    def _publisher(self, message_type: type, topic: str) -> Publisher:
-        qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
-        options = QoSOverridingOptions.with_default_policies()
-        return self._node.create_publisher(
-            message_type, topic, qos, qos_overriding_options=options
-        )
-
     def _is_due(self, stamp_ns: int, parameters: LiveParameters) -> bool:
-        """Return whether a cloud is due in data time; one is due if time went backwards."""
-        last_ns, rate_hz = self._last_points_ns, parameters.cloud_max_rate_hz
-        return last_ns is None or rate_hz <= 0 or not 0 <= (stamp_ns - last_ns) * rate_hz < 0.99e9
+        return is_due(stamp_ns, self._last_points_ns, parameters.cloud_max_rate_hz)
 
 
 Writer = Callable[[Any, StepResult, Frame, LiveParameters], bool]

@@ -154,7 +154,7 @@ class LiveNode(SafeLifecycleNode):
         self._worker = DepthWorker(
             DepthSession(model, self.open_engine, session_settings(parameters), scale.fused),
             ImageDecoder(topic, parameters.rectify, CalibrationBuffer(self._options)),
-            DepthPublishers(self),
+            DepthPublishers(self, scale.fused),
             parameters,
             self.get_clock(),
             self.get_logger(),
@@ -291,7 +291,7 @@ class LiveNode(SafeLifecycleNode):
         self._camera.refresh(needed)
         if worker.is_calibration_unusable and not self._camera.has_live_info:
             self._worker.set_camera_info(None)  # of a camera that has gone
-        self._scale.refresh()
+        self._scale.refresh(self._worker.needs_transforms)
 
     def status(self) -> Status:
         """Return the present status."""

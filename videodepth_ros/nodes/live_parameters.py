@@ -10,6 +10,7 @@ from videodepth_ros.core.options import option
 from videodepth_ros.messages.rectify_option import RectifyOptions
 from videodepth_ros.models.cards import CARD_SUFFIX
 from videodepth_ros.models.catalogue import METRIC_PRIORS
+from videodepth_ros.obstacles.options import ObstacleParameters
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters
 
 
@@ -69,7 +70,12 @@ class DepthImageParameters:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveParameters(
-    StatusParameters, DepthImageParameters, RectifyOptions, CloudParameters, StreamParameters
+    StatusParameters,
+    ObstacleParameters,
+    DepthImageParameters,
+    RectifyOptions,
+    CloudParameters,
+    StreamParameters,
 ):
     """Parameters of one live node at one time."""
 

@@ -136,6 +136,11 @@ class DepthWorker:
         """Whether an output has a subscriber."""
         return bool(self._publishers.demand)
 
+    @property
+    def needs_transforms(self) -> bool:
+        """Whether an output with a subscriber is computed with transforms."""
+        return self._publishers.demand.obstacles
+
     def set_camera_info(self, camera_info: CameraInfo | None) -> None:
         """Use a calibration from the next image on."""
         self._decoder.calibrations.put(camera_info)
@@ -248,8 +253,7 @@ class DepthWorker:
         parameters = self._parameters
         result = self._session.step(
             frame,
-            with_confidence=self._publishers.demand.confidence
-            or parameters.depth_min_confidence > 0,
+            with_confidence=self._publishers.needs_confidence(parameters),
             cloud_range_m=self._publishers.cloud_range_m(frame.stamp_ns, parameters),
         )
         if result.reset is not None:
