@@ -205,7 +205,13 @@ def test_a_zoom_gets_a_note_with_its_frames(focal_px, changed, first, tmp_path):
             f'{changed} of 6 frames differ from the first one, from frame {first}'
             in (images.notes[0])
         )
-        assert '--start-s' in images.notes[0]
+        assert 'each frame has its own intrinsics' in images.notes[0]
+        assert images.camera == replace(CAMERA, fx=min(focal_px))
+        cameras = images.zoom.cameras(images.camera)
+        assert [camera.fx for camera in cameras] == pytest.approx(focal_px)
+    else:
+        assert images.camera == CAMERA
+        assert images.zoom.is_constant
 
 
 def test_images_of_another_format_get_a_note(tmp_path):

@@ -108,7 +108,7 @@ def test_a_lidar_gives_depth_where_its_points_fall(tmp_path):
     with open_bag(record(tmp_path / 'bag', lidar=points)) as bag:
         tree = read_frame_tree(bag)
         assert find_lidar_topics(bag, tree, 'cam') == ['/points']
-        ((frame, depth),) = project_lidar(bag, ['/points'], tree, 'cam', CAMERA, STAMPS)
+        ((frame, depth),) = project_lidar(bag, ['/points'], tree, 'cam', [CAMERA] * 5, STAMPS)
     assert frame == 2
     expected = np.full((6, 8), np.nan, np.float32)
     expected[3, 4] = expected[3, 6] = 2
@@ -165,4 +165,4 @@ def test_an_invalid_cloud_gets_a_note(tmp_path):
         tree = read_frame_tree(bag)
         assert find_lidar_topics(bag, tree, 'cam') == ['/good']
         assert '/bad was not used: cloud in' in bag.lost
-        assert len(list(project_lidar(bag, ['/good'], tree, 'cam', CAMERA, STAMPS))) == 1
+        assert len(list(project_lidar(bag, ['/good'], tree, 'cam', [CAMERA] * 5, STAMPS))) == 1

@@ -28,6 +28,7 @@ from videodepth_ros.sfm.depth_correction import LandmarkDepths, Landmarks, compa
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
 from videodepth_ros.sfm.sparse import reconstruct_sparse
 from videodepth_ros.sfm.tracks import ImageSequence
+from videodepth_ros.sfm.zoom import Zoom
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def coalign_stream(
     camera: Intrinsics | None,
     on_progress: Callable[[float], None] = lambda _: None,
     options: StreamOptions = STREAM_DEFAULTS,
+    *,
+    zoom: Zoom | None = None,
 ) -> StreamAlignment:
     """Estimate the depth correction that makes the frames of a recording agree; deterministic.
 
@@ -151,14 +154,19 @@ def coalign_stream(
                  sky; may be a memory map
     camera       intrinsics at (h, w); None: the focal length is estimated
     on_progress  called with the share of the work that is done, 0 to 1
+    zoom         intrinsics of the frames relative to ``camera``; None: all have those
     raises       InputError where images, depth and camera do not match
 
     The unit stays that of the depth: the median factor over all pixels, weighted by 1 / Z, is 1.
     """
-    found = reconstruct_sparse(images, depth, camera, lambda share: on_progress(0.9 * share))
-    sparse, camera = found.sparse, found.camera
+    found = reconstruct_sparse(
+        images, depth, camera, lambda share: on_progress(0.9 * share), zoom=zoom
+    )
+    sparse, cameras = found.sparse, found.zoom.cameras(found.camera)
     landmarks = Landmarks.from_reconstruction(sparse)
-    views = [compare_with_prior(sparse, landmarks, n, one, camera) for n, one in enumerate(depth)]
+    views = [
+        compare_with_prior(sparse, landmarks, n, one, cameras[n]) for n, one in enumerate(depth)
+    ]
     segment = _segments(sparse, views, options)
     connected = segment >= 0
     curve, log_scale = _fit_curve_and_scales(views, connected, options)
@@ -166,21 +174,32 @@ def coalign_stream(
         view.log_ratio - curve(view.log_prior_depth) - own
         for view, own in zip(views, log_scale, strict=True)
     ]
-    field = np.zeros((len(depth), *options.grid.shape))
-    frames: list[int] = np.flatnonzero(connected).tolist()
-    if frames:
-        sigma = _sigma(np.concatenate([errors[frame] for frame in frames]), options)
-        for frame in frames:
-            view = views[frame]
-            field[frame] = fit_smooth_grid(
-                view.uv, errors[frame], view.sigma, sigma, 0.0, options.grid
-            )
+    field = _fit_fields(views, errors, np.flatnonzero(connected), options)
     log_scale = _shrink_scales(log_scale, views, errors, segment, options)
     alignment = StreamAlignment(
         curve, log_scale.astype(np.float32), field.astype(np.float32), connected
     )
     on_progress(1.0)
     return _in_model_unit(alignment, depth, options.unit_stride_px)
+
+
+def _fit_fields(
+    views: Sequence[LandmarkDepths],
+    errors: Sequence[Float64Array],
+    frames: IndexArray,
+    options: StreamOptions,
+) -> Float64Array:
+    """Return the grids (N, rows, columns) that fit the errors of some frames; 0 in the others."""
+    field = np.zeros((len(views), *options.grid.shape))
+    if not len(frames):
+        return field
+    sigma = _sigma(np.concatenate([errors[frame] for frame in frames]), options)
+    for frame in frames:
+        view = views[frame]
+        field[frame] = fit_smooth_grid(
+            view.uv, errors[frame], view.sigma, sigma, 0.0, options.grid
+        )
+    return field
 
 
 def _segments(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from videodepth_ros.core.workspace import DiskArray, digest
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.options import READ
+from videodepth_ros.sfm.zoom import Zoom
 
 NANOSECONDS = 1_000_000_000
 Size = tuple[int, int]
@@ -180,20 +181,24 @@ class ImageSequence:
     @property
     def _zoom_notes(self) -> tuple[str, ...]:
         """A note if the intrinsics differ between frames, as those of a zoom lens do."""
-        known = np.isfinite(self.intrinsics[:, 0])
-        if not known.any():
-            return ()
-        difference = np.abs(self.intrinsics - self.intrinsics[known][0]).max(axis=1)
-        other = np.flatnonzero(known & (difference > READ.max_intrinsics_change * self.size[0]))
-        if not len(other):
+        changed = self._changed
+        if not len(changed):
             return ()
         least, most = np.nanmin(self.intrinsics[:, 0]), np.nanmax(self.intrinsics[:, 0])
         return (
-            f'camera_info changes: fx is {least:.1f} to {most:.1f} px, and {len(other)} of '
-            f'{len(self)} frames differ from the first one, from frame {other[0]} (from 0) on; '
-            'poses and stereo have one camera, that of the first frame, and are not reliable '
-            'there: refine the parts of constant zoom with --start-s and --end-s',
+            f'camera_info changes: fx is {least:.1f} to {most:.1f} px, and {len(changed)} of '
+            f'{len(self)} frames differ from the first one, from frame {changed[0]} (from 0) on; '
+            'each frame has its own intrinsics',
         )
+
+    @property
+    def _changed(self) -> IndexArray:
+        """Frames whose intrinsics differ from those of the first one that is calibrated."""
+        known = np.isfinite(self.intrinsics[:, 0])
+        if not known.any():
+            return np.empty(0, np.intp)
+        difference = np.abs(self.intrinsics - self.intrinsics[known][0]).max(axis=1)
+        return np.flatnonzero(known & (difference > READ.max_intrinsics_change * self.size[0]))
 
     @property
     def _format_notes(self) -> tuple[str, ...]:
@@ -209,8 +214,25 @@ class ImageSequence:
 
     @property
     def camera(self) -> Intrinsics | None:
-        """Intrinsics of the first frame; None where it is not calibrated."""
-        return self.camera_of(0)
+        """Intrinsics common to all frames, of the widest view; None where not calibrated."""
+        focal_px = self.intrinsics[:, 0]
+        known = np.flatnonzero(np.isfinite(focal_px))
+        if not len(known):
+            return None
+        return self.camera_of(int(np.nanargmin(focal_px) if self.is_zooming else known[0]))
+
+    @property
+    def is_zooming(self) -> bool:
+        """Whether the intrinsics differ between frames."""
+        return len(self._changed) > 0
+
+    @property
+    def zoom(self) -> Zoom:
+        """Intrinsics of the frames relative to `camera`."""
+        if not self.is_zooming or self.camera is None:
+            return Zoom.constant(len(self))
+        known = np.where(np.isfinite(self.intrinsics), self.intrinsics, astuple(self.camera)[2:])
+        return Zoom.relative_to(self.camera, known)
 
     def camera_of(self, index: int) -> Intrinsics | None:
         """Return the intrinsics of one frame; None where it is not calibrated."""

@@ -35,13 +35,13 @@ def cached_lidar_depth(
     topics = find_lidar_topics(bag, tree, images.frame_id) if camera else []
     if not topics or camera is None:
         return None
-    shape = camera.height, camera.width
+    shape, cameras = (camera.height, camera.width), images.zoom.cameras(camera)
     array = DiskArray(work.path('lidar', images.key), shape, 'float32')
     if not array.exists():
         unknown = np.full(shape, np.nan, np.float32)
         with array.writer() as out:
             for index, depth_m in project_lidar(
-                bag, topics, tree, images.frame_id, camera, images.stamps_ns
+                bag, topics, tree, images.frame_id, cameras, images.stamps_ns
             ):
                 while out.count < index:
                     out.append(unknown)
@@ -78,12 +78,12 @@ def project_lidar(
     topics: Sequence[str],
     tree: FrameTree,
     camera_frame: str,
-    camera: Intrinsics,
+    cameras: Sequence[Intrinsics],
     stamps_ns: StampArray,
 ) -> Iterator[tuple[int, Float32Array]]:
     """Yield frame indices and depth maps (h, w) float32 of the clouds nearest in time.
 
-    camera     intrinsics at the size wanted
+    cameras    N, intrinsics of the frames at the size wanted
     stamps_ns  (N,) int64 of the frames; a cloud belongs to the nearest one, if that is within a
                frame period
     """
@@ -103,7 +103,7 @@ def project_lidar(
         points = _points_or_note(bag, topic, message)
         if points is not None:
             points = points @ T_cam_lidar[:3, :3].T + T_cam_lidar[:3, 3]
-            yield index, rasterize_depth(points, camera)
+            yield index, rasterize_depth(points, cameras[index])
 
 
 def _lookup_between(

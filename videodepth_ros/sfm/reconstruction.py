@@ -24,6 +24,7 @@ from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WarningO
 from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.sparse import SparseRecording, median_log_depths, reconstruct_sparse
 from videodepth_ros.sfm.tracks import ImageSequence
+from videodepth_ros.sfm.zoom import Zoom
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Reconstruction:
     log_depth_correction  (N, rows, columns) float32, bilinear grid to add to the log prior depth
     fallback_log_depth    (N,) float32, constant log depth of frames without any prior depth; NaN
                           elsewhere
-    camera                intrinsics at the size of the prior
+    camera                intrinsics at the size of the prior, common to all frames
+    zoom                  intrinsics of the frames relative to it
     tracked_points        (N,) intp, points of earlier frames among the inliers of each frame
     reprojection_sigma    estimated pixel sigma, in image widths
     focal_ratio           focal length that fits the tracks / the one stated; 1: no contradiction
@@ -48,6 +50,7 @@ class Reconstruction:
     log_depth_correction: Float32Array
     fallback_log_depth: Float32Array
     camera: Intrinsics
+    zoom: Zoom
     tracked_points: IndexArray
     reprojection_sigma: float
     focal_ratio: float
@@ -55,6 +58,10 @@ class Reconstruction:
     odometry_outliers: IndexArray
     pieces: Pieces
     weak_frames: IndexArray
+
+    def camera_of(self, frame: int) -> Intrinsics:
+        """Return the intrinsics of a frame at the size of the prior."""
+        return self.zoom.camera_of(frame, self.camera)
 
     def save(self, path: Path) -> None:
         """Write one .npz."""
@@ -67,6 +74,8 @@ class Reconstruction:
                 log_depth_correction=self.log_depth_correction,
                 fallback_log_depth=self.fallback_log_depth,
                 camera=np.array(numbers, np.float64),
+                focal_ratio_of_frames=self.zoom.focal_ratio,
+                centre_shift=self.zoom.centre_shift,
                 tracked_points=self.tracked_points,
                 reprojection_sigma=self.reprojection_sigma,
                 focal_ratio=self.focal_ratio,
@@ -87,6 +96,7 @@ class Reconstruction:
                 stored['log_depth_correction'],
                 stored['fallback_log_depth'],
                 Intrinsics(int(width), int(height), *rest),
+                Zoom(stored['focal_ratio_of_frames'], stored['centre_shift']),
                 stored['tracked_points'],
                 float(stored['reprojection_sigma']),
                 float(stored['focal_ratio']),
@@ -139,6 +149,7 @@ def reconstruct(
     *,
     refine_intrinsics: bool = False,
     odometry_m: Float64Array | None = None,
+    zoom: Zoom | None = None,
 ) -> Reconstruction:
     """Estimate camera poses and depth corrections of a recording; deterministic.
 
@@ -150,6 +161,7 @@ def reconstruct(
     refine_intrinsics  estimate the focal length from that of ``camera`` on
     odometry_m   (N - 1, 4, 4), pose of each frame in the one before in metres, NaN where unknown:
                  gives metres, and poses where the images show nothing
+    zoom         intrinsics of the frames relative to ``camera``; None: all have those
     raises       InputError where images, depth and camera do not match, or there is no depth
     """
     is_stated = camera is not None and not refine_intrinsics
@@ -161,6 +173,7 @@ def reconstruct(
         options,
         refine_intrinsics=refine_intrinsics,
         odometry_m=odometry_m,
+        zoom=zoom,
     )
     found = _complete(recording, depth, images[0].shape[1], is_stated, options)
     on_progress(1.0)
@@ -183,6 +196,7 @@ def _complete(
         correction.astype(np.float32),
         _fill_from_nearest(median_log_depths(depth)),
         recording.camera,
+        recording.zoom,
         recording.tracked_points,
         sparse.noise.pixel_sigma / width,
         check.ratio if check.is_refuted(options) else 1.0,
@@ -197,11 +211,11 @@ def _correct_depths(
     recording: SparseRecording, depth: Float32Array, options: ReconstructionOptions
 ) -> Float64Array:
     """Return the grids (N, rows, columns) to add to the log prior depths."""
-    sparse, camera = recording.sparse, recording.camera
+    sparse, cameras = recording.sparse, recording.zoom.cameras(recording.camera)
     landmarks = Landmarks.from_reconstruction(sparse, options.depth_correction, recording.pieces)
     correction = np.stack(
         [
-            fit_depth_correction(sparse, landmarks, n, one, camera, options.depth_correction)
+            fit_depth_correction(sparse, landmarks, n, one, cameras[n], options.depth_correction)
             for n, one in enumerate(depth)
         ]
     )

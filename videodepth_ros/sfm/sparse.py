@@ -29,6 +29,7 @@ from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_ro
 from videodepth_ros.sfm.stationary import detect_stationary_steps
 from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
 from videodepth_ros.sfm.weak_steps import steady_weak_steps
+from videodepth_ros.sfm.zoom import Zoom, common_views
 
 RELEASED = 1e3
 """Factor of the sigmas of the motion between pieces: no pull, and still regular equations."""
@@ -38,7 +39,8 @@ RELEASED = 1e3
 class SparseRecording:
     """Sparse reconstruction of a recording of N frames.
 
-    camera    at the size of the depth, its focal length adjusted
+    camera    at the size of the depth, its focal length adjusted; common to all frames
+    zoom      intrinsics of the frames relative to it
     odometry  agreement of the odometry with the cameras; None: there is none
     pieces    frames whose poses hang together
     weak_frames  (K,) intp, frames whose position the images hardly determine
@@ -46,6 +48,7 @@ class SparseRecording:
 
     sparse: SparseReconstruction
     camera: Intrinsics
+    zoom: Zoom
     odometry: OdometryFit | None
     pieces: Pieces
     weak_frames: IndexArray
@@ -73,21 +76,23 @@ def reconstruct_sparse(
     *,
     refine_intrinsics: bool = False,
     odometry_m: Float64Array | None = None,
+    zoom: Zoom | None = None,
 ) -> SparseRecording:
     """Reconstruct cameras and points of a recording; parameters and errors of `reconstruct`."""
     _check_sizes(images, depth, camera)
     h, w = depth.shape[1:]
     is_calibrated = camera is not None and not refine_intrinsics
     camera = camera or default_camera(w, h)
-    tracks = track_features(
-        images, lambda share: on_progress(0.6 * share), options.tracking, options.contrast
-    )
     width, height = images[0].shape[1], images[0].shape[0]
-    is_stationary = detect_stationary_steps(tracks, len(depth), width, options.stationary)
+    zoom, image_camera = zoom or Zoom.constant(len(depth)), camera.scaled_to(width, height)
+    tracks, is_stationary = _track(
+        images, zoom, image_camera, lambda share: on_progress(0.6 * share), options
+    )
     sparse, image_camera = _adjust_with_focal_length(
         tracks,
         depth,
-        camera.scaled_to(width, height),
+        image_camera,
+        zoom,
         is_stationary,
         None if is_calibrated else options.focal_length.max_repetitions * refine_intrinsics,
         options,
@@ -100,15 +105,49 @@ def reconstruct_sparse(
         sparse, carried = adjust_with_odometry(sparse, odometry_m, is_seen, is_stationary, options)
     on_progress(0.8)
     pieces = Pieces.split(is_visible | carried, options.min_piece_frames)
+    views = common_views(images, zoom, image_camera)
     sparse, pieces = _close_loops(
-        images, sparse, pieces, image_camera, lambda share: on_progress(0.8 + 0.2 * share), options
+        views, sparse, pieces, image_camera, lambda share: on_progress(0.8 + 0.2 * share), options
     )
-    fit = None
-    if odometry_m is not None:
-        fit = fit_odometry(sparse.state.T_cam_world, is_seen, odometry_m, options.odometry)
-    focal = float(np.exp(sparse.state.log_focal)) * w / width
-    adjusted = Intrinsics(w, h, focal, focal * camera.fy / camera.fx, camera.cx, camera.cy)
-    return SparseRecording(sparse, adjusted, fit, pieces, 1 + np.flatnonzero(is_weak))
+    fit = _compare_odometry(sparse, is_seen, odometry_m, options)
+    camera = _with_focal_length(camera, float(np.exp(sparse.state.log_focal)) * w / width)
+    return SparseRecording(sparse, camera, zoom, fit, pieces, 1 + np.flatnonzero(is_weak))
+
+
+def _compare_odometry(
+    sparse: SparseReconstruction,
+    is_seen: MaskArray,
+    odometry_m: Float64Array | None,
+    options: ReconstructionOptions,
+) -> OdometryFit | None:
+    """Return the agreement of the odometry with the adjusted cameras; None without odometry."""
+    if odometry_m is None:
+        return None
+    return fit_odometry(sparse.state.T_cam_world, is_seen, odometry_m, options.odometry)
+
+
+def _with_focal_length(camera: Intrinsics, fx: float) -> Intrinsics:
+    """Return a camera of another fx of the same aspect."""
+    return replace(camera, fx=fx, fy=fx * camera.fy / camera.fx)
+
+
+def _track(
+    images: ImageSequence,
+    zoom: Zoom,
+    camera: Intrinsics,
+    on_progress: Callable[[float], None],
+    options: ReconstructionOptions,
+) -> tuple[Tracks, MaskArray]:
+    """Track features; return also the steps in which the camera is stationary, (N - 1,) bool.
+
+    camera  common to all frames, at the size of the images
+    """
+    tracks = track_features(images, on_progress, options.tracking, options.contrast)
+    motion = tracks
+    if not zoom.is_constant:
+        xy = zoom.to_common(tracks.pixel, tracks.frame, camera)
+        motion = replace(tracks, pixel=(xy + camera.matrix[:2, 2]).astype(np.float32))
+    return tracks, detect_stationary_steps(motion, len(images), camera.width, options.stationary)
 
 
 def _close_loops(
@@ -153,6 +192,7 @@ def _adjust_with_focal_length(
     tracks: Tracks,
     depth: Float32Array,
     camera: Intrinsics,
+    zoom: Zoom,
     is_stationary: MaskArray,
     repetitions: int | None,
     options: ReconstructionOptions,
@@ -164,7 +204,7 @@ def _adjust_with_focal_length(
     """
     for _ in range(max(repetitions or 0, 1)):
         noise = _initial_noise(camera, depth, is_stationary, repetitions is None, options)
-        sparse = _initialize_and_adjust(tracks, depth, camera, noise, options)
+        sparse = _initialize_and_adjust(tracks, depth, camera, zoom, noise, options)
         ratio = float(np.exp(sparse.state.log_focal)) / camera.fx
         if abs(np.log(ratio)) < options.focal_length.convergence:
             break
@@ -176,11 +216,12 @@ def _initialize_and_adjust(
     tracks: Tracks,
     depth: Float32Array,
     camera: Intrinsics,
+    zoom: Zoom,
     noise: NoiseModel,
     options: ReconstructionOptions,
 ) -> SparseReconstruction:
     """Initialize the poses by PnP and adjust them; ``camera`` at the size of the images."""
-    observations, at_infinity = observe_prior(tracks, depth, camera)
+    observations, at_infinity = observe_prior(tracks, depth, camera, zoom)
     state = initialize_by_pnp(
         observations, at_infinity, camera.fx, camera.fy / camera.fx, options.initialization
     )
@@ -202,11 +243,11 @@ def _check_sizes(images: ImageSequence, depth: Float32Array, camera: Intrinsics 
 
 
 def observe_prior(
-    tracks: Tracks, depth: Float32Array, camera: Intrinsics
+    tracks: Tracks, depth: Float32Array, camera: Intrinsics, zoom: Zoom
 ) -> tuple[Observations, MaskArray]:
     """Sample the prior (N, h, w) at every observation of the tracks.
 
-    camera   at the size of the images
+    camera   common to all frames, at the size of the images
     returns  the observations, and (K,) bool, those that the prior puts in the sky
     """
     frames, h, w = depth.shape
@@ -215,7 +256,7 @@ def observe_prior(
     for frame in range(frames):
         at = np.flatnonzero(tracks.frame == frame)
         log_depth[at], at_infinity[at] = sample_log_depth(depth[frame], pixel[at])
-    xy = (tracks.pixel - [camera.cx, camera.cy]).astype(np.float64)
+    xy = zoom.to_common(tracks.pixel, tracks.frame, camera)
     is_loop = np.zeros(len(tracks.track), np.bool_)
     return Observations(
         tracks.track, tracks.frame, xy, log_depth, tracks.start, frames, is_loop

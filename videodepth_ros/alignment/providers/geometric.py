@@ -37,10 +37,9 @@ class GeometricPairProvider:
         self._depth, self._reconstruction, self._options = depth, reconstruction, options
         self.corrected_depth = lru_cache(options.cached_frames)(self._correct)
 
-    @property
-    def camera(self) -> Intrinsics:
-        """The camera of the point maps; its focal length is estimated where it was unknown."""
-        return self._reconstruction.camera
+    def camera_of(self, frame: int) -> Intrinsics:
+        """Return the camera of a point map; its focal length is estimated where unknown."""
+        return self._reconstruction.camera_of(frame)
 
     def pairs(self, edges: Iterable[Edge]) -> Iterator[PointMapPair]:
         """Yield the pair of every edge, in order."""
@@ -60,7 +59,8 @@ class GeometricPairProvider:
 
     def _correct(self, frame: int) -> Float32Array:
         """Return the corrected depth (h, w) of a frame, NaN where it is unknown or the sky."""
-        camera, log_depth = self.camera, self._reconstruction.fallback_log_depth[frame]
+        camera = self._reconstruction.camera
+        log_depth = self._reconstruction.fallback_log_depth[frame]
         if np.isfinite(log_depth):
             return np.full((camera.height, camera.width), np.exp(log_depth), np.float32)
         depth = np.array(self._depth[frame], np.float32)
@@ -70,7 +70,7 @@ class GeometricPairProvider:
         return depth
 
     def _points(self, frame: int) -> Float32Array:
-        return backproject(self.corrected_depth(frame), self.camera)
+        return backproject(self.corrected_depth(frame), self.camera_of(frame))
 
     def _confidence(
         self, points: Float32Array, other: int, T_other_cam: Float64Array
@@ -79,7 +79,7 @@ class GeometricPairProvider:
 
         points  (h, w, 3) of the frame; 1 (weight 0) where they are unknown
         """
-        camera, options = self.camera, self._options
+        camera, options = self.camera_of(other), self._options
         in_other = _transformed(points, T_other_cam)
         depth, z = self.corrected_depth(other), in_other[..., 2]
         with np.errstate(invalid='ignore', divide='ignore'):

@@ -58,7 +58,7 @@ def align_frames(
         clips.intrinsics,
         clips.T_world_cam,
         scale,
-        _odometry_notes(inputs, clips.T_world_cam),
+        (*_odometry_notes(inputs, clips.T_world_cam), *_zoom_notes(images)),
     )
     stationary = stationary_camera_notes(aligned.metric_T_world_cam, depth.array.open()[0])
     return replace(aligned, notes=(*aligned.notes, *stationary))
@@ -67,6 +67,17 @@ def align_frames(
 def needs_alignment(settings: RefineSettings) -> bool:
     """Return whether pairs must be aligned globally: those of a network, which may disagree."""
     return settings.chosen_pairs is Pairs.ALIGN3R
+
+
+def _zoom_notes(images: ImageSequence) -> tuple[str, ...]:
+    """Return a note if the intrinsics differ between frames: the alignment has one camera."""
+    if not images.is_zooming:
+        return ()
+    return (
+        'the pairs are aligned with one camera, that of the widest view: poses are not reliable '
+        'where camera_info changes; leave out --pairs align3r, or refine the parts of constant '
+        'zoom with --start-s and --end-s',
+    )
 
 
 def _odometry_notes(inputs: AlignmentInputs, T_world_cam: Float64Array) -> tuple[str, ...]:

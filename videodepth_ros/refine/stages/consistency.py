@@ -49,7 +49,11 @@ def coalign_depth(
     if not depth.exists():
         before, (height, width) = prior.array.open(), depth.record_shape
         found = coalign_stream(
-            images.images.open(), before, images.camera_at(width, height), on_progress
+            images.images.open(),
+            before,
+            images.camera_at(width, height),
+            on_progress,
+            zoom=images.zoom,
         )
         with depth.writer() as out:
             for index, frame in enumerate(before):

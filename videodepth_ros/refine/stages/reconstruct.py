@@ -54,12 +54,12 @@ def reconstruct_frames(
         lidar = cached_lidar_depth(job.bag, images, found.camera, job.work)
     scale = _metric_scale(job, depth, corrected, lidar, found)
     notes = (*found.warnings(), *stationary_camera_notes(found.T_world_cam, depth.array.open()[0]))
-    camera = astuple(found.camera)[2:]
+    intrinsics = [astuple(camera)[2:] for camera in found.zoom.cameras(found.camera)]
     return AlignedSequence(
         corrected.depth,
         corrected.confidence,
         corrected.moving,
-        np.tile(np.array(camera, np.float64), (len(images), 1)),
+        np.array(intrinsics, np.float64),
         found.T_world_cam,
         scale,
         notes,
@@ -89,6 +89,7 @@ def cached_reconstruction(
             job.meter.fraction_callback(TRACK_STAGE),
             refine_intrinsics=refine_intrinsics,
             odometry_m=load_odometry(odometry) if odometry else None,
+            zoom=images.zoom,
         )
         with atomic_write(path) as part:
             found.save(part)
@@ -152,15 +153,12 @@ def _write_moving(
     moving: DiskArray, images: ImageSequence, depth: Float32Array, found: Reconstruction
 ) -> None:
     """Segment moving objects in windows of neighbouring frames."""
-    rgb = images.images.open()
+    rgb, cameras = images.images.open(), found.zoom.cameras(found.camera)
     with moving.writer() as kept:
         for start in range(0, len(images), MOVING_WINDOW):
             window = slice(start, start + MOVING_WINDOW)
             masks = segment_moving_objects(
-                rgb[window],
-                depth[window],
-                found.T_world_cam[window],
-                [found.camera] * len(rgb[window]),
+                rgb[window], depth[window], found.T_world_cam[window], cameras[window]
             )
             for mask in masks:
                 kept.append(mask)
