@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import cv2
 import numpy as np
 import pytest
 
@@ -35,6 +36,17 @@ def test_perfect_depth_and_path(run, scene, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert 'best vertical gradient' in printed
     assert 'ATE rmse' in printed
+
+
+def test_plot_writes_a_picture_of_depth_and_trajectory(run, scene, tmp_path):
+    prediction = write_prediction(tmp_path / 'p', scale=1.2)
+    assert run('eval', prediction, scene, '--plot', tmp_path / 'errors.png')[0] == 0
+    picture = cv2.imread(str(tmp_path / 'errors.png'))
+    assert picture.shape[1] == 960
+    assert picture.shape[0] > 2 * 220 + 480  # two series, an error map, a trajectory
+    for wrong in ('errors.jpg', 'no/folder.png'):
+        with pytest.raises(SystemExit):
+            run('eval', prediction, scene, '--plot', tmp_path / wrong)
 
 
 def test_alignment_is_what_makes_a_wrong_scale_right(run, scene, tmp_path):

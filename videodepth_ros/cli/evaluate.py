@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 
 from videodepth_ros.cli.console import log
 from videodepth_ros.cli.flags import add_flags, options_from
-from videodepth_ros.cli.options import describe
+from videodepth_ros.cli.options import describe, new_file
 from videodepth_ros.cli.outcome import Outcome
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.core.options import option
 
 if TYPE_CHECKING:
     from videodepth_ros.bags.reader import BagReader
+    from videodepth_ros.cli.depth_pairs import DepthPairs
     from videodepth_ros.evaluation.depth import DepthReport
-    from videodepth_ros.evaluation.trajectory import RpeDelta, TrajectoryReport
+    from videodepth_ros.evaluation.report import Evaluation
+    from videodepth_ros.evaluation.trajectory import (
+        RpeDelta,
+        TrajectoryAlignment,
+        TrajectoryReport,
+    )
     from videodepth_ros.geometry.trajectory import Trajectory
 
 
@@ -67,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'eval depth scene --align scale_shift --json metrics.json',
         'eval both_in_one_bag',
         'eval refined/trajectory.tum truth.txt --align-poses sim3',
+        'eval refined scene --plot errors.png',
     )
     parser.add_argument('predicted', metavar='PREDICTED', help='bag or file with the prediction')
     parser.add_argument(
@@ -82,6 +89,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='D',
         help='Distance of relative pose errors, in frames (10) or seconds (1s). (default: 1)',
     )
+    parser.add_argument(
+        '--plot',
+        type=_png_file,
+        metavar='FILE',
+        help='Write a PNG picture: errors over time, the frame with the largest error, and the '
+        'trajectory.',
+    )
+
+
+def _png_file(text: str) -> Path:
+    """Parse --plot; raise ArgumentTypeError unless it is a .png file in an existing folder."""
+    if not text.lower().endswith('.png'):
+        raise argparse.ArgumentTypeError(f'{text!r} does not end in .png')
+    return Path(new_file(text))
 
 
 def _delta(text: str) -> RpeDelta:
@@ -132,27 +153,34 @@ def run(args: argparse.Namespace) -> Outcome:
     with ExitStack() as stack:
         predicted = _open(Path(args.predicted), stack)
         truth = _open(Path(args.truth), stack) if args.truth else predicted
-        depth = _compare_depth(predicted, truth, options)
-        trajectory = _compare_trajectories(
-            predicted, truth, options, args.rpe_delta, is_needed=not depth
-        )
+        pairs = _depth_pairs(predicted, truth, options)
+        depth = _compare_depth(pairs, options)
+        paths = _paths(predicted, truth, options)
+        trajectory = _compare_trajectories(paths, args.rpe_delta, is_needed=not depth)
         evaluation = Evaluation(depth, trajectory)
         if evaluation == Evaluation(None, None):
             raise BagError(f'nothing to compare: {predicted}, and {truth}')
         for bag in (predicted.bag, truth.bag):
             if bag and bag.lost:
                 log.warning('%s: %s', bag.path, bag.lost)
+        if args.plot:
+            _plot(args.plot, evaluation, pairs, paths)
     print(format_table(evaluation))
     return Outcome(True, to_json(evaluation))
 
 
-def _compare_depth(
-    predicted: _Input, truth: _Input, options: EvaluateOptions
-) -> DepthReport | None:
-    """Compare depth; None if an input has none."""
+@dataclass(frozen=True)
+class _Paths:
+    """Predicted and true trajectory, and the alignment of the first to the second."""
+
+    predicted: Trajectory
+    truth: Trajectory
+    alignment: TrajectoryAlignment
+
+
+def _depth_pairs(predicted: _Input, truth: _Input, options: EvaluateOptions) -> DepthPairs | None:
+    """Return the depth of both inputs; None if an input has none."""
     from videodepth_ros.cli.depth_pairs import PREDICTED_DEPTH, TRUE_DEPTH, DepthPairs, depth_topic
-    from videodepth_ros.evaluation.accumulators import DepthAlignment
-    from videodepth_ros.evaluation.depth import evaluate_depth
 
     if predicted.bag is None or truth.bag is None:
         return None
@@ -160,28 +188,22 @@ def _compare_depth(
     true_topic = depth_topic(truth.bag, options.truth_topic, TRUE_DEPTH)
     if topic is None or true_topic is None:
         return None
-    pairs = DepthPairs(predicted.bag, topic, truth.bag, true_topic)
+    return DepthPairs(predicted.bag, topic, truth.bag, true_topic)
+
+
+def _compare_depth(pairs: DepthPairs | None, options: EvaluateOptions) -> DepthReport | None:
+    from videodepth_ros.evaluation.accumulators import DepthAlignment
+    from videodepth_ros.evaluation.depth import evaluate_depth
+
+    if pairs is None:
+        return None
     return evaluate_depth(pairs, DepthAlignment(options.align), options.max_depth_m)
 
 
-def _compare_trajectories(
-    predicted: _Input,
-    truth: _Input,
-    options: EvaluateOptions,
-    delta: RpeDelta | None,
-    *,
-    is_needed: bool,
-) -> TrajectoryReport | None:
-    """Compare trajectories; None if an input has none.
-
-    is_needed  raise InputError if the trajectories do not overlap, instead of a warning
-    """
+def _paths(predicted: _Input, truth: _Input, options: EvaluateOptions) -> _Paths | None:
+    """Return the trajectories of both inputs; None if an input has none."""
     from videodepth_ros.cli.poses import PREDICTED, PREDICTED_BELOW, TRUE, TRUE_BELOW
-    from videodepth_ros.evaluation.trajectory import (
-        CONSECUTIVE_FRAMES,
-        TrajectoryAlignment,
-        evaluate_trajectory,
-    )
+    from videodepth_ros.evaluation.trajectory import TrajectoryAlignment
 
     found = _poses(predicted, options.pose_topic, PREDICTED, TRUE_BELOW)
     true = _poses(truth, options.truth_pose_topic, TRUE, PREDICTED_BELOW)
@@ -190,15 +212,46 @@ def _compare_trajectories(
     alignment = options.align_poses
     if alignment == 'auto':
         alignment = 'se3' if options.align == 'none' else 'sim3'
+    return _Paths(found[0], true[0], TrajectoryAlignment(alignment))
+
+
+def _compare_trajectories(
+    paths: _Paths | None, delta: RpeDelta | None, *, is_needed: bool
+) -> TrajectoryReport | None:
+    """Compare trajectories; None without them.
+
+    is_needed  raise InputError if the trajectories do not overlap, instead of a warning
+    """
+    from videodepth_ros.evaluation.trajectory import CONSECUTIVE_FRAMES, evaluate_trajectory
+
+    if paths is None:
+        return None
     try:
         return evaluate_trajectory(
-            found[0], true[0], TrajectoryAlignment(alignment), delta or CONSECUTIVE_FRAMES
+            paths.predicted, paths.truth, paths.alignment, delta or CONSECUTIVE_FRAMES
         )
     except InputError as error:
         if is_needed:
             raise
         log.warning('trajectories are not compared: %s', error)
         return None
+
+
+def _plot(
+    path: Path, evaluation: Evaluation, pairs: DepthPairs | None, paths: _Paths | None
+) -> None:
+    """Write the picture of an evaluation."""
+    from videodepth_ros.evaluation.plot import plot_depth, plot_trajectory, stack_plots
+    from videodepth_ros.evaluation.trajectory import aligned_positions
+    from videodepth_ros.pictures import write_picture
+
+    plots = []
+    if evaluation.depth is not None and pairs is not None:
+        plots += plot_depth(evaluation.depth, pairs)
+    if evaluation.trajectory is not None and paths is not None:
+        plots += plot_trajectory(*aligned_positions(paths.predicted, paths.truth, paths.alignment))
+    write_picture(path, stack_plots(plots))
+    log.info('%s: errors over time, error map, trajectory', path)
 
 
 def _poses(

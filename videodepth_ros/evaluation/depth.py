@@ -134,6 +134,16 @@ def depth_from_inverse(x: FloatArray, scale_shift: ScaleShift, max_depth_m: floa
     return depth_m
 
 
+def error_map(pair: DepthPair, scale_shift: ScaleShift, max_depth_m: float) -> FloatArray:
+    """Return |p - t| / t of the aligned prediction, (H, W), NaN where either is unknown."""
+    valid = _ValidPixels(pair, max_depth_m)
+    aligned_m = valid.aligned_m(scale_shift)
+    error: FloatArray = np.full(aligned_m.shape, np.nan)
+    truth_m = valid.truth_m[valid.pixels]
+    error[valid.pixels] = np.abs(aligned_m[valid.pixels] - truth_m) / truth_m
+    return error
+
+
 def resize_nearest(depth_m: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     """Resize a depth map (h, w) to ``shape`` (H, W) by nearest neighbor.
 

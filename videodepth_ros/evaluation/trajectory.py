@@ -94,7 +94,8 @@ def evaluate_trajectory(
         )
     _check_clock(predicted, truth, len(indices))
     predicted, truth = predicted.select(indices), truth.select(true_indices)
-    scale, distance = _aligned_distances(predicted, truth, alignment)
+    scale, aligned_m, true_m = _aligned_positions(predicted, truth, alignment)
+    distance = np.linalg.norm(aligned_m - true_m, axis=1)
     translation, rotation = _relative_errors(predicted, truth, scale, delta)
     steps = np.linalg.norm(np.diff(truth.positions_m, axis=0), axis=1)
     return TrajectoryReport(
@@ -109,6 +110,24 @@ def evaluate_trajectory(
         rpe_rot_deg=float(np.degrees(_rms(rotation))),
         path_length_m=float(steps.sum()),
     )
+
+
+def aligned_positions(
+    predicted: Trajectory,
+    truth: Trajectory,
+    alignment: TrajectoryAlignment = TrajectoryAlignment.SE3,
+    max_offset_ns: int = MAX_STAMP_OFFSET_NS,
+) -> tuple[Float64Array, Float64Array]:
+    """Return the aligned predicted and the true camera centres at associated stamps, (N, 3) each.
+
+    Empty where fewer than two poses are associated.
+    """
+    predicted, truth = _without_nan(predicted), _without_nan(truth)
+    indices, true_indices = associate_stamps(predicted.stamp_ns, truth.stamp_ns, max_offset_ns)
+    _, aligned_m, true_m = _aligned_positions(
+        predicted.select(indices), truth.select(true_indices), alignment
+    )
+    return aligned_m, true_m
 
 
 def _check_clock(predicted: Trajectory, truth: Trajectory, matched: int) -> None:
@@ -134,27 +153,27 @@ def _without_nan(trajectory: Trajectory) -> Trajectory:
     return trajectory.select(np.flatnonzero(np.isfinite(trajectory.T_map_cam).all(axis=(1, 2))))
 
 
-def _aligned_distances(
+def _aligned_positions(
     predicted: Trajectory, truth: Trajectory, alignment: TrajectoryAlignment
-) -> tuple[float, Float64Array]:
-    """Return the fitted scale and the distances (N,) of the aligned centres; empty for one pose.
+) -> tuple[float, Float64Array, Float64Array]:
+    """Return the fitted scale, the aligned and the true centres, (N, 3) each; empty for one pose.
 
     SCALE: positions relative to the first pose, s = sum(x . y) / sum(x . x), for odometry
     with a given initial pose (Zhou et al., CVPR 2017).
     """
     if len(predicted.stamp_ns) < 2:
-        return 1.0, np.empty(0)
+        return 1.0, np.empty((0, 3)), np.empty((0, 3))
     if alignment is TrajectoryAlignment.SCALE:
         x, y = _from_first(predicted), _from_first(truth)
         dot, square = float((x * y).sum()), float((x * x).sum())
         scale = dot / square if square > 0 and dot > 0 else 1.0
-        return scale, np.linalg.norm(scale * x - y, axis=1)
+        return scale, scale * x, y
     has_scale = (
         alignment is TrajectoryAlignment.SIM3 and _has_motion(predicted) and _has_motion(truth)
     )
     fit = umeyama_alignment(predicted.positions_m.T, truth.positions_m.T, with_scale=has_scale)
     aligned = fit.apply(predicted.positions_m.T)
-    return float(fit.scale), np.linalg.norm(aligned - truth.positions_m.T, axis=0)
+    return float(fit.scale), aligned.T, truth.positions_m
 
 
 def _has_motion(trajectory: Trajectory) -> bool:
