@@ -11,7 +11,7 @@ from __future__ import annotations
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 from videodepth_ros.nodes.launch_arguments import (
     argument_values,
     given_options,
@@ -20,11 +20,12 @@ from videodepth_ros.nodes.launch_arguments import (
     preset_argument,
     process_arguments,
     process_settings,
+    rviz_actions,
     rviz_arguments,
     sim_time_argument,
 )
 from videodepth_ros.nodes.live_parameters import LiveParameters
-from videodepth_ros.nodes.transport import camera_info_topic_for, package_file
+from videodepth_ros.nodes.transport import camera_info_topic_for
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -54,7 +55,7 @@ def generate_launch_description() -> LaunchDescription:
     )
 
 
-def actions(context: LaunchContext) -> list[Node]:
+def actions(context: LaunchContext) -> list[Action]:
     """Return the processes."""
     value = argument_values(context)
     image = value('image_topic')
@@ -68,12 +69,7 @@ def actions(context: LaunchContext) -> list[Node]:
         remappings=[('image', image), ('camera_info', info)],
         **process_settings(value),
     )
-    rviz = Node(
-        package='rviz2',
-        executable='rviz2',
-        namespace=value('namespace'),
-        parameters=[sim_time],
-        arguments=['-d', str(package_file('config/rviz/live.rviz')), '-f', value('fixed_frame')],
-        remappings=[('image', image)],
+    rviz = rviz_actions(
+        value, 'config/rviz/live.rviz', image, use_sim_time=value('use_sim_time') == 'true'
     )
-    return [live, rviz] if value('rviz') == 'true' else [live]
+    return [live, *rviz]

@@ -12,17 +12,17 @@ from __future__ import annotations
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 from videodepth_ros.nodes.launch_arguments import (
     argument_values,
     given_options,
     option_arguments,
     process_arguments,
     process_settings,
+    rviz_actions,
     rviz_arguments,
 )
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
-from videodepth_ros.nodes.transport import package_file
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -39,7 +39,7 @@ def generate_launch_description() -> LaunchDescription:
     )
 
 
-def actions(context: LaunchContext) -> list[Node]:
+def actions(context: LaunchContext) -> list[Action]:
     """Return the processes."""
     value = argument_values(context)
     offline = Node(
@@ -49,17 +49,8 @@ def actions(context: LaunchContext) -> list[Node]:
         parameters=[value('params_file'), given_options(OfflineParameters, value)],
         **process_settings(value),
     )
-    rviz = Node(
-        package='rviz2',
-        executable='rviz2',
-        namespace=value('namespace'),
-        parameters=[{'use_sim_time': True}],  # of the results, which the node publishes
-        arguments=[
-            '-d',
-            str(package_file('config/rviz/offline.rviz')),
-            '-f',
-            value('fixed_frame'),
-        ],
-        remappings=[('image', value('image_topic') or 'image')],
+    # the time of the results, which the node publishes
+    rviz = rviz_actions(
+        value, 'config/rviz/offline.rviz', value('image_topic') or 'image', use_sim_time=True
     )
-    return [offline, rviz] if value('rviz') == 'true' else [offline]
+    return [offline, *rviz]

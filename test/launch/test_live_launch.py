@@ -13,13 +13,22 @@ pytest.importorskip(
     reason='launch and launch_ros are not on PyPI; they come with any ROS installation',
 )
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from ament_index_python.packages import PackageNotFoundError
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.launch_context import LaunchContext
 from launch.utilities import perform_substitutions
+from launch_ros.actions import Node
 
 from videodepth_ros.core.options import options_of
+from videodepth_ros.nodes import launch_arguments
 from videodepth_ros.nodes.launch_arguments import given_options
 from videodepth_ros.nodes.live_parameters import LiveParameters
+
+
+@pytest.fixture
+def rviz2(monkeypatch):
+    """Let the package rviz2 be installed."""
+    monkeypatch.setattr(launch_arguments, 'get_package_prefix', lambda name: f'/opt/{name}')
 
 
 @pytest.fixture
@@ -99,9 +108,20 @@ def test_every_parameter_is_an_argument(module):
     assert names >= {'namespace', 'name', 'params_file', 'log_level', 'use_sim_time', 'respawn'}
 
 
-def test_rviz_comes_on_demand(module):
+def test_rviz_comes_on_demand(module, rviz2):
     assert len(processes(module)[0]) == 1
     assert len(processes(module, rviz='true')[0]) == 2
+
+
+def test_a_missing_rviz2_is_a_message_and_the_node_starts(module, monkeypatch):
+    def fail(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(launch_arguments, 'get_package_prefix', fail)
+    (node, message), context = processes(module, rviz='true')
+    assert isinstance(node, Node)
+    assert isinstance(message, LogInfo)
+    assert 'rviz2 is not installed' in perform_substitutions(context, message.msg)
 
 
 def test_a_wrong_choice_is_refused(module):

@@ -74,6 +74,20 @@ def test_a_namespace_is_around_those_of_the_cameras(root):
     assert {'streams': ('front',), 'streams_namespace': '/robot/', 'use_sim_time': False} in given
 
 
+def test_preset_and_log_level_are_those_of_a_single_camera(root):
+    node, context = launched(
+        load(root), cameras='front=/a/image', preset='nav2', log_level='debug'
+    )
+    files = [
+        str(each)
+        for each in evaluate_parameters(context, node._Node__parameters)
+        if not isinstance(each, dict)
+    ]
+    assert [path.rpartition('config/')[2] for path in files] == ['live.yaml', 'presets/nav2.yaml']
+    words = [perform_substitutions(context, list(part)) for part in node.cmd]
+    assert words[words.index('--log-level') + 1] == 'debug'
+
+
 def test_each_camera_is_remapped_into_its_namespace(root):
     node, context = launched(
         load(root),

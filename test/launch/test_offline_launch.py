@@ -14,13 +14,22 @@ pytest.importorskip(
     reason='launch and launch_ros are not on PyPI; they come with any ROS installation',
 )
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from ament_index_python.packages import PackageNotFoundError
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.launch_context import LaunchContext
 from launch.utilities import perform_substitutions
+from launch_ros.actions import Node
 
 from videodepth_ros.core.options import options_of
+from videodepth_ros.nodes import launch_arguments
 from videodepth_ros.nodes.launch_arguments import given_options
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
+
+
+@pytest.fixture
+def rviz2(monkeypatch):
+    """Let the package rviz2 be installed."""
+    monkeypatch.setattr(launch_arguments, 'get_package_prefix', lambda name: f'/opt/{name}')
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def test_only_given_arguments_override():
     }
 
 
-def test_rviz_comes_on_demand_and_shows_the_images(module):
+def test_rviz_comes_on_demand_and_shows_the_images(module, rviz2):
     assert len(processes(module)[0]) == 1
     (_, rviz), context = processes(module, rviz='true', image_topic='/front/image')
     remapped = {
@@ -88,6 +97,17 @@ def test_rviz_comes_on_demand_and_shows_the_images(module):
         for name, target in rviz._Node__remappings
     }
     assert remapped == {'image': '/front/image'}
+
+
+def test_a_missing_rviz2_is_a_message_and_the_node_starts(module, monkeypatch):
+    def fail(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(launch_arguments, 'get_package_prefix', fail)
+    (node, message), context = processes(module, rviz='true')
+    assert isinstance(node, Node)
+    assert isinstance(message, LogInfo)
+    assert 'rviz2 is not installed' in perform_substitutions(context, message.msg)
 
 
 def test_a_wrong_choice_is_refused(module):

@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from launch.actions import DeclareLaunchArgument
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch.actions import DeclareLaunchArgument, LogInfo
 from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
 
-from launch import LaunchContext
+from launch import Action, LaunchContext
 from videodepth_ros.core.options import Option, Value, options_of
 from videodepth_ros.nodes.transport import package_file
 
@@ -86,6 +88,36 @@ def rviz_arguments(fixed_frame: str) -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             'fixed_frame', default_value=fixed_frame, description='Fixed frame of RViz.'
         ),
+    ]
+
+
+def rviz_actions(
+    value: Callable[[str], str], config: str, image_topic: str, *, use_sim_time: bool
+) -> list[Action]:
+    """Return the process of RViz, if it is asked for; a message where it is not installed.
+
+    config  configuration of RViz, a file of the package
+    """
+    if value('rviz') != 'true':
+        return []
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        return [
+            LogInfo(
+                msg='rviz:=true is ignored: the package rviz2 is not installed '
+                '(apt install ros-$ROS_DISTRO-rviz2)'
+            )
+        ]
+    return [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            namespace=value('namespace'),
+            parameters=[{'use_sim_time': use_sim_time}],
+            arguments=['-d', str(package_file(config)), '-f', value('fixed_frame')],
+            remappings=[('image', image_topic)],
+        )
     ]
 
 
