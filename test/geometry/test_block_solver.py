@@ -55,3 +55,10 @@ def test_a_lagrange_multiplier_constrains_a_sum():
     step = equations.solve(0.0)
     assert step[0] + step[1] == pytest.approx(0, abs=1e-9)
     assert step[0] != 0
+
+
+def test_variance_is_an_entry_of_the_inverse():
+    equations, H, _ = random_equations(np.append(np.repeat(np.arange(3), 4), BORDER))
+    inverse = np.linalg.inv(H)
+    assert equations.variance(12) == pytest.approx(inverse[12, 12])
+    assert equations.variance(5) == pytest.approx(inverse[5, 5])

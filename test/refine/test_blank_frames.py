@@ -56,6 +56,8 @@ def refined(tmp_path_factory):
                 if number in BLACK:
                     message.data = np.zeros_like(message.data)
                 number += 1
+            if topic == '/camera/camera_info':
+                continue
             cut.write(topic, recorded_ns, message)
     return folder / 'refined', refine_bag(
         folder / 'cut', folder / 'refined', RefineSettings(processes=1)
@@ -70,6 +72,13 @@ def test_depth_of_black_frames_is_unknown_and_that_of_the_others_is_not(refined)
     assert len(depths) == FRAMES
     for number, depth in enumerate(depths):
         assert np.isnan(depth).all() if number in BLACK else (~np.isnan(depth)).mean() > 0.9
+
+
+def test_the_focal_length_without_camera_info_is_named_an_estimate(refined):
+    _, facts = refined
+    (note,) = [one for one in facts.notes if 'there is no camera_info' in one]
+    assert f'{facts.focal_px:.1f} +- {facts.focal_sigma_px:.1f} px' in note
+    assert 'no calibration' in note
 
 
 def test_black_frames_do_not_end_stereo_and_are_named(refined):

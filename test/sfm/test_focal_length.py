@@ -3,10 +3,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from test.support.film import CAMERA, bent, film, winding
+from videodepth_ros.sfm.focal_length import log_focal_sigma
 from videodepth_ros.sfm.reconstruction import reconstruct
+from videodepth_ros.sfm.sparse import reconstruct_sparse
 
 pytestmark = pytest.mark.slow
 
@@ -37,3 +40,22 @@ def test_a_true_focal_length_is_kept(shot, factor):
     found = reconstruct(shot.images, shot.depth, stated(factor))
     assert found.focal_ratio == 1.0
     assert found.camera.fx == pytest.approx(factor * CAMERA.fx)
+
+
+def test_an_estimated_focal_length_has_an_uncertainty_and_a_stated_one_none(shot):
+    assert reconstruct(shot.images, shot.depth, CAMERA).log_focal_sigma == 0
+    found = reconstruct(shot.images, bent(shot.depth), None)
+    error = abs(np.log(found.camera.fx / CAMERA.fx))
+    assert error < 3 * found.log_focal_sigma < 0.15
+
+
+def test_a_standing_camera_leaves_the_focal_length_as_unknown_as_it_was():
+    still = film(np.repeat(winding(2)[:1], 10, axis=0))
+    found = reconstruct(still.images, still.depth, None)
+    assert found.log_focal_sigma > 0.1
+
+
+def test_a_diverged_focal_length_is_as_uncertain_as_it_is_far_away(shot):
+    sparse = reconstruct_sparse(shot.images[:12], shot.depth[:12], None).sparse
+    far = replace(sparse.state, log_focal=sparse.noise.log_focal + 2.5)
+    assert log_focal_sigma(replace(sparse, state=far)) == pytest.approx(2.5)

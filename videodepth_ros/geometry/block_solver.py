@@ -57,13 +57,22 @@ class NormalEquations:
 
     def solve(self, damping: float) -> Float64Array:
         """Return the Levenberg-Marquardt step x (U,): diag(H) is scaled by 1 + ``damping``."""
+        return self._solve(self._gradient, damping)
+
+    def variance(self, parameter: int) -> float:
+        """Return the marginal variance of a parameter, its entry of the inverse of H."""
+        unit = np.zeros(len(self._block_of))
+        unit[parameter] = -1.0
+        return float(self._solve(unit, 0.0)[parameter])
+
+    def _solve(self, gradient: Float64Array, damping: float) -> Float64Array:
         windows = [H.copy() for H in self._H]
         right = [np.zeros(len(window)) for window in self._windows]
         self._damp(windows, damping)
         for k, size in enumerate(self._sizes):
-            right[k][:size] -= self._gradient[self._windows[k][:size]]
+            right[k][:size] -= gradient[self._windows[k][:size]]
         border = np.flatnonzero(self._block_of == BORDER)
-        right[-1][self._sizes[-1] :] -= self._gradient[border]
+        right[-1][self._sizes[-1] :] -= gradient[border]
         for k in range(self._last):
             self._eliminate(k, windows, right)
         step = np.zeros(len(self._block_of))

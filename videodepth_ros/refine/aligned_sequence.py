@@ -60,6 +60,7 @@ class AlignedSequence:
     notes        notes for the report
     step_sigmas  uncertainty of the motion into each frame; None: not known
     pieces       frames whose poses hang together; None: all
+    log_focal_sigma  of a focal length that was estimated; 0: stated
     """
 
     depth: DiskArray
@@ -71,6 +72,7 @@ class AlignedSequence:
     notes: tuple[str, ...]
     step_sigmas: StepSigmas | None = None
     pieces: Pieces | None = None
+    log_focal_sigma: float = 0.0
 
     def __len__(self) -> int:
         return len(self.T_world_cam)

@@ -20,6 +20,8 @@ class RefineFacts:
     outputs           files and folders that were written
     pieces            first and last frame of each run of frames whose poses hang together, and the
                       number of its sub-map: runs of one sub-map are joined; (): no poses
+    focal_px, focal_sigma_px  focal length that the bundle adjustment has estimated, in pixels of
+                      the camera's images, and its uncertainty (one sigma); None: not estimated
     """
 
     frames: int
@@ -35,3 +37,5 @@ class RefineFacts:
     notes: tuple[str, ...]
     outputs: tuple[str, ...]
     pieces: tuple[tuple[int, int, int], ...] = ()
+    focal_px: float | None = None
+    focal_sigma_px: float | None = None

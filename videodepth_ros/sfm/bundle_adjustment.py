@@ -95,6 +95,11 @@ class BundleAdjuster:
         scale = np.square(state.log_prior_scale / noise.log_scale_sigma).sum()
         return data + float(motion + scale) + focal
 
+    def log_focal_sigma(self, state: BundleState, noise: NoiseModel) -> float:
+        """Return the marginal sigma of the log focal length, which ``noise`` leaves free."""
+        equations, _ = self._linearize(state, noise)
+        return float(np.sqrt(max(equations.variance(self._focal), 0.0)))
+
     def _state_of(self, part: int, state: BundleState) -> BundleState:
         """Return the state with the points of one part only."""
         return replace(state, log_inverse_depth=state.log_inverse_depth[self._tracks[part]])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check of a stated focal length: bundle adjustment with the focal length free.
+"""Check of a stated focal length, and uncertainty of an estimated one.
 
 With a wrong focal length the tracks of a moving camera fit no rigid scene, and their cost falls by
 half when it is released.
@@ -45,10 +45,34 @@ def check_focal_length(
     if not len(sparse.observations.frame):
         return CONSISTENT
     released = replace(sparse.noise, log_focal_sigma=options.noise.log_focal_sigma)
-    adjuster = BundleAdjuster(
-        sparse.observations, options.tracking.max_track_length, options.bundle_adjustment
-    )
+    adjuster = _adjuster(sparse, options)
     state = adjuster.solve(sparse.state, released, options.focal_length.iterations)
     before, after = adjuster.cost(sparse.state, released), adjuster.cost(state, released)
     ratio = float(np.exp(state.log_focal - sparse.state.log_focal))
     return FocalLengthCheck(ratio, 1 - after / before if before > 0 else 0.0)
+
+
+def log_focal_sigma(
+    sparse: SparseReconstruction, options: ReconstructionOptions = DEFAULTS
+) -> float:
+    """Return the sigma of the log of an estimated focal length, by the equations at the solution.
+
+    Points near each other err alike: the sigma of independent ones is multiplied by `inflation`.
+    It is never above that of the assumption from which the estimate starts, unless the estimate
+    contradicts this assumption: then it is as uncertain as it is far away.
+    """
+    assumed = options.noise.log_focal_sigma
+    if not len(sparse.observations.frame):
+        return assumed
+    free = replace(sparse.noise, log_focal_sigma=assumed)
+    sigma = _adjuster(sparse, options).log_focal_sigma(sparse.state, free)
+    deviation = abs(sparse.state.log_focal - free.log_focal)
+    if deviation > options.focal_length.max_assumption_sigmas * assumed:
+        return deviation
+    return min(options.focal_length.inflation * sigma, assumed)
+
+
+def _adjuster(sparse: SparseReconstruction, options: ReconstructionOptions) -> BundleAdjuster:
+    return BundleAdjuster(
+        sparse.observations, options.tracking.max_track_length, options.bundle_adjustment
+    )

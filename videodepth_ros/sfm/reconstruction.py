@@ -18,7 +18,7 @@ from videodepth_ros.core.threads import single_threaded_blas
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
 from videodepth_ros.sfm.depth_correction import Landmarks, fit_depth_correction
-from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length
+from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length, log_focal_sigma
 from videodepth_ros.sfm.odometry import name_frames, odometry_note
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WarningOptions
 from videodepth_ros.sfm.pieces import Pieces
@@ -44,6 +44,7 @@ class Reconstruction:
     odometry_outliers     (K,) intp, frames at the end of odometry steps that contradict the images
     pieces                frames whose poses hang together
     weak_frames           (K,) intp, frames whose position the images hardly determine
+    log_focal_sigma       of an estimated focal length; 0: stated
     """
 
     T_world_cam: Float64Array
@@ -58,6 +59,7 @@ class Reconstruction:
     odometry_outliers: IndexArray
     pieces: Pieces
     weak_frames: IndexArray
+    log_focal_sigma: float
 
     def camera_of(self, frame: int) -> Intrinsics:
         """Return the intrinsics of a frame at the size of the prior."""
@@ -84,6 +86,7 @@ class Reconstruction:
                 piece=self.pieces.number,
                 submap=self.pieces.submap,
                 weak_frames=self.weak_frames,
+                log_focal_sigma=self.log_focal_sigma,
             )
 
     @classmethod
@@ -104,6 +107,7 @@ class Reconstruction:
                 stored['odometry_outliers'],
                 Pieces(stored['piece'], stored['submap']),
                 stored['weak_frames'],
+                float(stored['log_focal_sigma']),
             )
 
     def warnings(self, options: WarningOptions = WarningOptions()) -> tuple[str, ...]:
@@ -204,6 +208,7 @@ def _complete(
         odometry.outlier_frames if odometry else np.empty(0, np.intp),
         recording.pieces,
         recording.weak_frames,
+        0.0 if is_stated else log_focal_sigma(sparse, options),
     )
 
 

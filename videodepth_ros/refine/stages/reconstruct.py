@@ -53,7 +53,11 @@ def reconstruct_frames(
     if depth.scale_source is not ScaleSource.SENSOR:
         lidar = cached_lidar_depth(job.bag, images, found.camera, job.work)
     scale = _metric_scale(job, depth, corrected, lidar, found)
-    notes = (*found.warnings(), *stationary_camera_notes(found.T_world_cam, depth.array.open()[0]))
+    notes = (
+        *found.warnings(),
+        *focal_length_notes(found, images),
+        *stationary_camera_notes(found.T_world_cam, depth.array.open()[0]),
+    )
     intrinsics = [astuple(camera)[2:] for camera in found.zoom.cameras(found.camera)]
     return AlignedSequence(
         corrected.depth,
@@ -65,6 +69,20 @@ def reconstruct_frames(
         notes,
         step_sigmas(found, scale.metres * _median_depth(corrected.depth)),
         found.pieces,
+        found.log_focal_sigma,
+    )
+
+
+def focal_length_notes(found: Reconstruction, images: ImageSequence) -> tuple[str, ...]:
+    """Return a note on an estimated focal length, in pixels of the camera's images."""
+    if not found.log_focal_sigma:
+        return ()
+    focal_px, sigma = found.camera.scaled_to(*images.size).fx, found.log_focal_sigma
+    why = 'there is no camera_info' if images.camera is None else 'as --intrinsics refine asks'
+    return (
+        f'{why}: the focal length is estimated, {focal_px:.1f} +- {sigma * focal_px:.1f} px '
+        f'({sigma:.1%}) at a width of {images.size[0]}; camera_info of the results holds the '
+        'estimate, which is no calibration',
     )
 
 

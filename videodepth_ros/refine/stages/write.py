@@ -74,11 +74,15 @@ def write_posed(
     )
     facts = _facts(job, decoded, aligned.scale, written.notes, written.outputs)
     pieces = aligned.pieces or Pieces.whole(len(aligned))
+    focal_px = aligned.camera_of(0).scaled_to(*decoded.images.size).fx
+    sigma = aligned.log_focal_sigma
     return replace(
         facts,
         path_length_m=written.path_length_m,
         up_from=written.gravity_source,
         pieces=tuple((a, b, int(pieces.submap[a])) for a, b in pieces.spans),
+        focal_px=focal_px if sigma else None,
+        focal_sigma_px=sigma * focal_px if sigma else None,
     )
 
 
