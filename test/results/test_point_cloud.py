@@ -42,8 +42,9 @@ def plain_voxels(edge_m, every=None):
     return {key: np.mean(rows, axis=0) for key, rows in sums.items()}
 
 
-def test_each_voxel_has_the_mean_of_its_points():
-    cloud = cloud_of(CloudOptions(voxel_m=0.1, stride=1, edge_ratio=0))
+@pytest.mark.parametrize('edge_ratio', [0, 1])  # both keep every pixel, as in the stream
+def test_each_voxel_has_the_mean_of_its_points(edge_ratio):
+    cloud = cloud_of(CloudOptions(voxel_m=0.1, stride=1, edge_ratio=edge_ratio))
     points, plain = cloud.points(), plain_voxels(0.1)
     assert len(points) == len(plain)
     for point in points[::50]:

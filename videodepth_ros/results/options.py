@@ -16,7 +16,8 @@ class CloudOptions:
     voxel_m: float = 0.0
     # Minimum confidence of a pixel [0, 1].
     min_confidence: float = 0.3
-    # Depth ratio beside which pixels are left out, for they may lie between two surfaces; 0: none.
+    # Depth ratio beside which pixels are left out, for they may lie between two surfaces; 0 or 1:
+    # every pixel is kept.
     edge_ratio: float = EDGE_RATIO
     # Maximum depth of a pixel [median depths of its frame]: beyond, a small error of inverse
     # depth is a large one of depth.

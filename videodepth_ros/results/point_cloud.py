@@ -83,7 +83,7 @@ class VoxelGrid:
         if mask.any():
             mask &= depth_m <= options.max_depth_ratio * np.median(depth_m[mask])
         mask &= frame.confidence[grid] >= options.min_confidence
-        if options.edge_ratio:
+        if options.edge_ratio > 1:
             mask &= ~beside_edges(frame.depth_m, options.edge_ratio)[grid]
         if frame.moving is not None:
             mask &= ~frame.moving[grid]
