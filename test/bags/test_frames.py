@@ -382,3 +382,36 @@ def test_real_images_by_way_of_a_recording(tmp_path):
     assert lost is None
     for frame, file in zip(found, files, strict=True):
         np.testing.assert_array_equal(frame.image, cv2.imread(str(file))[..., ::-1])
+
+
+@pytest.mark.parametrize('zero', [{0}, {0, 1}, {2}, {4}, {1, 3}])
+def test_a_calibration_of_zeros_among_others_is_not_used(tmp_path, zero):
+    messages = list(camera_messages(5))
+    for k in zero:
+        messages[2 * k + 1][2].k[:], messages[2 * k + 1][2].p[:] = 0.0, 0.0
+    with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
+        found = list(read_frames(reader))
+        assert reader.lost is None
+        (note,) = reader.notes
+    assert note.startswith(f'{len(zero)} messages of {INFO} have K = 0')
+    assert [frame.camera for frame in found] == [Intrinsics(*SIZE, 40.0, 40.0, 23.5, 15.5)] * 5
+
+
+def test_calibrations_of_zeros_alone_are_none(tmp_path):
+    messages = list(camera_messages(3))
+    for _, _, info in messages[1::2]:
+        info.k[:], info.p[:] = 0.0, 0.0
+    with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
+        assert [frame.camera for frame in read_frames(reader)] == [None] * 3
+        assert reader.notes == ()
+
+
+def test_bits_of_grey_are_a_note_and_no_loss(tmp_path):
+    messages = list(camera_messages(2))
+    for _, _, image in messages[::2]:
+        image.encoding, image.step = 'mono16', 2 * SIZE[0]
+        image.data = np.full(SIZE[0] * SIZE[1], 0x0F00, '<u2').view(np.uint8)
+    with open_bag(write_rosbag2(tmp_path / 'bag', messages)) as reader:
+        assert len(list(read_frames(reader))) == 2
+        assert reader.lost is None
+        assert '12 bits' in reader.notes[0]

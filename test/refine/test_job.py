@@ -283,7 +283,7 @@ def test_a_cut_gets_a_note(tmp_path):
         for n in (0, 0, 0, 0, 1, 1, 1, 1):
             out.append(looks[n])
     sequence = ImageSequence(
-        np.arange(8), 'cam', (32, 24), np.full((8, 4), np.nan), images, images, 0, (), 'key'
+        np.arange(8), 'cam', (32, 24), np.full((8, 4), np.nan), images, images, 0, (), (), 'key'
     )
     (note,) = shot_cut_notes(sequence)
     assert 'at frame 4 (' in note

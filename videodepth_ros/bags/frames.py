@@ -13,6 +13,7 @@ from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.bags.stamps import stamp_or_recorded
 from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.frames import Frame
+from videodepth_ros.messages.camera_info import is_calibrated
 from videodepth_ros.messages.frame import FrameDecoder, needs_rectification
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.messages.video import VideoDecoder, VideoPacket, video_packet
@@ -35,7 +36,8 @@ def read_frames(
 
     A frame has the stamp of its header, or the time of recording where that is zero or negative,
     and a frame_id without the leading slash of ROS 1. Its camera_info is the one with the same
-    stamp, else the latest before it, else the first. Images that cannot be decoded are left out
+    stamp, else the latest before it, else the first; those with K = 0 count only where all are
+    so. Images that cannot be decoded are left out
     and counted in ``reader.lost``.
 
     image_topic, camera_info_topic  None: found, see `find_camera_topics`
@@ -68,7 +70,7 @@ def _read(
         except InputError as error:
             first_error = first_error or error
             rejected += 1
-            reader.note(
+            reader.note_lost(
                 f'frames of {name}',
                 f'{rejected} images of {name} could not be used: {first_error}',
             )
@@ -96,7 +98,7 @@ def _decode_video(
             continue
         yield recorded_ns, video.decode(image), info
         if video.note:
-            reader.note(f'video of {name}', f'{name}: {video.note}')
+            reader.note_lost(f'video of {name}', f'{name}: {video.note}')
 
 
 def _messages(reader: BagReader, names: list[str]) -> Iterator[tuple[str, int, Any]]:
@@ -115,10 +117,9 @@ def messages_with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tupl
         for _, recorded_ns, image in _messages(reader, [topics.image.name]):
             yield recorded_ns, image, None
         return
-    first = next(reader.messages([topics.info.name]), None)
-    info = first[2] if first else None
+    info = _first_calibration(reader, topics.info.name)
     pending: tuple[int, Any] | None = None
-    for topic, recorded_ns, message in _messages(reader, [topics.image.name, topics.info.name]):
+    for topic, recorded_ns, message in _calibrated_messages(reader, topics, info):
         if topic == topics.info.name:
             info = message
             if pending and not _same_stamp(pending[1], info):
@@ -133,6 +134,34 @@ def messages_with_info(reader: BagReader, topics: CameraTopics) -> Iterator[tupl
                 pending = None
     if pending:
         yield *pending, info
+
+
+def _first_calibration(reader: BagReader, topic: str) -> Any | None:
+    """Return the first camera_info of a topic that describes a camera, else the first of all."""
+    first = None
+    for _, _, info in reader.messages([topic]):
+        first = first or info
+        if is_calibrated(info):
+            return info
+    return first
+
+
+def _calibrated_messages(
+    reader: BagReader, topics: CameraTopics, first: Any | None
+) -> Iterator[tuple[str, int, Any]]:
+    """Yield images and camera_info, without those of K = 0 where ``first`` has another K."""
+    assert topics.info is not None
+    name, left_out = topics.info.name, 0
+    for topic, recorded_ns, message in _messages(reader, [topics.image.name, name]):
+        if topic == name and is_calibrated(first) and not is_calibrated(message):
+            left_out += 1
+            reader.note(
+                f'calibration of {name}',
+                f'{left_out} messages of {name} have K = 0; the calibration before them is used, '
+                'or the first one',
+            )
+            continue
+        yield topic, recorded_ns, message
 
 
 def _same_stamp(one: Any, other: Any) -> bool:

@@ -44,6 +44,7 @@ class BagReader:
     def __init__(self, path: Path) -> None:
         """Open the recording; raises BagError if there is none, or nothing of it can be read."""
         self.path = path
+        self._lost: dict[str, str] = {}
         self._notes: dict[str, str] = {}
         self._decoder = MessageDecoder()
         self._resources = ExitStack()
@@ -89,10 +90,19 @@ class BagReader:
     def read_errors(self) -> tuple[str, ...]:
         """Each part of ``lost``."""
         notes = [note for file in self._files for note in file.notes]
-        return (*notes, *self._notes.values())
+        return (*notes, *self._lost.values())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How messages were read otherwise than they are described, in words."""
+        return tuple(self._notes.values())
+
+    def note_lost(self, subject: str, text: str) -> None:
+        """Add to ``lost``; the text replaces an earlier one on the same subject."""
+        self._lost[subject] = text
 
     def note(self, subject: str, text: str) -> None:
-        """Add a note to ``lost``; it replaces an earlier one on the same subject."""
+        """Add to ``notes``; the text replaces an earlier one on the same subject."""
         self._notes[subject] = text
 
     def count(self, topics: Collection[str] = ()) -> int:
@@ -112,7 +122,7 @@ class BagReader:
                 message = self._decoder.decode(channel, data)
             except DECODE_ERRORS as error:
                 failed[channel.topic] += 1
-                self.note(
+                self.note_lost(
                     f'{channel.topic} {channel.msgtype}',
                     f'{failed[channel.topic]} messages of {channel.topic} '
                     f'({channel.msgtype}) could not be decoded: {error}',
@@ -135,7 +145,7 @@ class BagReader:
             folder = Path(self._resources.enter_context(TemporaryDirectory()))
             damage = decompress_file(path, folder / path.stem)
             if damage:
-                self.note(path.name, damage)
+                self.note_lost(path.name, damage)
             path = folder / path.stem
         log = path.with_name(f'{path.name}-wal')
         if log.exists() and not os.access(path.parent, os.W_OK):  # sqlite needs a file beside it
@@ -161,7 +171,7 @@ class BagReader:
         listed = self._listed_files()
         missing = [name for name in listed if not (self.path / name).exists()]
         if missing:
-            self.note('files', f'{", ".join(missing)} of {self.path.name} is missing')
+            self.note_lost('files', f'{", ".join(missing)} of {self.path.name} is missing')
         if not present:
             raise BagError(
                 f'{self.path} has no file that ends in {", ".join(SCANNERS)}; '
@@ -182,7 +192,7 @@ class BagReader:
             paths = described['rosbag2_bagfile_information']['relative_file_paths']
             return [Path(one).name for one in paths]
         except DECODE_ERRORS as error:
-            self.note('metadata', f'metadata.yaml of {self.path.name} is damaged: {error}')
+            self.note_lost('metadata', f'metadata.yaml of {self.path.name} is damaged: {error}')
             return []
 
 

@@ -96,7 +96,7 @@ def _points(bag: BagReader, scale: FusedScale, camera_frame: str) -> _Feed:
             try:
                 points_m = points_from_cloud(message).astype(np.float32)
             except InputError as error:
-                bag.note(topic, f'{topic} was not used: {error}')
+                bag.note_lost(topic, f'{topic} was not used: {error}')
                 continue
             scale.add_points(stamp, frame_name(message.header.frame_id), points_m)
             yield stamp

@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> Outcome:
         tuple(tally.rejections),
         dict(tally.resets),
         bag.lost,
-        topics.notes,
+        (*topics.notes, *bag.notes),
         interruption.requested,
         options.model,
         f'{spec.engine} on {spec.device}' if spec else None,

@@ -127,7 +127,9 @@ class BagDepthPrior:
         try:
             depth_m = decode_depth(message)
         except InputError as error:
-            self._reader.note(self._topic, f'depth of {self._topic} could not be used: {error}')
+            self._reader.note_lost(
+                self._topic, f'depth of {self._topic} could not be used: {error}'
+            )
             return None
         if self._unit_m:
             depth_m *= np.float32(self._unit_m / assumed_unit_m(message))

@@ -157,6 +157,7 @@ class ImageSequence:
     full_size    (N, H, W, 3) uint8 RGB at the camera's size; None: too large to be kept
     left_out     number of images of another format
     read_errors  messages that could not be read, in words
+    read_notes   how messages were read otherwise than they are described, in words
     key          digest of all that this was made from
     """
 
@@ -168,6 +169,7 @@ class ImageSequence:
     full_size: DiskArray | None
     left_out: int
     read_errors: tuple[str, ...]
+    read_notes: tuple[str, ...]
     key: str
 
     def __len__(self) -> int:
@@ -175,8 +177,8 @@ class ImageSequence:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on images of another format, and on a calibration that changes."""
-        return (*self._format_notes, *self._zoom_notes)
+        """Notes on images of another format, a calibration that changes, and `read_notes`."""
+        return (*self._format_notes, *self._zoom_notes, *self.read_notes)
 
     @property
     def _zoom_notes(self) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def _points_or_note(bag: BagReader, topic: str, message: Any) -> Float64Array | 
     try:
         return points_from_cloud(message)
     except InputError as error:
-        bag.note(topic, f'{topic} was not used: {error}')
+        bag.note_lost(topic, f'{topic} was not used: {error}')
         return None
 
 

@@ -92,7 +92,7 @@ def decode_frames(job: JobContext) -> DecodedFrames:
         len(selection.stamps),
         job.work,
         on_step,
-        lambda: job.bag.read_errors,
+        job.bag,
     )
     return DecodedFrames(selection.with_notes(job.topics.notes), images, depth_stamps)
 
@@ -140,17 +140,17 @@ def keep_images(
     expected: int,
     work: WorkFolder,
     on_step: Callable[[], None],
-    read_errors: Callable[[], tuple[str, ...]] = lambda: (),
+    bag: BagReader | None = None,
     options: ReadOptions = READ,
 ) -> ImageSequence:
     """Decode the selected frames once and keep them in the work folder.
 
-    decode       starts to decode; not called where the work folder has the result
-    key          digest of the recording and of the selection
-    expected     number of frames at most
-    on_step      called after each frame
-    read_errors  called at the end: messages that could not be read, in words
-    raises       BagError if there is no frame
+    decode    starts to decode; not called where the work folder has the result
+    key       digest of the recording and of the selection
+    expected  number of frames at most
+    on_step   called after each frame
+    bag       recording that ``decode`` reads, for what is lost and for its notes
+    raises    BagError if there is no frame
     """
     key = digest('recording', key, options.tracking_pixels)
     index = work.path('recording', key).with_suffix('.npz')
@@ -161,7 +161,7 @@ def keep_images(
         (commonest, count), *_ = camera.counts.most_common(1)
         if camera.format != commonest:  # the first frame is the odd one
             keeper.keep(CameraFormatFilter(commonest).filter(decode()))
-        keeper.finish(index, camera.counts.total() - count, read_errors())
+        keeper.finish(index, camera.counts.total() - count, bag)
     return _load(index, work, key, options)
 
 
@@ -178,6 +178,7 @@ def _load(index: Path, work: WorkFolder, key: str, options: ReadOptions) -> Imag
             full_size if stored['has_full_size'] else None,
             int(stored['left_out']),
             tuple(stored['read_errors'].tolist()),
+            tuple(stored['read_notes'].tolist()),
             key,
         )
 
@@ -232,7 +233,7 @@ class _ImageKeeper:
                 )
                 self._on_step()
 
-    def finish(self, index: Path, left_out: int, read_errors: tuple[str, ...]) -> None:
+    def finish(self, index: Path, left_out: int, bag: BagReader | None) -> None:
         """Write what is known besides the images; the sequence is complete then."""
         save_npz(
             index,
@@ -242,7 +243,8 @@ class _ImageKeeper:
             intrinsics=np.array(self._intrinsics, np.float64),
             has_full_size=np.array(self._keeps_full_size),
             left_out=np.array(left_out),
-            read_errors=np.array(read_errors, np.str_),
+            read_errors=np.array(bag.read_errors if bag else (), np.str_),
+            read_notes=np.array(bag.notes if bag else (), np.str_),
         )
 
     def _has_room(self, full_size: DiskArray) -> bool:
