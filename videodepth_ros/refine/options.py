@@ -44,6 +44,18 @@ class BlankOptions:
 
 
 @dataclass(frozen=True)
+class PassingSkyOptions:
+    """Detection of sky that a prior finds for a frame or two."""
+
+    # Frames of the window, around each frame, whose median share of sky is the usual one.
+    window: int = 5
+    # Ratio of the share of sky to the usual one above which it is an error.
+    max_ratio: float = 3.0
+    # Share of the image below which sky is left as it is.
+    min_share: float = 0.01
+
+
+@dataclass(frozen=True)
 class AssociationOptions:
     """Association of depth images with the frames of another camera by their stamps."""
 
@@ -174,6 +186,7 @@ STEREO_CLOUD = StereoCloudOptions()
 READ = ReadOptions()
 PRIOR = PriorOptions()
 BLANK = BlankOptions()
+PASSING_SKY = PassingSkyOptions()
 ASSOCIATION = AssociationOptions()
 BAG_DEPTH = BagDepthOptions()
 LIDAR = LidarOptions()

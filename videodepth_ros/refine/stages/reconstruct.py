@@ -30,6 +30,7 @@ from videodepth_ros.refine.metric_scale import (
     stationary_camera_notes,
 )
 from videodepth_ros.refine.odometry import cached_odometry, load_odometry
+from videodepth_ros.refine.passing_sky import find_passing_sky, passing_sky_notes
 from videodepth_ros.refine.plan import TRACK_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.settings import Intrinsics
@@ -56,6 +57,7 @@ def reconstruct_frames(
     notes = (
         *found.warnings(),
         *focal_length_notes(found, images),
+        *passing_sky_notes(find_passing_sky(depth.array.open())),
         *stationary_camera_notes(found.T_world_cam, depth.array.open()[0]),
     )
     intrinsics = [astuple(camera)[2:] for camera in found.zoom.cameras(found.camera)]
@@ -141,7 +143,7 @@ def _write_corrected(
     if not index.exists():
         prior = depth.array.open()
         provider = GeometricPairProvider(prior, found)
-        ratios = []
+        ratios, passing_sky = [], find_passing_sky(prior)
 
         def is_unseen(n: int) -> bool:  # stereo finds depth where a depth camera had none
             return job.settings.prior != 'bag' and bool(np.isnan(prior[n]).all())
@@ -151,6 +153,8 @@ def _write_corrected(
                 one = provider.corrected_depth(n)
                 ratios.append(log_depth_ratio(prior[n], one))
                 filled = fill_with_prior(one, prior[n])
+                if passing_sky[n]:
+                    filled[np.isinf(filled)] = np.nan
                 kept.append(np.full_like(one, np.nan) if is_unseen(n) else filled)
                 agreement.append(_neighbour_agreement(provider, n, len(images)))
         _write_moving(moving, images, corrected.open(), found)
