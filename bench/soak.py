@@ -152,10 +152,10 @@ def report(soak: Soak, seconds: float) -> dict[str, Any]:
     }
     judged = {
         'counters_exact': soak.is_exact,
-        'memory_flat': found['memory_slope_mb_h'] < MAX_SLOPE_MB_H,
+        'memory_flat': bool(found['memory_slope_mb_h'] < MAX_SLOPE_MB_H),
         'descriptors_flat': growth['descriptors'] <= 2,
         'threads_flat': growth['threads'] <= 0,
-        'rate_steady': p1 >= LEAST_RATE_SHARE * p50 > 0,
+        'rate_steady': bool(p1 >= LEAST_RATE_SHARE * p50 > 0),
     }
     return {'bench': 'soak', **found, **judged, 'passed': all(judged.values())}
 
