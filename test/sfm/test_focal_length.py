@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from test.support.film import CAMERA, bent, film, winding
-from videodepth_ros.sfm.focal_length import log_focal_sigma
+from videodepth_ros.sfm.options import DEFAULTS
 from videodepth_ros.sfm.reconstruction import reconstruct
-from videodepth_ros.sfm.sparse import reconstruct_sparse
+from videodepth_ros.sfm.sparse import default_camera
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +55,14 @@ def test_a_standing_camera_leaves_the_focal_length_as_unknown_as_it_was():
     assert found.log_focal_sigma > 0.1
 
 
-def test_a_diverged_focal_length_is_as_uncertain_as_it_is_far_away(shot):
-    sparse = reconstruct_sparse(shot.images[:12], shot.depth[:12], None).sparse
-    far = replace(sparse.state, log_focal=sparse.noise.log_focal + 2.5)
-    assert log_focal_sigma(replace(sparse, state=far)) == pytest.approx(2.5)
+def test_a_focal_length_that_diverges_is_held_and_as_unknown_as_it_was(shot):
+    focal = replace(DEFAULTS.focal_length, max_assumption_sigmas=1e-3)
+    options = replace(DEFAULTS, focal_length=focal)
+    images, depth = shot.images[:12], bent(shot.depth[:12])
+    found = reconstruct(images, depth, None, options=options)
+    assumed = default_camera(depth.shape[2], depth.shape[1])
+    assert found.camera.fx == pytest.approx(assumed.fx)
+    assert found.log_focal_sigma == DEFAULTS.noise.log_focal_sigma
+    free = reconstruct(images, depth, None)
+    assert abs(np.log(free.camera.fx / assumed.fx)) > 1e-3
+    assert free.log_focal_sigma < found.log_focal_sigma

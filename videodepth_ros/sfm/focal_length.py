@@ -58,17 +58,14 @@ def log_focal_sigma(
     """Return the sigma of the log of an estimated focal length, by the equations at the solution.
 
     Points near each other err alike: the sigma of independent ones is multiplied by `inflation`.
-    It is never above that of the assumption from which the estimate starts, unless the estimate
-    contradicts this assumption: then it is as uncertain as it is far away.
+    It is never above that of the assumption from which the estimate starts, which is also that of
+    a focal length that was held because its adjustment diverged.
     """
     assumed = options.noise.log_focal_sigma
-    if not len(sparse.observations.frame):
+    if not len(sparse.observations.frame) or not sparse.noise.log_focal_sigma:
         return assumed
     free = replace(sparse.noise, log_focal_sigma=assumed)
     sigma = _adjuster(sparse, options).log_focal_sigma(sparse.state, free)
-    deviation = abs(sparse.state.log_focal - free.log_focal)
-    if deviation > options.focal_length.max_assumption_sigmas * assumed:
-        return deviation
     return min(options.focal_length.inflation * sigma, assumed)
 
 

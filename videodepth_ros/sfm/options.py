@@ -138,7 +138,7 @@ class FocalLengthOptions:
     # Ratio of the errors of estimates to what independent points would give. Of nine sequences,
     # four of them the reference sequences, eight had .3 to 23; on the other one it diverged.
     inflation: float = 16.0
-    # Deviation from the assumed focal length above which the estimate is not trusted [sigmas].
+    # Deviation from the assumed focal length above which the adjustment diverges [sigmas].
     max_assumption_sigmas: float = 3.0
 
 

@@ -199,13 +199,18 @@ def _adjust_with_focal_length(
 ) -> tuple[SparseReconstruction, Intrinsics]:
     """Initialize and adjust, again from the pose initialization on while the focal length changes.
 
+    A focal length that diverges is held at that of ``camera``.
     camera       at the size of the images
     repetitions  most of them, at least one is done; None: the focal length is constant
     """
+    max_change = options.focal_length.max_assumption_sigmas * options.noise.log_focal_sigma
     for _ in range(max(repetitions or 0, 1)):
         noise = _initial_noise(camera, depth, is_stationary, repetitions is None, options)
         sparse = _initialize_and_adjust(tracks, depth, camera, zoom, noise, options)
         ratio = float(np.exp(sparse.state.log_focal)) / camera.fx
+        if abs(np.log(ratio)) > max_change:
+            noise = replace(noise, log_focal_sigma=0.0)
+            return _initialize_and_adjust(tracks, depth, camera, zoom, noise, options), camera
         if abs(np.log(ratio)) < options.focal_length.convergence:
             break
         camera = replace(camera, fx=camera.fx * ratio, fy=camera.fy * ratio)
