@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words in the name of a topic, which say what its images are."""
+"""Words in the name of a topic, which mark the kind of its images."""
 
 from __future__ import annotations
 
