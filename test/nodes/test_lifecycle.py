@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -69,6 +70,16 @@ def test_many_activations_leave_nothing_behind(rig):
         assert rig.node.trigger_activate().name == 'SUCCESS'
     assert len(depth_threads()) == 1
     assert len(os.listdir('/proc/self/fd')) <= descriptors + 2
+
+
+def test_rclpy_keeps_no_reference_to_what_was_destroyed(rig):
+    counts = []
+    for _ in range(6):
+        for step in ('deactivate', 'cleanup', 'configure', 'activate'):
+            assert getattr(rig.node, f'trigger_{step}')().name == 'SUCCESS'
+        gc.collect()
+        counts.append(len(rig.node.default_callback_group.entities))
+    assert counts[-1] == counts[1], counts
 
 
 def test_an_inactive_node_leaves_the_processor_alone(make_rig):

@@ -93,10 +93,20 @@ class DynamicSubscription:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
         self.config = config
+        forget_destroyed_entities(self._node)
         if config is not None:
             self._subscription = self._node.create_subscription(
                 self._type, config.topic, self._callback, config.qos
             )
+
+
+def forget_destroyed_entities(node: Node) -> None:
+    """Drop weak references to destroyed entities; rclpy keeps them (ros2/rclpy#1356).
+
+    Those of publishers destroyed by cleanup go with the next subscription.
+    """
+    group = node.default_callback_group
+    group.entities = {entity for entity in group.entities if entity() is not None}
 
 
 def transport_topic(node: Node, base: str, transport: str) -> str:
