@@ -198,7 +198,7 @@ class Tags(HTMLParser):
         self.open, self.images, self.text = [], [], []
 
     def handle_starttag(self, tag, attributes):
-        if tag not in ('meta', 'img', 'path'):
+        if tag not in ('meta', 'img', 'path', 'input'):
             self.open.append(tag)
         self.images += [dict(attributes)['src']] if tag == 'img' else []
 

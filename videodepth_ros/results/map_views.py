@@ -40,10 +40,14 @@ def map_views(
     """
     if not len(surface.positions_m):
         return []
-    ahead = T_map_cam[:, :2, 2].mean(axis=0)
-    heading = float(np.arctan2(ahead[1], ahead[0]))
-    yaws = (heading + side * np.radians(options.yaw_deg) for side in (1, -1))
+    yaws = (mean_heading(T_map_cam) + side * np.radians(options.yaw_deg) for side in (1, -1))
     return [_render(surface, yaw, options) for yaw in yaws]
+
+
+def mean_heading(T_map_cam: Float64Array) -> float:
+    """Return the yaw of where cameras (N, 4, 4) look in the mean [rad]."""
+    ahead = T_map_cam[:, :2, 2].mean(axis=0)
+    return float(np.arctan2(ahead[1], ahead[0]))
 
 
 def _render(surface: MapSurface, yaw: float, options: MapViewOptions) -> Image:

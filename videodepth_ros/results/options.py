@@ -149,6 +149,19 @@ class MapViewOptions:
 
 
 @dataclass(frozen=True)
+class MapCloudOptions:
+    """The map in 3D, in a page."""
+
+    # Maximum number of points: 12 bytes of the page each.
+    max_points: int = 60_000
+    # Voxels along the extent at most, of which one point each is kept.
+    voxels_per_extent: int = 1000
+    # Share of the points that is kept at most: below 1, neighbours share voxels, so that the edge
+    # of a voxel is about the distance between points.
+    max_share: float = 0.8
+
+
+@dataclass(frozen=True)
 class ReportOptions:
     """The report page."""
 
@@ -171,4 +184,5 @@ PREVIEW = PreviewOptions()
 TOP_DOWN = TopDownOptions()
 OCCUPANCY = OccupancyOptions()
 MAP_VIEW = MapViewOptions()
+MAP_CLOUD = MapCloudOptions()
 REPORT = ReportOptions()

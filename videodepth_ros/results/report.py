@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from videodepth_ros.core.arrays import Float64Array, StampArray, UInt8Array
 from videodepth_ros.pictures import ColourRange, colourise, resized
 from videodepth_ros.results.frame import RefinedFrame
+from videodepth_ros.results.map_page import MapScene, scene_values
 from videodepth_ros.results.occupancy import OccupancyGrid
 from videodepth_ros.results.options import REPORT, ReportOptions
 
@@ -86,6 +87,7 @@ class TrajectoryFigures:
     top_down  the map from above; grid_m the distance of its grid lines
     height    of the camera, (N,)
     views     pictures of the map from the side
+    scene     the map in 3D; None: it is empty
     grid      2D grid of ground and obstacles; None: not written
     """
 
@@ -93,6 +95,7 @@ class TrajectoryFigures:
     height: Float64Array
     grid_m: float
     views: Sequence[UInt8Array] = ()
+    scene: MapScene | None = None
     grid: OccupancyGrid | None = None
 
 
@@ -147,6 +150,7 @@ def render_report(
         top_down_png=_png(trajectory.top_down) if trajectory else '',
         grid=f'{trajectory.grid_m:g}' if trajectory else '',
         occupancy=_occupancy(trajectory.grid) if trajectory and trajectory.grid else None,
+        scene=scene_values(trajectory.scene) if trajectory and trajectory.scene else None,
         view_pngs=[_png(view) for view in trajectory.views] if trajectory else [],
         near=f'{figures.colours.near_m:.3g}',
         far=f'{figures.colours.far_m:.3g}',

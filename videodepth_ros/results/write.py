@@ -32,6 +32,7 @@ from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.fused_mesh import FusedMesh
 from videodepth_ros.results.gravity import GravityAlignment, align_to_gravity
 from videodepth_ros.results.map_attachment import MapAttachment, attach_map
+from videodepth_ros.results.map_page import map_scene
 from videodepth_ros.results.map_views import MapSurface, map_views
 from videodepth_ros.results.occupancy import OccupancyGrid, grid_files, occupancy_of
 from videodepth_ros.results.options import CLOUD, CloudOptions
@@ -191,8 +192,7 @@ class _ResultWriter:
         )
         grid, bag_notes = self._write_frames(in_map, folder, attachment, mapped, accumulated)
         write_tum(folder / TRAJECTORY_FILE, mapped)
-        points = accumulated.cloud.points()
-        write_ply(folder / CLOUD_FILE, points)
+        write_ply(folder / CLOUD_FILE, points := accumulated.cloud.points())
         surface = _write_mesh(folder, accumulated.mesh, points)
         facts = ResultFacts(
             frames=len(mapped.stamp_ns),
@@ -211,6 +211,7 @@ class _ResultWriter:
             mapped.positions_m[:, 2],
             accumulated.top_down.grid_m,
             map_views(surface, mapped.T_map_cam),
+            map_scene(points, mapped.T_map_cam),
             grid,
         )
         rows = self._rows(facts, first)
