@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 
 import pytest
@@ -72,12 +73,40 @@ def tar_that_was_cut_off():
     return TARGETS['weights'].seeds()[3][:2000]
 
 
+def zip_with_a_name_that_is_no_utf8():
+    seed = TARGETS['weights'].seeds()[1]
+    place = seed.index(b'PK\1\2')
+    return (
+        seed[: place + 9] + b'\x08' + seed[place + 10 : place + 46] + b'\xbf' + seed[place + 47 :]
+    )
+
+
+def zip_of_several_disks():
+    seed = TARGETS['weights'].seeds()[1]
+    place = seed.rindex(b'PK\6\7')
+    return seed[: place + 4] + b'\x01' + seed[place + 5 :]
+
+
+def old_checkpoint_that_was_cut_off():
+    return TARGETS['weights'].seeds()[2][:248]
+
+
+def old_checkpoint_with_another_storage():
+    seed = TARGETS['weights'].seeds()[2]
+    place = [found.start() for found in re.finditer(rb'\d{8,}', seed)][-1]
+    return seed[:place] + b'u' + seed[place + 1 :]
+
+
 @pytest.mark.parametrize(
     ('name', 'make'),
     [
         ('compressed', png_of_a_large_chunk),
         ('weights', zip_without_directory),
         ('weights', tar_that_was_cut_off),
+        ('weights', zip_with_a_name_that_is_no_utf8),
+        ('weights', zip_of_several_disks),
+        ('weights', old_checkpoint_that_was_cut_off),
+        ('weights', old_checkpoint_with_another_storage),
     ],
 )
 def test_inputs_that_broke_a_reader_once(name, make, tmp_path):

@@ -86,9 +86,7 @@ def read_state_dict(path: Path) -> Weights:
 
 def _unpickled(path: Path) -> object:
     """Return the content of a pickle of torch.save, by its restricted unpickler."""
-    is_zip = zipfile.is_zipfile(path)  # torch before 1.6 wrote none
-    if is_zip:
-        _reject_compressed(path)
+    is_zip = _is_stored_zip(path)
     try:
         with torch.serialization.safe_globals(HARMLESS):
             return torch.load(path, map_location='cpu', weights_only=True, mmap=is_zip)
@@ -101,11 +99,11 @@ def _unpickled(path: Path) -> object:
                 'the file was written'
             ) from error
         raise _unreadable(path) from error
-    except (AttributeError, EOFError, LookupError, TypeError) as error:
-        raise _unreadable(path) from error
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError) as error:
         reason = str(error).partition('\n')[0]
         raise ModelError(f'{path} cannot be read as a checkpoint: {reason}') from error
+    except Exception as error:  # torch checks few of the bytes that it interprets
+        raise _unreadable(path) from error
 
 
 def _unreadable(path: Path) -> ModelError:
@@ -115,12 +113,17 @@ def _unreadable(path: Path) -> ModelError:
     )
 
 
-def _reject_compressed(path: Path) -> None:
-    """Raise ModelError for a zip that expands: torch.save stores without compression."""
+def _is_stored_zip(path: Path) -> bool:
+    """Return whether a file is a zip, as torch.save writes since 1.6.
+
+    Raise ModelError for one that expands: torch.save stores without compression.
+    """
     try:
+        if not zipfile.is_zipfile(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
         raise _unreadable(path) from error
     size = sum(entry.file_size for entry in entries)
     if size > path.stat().st_size or any(each.compress_type for each in entries):
@@ -128,6 +131,7 @@ def _reject_compressed(path: Path) -> None:
             f'{path} is a compressed archive of {size / 1e6:.0f} MB and no checkpoint of '
             'torch.save, which does not compress; extract it first'
         )
+    return True
 
 
 def _unwrapped(content: object, path: Path) -> Weights:
