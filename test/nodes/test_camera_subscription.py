@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ from test.support.rig import HEIGHT, WIDTH, image_message, info_message
 from videodepth_ros.nodes import camera_subscription
 from videodepth_ros.nodes.camera_subscription import ImageSource, SourceChoice, image_sources
 from videodepth_ros.nodes.live_diagnostics import HealthInputs, find_warnings
+from videodepth_ros.nodes.options import LIVE
 
 
 def qos_of(rig, topic: str):
@@ -109,6 +112,51 @@ def test_a_calibration_of_another_size_with_a_publisher_is_refused(rig):
         rig.send(images, image_message(k, width=200, height=152))
     assert rig.counts.rejected == 3
     assert '200x152 but camera_info gives 160x128' in rig.node.status().last_error
+
+
+DRIVER = """
+import rclpy, sys
+from test.support.rig import info_message
+from sensor_msgs.msg import CameraInfo
+from rclpy.qos import QoSProfile, DurabilityPolicy
+rclpy.init()
+node = rclpy.create_node('driver')
+qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+publisher = node.create_publisher(CameraInfo, 'camera_info', qos)
+publisher.publish(info_message())
+rclpy.spin(node)
+"""
+
+
+def test_the_latched_calibration_of_a_killed_driver_is_forgotten(rig, root):
+    driver = subprocess.Popen([sys.executable, '-c', DRIVER], cwd=root)
+    try:
+        rig.until(lambda: rig.camera_info)
+        images = rig.camera()
+        rig.consume('depth/image', Image)
+        rig.until(images.get_subscription_count)
+        rig.send(images)
+    finally:
+        driver.kill()
+        driver.wait()
+    sent_s = time.monotonic()
+    while rig.counts.published == 1:
+        rig.send(images, image_message(20 + rig.counts.received, width=200, height=152))
+    assert time.monotonic() - sent_s < 4 * LIVE.info_reply_s  # the machine may be busy
+    assert rig.topics.info_publishers == 1  # the killed one, until its lease ends
+
+
+def test_a_latched_calibration_is_asked_for_again_and_kept_while_it_is_answered(rig, monkeypatch):
+    images = rig.connect()
+    received, ask = [], rig.node._camera._on_camera_info
+    monkeypatch.setattr(
+        rig.node._camera, '_on_camera_info', lambda info: [received.append(info), ask(info)]
+    )
+    monkeypatch.setattr(rig.node._camera, '_info_received_s', -100.0)
+    rig.send(images, image_message(1, width=200, height=152))
+    rig.until(lambda: received)
+    assert rig.camera_info is not None
+    assert rig.counts.rejected == 1
 
 
 def compressed(k: int) -> CompressedImage:

@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from videodepth_ros.core.errors import ConfigError, DeviceError
 from videodepth_ros.messages.video import VideoDecoder, VideoImage, video_packet
 from videodepth_ros.nodes.live_parameters import LiveParameters
+from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
 from videodepth_ros.nodes.subscriptions import (
     DynamicSubscription,
     SubscriptionConfig,
@@ -96,7 +97,7 @@ class CameraSubscription:
         self._video = VideoDecoder()
         self._publishers: dict[ImageSource, list[TopicEndpointInfo]] = {}
         self._info_publishers: list[TopicEndpointInfo] = []
-        self._received_s = self._info_received_s = -float('inf')
+        self._received_s = self._info_received_s = self._info_asked_s = -float('inf')
 
     @property
     def state(self) -> CameraTopicState:
@@ -118,15 +119,23 @@ class CameraSubscription:
             self._video.waiting,
         )
 
-    @property
-    def has_live_info(self) -> bool:
-        """Whether the calibration has a publisher that is latched, or was heard of recently.
+    def confirm_info(self, options: LiveNodeOptions = LIVE) -> bool:
+        """Return whether the calibration has a live publisher; call it until the answer is no.
 
-        After a crash a publisher stays in the ROS graph until its lease ends.
+        After a crash a publisher stays in the ROS graph until its lease ends. One that is not
+        latched has to be heard of; a latched one repeats its message to a new subscription.
         """
-        age_s = time.monotonic() - self._info_received_s
-        is_recent = age_s <= self._parameters.image_timeout_s
-        return any(is_latched(each) or is_recent for each in self._info_publishers)
+        if self._latched_info.config is None:
+            age_s = time.monotonic() - self._info_received_s
+            return bool(self._info_publishers) and age_s <= self._parameters.image_timeout_s
+        now_s = time.monotonic()
+        if now_s - max(self._info_received_s, self._info_asked_s) <= options.info_reply_s:
+            return True
+        if self._info_asked_s > self._info_received_s:
+            return False
+        self._latched_info.renew()
+        self._info_asked_s = now_s
+        return True
 
     def refresh(self, images_needed: bool) -> None:
         """Adapt the subscriptions to the publishers of now."""

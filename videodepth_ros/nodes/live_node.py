@@ -289,7 +289,7 @@ class LiveNode(SafeLifecycleNode):
         elif self._images_needed_since_s is None:
             self._images_needed_since_s = time.monotonic()
         self._camera.refresh(needed)
-        if worker.is_calibration_unusable and not self._camera.has_live_info:
+        if worker.is_calibration_unusable and not self._camera.confirm_info():
             self._worker.set_camera_info(None)  # of a camera that has gone
         self._scale.refresh(self._worker.needs_transforms)
 

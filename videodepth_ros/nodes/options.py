@@ -16,6 +16,7 @@ class LiveNodeOptions:
     build_log_period_s: float = 15.0  # log of a build; /diagnostics has every status [s]
     log_period_s: float = 5.0  # log of rejected images [s]
     calibration_wait_s: float = 0.02  # from an image to the camera_info of its stamp [s]
+    info_reply_s: float = 1.0  # time for a latched camera_info to be sent again [s]
     calibrations_kept: int = 16  # camera_info messages of the last stamps
     storm_window_s: float = 10.0  # window in which rejected images and resets are a warning [s]
     storm_resets: int = 3  # resets in this window that are a warning

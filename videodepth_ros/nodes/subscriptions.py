@@ -99,6 +99,12 @@ class DynamicSubscription:
                 self._type, config.topic, self._callback, config.qos
             )
 
+    def renew(self) -> None:
+        """Subscribe again, which latched publishers answer with their last message."""
+        config = self.config
+        self.update(None)
+        self.update(config)
+
 
 def forget_destroyed_entities(node: Node) -> None:
     """Drop weak references to destroyed entities; rclpy keeps them (ros2/rclpy#1356).
