@@ -360,6 +360,18 @@ def test_a_schema_of_a_rosbag_with_an_index_is_named_as_in_ros_2(tmp_path):
         ]
 
 
+@pytest.mark.parametrize(
+    ('field', 'lacks'), [(b'is_bigendian', 'sensor_msgs/msg/Image'), (b' frame_id', 'Header')]
+)
+def test_a_definition_without_a_field_of_its_type_is_damaged(field, lacks, tmp_path):
+    path = foreign_mcap(tmp_path / 'a.mcap', range(4))
+    path.write_bytes(path.read_bytes().replace(field, field[:-1] + b'x'))
+    with open_bag(path) as reader:
+        assert list(reader.messages()) == []
+        assert 'its definition is damaged' in reader.lost
+        assert lacks in reader.lost
+
+
 @pytest.mark.parametrize('kind', ['mcap', 'sqlite', 'ros1'])
 def test_a_file_that_its_recorder_did_not_close_is_read_under_its_name(kind, tmp_path):
     path = make(kind, tmp_path / 'bag')

@@ -49,6 +49,8 @@ def _compile(channel: Channel) -> Decode:
         return _raiser(f'its definition is damaged ({error})')
     if channel.msgtype not in store.fielddefs:
         return _raiser('its type is unknown and the recording does not define it')
+    if missing := _missing_fields(store, _DEFAULT_STORES[channel.encoding]):
+        return _raiser(f'its definition is damaged (it lacks {", ".join(missing)})')
     if channel.encoding == 'ros1':
         return lambda data: store.deserialize_ros1(data, channel.msgtype)
     return lambda data: store.deserialize_cdr(data, channel.msgtype)
@@ -70,6 +72,18 @@ def typestore_for(channel: Channel) -> Typestore:
     for part in parts or [channel.definition]:
         store.register(get_types_from_idl(part))
     return store
+
+
+def _missing_fields(store: Typestore, standard: Stores) -> list[str]:
+    """Return the fields of standard types that a recording's definition of them does not have."""
+    own = get_typestore(standard).fielddefs
+    return [
+        f'{field} of {name}'
+        for name, (_, fields) in store.fielddefs.items()
+        if name in own
+        for field, _ in own[name][1]
+        if field.lower() not in {each.lower() for each, _ in fields}
+    ]
 
 
 def _raiser(reason: str) -> Decode:
