@@ -7,7 +7,6 @@ import argparse
 
 import pytest
 
-from videodepth_ros.cli import make_parser
 from videodepth_ros.cli.flags import add_flags, options_from
 from videodepth_ros.cli.run_bag import RunBagOptions
 from videodepth_ros.core.options import options_of
@@ -57,7 +56,7 @@ def test_flags_of_refine_that_were_there_before_options_were_declared(arguments,
     ('arguments', 'expected'),
     [
         (['--steady', 'never'], {'scale_steady': 'never'}),
-        (['--stride', '2'], {'cloud_stride': 2}),  # deprecated
+        (['--stride', '2'], {'stride': 2, 'cloud_stride': 4}),  # frames, as of refine
         (['--cloud-stride', '2'], {'cloud_stride': 2}),
         (['--points-stride', '2'], {'cloud_stride': 2}),
         (['--points-max-range-m', '5'], {'cloud_max_range_m': 5.0}),
@@ -84,10 +83,3 @@ def test_an_invalid_value_is_wrong_usage(arguments, message, capsys):
         parse(RefineSettings, *arguments)
     assert exit_info.value.code == 2
     assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(('flag', 'warned'), [('--stride', True), ('--cloud-stride', False)])
-def test_an_old_flag_is_accepted_with_a_warning(flag, warned, capsys):
-    parsed = make_parser('run-bag').parse_args(['run-bag', 'a', 'b', flag, '7'])
-    assert getattr(parsed, 'cloud.stride') == 7
-    assert ('--stride of' in capsys.readouterr().err) == warned

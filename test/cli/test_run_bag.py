@@ -93,6 +93,36 @@ def test_options_reach_the_session(run, instant, scene, tmp_path):
     assert facts['topics']['videodepth/depth/points'] == 5
 
 
+def test_every_nth_frame_becomes_depth(run, instant, scene, tmp_path):
+    code, facts = run('run-bag', scene, tmp_path / 'out', '--stride', 2)
+    assert code == 0
+    depths = messages(tmp_path / 'out', '/videodepth/depth/image')
+    images = messages(scene, '/camera/image_raw')
+    assert [stamp_ns(d.header.stamp) for d in depths] == [
+        stamp_ns(i.header.stamp) for i in images[::2]
+    ]
+    assert (facts['images'], facts['frames'], facts['resets']) == (5, 3, {})
+
+
+@pytest.mark.parametrize('step_ns', [0, -1])
+def test_useless_stamps_are_replaced_by_the_times_of_recording(run, instant, tmp_path, step_ns):
+    scene, recorded_ns = tmp_path / 'scene', []
+    with BagWriter(scene) as bag:
+        for k in range(6):
+            message = new_message('sensor_msgs/msg/Image')
+            set_stamp(message.header.stamp, START_NS + k * step_ns)
+            message.width, message.height, message.encoding = WIDTH, HEIGHT, 'mono8'
+            message.step, message.data = WIDTH, np.full(WIDTH * HEIGHT, k, np.uint8)
+            recorded_ns.append(2 * START_NS + k * 10**8)
+            bag.write('camera/image_raw', recorded_ns[-1], message)
+    code, facts = run('run-bag', scene, tmp_path / 'out')
+    assert code == 0
+    assert (facts['frames'], facts['rejected'], facts['resets']) == (6, 0, {})
+    assert 'the times of recording are used' in facts['notes'][0]
+    depths = messages(tmp_path / 'out', '/videodepth/depth/image')
+    assert [stamp_ns(d.header.stamp) for d in depths] == recorded_ns
+
+
 def test_bad_images_are_counted_with_their_reason_and_the_rest_goes_on(run, instant, tmp_path):
     scene = tmp_path / 'scene'
     with BagWriter(scene) as bag:

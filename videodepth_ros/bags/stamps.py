@@ -116,6 +116,16 @@ def are_useless(stamp_ns: StampArray, options: StampOptions = STAMPS) -> bool:
     return len(stamp_ns) >= options.min_run and kept < options.min_increasing * len(stamp_ns)
 
 
+def useful(stamps: Stamps) -> tuple[Stamps, tuple[str, ...]]:
+    """Return the stamps, or the times of recording with a note where most stamps are useless."""
+    if not are_useless(stamps.stamp_ns):
+        return stamps, ()
+    return stamps.by_recording(), (
+        f'the stamps of most of the {len(stamps)} images repeat or go back: the times of '
+        'recording are used instead; have the driver set the stamps',
+    )
+
+
 def _longest_increasing(stamp_ns: StampArray) -> IndexArray:
     """Return the indices of the longest strictly increasing subsequence (Fredman 1975)."""
     if (np.diff(stamp_ns) > 0).all():

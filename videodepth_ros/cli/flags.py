@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
@@ -52,30 +51,6 @@ def _add_flag(
     if default != '':
         text += ' (default: %(default)s)'
     parser.add_argument(*option.flags, dest=option.name, help=text, **argument)
-    for flag in option.old_flags:
-        argument.update(default=argparse.SUPPRESS, action=_OldFlag, preferred=option.flags[0])
-        parser.add_argument(flag, dest=option.name, help=argparse.SUPPRESS, **argument)
-
-
-class _OldFlag(argparse.Action):
-    """Store the value of a flag that has another name now, with a warning."""
-
-    def __init__(self, *args: Any, preferred: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._preferred = preferred
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        print(
-            f'warning: {option_string} of {parser.prog} is deprecated: write {self._preferred}',
-            file=sys.stderr,
-        )
-        setattr(namespace, self.dest, values)
 
 
 def options_from(args: argparse.Namespace, options: type[Options], **changes: Value) -> Options:

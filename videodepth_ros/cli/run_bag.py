@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.core.interruption import Interruption
+from videodepth_ros.core.options import option
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters, session_settings
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class RunBagOptions(OutputOptions, CloudParameters, CameraTopicOptions, StreamParameters):
     """Options of the command; those of the stream are parameters of the live node too."""
+
+    stride: int = option(1, 'Use every n-th frame.', minimum=1, maximum=10_000)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def run(args: argparse.Namespace) -> Outcome:
             Interruption() as interruption,
         ):
             topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
-            images = progress(_frames(bag, topics, options, scale), topics.image.count, 'depth')
+            images = _frames(bag, topics, options, scale)
             outputs = DepthTopics(writer, options, _point_options(options))
             tally = stream(interruption.iterate(images), session, outputs)
             if not interruption.requested:
@@ -143,13 +147,25 @@ def _check_any(tally: Tally, bag: str, lost: str | None) -> None:
 def _frames(
     bag: BagReader, topics: CameraTopics, options: RunBagOptions, scale: FusedScale
 ) -> Iterator[Frame]:
-    """Return the frames, each after the evidence of the scale that belongs to it."""
+    """Return every stride-th frame, each after the evidence of the scale that belongs to it."""
     from videodepth_ros.bags.frames import read_frames
+    from videodepth_ros.bags.stamps import read_stamps, useful
     from videodepth_ros.cli.bag_scale import with_evidence
 
-    info_topic = options.camera_info_topic
-    frames = read_frames(bag, topics.image.name, info_topic, rectify=options.rectify)
-    return with_evidence(frames, bag, scale)
+    stamps, notes = useful(read_stamps(bag, topics.image.name))
+    for note in notes:
+        bag.note(f'stamps of {topics.image.name}', note)
+    index = itertools.count()
+    frames = read_frames(
+        bag,
+        topics.image.name,
+        options.camera_info_topic,
+        lambda recorded_ns, stamp_ns: next(index) % options.stride == 0,
+        stamps.stamp_of,
+        options.rectify,
+    )
+    count = -(-topics.image.count // options.stride)
+    return progress(with_evidence(frames, bag, scale), count, 'depth')
 
 
 def _scale(options: RunBagOptions, bag: BagReader) -> FusedScale:

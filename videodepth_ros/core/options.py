@@ -48,7 +48,6 @@ class Option:
     dynamic           a node applies a new value at once
     is_path           a path, which launch files make absolute
     flags             command-line flags, the preferred one first
-    old_flags         flags that are accepted with a warning
     unset             value that stands for None in the dataclass; None: there is none
     to_field          conversion of a value to the type of the field
     """
@@ -65,7 +64,6 @@ class Option:
     dynamic: bool = False
     is_path: bool = False
     flags: tuple[str, ...] = ()
-    old_flags: tuple[str, ...] = ()
     unset: str | None = None
     to_field: Callable[[Any], Any] = str
 
@@ -141,7 +139,7 @@ def option(
     name         ROS parameter; by default the name of the field
     kind         Enum of the values where the default is None
     flags        command-line flags; by default one made of the name
-    constraints  unit, minimum, maximum, file_suffix, dynamic, is_path, old_flags as of `Option`
+    constraints  unit, minimum, maximum, file_suffix, dynamic, is_path as of `Option`
     """
     if isinstance(default, Enum):
         kind = type(default)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from videodepth_ros.bags.stamps import Stamps, are_useless, monotonic_indices
+from videodepth_ros.bags.stamps import Stamps, monotonic_indices, useful
 from videodepth_ros.core.arrays import Float64Array, IndexArray, StampArray, UInt8Array
 from videodepth_ros.core.errors import BagError, ConfigError
 from videodepth_ros.core.workspace import DiskArray, digest
@@ -85,13 +85,7 @@ def select_frames(stamps: Stamps, frame_range: FrameRange) -> FrameSelection:
     stamps  of all images, in the order of their recording
     raises  BagError if the selection is empty
     """
-    notes: list[str] = []
-    if are_useless(stamps.stamp_ns):
-        stamps = stamps.by_recording()
-        notes.append(
-            f'the stamps of most of the {len(stamps)} images repeat or go back: the times of '
-            'recording are used instead; have the driver set the stamps'
-        )
+    stamps, notes = useful(stamps)
     ordered = monotonic_indices(stamps.stamp_ns)
     rejected = np.setdiff1d(np.arange(len(stamps)), ordered)
     increasing = stamps.take(ordered)
@@ -109,11 +103,11 @@ def select_frames(stamps: Stamps, frame_range: FrameRange) -> FrameSelection:
             'the first one'
         )
     if len(rejected):
-        notes.append(
+        notes += (
             f'left out: {len(rejected)} of {len(stamps)} images, whose stamps repeat, go back or '
-            f'jump ahead of those around them; the first is image {rejected[0]} (from 0)'
+            f'jump ahead of those around them; the first is image {rejected[0]} (from 0)',
         )
-    return FrameSelection(increasing.take(selected), len(rejected), tuple(notes))
+    return FrameSelection(increasing.take(selected), len(rejected), notes)
 
 
 class CameraFormat(NamedTuple):

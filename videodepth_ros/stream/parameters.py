@@ -146,7 +146,6 @@ class CloudParameters:
         'Columns and rows of the depth image for one point of the cloud.',
         name='cloud.stride',
         flags=('--cloud-stride', '--points-stride'),
-        old_flags=('--stride',),
         unit='px',
         minimum=1,
         maximum=64,
