@@ -7,12 +7,9 @@ result of a clip does not depend on where and when it is computed.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +30,7 @@ from videodepth_ros.alignment.pair_graph import PairGraph
 from videodepth_ros.alignment.pairs import PairProvider
 from videodepth_ros.core.arrays import Float64Array, UInt8Array
 from videodepth_ros.core.errors import DeviceError
+from videodepth_ros.core.parallel import current_pool
 from videodepth_ros.core.workspace import save_npz
 from videodepth_ros.geometry.camera import Intrinsics
 
@@ -138,13 +136,8 @@ def align_clips_parallel(
         for number in missing:
             yield worker.align(number)
         return
-    # Spawned, not forked: a fork would inherit locks of BLAS, ROS and engine threads.
-    pool = ProcessPoolExecutor(
-        min(processes, len(missing)),
-        multiprocessing.get_context('spawn'),
-        _start_worker,
-        (open_task, files),
-    )
+    count = min(processes, len(missing))
+    pool = current_pool().open(count, _start_worker, (open_task, files))
     try:
         pending = _submit(pool, missing)
         while pending:
@@ -161,7 +154,7 @@ def align_clips_parallel(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _submit(pool: ProcessPoolExecutor, missing: Sequence[int]) -> set[Future[int]]:
+def _submit(pool: Executor, missing: Sequence[int]) -> set[Future[int]]:
     """Submit clips to processes that ignore Ctrl-C, which a terminal sends to all of them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
     try:
@@ -211,17 +204,8 @@ _worker: _Worker | None = None
 def _start_worker(open_task: OpenTask, files: AlignmentFiles) -> None:
     """Initialise a process of the pool."""
     global _worker
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # the other processes occupy the cores
     _worker = _Worker(open_task(), files)
-
-
-def _exit_with_parent() -> None:
-    """Exit when the parent process ends; a pool's process would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _align_in_worker(number: int) -> int:

@@ -146,27 +146,51 @@ def _open(path: Path, stack: ExitStack) -> _Input:
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """Compare a prediction with ground truth."""
-    from videodepth_ros.evaluation.report import Evaluation, format_table, to_json
+    """Compare a prediction with ground truth and print the errors."""
+    from videodepth_ros.evaluation.report import format_table, to_json
 
-    options = options_from(args, EvaluateOptions)
+    evaluation = evaluate(
+        Path(args.predicted),
+        Path(args.truth or args.predicted),
+        options_from(args, EvaluateOptions),
+        args.rpe_delta,
+        args.plot,
+    )
+    print(format_table(evaluation))
+    return Outcome(True, to_json(evaluation))
+
+
+def evaluate(
+    predicted_path: Path,
+    truth_path: Path,
+    options: EvaluateOptions,
+    rpe_delta: RpeDelta | None = None,
+    plot: Path | None = None,
+) -> Evaluation:
+    """Compare a prediction with ground truth; both may be topics of one bag.
+
+    plot    picture to write; None: none
+    raises  BagError if there is nothing to compare; ConfigError, InputError
+    """
+    from videodepth_ros.evaluation.report import Evaluation
+
     with ExitStack() as stack:
-        predicted = _open(Path(args.predicted), stack)
-        truth = _open(Path(args.truth), stack) if args.truth else predicted
+        predicted = _open(predicted_path, stack)
+        is_same = truth_path == predicted_path
+        truth = predicted if is_same else _open(truth_path, stack)
         pairs = _depth_pairs(predicted, truth, options)
         depth = _compare_depth(pairs, options)
         paths = _paths(predicted, truth, options)
-        trajectory = _compare_trajectories(paths, args.rpe_delta, is_needed=not depth)
+        trajectory = _compare_trajectories(paths, rpe_delta, is_needed=not depth)
         evaluation = Evaluation(depth, trajectory)
         if evaluation == Evaluation(None, None):
             raise BagError(f'nothing to compare: {predicted}, and {truth}')
         for bag in (predicted.bag, truth.bag):
             if bag and bag.lost:
                 log.warning('%s: %s', bag.path, bag.lost)
-        if args.plot:
-            _plot(args.plot, evaluation, pairs, paths)
-    print(format_table(evaluation))
-    return Outcome(True, to_json(evaluation))
+        if plot:
+            _plot(plot, evaluation, pairs, paths)
+    return evaluation
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """Compute the depth of the images of a bag."""
+    """Compute the depth of the images of a bag and print the facts."""
+    with Interruption() as interruption:
+        options = options_from(args, RunBagOptions)
+        facts = run_bag(Path(args.in_bag), Path(args.out_bag), options, interruption)
+    print('\n'.join(_lines(facts)))
+    return outcome(facts, ok=not interruption.requested)
+
+
+def run_bag(
+    in_bag: Path, out_bag: Path, options: RunBagOptions, interruption: Interruption
+) -> RunFacts:
+    """Write the depth of the images of a bag to a new one.
+
+    raises  BagError, ConfigError, ModelError or DeviceError with the next step in its message
+    """
     from videodepth_ros.bags.camera_topics import find_camera_topics
     from videodepth_ros.bags.reader import open_bag
     from videodepth_ros.bags.writer import BagWriter
@@ -100,22 +114,20 @@ def run(args: argparse.Namespace) -> Outcome:
     from videodepth_ros.results.depth_topics import DepthTopics
 
     started_s = time.monotonic()
-    options = options_from(args, RunBagOptions)
-    with open_bag(args.in_bag) as bag:
+    with open_bag(in_bag) as bag:
         scale = _scale(options, bag)
         with (
             closing(_session(options, scale)) as session,
-            BagWriter(args.out_bag, compression=options.compression) as writer,
-            Interruption() as interruption,
+            BagWriter(out_bag, compression=options.compression) as writer,
         ):
             topics = find_camera_topics(bag.topics, options.image_topic, options.camera_info_topic)
             images = _frames(bag, topics, options, scale)
             outputs = DepthTopics(writer, options, _point_options(options))
             tally = stream(interruption.iterate(images), session, outputs)
             if not interruption.requested:
-                _check_any(tally, args.in_bag, bag.lost)
+                _check_any(tally, in_bag, bag.lost)
             spec = session.spec
-    facts = RunFacts(
+    return RunFacts(
         topics.image.count,
         tally.frames,
         round(time.monotonic() - started_s, 3),
@@ -131,13 +143,11 @@ def run(args: argparse.Namespace) -> Outcome:
         f'{spec.width}x{spec.height}' if spec else None,
         tally.scale_source,
         dict(tally.topics),
-        (str(Path(args.out_bag)),),
+        (str(out_bag),),
     )
-    print('\n'.join(_lines(facts)))
-    return outcome(facts, ok=not interruption.requested)
 
 
-def _check_any(tally: Tally, bag: str, lost: str | None) -> None:
+def _check_any(tally: Tally, bag: Path, lost: str | None) -> None:
     """Raise BagError with the reasons if there is no depth map."""
     if not tally.frames:
         why = '; '.join([*tally.rejections, *filter(None, [lost])])

@@ -8,11 +8,10 @@ from files and keeps the last few, and no result depends on the process that com
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +23,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import UInt8Array
 from videodepth_ros.core.errors import DeviceError
+from videodepth_ros.core.parallel import current_pool
 from videodepth_ros.core.workspace import save_npz
 from videodepth_ros.mvs.depth import Plan, StereoDepth, finish_view
 from videodepth_ros.mvs.matching import Match, match_view
@@ -132,9 +132,7 @@ def _in_order(
         worker = _Worker(task)
         yield from (function(worker, item) for item in items)
         return
-    # Spawned, not forked: a fork would inherit locks of BLAS, ROS and engine threads.
-    context = multiprocessing.get_context('spawn')
-    pool = ProcessPoolExecutor(min(processes, len(items)), context, _start, (task,))
+    pool = current_pool().open(min(processes, len(items)), _start, (task,))
     pending: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -153,7 +151,7 @@ def _in_order(
 
 
 def _submit(
-    pool: ProcessPoolExecutor, function: Callable[[_Worker, int], Result], item: int
+    pool: Executor, function: Callable[[_Worker, int], Result], item: int
 ) -> Future[Result]:
     """Submit to processes that ignore Ctrl-C, which a terminal sends to all of them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it

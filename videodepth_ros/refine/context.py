@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from videodepth_ros.bags.camera_topics import CameraTopics
 from videodepth_ros.bags.reader import BagReader
+from videodepth_ros.core.parallel import current_pool
 from videodepth_ros.core.progress import ProgressMeter
 from videodepth_ros.core.workspace import WorkFolder
 from videodepth_ros.refine.settings import RefineSettings
@@ -36,7 +36,7 @@ class JobContext:
     @property
     def processes(self) -> int:
         """Number of processes that align clips."""
-        return self.settings.processes or os.cpu_count() or 1
+        return self.settings.processes or current_pool().processes
 
     def on_step(self, stage: str) -> Callable[[], None]:
         """Return the callback that counts one step of a stage."""
