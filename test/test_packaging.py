@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import configparser
+import functools
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
+import sysconfig
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -83,3 +87,57 @@ def test_programs_are_installed_and_start(program):
     assert os.access(path, os.X_OK)
     if program.endswith('videodepth'):
         subprocess.run([path, '--help'], check=True, stdout=subprocess.DEVNULL)
+
+
+WITHOUT_ROS = """import sys
+class NoRos:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in ('rclpy', 'sensor_msgs', 'videodepth'):
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, NoRos())
+"""
+
+
+@pytest.fixture
+def wheel_environment(root, tmp_path):
+    """Return a virtual environment with the wheel of the sdist, its dependencies and no ROS."""
+    tracked = subprocess.run(['git', 'ls-files', '-z'], cwd=root, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip('the tree is not a git checkout: the files of the sdist are not known')
+    source = tmp_path / 'source'
+    for name in filter(None, tracked.stdout.split('\0')):
+        if (root / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, source / name)
+    run = functools.partial(subprocess.run, check=True, stdout=subprocess.DEVNULL)
+    run([sys.executable, 'setup.py', '-q', 'sdist', '--dist-dir', tmp_path], cwd=source)
+    (sdist,) = tmp_path.glob('*.tar.gz')
+    run([sys.executable, '-m', 'venv', '--without-pip', tmp_path / 'venv'])
+    (site,) = (tmp_path / 'venv').glob('lib/python*/site-packages')
+    (site / 'dependencies.pth').write_text(sysconfig.get_path('purelib'))  # after the wheel
+    python = tmp_path / 'venv/bin/python'
+    run([sys.executable, '-m', 'pip', '--python', python, 'install', '--quiet', '--no-deps',
+         '--ignore-installed', '--no-build-isolation', sdist])  # fmt: skip
+    (site / 'sitecustomize.py').write_text(WITHOUT_ROS)
+    return tmp_path / 'venv/bin'
+
+
+@pytest.mark.slow
+def test_the_wheel_works_without_ros(wheel_environment, tmp_path):
+    environment = {'HOME': str(tmp_path), 'PATH': f'{wheel_environment}:/usr/bin:/bin'}
+    run = functools.partial(
+        subprocess.run, env=environment, cwd=tmp_path / 'work', capture_output=True, text=True
+    )
+    (tmp_path / 'work').mkdir()
+    for command in (
+        'sample scene --scene living_room --seconds 1 --size 160x120',
+        'refine scene refined --no-stereo',
+        'eval refined scene --align scale --json eval.json',
+    ):
+        done = run(['videodepth', *command.split()])
+        assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / 'work/eval.json').read_text())
+    assert figures['depth']['frames'] == 15
+    code = 'import videodepth_ros; print(videodepth_ros.__file__)'
+    done = run(['python', '-c', code])
+    assert str(wheel_environment.parent) in done.stdout
