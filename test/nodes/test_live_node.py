@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -32,6 +33,25 @@ def test_an_image_becomes_depth_under_its_own_header(rig):
     assert values.shape == (HEIGHT, WIDTH)
     assert np.isfinite(values).all()
     assert values.max() / values.min() == pytest.approx(FAR_M / NEAR_M, rel=1e-4)
+
+
+def test_diagnostics_have_the_latency_of_each_stage(rig):
+    entries = rig.consume('/diagnostics', DiagnosticArray)
+    images = rig.connect()
+    rig.send(images)
+    rig.until(lambda: rig.received['depth/image'])
+    rig.node._publish_status()
+    rig.until(lambda: any('network_p50_ms' in values_of(entry) for entry in entries))
+    values = next(values_of(entry) for entry in entries if 'network_p50_ms' in values_of(entry))
+    stages = ('wait', 'decode', 'network', 'postprocess', 'publish')
+    found_s = [float(values[f'{stage}_p50_ms']) / 1e3 for stage in stages]
+    assert min(found_s) >= 0
+    assert sum(found_s) == pytest.approx(float(values['latency_p50_s']), rel=0.02)
+    assert not [key for key in values if key.startswith('gpu_')]
+
+
+def values_of(array: DiagnosticArray) -> dict[str, str]:
+    return {each.key: each.value for each in array.status[0].values}
 
 
 def test_camera_info_and_cloud_belong_to_the_depth(make_rig):

@@ -13,7 +13,7 @@ from test.support.rig import image_message, info_message
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.nodes.live_diagnostics import active_state, is_silent
 from videodepth_ros.nodes.storms import ADVICE, StormMonitor
-from videodepth_ros.nodes.stream_statistics import PublishedFrame, StreamStatistics
+from videodepth_ros.nodes.stream_statistics import PublishedFrame, StageTimes, StreamStatistics
 from videodepth_ros.nodes.worker import WorkerState
 from videodepth_ros.stream.mailbox import MailboxCounts
 
@@ -80,7 +80,7 @@ def worker(**changes):
 
 def published(age_s):
     return PublishedFrame(
-        0, 'camera', ScaleSource.MODEL, time.monotonic() - age_s, age_s=0, latency_s=0, engine_s=0
+        0, 'camera', ScaleSource.MODEL, time.monotonic() - age_s, 0, 0, StageTimes(0, 0, 0, 0, 0)
     )
 
 

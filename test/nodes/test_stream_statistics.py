@@ -8,7 +8,7 @@ import pytest
 
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.nodes import stream_statistics as module
-from videodepth_ros.nodes.stream_statistics import PublishedFrame, StreamStatistics
+from videodepth_ros.nodes.stream_statistics import PublishedFrame, StageTimes, StreamStatistics
 from videodepth_ros.stream.session import ResetReason
 
 
@@ -21,7 +21,8 @@ def clock(monkeypatch):
 
 
 def output(steady_s: float, age_s: float = 0.1) -> PublishedFrame:
-    return PublishedFrame(0, 'camera', ScaleSource.MODEL, steady_s, age_s, age_s / 2, age_s / 4)
+    stages = StageTimes(0, age_s / 16, age_s / 4, age_s / 8, age_s / 16)
+    return PublishedFrame(0, 'camera', ScaleSource.MODEL, steady_s, age_s, age_s / 2, stages)
 
 
 def test_rates_and_ages_are_those_of_the_last_seconds(clock):
@@ -37,6 +38,8 @@ def test_rates_and_ages_are_those_of_the_last_seconds(clock):
     assert summary.age_p50_s == summary.age_p99_s == pytest.approx(0.1)
     assert summary.latency_p50_s == pytest.approx(0.05)
     assert summary.engine_p50_s == pytest.approx(0.025)
+    assert summary.stages['postprocess'] == pytest.approx((0.0125, 0.0125))
+    assert list(summary.stages) == ['wait', 'decode', 'network', 'postprocess', 'publish']
 
 
 def test_rates_are_right_from_the_first_second_on(clock):

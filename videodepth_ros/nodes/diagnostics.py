@@ -6,14 +6,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.time import Time
 
 
-def diagnostic_array(status: DiagnosticStatus, stamp: Time) -> DiagnosticArray:
+def diagnostic_array(status: DiagnosticStatus, now: Time) -> DiagnosticArray:
     """Return a status as a message for /diagnostics."""
     array = DiagnosticArray(status=[status])
-    array.header.stamp = stamp
+    array.header.stamp = now.to_msg()
     return array
 
 

@@ -239,7 +239,7 @@ def _frame_warnings(inputs: HealthInputs) -> list[HealthWarning]:
 def fill_status(worker: WorkerState, statistics: StatisticsSummary, status: Status) -> None:
     """Write state and statistics of a worker into a status message."""
     for field in fields(statistics):
-        if field.name != 'resets':
+        if field.name in status.get_fields_and_field_types():
             setattr(status, field.name, getattr(statistics, field.name))
     for reason, count in zip(ResetReason, statistics.resets, strict=True):
         setattr(status, f'resets_{reason.value}', count)
@@ -257,14 +257,26 @@ def fill_status(worker: WorkerState, statistics: StatisticsSummary, status: Stat
         status.scale_source = last.scale_source.value
 
 
+def details_of(worker: WorkerState, statistics: StatisticsSummary) -> dict[str, str]:
+    """Return what /diagnostics has beside the status: progress, latency by stage, the GPU."""
+    details = {'opening': worker.opening}
+    for stage, (p50_s, p99_s) in statistics.stages.items():
+        details[f'{stage}_p50_ms'] = f'{1e3 * p50_s:.3g}'
+        details[f'{stage}_p99_ms'] = f'{1e3 * p99_s:.3g}'
+    if worker.gpu is not None:
+        details |= {f'gpu_{name}': f'{value:.6g}' for name, value in vars(worker.gpu).items()}
+    return details
+
+
 def diagnostic_status(
-    name: str, status: Status, warnings: list[str], notes: list[str], opening: str
+    name: str, status: Status, warnings: list[str], notes: list[str], details: dict[str, str]
 ) -> DiagnosticStatus:
     """Return a status message as an entry of /diagnostics.
 
     notes    what is taken otherwise than the messages have it
-    opening  progress of the engine that is being opened or built; empty: none is
+    details  key-value pairs beside those of the message, see `details_of`
     """
+    opening = details.get('opening', '')
     summary = f'{status.state}: {opening}' if opening else status.state
     level, message = level_and_message(
         '; '.join([summary, *notes]),
@@ -275,6 +287,9 @@ def diagnostic_status(
         name=name,
         level=level,
         message=message,
-        values=[*key_values(status), KeyValue(key='opening', value=opening)],
+        values=[
+            *key_values(status),
+            *(KeyValue(key=key, value=value) for key, value in details.items()),
+        ],
         hardware_id=f'{status.model} on {status.device}'.strip(),
     )

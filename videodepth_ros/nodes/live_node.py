@@ -39,6 +39,7 @@ from videodepth_ros.nodes.live_diagnostics import (
     HealthInputs,
     HealthMonitor,
     active_state,
+    details_of,
     diagnostic_status,
     fill_status,
 )
@@ -317,13 +318,12 @@ class LiveNode(SafeLifecycleNode):
         return active_state(worker, since_s, self.parameters.image_timeout_s)
 
     def _publish_status(self) -> None:
-        status = self.status()
+        status, worker, name = self.status(), self._worker, self.get_fully_qualified_name()
         self._status_publisher.publish(status)
-        warnings, name = self.warnings(status), self.get_fully_qualified_name()
-        opening = self._worker.state.opening if self._worker is not None else ''
-        entry = diagnostic_status(name, status, warnings, self._health_monitor.notes, opening)
-        stamp = self.get_clock().now().to_msg()
-        self._diagnostics_publisher.publish(diagnostic_array(entry, stamp))
+        warnings = self.warnings(status)
+        details = details_of(worker.state, worker.statistics) if worker is not None else {}
+        entry = diagnostic_status(name, status, warnings, self._health_monitor.notes, details)
+        self._diagnostics_publisher.publish(diagnostic_array(entry, self.get_clock().now()))
 
     def warnings(self, status: Status) -> list[str]:
         """Return the present warnings, and log those that are new."""

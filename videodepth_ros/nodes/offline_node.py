@@ -315,7 +315,7 @@ class OfflineNode(Node):
         self._status_publisher.publish(status)
         warnings = find_warnings(status, self.count_publishers('/clock'))
         entry = diagnostic_status(self.get_fully_qualified_name(), status, warnings)
-        self._diagnostics_publisher.publish(diagnostic_array(entry, status.header.stamp))
+        self._diagnostics_publisher.publish(diagnostic_array(entry, self.get_clock().now()))
 
 
 def run(make_node: Callable[[], OfflineNode], arguments: list[str] | None = None) -> int:

@@ -23,6 +23,8 @@ class LiveNodeOptions:
     statistics_window_s: float = 5.0  # sliding window of rates and ages [s]
     min_age_s: float = -0.1  # median age below this: stamps are of another clock [s]
     max_age_s: float = 10.0  # median age above this: likewise [s]
+    gpu_period_s: float = 1.0  # query of the figures of the GPU [s]
+    gpu_max_age_s: float = 5.0  # age above which they are not reported [s]
     colour_share: float = 0.1  # way of the colours of depth/color to those of a frame
 
 

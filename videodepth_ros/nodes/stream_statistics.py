@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -16,13 +16,33 @@ from videodepth_ros.stream.session import ResetReason
 
 
 @dataclass(frozen=True)
+class StageTimes:
+    """Latency of one frame by stage, in order [s].
+
+    wait         in the mailbox, from the arrival of the image in this process
+    decode       from the message to the rectified image
+    network      inference
+    postprocess  resizing, resets, stabilization, scale, edges and masks
+    publish      writing, serializing and sending the outputs
+    """
+
+    wait: float
+    decode: float
+    network: float
+    postprocess: float
+    publish: float
+
+
+STAGES = tuple(field.name for field in fields(StageTimes))
+
+
+@dataclass(frozen=True)
 class PublishedFrame:
     """One published frame: the header of its image, its scale and its times.
 
     steady_s   time of publication on the steady clock
     age_s      ROS time at publication minus the stamp
-    latency_s  from the arrival of the image in this process to publication
-    engine_s   share of the network in the latency
+    latency_s  from the arrival of the image in this process to publication; the sum of ``stages``
     """
 
     stamp_ns: int
@@ -31,7 +51,7 @@ class PublishedFrame:
     steady_s: float
     age_s: float
     latency_s: float
-    engine_s: float
+    stages: StageTimes
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,7 @@ class StatisticsSummary:
     """Rates in Hz and times in seconds over the window; NaN where nothing was published.
 
     resets  count since the start for each ResetReason, in its order
+    stages  50th and 99th percentile of the latency by stage [s]
     """
 
     input_rate_hz: float
@@ -49,6 +70,7 @@ class StatisticsSummary:
     latency_p99_s: float
     engine_p50_s: float
     resets: tuple[int, ...]
+    stages: dict[str, tuple[float, float]]
 
 
 class StreamStatistics:
@@ -111,9 +133,14 @@ class StreamStatistics:
                 len(self._published) / span_s,
                 *_percentiles([frame.age_s for frame in self._published]),
                 *_percentiles([frame.latency_s for frame in self._published]),
-                _percentiles([frame.engine_s for frame in self._published])[0],
+                self._stage('network')[0],
                 tuple(self._resets[reason] for reason in ResetReason),
+                {stage: self._stage(stage) for stage in STAGES},
             )
+
+    def _stage(self, name: str) -> tuple[float, float]:
+        """Return the 50th and 99th percentile of the time of a stage [s]."""
+        return _percentiles([getattr(frame.stages, name) for frame in self._published])
 
     def _drop_old(self, now_s: float) -> None:
         while self._received_s and now_s - self._received_s[0] > self._window_s:

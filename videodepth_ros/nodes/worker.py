@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+import numpy as np
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from sensor_msgs.msg import CameraInfo
@@ -16,12 +17,14 @@ from videodepth_ros.engines.engine import EngineSpec
 from videodepth_ros.frames import Frame
 from videodepth_ros.nodes.camera_subscription import ReceivedImage
 from videodepth_ros.nodes.depth_publishers import DepthPublishers
+from videodepth_ros.nodes.gpu_monitor import GpuFigures, GpuMonitor
 from videodepth_ros.nodes.image_decoder import ImageDecoder
 from videodepth_ros.nodes.lifecycle import error_text
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
 from videodepth_ros.nodes.stream_statistics import (
     PublishedFrame,
+    StageTimes,
     StatisticsSummary,
     StreamStatistics,
 )
@@ -52,6 +55,7 @@ class WorkerState:
     lens_fault       why images are not rectified though they show distortion; empty: they are
     sample_note      bits that 16-bit images use, in words; empty: all
     is_calibration_unusable  camera_info does not fit the last image
+    gpu              figures of the GPU; None: the network is not on one, or they are not known
     """
 
     counts: MailboxCounts
@@ -68,6 +72,7 @@ class WorkerState:
     lens_fault: str = ''
     sample_note: str = ''
     is_calibration_unusable: bool = False
+    gpu: GpuFigures | None = None
 
 
 class DepthWorker:
@@ -97,6 +102,7 @@ class DepthWorker:
         self._mailbox: Mailbox[ReceivedImage] = Mailbox()
         self._mailbox.close()
         self._statistics = StreamStatistics(options.statistics_window_s)
+        self._gpu = GpuMonitor(options)
         self._opening = ''
         self._has_built = self._has_failed = self._is_rejecting = False
         self._last_error = ''
@@ -109,10 +115,11 @@ class DepthWorker:
     @property
     def state(self) -> WorkerState:
         """State of now."""
+        spec = self._session.spec
         return WorkerState(
             self._mailbox.counts,
             self._decoder.calibrations.latest,
-            self._session.spec,
+            spec,
             self._statistics.last_published,
             self._statistics.last_received_s,
             self._statistics.period_s,
@@ -124,6 +131,7 @@ class DepthWorker:
             self._decoder.lens_fault,
             self._decoder.sample_note,
             self._decoder.is_calibration_unusable,
+            self._gpu.figures(spec.device) if spec else None,
         )
 
     @property
@@ -184,6 +192,7 @@ class DepthWorker:
         if self._thread.is_alive():
             return False
         self._publishers.close()
+        self._gpu.close()
         return True
 
     def report_build(self, phase: str, fraction: float) -> None:
@@ -216,14 +225,16 @@ class DepthWorker:
 
     def _process(self, image: ReceivedImage) -> None:
         """Turn one image into published depth and count what became of it."""
-        mailbox = self._mailbox
+        mailbox, times_s = self._mailbox, [time.monotonic()]
         try:
             image, frame = self._decode(image)
+            times_s.append(time.monotonic())
             result = self._step(frame)
+            times_s.append(time.monotonic())
             if mailbox.closed:
                 mailbox.displace()
                 return
-            self._publish(image, frame, result)
+            self._publish(image, frame, result, times_s)
         except InputError as error:
             mailbox.reject()
             self._last_error, self._is_rejecting = str(error), True
@@ -266,9 +277,17 @@ class DepthWorker:
         certain = without_uncertain(result, parameters.depth_min_confidence)
         return without_robot(certain, parameters.mask_file, frame.size)
 
-    def _publish(self, image: ReceivedImage, frame: Frame, result: StepResult) -> None:
+    def _publish(
+        self, image: ReceivedImage, frame: Frame, result: StepResult, times_s: list[float]
+    ) -> None:
+        """Publish a frame and record its times.
+
+        times_s  steady time at which it was taken, decoded and computed
+        """
         self._publishers.publish(result, frame, self._parameters)
         now_s = time.monotonic()
+        wait_s, decode_s, step_s, publish_s = np.diff([image.steady_s, *times_s, now_s]).tolist()
+        network_s = result.engine_s
         self._statistics.on_published(
             PublishedFrame(
                 frame.stamp_ns,
@@ -277,7 +296,7 @@ class DepthWorker:
                 now_s,
                 age_s=(self._clock.now().nanoseconds - frame.stamp_ns) * 1e-9,
                 latency_s=now_s - image.steady_s,
-                engine_s=result.engine_s,
+                stages=StageTimes(wait_s, decode_s, network_s, step_s - network_s, publish_s),
             )
         )
 
