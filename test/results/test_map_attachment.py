@@ -131,6 +131,37 @@ def test_transforms_that_end_before_the_images_are_held(tmp_path):
     check_chain(refine(path, tmp_path)[1], 'map', ['odom', 'base_link', 'camera_link'])
 
 
+def transform(parent, child):
+    T = new_message('geometry_msgs/msg/TransformStamped')
+    set_stamp(T.header.stamp, m.START_NS)
+    T.header.frame_id, T.child_frame_id = parent, child
+    T.transform.rotation.w = 1.0
+    return T
+
+
+@pytest.mark.parametrize('topic', ['/tf', '/tf_static'])
+@pytest.mark.parametrize(
+    'edges',
+    [
+        [('base_link', 'base_link')],  # to itself
+        [('gps', 'camera_link')],  # a second parent
+        [('/gps', '/camera_link')],
+        [('', 'camera_link')],
+        [('tool', 'arm'), ('arm', 'tool')],  # a cycle
+    ],
+)
+def test_transforms_that_no_listener_could_use_are_not_copied(tmp_path, edges, topic):
+    def stray(bag):
+        message = new_message('tf2_msgs/msg/TFMessage')
+        message.transforms = [transform(*edge) for edge in [*edges, ('base_link', 'wheel')]]
+        bag.write(topic, m.START_NS, message)
+
+    source = m.write_bag(tmp_path / 'in', m.write_static, m.write_static, dynamic(), stray)
+    _, listener = refine(source, tmp_path)
+    check_chain(listener, 'map', ['odom', 'base_link', 'camera_link'])
+    assert set(listener.edges) == {'odom', 'base_link', 'camera_link', m.OPTICAL, 'wheel'}
+
+
 def test_static_transforms_that_come_late_are_there_from_the_start(tmp_path):
     def late(bag):
         T = new_message('geometry_msgs/msg/TransformStamped')

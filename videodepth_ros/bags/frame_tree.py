@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,10 +55,12 @@ class FrameTree:
 
     transforms  by the name of the child frame
     notes       description of ambiguous or invalid transforms
+    unused      parent and child of the transforms that the recording has besides
     """
 
     transforms: Mapping[str, TransformSeries]
     notes: tuple[str, ...] = ()
+    unused: frozenset[tuple[str, str]] = frozenset()
 
     def __contains__(self, frame: str) -> bool:
         return frame in self.transforms or any(
@@ -106,7 +108,7 @@ class FrameTree:
     def with_transform(self, child: str, series: TransformSeries) -> FrameTree:
         """Return the tree with one more transform; ``child`` must not have a parent yet."""
         assert child not in self.transforms, child
-        return FrameTree({**self.transforms, child: series}, self.notes)
+        return replace(self, transforms={**self.transforms, child: series})
 
 
 @dataclass
@@ -144,7 +146,12 @@ def read_frame_tree(bag: BagReader) -> FrameTree:
     transforms of a frame to itself, or without a name, are ignored as in tf2; those of a cycle
     are left out, for any one of them may be the wrong one.
     """
-    found, notes = _collect_transforms(bag)
+    found, ignored = _collect_transforms(bag)
+    notes = [
+        f'{count} transforms from {parent!r} to {child!r} are ignored, as in tf2: a transform is '
+        'between two frames with names'
+        for (parent, child), count in sorted(ignored.items())
+    ]
     transforms: dict[str, TransformSeries] = {}
     for child, by_parent in sorted(found.items()):
         ranked = sorted(by_parent.items(), key=lambda item: (-len(item[1].stamp_ns), item[0]))
@@ -170,15 +177,17 @@ def read_frame_tree(bag: BagReader) -> FrameTree:
             f'the frames {described} of the recording form a cycle: the transforms between them '
             'are left out; remove the wrong one from the recording to use the others'
         )
-    return FrameTree(transforms, tuple(notes))
+    recorded = {(parent, child) for child, parents in found.items() for parent, _ in parents}
+    used = {(series.parent, child) for child, series in transforms.items()}
+    return FrameTree(transforms, tuple(notes), frozenset(recorded | ignored.keys()) - used)
 
 
 _Builders = dict[str, dict[tuple[str, bool], _SeriesBuilder]]
 """Transforms by child, then by parent and whether they are static."""
 
 
-def _collect_transforms(bag: BagReader) -> tuple[_Builders, list[str]]:
-    """Read all transforms between two frames; return notes on the others."""
+def _collect_transforms(bag: BagReader) -> tuple[_Builders, Counter[tuple[str, str]]]:
+    """Read all transforms between two frames; count the others by parent and child."""
     found: _Builders = {}
     ignored: Counter[tuple[str, str]] = Counter()
     for topic, _, message in bag.messages([TF, TF_STATIC]):
@@ -194,12 +203,7 @@ def _collect_transforms(bag: BagReader) -> tuple[_Builders, list[str]]:
                 stamped.transform.translation,
                 stamped.transform.rotation,
             )
-    notes = [
-        f'{count} transforms from {parent!r} to {child!r} are ignored, as in tf2: a transform is '
-        'between two frames with names'
-        for (parent, child), count in sorted(ignored.items())
-    ]
-    return found, notes
+    return found, ignored
 
 
 def _cycles(transforms: Mapping[str, TransformSeries]) -> list[list[str]]:

@@ -8,7 +8,7 @@ clock than that of its stamps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -69,10 +69,12 @@ class DepthBagWriter:
         source: SourceRecording,
         contents: BagContents,
         transforms: Sequence[StampedTransform] = (),
+        unused: Set[tuple[str, str]] = frozenset(),
     ) -> None:
         """Create the recording.
 
         transforms  that are written to /tf besides those of the source, in order of time
+        unused      parent and child of those of the source that are left out
         raises      BagError if it exists or cannot be created
         """
         self._recorded_at = recording_clock(source.bag, source.image_topic)
@@ -80,7 +82,7 @@ class DepthBagWriter:
         self.writer = BagWriter(path, self._recorded_at, contents.topics.compression)
         self._topics = DepthTopics(self.writer, contents.topics, contents.cloud)
         self._copier = SourceTopicCopier(
-            source.bag, self.writer, self._recorded_at, transforms, contents.copied
+            source.bag, self.writer, self._recorded_at, transforms, contents.copied, unused
         )
 
     @property
@@ -157,7 +159,9 @@ class RefinedBagWriter:
             else None
         )
         self._frames = 0
-        self._depth = DepthBagWriter(path, source, contents, attachment.odometry_transforms())
+        self._depth = DepthBagWriter(
+            path, source, contents, attachment.odometry_transforms(), attachment.tree.unused
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

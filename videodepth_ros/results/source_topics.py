@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from fnmatch import fnmatch
+from typing import Any
 
 from videodepth_ros.bags.decoding import MessageDecoder
 from videodepth_ros.bags.frame_tree import TF, TF_STATIC, frame_name
@@ -35,6 +36,7 @@ class SourceTopicCopier:
         recorded_at: Callable[[int], int],
         odometry: Sequence[StampedTransform],
         copied: Sequence[str],
+        unused: Set[tuple[str, str]] = frozenset(),
     ) -> None:
         """Select the topics to copy.
 
@@ -42,9 +44,12 @@ class SourceTopicCopier:
         odometry     transforms that are written to /tf besides
         copied       names of topics, or patterns such as ``/camera/*``; /tf and /tf_static are
                      always copied, topics of this package never
+        unused       parent and child of the transforms that are left out, as their frames have
+                     another parent in the result, see `FrameTree`
         """
         self.notes: dict[str, str] = {}
         self._bag, self._writer, self._recorded_at = bag, writer, recorded_at
+        self._unused = unused
         self._decoder = MessageDecoder()
         topics = [
             topic.name
@@ -83,6 +88,8 @@ class SourceTopicCopier:
         try:
             if is_tf and (channel.encoding != 'cdr' or channel.msgtype != TF_MESSAGE):
                 self._rewrite_transforms(channel, recorded_ns, data)
+            elif is_tf and self._unused:
+                self._copy_used_transforms(channel, recorded_ns, data)
             else:
                 self._writer.copy(channel, recorded_ns, data)
         except BagError as error:
@@ -93,6 +100,8 @@ class SourceTopicCopier:
     def _rewrite_transforms(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
         """Write transforms of ROS 1 without the leading slash of their frames."""
         for stamped in self._decoder.decode(channel, data).transforms:
+            if not self._is_used(stamped):
+                continue
             self._writer.write_transform(
                 stamp_ns(stamped.header.stamp),
                 frame_name(stamped.header.frame_id),
@@ -101,6 +110,20 @@ class SourceTopicCopier:
                 static=channel.topic == TF_STATIC,
                 recorded_ns=recorded_ns,
             )
+
+    def _copy_used_transforms(self, channel: Channel, recorded_ns: int, data: bytes) -> None:
+        """Write a message without its unused transforms; without it if it has no others."""
+        message = self._decoder.decode(channel, data)
+        used = [stamped for stamped in message.transforms if self._is_used(stamped)]
+        if len(used) == len(message.transforms):
+            self._writer.copy(channel, recorded_ns, data)
+        elif used:
+            message.transforms = used
+            self._writer.write(channel.topic, recorded_ns, message, recorded_ns)
+
+    def _is_used(self, stamped: Any) -> bool:
+        names = stamped.header.frame_id, stamped.child_frame_id
+        return tuple(map(frame_name, names)) not in self._unused
 
 
 def is_topic_copied(topic: str, patterns: Sequence[str]) -> bool:
