@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, TopicInfo
+from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.core.errors import BagError, ConfigError
@@ -18,13 +20,8 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.image import write_depth, write_image
 from videodepth_ros.messages.transforms import set_stamp
 from videodepth_ros.models.mono import PriorKind
-from videodepth_ros.refine.bag_depth import (
-    BagDepthPrior,
-    choose_depth_topic,
-    depth_unit_notes,
-    find_depth_topic,
-    resample_to_camera,
-)
+from videodepth_ros.refine.bag_depth import BagDepthPrior, depth_unit_notes, resample_to_camera
+from videodepth_ros.refine.depth_topic import choose_depth_topic, find_depth_topic
 
 MS = 1_000_000
 PERIOD_MS = 100
@@ -238,7 +235,8 @@ def test_own_depth_is_no_measurement_unless_it_is_named():
     topics = [TopicInfo('/videodepth/depth/image', IMAGE, 9)]
     with pytest.raises(ConfigError, match='no depth topic'):
         find_depth_topic(topics)
-    assert choose_depth_topic(topics, '/videodepth/depth/image') == topics[0]
+    bag = SimpleNamespace(topics=topics)
+    assert choose_depth_topic(bag, '/videodepth/depth/image') == topics[0]
 
 
 def stored_depth(kind, values):
@@ -252,6 +250,36 @@ def stored_depth(kind, values):
     message.format = f'{encoding}; {kind} compressed '
     message.data = cv2.imencode(suffix, values)[1].reshape(-1)
     return message
+
+
+@pytest.mark.parametrize('kind', ['16UC1', '32FC1', 'png', 'tiff'])
+def test_depth_is_found_by_its_encoding_where_no_name_marks_it(kind, tmp_path):
+    dtype = np.float32 if kind in ('32FC1', 'tiff') else np.uint16
+    with BagWriter(tmp_path / 'bag') as writer:
+        writer.write_image('/rgb/image', 1, 'camera', np.zeros((24, 32, 3), np.uint8))
+        writer.write_image('/none/debug', 1, 'camera', np.zeros((24, 32, 3), np.uint8))
+        writer.write('/tof/image', 1, stored_depth(kind, np.full((24, 32), 2, dtype)))
+    with open_bag(tmp_path / 'bag') as bag:
+        assert choose_depth_topic(bag, None).name == '/tof/image'
+
+
+@pytest.mark.parametrize(('model', 'd'), [('magic', [0.1] * 4), ('plumb_bob', [1500.0, -800.0])])
+def test_depth_of_a_lens_that_cannot_be_removed_is_used_as_it_is(model, d, tmp_path):
+    from videodepth_ros.messages.camera_info import fill_camera_info
+
+    message = new_message('sensor_msgs/msg/CameraInfo')
+    fill_camera_info(message, CAMERA)
+    message.distortion_model, message.d = model, np.array(d)
+    with BagWriter(tmp_path / 'bag') as writer:
+        for k in range(2):
+            stamp_ns = (1000 + PERIOD_MS * k) * MS
+            writer.write_depth(TOPIC, stamp_ns, 'camera', depth_of(0))
+            writer.write(INFO, stamp_ns, message)
+    prior = BagDepthPrior(tmp_path / 'bag')
+    (found,) = prior.estimate([frame(1000)])
+    assert np.nanmax(np.abs(found.values[1:] - depth_of(0)[1:])) == 0
+    assert 'is not rectified' in prior._reader.notes[0]
+    prior.close()
 
 
 UNITS = [('16UC1', 0.0002), ('32FC1', 0.001), ('png', 0.0002), ('tiff', 0.01), ('png', 0.0)]

@@ -146,6 +146,25 @@ def rectifier_from(msg: Any, width: int, height: int) -> Rectifier | None:
     return None if calibration is None else create_rectifier(calibration)
 
 
+def view_from(
+    msg: Any | None, width: int, height: int, *, rectify: bool
+) -> tuple[Intrinsics | None, Rectifier | None, str]:
+    """Return the intrinsics of an image after its rectifier, which is None if none is needed.
+
+    Where the lens cannot be removed, the raw intrinsics, and why as text; else that is empty.
+    raises  InputError as `calibration_from`
+    """
+    calibration = None if msg is None else calibration_from(msg, width, height)
+    if calibration is None:
+        return None, None, ''
+    if not rectify:
+        return calibration.camera, None, ''
+    try:
+        return calibration.camera, create_rectifier(calibration), ''
+    except InputError as error:
+        return calibration.raw_camera, None, str(error)
+
+
 def create_rectifier(calibration: Calibration) -> Rectifier | None:
     """Return the rectifier of the raw images of a calibration; None if they need none.
 

@@ -6,10 +6,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from videodepth_ros.core.errors import ConfigError, InputError
+from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.frames import Frame
-from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.camera_info import Rectifier, calibration_from, create_rectifier
+from videodepth_ros.messages.camera_info import view_from
 from videodepth_ros.messages.image import decode_compressed, decode_image, is_compressed
 from videodepth_ros.messages.sample_scale import SampleScale
 from videodepth_ros.messages.topic_words import topic_words
@@ -82,24 +81,11 @@ class FrameDecoder:
         else:
             decode = decode_compressed if is_compressed(message) else decode_image
             image = decode(message, self.samples)
-        camera, rectifier = self._camera(info, image.shape[1], image.shape[0])
+        self.lens_fault, self.is_calibration_unusable = '', True
+        camera, rectifier, self.lens_fault = view_from(
+            info, image.shape[1], image.shape[0], rectify=self._rectify
+        )
+        self.is_calibration_unusable = False
         if rectifier is not None:
             image = rectifier.rectify(image)
         return Frame(stamp_ns(message.header.stamp), message.header.frame_id, image, camera)
-
-    def _camera(
-        self, info: Any | None, width: int, height: int
-    ) -> tuple[Intrinsics | None, Rectifier | None]:
-        """Return the intrinsics of the frame and the rectifier that it needs."""
-        self.lens_fault, self.is_calibration_unusable = '', True
-        calibration = None if info is None else calibration_from(info, width, height)
-        self.is_calibration_unusable = False
-        if calibration is None:
-            return None, None
-        if not self._rectify:
-            return calibration.camera, None
-        try:
-            return calibration.camera, create_rectifier(calibration)
-        except InputError as error:
-            self.lens_fault = str(error)
-            return calibration.raw_camera, None

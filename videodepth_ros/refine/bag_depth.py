@@ -3,21 +3,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from videodepth_ros.bags.camera_topics import (
-    CAMERA_INFO,
-    COMPRESSED,
-    IMAGE,
-    CameraTopics,
-    TopicInfo,
-    find_topic,
-)
+from videodepth_ros.bags.camera_topics import CAMERA_INFO, CameraTopics, TopicInfo
 from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.frames import messages_with_info
 from videodepth_ros.bags.reader import open_bag
@@ -27,21 +19,14 @@ from videodepth_ros.core.errors import BagError, ConfigError, InputError
 from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.messages.camera_info import intrinsics_from, rectifier_from
-from videodepth_ros.messages.encodings import DEPTH_ENCODINGS, canonical_encoding
+from videodepth_ros.messages.camera_info import view_from
 from videodepth_ros.messages.frame import needs_rectification
-from videodepth_ros.messages.image import decode_depth, is_compressed
-from videodepth_ros.messages.topic_words import topic_words
+from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
 from videodepth_ros.refine.depth_association import max_offset_ns, nearest_indices
-from videodepth_ros.refine.odometry import is_own_topic
+from videodepth_ros.refine.depth_topic import choose_depth_topic, encoding_of, without_transport
 from videodepth_ros.refine.options import BAG_DEPTH, BagDepthOptions
-
-COMPRESSED_DEPTH_SUFFIX, COMPRESSED_SUFFIX = '/compressedDepth', '/compressed'
-
-_NOT_DEPTH = {'confidence', 'disparity', 'mask', 'debug'}
-_REGISTERED = re.compile(r'registered|aligned')
 
 
 class BagDepthPrior:
@@ -71,9 +56,8 @@ class BagDepthPrior:
         self._reader = open_bag(bag)
         self._is_topic_given, self._unit_m = depth_topic is not None, unit_m
         try:
-            topics = self._reader.topics
-            self._topic = choose_depth_topic(topics, depth_topic).name
-            self._topics = _with_camera_info(topics, self._topic)
+            self._topic = choose_depth_topic(self._reader, depth_topic).name
+            self._topics = _with_camera_info(self._reader.topics, self._topic)
             self._rectifies = needs_rectification(
                 self._topic, 'never' if rectify == 'never' else 'auto'
             )
@@ -135,11 +119,10 @@ class BagDepthPrior:
             depth_m *= np.float32(self._unit_m / assumed_unit_m(message))
         self._check_frame_id(message, frame)
         height, width = depth_m.shape
-        camera = None
-        if info is not None:
-            camera = intrinsics_from(info, width, height)
-            rectifier = rectifier_from(info, width, height) if self._rectifies else None
-            depth_m = rectifier.rectify_depth(depth_m) if rectifier else depth_m
+        camera, rectifier, fault = view_from(info, width, height, rectify=self._rectifies)
+        if fault:
+            self._reader.note(self._topic, f'{self._topic} is not rectified: {fault}')
+        depth_m = rectifier.rectify_depth(depth_m) if rectifier else depth_m
         if is_same_view(camera, frame, width, height):
             return depth_m
         depth_frame = frame_name(message.header.frame_id)
@@ -168,61 +151,9 @@ class BagDepthPrior:
             )
 
 
-def choose_depth_topic(topics: Sequence[TopicInfo], name: str | None) -> TopicInfo:
-    """Return the depth topic of that name, or the only one; raises ConfigError without it."""
-    return find_topic(topics, name, (IMAGE, COMPRESSED)) if name else find_depth_topic(topics)
-
-
-def find_depth_topic(topics: Sequence[TopicInfo]) -> TopicInfo:
-    """Return the only topic with depth images; of several transports raw, then compressedDepth.
-
-    Results of this package are no measurements.
-    raises  ConfigError naming the candidates if there is none or more than one
-    """
-    found = [
-        topic
-        for topic in topics
-        if topic.count
-        and topic.type in (IMAGE, COMPRESSED)
-        and not is_own_topic(topic.name)
-        and _is_depth(topic.name)
-    ]
-    cameras: dict[str, TopicInfo] = {}
-    for topic in sorted(found, key=_transport):
-        cameras.setdefault(_without_transport(topic.name), topic)
-    found = list(cameras.values())
-    found = [topic for topic in found if _REGISTERED.search(topic.name)] or found
-    if len(found) != 1:
-        names = ' '.join(topic.name for topic in found)
-        raise ConfigError(
-            f'the recording has several depth topics; choose one with --depth-topic: {names}'
-            if found
-            else 'the recording has no depth topic; choose another prior, or name the topic with '
-            '--depth-topic'
-        )
-    return found[0]
-
-
-def _is_depth(topic: str) -> bool:
-    """Return whether a word of a topic's name, or its transport, marks depth."""
-    words = topic_words(topic)
-    return 'depth' in words and _NOT_DEPTH.isdisjoint(words)
-
-
-def _transport(topic: TopicInfo) -> int:
-    """Return the rank of a topic among the transports of one camera."""
-    if topic.type == IMAGE:
-        return 0
-    return 1 if topic.name.endswith(COMPRESSED_DEPTH_SUFFIX) else 2
-
-
-def _without_transport(topic: str) -> str:
-    return topic.removesuffix(COMPRESSED_DEPTH_SUFFIX).removesuffix(COMPRESSED_SUFFIX)
-
-
 def _with_camera_info(topics: Sequence[TopicInfo], depth_topic: str) -> CameraTopics:
     """Return a depth topic with the camera_info beside it, if there is one."""
-    name = _without_transport(depth_topic).rpartition('/')[0] + '/camera_info'
+    name = without_transport(depth_topic).rpartition('/')[0] + '/camera_info'
     depth = next(topic for topic in topics if topic.name == depth_topic)
     infos = [topic for topic in topics if (topic.name, topic.type) == (name, CAMERA_INFO)]
     return CameraTopics(depth, infos[0] if infos and infos[0].count else None)
@@ -230,13 +161,7 @@ def _with_camera_info(topics: Sequence[TopicInfo], depth_topic: str) -> CameraTo
 
 def assumed_unit_m(message: Any) -> float:
     """Return the unit that `decode_depth` assumes for a depth message [m]."""
-    if is_compressed(message):
-        encoding = canonical_encoding(message.format.partition(';')[0].strip())
-        if encoding not in DEPTH_ENCODINGS and 'tif' in message.format:
-            encoding = '32FC1'
-    else:
-        encoding = canonical_encoding(message.encoding)
-    return 1.0 if encoding in ('32FC1', '64FC1') else 1e-3
+    return 1.0 if encoding_of(message) in ('32FC1', '64FC1') else 1e-3
 
 
 def depth_unit_notes(

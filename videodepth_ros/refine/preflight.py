@@ -15,7 +15,7 @@ from videodepth_ros.models.catalogue import (
     cards,
     weights_path,
 )
-from videodepth_ros.refine.bag_depth import choose_depth_topic
+from videodepth_ros.refine.depth_topic import choose_depth_topic
 from videodepth_ros.refine.priors import PRIORS
 from videodepth_ros.refine.settings import Method, Pairs, RefineSettings
 from videodepth_ros.rollingdepth.settings import rolling_preset
@@ -34,7 +34,7 @@ def check_requirements(bag: BagReader, settings: RefineSettings) -> None:
             f'path of the {CARD_SUFFIX} card of a network'
         )
     if settings.prior == 'bag':
-        choose_depth_topic(bag.topics, settings.depth_topic)
+        choose_depth_topic(bag, settings.depth_topic)
     for model in (*cards(), *PRIOR_CARDS):
         if model.name == settings.prior:
             weights_path(model)

@@ -10,9 +10,10 @@ from videodepth_ros.core.workspace import digest
 from videodepth_ros.engines.store import cache_folder, sha256_of
 from videodepth_ros.models.cards import is_card
 from videodepth_ros.models.catalogue import card, weights_path
-from videodepth_ros.refine.bag_depth import choose_depth_topic, depth_unit_notes
+from videodepth_ros.refine.bag_depth import depth_unit_notes
 from videodepth_ros.refine.blank_frames import blank_notes, find_blank_frames
 from videodepth_ros.refine.context import JobContext
+from videodepth_ros.refine.depth_topic import choose_depth_topic
 from videodepth_ros.refine.image_sequence import size_within
 from videodepth_ros.refine.options import BLANK
 from videodepth_ros.refine.plan import PRIOR_STAGE
@@ -76,5 +77,5 @@ def depth_notes(job: JobContext, decoded: DecodedFrames, prior: PriorDepth) -> t
     settings = job.settings
     if settings.prior != 'bag':
         return blank_notes(find_blank_frames(decoded.images.images.open()))
-    topic = choose_depth_topic(job.bag.topics, settings.depth_topic).name
+    topic = choose_depth_topic(job.bag, settings.depth_topic).name
     return depth_unit_notes(prior.values, topic, settings.depth_unit_m)

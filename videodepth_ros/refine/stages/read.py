@@ -19,9 +19,9 @@ from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.progress import Stage
 from videodepth_ros.core.workspace import DiskArray, DiskArrayWriter, WorkFolder, digest, save_npz
 from videodepth_ros.frames import Frame
-from videodepth_ros.refine.bag_depth import choose_depth_topic
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.depth_association import associate_depth
+from videodepth_ros.refine.depth_topic import choose_depth_topic
 from videodepth_ros.refine.image_sequence import (
     CameraFormat,
     CameraFormatFilter,
@@ -78,7 +78,7 @@ def decode_frames(job: JobContext) -> DecodedFrames:
     stamps = cached_stamps(job.bag, topic.name, key, job.work, on_step)
     selection, depth_stamps = select_frames(stamps, job.settings.selection), None
     if job.settings.prior == 'bag':
-        depth_topic = choose_depth_topic(job.bag.topics, job.settings.depth_topic).name
+        depth_topic = choose_depth_topic(job.bag, job.settings.depth_topic).name
         recorded = cached_stamps(job.bag, depth_topic, key, job.work, on_step)
         if selection.stamps.is_recorded:
             stamps, recorded = stamps.by_recording(), recorded.by_recording()
