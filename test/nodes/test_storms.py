@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import replace
 
@@ -11,7 +12,13 @@ from videodepth.msg import Status
 
 from test.support.rig import image_message, info_message
 from videodepth_ros.frames import ScaleSource
-from videodepth_ros.nodes.live_diagnostics import active_state, is_silent
+from videodepth_ros.nodes.camera_subscription import CameraTopicState
+from videodepth_ros.nodes.live_diagnostics import (
+    HealthInputs,
+    active_state,
+    find_warnings,
+    is_silent,
+)
 from videodepth_ros.nodes.storms import ADVICE, StormMonitor
 from videodepth_ros.nodes.stream_statistics import PublishedFrame, StageTimes, StreamStatistics
 from videodepth_ros.nodes.worker import WorkerState
@@ -53,6 +60,28 @@ def test_a_storm_of_resets_is_a_warning_with_its_cause_and_the_next_step(reason)
     assert ADVICE[reason] in text
     assert 'resets' in kinds(monitor, 10.0, **{field: 18})
     assert kinds(monitor, 16.1, **{field: 18}) == {}
+
+
+@pytest.mark.parametrize('period_s', [0.5, 2.9, 3.3, 3.4, 4.9])
+def test_the_level_is_steady_while_the_stream_is_reset_again_and_again(period_s):
+    """With 3.3 s a window of 10 s has now three, now four resets; with 3.4 s two or three."""
+    monitor, levels = StormMonitor(), []
+    kinds(monitor, 0.0)
+    for tenth in range(1, 600):
+        resets = int(tenth / 10 / period_s)
+        levels.append('resets' in kinds(monitor, tenth / 10, resets_time_back=resets))
+    assert sum(a != b for a, b in itertools.pairwise(levels)) <= 1
+
+
+def test_the_clock_of_a_camera_slower_than_the_window_is_a_steady_warning():
+    """One image in eight seconds: the window of five is empty for three of them."""
+    frame = PublishedFrame(0, 'camera', ScaleSource.MODEL, time.monotonic() - 6, 60.0, 0.1, 0.1)
+    state = worker(last_published=frame)
+    inputs = HealthInputs(CameraTopicState('/i', '/c', 1), state, None, 2.0, 1)
+    status = Status(state=Status.RUNNING, age_p50_s=float('nan'))
+    assert '60 s behind the clock' in ' '.join(w.text for w in find_warnings(status, inputs))
+    status.state = Status.WAITING
+    assert 'clock' not in {w.kind for w in find_warnings(status, inputs)}
 
 
 def test_requested_resets_are_no_storm():

@@ -118,6 +118,14 @@ FAULTS = (
         'test/nodes/test_camera_subscription.py',
     ),
     Fault(
+        'driver is killed, another camera comes without camera_info',
+        REJECTED,
+        NOTHING,
+        'depth, no cloud, within 2 s',
+        'test/nodes/test_camera_subscription.py'
+        '::test_the_latched_calibration_of_a_killed_driver_is_forgotten',
+    ),
+    Fault(
         'bag loops, simulated clock jumps',
         '`resets_clock_jump`',
         'depth',

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from test.support.instant_engine import InstantEngine
 from videodepth_ros.models.catalogue import ModelCard, card
 from videodepth_ros.nodes.live_node import LiveNode
+from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
 
 WIDTH, HEIGHT = 160, 128
 PERIOD_NS = 33_000_000
@@ -43,13 +44,15 @@ class InstantNode(LiveNode):
 class Rig:
     """The node under test, with a camera and a consumer around it."""
 
-    def __init__(self, executor: SingleThreadedExecutor, **parameters: Any) -> None:
+    def __init__(
+        self, executor: SingleThreadedExecutor, options: LiveNodeOptions = LIVE, **parameters: Any
+    ) -> None:
         patient = {'image_timeout_s': 600.0}  # a busy machine is no silent camera
         overrides = [
             Parameter(name.replace('__', '.'), value=value)
             for name, value in {**patient, **parameters}.items()
         ]
-        self.node = InstantNode(parameter_overrides=overrides)
+        self.node = InstantNode(parameter_overrides=overrides, options=options)
         self.peer = rclpy.create_node('peer')
         self.executor = executor
         self.received: dict[str, list[Any]] = {}

@@ -149,10 +149,17 @@ def find_warnings(
         found.append(HealthWarning('video', f'video on {topics.image_topic}: {topics.waiting}'))
     if status.state == Status.RUNNING:
         found += [*_calibration_warnings(inputs), *_frame_warnings(inputs)]
-    age_s = status.age_p50_s
+    age_s = _median_age_s(status, inputs)
     if not (np.isnan(age_s) or options.min_age_s <= age_s <= options.max_age_s):
         found.append(HealthWarning('clock', _clock_text(inputs.now_ns, age_s)))
     return found
+
+
+def _median_age_s(status: Status, inputs: HealthInputs) -> float:
+    """Return the age of the frames of the window, or of the last one of a slower camera."""
+    last = inputs.worker.last_published
+    is_slow = np.isnan(status.age_p50_s) and status.state == Status.RUNNING
+    return last.age_s if is_slow and last is not None else float(status.age_p50_s)
 
 
 def find_notes(status: Status, inputs: HealthInputs) -> list[str]:

@@ -80,7 +80,7 @@ class LiveNode(SafeLifecycleNode):
         self._images_needed_since_s: float | None = None  # on the steady clock
         self._transition_error = ''  # until a configure succeeds
         self.built: bool | None = None  # result of build_only; None: pending
-        self._health_monitor = HealthMonitor(self.get_logger())
+        self._health_monitor = HealthMonitor(self.get_logger(), options)
         declare_parameters(self, LiveParameters, 'the next configure')
         self.parameters = read_parameters(self, LiveParameters)
         self.add_on_set_parameters_callback(self._on_set_parameters)

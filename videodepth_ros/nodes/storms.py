@@ -38,6 +38,7 @@ class StormMonitor:
     def __init__(self, options: LiveNodeOptions = LIVE) -> None:
         self._options = options
         self._history: deque[tuple[float, Status]] = deque()
+        self._is_storm = False  # until a window has no reset
 
     def find(
         self, status: Status, topic: str, *, is_rejecting: bool, now_s: float | None = None
@@ -64,7 +65,9 @@ class StormMonitor:
         if rejected or is_rejecting:
             found.append(HealthWarning('rejected', f'{text}: {status.last_error}'))
         resets = {reason: _resets(status, reason) - _resets(first, reason) for reason in ADVICE}
-        if sum(resets.values()) >= self._options.storm_resets:
+        least = 1 if self._is_storm else self._options.storm_resets
+        self._is_storm = sum(resets.values()) >= least
+        if self._is_storm:
             found.append(HealthWarning('resets', _reset_text(topic, resets, window)))
         return found
 
