@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from videodepth_ros.core.errors import BagError
+from videodepth_ros.core.stage_clock import StageTime
 from videodepth_ros.core.workspace import WorkFolder
 from videodepth_ros.refine import completion as module
 from videodepth_ros.refine.completion import Completion, explain_full_disk, work_folder
@@ -24,6 +25,7 @@ def facts_of(completion: Completion) -> RefineFacts:
     return RefineFacts(
         3, 0, 1.5, 'align3r', 'nano', 'geometric', 'model', 0.5, 'imu', None, ('a note',),
         (str(completion.staged), str(completion.staged / 'cloud.ply')),
+        pieces=((0, 2, 0),), stages=(StageTime('read', 1.0, 0.5),),
     )  # fmt: skip
 
 
@@ -54,6 +56,8 @@ def call(output: Path, key: str = 'key') -> RefineFacts:
 def assert_complete(output: Path, facts: RefineFacts) -> None:
     assert facts.outputs == (str(output), str(output / 'cloud.ply'))
     assert facts.notes == ('a note',)
+    assert facts.pieces == ((0, 2, 0),)
+    assert facts.stages == (StageTime('read', 1.0, 0.5),)
     assert (output / 'cloud.ply').read_text() == 'points'
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 

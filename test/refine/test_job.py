@@ -96,6 +96,11 @@ def test_a_recording_becomes_depth_and_a_trajectory(bag, tmp_path):
     assert not work_folder(tmp_path / 'refined').exists()
     plan, *_ = [line for line in reports if isinstance(line, str)]
     assert '13 frames of 96x72' in plan
+    assert [one.name for one in facts.stages] == [
+        'read', 'prior', 'consistency', 'align', 'stereo', 'write'
+    ]  # fmt: skip
+    assert sum(one.seconds for one in facts.stages) <= facts.seconds
+    assert 'true depth' in (tmp_path / 'refined' / 'report.html').read_text()
     shares = [one.fraction for one in reports if not isinstance(one, str)]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)

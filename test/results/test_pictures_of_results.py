@@ -121,7 +121,7 @@ def test_the_video_keeps_time_and_stays_short(tmp_path, count, period_ns, shown,
 
 
 @pytest.mark.parametrize(
-    ('width', 'height', 'panel'), [(32, 24, (480, 360)), (24, 40, (360, 600)), (8, 80, (72, 720))]
+    ('width', 'height', 'panel'), [(32, 24, (320, 240)), (24, 40, (240, 400)), (8, 80, (48, 480))]
 )
 def test_a_panel_of_a_high_image_is_wide_enough_for_its_caption(tmp_path, width, height, panel):
     frame = replace(

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from videodepth_ros.refine.facts import RefineFacts
 
 
+SHOWN_S = 0.05
+"""Time of the shortest stage that is printed."""
+
+
 @dataclass(frozen=True)
 class CamerasFacts:
     """Results of several cameras of one bag, each in its own folder."""
@@ -98,6 +102,10 @@ def _lines(facts: RefineFacts) -> list[str]:
         f'{facts.frames} frames in {facts.seconds:.1f} s; {facts.method} with '
         f'{facts.prior}, pairs {facts.pairs}; scale from {facts.scale_source}{path}'
     ]
+    if facts.stages:
+        cpu_s = sum(one.cpu_seconds for one in facts.stages)
+        names = ', '.join(str(one) for one in facts.stages if one.seconds >= SHOWN_S)
+        lines.append(f'stages: {names}; {cpu_s:.1f} s of processor time')
     if facts.lost:
         lines.append(f'lost: {facts.lost}')
     lines += [f'note: {note}' for note in facts.notes]

@@ -52,7 +52,7 @@ class AlignedSequence:
 
     depth        (N, h, w) float32, Z, filled with the prior's where the alignment has none;
                  NaN unknown, +inf nothing hit
-    confidence   (N, h, w) float32 in [0, 1]; 0 where depth is filled
+    confidence   (N, h, w) float32 in [0, 1]; 0 where depth is filled; None: left to stereo
     moving       (N, h, w) bool, independently moving objects; None: not segmented
     intrinsics   (N, 4) float64, fx fy cx cy at the working size
     T_world_cam  (N, 4, 4) float64
@@ -64,7 +64,7 @@ class AlignedSequence:
     """
 
     depth: DiskArray
-    confidence: DiskArray
+    confidence: DiskArray | None
     moving: DiskArray | None
     intrinsics: Float64Array
     T_world_cam: Float64Array
@@ -91,12 +91,13 @@ class AlignedSequence:
 
     def metric_frames(self) -> Iterator[AlignedFrame]:
         """Yield every frame in metres."""
-        depth, confidence = self.depth.open(), self.confidence.open()
+        depth = self.depth.open()
+        confidence = None if self.confidence is None else self.confidence.open()
         moving = None if self.moving is None else self.moving.open()
         for index, T_world_cam in enumerate(self.metric_T_world_cam):
             yield AlignedFrame(
                 np.asarray(depth[index] * np.float32(self.scale.metres)),
-                np.asarray(confidence[index]),
+                np.zeros_like(depth[index]) if confidence is None else confidence[index],
                 None if moving is None else np.asarray(moving[index]),
                 self.camera_of(index),
                 T_world_cam,
@@ -145,7 +146,7 @@ class AssembledClips:
     """
 
     depth: DiskArray
-    confidence: DiskArray
+    confidence: DiskArray | None
     moving: DiskArray | None
     intrinsics: Float64Array
     T_world_cam: Float64Array

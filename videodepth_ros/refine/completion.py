@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from videodepth_ros.core.errors import BagError
+from videodepth_ros.core.stage_clock import StageTime
 from videodepth_ros.core.workspace import WorkFolder, atomic_write, is_disk_full, require_new
 from videodepth_ros.refine.facts import RefineFacts
 
@@ -56,6 +57,8 @@ class Completion:
             stored, is_same = {}, False
         if is_same and (self.output.exists() or self.staged.exists()):
             lists = {name: tuple(stored[name]) for name in ('notes', 'outputs')}
+            lists['pieces'] = tuple(map(tuple, stored['pieces']))
+            lists['stages'] = tuple(StageTime(**one) for one in stored['stages'])
             return RefineFacts(**{**stored, **lists})
         require_new(self.output)
         self._file.unlink(missing_ok=True)

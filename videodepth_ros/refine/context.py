@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from videodepth_ros.bags.camera_topics import CameraTopics
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.parallel import current_pool
 from videodepth_ros.core.progress import ProgressMeter
+from videodepth_ros.core.stage_clock import StageClock
 from videodepth_ros.core.workspace import WorkFolder
 from videodepth_ros.refine.settings import RefineSettings
 
@@ -24,6 +25,7 @@ class JobContext:
     work    intermediate results; a stage that finds its own there returns them
     meter   counts steps; raises Cancelled
     log     takes a line for the operator
+    clock   measures the stages
     """
 
     bag: BagReader
@@ -32,6 +34,7 @@ class JobContext:
     work: WorkFolder
     meter: ProgressMeter
     log: Callable[[str], None]
+    clock: StageClock = field(default_factory=StageClock)
 
     @property
     def processes(self) -> int:

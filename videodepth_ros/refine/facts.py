@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from videodepth_ros.core.stage_clock import StageTime
+
 
 @dataclass(frozen=True)
 class RefineFacts:
@@ -22,6 +24,8 @@ class RefineFacts:
                       number of its sub-map: runs of one sub-map are joined; (): no poses
     focal_px, focal_sigma_px  focal length that the bundle adjustment has estimated, in pixels of
                       the camera's images, and its uncertainty (one sigma); None: not estimated
+    stages            wall and processor time of the stages of this run: those that an earlier one
+                      has done take none; stereo depth is finished while it is written
     """
 
     frames: int
@@ -39,3 +43,4 @@ class RefineFacts:
     pieces: tuple[tuple[int, int, int], ...] = ()
     focal_px: float | None = None
     focal_sigma_px: float | None = None
+    stages: tuple[StageTime, ...] = ()

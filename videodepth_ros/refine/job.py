@@ -28,6 +28,8 @@ from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.progress import Progress, ProgressMeter
 from videodepth_ros.core.workspace import WorkFolder, digest, require_new
+from videodepth_ros.mvs.parallel import StereoTask
+from videodepth_ros.refine.aligned_sequence import AlignedSequence
 from videodepth_ros.refine.alignment_inputs import build_recording_graph
 from videodepth_ros.refine.completion import Completion, explain_full_disk, facts_file, work_folder
 from videodepth_ros.refine.context import JobContext
@@ -36,12 +38,13 @@ from videodepth_ros.refine.image_sequence import NANOSECONDS, bag_bytes, bag_dig
 from videodepth_ros.refine.odometry_notes import odometry_notes
 from videodepth_ros.refine.plan import READ_STAGE, JobPlan, stored_bytes
 from videodepth_ros.refine.preflight import check_requirements
+from videodepth_ros.refine.prior_depth import DepthSequence, PriorDepth
 from videodepth_ros.refine.settings import DEFAULTS, Pairs, RefineSettings
 from videodepth_ros.refine.stages.align import align_frames, needs_alignment, shot_cut_notes
 from videodepth_ros.refine.stages.consistency import make_consistent
 from videodepth_ros.refine.stages.prior import depth_notes, estimate_prior
 from videodepth_ros.refine.stages.read import DecodedFrames, decode_frames
-from videodepth_ros.refine.stages.reconstruct import reconstruct_frames
+from videodepth_ros.refine.stages.reconstruct import rate_without_stereo, reconstruct_frames
 from videodepth_ros.refine.stages.stereo import match_stereo
 from videodepth_ros.refine.stages.write import write_posed, write_unposed
 
@@ -82,7 +85,8 @@ def _run_stages(job: JobContext, output: Path) -> RefineFacts:
     """Run all stages and write the results; a full disk is an error with path and need."""
     start_s, plan = time.monotonic(), None
     try:
-        decoded = decode_frames(job)
+        with job.clock.measure('read'):
+            decoded = decode_frames(job)
         graph = None
         if job.settings.chosen_pairs is not Pairs.NONE:
             graph = build_recording_graph(decoded.images.images, job.settings.clip)
@@ -97,24 +101,44 @@ def _run_stages(job: JobContext, output: Path) -> RefineFacts:
     except (OSError, BagError) as error:
         needed_mb = plan.disk_mb if plan else None
         raise explain_full_disk(error, job.work.folder, needed_mb) from error
-    return replace(facts, seconds=round(time.monotonic() - start_s, 3))
+    seconds = round(time.monotonic() - start_s, 3)
+    return replace(facts, seconds=seconds, stages=job.clock.times)
 
 
 def _refine(
     job: JobContext, decoded: DecodedFrames, graph: PairGraph | None, aligns: bool, output: Path
 ) -> RefineFacts:
-    prior = estimate_prior(job, decoded)
-    decoded = decoded.with_notes(depth_notes(job, decoded, prior))
-    depth = make_consistent(job, decoded.images, prior)
+    measure = job.clock.measure
+    with measure('prior'):
+        prior = estimate_prior(job, decoded)
+        decoded = decoded.with_notes(depth_notes(job, decoded, prior))
+    with measure('consistency'):
+        depth = make_consistent(job, decoded.images, prior)
     if graph is None:
-        return write_unposed(job, decoded, depth, output)
-    if aligns:
-        posed = align_frames(job, decoded.images, prior, depth, graph)
-        posed = replace(posed, notes=(*posed.notes, *shot_cut_notes(decoded.images)))
-    else:
-        posed = reconstruct_frames(job, decoded.images, depth)
-    stereo = match_stereo(job, decoded, posed) if job.settings.stereo else None
-    return write_posed(job, decoded, posed, stereo, output)
+        with measure('write'):
+            return write_unposed(job, decoded, depth, output)
+    with measure('align' if aligns else 'reconstruct'):
+        posed = _pose(job, decoded, prior, depth, graph if aligns else None)
+    with measure('stereo'):
+        stereo = match_stereo(job, decoded, posed) if job.settings.stereo else None
+        if posed.confidence is None and not isinstance(stereo, StereoTask):
+            posed = rate_without_stereo(job, decoded.images, depth, posed)
+    with measure('write'):
+        return write_posed(job, decoded, posed, stereo, output)
+
+
+def _pose(
+    job: JobContext,
+    decoded: DecodedFrames,
+    prior: PriorDepth,
+    depth: DepthSequence,
+    graph: PairGraph | None,
+) -> AlignedSequence:
+    """Return poses and depth: of the alignment of the pairs of a graph, or reconstructed."""
+    if graph is None:
+        return reconstruct_frames(job, decoded.images, depth)
+    posed = align_frames(job, decoded.images, prior, depth, graph)
+    return replace(posed, notes=(*posed.notes, *shot_cut_notes(decoded.images)))
 
 
 def _plan(

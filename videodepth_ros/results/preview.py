@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +22,9 @@ from videodepth_ros.pictures import (
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import PREVIEW, PreviewOptions
 from videodepth_ros.results.top_view import TopDownMap
+
+RATE_TOLERANCE = 0.05
+"""Excess of a frame rate over a multiple of the greatest one that stamps of cameras may have."""
 
 
 class PreviewWriter:
@@ -46,7 +50,8 @@ class PreviewWriter:
         count = len(stamps_ns)
         steps_s = np.diff(stamps_ns) / 1e9
         rate_hz = 1 / max(float(np.median(steps_s)) if count > 1 else 1.0, 1e-3)
-        self._every = max(-(-count // options.max_frames), round(rate_hz / options.max_rate_hz), 1)
+        by_rate = ceil(rate_hz / options.max_rate_hz - RATE_TOLERANCE)
+        self._every = max(-(-count // options.max_frames), by_rate, 1)
         self._video = VideoWriter(path, max(rate_hz / self._every, options.min_rate_hz))
         self._top_down, self._colours, self._options = top_down, colours, options
         self._frames = 0

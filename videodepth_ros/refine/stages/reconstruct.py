@@ -8,6 +8,7 @@ left out. Odometry takes part in the bundle adjustment.
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -63,8 +64,8 @@ def reconstruct_frames(
     intrinsics = [astuple(camera)[2:] for camera in found.zoom.cameras(found.camera)]
     return AlignedSequence(
         corrected.depth,
-        corrected.confidence,
-        corrected.moving,
+        None,
+        None,
         np.array(intrinsics, np.float64),
         found.T_world_cam,
         scale,
@@ -119,11 +120,9 @@ def cached_reconstruction(
 
 @dataclass(frozen=True)
 class _Corrected:
-    """Corrected depth, its confidence and the motion masks, (N, h, w) each, on disk."""
+    """Corrected depth (N, h, w), on disk, and its log ratios to the prior."""
 
     depth: DiskArray
-    confidence: DiskArray
-    moving: DiskArray
     log_depth_ratios: Float64Array
 
 
@@ -131,15 +130,9 @@ def _write_corrected(
     job: JobContext, images: ImageSequence, depth: DepthSequence, found: Reconstruction
 ) -> _Corrected:
     """Correct the prior of every frame and keep it in the work folder."""
-    path = job.work.path(
-        'corrected', digest(depth, job.settings.intrinsics, job.settings.odometry)
-    )
-    shape, index = depth.array.record_shape, path.with_suffix('.npz')
-    corrected, confidence = (
-        DiskArray(path.with_suffix(suffix), shape, 'float32')
-        for suffix in ('.depth', '.confidence')
-    )
-    moving = DiskArray(path.with_suffix('.moving'), shape, 'bool')
+    path = _corrected_path(job, depth)
+    index = path.with_suffix('.npz')
+    corrected = DiskArray(path.with_suffix('.depth'), depth.array.record_shape, 'float32')
     if not index.exists():
         prior = depth.array.open()
         provider = GeometricPairProvider(prior, found)
@@ -148,7 +141,7 @@ def _write_corrected(
         def is_unseen(n: int) -> bool:  # stereo finds depth where a depth camera had none
             return job.settings.prior != 'bag' and bool(np.isnan(prior[n]).all())
 
-        with corrected.writer() as kept, confidence.writer() as agreement:
+        with corrected.writer() as kept:
             for n in range(len(images)):
                 one = provider.corrected_depth(n)
                 ratios.append(log_depth_ratio(prior[n], one))
@@ -156,11 +149,35 @@ def _write_corrected(
                 if passing_sky[n]:
                     filled[np.isinf(filled)] = np.nan
                 kept.append(np.full_like(one, np.nan) if is_unseen(n) else filled)
-                agreement.append(_neighbour_agreement(provider, n, len(images)))
-        _write_moving(moving, images, corrected.open(), found)
         save_npz(index, log_depth_ratios=np.array(ratios))
     with np.load(index) as stored:
-        return _Corrected(corrected, confidence, moving, stored['log_depth_ratios'])
+        return _Corrected(corrected, stored['log_depth_ratios'])
+
+
+def _corrected_path(job: JobContext, depth: DepthSequence) -> Path:
+    key = digest(depth, job.settings.intrinsics, job.settings.odometry)
+    return job.work.path('corrected', key)
+
+
+def rate_without_stereo(
+    job: JobContext, images: ImageSequence, depth: DepthSequence, posed: AlignedSequence
+) -> AlignedSequence:
+    """Add confidence and the masks of moving objects, which stereo would find better.
+
+    depth  from which ``posed`` was reconstructed
+    """
+    path, shape = _corrected_path(job, depth), depth.array.record_shape
+    confidence = DiskArray(path.with_suffix('.confidence'), shape, 'float32')
+    moving = DiskArray(path.with_suffix('.moving'), shape, 'bool')
+    found = cached_reconstruction(job, images, depth)
+    if not confidence.exists():
+        provider = GeometricPairProvider(depth.array.open(), found)
+        with confidence.writer() as kept:
+            for n in range(len(images)):
+                kept.append(_neighbour_agreement(provider, n, len(images)))
+    if not moving.exists():
+        _write_moving(moving, images, posed.depth.open(), found)
+    return replace(posed, confidence=confidence, moving=moving)
 
 
 def _neighbour_agreement(provider: GeometricPairProvider, index: int, count: int) -> Float32Array:
