@@ -48,9 +48,12 @@ def plot_depth(report: DepthReport, pairs: Iterable[DepthPair]) -> list[Image]:
     return plots
 
 
-def colour_errors(error: FloatArray) -> Image:
-    """Return relative errors (H, W) in colour (inferno), (H, W, 3) uint8 RGB; NaN grey."""
-    levels = np.where(np.isnan(error), 0, np.clip(error / MAX_ERROR, 0, 1) * 255).astype(np.uint8)
+def colour_errors(error: FloatArray, greatest: float = MAX_ERROR) -> Image:
+    """Return relative errors (H, W) in colour (inferno), (H, W, 3) uint8 RGB; NaN grey.
+
+    greatest  error at the upper end of the colours
+    """
+    levels = np.where(np.isnan(error), 0, np.clip(error / greatest, 0, 1) * 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     picture[np.isnan(error)] = UNKNOWN_GREY
     return np.asarray(picture, np.uint8)

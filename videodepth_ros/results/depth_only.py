@@ -12,6 +12,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import StampArray
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.evaluation.true_depth import TrueDepth
 from videodepth_ros.results.atomic_folder import atomic_folder
 from videodepth_ros.results.bag import DepthBagWriter, SourceRecording
 from videodepth_ros.results.frame import RefinedFrame
@@ -51,7 +52,8 @@ def write_depth_results(
     first = next(rest, None)
     if first is None:
         raise InputError('there is no frame to write; all of them were left out')
-    figures = ReportFigures(len(stamps_ns), options.colours or colour_range_of(first))
+    colours = options.colours or colour_range_of(first)
+    figures = ReportFigures(len(stamps_ns), colours, TrueDepth(source.bag))
     with atomic_folder(folder) as part:
         with (
             DepthBagWriter(part, source, options.contents) as bag,

@@ -15,7 +15,15 @@ import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from videodepth_ros.core.arrays import Float64Array, StampArray, UInt8Array
+from videodepth_ros.core.arrays import (
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    StampArray,
+    UInt8Array,
+)
+from videodepth_ros.evaluation.plot import colour_errors
+from videodepth_ros.evaluation.true_depth import TrueDepth, median_scale, relative_error
 from videodepth_ros.pictures import ColourRange, colourise, resized
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.map_page import MapScene, scene_values
@@ -25,10 +33,15 @@ from videodepth_ros.results.options import REPORT, ReportOptions
 
 @dataclass(frozen=True)
 class FrameStrip:
-    """A frame that the report shows: image, depth before stereo if there is one, and depth."""
+    """A frame that the report shows: image, depth before stereo if there is one, and depth.
+
+    depth_m, truth_m  (h, w) float32, at the size of the picture's parts; truth None: not recorded
+    """
 
     stamp_ns: int
     picture: UInt8Array
+    depth_m: Float32Array
+    truth_m: Float32Array | None
 
 
 @dataclass
@@ -40,10 +53,12 @@ class ReportFigures:
     known       share of pixels with depth, by frame; ``median_m`` the median of those depths
     confidence  its mean over pixels with finite depth
     has_prior   whether the strips show depth before stereo too
+    truth       true depth of the recording, for error maps; None: not looked for
     """
 
     frames: int
     colours: ColourRange
+    truth: TrueDepth | None = None
     options: ReportOptions = REPORT
     known: list[float] = field(default_factory=list)
     median_m: list[float] = field(default_factory=list)
@@ -57,7 +72,7 @@ class ReportFigures:
         count, stride = self.options.frames, self.options.pixel_stride
         shown = np.unique(np.linspace(0, self.frames - 1, count).round().astype(int))
         if len(self.known) in shown:
-            self.strips.append(FrameStrip(frame.stamp_ns, self._picture(frame)))
+            self.strips.append(self._strip(frame))
         sample = frame.depth_m[::stride, ::stride]
         finite = np.isfinite(sample)
         self.known.append(1 - float(np.isnan(sample).mean()))
@@ -65,19 +80,53 @@ class ReportFigures:
         confidence = frame.confidence[::stride, ::stride][finite]
         self.confidence.append(float(confidence.mean()) if confidence.size else 0.0)
 
-    def _picture(self, frame: RefinedFrame) -> UInt8Array:
+    def _strip(self, frame: RefinedFrame) -> FrameStrip:
         height, width = frame.depth_m.shape
         width_px = self.options.image_width_px
         size = width_px, max(1, round(width_px * height / width))
-        depths = [one for one in (frame.prior_m, frame.depth_m) if one is not None]
-        coloured = [
-            colourise(
-                np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_NEAREST), np.float32),
-                self.colours,
-            )
-            for one in depths
-        ]
-        return np.vstack([resized(frame.image, *size), *coloured])
+        depth_m = _nearest(frame.depth_m, size)
+        priors = [] if frame.prior_m is None else [_nearest(frame.prior_m, size)]
+        coloured = [colourise(one, self.colours) for one in (*priors, depth_m)]
+        truth_m = self.truth.at(frame.frame_id, frame.stamp_ns) if self.truth else None
+        return FrameStrip(
+            frame.stamp_ns,
+            np.vstack([resized(frame.image, *size), *coloured]),
+            depth_m,
+            None if truth_m is None else _nearest(truth_m, size),
+        )
+
+    def errors(self) -> FrameErrors | None:
+        """Return the errors of the frames that are shown; None where none has true depth."""
+        known = [strip for strip in self.strips if strip.truth_m is not None]
+        truths = [strip.truth_m for strip in known if strip.truth_m is not None]
+        if not known:
+            return None
+        scale = median_scale([strip.depth_m for strip in known], truths)
+        maps = {
+            strip.stamp_ns: relative_error(scale * strip.depth_m, truth)
+            for strip, truth in zip(known, truths, strict=True)
+        }
+        values = np.concatenate([one[np.isfinite(one)] for one in maps.values()])
+        return FrameErrors(scale, float(values.mean()) if values.size else 0.0, maps)
+
+
+def _nearest(depth_m: Float32Array, size: tuple[int, int]) -> Float32Array:
+    """Return depth at another size, width and height; no depth is invented at edges."""
+    return np.asarray(cv2.resize(depth_m, size, interpolation=cv2.INTER_NEAREST), np.float32)
+
+
+@dataclass(frozen=True)
+class FrameErrors:
+    """Relative errors of the frames that the report shows, after one alignment of scale.
+
+    scale    truth / depth, the median over all of them
+    abs_rel  mean error
+    maps     of each stamp [ns], (h, w)
+    """
+
+    scale: float
+    abs_rel: float
+    maps: dict[int, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -156,14 +205,26 @@ def render_report(
         far=f'{figures.colours.far_m:.3g}',
         unit=unit,
         has_prior=figures.has_prior,
-        strips=[_strip(strip, int(stamps_ns[0])) for strip in figures.strips],
+        errors=_errors(errors := figures.errors(), figures.options),
+        strips=[_strip(strip, int(stamps_ns[0]), errors) for strip in figures.strips],
         charts=charts,
     )
 
 
-def _strip(strip: FrameStrip, start_ns: int) -> dict[str, str]:
-    """Return the picture of a frame, and its time after the first one."""
-    return {'png': _png(strip.picture), 'time': f'{(strip.stamp_ns - start_ns) / 1e9:.2f}'}
+def _strip(strip: FrameStrip, start_ns: int, errors: FrameErrors | None) -> dict[str, str]:
+    """Return the picture of a frame with its error map, and its time after the first one."""
+    picture, error = strip.picture, errors.maps.get(strip.stamp_ns) if errors else None
+    if error is not None:
+        picture = np.vstack([picture, colour_errors(error, REPORT.max_error)])
+    return {'png': _png(picture), 'time': f'{(strip.stamp_ns - start_ns) / 1e9:.2f}'}
+
+
+def _errors(errors: FrameErrors | None, options: ReportOptions) -> dict[str, str] | None:
+    """Return the numbers of the sentence on the errors."""
+    if errors is None:
+        return None
+    names = {'abs_rel': errors.abs_rel, 'scale': errors.scale, 'greatest': options.max_error}
+    return {name: f'{value:.3g}' for name, value in names.items()}
 
 
 def _occupancy(grid: OccupancyGrid) -> dict[str, str]:

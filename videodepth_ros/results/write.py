@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.core.errors import InputError
+from videodepth_ros.evaluation.true_depth import TrueDepth
 from videodepth_ros.evaluation.tum import write_tum
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.trajectory import StepSigmas, Trajectory
@@ -188,7 +189,7 @@ class _ResultWriter:
             VoxelGrid(self._options.cloud),
             self._empty_mesh(aligned.T_map_world),
             TopDownMap(mapped, first, min_confidence=self._options.contents.cloud.min_confidence),
-            ReportFigures(len(mapped.stamp_ns), colours),
+            ReportFigures(len(mapped.stamp_ns), colours, TrueDepth(self._source.bag)),
         )
         grid, bag_notes = self._write_frames(in_map, folder, attachment, mapped, accumulated)
         write_tum(folder / TRAJECTORY_FILE, mapped)
