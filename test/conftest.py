@@ -40,7 +40,7 @@ else:
 
 PATIENCE_S = 10.0
 """Time in which a thread of a test ends once it was stopped, on a busy machine."""
-SHARED_THREADS = {'tqdm_monitor'}
+SHARED_THREADS = {'tqdm_monitor', 'ray_listen_error_messages', 'PythonGCThread'}
 """Names of threads that a library keeps for the process."""
 
 

@@ -30,6 +30,7 @@ LAYERS = [  # from the bottom
     ('alignment', 'coalign'),
     ('rollingdepth', 'results'),
     ('refine',),
+    ('fleet',),
     ('offline',),  # deprecated import paths
     ('nodes', 'cli', 'demo'),
 ]
@@ -199,6 +200,7 @@ LIGHT = [
     'alignment.parallel',
     'coalign',
     'rollingdepth',
+    'fleet.run',
     'cli',
 ]
 

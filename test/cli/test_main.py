@@ -14,6 +14,7 @@ NAMES = (
     'import',
     'run-bag',
     'refine',
+    'fleet',
     'eval',
     'export',
     'build',

@@ -74,7 +74,8 @@ def videodepth_calls() -> list[tuple[Block, list[str]]]:
 )
 def test_flags_exist(block: Block, arguments: list[str], capsys):
     flags = {word.partition('=')[0] for word in arguments if word.startswith('--')}
-    command = [word for word in arguments[:1] if not word.startswith('--')]
+    words = arguments[: 2 if arguments[0] == 'fleet' else 1]
+    command = [word for word in words if not word.startswith('--')]
     with pytest.raises(SystemExit) as ended:
         main([*command, '--help'])
     assert ended.value.code in (0, None)

@@ -82,6 +82,11 @@ class BagFile:
                 continue
             yield channel, stamp_ns, data
 
+    @property
+    def span_ns(self) -> tuple[int, int] | None:
+        """Times of recording of the first message and after the last; None without an index."""
+        return (self._reader.start_time, self._reader.end_time) if self._reader else None
+
     def _indexed_channels(self) -> tuple[Channel, ...]:
         assert self._reader
         return tuple(_channel(one) for one in self._reader.connections)

@@ -105,6 +105,15 @@ class BagReader:
         """Add to ``notes``; the text replaces an earlier one on the same subject."""
         self._notes[subject] = text
 
+    @property
+    def duration_s(self) -> float | None:
+        """Time from the first message to the last; None where a file has no index."""
+        spans = [file.span_ns for file in self._files]
+        known = [span for span in spans if span is not None]
+        if not known or len(known) < len(spans) or not self.count():
+            return None
+        return (max(end for _, end in known) - min(start for start, _ in known)) / 1e9
+
     def count(self, topics: Collection[str] = ()) -> int:
         """Return the number of messages of some topics; of all by default."""
         return sum(topic.count for topic in self.topics if not topics or topic.name in topics)

@@ -35,6 +35,7 @@ COMMANDS = (
     Command('import', 'import_footage', 'convert a video or a folder of images to a bag'),
     Command('run-bag', 'run_bag', 'compute depth for the images of a bag, as fast as possible'),
     Command('refine', 'refine', 'compute consistent depth and camera poses of a bag, offline'),
+    Command('fleet', 'fleet', 'refine, run-bag or eval of many bags: on all cores, or on Ray'),
     Command('eval', 'evaluate', 'evaluate depth and trajectory against ground truth'),
     Command('export', 'export', 'export a model as an ONNX graph of one static size'),
     Command('build', 'build', 'build the engine of a model ahead of time'),
@@ -94,17 +95,11 @@ def make_parser(only: str = '') -> argparse.ArgumentParser:
 
 
 def _add_arguments(parser: argparse.ArgumentParser, command: Command) -> None:
-    from videodepth_ros.cli.options import new_file
+    from videodepth_ros.cli.options import add_common_options
 
     module = importlib.import_module(f'videodepth_ros.cli.{command.module}')
     module.add_arguments(parser)
-    common = parser.add_argument_group('common options')
-    common.add_argument(
-        '--json', metavar='FILE', type=new_file, help='write the results as JSON too'
-    )
-    common.add_argument(
-        '-q', '--quiet', action='store_true', help='print results, warnings and errors only'
-    )
+    add_common_options(parser)
     parser.set_defaults(run=module.run, parser=parser)
 
 

@@ -14,7 +14,7 @@ Options = TypeVar('Options')
 
 
 def add_flags(
-    parser: argparse.ArgumentParser,
+    parser: argparse._ActionsContainer,
     options: type,
     *,
     only: Collection[str] = (),
@@ -34,7 +34,7 @@ def add_flags(
 
 
 def _add_flag(
-    parser: argparse.ArgumentParser, option: Option, default: Value, *, repeatable: bool
+    parser: argparse._ActionsContainer, option: Option, default: Value, *, repeatable: bool
 ) -> None:
     argument: dict[str, Any] = {'default': default}
     if repeatable:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 
 def describe(parser: argparse.ArgumentParser, details: str, *examples: str) -> None:
@@ -13,6 +14,24 @@ def describe(parser: argparse.ArgumentParser, details: str, *examples: str) -> N
     lines = '\n'.join(f'  videodepth {example}' for example in examples)
     parser.description = f'{parser.description}\n{details}'
     parser.epilog = f'examples:\n{lines}'
+
+
+def add_common_options(parser: argparse.ArgumentParser, **default: Any) -> None:
+    """Add the options that all commands have.
+
+    default  argparse.SUPPRESS where a parent parser has them too
+    """
+    common = parser.add_argument_group('common options')
+    common.add_argument(
+        '--json', metavar='FILE', type=new_file, help='write the results as JSON too', **default
+    )
+    common.add_argument(
+        '-q',
+        '--quiet',
+        action='store_true',
+        help='print results, warnings and errors only',
+        **default,
+    )
 
 
 def new_file(text: str) -> str:
