@@ -15,7 +15,11 @@ from PIL import Image
 
 from videodepth_ros.bags.types import new_message
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.messages.compressed import write_compressed_depth
+from videodepth_ros.messages.compressed import (
+    DEPTH_FORMS,
+    write_compressed_depth,
+    write_compressed_depth_mm,
+)
 from videodepth_ros.messages.encodings import DECODERS
 from videodepth_ros.messages.image import (
     decode_compressed,
@@ -26,6 +30,7 @@ from videodepth_ros.messages.image import (
     write_depth_mm,
     write_image,
 )
+from videodepth_ros.messages.rvl import decode_rvl, encode_rvl
 
 
 def empty_image(library):
@@ -459,6 +464,26 @@ def test_depth_of_rvl_is_millimetres(seed, width, height, share):
     np.testing.assert_array_equal(decode_depth(rvl_message(values)), expected)
 
 
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 30), st.floats(0, 1))
+def test_rvl_is_written_as_the_paper_has_it(seed, width, height, share):
+    random = np.random.default_rng(seed)
+    values = random.integers(0, 65536, (height, width)).astype(np.uint16)
+    values[random.random(values.shape) < share] = 0
+    assert encode_rvl(values).tobytes() == rvl(values)
+
+
+@pytest.mark.parametrize('value', [0, 1, 65535])
+def test_rvl_of_one_value_everywhere(value):
+    values = np.full((5, 7), value, np.uint16)
+    np.testing.assert_array_equal(decode_rvl(encode_rvl(values), 7, 5), values)
+
+
+def test_rvl_of_extremes_fits_its_memory():
+    values = np.tile(np.array([1, 65535, 0], np.uint16), (40, 30))
+    np.testing.assert_array_equal(decode_rvl(encode_rvl(values), 90, 40), values)
+
+
 def test_depth_of_rvl_is_inverse_for_floats():
     values = np.array([[1000, 2000], [0, 4000]], np.uint16)
     got = decode_depth(rvl_message(values, '32FC1', a=10_000.0, b=0.0))
@@ -483,19 +508,29 @@ def test_whatever_a_depth_message_holds_it_is_depth_or_refused(data, form):
     assert got.ndim == 2
 
 
+@pytest.mark.parametrize('form', DEPTH_FORMS)
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 10), st.floats(1.0, 1e4))
 @settings(max_examples=30)
-def test_depth_comes_back_from_compression_to_half_a_step(seed, nearest_m, ratio):
+def test_depth_comes_back_from_compression_to_half_a_step(form, seed, nearest_m, ratio):
     random = np.random.default_rng(seed)
     depth_m = (nearest_m * ratio ** random.uniform(0, 1, (9, 11))).astype(np.float32)
     depth_m[0, :2] = np.nan, np.inf
     msg = new_message('sensor_msgs/msg/CompressedImage')
-    write_compressed_depth(depth_m, msg)
+    write_compressed_depth(depth_m, msg, form)
+    assert msg.format == f'32FC1; compressedDepth {form}'
     got = decode_depth(msg)
     assert np.isnan(got[0, :2]).all()
     known = np.isfinite(depth_m)
     step = depth_m[known] ** 2 / depth_m[known].min() / 131068
     assert (np.abs(got - depth_m)[known] <= 1.1 * step + 2e-5 * depth_m[known]).all()
+
+
+@pytest.mark.parametrize('form', DEPTH_FORMS)
+def test_millimetres_come_back_from_compression(form):
+    msg = new_message('sensor_msgs/msg/CompressedImage')
+    write_compressed_depth_mm(np.array([[1.2344, np.nan, 65.535, 70.0]], np.float32), msg, form)
+    expected = np.array([[1.234, np.nan, 65.535, np.nan]], np.float32)
+    np.testing.assert_array_equal(decode_depth(msg), expected)
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, 2.5])

@@ -41,8 +41,8 @@ class OutputOptions:
     )
     confidence: bool = option(
         True,
-        'Write videodepth/depth/confidence: of stereo, 1 - expected relative error of depth; of a '
-        'network, a rank of the pixels.',
+        'Write videodepth/depth/confidence: 1 - expected relative error of depth; in refine '
+        'without stereo, a rank of the pixels.',
     )
     min_confidence: float = option(
         0.0,

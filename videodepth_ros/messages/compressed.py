@@ -47,6 +47,8 @@ _DEPTH_HEADER = struct.Struct('<iff')  # kind, then a and b of depth = a / (valu
 _RVL_SIZE = struct.Struct('<ii')  # columns and rows
 _INVERSE_DEPTH = 0  # kind
 _MOST = 65535
+DEPTH_FORMS = ('png', 'rvl')
+"""Compressions of compressedDepth: PNG is smaller, RVL takes less time."""
 
 
 def _imdecode(data: Bytes, described: str) -> NDArray[Any]:
@@ -221,12 +223,13 @@ def _rvl(data: Bytes, described: str) -> NDArray[np.uint16]:
         raise InputError(f'{described} is damaged: {error}; check the publisher') from error
 
 
-def write_compressed_depth(depth_m: NDArray[np.float32], msg: Any) -> None:
+def write_compressed_depth(depth_m: NDArray[np.float32], msg: Any, form: str = 'png') -> None:
     """Write a depth map into a CompressedImage as compressedDepth does 32FC1, in place.
 
     depth_m  (H, W) float32, Z in metres; NaN unknown, as is +inf, which the format cannot hold
+    form     one of `DEPTH_FORMS`
 
-    16-bit inverse depth in PNG, spread between the nearest and the farthest depth of this map (the
+    16-bit inverse depth, spread between the nearest and the farthest depth of this map (the
     plugin's own settings would drop all beyond 10 m): an error of at most half a step, which at
     the depth Z is (Z / nearest) Z / 131068.
     """
@@ -240,15 +243,16 @@ def write_compressed_depth(depth_m: NDArray[np.float32], msg: Any) -> None:
     b = np.float32(1 - float(a) * least)
     values = np.rint(float(a) * inverse + float(b))
     values = np.where(known, np.clip(values, 1, _MOST), 0).astype(np.uint16)
-    _write_depth_png(values, '32FC1', (float(a), float(b)), msg)
+    _write_depth_form(values, '32FC1', (float(a), float(b)), msg, form)
 
 
-def write_compressed_depth_mm(depth_m: NDArray[np.float32], msg: Any) -> None:
+def write_compressed_depth_mm(depth_m: NDArray[np.float32], msg: Any, form: str = 'png') -> None:
     """Write a depth map into a CompressedImage as compressedDepth does 16UC1, in place.
 
     depth_m  (H, W) float32, Z in metres; see `millimetres`
+    form     one of `DEPTH_FORMS`
     """
-    _write_depth_png(millimetres(depth_m), '16UC1', (0.0, 0.0), msg)
+    _write_depth_form(millimetres(depth_m), '16UC1', (0.0, 0.0), msg, form)
 
 
 def millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -257,12 +261,18 @@ def millimetres(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.where((mm >= 1) & (mm <= _MOST), mm, np.float32(0)).astype(np.uint16)
 
 
-def _write_depth_png(
-    values: NDArray[np.uint16], encoding: str, ab: tuple[float, float], msg: Any
+def _write_depth_form(
+    values: NDArray[np.uint16], encoding: str, ab: tuple[float, float], msg: Any, form: str
 ) -> None:
-    """Write the header of compressedDepth and a PNG of (H, W) values into a CompressedImage."""
-    png = np.asarray(cv2.imencode('.png', values, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1], np.uint8)
-    head = np.frombuffer(_DEPTH_HEADER.pack(_INVERSE_DEPTH, *ab), np.uint8)
-    msg.format = f'{encoding}; compressedDepth png'
-    data = np.concatenate([head, png.reshape(-1)])
+    """Write (H, W) values as compressedDepth does, its header first, into a CompressedImage."""
+    parts = [np.frombuffer(_DEPTH_HEADER.pack(_INVERSE_DEPTH, *ab), np.uint8)]
+    if form == 'rvl':
+        from videodepth_ros.messages.rvl import encode_rvl  # numba, which PNG does not need
+
+        parts += [np.frombuffer(_RVL_SIZE.pack(*values.shape[::-1]), np.uint8), encode_rvl(values)]
+    else:
+        level = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+        parts.append(np.asarray(cv2.imencode('.png', values, level)[1], np.uint8).reshape(-1))
+    msg.format = f'{encoding}; compressedDepth {form}'
+    data = np.concatenate(parts)
     msg.data = data if isinstance(msg.data, np.ndarray) else array.array('B', data.tobytes())

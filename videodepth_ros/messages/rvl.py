@@ -35,6 +35,52 @@ def decode_rvl(data: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
     return values.reshape(height, width)
 
 
+def encode_rvl(values: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Encode an image (H, W) uint16 as RVL, (N,) uint8; 0 is cheap."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    words = np.zeros(_NIBBLES_A_PIXEL * flat.size // 8 + 2, np.uint32)
+    used = _encode(flat, words)
+    return words[:used].astype('<u4', copy=False).view(np.uint8)
+
+
+_NIBBLES_A_PIXEL = 8
+"""At most: six for a difference of 17 bits, and two for the lengths of the runs before it."""
+
+
+@njit(nogil=True, cache=True)
+def _write(words, position, value):  # type: ignore[no-untyped-def]
+    """Write a number at a position, in nibbles; return the position behind."""
+    while True:
+        nibble = value & 7
+        value >>= 3
+        if value:
+            nibble |= 8
+        words[position >> 3] |= np.uint32(nibble << (28 - 4 * (position & 7)))
+        position += 1
+        if not value:
+            return position
+
+
+@njit(nogil=True, cache=True)
+def _encode(values, words):  # type: ignore[no-untyped-def]
+    """Fill ``words``, (M,) uint32 of zeros, from values (N,); return how many are used."""
+    position, index, previous = 0, 0, 0
+    while index < len(values):
+        start = index
+        while index < len(values) and values[index] == 0:
+            index += 1
+        position = _write(words, position, index - start)
+        start = index
+        while index < len(values) and values[index] != 0:
+            index += 1
+        position = _write(words, position, index - start)
+        for k in range(start, index):
+            delta = int(values[k]) - previous
+            previous += delta
+            position = _write(words, position, (delta << 1) ^ (delta >> 63))
+    return (position + 7) >> 3
+
+
 @njit(nogil=True, cache=True)
 def _number(words, position):  # type: ignore[no-untyped-def]
     """Return the number at a position, in nibbles, and the position behind; -1 at the end."""

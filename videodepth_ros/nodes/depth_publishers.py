@@ -180,7 +180,7 @@ def _write_compressed_depth(
 ) -> bool:
     is_mm = parameters.depth_encoding == DepthEncoding.MILLIMETRES.value
     write = write_compressed_depth_mm if is_mm else write_compressed_depth
-    write(result.depth.depth_m, message)
+    write(result.depth.depth_m, message, parameters.depth_compression)
     return True
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from videodepth_ros.bags.output_options import DepthEncoding
 from videodepth_ros.core.options import option
+from videodepth_ros.messages.compressed import DEPTH_FORMS
 from videodepth_ros.messages.rectify_option import RectifyOptions
 from videodepth_ros.models.cards import CARD_SUFFIX
 from videodepth_ros.models.catalogue import METRIC_PRIORS
@@ -35,6 +36,14 @@ class DepthImageParameters:
         choices=(DepthEncoding.METRES.value, DepthEncoding.MILLIMETRES.value),
         dynamic=True,
     )
+    depth_compression: str = option(
+        'png',
+        'Compression of depth/image/compressedDepth: png is smaller, rvl takes less time (Wilson '
+        '2017); image_transport decodes both.',
+        name='depth.compression',
+        choices=DEPTH_FORMS,
+        dynamic=True,
+    )
     depth_invalid_value: str = option(
         'nan',
         'Value of unknown pixels in depth/image of 32FC1: NaN (REP-117), or zero for consumers '
@@ -45,7 +54,8 @@ class DepthImageParameters:
     )
     depth_min_confidence: float = option(
         0.0,
-        'Confidence below which depth is unknown, in images and clouds; 0: keep every pixel.',
+        'Confidence, 1 - expected relative error, below which depth is unknown, in images and '
+        'clouds; 0: keep every pixel.',
         name='depth.min_confidence',
         minimum=0.0,
         maximum=1.0,
