@@ -13,11 +13,15 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from geometry_msgs.msg import TransformStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from tf2_msgs.msg import TFMessage
 
 from test.support.instant_engine import FAR_M, NEAR_M, InstantEngine
 from test.support.rig import HEIGHT, WIDTH, image_message, info_message
-from videodepth_ros.nodes.image_frame import optical_frame_fault
+from videodepth_ros.messages.transforms import fill_transform
+from videodepth_ros.nodes.image_frame import body_frame_fault, optical_frame_fault
 
 OUTPUTS = {
     'depth/image': Image,
@@ -191,18 +195,50 @@ def test_rtabmap_stores_millimetres(make_rig):
     assert np.nanmax(z) == pytest.approx(mm.max() / 1000, abs=1e-3)
 
 
+def from_rvl(data: bytes) -> np.ndarray:
+    """Decode as rvl_codec.cpp: columns, rows, then nibbles of words, the highest first."""
+    columns, rows = struct.unpack('<ii', data[:8])
+    nibbles = (
+        word >> shift & 15
+        for (word,) in struct.iter_unpack('<I', data[8:])
+        for shift in range(28, -1, -4)
+    )
+
+    def number() -> int:
+        value, bits = 0, 0
+        while True:
+            nibble = next(nibbles)
+            value |= (nibble & 7) << bits
+            bits += 3
+            if not nibble & 8:
+                return value
+
+    values, previous = [], 0
+    while len(values) < rows * columns:
+        values += [0] * number()
+        for _ in range(number()):
+            positive = number()
+            previous += (positive >> 1) ^ -(positive & 1)
+            values.append(previous)
+    return np.array(values, np.uint16).reshape(rows, columns)
+
+
+@pytest.mark.parametrize('form', ['png', 'rvl'])
 @pytest.mark.parametrize('encoding', ['32FC1', '16UC1'])
-def test_the_plugin_compressed_depth_decodes_the_image(make_rig, encoding):
-    """compressed_depth_image_transport/codec.cpp: 12 bytes of header, then a PNG of 16 bits.
+def test_the_plugin_compressed_depth_decodes_the_image(make_rig, encoding, form):
+    """compressed_depth_image_transport/codec.cpp: 12 bytes of header, then a PNG or RVL.
 
     Its subscriber takes the encoding from the format, up to the semicolon.
     """
-    found = outputs(make_rig, depth__encoding=encoding)
+    found = outputs(make_rig, depth__encoding=encoding, depth__compression=form)
     message, depth = found['depth/image/compressedDepth'], found['depth/image']
-    assert message.format == f'{encoding}; compressedDepth png'
+    assert message.format == f'{encoding}; compressedDepth {form}'
     data = bytes(message.data)
     kind, a, b = struct.unpack('<iff', data[:12])
-    stored = cv2.imdecode(np.frombuffer(data[12:], np.uint8), cv2.IMREAD_UNCHANGED)
+    if form == 'rvl':
+        stored = from_rvl(data[12:])
+    else:
+        stored = cv2.imdecode(np.frombuffer(data[12:], np.uint8), cv2.IMREAD_UNCHANGED)
     assert (kind, stored.dtype) == (0, np.uint16)
     if encoding == '16UC1':
         mm = np.frombuffer(depth.data, '<u2').reshape(stored.shape)
@@ -285,6 +321,40 @@ def test_a_body_frame_is_named_with_the_transform_that_it_needs(rig):
     R_body_optical = z @ y @ x  # setRPY: about fixed axes
     np.testing.assert_allclose(R_body_optical @ [0, 0, 1], [1, 0, 0], atol=1e-4)  # forward
     np.testing.assert_allclose(R_body_optical @ [1, 0, 0], [0, -1, 0], atol=1e-4)  # right
+
+
+R_LINK_OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # REP-103
+
+
+@pytest.mark.parametrize('pitch_deg', [0, 25, -20, 60])
+@pytest.mark.parametrize(('rotation', 'is_body'), [(np.eye(3), True), (R_LINK_OPTICAL, False)])
+def test_a_frame_with_z_up_by_tf_is_no_optical_one(rotation, is_body, pitch_deg):
+    T = np.eye(4)
+    T[:3, :3] = cv2.Rodrigues(np.array([0, np.radians(pitch_deg), 0]))[0] @ rotation
+    fault = body_frame_fault('eye', 'base_footprint', T)
+    assert bool(fault) == (is_body and abs(pitch_deg) < 30)
+    if fault:
+        assert "z up in 'base_footprint'" in fault
+        assert '--frame-id eye --child-frame-id eye_optical_frame' in fault
+
+
+@pytest.mark.timeout(60)
+def test_tf_shows_a_body_frame_whatever_its_name(make_rig):
+    rig = make_rig(base_frame='base')
+    rig.start()
+    images = rig.connect()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    static = rig.peer.create_publisher(TFMessage, '/tf_static', latched)
+    rig.until(lambda: static.get_subscription_count() == 1)
+    transform = TransformStamped(child_frame_id='eye')
+    transform.header.frame_id = 'base'
+    fill_transform(transform.transform, np.eye(4))
+    static.publish(TFMessage(transforms=[transform]))
+    rig.until(lambda: rig.node._scale.fused.transforms.parents('eye') != ['eye'])
+    rig.send(images, image_message(0, frame_id='eye'))
+    rig.until(lambda: rig.received['depth/image'])
+    texts = rig.node.warnings(rig.node.status())
+    assert [text for text in texts if "has z up in 'base'" in text]
 
 
 @pytest.mark.parametrize('frame_id', ['camera', 'camera_optical_frame', 'link_optical', ''])

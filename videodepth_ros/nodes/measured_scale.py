@@ -6,6 +6,8 @@ from __future__ import annotations
 from rclpy.node import Node
 from videodepth.msg import Status
 
+from videodepth_ros.messages.transforms import stamp_ns
+from videodepth_ros.nodes.image_frame import body_frame_fault
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.scale_evidence import ScaleEvidenceSubscriptions
 from videodepth_ros.nodes.storms import HealthWarning
@@ -57,10 +59,13 @@ class MeasuredScale:
         status.transform_failures = scale.transform_failures
 
     def warnings(self, status: Status, parameters: LiveParameters) -> list[HealthWarning]:
-        """Return the warnings of the scale: stale, or never measured."""
+        """Return the warnings of the scale, stale or never measured, and of the image's frame."""
         source = parameters.scale_source
-        if status.state != Status.RUNNING or source == 'fixed':
+        if status.state != Status.RUNNING:
             return []
+        found = self._frame_warnings(status.header.frame_id, stamp_ns(status.header.stamp))
+        if source == 'fixed':
+            return found
         why = f': {self._evidence.last_error}' if self._evidence.last_error else ''
         if status.scale_stale and is_measured(status.scale_source):
             text = (
@@ -73,5 +78,14 @@ class MeasuredScale:
                 f'{REMEDIES[source]}{why}'
             )
         else:
+            return found
+        return [*found, HealthWarning('scale', text)]
+
+    def _frame_warnings(self, frame_id: str, image_ns: int) -> list[HealthWarning]:
+        """Return the warning of an image frame that is no optical one by /tf."""
+        base = self.fused.mounts.base_frame(frame_id)
+        if base is None:
             return []
-        return [HealthWarning('scale', text)]
+        T_base_image = self.fused.transforms.lookup(base, image_ns, frame_id, image_ns)
+        fault = '' if T_base_image is None else body_frame_fault(frame_id, base, T_base_image)
+        return [HealthWarning('optical_frame', fault)] if fault else []
