@@ -17,7 +17,7 @@ from videodepth_ros.cli.console import log, progress
 from videodepth_ros.cli.flags import add_flags, options_from
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
-from videodepth_ros.core.errors import BagError, ConfigError
+from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.core.options import option
 from videodepth_ros.stream.parameters import CloudParameters, StreamParameters, session_settings
@@ -182,8 +182,6 @@ def _scale(options: RunBagOptions, bag: BagReader) -> FusedScale:
     from videodepth_ros.cli.bag_scale import open_scale
     from videodepth_ros.scale.parameters import fusion_settings
 
-    if options.scale_source == 'depth':
-        raise ConfigError('--scale-source depth is of the live node; choose another one for a bag')
     return open_scale(bag, fusion_settings(options))
 
 

@@ -61,6 +61,20 @@ def matrix_from_transform(transform: Any) -> Matrix:
     return _matrix(transform.translation, transform.rotation)
 
 
+def orientation_from_imu(message: Any) -> Matrix:
+    """Return R_world_imu, (3, 3) float64, of a sensor_msgs/Imu.
+
+    raises  InputError if it has no orientation
+    """
+    if message.orientation_covariance[0] == -1:
+        raise InputError(
+            'the IMU gives no orientation (orientation_covariance[0] is -1, sensor_msgs/Imu); '
+            'filter it, as with imu_filter_madgwick'
+        )
+    q = message.orientation
+    return rotation_from_quaternion(q.x, q.y, q.z, q.w)
+
+
 def fill_pose(pose: Any, T_parent_child: Matrix) -> None:
     """Write T_parent_child, (4, 4), into a geometry_msgs/Pose; InputError if it is no rotation."""
     _fill(pose.position, pose.orientation, T_parent_child)

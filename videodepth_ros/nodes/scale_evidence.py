@@ -16,13 +16,17 @@ from tf2_msgs.msg import TFMessage
 
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.frames import ScaleSource
-from videodepth_ros.geometry.rotation import rotation_from_quaternion
 from videodepth_ros.geometry.transform_buffer import TransformBuffer
 from videodepth_ros.messages.camera_info import intrinsics_from
 from videodepth_ros.messages.cloud_points import points_from_cloud
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.laser_scan import points_from_scan
-from videodepth_ros.messages.transforms import matrix_from_pose, matrix_from_transform, stamp_ns
+from videodepth_ros.messages.transforms import (
+    matrix_from_pose,
+    matrix_from_transform,
+    orientation_from_imu,
+    stamp_ns,
+)
 from videodepth_ros.nodes.subscriptions import DynamicSubscription, compatible_config
 from videodepth_ros.scale.fusion import FusedScale
 
@@ -164,16 +168,10 @@ class ScaleEvidenceSubscriptions:
         self._scale.odometry.add(parent, child, stamp, matrix_from_pose(message.pose.pose))
 
     def _on_imu(self, message: Imu) -> None:
-        if message.orientation_covariance[0] == -1:
-            raise InputError(
-                'the IMU gives no orientation (orientation_covariance[0] is -1, sensor_msgs/Imu); '
-                'filter it, as with imu_filter_madgwick'
-            )
-        q = message.orientation
         self._scale.orientations.add(
             message.header.frame_id.strip('/'),
             stamp_ns(message.header.stamp),
-            rotation_from_quaternion(q.x, q.y, q.z, q.w),
+            orientation_from_imu(message),
         )
 
     def _on_transforms(self, message: TFMessage, is_static: bool) -> None:

@@ -57,7 +57,7 @@ class BagDepthPrior:
         self._is_topic_given, self._unit_m = depth_topic is not None, unit_m
         try:
             self._topic = choose_depth_topic(self._reader, depth_topic).name
-            self._topics = _with_camera_info(self._reader.topics, self._topic)
+            self._topics = with_camera_info(self._reader.topics, self._topic)
             self._rectifies = needs_rectification(
                 self._topic, 'never' if rectify == 'never' else 'auto'
             )
@@ -151,7 +151,7 @@ class BagDepthPrior:
             )
 
 
-def _with_camera_info(topics: Sequence[TopicInfo], depth_topic: str) -> CameraTopics:
+def with_camera_info(topics: Sequence[TopicInfo], depth_topic: str) -> CameraTopics:
     """Return a depth topic with the camera_info beside it, if there is one."""
     name = without_transport(depth_topic).rpartition('/')[0] + '/camera_info'
     depth = next(topic for topic in topics if topic.name == depth_topic)
