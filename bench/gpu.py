@@ -269,14 +269,13 @@ def steady(case: str, precision: str, device: str) -> dict[str, Any]:
 
 
 def payloads(case: str, precision: str, device: str) -> dict[str, Any]:
-    """Time the step by what comes back of it: depth in metres, its confidence, the whole cloud."""
+    """Time the step by what comes back of it: depth in metres, the whole cloud."""
     name, width, height = parts_of(case)
     engine = open_graph(random_network(name), name, width, height, precision, device)
     image, state = next(reference_frames(width, height)), engine.zero_state()
     wanted = {
         'inverse_depth': ('inverse_depth', 'total'),
         'depth': ('depth', 'total'),
-        'depth and confidence': ('depth', 'confidence', 'total'),
         'depth and cloud': ('depth', 'cloud', 'total'),
     }
     times: dict[str, list[float]] = {key: [] for key in wanted}

@@ -106,7 +106,12 @@ def of_folder(folder: Path, stride: int) -> Sequence:
 
 
 class Stream:
-    """A network that sees one frame of a sequence after the other."""
+    """A network that sees one frame of a sequence after the other.
+
+    canonical  (h, w) float32, its last inverse depth, steadied but not filtered
+    """
+
+    canonical: NDArray[np.float32]
 
     def __init__(self, model: FlashDepth, sequence: Sequence, memory: Memory) -> None:
         self.model, self.sequence, self.memory = model, sequence, memory
@@ -124,7 +129,10 @@ class Stream:
         canonical = inverse_depth[0].numpy()
         if self.memory is Memory.STEADIED:
             correction = self.steady.correction(self._frame(image), self._metres(canonical))
-            canonical = guided_filter(canonical / correction, image, image.shape[:2])
+            canonical = canonical / correction
+        self.canonical = canonical
+        if self.memory is Memory.STEADIED:
+            canonical = guided_filter(canonical, image, image.shape[:2])
         return self._metres(canonical)
 
     def _metres(self, canonical: NDArray[np.float32]) -> NDArray[np.float32]:

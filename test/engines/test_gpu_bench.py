@@ -66,10 +66,5 @@ def test_it_runs_on_a_bare_machine():
         'batch_of_4',
         'in_turn',
     }
-    assert set(found['payloads']['step_ms']) == {
-        'inverse_depth',
-        'depth',
-        'depth and confidence',
-        'depth and cloud',
-    }
+    assert set(found['payloads']['step_ms']) == {'inverse_depth', 'depth', 'depth and cloud'}
     assert found['drift']['finite']

@@ -94,7 +94,7 @@ def test_depth_confidence_and_cloud_are_those_of_the_host(network):
         cloud = found.cloud.view(POINT)[..., 0]
         for axis in 'xyz':
             np.testing.assert_allclose(cloud[axis], points[axis], rtol=1e-4, atol=1e-5)
-    assert set(engines[0].fetched) == {'depth', 'total', 'inverse_depth', 'confidence', 'cloud'}
+    assert set(engines[0].fetched) == {'depth', 'total', 'inverse_depth', 'cloud'}
 
 
 def test_only_what_is_wanted_is_fetched(network):

@@ -5,12 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from videodepth_ros.stream.upsample import (
-    confidence_map,
-    find_discontinuities,
-    resize_nearest,
-    upsample,
-)
+from videodepth_ros.stream.upsample import find_discontinuities, resize_nearest, upsample
 
 RATIO = 1.25
 
@@ -73,17 +68,3 @@ def test_nearest_takes_the_nearest_pixel_centre(size):
         y, x = (row + 0.5) * 12 / size[1] - 0.5, (column + 0.5) * 16 / size[0] - 0.5
         centres = np.array([abs(y - r) + abs(x - c) for r in range(12) for c in range(16)])
         assert centres[resized[row, column]] == pytest.approx(centres.min())
-
-
-def test_confidence_is_one_on_a_wall_low_at_a_jump_and_zero_where_unknown():
-    edge = step_edge(blurred=True)
-    jumps = find_discontinuities(edge, RATIO)
-    full = upsample(edge, jumps, 64, 48)
-    trust = confidence_map(jumps, full)
-    assert trust.dtype == np.float32
-    assert trust.shape == full.shape
-    assert (trust[:, :20] == 1).all()
-    assert (trust[np.isnan(full)] == 0).all()
-    beside = np.isfinite(full[10]) & (resize_nearest(jumps.edge, 64, 48)[10])
-    assert beside.any()
-    assert ((trust[10][beside] > 0) & (trust[10][beside] < 0.8)).all()

@@ -63,11 +63,12 @@ class FusedStep(nn.Module):
         state    (layers, 1, heads, P, N) float32, zero before the first frame
         parameters  (PARAMETER_COUNT) float32, see graph.FrameParameters
         returns  inverse_depth (h, w) float32, >= 0, in the network's unit
-                 depth (h, w) float32, Z [m], +inf where nothing was hit, NaN at mixed pixels; and
-                 confidence (h, w) float32 in [0, 1], both as in stream/upsample.py cloud (h, w, 4)
-                 float32: x, y, z [m], NaN where there is no point, and a float whose lower three
-                 bytes are red, green and blue total (1) float32, a sum over depth and state:
-                 finite iff all values are state (layers, 1, heads, P, N) float32 after this frame
+                 depth (h, w) float32, Z [m], +inf where nothing was hit, NaN at mixed pixels, as
+                 in stream/upsample.py
+                 cloud (h, w, 4) float32: x, y, z [m], NaN where there is no point, and a float
+                 whose lower three bytes are red, green and blue
+                 total (1) float32, a sum over depth and state: finite iff all values are
+                 state (layers, 1, heads, P, N) float32 after this frame
         """
         # Cast first: other operators do not support uint8 in every engine.
         *outputs, state = self.streams(image.float()[None], state, parameters[None])
@@ -87,11 +88,11 @@ class FusedStep(nn.Module):
         fx, fy, cx, cy, scale, shift, range_m, cloud_range_m, edge_ratio = parameters[
             :, :, None, None
         ].unbind(1)
-        depth, confidence = postprocess(inverse_depth, scale, shift, range_m, edge_ratio)
+        depth = postprocess(inverse_depth, scale, shift, range_m, edge_ratio)
         lifted = backproject_tensor(depth, fx, fy, cx, cy, cloud_range_m)
         cloud = torch.stack((*lifted, pack_rgb(pixels.round())), dim=-1)
         total = (inverse_depth.sum(dim=(1, 2)) + states.sum(dim=(0, 2, 3, 4)))[:, None]
-        return inverse_depth, depth, confidence, cloud, total, states
+        return inverse_depth, depth, cloud, total, states
 
     def _pixels(self, images: Tensor) -> Tensor:
         """Return (B, 3, h, w) float32 in 0..255, red green blue, at the network's size."""
@@ -107,8 +108,8 @@ class FusedStep(nn.Module):
 
 def postprocess(
     inverse_depth: Tensor, scale: Tensor, shift: Tensor, range_m: Tensor, edge_ratio: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return depth and confidence (B, h, w) float32 of an inverse depth, see ``forward``.
+) -> Tensor:
+    """Return depth (B, h, w) float32 of an inverse depth, see ``forward``.
 
     Equals scale.py and upsample.py of stream/, in operators that engines support; the other
     tensors (B, 1, 1) are fields of graph.FrameParameters.
@@ -120,8 +121,7 @@ def postprocess(
     least = -F.max_pool2d(-surface[:, None], 3, 1, 1)[:, 0]
     between = (greatest > edge_ratio * surface) & (surface > edge_ratio * least) & (edge_ratio > 1)
     depth = (1 / inverse_m.masked_fill(~hit, 1.0)).masked_fill(~hit, math.inf)
-    smoothness = (least + NOTHING_HIT) / (greatest + NOTHING_HIT)
-    return depth.masked_fill(between, math.nan), smoothness.masked_fill(between, 0.0)
+    return depth.masked_fill(between, math.nan)
 
 
 def backproject_tensor(

@@ -15,16 +15,16 @@ from videodepth_ros.core.errors import ModelError
 GRAPH_SCHEMA = 1
 """Version of the graph: tensors, meaning, metadata; other versions are exported anew."""
 
-FUSED_SCHEMA = 103
+FUSED_SCHEMA = 104
 """Version of the fused step: tensors, meaning, metadata; distinct from ``GRAPH_SCHEMA``."""
 
 IMAGE, STATE_IN = 'image', 'state_in'
 INVERSE_DEPTH, STATE_OUT = 'inverse_depth', 'state_out'
 
 PARAMETERS = 'parameters'
-DEPTH, CONFIDENCE, CLOUD, TOTAL = 'depth', 'confidence', 'cloud', 'total'
+DEPTH, CLOUD, TOTAL = 'depth', 'cloud', 'total'
 FUSED_INPUTS = (IMAGE, STATE_IN, PARAMETERS)
-FUSED_OUTPUTS = (INVERSE_DEPTH, DEPTH, CONFIDENCE, CLOUD, TOTAL, STATE_OUT)
+FUSED_OUTPUTS = (INVERSE_DEPTH, DEPTH, CLOUD, TOTAL, STATE_OUT)
 """Tensors of a fused step, in the order of ``FusedStep.forward``."""
 
 _PREFIX = 'videodepth.'

@@ -24,7 +24,6 @@ from videodepth_ros.engines.batching import RequestBatcher
 from videodepth_ros.engines.fused import FusedStep
 from videodepth_ros.engines.graph import (
     CLOUD,
-    CONFIDENCE,
     DEPTH,
     FUSED_OUTPUTS,
     IMAGE,
@@ -249,7 +248,6 @@ def tensor_specs(layout: Layout) -> dict[str, tuple[tuple[int, ...], torch.dtype
         PARAMETERS: ((PARAMETER_COUNT,), real),
         INVERSE_DEPTH: (size, real),
         DEPTH: (size, real),
-        CONFIDENCE: (size, real),
         CLOUD: ((*size, 4), real),
         TOTAL: ((1,), real),
     }

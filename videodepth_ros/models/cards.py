@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
+from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.models.hub import HubSource
 from videodepth_ros.models.preprocess import budget_size
@@ -72,6 +73,37 @@ class WeightsCard:
         )
 
 
+@dataclass(frozen=True)
+class ErrorModel:
+    """Expected relative error of a network's depth, see stream/confidence.py.
+
+    error = factor (curvature + floor)^curvature_power (flicker + floor)^flicker_power
+    least, most    limits of the error
+    usual_flicker  flicker that the first frame of a stream is taken to have
+    """
+
+    factor: float
+    curvature_power: float
+    flicker_power: float
+    floor: float = 0.003
+    least: float = 0.03
+    most: float = 0.9
+    usual_flicker: float = 0.04
+
+    def error(
+        self, curvature: Float32Array | float, flicker: Float32Array | float
+    ) -> Float32Array | float:
+        """Return the expected relative error, before its limits."""
+        return (
+            self.factor
+            * (curvature + self.floor) ** self.curvature_power
+            * (flicker + self.floor) ** self.flicker_power
+        )
+
+
+UNCALIBRATED = ErrorModel(0.75, 0.168, 0.174, least=0.15)
+"""Cautious model of networks that none was fitted to: 1.5 times that of `nano`, at least 15 %."""
+
 Card = TypeVar('Card', bound=WeightsCard)
 
 
@@ -87,6 +119,7 @@ class ModelCard(WeightsCard):
     max_pixels    default limit of the number of pixels of the network's input
     soft          whether its edges are blurred: guided filter by default
     drifts        whether its scale changes with the view: stabilised by default
+    errors        expected error of its depth; None: it was not measured
     """
 
     mamba_stage: int | None
@@ -96,6 +129,7 @@ class ModelCard(WeightsCard):
     max_pixels: int
     drifts: bool = field(default=False, kw_only=True)
     soft: bool = field(default=False, kw_only=True)
+    errors: ErrorModel | None = field(default=None, kw_only=True)
 
     @property
     def is_relative(self) -> bool:

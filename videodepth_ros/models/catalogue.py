@@ -15,6 +15,7 @@ from platformdirs import user_data_path
 
 from videodepth_ros.core.errors import ModelError
 from videodepth_ros.models.cards import (
+    ErrorModel,
     FolderCard,
     InverseDepthUnit,
     ModelCard,
@@ -98,10 +99,17 @@ _NANO = ModelCard(
     drifts=True,
     soft=True,
     bundled=True,
+    errors=ErrorModel(0.496, 0.168, 0.174, usual_flicker=0.042),  # by training/confidence.py
 )
 _CARDS = (
     _NANO,
-    replace(_NANO, name='nano-1', variant='its first version', weights_file='nano-1.safetensors'),
+    replace(
+        _NANO,
+        name='nano-1',
+        variant='its first version',
+        weights_file='nano-1.safetensors',
+        errors=None,
+    ),
     _flashdepth(
         'flashdepth-s',
         'FlashDepth-S: ViT-S, fast',

@@ -77,7 +77,8 @@ class ObstacleDetector:
         confidence  (H, W) float32; None: every pixel counts
         """
         if confidence is not None and parameters.obstacles_confidence > 0:
-            depth_m = np.where(confidence < parameters.obstacles_confidence, np.nan, depth_m)
+            doubtful = (confidence < parameters.obstacles_confidence) & ~np.isinf(depth_m)
+            depth_m = np.where(doubtful, np.nan, depth_m)
         depth_m, camera = average(depth_m, camera, self._options.max_width_px)
         plane = find_ground(depth_m, camera, mount, self._options)
         if plane is None:

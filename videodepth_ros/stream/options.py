@@ -64,6 +64,18 @@ class SkyOptions:
 
 
 @dataclass(frozen=True)
+class ConfidenceOptions:
+    """Expected error of depth, see confidence.py; windows are in pixels of its grid."""
+
+    grid_width_px: int = 64  # width of the grid on which errors are estimated
+    curvature_window_px: int = 5  # window whose mean the inverse depth is compared with
+    smoothing_window_px: int = 3  # window of the means of curvature and flicker
+    flicker_weight: float = 0.3  # of the newest frame in the mean flicker
+    least_inverse_depth: float = 0.01  # [unit of the network] farther is alike, as the sky is
+    at_infinity: float = 0.5  # confidence where nothing was hit: it has no relative error
+
+
+@dataclass(frozen=True)
 class GuidedFilterOptions:
     """Guided filter (He et al. 2013), see guided_filter.py."""
 

@@ -14,21 +14,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from videodepth_ros.core.arrays import Float32Array
-from videodepth_ros.engines.graph import (
-    CLOUD,
-    CONFIDENCE,
-    DEPTH,
-    INVERSE_DEPTH,
-    TOTAL,
-    FrameParameters,
-)
+from videodepth_ros.core.arrays import Float32Array, UInt8Array
+from videodepth_ros.engines.graph import CLOUD, DEPTH, INVERSE_DEPTH, TOTAL, FrameParameters
 from videodepth_ros.frames import DepthMap, Frame
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.stream.confidence import confidence_map
 from videodepth_ros.stream.guided_filter import guided_filter
 from videodepth_ros.stream.scale import Scale
 from videodepth_ros.stream.sky import find_sky, without_sky
-from videodepth_ros.stream.upsample import confidence_map, find_discontinuities, upsample
+from videodepth_ros.stream.upsample import find_discontinuities, upsample
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,8 @@ class DepthPostprocessor:
     guided           whether to sharpen edges by the guided filter (guided_filter.py)
     max_range_m      depth beyond which nothing was hit (+inf) [m]; 0: no limit
     edge_ratio       depth ratio of neighbours above which they are two surfaces; 1: no edges
-    with_confidence  whether to compute the confidence
+    error            expected relative error (rows, columns) float32, see confidence.py; None: no
+                     confidence
     cloud_range_m    largest Z [m] of the device's cloud; None: no cloud
     """
 
@@ -50,35 +45,35 @@ class DepthPostprocessor:
     guided: bool
     max_range_m: float
     edge_ratio: float
-    with_confidence: bool
+    error: Float32Array | None
     cloud_range_m: float | None
 
-    def on_host(self, frame: Frame, inverse_depth: Float32Array) -> DepthMap:
-        """Convert the network's inverse depth (h, w) float32, finite and >= 0, to depth."""
-        inverse_depth = without_sky(inverse_depth, frame.image, self.scale)
+    def on_host(self, frame: Frame, small: UInt8Array, inverse_depth: Float32Array) -> DepthMap:
+        """Convert the network's inverse depth to depth.
+
+        small          (h, w, 3) uint8, the image at the network's size
+        inverse_depth  (h, w) float32, finite and >= 0
+        """
+        inverse_depth = without_sky(inverse_depth, small, self.scale)
         if self.guided:
             inverse_depth = guided_filter(inverse_depth, frame.image, (self.height, self.width))
         inverse_depth = self.scale.without_far(inverse_depth, self.max_range_m)
         discontinuities = find_discontinuities(inverse_depth, self.edge_ratio)
         full = upsample(inverse_depth, discontinuities, self.width, self.height)
-        return self._depth_map(
-            frame,
-            self.scale.depth_m(full),
-            confidence_map(discontinuities, full) if self.with_confidence else None,
-        )
+        return self._depth_map(frame, self.scale.depth_m(full))
 
-    def on_device(self, frame: Frame, found: Mapping[str, NDArray[Any]]) -> DepthMap:
+    def on_device(
+        self, frame: Frame, small: UInt8Array, found: Mapping[str, NDArray[Any]]
+    ) -> DepthMap:
         """Copy the device's results out of memory that the next step overwrites."""
         depth_m = found[DEPTH].copy()
-        depth_m[find_sky(found[INVERSE_DEPTH], frame.image, self.scale)] = math.inf
-        return self._depth_map(
-            frame, depth_m, found[CONFIDENCE].copy() if self.with_confidence else None
-        )
+        depth_m[find_sky(found[INVERSE_DEPTH], small, self.scale)] = math.inf
+        return self._depth_map(frame, depth_m)
 
     def device_outputs(self) -> tuple[str, ...]:
         """Return the outputs of a fused step to fetch, from ``graph.FUSED_OUTPUTS``."""
-        optional = {CONFIDENCE: self.with_confidence, CLOUD: self.cloud_range_m is not None}
-        return DEPTH, TOTAL, INVERSE_DEPTH, *(name for name, needed in optional.items() if needed)
+        cloud = (CLOUD,) if self.cloud_range_m is not None else ()
+        return DEPTH, TOTAL, INVERSE_DEPTH, *cloud
 
     def parameters(self, frame: Frame) -> FrameParameters:
         """Return the parameters of a fused step for this frame."""
@@ -92,14 +87,12 @@ class DepthPostprocessor:
             edge_ratio=self.edge_ratio,
         )
 
-    def _depth_map(
-        self, frame: Frame, depth_m: Float32Array, confidence: Float32Array | None
-    ) -> DepthMap:
+    def _depth_map(self, frame: Frame, depth_m: Float32Array) -> DepthMap:
         return DepthMap(
             frame.stamp_ns,
             frame.frame_id,
             depth_m,
-            confidence,
+            None if self.error is None else confidence_map(self.error, depth_m),
             self._camera(frame),
             self.scale.source,
         )

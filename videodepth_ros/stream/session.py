@@ -18,13 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from videodepth_ros.core.arrays import Float32Array, UInt8Array
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.engines.engine import Engine, EngineSpec, State
 from videodepth_ros.engines.graph import CLOUD, INVERSE_DEPTH, TOTAL
 from videodepth_ros.engines.resident import ResidentEngine
 from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
-from videodepth_ros.models.preprocess import network_input, resized_image
+from videodepth_ros.models.imagenet import MEAN, STD
+from videodepth_ros.models.preprocess import normalised, resized_image
+from videodepth_ros.stream.confidence import ErrorEstimator
 from videodepth_ros.stream.postprocess import DepthPostprocessor
 from videodepth_ros.stream.scale import Anchor, Scale, fixed_scale, scale_of
 from videodepth_ros.stream.stabilization import DepthStabilizer
@@ -120,6 +123,7 @@ class DepthSession:
         self.settings = settings
         self._anchor = anchor
         self._stabilizer = DepthStabilizer()
+        self._errors = ErrorEstimator(card.errors)
         self._calibrated = False  # whether the last frame was
         self._card = card
         self._open_engine = open_engine
@@ -164,8 +168,7 @@ class DepthSession:
         """
         self._reject_repeated(frame)
         engine = self.open(*frame.size)
-        make_input = resized_image if engine.spec.takes_bytes else network_input
-        image = make_input(frame.image, engine.spec.width, engine.spec.height)
+        small = resized_image(frame.image, engine.spec.width, engine.spec.height)
         reset = self._reset_before(frame)
         if reset and self._anchor:
             self._anchor.restart()
@@ -177,12 +180,14 @@ class DepthSession:
             or calibrated != self._calibrated
         ):
             self._stabilizer.restart()  # it holds the previous scale
+        if reset or self._state is None or not with_confidence:
+            self._errors.restart()  # its flicker is that of consecutive frames
         self._calibrated = calibrated
         wanted = _Wanted(with_confidence, cloud_range_m)
         state = engine.zero_state() if reset or self._state is None else self._state
         self._state = None
         compute = self._on_device if self._runs_on_device(engine, frame) else self._on_host
-        result, self._state = compute(engine, frame, image, state, wanted)
+        result, self._state = compute(engine, frame, small, state, wanted)
         return replace(result, reset=reset)
 
     def forget(self) -> None:
@@ -242,7 +247,12 @@ class DepthSession:
         return frame.size if self.settings.output == 'camera' else (spec.width, spec.height)
 
     def _postprocessor(
-        self, frame: Frame, spec: EngineSpec, scale: Scale, wanted: _Wanted
+        self,
+        frame: Frame,
+        spec: EngineSpec,
+        scale: Scale,
+        wanted: _Wanted,
+        error: Float32Array | None = None,
     ) -> DepthPostprocessor:
         settings = self.settings
         return DepthPostprocessor(
@@ -251,7 +261,7 @@ class DepthSession:
             guided=settings.guided,
             max_range_m=settings.max_range_m,
             edge_ratio=settings.edge_ratio,
-            with_confidence=wanted.confidence,
+            error=error,
             cloud_range_m=wanted.cloud_range_m if frame.camera else None,
         )
 
@@ -280,24 +290,26 @@ class DepthSession:
         )
 
     def _on_device(
-        self, engine: Engine, frame: Frame, image: NDArray[Any], state: State, wanted: _Wanted
+        self, engine: Engine, frame: Frame, small: UInt8Array, state: State, wanted: _Wanted
     ) -> tuple[StepResult, State]:
         """Compute a frame with the scale that is known before it."""
         assert isinstance(engine, ResidentEngine)
         post = self._postprocessor(frame, engine.spec, self._scale(frame), wanted)
         outputs, start_s = post.device_outputs(), time.perf_counter()
-        found, after = engine.run(image, state, outputs, post.parameters(frame))
+        found, after = engine.run(_input(engine, small), state, outputs, post.parameters(frame))
         engine_s = time.perf_counter() - start_s
         self._accept(frame, engine.spec, math.isfinite(found[TOTAL][0]))
         if anchor := self._needed_anchor(frame):
             anchor.offer(frame, found[INVERSE_DEPTH])
-        depth = post.on_device(frame, found)
+        error = self._errors.update(found[INVERSE_DEPTH]) if wanted.confidence else None
+        depth = replace(post, error=error).on_device(frame, small, found)
         return StepResult(depth, None, engine_s, found.get(CLOUD), post.scale.metres), after
 
     def _on_host(
-        self, engine: Engine, frame: Frame, image: NDArray[Any], state: State, wanted: _Wanted
+        self, engine: Engine, frame: Frame, small: UInt8Array, state: State, wanted: _Wanted
     ) -> tuple[StepResult, State]:
         """Compute a frame with the scale that its own depth gives."""
+        image = _input(engine, small)
         start_s = time.perf_counter()
         inverse_depth, after = engine.step(image, state)
         engine_s = time.perf_counter() - start_s
@@ -307,8 +319,9 @@ class DepthSession:
             inverse_depth = inverse_depth / self._stabilizer.correction(frame, depth_m)
         if anchor := self._needed_anchor(frame):
             anchor.offer(frame, inverse_depth)
-        post = self._postprocessor(frame, engine.spec, self._scale(frame), wanted)
-        depth = post.on_host(frame, inverse_depth)
+        error = self._errors.update(inverse_depth) if wanted.confidence else None
+        post = self._postprocessor(frame, engine.spec, self._scale(frame), wanted, error)
+        depth = post.on_host(frame, small, inverse_depth)
         return StepResult(depth, None, engine_s, metres=post.scale.metres), after
 
     def _accept(self, frame: Frame, spec: EngineSpec, is_finite: bool) -> None:
@@ -324,3 +337,8 @@ class DepthSession:
                 f'({spec.precision}); the state is reset; use fp32 if this '
                 'recurs'
             )
+
+
+def _input(engine: Engine, small: UInt8Array) -> NDArray[Any]:
+    """Return the network's input of an image (h, w, 3) uint8 at its size."""
+    return small if engine.spec.takes_bytes else normalised(small, MEAN, STD)

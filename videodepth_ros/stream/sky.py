@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, MaskArray, UInt8Array
+from videodepth_ros.models.preprocess import resized_image
 from videodepth_ros.stream.options import SkyOptions
 from videodepth_ros.stream.scale import Scale
 
@@ -32,7 +33,7 @@ def find_sky(
         return np.zeros(seed.shape, np.bool_)
     size = seed.shape[1], seed.shape[0]
     if image.shape[:2] != seed.shape:
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        image = resized_image(image, *size)
     colour = np.asarray(cv2.blur(image, (3, 3)), np.uint8)
     step = max(1, round(size[0] / options.grid_width_px))
     grid_seed = seed[::step, ::step]

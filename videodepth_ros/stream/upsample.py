@@ -24,12 +24,10 @@ NEIGHBOURS = np.ones((3, 3), np.uint8)
 class DepthDiscontinuities:
     """Depth edges of an inverse depth map, in 3 x 3 neighbourhoods.
 
-    smoothness  (h, w) float32 in (0, 1], least over greatest inverse depth: 1 on a surface
-    mixed       (h, w) bool, mixed pixels: between the near and the far side of an edge
-    edge        (h, w) bool, some neighbour belongs to another surface
+    mixed  (h, w) bool, mixed pixels: between the near and the far side of an edge
+    edge   (h, w) bool, some neighbour belongs to another surface
     """
 
-    smoothness: Float32Array
     mixed: MaskArray
     edge: MaskArray
 
@@ -39,16 +37,14 @@ def find_discontinuities(inverse_depth: Float32Array, edge_ratio: float) -> Dept
 
     edge_ratio  depth ratio of neighbours above which they are two surfaces; 1: no edges
     """
-    least = cv2.erode(inverse_depth, NEIGHBOURS)
-    greatest = cv2.dilate(inverse_depth, NEIGHBOURS)
-    smoothness = np.divide(
-        least + TINY_INVERSE_DEPTH, greatest + TINY_INVERSE_DEPTH, dtype=np.float32
-    )
     if edge_ratio <= 1:
         nowhere = np.zeros(inverse_depth.shape, np.bool_)
-        return DepthDiscontinuities(smoothness, nowhere, nowhere)
+        return DepthDiscontinuities(nowhere, nowhere)
+    least = cv2.erode(inverse_depth, NEIGHBOURS)
+    greatest = cv2.dilate(inverse_depth, NEIGHBOURS)
     mixed = (greatest > edge_ratio * inverse_depth) & (inverse_depth > edge_ratio * least)
-    return DepthDiscontinuities(smoothness, mixed, smoothness * edge_ratio < 1)
+    edge = greatest + TINY_INVERSE_DEPTH > edge_ratio * (least + TINY_INVERSE_DEPTH)
+    return DepthDiscontinuities(mixed, edge)
 
 
 def resize_nearest(values: NDArray[np.generic], width: int, height: int) -> NDArray[np.generic]:
@@ -73,20 +69,3 @@ def upsample(
         at_edge = resize_nearest(discontinuities.edge, width, height)
         np.copyto(out, resize_nearest(known, width, height), where=at_edge)
     return out
-
-
-def confidence_map(
-    discontinuities: DepthDiscontinuities, inverse_depth: Float32Array
-) -> Float32Array:
-    """Return a confidence (H, W) float32 in 0..1 at the size of ``inverse_depth``.
-
-    It is the smoothness of the network's map: 1 on a surface, low at an edge, 0 where
-    ``inverse_depth`` is NaN. A heuristic that ranks pixels, not a probability.
-    """
-    height, width = inverse_depth.shape
-    confidence = resize_nearest(discontinuities.smoothness, width, height).astype(
-        np.float32, copy=False
-    )
-    if discontinuities.mixed.any():
-        confidence[np.isnan(inverse_depth)] = 0
-    return confidence
