@@ -26,6 +26,7 @@ from videodepth_ros.nodes.launch_arguments import (
 )
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.transport import camera_info_topic_for
+from videodepth_ros.view.launch import view_actions, view_arguments
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -49,6 +50,7 @@ def generate_launch_description() -> LaunchDescription:
             *process_arguments('config/live.yaml'),
             sim_time_argument(),
             *rviz_arguments('camera_optical_frame'),
+            *view_arguments(),
             *option_arguments(LiveParameters),
             OpaqueFunction(function=actions),
         ]
@@ -72,4 +74,4 @@ def actions(context: LaunchContext) -> list[Action]:
     rviz = rviz_actions(
         value, 'config/rviz/live.rviz', image, use_sim_time=value('use_sim_time') == 'true'
     )
-    return [live, *rviz]
+    return [live, *rviz, *view_actions(value)]

@@ -32,13 +32,13 @@ LAYERS = [  # from the bottom
     ('refine',),
     ('fleet',),
     ('offline',),  # deprecated import paths
-    ('nodes', 'cli', 'demo'),
+    ('nodes', 'cli', 'demo', 'view'),
 ]
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 
 ONLY_IN = {
     'torch': {'models', 'engines', 'alignment', 'rollingdepth'},
-    'rclpy': {'nodes', 'demo'},
+    'rclpy': {'nodes', 'demo', 'view'},
     'tensorrt': {'engines'},
 }
 LONGEST_FILE, LONGEST_FUNCTION = 350, 45  # lines

@@ -16,6 +16,7 @@ NAMES = (
     'refine',
     'fleet',
     'eval',
+    'view',
     'export',
     'build',
     'weights',

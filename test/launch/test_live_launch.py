@@ -19,6 +19,7 @@ from launch.launch_context import LaunchContext
 from launch.utilities import perform_substitutions
 from launch_ros.actions import Node
 
+from videodepth_ros.cli import make_parser
 from videodepth_ros.core.options import options_of
 from videodepth_ros.nodes import launch_arguments
 from videodepth_ros.nodes.launch_arguments import given_options
@@ -111,6 +112,17 @@ def test_every_parameter_is_an_argument(module):
 def test_rviz_comes_on_demand(module, rviz2):
     assert len(processes(module)[0]) == 1
     assert len(processes(module, rviz='true')[0]) == 2
+
+
+def test_the_page_comes_on_demand(module):
+    (_, page), context = processes(
+        module, view='true', namespace='/robot1', view_port='8123', view_control='true'
+    )
+    command = [perform_substitutions(context, word) for word in page.cmd]
+    assert command[1:4] == ['-m', 'videodepth_ros.cli', 'view']
+    args = make_parser('view').parse_args(command[3:])
+    assert (args.node, args.port, args.control) == ('/robot1/videodepth', 8123, True)
+    assert args.host == '127.0.0.1'
 
 
 def test_a_missing_rviz2_is_a_message_and_the_node_starts(module, monkeypatch):

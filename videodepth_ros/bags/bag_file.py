@@ -24,6 +24,8 @@ from videodepth_ros.bags.scan_sqlite3 import scan_sqlite3
 from videodepth_ros.core.errors import BagError
 
 SCANNERS: dict[str, Scanner] = {'.mcap': scan_mcap, '.db3': scan_sqlite3, '.bag': scan_rosbag1}
+Span = tuple[int, int]
+"""Times of recording [ns]: the first, and that after the last."""
 UNFINISHED_SUFFIX = '.active'
 """Suffix that recorders add to a file until it is closed."""
 
@@ -61,14 +63,22 @@ class BagFile:
             self._reader.close()
             self._reader = None
 
-    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
-        """Yield the messages of some topics in the order of recording."""
+    def messages(
+        self, topics: Collection[str], between_ns: Span | None = None
+    ) -> Iterator[RawMessage]:
+        """Yield the messages of some topics in the order of recording.
+
+        between_ns  None: all
+        """
+        begin_ns, end_ns = between_ns or (None, None)
         done: Counter[str] = Counter()
         if self._reader:
             selected = [one for one in self._reader.connections if one.topic in topics]
             channels = {(one.topic, one.msgtype): _channel(one) for one in selected}
             try:
-                for one, stamp_ns, data in self._reader.messages(selected) if selected else ():
+                for one, stamp_ns, data in (
+                    self._reader.messages(selected, begin_ns, end_ns) if selected else ()
+                ):
                     yield channels[one.topic, one.msgtype], stamp_ns, data
                     done[one.topic] += 1
                 return
@@ -76,6 +86,8 @@ class BagFile:
                 self._note(f'{self.path.name} is damaged after {done.total()} messages: {error}')
         for channel, stamp_ns, data in self._scan(self.path, []):
             if channel.topic not in topics:
+                continue
+            if between_ns is not None and not between_ns[0] <= stamp_ns < between_ns[1]:
                 continue
             if done[channel.topic] > 0:  # yielded before the damage
                 done[channel.topic] -= 1

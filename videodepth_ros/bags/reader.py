@@ -20,7 +20,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from videodepth_ros.bags.bag_file import SCANNERS, BagFile, file_kind
+from videodepth_ros.bags.bag_file import SCANNERS, BagFile, Span, file_kind
 from videodepth_ros.bags.camera_topics import TopicInfo
 from videodepth_ros.bags.decoding import MessageDecoder
 from videodepth_ros.bags.scan import DECODE_ERRORS, RawMessage, decompress_file
@@ -118,15 +118,18 @@ class BagReader:
         """Return the number of messages of some topics; of all by default."""
         return sum(topic.count for topic in self.topics if not topics or topic.name in topics)
 
-    def messages(self, topics: Collection[str] = ()) -> Iterator[tuple[str, int, Any]]:
+    def messages(
+        self, topics: Collection[str] = (), between_ns: Span | None = None
+    ) -> Iterator[tuple[str, int, Any]]:
         """Yield topic, time of recording [ns] and message, in the order of recording.
 
         Messages that cannot be decoded are left out and counted in ``lost``.
 
-        topics  names as in ``topics``; all by default
+        topics      names as in ``topics``; all by default
+        between_ns  see `records`
         """
         failed: Counter[str] = Counter()
-        for channel, recorded_ns, data in self.records(topics):
+        for channel, recorded_ns, data in self.records(topics, between_ns):
             try:
                 message = self._decoder.decode(channel, data)
             except DECODE_ERRORS as error:
@@ -139,14 +142,17 @@ class BagReader:
                 continue
             yield channel.topic, recorded_ns, message
 
-    def records(self, topics: Collection[str] = ()) -> Iterator[RawMessage]:
+    def records(
+        self, topics: Collection[str] = (), between_ns: Span | None = None
+    ) -> Iterator[RawMessage]:
         """Yield channel, time of recording [ns] and serialised message.
 
-        topics  names as in ``topics``; all by default
+        topics      names as in ``topics``; all by default
+        between_ns  first time of recording, and that after the last; None: all
         """
         names = set(topics) or {topic.name for topic in self.topics}
         for file in self._files:
-            yield from file.messages(names)
+            yield from file.messages(names, between_ns)
 
     def _open(self, path: Path) -> BagFile:
         """Open one file, or its copy: decompressed, or with its log from a read-only medium."""

@@ -37,6 +37,7 @@ COMMANDS = (
     Command('refine', 'refine', 'compute consistent depth and camera poses of a bag, offline'),
     Command('fleet', 'fleet', 'refine, run-bag or eval of many bags: on all cores, or on Ray'),
     Command('eval', 'evaluate', 'evaluate depth and trajectory against ground truth'),
+    Command('view', 'view', 'show a live node or a recording in a browser'),
     Command('export', 'export', 'export a model as an ONNX graph of one static size'),
     Command('build', 'build', 'build the engine of a model ahead of time'),
     Command('weights', 'weights', 'list models and licences, import a checkpoint, print its path'),

@@ -78,10 +78,14 @@ def compatible_config(
 class DynamicSubscription:
     """A subscription that is recreated when its configuration changes."""
 
-    def __init__(self, node: Node, message_type: type, callback: Callable[[Any], None]) -> None:
+    def __init__(
+        self, node: Node, message_type: type, callback: Callable[[Any], None], *, raw: bool = False
+    ) -> None:
+        """Prepare a subscription; raw: the callback receives CDR."""
         self._node = node
         self._type = message_type
         self._callback = callback
+        self._raw = raw
         self._subscription: Subscription | None = None
         self.config: SubscriptionConfig | None = None
 
@@ -96,7 +100,7 @@ class DynamicSubscription:
         forget_destroyed_entities(self._node)
         if config is not None:
             self._subscription = self._node.create_subscription(
-                self._type, config.topic, self._callback, config.qos
+                self._type, config.topic, self._callback, config.qos, raw=self._raw
             )
 
     def renew(self) -> None:

@@ -128,6 +128,21 @@ def write_ply(path: Path, points: NDArray[np.void]) -> None:
         raise BagError(f'{path} cannot be written: {error}') from error
 
 
+def read_ply(path: Path) -> NDArray[np.void]:
+    """Read points (N,) of POINT that `write_ply` wrote.
+
+    raises  BagError if it cannot be read, or was written otherwise
+    """
+    try:
+        head, _, body = path.read_bytes().partition(b'end_header\n')
+    except OSError as error:
+        raise BagError(f'{path} cannot be read: {error}') from error
+    names = [line.split()[-1].decode() for line in head.splitlines() if b'property' in line]
+    if not head.startswith(b'ply') or tuple(names) != POINT.names or len(body) % POINT.itemsize:
+        raise BagError(f'{path} is not a cloud of `videodepth refine`')
+    return np.frombuffer(body, POINT)
+
+
 def _choose_voxel(points: Float64Array, options: CloudOptions) -> float:
     """Return a share of the extent of points (N, 3), as 1, 2 or 5 times a power of ten."""
     low, high = np.percentile(points, [5, 95], axis=0)

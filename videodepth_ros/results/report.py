@@ -192,7 +192,7 @@ def render_report(
         ('mean confidence', figures.confidence),
     ):
         charts.append(draw_chart(name, seconds, np.array(shares), (0.0, 1.0)))
-    return _template().render(
+    return template('report.html.j2').render(
         title=title,
         facts=facts,
         notes=notes,
@@ -286,7 +286,8 @@ def _png(picture: UInt8Array) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """Return a template of this package."""
     environment = Environment(
         loader=PackageLoader('videodepth_ros.results', ''),
         autoescape=True,
@@ -294,4 +295,4 @@ def _template() -> Template:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template('report.html.j2')
+    return environment.get_template(name)

@@ -31,7 +31,7 @@ void main() {
   float z = float(level) * scale.x;
   vec4 seen = modelViewMatrix * vec4((vec2(pixel) - camera.zw) / camera.xy * z, z, 1.0);
   gl_Position = level == 0u || level == 65535u ? vec4(2, 2, 2, 1) : projectionMatrix * seen;
-  gl_PointSize = clamp(1.35 * z / camera.x * focal / -seen.z, 1.0, 24.0);
+  gl_PointSize = clamp(1.8 * z / camera.x * focal / -seen.z, 1.0, 24.0);
   float share = (1.0 / z - 1.0 / scale.z) / (1.0 / scale.y - 1.0 / scale.z);
   shade = byDepth ? texture(palette, vec2(clamp(share, 0.0, 1.0), 0.5)).rgb
                   : texture(image, (vec2(pixel) + 0.5) / vec2(size)).rgb;
@@ -154,8 +154,8 @@ export class Scene {
     const palette = new THREE.DataTexture(colours, 256, 1);
     palette.needsUpdate = true;
     const geometry = new THREE.BufferGeometry();
-    geometry.setAttribute('position', new THREE.BufferAttribute(new Float32Array(3), 3));
-    geometry.setDrawRange(0, width * height);
+    geometry.setAttribute('position', new THREE.BufferAttribute(new Uint8Array(width * height), 1)); // its length counts alone
+    geometry.boundingSphere = {center: new THREE.Vector3(), radius: 1};
     if (this.frame) for (const name of ['depth', 'image', 'palette']) this.frame.material.uniforms[name].value.dispose();
     this.put('frame', new THREE.Points(geometry, this.material(FRAME_VERTEX, {depth: {value: depth}, palette: {value: palette},
       image: {value: new THREE.Texture()}, camera: {value: new THREE.Vector4()}, scale: {value: new THREE.Vector3()},
