@@ -220,6 +220,7 @@ def test_the_report_is_self_contained(recording, tmp_path):
         scale_source='odometry <1>',
         is_metric=False,
         notes=('the lens was <dirty>',),
+        late_notes=lambda: ('seen at the end',),
         facts=(('prior', 'bag'),),
     )
     text = (tmp_path / 'out' / 'report.html').read_text()
@@ -235,6 +236,7 @@ def test_the_report_is_self_contained(recording, tmp_path):
         'odometry <1>',
         'frame base_link',
         'the lens was <dirty>',
+        'seen at the end',
         f'map -> base_link -> camera_link -> {m.OPTICAL}',
         'prior',
         'median depth [unit]',

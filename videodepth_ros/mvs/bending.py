@@ -9,20 +9,15 @@ from numba import njit
 from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.mvs.fusion import Fused
 from videodepth_ros.mvs.options import StereoOptions
+from videodepth_ros.mvs.trust import Trust
 from videodepth_ros.mvs.views import View
 
 f4 = np.float32
-AGREEMENT_OF_NONE, AGREEMENT_OF_FULL, FULL_SUPPORT = 0.45, 0.9, 2.0
-"""Certainty of a fused depth grows from 0 to 1 between these shares of agreeing weight, and up to
-so much weight: with both, 95 % are within 3 % on the test sequences."""
 LEAST_WEIGHT, LEAST_COARSE_WEIGHT = 0.05, 1e-3
 """Weight of the least certain stereo depths in the two smoothers: they are better than none."""
 COARSE_WEIGHT = 0.1
 """Weight of the coarsely smoothed field in the fine one: it fills what has no stereo near by."""
 NO_WEIGHT = 1e-6
-FAILED = 0.12
-"""Mean certainty, outside the sky, below which a view keeps its prior: where the poses are wrong,
-stereo fails as a whole, and what little agrees is wrong too."""
 SURE = 0.8
 """Certainty from which stereo depth is kept as it is."""
 ITERATIONS = 3
@@ -88,21 +83,8 @@ def fast_global_smooth(
     return (a / np.maximum(b, f4(1e-12))).astype(np.float32)
 
 
-def certainty_of(fused: Fused) -> Float32Array:
-    """Return how sure a fused depth is, (H, W) float32 in [0, 1]."""
-    share = (fused.agreement - AGREEMENT_OF_NONE) / (AGREEMENT_OF_FULL - AGREEMENT_OF_NONE)
-    certainty = np.clip(share, 0, 1) * np.clip(fused.support / FULL_SUPPORT, 0, 1)
-    return certainty.astype(np.float32)
-
-
-def has_failed(view: View, certainty: Float32Array) -> bool:
-    """Return whether hardly any of a view is certain, outside the sky."""
-    ground = ~view.sky
-    return not ground.any() or float(certainty[ground].mean()) < FAILED
-
-
 def bend_prior(
-    view: View, fused: Fused, certainty: Float32Array, options: StereoOptions
+    view: View, fused: Fused, certainty: Float32Array, trust: Trust, options: StereoOptions
 ) -> Float32Array:
     """Return inverse depth: stereo where it is sure, the prior bent onto it elsewhere, (H, W).
 
@@ -115,9 +97,9 @@ def bend_prior(
     weight = certainty + np.where(seen, f4(LEAST_COARSE_WEIGHT), f4(NO_WEIGHT))
     coarse = fast_global_smooth(log_ratio, weight, view.grey, options.coarse_smoothness, scale)
     weight = certainty + np.where(seen, f4(LEAST_WEIGHT), f4(NO_WEIGHT))
-    total = weight + f4(COARSE_WEIGHT)
+    total = weight + f4(COARSE_WEIGHT) + f4(options.prior_pull * (1 - trust.fill))
     field = (weight * log_ratio + f4(COARSE_WEIGHT) * coarse) / total
     bent = fast_global_smooth(field, total, view.grey, options.smoothness, scale)
     share = np.minimum(certainty / f4(SURE), f4(1))
     blended = share * log_ratio + (1 - share) * bent
-    return (view.prior_per_m * np.exp(blended)).astype(np.float32)
+    return (view.prior_per_m * np.exp(f4(trust.stereo) * blended)).astype(np.float32)

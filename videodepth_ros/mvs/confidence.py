@@ -35,7 +35,7 @@ def expected_error(
 ) -> Float32Array:
     """Return the expected relative error of depth, (H, W) float32, at most `UNKNOWN_ERROR`.
 
-    certainty  (H, W) float32 in [0, 1], by `bending.certainty_of`
+    certainty  (H, W) float32 in [0, 1], by `trust.certainty_of`
     missing    (H, W) float32, by `missing_parallax`
     unknown    (H, W) bool, pixels of which the static scene gives no depth
     """

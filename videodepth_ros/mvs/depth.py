@@ -11,12 +11,13 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, MaskArray, StampArray, UInt8Array
 from videodepth_ros.core.errors import InputError
-from videodepth_ros.mvs.bending import SURE, bend_prior, certainty_of, has_failed
+from videodepth_ros.mvs.bending import SURE, bend_prior
 from videodepth_ros.mvs.confidence import expected_error, missing_parallax
 from videodepth_ros.mvs.fusion import fuse
 from videodepth_ros.mvs.matching import Match, match_view
 from videodepth_ros.mvs.motion import moving_mask, stand_on_ground
 from videodepth_ros.mvs.options import StereoOptions
+from videodepth_ros.mvs.trust import certainty_of, trust_of
 from videodepth_ros.mvs.upsampling import snap_edges, upsample
 from videodepth_ros.mvs.views import (
     Outline,
@@ -41,18 +42,20 @@ class StereoDepth:
     relative_error  (H, W) float32, its expected error as a share, by `confidence.expected_error`
     moving     (H, W) bool, what moves by itself: its depth is the prior's, bent by what is around
     certainty  (h, w) float32 in [0, 1], at the working size: 0 where depth is the bent prior
+    trust      how much stereo counts against the prior, 0 to 1, by `trust.trust_of`
     """
 
     depth_m: Float32Array
     relative_error: Float32Array
     moving: MaskArray
     certainty: Float32Array
+    trust: float
 
     @classmethod
     def unknown(cls, shape: tuple[int, ...]) -> StereoDepth:
         """Return unknown depth of an image (H, W)."""
         nothing = np.zeros(shape, np.float32)
-        return cls(np.full_like(nothing, np.nan), nothing + 1, nothing > 0, nothing)
+        return cls(np.full_like(nothing, np.nan), nothing + 1, nothing > 0, nothing, 1.0)
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,17 @@ def finish_view(
     """
     fused = fuse(view, match, others, options)
     certainty = certainty_of(fused)
-    if has_failed(view, certainty):
+    trust = trust_of(view, fused, certainty, options)
+    if not trust.stereo:
         return _prior_only(view, image, options)
-    per_m = bend_prior(view, fused, certainty, options)
+    per_m = bend_prior(view, fused, certainty, trust, options)
     moving = moving_mask(view, per_m, moments, image, options)
     if moving.any():
         touched = _touched(moving, certainty.shape)
         certainty = np.where(touched, np.float32(0), certainty)
-        per_m = bend_prior(view, fused, certainty, options)
+        per_m = bend_prior(view, fused, certainty, trust, options)
         per_m = stand_on_ground(per_m, view.prior_per_m, touched)
+    certainty *= np.float32(trust.stereo)
     snapped = snap_edges(per_m, certainty, view.rgb, options)
     if options.prior_weight > 0:  # a depth camera has edges of its own
         snapped = np.where(view.known, per_m, snapped)
@@ -131,7 +136,7 @@ def finish_view(
     depth_m = np.reciprocal(upsample(per_m, certainty, view.rgb, image, options))
     matches = [one for one in (match, *(theirs for _, theirs in others)) if one is not None]
     missing = _missing_parallax(view, per_m, matches, options)
-    return _stereo_depth(view, depth_m, certainty, missing, moving)
+    return _stereo_depth(view, depth_m, certainty, missing, moving, trust.stereo)
 
 
 def _missing_parallax(
@@ -150,7 +155,7 @@ def _prior_only(view: View, image: UInt8Array, options: StereoOptions) -> Stereo
     certainty = np.zeros(view.grey.shape, np.float32)
     depth_m = np.reciprocal(upsample(view.prior_per_m, certainty, view.rgb, image, options))
     still = np.zeros(depth_m.shape, bool)
-    return _stereo_depth(view, depth_m, certainty, np.ones_like(certainty), still)
+    return _stereo_depth(view, depth_m, certainty, np.ones_like(certainty), still, 0.0)
 
 
 def _stereo_depth(
@@ -159,6 +164,7 @@ def _stereo_depth(
     certainty: Float32Array,
     missing: Float32Array,
     moving: MaskArray,
+    trust: float,
 ) -> StereoDepth:
     """Set the sky to infinity, and add the expected error."""
     surface = (certainty >= SURE) & (missing < MOST_MISSING_OF_SURFACE)
@@ -169,7 +175,8 @@ def _stereo_depth(
         for one in (certainty, missing)
     )
     error = expected_error(certain, far, sky | moving)
-    return StereoDepth(np.where(sky, np.float32(np.inf), depth_m), error, moving, certainty)
+    depth_m = np.where(sky, np.float32(np.inf), depth_m)
+    return StereoDepth(depth_m, error, moving, certainty, trust)
 
 
 def _touched(mask: MaskArray, shape: tuple[int, ...]) -> MaskArray:

@@ -75,6 +75,20 @@ class StereoOptions:
     """Weight of the prior's own depths in the fusion, where a match weighs up to 1: 0 for a
     network, whose errors are alike in all frames, 2 for a depth camera, whose noise is not."""
 
+    # --- trust in a view's stereo
+    least_met: float = 0.01
+    """Share of the pixels outside the sky in which views must meet for agreement to count."""
+    trusted_agreement: tuple[float, float] = (0.6, 0.7)
+    """Agreement up to which stereo counts for nothing, and from which on in full: where poses are
+    wrong chance gives .4 to .65, and stereo errs twice as much as the prior; where they are right
+    it is .65 to .97. Chosen on the clips 1 to 4 of `training.measure`."""
+    filled_agreement: tuple[float, float] = (0.65, 0.8)
+    prior_pull: float = 0.3
+    """Between these agreements the prior holds out, with a weight from `prior_pull` to 0, against
+    what is extrapolated from uncertain stereo: in fast motion only what is certain is right."""
+    trusted_certainty: tuple[float, float] = (0.22, 0.4)
+    """The same for the mean certainty, where too few views meet."""
+
     # --- things that move
     moment_s: float = 0.1
     """Motion is looked for between frames so far, and twice so far, apart."""

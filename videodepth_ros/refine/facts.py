@@ -26,6 +26,8 @@ class RefineFacts:
                       the camera's images, and its uncertainty (one sigma); None: not estimated
     stages            wall and processor time of the stages of this run: those that an earlier one
                       has done take none; stereo depth is finished while it is written
+    prior_frames      first and last frame of each run of frames whose depth is that of the prior,
+                      since the views do not agree on another
     """
 
     frames: int
@@ -44,3 +46,4 @@ class RefineFacts:
     focal_px: float | None = None
     focal_sigma_px: float | None = None
     stages: tuple[StageTime, ...] = ()
+    prior_frames: tuple[tuple[int, int], ...] = ()

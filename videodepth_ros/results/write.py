@@ -7,7 +7,7 @@ The same frames give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -73,6 +73,7 @@ class ResultOptions:
     colours       depths at the ends of the colours; None: those of the first frame
     facts         more rows of the report's table: names and values
     notes         warnings on the results
+    late_notes    returns more of them when all frames have been written
     """
 
     contents: BagContents = DEPTH_AND_POSES
@@ -86,6 +87,7 @@ class ResultOptions:
     colours: ColourRange | None = None
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    late_notes: Callable[[], tuple[str, ...]] = tuple
 
     @property
     def unit(self) -> str:
@@ -223,7 +225,8 @@ class _ResultWriter:
         """Return the notes, with one on the unit of transforms where scales differ."""
         options = self._options
         differ = not options.is_metric and attachment.tree.transforms
-        return (*options.all_notes, *((UNIT_OF_TRANSFORMS_NOTE,) if differ else ()))
+        unit = (UNIT_OF_TRANSFORMS_NOTE,) if differ else ()
+        return (*options.all_notes, *unit, *options.late_notes())
 
     def _write_report(
         self,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from videodepth_ros.core.arrays import Float64Array, IndexArray, MaskArray
+from videodepth_ros.core.arrays import Edge, Float64Array, IndexArray, MaskArray
 from videodepth_ros.geometry.robust import mad_sigma, weighted_median
 from videodepth_ros.geometry.rotation import so3_log
 from videodepth_ros.geometry.sim3 import Sim3
@@ -158,10 +158,15 @@ def odometry_note(frames: IndexArray) -> tuple[str, ...]:
     )
 
 
+def runs_of(frames: IndexArray) -> list[Edge]:
+    """Return first and last of each run of sorted frame numbers; empty where there are none."""
+    runs = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
+    return [(int(one[0]), int(one[-1])) for one in runs if len(one)]
+
+
 def name_frames(frames: IndexArray) -> str:
     """Return sorted frame numbers in words, runs of them joined: frames 3, 7 to 9 (from 0)."""
-    runs = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
-    names = [f'{one[0]} to {one[-1]}' if len(one) > 1 else f'{one[0]}' for one in runs]
+    names = [f'{a} to {b}' if a < b else f'{a}' for a, b in runs_of(frames)]
     return f'frame{"s" if len(frames) > 1 else ""} {", ".join(names)} (from 0)'
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, IndexArray, UInt8Array
 from videodepth_ros.core.workspace import digest
-from videodepth_ros.frames import Frame
 from videodepth_ros.mvs.depth import StereoDepth, plan_stereo
 from videodepth_ros.mvs.options import MEASURED_PRIOR, StereoOptions
 from videodepth_ros.mvs.parallel import StereoTask, finish_frames, match_frames
@@ -20,12 +19,15 @@ from videodepth_ros.refine.aligned_sequence import AlignedSequence, limit_range
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import ImageSequence
 from videodepth_ros.refine.plan import STEREO_STAGE
-from videodepth_ros.refine.stages.read import DecodedFrames
+from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.upsampling import upsample_maps
+from videodepth_ros.sfm.odometry import name_frames
 
 APART_M = 1e7
 """Distance between sub-maps while neighbours are chosen: beyond all overlap."""
+LEAST_TRUST = 0.5
+"""Trust in stereo below which a frame is named as one of the prior's depth."""
 
 
 @dataclass(frozen=True)
@@ -113,18 +115,35 @@ def _match_files(job: JobContext, key: str, count: int) -> tuple[Path, ...]:
     return tuple(job.work.path(f'matched{n:05d}', key).with_suffix('.npz') for n in range(count))
 
 
+def distrust_notes(distrusted: Sequence[int]) -> tuple[str, ...]:
+    """Return a note on the frames that `stereo_frames` has kept the prior of."""
+    if not distrusted:
+        return ()
+    return (
+        f'the views do not agree on depth at {name_frames(np.array(distrusted))}: the poses are '
+        'wrong there, or too few views overlap; depth is that of the prior',
+    )
+
+
 def stereo_frames(
-    job: JobContext, frames: Iterator[Frame], aligned: AlignedSequence, task: StereoTask
+    job: JobContext,
+    decoded: DecodedFrames,
+    aligned: AlignedSequence,
+    task: StereoTask,
+    distrusted: list[int],
 ) -> Iterator[RefinedFrame]:
     """Yield every frame with its stereo depth at the camera's size.
 
-    frames      at the camera's size
     confidence  1 - expected relative error
+    distrusted  takes the indices of frames whose depth is rather that of the prior
     """
     finished = finish_frames(task, job.processes)
-    for frame, small in zip(frames, aligned.metric_frames(), strict=True):
+    pairs = zip(full_size_frames(job, decoded), aligned.metric_frames(), strict=True)
+    for index, (frame, small) in enumerate(pairs):
         seen = has_depth(small.depth_m)
         found = next(finished) if seen else StereoDepth.unknown(frame.image.shape[:2])
+        if found.trust < LEAST_TRUST:
+            distrusted.append(index)
         depth_m = limit_range(found.depth_m, job.settings.max_range_m)
         maps = upsample_maps(depth_m, 1 - found.relative_error, found.moving, frame.image)
         yield RefinedFrame(

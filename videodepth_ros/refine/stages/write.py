@@ -27,7 +27,7 @@ from videodepth_ros.refine.plan import WRITE_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.settings import DEFAULTS, RefineSettings
 from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
-from videodepth_ros.refine.stages.stereo import stereo_frames
+from videodepth_ros.refine.stages.stereo import distrust_notes, stereo_frames
 from videodepth_ros.results.bag import BagContents, SourceRecording
 from videodepth_ros.results.depth_only import write_depth_results
 from videodepth_ros.results.depth_topics import PointOptions
@@ -35,6 +35,7 @@ from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import CloudOptions
 from videodepth_ros.results.upsampling import upsample_maps
 from videodepth_ros.results.write import ResultOptions, write_results
+from videodepth_ros.sfm.odometry import runs_of
 from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.sparse import default_camera
 
@@ -52,12 +53,10 @@ def write_posed(
     """
     frames = _refined_frames(job, decoded, aligned.metric_frames())
     cloud, points = _cloud_options(job, isinstance(stereo, StereoTask))
-    scene_points_m = None
+    scene_points_m, distrusted = None, list[int]()
     if isinstance(stereo, StereoTask):
         scene_points_m = aligned.scene_points_m()
-        frames = _reported(
-            job, stereo_frames(job, full_size_frames(job, decoded), aligned, stereo)
-        )
+        frames = _reported(job, stereo_frames(job, decoded, aligned, stereo, distrusted))
     if isinstance(stereo, str):
         aligned = replace(aligned, notes=(*aligned.notes, f'no stereo: {stereo}'))
     written = write_results(
@@ -70,6 +69,7 @@ def write_posed(
             cloud=cloud,
             scene_points_m=scene_points_m,
             sigmas=aligned.step_sigmas,
+            late_notes=lambda: distrust_notes(distrusted),
         ),
     )
     facts = _facts(job, decoded, aligned.scale, written.notes, written.outputs)
@@ -83,6 +83,7 @@ def write_posed(
         pieces=tuple((a, b, int(pieces.submap[a])) for a, b in pieces.spans),
         focal_px=focal_px if sigma else None,
         focal_sigma_px=sigma * focal_px if sigma else None,
+        prior_frames=tuple(runs_of(np.array(distrusted, np.intp))),
     )
 
 
