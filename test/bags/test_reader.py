@@ -373,6 +373,22 @@ def test_a_definition_without_a_field_of_its_type_is_damaged(field, lacks, tmp_p
 
 
 @pytest.mark.parametrize('kind', ['mcap', 'sqlite', 'ros1'])
+def test_a_suffix_in_capitals_is_that_of_a_recording(kind, tmp_path):
+    path = make(kind, tmp_path / 'bag')
+    file = path if path.is_file() else only_file(path)
+    capitals = tmp_path / file.name.upper()
+    file.rename(capitals)
+    with open_bag(capitals) as reader:
+        assert len(numbers(reader)) == FRAMES
+
+
+def test_the_metadata_stand_for_their_recording(tmp_path):
+    path = make('mcap', tmp_path / 'bag')
+    with open_bag(path / 'metadata.yaml') as reader:
+        assert len(numbers(reader)) == FRAMES
+
+
+@pytest.mark.parametrize('kind', ['mcap', 'sqlite', 'ros1'])
 def test_a_file_that_its_recorder_did_not_close_is_read_under_its_name(kind, tmp_path):
     path = make(kind, tmp_path / 'bag')
     file = path if path.is_file() else only_file(path)

@@ -31,8 +31,8 @@ UNFINISHED_SUFFIX = '.active'
 
 
 def file_kind(path: Path) -> str:
-    """Return the suffix of a file of a recording: one of `SCANNERS`, or another."""
-    return Path(path.name.removesuffix(UNFINISHED_SUFFIX)).suffix
+    """Return the suffix of a file of a recording: one of `SCANNERS`, or another, in lower case."""
+    return Path(path.name.lower().removesuffix(UNFINISHED_SUFFIX)).suffix
 
 
 class BagFile:
@@ -125,7 +125,9 @@ def _open_index(path: Path) -> Reader1 | Reader2 | None:
     if path.name.endswith(UNFINISHED_SUFFIX):
         return None
     try:
-        reader: Reader1 | Reader2 = Reader1(path) if path.suffix == '.bag' else Reader2(path)
+        reader: Reader1 | Reader2 = (
+            Reader1(path) if path.suffix.lower() == '.bag' else Reader2(path)
+        )
         reader.open()
     except DECODE_ERRORS:
         return None

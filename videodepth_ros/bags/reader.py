@@ -26,13 +26,17 @@ from videodepth_ros.bags.decoding import MessageDecoder
 from videodepth_ros.bags.scan import DECODE_ERRORS, RawMessage, decompress_file
 from videodepth_ros.core.errors import BagError
 
+METADATA = 'metadata.yaml'
+
 
 def open_bag(path: Path | str) -> BagReader:
     """Open a recording for reading, in a ``with`` statement.
 
+    path    its folder or metadata.yaml, or one file
     raises  BagError if there is none, or nothing of it can be read
     """
-    return BagReader(Path(path))
+    path = Path(path)
+    return BagReader(path.parent if path.name == METADATA and path.is_file() else path)
 
 
 class BagReader:
@@ -199,7 +203,7 @@ class BagReader:
 
     def _listed_files(self) -> list[str]:
         """Return the names in metadata.yaml; none where it is damaged or missing after a crash."""
-        metadata = self.path / 'metadata.yaml'
+        metadata = self.path / METADATA
         if not metadata.exists():
             return []
         try:
