@@ -12,7 +12,9 @@ from videodepth_ros.refine.metric_scale import (
     estimate_metric_scale,
     log_depth_ratio,
     path_length,
+    prior_ratio_notes,
     stationary_camera_notes,
+    unused_odometry_notes,
 )
 
 POSES = np.tile(np.eye(4), (3, 1, 1))
@@ -74,6 +76,30 @@ def test_without_overlap_with_the_prior_the_unit_is_arbitrary():
 def test_a_stationary_camera_has_no_scale_by_its_path():
     still = np.tile(np.eye(4), (3, 1, 1))
     assert scale(length_m=5.0, poses=still).source is MetricScaleSource.NONE
+
+
+@pytest.mark.parametrize(
+    ('factor', 'is_noted'), [(1.0, False), (0.5, False), (3.0, False), (1000.0, True), (0.1, True)]
+)
+def test_odometry_in_another_unit_than_the_prior_is_noted(factor, is_noted):
+    ratios = np.log([2.0, np.nan, 2.1])
+    scale = MetricScale(2.05 * factor, MetricScaleSource.ODOMETRY)
+    notes = prior_ratio_notes(scale, ratios, ScaleSource.INTRINSICS)
+    assert ([f'{factor:.3g} times' in note for note in notes] == [True]) == is_noted
+    assert not prior_ratio_notes(scale, ratios, ScaleSource.MODEL)  # a guess
+    assert not prior_ratio_notes(scale, ratios * np.nan, ScaleSource.INTRINSICS)
+    own = MetricScale(scale.metres, MetricScaleSource.INTRINSICS)
+    assert not prior_ratio_notes(own, ratios, ScaleSource.INTRINSICS)
+
+
+def test_odometry_that_gives_no_metres_is_noted_with_its_fault():
+    frozen = np.tile(np.eye(4), (3, 1, 1))
+    moving = frozen.copy()
+    moving[1, 0, 3] = 1.0
+    assert 'stands still' in unused_odometry_notes(frozen, np.nan)[0]
+    assert 'contradicts the images' in unused_odometry_notes(moving, np.nan)[0]
+    assert not unused_odometry_notes(moving, 1.0)
+    assert not unused_odometry_notes(None, np.nan)
 
 
 def test_a_stationary_camera_gets_a_note():

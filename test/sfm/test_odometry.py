@@ -56,6 +56,8 @@ FAULTS = {
     ),
     'five slipping steps': (lambda steps: slip(steps, 8, 13, 2.0), [9, 10, 11, 12, 13]),
     'slip of a tenth': (lambda steps: slip(steps, 8, 11, 1.1), [9, 10, 11]),
+    'a leap at the first frame': (lambda steps: leap(steps, 0, 2.0), [1]),
+    'a leap at the last frame': (lambda steps: leap(steps, -1, 50.0), [FRAMES - 1]),
     'standing wheels': (lambda steps: slip(steps, 8, 10, 0.0), [9, 10]),
 }
 
@@ -72,6 +74,41 @@ def test_leaps_and_slips_are_left_out_of_the_scale_and_named(cameras, fault):
     beside = {frame + step for frame in expected for step in (-1, 0, 1)}
     assert set(fit.outlier_frames.tolist()) <= beside
     assert fit.is_usable
+
+
+@pytest.mark.parametrize('jitter_m', [0.005, 0.01, 0.02])
+def test_poses_that_jitter_leave_the_scale_unbiased(cameras, jitter_m):
+    """Up to a seventh of a step: its length alone would be 18 % too long."""
+    poses, T_cam_world = cameras
+    ratios = []
+    for seed in range(6):
+        noisy = poses.copy()
+        noisy[:, :3, 3] += jitter_m * np.random.default_rng(seed).standard_normal((FRAMES, 3))
+        fit = fit_odometry(T_cam_world, np.ones(FRAMES - 1, np.bool_), odometry_of(noisy))
+        ratios.append(fit.metres_per_unit / METRES_PER_UNIT)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.01)
+    assert np.ptp(ratios) < 0.06
+
+
+@pytest.mark.parametrize('unit_m', [0.001, 0.3048])
+def test_odometry_in_another_unit_has_the_scale_of_that_unit(cameras, unit_m):
+    poses, T_cam_world = cameras
+    steps = odometry_of(poses)
+    steps[:, :3, 3] /= unit_m
+    fit = fit_odometry(T_cam_world, np.ones(FRAMES - 1, np.bool_), steps)
+    assert fit.metres_per_unit == pytest.approx(METRES_PER_UNIT / unit_m, rel=0.01)
+    assert fit.is_usable
+
+
+def test_frozen_odometry_is_not_usable_and_where_it_freezes_is_named(cameras):
+    poses, T_cam_world = cameras
+    visible = np.ones(FRAMES - 1, np.bool_)
+    assert not fit_odometry(T_cam_world, visible, np.tile(np.eye(4), (29, 1, 1))).is_usable
+    frozen = poses.copy()
+    frozen[18:] = frozen[17]
+    fit = fit_odometry(T_cam_world, visible, odometry_of(frozen))
+    assert fit.metres_per_unit == pytest.approx(METRES_PER_UNIT, rel=0.01)
+    assert set(range(18, FRAMES)) <= set(fit.outlier_frames.tolist())
 
 
 def test_odometry_of_another_motion_is_not_usable(cameras):

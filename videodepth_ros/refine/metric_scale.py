@@ -14,7 +14,7 @@ from videodepth_ros.alignment.constraints import ScaleReference
 from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
-from videodepth_ros.refine.options import METRIC_SCALE
+from videodepth_ros.refine.options import METRIC_SCALE, MetricScaleOptions
 
 
 class MetricScaleSource(str, Enum):
@@ -73,6 +73,47 @@ def stationary_camera_notes(T_world_cam: Float64Array, depth: Float32Array) -> t
         f'the camera has hardly moved, by {share:.1%} of the depth in front of it: it stood, '
         'only turned, or the images have too few features; depth is that of the prior, and '
         'positions are not reliable',
+    )
+
+
+def unused_odometry_notes(
+    odometry_m: Float64Array | None, metres_per_unit: float
+) -> tuple[str, ...]:
+    """Return a note if the odometry of a moving camera gave no metres.
+
+    odometry_m  (N - 1, 4, 4), pose of each frame in the one before in metres, NaN where unknown;
+                None: there is none
+    """
+    if odometry_m is None or np.isfinite(metres_per_unit):
+        return ()
+    length_m = np.nansum(np.linalg.norm(odometry_m[:, :3, 3], axis=1))
+    fault = 'stands still while the camera moves' if length_m == 0 else 'contradicts the images'
+    return (
+        f'the odometry is not used, as it {fault}: check that it is of this camera and by its '
+        'clock, and that it does not jitter by more than a step',
+    )
+
+
+def prior_ratio_notes(
+    scale: MetricScale,
+    log_depth_ratios: NDArray[np.floating[Any]],
+    source: ScaleSource | None,
+    options: MetricScaleOptions = METRIC_SCALE,
+) -> tuple[str, ...]:
+    """Return a note if measured metres are far from those of a metric prior.
+
+    log_depth_ratios, source  as of `estimate_metric_scale`
+    """
+    measured = (MetricScaleSource.ODOMETRY, MetricScaleSource.POSES, MetricScaleSource.PATH_LENGTH)
+    is_compared = scale.source in measured and source is not None and source.is_metric
+    if not is_compared or np.isnan(log_depth_ratios).all():
+        return ()
+    ratio = scale.metres / float(np.exp(np.nanmedian(log_depth_ratios)))
+    if 1 / options.max_prior_ratio <= ratio <= options.max_prior_ratio:
+        return ()
+    return (
+        f'by {scale.source.value.replace("_", " ")} all lengths are {ratio:.3g} times those of '
+        'the prior: check its unit, which must be the metre',
     )
 
 

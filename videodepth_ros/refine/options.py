@@ -112,6 +112,8 @@ class MetricScaleOptions:
 
     # Rows and columns between the pixels that are compared.
     pixel_stride: int = 4
+    # Ratio of measured metres to those of a metric prior beyond which a note is given.
+    max_prior_ratio: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def fit_odometry(
         error = (o - scale * v) / size[:, None] * compared[:, None]
         sigma = max(mad_sigma(np.linalg.norm(error[compared], axis=1)), options.min_sigma)
         agrees = compared & ~_find_outliers(error, sigma, options)
-        scale = _regress(v[agrees], o[agrees], 1 / size[agrees]) or scale
+        scale = _regress(v * compared[:, None], o, agrees / size, options) or scale
     turn = so3_log(np.swapaxes(visual.rotation, 1, 2) @ measured.rotation)
     sigma_rad = mad_sigma(np.linalg.norm(turn[compared], axis=1))
     longest_m = float(np.linalg.norm(o[agrees], axis=1).max(initial=0.0))
@@ -170,11 +170,22 @@ def name_frames(frames: IndexArray) -> str:
     return f'frame{"s" if len(frames) > 1 else ""} {", ".join(names)} (from 0)'
 
 
-def _regress(estimated: Float64Array, known_m: Float64Array, weight: Float64Array) -> float | None:
-    """Return metres per unit by weighted regression of the estimated on the known motion.
+def _regress(
+    estimated: Float64Array, known_m: Float64Array, weight: Float64Array, options: OdometryOptions
+) -> float | None:
+    """Return metres per unit by weighted regression of the known on the estimated motion (K, 3).
 
-    Noise of the estimated leaves it unbiased.
+    The instrument is the estimated motion two steps before and after, which shares no noise with
+    either: poses that jitter would lengthen the known motion. Where the motion is too erratic for
+    it, it is the known motion, so that noise of the estimated leaves the ratio unbiased.
     """
-    square = float((weight[:, None] ** 2 * known_m**2).sum())
-    common = float((weight[:, None] ** 2 * known_m * estimated).sum())
-    return square / common if common > 0 else None
+    around = np.zeros_like(estimated)
+    around[2:] += estimated[:-2]
+    around[:-2] += estimated[2:]
+    squared = weight[:, None] ** 2
+    size = float((squared * estimated**2).sum())
+    if float((squared * estimated * around).sum()) < options.min_smoothness * size:
+        around = known_m
+    known = float((squared * known_m * around).sum())
+    common = float((squared * estimated * around).sum())
+    return known / common if known > 0 and common > 0 else None

@@ -79,6 +79,9 @@ class StationaryOptions:
 class OdometryOptions:
     """Comparison of odometry with the motion of the cameras, step by step."""
 
+    # Least smoothness of the motion with which the scale is regressed on the steps around each:
+    # mean product of a step with the sum of those two before and after [mean squared step].
+    min_smoothness: float = 1.0
     # Least length of the odometry's path that gives a scale [m].
     min_path_m: float = 1e-3
     # Rounds of outlier removal and regression.

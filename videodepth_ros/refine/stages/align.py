@@ -21,7 +21,11 @@ from videodepth_ros.refine.alignment_inputs import AlignmentInputs, PairProvider
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import ImageSequence, size_within
 from videodepth_ros.refine.lidar import cached_lidar_depth
-from videodepth_ros.refine.metric_scale import estimate_metric_scale, stationary_camera_notes
+from videodepth_ros.refine.metric_scale import (
+    estimate_metric_scale,
+    prior_ratio_notes,
+    stationary_camera_notes,
+)
 from videodepth_ros.refine.odometry import cached_odometry, load_odometry
 from videodepth_ros.refine.plan import CLIP_STAGE, KEYFRAME_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence, PriorDepth
@@ -58,7 +62,11 @@ def align_frames(
         clips.intrinsics,
         clips.T_world_cam,
         scale,
-        (*_odometry_notes(inputs, clips.T_world_cam), *_zoom_notes(images)),
+        (
+            *_odometry_notes(inputs, clips.T_world_cam),
+            *_zoom_notes(images),
+            *prior_ratio_notes(scale, clips.log_depth_ratios, depth.scale_source),
+        ),
     )
     stationary = stationary_camera_notes(aligned.metric_T_world_cam, depth.array.open()[0])
     return replace(aligned, notes=(*aligned.notes, *stationary))

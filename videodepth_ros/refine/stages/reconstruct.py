@@ -28,7 +28,9 @@ from videodepth_ros.refine.metric_scale import (
     MetricScaleSource,
     estimate_metric_scale,
     log_depth_ratio,
+    prior_ratio_notes,
     stationary_camera_notes,
+    unused_odometry_notes,
 )
 from videodepth_ros.refine.odometry import cached_odometry, load_odometry
 from videodepth_ros.refine.passing_sky import find_passing_sky, passing_sky_notes
@@ -55,11 +57,13 @@ def reconstruct_frames(
     if depth.scale_source is not ScaleSource.SENSOR:
         lidar = cached_lidar_depth(job.bag, images, found.camera, job.work)
     scale = _metric_scale(job, depth, corrected, lidar, found)
+    stationary = stationary_camera_notes(found.T_world_cam, depth.array.open()[0])
     notes = (
         *found.warnings(),
         *focal_length_notes(found, images),
         *passing_sky_notes(find_passing_sky(depth.array.open())),
-        *stationary_camera_notes(found.T_world_cam, depth.array.open()[0]),
+        *(stationary or unused_odometry_notes(_odometry(job, images), found.metres_per_unit)),
+        *prior_ratio_notes(scale, corrected.log_depth_ratios, depth.scale_source),
     )
     intrinsics = [astuple(camera)[2:] for camera in found.zoom.cameras(found.camera)]
     return AlignedSequence(
@@ -74,6 +78,13 @@ def reconstruct_frames(
         found.pieces,
         found.log_focal_sigma,
     )
+
+
+def _odometry(job: JobContext, images: ImageSequence) -> Float64Array | None:
+    """Return the odometry of the steps, (N - 1, 4, 4); None if there is none to use."""
+    if not job.settings.odometry:
+        return None
+    return load_odometry(cached_odometry(job.bag, images, job.work))
 
 
 def focal_length_notes(found: Reconstruction, images: ImageSequence) -> tuple[str, ...]:
