@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -116,10 +117,12 @@ class DepthPublishers:
         self._obstacles.publish(result.depth, parameters)
 
     def close(self) -> None:
-        """Destroy the publishers."""
+        """Destroy the publishers, and free their memory: they and their events form cycles."""
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
+        self._publishers.clear()
         self._obstacles.close()
+        gc.collect()
 
     def _write_points(
         self, message: PointCloud2, result: StepResult, frame: Frame, parameters: LiveParameters

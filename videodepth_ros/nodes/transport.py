@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 from pathlib import Path
 
@@ -17,12 +18,14 @@ MMAP_THRESHOLD_BYTES, TRIM_THRESHOLD_BYTES = 32 << 20, 128 << 20  # above the la
 
 
 def prepare_process() -> None:
-    """Set up malloc and Fast DDS for messages of many megabytes; call before ``rclpy.init``.
+    """Set up memory and Fast DDS for messages of many megabytes; call before ``rclpy.init``.
 
     By default glibc maps and unmaps every buffer of a megabyte, and the page faults cost more
     than the copy; Fast DDS has 512 KB of shared memory for all messages. A profile that the user
-    has set is kept.
+    has set is kept. What was imported so far is left out of garbage collections, which are then
+    short, and as frequent as the few objects of a stream require.
     """
+    gc.freeze()
     libc = ctypes.CDLL(None)
     if hasattr(libc, 'mallopt'):
         libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
