@@ -255,3 +255,10 @@ def test_images_that_are_twice_or_left_out_have_notes(tmp_path):
     twice, left_out = open_footage(tmp_path).notes
     assert twice.startswith('1 images have the name of another')
     assert left_out.startswith('1 images such as 3.gif are left out')
+
+
+def test_the_pages_of_a_stack_that_are_not_used_have_a_note(tmp_path):
+    cv2.imwritemulti(str(tmp_path / 'stack.tiff'), [picture(90), picture(91)])
+    footage = open_footage(tmp_path)
+    assert len(list(footage.frames())) == 1
+    assert '1 files such as stack.tiff have several pages' in footage.notes[0]

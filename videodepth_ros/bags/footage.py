@@ -107,7 +107,7 @@ def _open_folder(path: Path, rate_hz: float | None) -> Footage:
     files = images_in(path)
     if not files:
         raise InputError(f'{path} has no images; {_where_images_are(path)}')
-    notes = _notes_on_names(path, files)
+    notes = _notes_on_files(path, files)
     stamps = stamps_in_names([file.stem for file in files])
     if stamps is None:
         files.sort(key=natural_sort_key)  # 2 before 10
@@ -148,8 +148,8 @@ def _where_images_are(folder: Path) -> str:
     return f'give a folder with files that end in {known}'
 
 
-def _notes_on_names(folder: Path, files: list[Path]) -> tuple[str, ...]:
-    """Return notes on images that may be twice among the files, and on those left out."""
+def _notes_on_files(folder: Path, files: list[Path]) -> tuple[str, ...]:
+    """Return notes on images that may be twice among the files, and on what is left out."""
     notes = []
     if twice := len(files) - len({file.stem for file in files}):
         notes.append(
@@ -167,6 +167,12 @@ def _notes_on_names(folder: Path, files: list[Path]) -> tuple[str, ...]:
         notes.append(
             f'{len(left_out)} images such as {left_out[0].name} are left out: convert them to '
             'JPEG or PNG'
+        )
+    tiffs = [file for file in files if file.suffix.lower() in ('.tif', '.tiff')]
+    if stacks := [file for file in tiffs if cv2.imcount(str(file)) > 1]:
+        notes.append(
+            f'{len(stacks)} files such as {stacks[0].name} have several pages, of which the '
+            'first is used: save each page as a file'
         )
     return tuple(notes)
 
