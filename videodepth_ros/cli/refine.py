@@ -13,6 +13,7 @@ from videodepth_ros.cli.console import ProgressDisplay, log
 from videodepth_ros.cli.flags import add_flags, options_from
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
+from videodepth_ros.cli.rerun import add_rerun_flag, check_rerun, log_to_rerun
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.refine.settings import RefineSettings
@@ -51,15 +52,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('in_bag', metavar='IN_BAG', help='bag to read')
     parser.add_argument('out_bag', metavar='OUT_BAG', help='folder to write; it must not exist')
     add_flags(parser, RefineSettings, repeatable=('image_topic',))
+    add_rerun_flag(parser)
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Refine the cameras of a bag."""
     topics = list(dict.fromkeys(args.image_topic or ['']))
+    check_rerun(args)
     if len(topics) == 1:
         facts = _refine(args, topics[0], Path(args.out_bag))
+        log_to_rerun(args, Path(args.out_bag))
         print('\n'.join(_lines(facts)))
         return outcome(facts)
+    if args.rerun is not None:
+        raise ConfigError(
+            '--rerun is for one camera: run `videodepth view --rerun` on each folder'
+        )
     if args.camera_info_topic not in ('', NO_CAMERA_INFO):
         raise ConfigError(
             '--camera-info-topic applies to one camera; omit it, the topic is found '

@@ -17,6 +17,7 @@ from videodepth_ros.cli.console import log, progress
 from videodepth_ros.cli.flags import add_flags, options_from
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
+from videodepth_ros.cli.rerun import add_rerun_flag, check_rerun, log_to_rerun
 from videodepth_ros.core.errors import BagError
 from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.core.options import option
@@ -89,13 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('in_bag', metavar='IN_BAG', help='bag to read')
     parser.add_argument('out_bag', metavar='OUT_BAG', help='folder to write; it must not exist')
     add_flags(parser, RunBagOptions)
+    add_rerun_flag(parser)
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Compute the depth of the images of a bag and print the facts."""
+    check_rerun(args)
     with Interruption() as interruption:
         options = options_from(args, RunBagOptions)
         facts = run_bag(Path(args.in_bag), Path(args.out_bag), options, interruption)
+    log_to_rerun(args, Path(args.out_bag))
     print('\n'.join(_lines(facts)))
     return outcome(facts, ok=not interruption.requested)
 

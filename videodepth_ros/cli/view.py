@@ -15,6 +15,7 @@ from videodepth_ros.cli.console import ProgressDisplay, log
 from videodepth_ros.cli.flags import add_flags, options_from
 from videodepth_ros.cli.options import describe
 from videodepth_ros.cli.outcome import Outcome, outcome
+from videodepth_ros.cli.rerun import add_rerun_flag, check_rerun
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.view.options import ViewOptions
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'view',
         'view --node /robot1/front/videodepth --host 0.0.0.0',
         'view refined --images scene',
+        'view --rerun live.rrd',
     )
     parser.add_argument('in_bag', metavar='IN_BAG', nargs='?', help='recording to show')
     parser.add_argument(
@@ -55,10 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--ros-args', nargs=argparse.REMAINDER, default=[], help='ROS arguments of the live view'
     )
     add_flags(parser, ViewOptions)
+    add_rerun_flag(parser)
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Serve the page until an interruption."""
+    if args.rerun is not None:
+        return _run_rerun(args)
     try:
         from videodepth_ros.view.server import ViewServer
     except ImportError as error:
@@ -77,6 +82,21 @@ def run(args: argparse.Namespace) -> Outcome:
         asyncio.run(server.run(on_start, lambda: interruption.requested))
         facts = ViewFacts(source.facts()['title'])
     return outcome(facts)
+
+
+def _run_rerun(args: argparse.Namespace) -> Outcome:
+    """Log the frames to Rerun instead: all of a recording, or of a live node until Ctrl-C."""
+    check_rerun(args)
+    from videodepth_ros.view.rerun_log import log_frames, new_frames
+
+    with _source(args) as (interruption, source):
+        if source.facts()['stamps'] is None:
+            numbers = new_frames(source, lambda: interruption.requested)
+        else:
+            numbers = interruption.iterate(range(source.newest() + 1))
+        frames = log_frames(source, args.rerun, numbers)
+        log.info('%s: %d frames', args.rerun, frames)
+        return outcome(ViewFacts(source.facts()['title']))
 
 
 def _warn_of_network(options: ViewOptions) -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +64,14 @@ def map_cloud(
     step_m = extent_m / LEVELS
     levels = np.rint((positions_m[kept] - low_m) / step_m).astype(np.uint16)
     return MapCloud(levels, colours[kept], low_m, step_m, voxel_m)
+
+
+def read_map(facts: Mapping[str, Any], data: bytes) -> tuple[Float64Array, UInt8Array]:
+    """Return positions [m] (N, 3) and colours (N, 3) of what `MapCloud` wrote."""
+    count = facts['count']
+    levels = np.frombuffer(data, '<u2', 3 * count).reshape(-1, 3)
+    colours = np.frombuffer(data, np.uint8, 3 * count, 6 * count).reshape(-1, 3)
+    return np.asarray(facts['low']) + facts['step'] * levels, colours
 
 
 def _one_per_voxel(offsets_m: Float64Array, voxel_m: float) -> NDArray[np.intp]:
