@@ -251,7 +251,7 @@ def test_cloud_is_that_of_the_messages(fused):
     width, height = it.layout.width, it.layout.height
     image = next(images(it.layout, 1))
     view = replace(VIEW, cloud_range_m=3.0)
-    _, depth, _, cloud, *_ = FusedSession(it.path).step(image, it.model.zero_state().numpy(), view)
+    _, depth, cloud, *_ = FusedSession(it.path).step(image, it.model.zero_state().numpy(), view)
     camera = Intrinsics(width, height, view.fx, view.fy, view.cx, view.cy)
     expected = reference_cloud(depth, image, camera, 1, 3.0)
     assert 0 < np.isnan(cloud[..., 2]).sum() < depth.size

@@ -76,6 +76,6 @@ class FusedSession:
         self.session = ort.InferenceSession(str(path), options)
 
     def step(self, image, state, view=VIEW):
-        """Return inverse depth, depth, confidence, cloud, total and state after one frame."""
+        """Return inverse depth, depth, cloud, total and state after one frame."""
         inputs = {'image': image, 'state_in': state, 'parameters': view.values()}
         return self.session.run(None, inputs)
