@@ -29,6 +29,8 @@ def test_the_last_line_of_a_bag_counts(tmp_path):
     again = Manifest(Place.of(str(tmp_path)))
     assert again.entries == {ENTRY.name: FINISHED}
     assert again.counts() == {DONE: 1}
+    assert len(lines(tmp_path)) == 2  # reading changes nothing
+    again.finish()
     assert len(lines(tmp_path)) == 1
 
 

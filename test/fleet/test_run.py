@@ -141,7 +141,11 @@ def test_a_bag_that_vanishes_fails_with_its_name(bags, tmp_path, inline):
 
 def test_a_worker_that_dies_resumes_from_its_work_folder(bags, tmp_path):
     (bags / 'd.mcap').write_text('deadly')
-    facts = fleet(bags, tmp_path / 'out', jobs.mortal_job, retries=1).run()
+    warned: list[str] = []
+    job = fleet(bags, tmp_path / 'out', jobs.mortal_job, retries=1)
+    job.warn = warned.append
+    facts = job.run()
+    assert 'eins: its worker died; attempt 2' in warned
     found = entries(tmp_path / 'out')
     assert (facts.done, facts.failed) == (3, 1)
     assert [found[name].attempts for name in (*NAMES, 'd')] == [2, 2, 2, 2]
@@ -154,6 +158,7 @@ def test_folders_of_others_and_results_of_other_commands_are_kept(bags, tmp_path
     (out / 'eins').mkdir(parents=True)
     with pytest.raises(BagError, match='is no result of this fleet'):
         fleet(bags, out).run()
+    assert [path.name for path in out.iterdir()] == ['eins']
     (out / 'eins').rmdir()
     fleet(bags, out).run()
     with pytest.raises(BagError, match='has results of refine; give eval another --out'):

@@ -153,8 +153,8 @@ def _job(args: argparse.Namespace, options: FleetOptions) -> FleetJob:
 
 def _lines(facts: FleetFacts) -> list[str]:
     lines = [
-        f'{facts.done} of {facts.bags} bags done in {facts.seconds:.1f} s, {facts.skipped} done '
-        f'before, {facts.failed} failed ({facts.engine})'
+        f'{facts.bags} bags: {facts.done} done in {facts.seconds:.1f} s, {facts.skipped} done '
+        f'before, {facts.failed} failed' + (f' ({facts.engine})' if facts.engine else '')
     ]
     lines += [f'failed: {name}: {error}' for name, error in facts.failures.items()]
     return [*lines, *(f'  {output}' for output in facts.outputs)]

@@ -89,21 +89,22 @@ class Manifest:
         self._file, self._parquet = folder / MANIFEST, folder / PARQUET
         self.entries: dict[str, Entry] = {}
         self._written_s = self._write_s = 0.0
-        if self._file.exists():
+        self._may_append = not self._file.exists()  # else its last line may be cut off
+        if not self._may_append:
             lines = self._file.read().decode('utf-8', errors='replace').splitlines()
             found = filter(None, map(Entry.of_line, lines))
             self.entries = {entry.name: entry for entry in found}
-            self._rewrite()  # without a line that was cut off
 
     def record(self, entry: Entry) -> None:
         """Store the new state of a bag; raises OSError, as on a full disk."""
         self.entries[entry.name] = entry
-        if self._file.is_local:
+        if self._file.is_local and self._may_append:
             self._file.local.parent.mkdir(parents=True, exist_ok=True)
             with open(self._file.local, 'ab') as file:
                 file.write(entry.line().encode())
         elif time.monotonic() - self._written_s > self._write_s / MAX_WRITE_SHARE:
             self._rewrite()
+            self._may_append = True
 
     def finish(self) -> list[str]:
         """Write both files, one line or row per bag; return their paths."""

@@ -181,7 +181,7 @@ def find_recordings(patterns: Sequence[str]) -> tuple[list[Recording], list[str]
         others = [one for one in matches if one not in recordings]
         if not recordings:
             raise ConfigError(
-                f'{pattern!r} matches no recording, but {_listed(others)}; a recording is a '
+                f'{pattern!r}: no recording among {_listed(others)}; a recording is a '
                 f'folder of rosbag2, or a file that ends in {", ".join(SCANNERS)}; quote a glob '
                 f"for those in a folder: '{pattern.rstrip('/')}/*'"
             )
@@ -196,7 +196,7 @@ def find_recordings(patterns: Sequence[str]) -> tuple[list[Recording], list[str]
                     f'{other.place} and {recording.place} would both be {recording.name!r} in the '
                     'output; give them in two calls with two outputs'
                 )
-    notes = [f'{len(ignored)} matches are no recordings: {_listed(ignored)}'] if ignored else []
+    notes = [f'left out, as they are no recordings: {_listed(ignored)}'] if ignored else []
     return [found[name] for name in sorted(found)], notes
 
 

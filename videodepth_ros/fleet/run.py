@@ -101,13 +101,13 @@ class Fleet:
                 folder of the output is not of a fleet, or its disk is full
         """
         began_s = time.monotonic()
+        self._check_output(Manifest(self.output))
         with WorkFolder(self._work()) as work:
             manifest = Manifest(self.output)
-            self._check_output(manifest)
             missing = [bag for bag in self.bags if not self._is_done(bag, manifest)]
             self.log(f'{len(self.bags)} bags, {len(self.bags) - len(missing)} of them done before')
             try:
-                engine = self._work_off(missing, manifest, work.folder) if missing else 'none'
+                engine = self._work_off(missing, manifest, work.folder) if missing else ''
             except Cancelled as error:
                 done = manifest.counts()[DONE]
                 raise Cancelled(
@@ -156,6 +156,8 @@ class Fleet:
         tasks = self._tasks(missing, manifest, work, engine.slots)
 
         def on_start(task: Task) -> None:
+            if task.attempt > 1:
+                self.warn(f'{task.name}: its worker died; attempt {task.attempt}')
             manifest.record(replace(task.run.entry, attempts=task.attempt))  # type: ignore[attr-defined]
 
         ends = run_tasks(
