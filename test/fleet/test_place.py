@@ -42,7 +42,15 @@ def test_recordings_of_a_glob_are_files_and_folders(tmp_path):
 def test_names_have_the_folders_below_the_wildcard(tmp_path):
     make(tmp_path, 'r1/drive.mcap', 'r2/drive.mcap', 'r2/bag/bag_0.mcap')
     assert names([tmp_path / '*/drive.mcap']) == ['r1/drive', 'r2/drive']
+    assert names([tmp_path / '*/*']) == ['r1/drive', 'r2/bag', 'r2/drive']
     assert names([tmp_path / 'r1/drive.mcap', tmp_path / 'r2/bag']) == ['bag', 'drive']
+
+
+def test_the_files_of_a_recording_are_none_of_their_own(tmp_path):
+    make(tmp_path, 'a/a_0.mcap', 'a/metadata.yaml', 'b.mcap')
+    found, notes = find_recordings([f'{tmp_path}/a', f'{tmp_path}/**/*'])
+    assert [one.name for one in found] == ['a', 'b']
+    assert notes == []
 
 
 def test_a_path_with_wildcard_characters_is_taken_as_it_is(tmp_path):

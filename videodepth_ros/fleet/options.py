@@ -76,9 +76,13 @@ class EngineOptions:
 
     # Time after which a loop that waits for tasks looks for an interruption [s].
     poll_s: float = 0.5
-    # Tasks that are submitted to Ray per task that its cluster can run: the others queue there,
-    # so that no worker waits for this process and an autoscaler sees demand.
-    ahead: int = 4
+    # Tasks that queue in a Ray cluster, in all and per task that it can run: no worker waits for
+    # this process, which handles many ends at once, and an autoscaler sees demand.
+    queued: int = 64
+    queued_per_slot: int = 1
+    # Unit to which the memory of a task is rounded up on Ray [MB]: equal tasks take each other's
+    # place without a word of the scheduler.
+    memory_unit_mb: int = 100
     # Time after which the size of a cluster, which may grow, is read again [s].
     resize_s: float = 1.0
 

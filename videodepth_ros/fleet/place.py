@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -176,19 +176,17 @@ def find_recordings(patterns: Sequence[str]) -> tuple[list[Recording], list[str]
     for pattern in patterns:
         place = Place.of(pattern)
         matches = _matches(place, pattern)
-        inside = tuple(f'{one.path}/' for one in matches if is_recording(one))
-        recordings = [one for one in matches if f'{one.path}/' in inside]
-        others = [one for one in matches if one not in recordings]
+        recordings = [one for one in matches if is_recording(one)]
+        paths = {one.path for one in recordings}
+        others = [one for one in matches if one.path not in paths]
         if not recordings:
             raise ConfigError(
                 f'{pattern!r}: no recording among {_listed(others)}; a recording is a '
                 f'folder of rosbag2, or a file that ends in {", ".join(SCANNERS)}; quote a glob '
                 f"for those in a folder: '{pattern.rstrip('/')}/*'"
             )
-        ignored += [str(one) for one in others if not one.path.startswith(inside)]
-        outermost = [
-            one for one in recordings if not any(one.path.startswith(other) for other in inside)
-        ]
+        ignored += [str(one) for one in others if not _is_below(one, paths)]
+        outermost = [one for one in recordings if not _is_below(one, paths)]
         for recording in _named(place, outermost):
             other = found.setdefault(recording.name, recording)
             if other.place.path != recording.place.path:
@@ -205,6 +203,11 @@ def is_recording(place: Place) -> bool:
     is_file = place.fs.isfile(place.path)
     paths = [place.path] if is_file else place.fs.ls(place.path, detail=False)
     return any(file_kind(Path(path.removesuffix('.zstd'))) in SCANNERS for path in paths)
+
+
+def _is_below(place: Place, folders: Collection[str]) -> bool:
+    """Return whether a place is in one of some folders, as the files of a recording are."""
+    return any(str(parent) in folders for parent in PurePosixPath(place.path).parents)
 
 
 def _matches(place: Place, pattern: str) -> list[Place]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable
@@ -48,7 +49,7 @@ class RayEngine:
             self._connect()
         self._tasks: dict[Any, Task] = {}
         self._slots, self._read_s = 0, float('-inf')
-        self._function = self._ray.remote(_run)
+        self._functions: dict[int, Any] = {}  # by the memory that they ask for
         nodes = [node['Resources'] for node in self._ray.nodes() if node['Alive']]
         self._node_memory = max(int(node.get('memory', 0)) for node in nodes)
         for resource, needed in (('CPU', options.cpus), ('GPU', options.gpus)):
@@ -64,19 +65,23 @@ class RayEngine:
         """Return whether few enough tasks wait in the cluster."""
         if self._options.clips:
             return not self._tasks
-        ahead = self._engine.ahead if self._is_own or not self._options.workers else 1
-        return len(self._tasks) < ahead * self.slots
+        queued = self._engine.queued + self._engine.queued_per_slot * self.slots
+        if self._options.workers and not self._is_own:
+            queued = 0
+        return len(self._tasks) < self.slots + queued
 
     def submit(self, task: Task) -> None:
         """Submit a task; one that asks for more memory than any node has asks for all of one."""
-        reference = self._function.options(
-            num_cpus=0 if self._options.clips else self._options.cpus,
-            num_gpus=self._options.gpus,
-            memory=min(int(task.memory_mb * MB), self._node_memory),
-            max_retries=0,  # retries are counted by the schedule
-            name=task.name,
-        ).remote(task.run)
-        self._tasks[reference] = task
+        unit = self._engine.memory_unit_mb
+        memory = min(math.ceil(task.memory_mb / unit) * unit * MB, self._node_memory)
+        if memory not in self._functions:
+            self._functions[memory] = self._ray.remote(
+                num_cpus=0 if self._options.clips else self._options.cpus,
+                num_gpus=self._options.gpus,
+                memory=memory,
+                max_retries=0,  # retries are counted by the schedule
+            )(_run)
+        self._tasks[self._functions[memory].remote(task.run)] = task
 
     def wait(self, timeout_s: float) -> list[Ended]:
         """Return the attempts that have ended since, after at most a timeout."""
