@@ -31,7 +31,7 @@ def names(patterns):
 
 
 def test_recordings_of_a_glob_are_files_and_folders(tmp_path):
-    make(tmp_path, 'a.mcap', 'b.bag', 'c/metadata.yaml', 'c/c_0.db3', 'read.me', '.hidden.mcap')
+    make(tmp_path, 'a.mcap', 'b.BAG', 'c/metadata.yaml', 'c/c_0.db3', 'read.me', '.hidden.mcap')
     make(tmp_path, 'd.mcap.zstd', 'e.work/lock')
     found, notes = find_recordings([str(tmp_path / '*')])
     assert [one.name for one in found] == ['a', 'b', 'c', 'd']

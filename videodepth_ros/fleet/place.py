@@ -233,7 +233,7 @@ def _named(pattern: Place, places: Sequence[Place]) -> Iterator[Recording]:
         path = PurePosixPath(*PurePosixPath(place.path).parts[fixed:])
         name = path.name.removesuffix('.zstd').removesuffix('.active')
         suffix = PurePosixPath(name).suffix
-        stem = name.removesuffix(suffix) if suffix in SCANNERS else name
+        stem = name.removesuffix(suffix) if suffix.lower() in SCANNERS else name
         yield Recording(str(path.with_name(stem)), place)
 
 
