@@ -88,10 +88,16 @@ def test_the_true_state_has_zero_residuals():
     assert np.abs(errors.log_depth).max() < 1e-9
 
 
-@pytest.mark.parametrize('column', range(9))
+LENS = 2
+POINT = 8 + LENS
+
+
+@pytest.mark.parametrize('column', range(POINT + 1))
 def test_jacobian_matches_finite_differences(column):
     observations, truth = exact_observations(frames=6, points=30)
-    state = disturbed(truth)
+    fields = np.random.default_rng(7).standard_normal((len(observations.track), LENS, 2))
+    observations = replace(observations, lens_fields=fields)
+    state = replace(disturbed(truth), lens=np.array([0.3, -0.2]))
     noise = replace(NOISE, pixel_sigma=1e6, log_depth_sigma=1e6, is_measured=True)  # weights of 1
     frame, step = 3, 1e-6
     at = (observations.frame == frame) & (observations.reference_frame != frame)
@@ -108,7 +114,10 @@ def test_jacobian_matches_finite_differences(column):
             )
         if column == FOCAL_COLUMN:
             moved = replace(state, log_focal=state.log_focal + sign * step)
-        if column == POINT_COLUMN:
+        if FOCAL_COLUMN < column < POINT:
+            step_of_lens = sign * step * (np.arange(LENS) == column - FOCAL_COLUMN - 1)
+            moved = replace(state, lens=state.lens + step_of_lens)
+        if column == POINT:
             moved = replace(state, log_inverse_depth=state.log_inverse_depth + sign * step)
         found = compute_residuals(observations, moved, noise)
         return np.column_stack([found.pixel, found.log_depth])[at]
@@ -119,7 +128,9 @@ def test_jacobian_matches_finite_differences(column):
     )[at]
     numeric = (errors(1) - errors(-1)) / (2 * step)
     assert np.allclose(J[:, :, column], numeric, rtol=1e-4, atol=1e-10)
-    assert J.shape[2] == RESIDUAL_COLUMN + 1
+    assert J.shape[2] == POINT + 2
+    assert (J[..., POINT] == J[..., POINT_COLUMN]).all()
+    assert (J[..., POINT + 1] == J[..., RESIDUAL_COLUMN]).all()
 
 
 def test_cameras_come_from_pixels_and_the_unit_from_the_prior():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundle adjustment with a depth prior: cameras, points, focal length and prior scales.
+"""Bundle adjustment with a depth prior: cameras, points, intrinsics and prior scales.
 
 Points are eliminated by the Schur complement (Triggs et al., "Bundle adjustment - a modern
 synthesis", section 6.1). Tracks are short, so the cameras form a band along time, which
@@ -18,9 +18,10 @@ from videodepth_ros.geometry.block_solver import BORDER, FIXED, NormalEquations
 from videodepth_ros.sfm.motion_prior import steps_between
 from videodepth_ros.sfm.options import BundleAdjustmentOptions
 from videodepth_ros.sfm.reprojection import (
-    FOCAL_COLUMN,
+    CAMERA_DOF,
     POINT_COLUMN,
     RESIDUAL_COLUMN,
+    SHARED,
     BundleState,
     NoiseModel,
     Observations,
@@ -29,9 +30,6 @@ from videodepth_ros.sfm.reprojection import (
     compute_residuals,
     robust_cost,
 )
-
-CAMERA_DOF = 7
-"""Parameters of a camera: its twist of 6, and the log scale of its prior."""
 
 
 class BundleAdjuster:
@@ -48,10 +46,13 @@ class BundleAdjuster:
         frames_per_block  at least the length of the longest track, loop observations left out
         """
         self._options = options
-        self._focal = CAMERA_DOF * observations.frames
+        self._cameras = CAMERA_DOF * observations.frames
+        self._shared = self._cameras + np.arange(1 + observations.lens_parameters)
         block_of_frame = np.arange(observations.frames) // frames_per_block
         block_of_frame[observations.frame[observations.is_loop]] = BORDER
-        self._block_of = np.append(np.repeat(block_of_frame, CAMERA_DOF), BORDER)
+        self._block_of = np.append(
+            np.repeat(block_of_frame, CAMERA_DOF), np.full(len(self._shared), BORDER)
+        )
         self._block_of[:6] = FIXED
         part = observations.frame[observations.start] // frames_per_block
         self._tracks = [np.flatnonzero(part == p) for p in np.unique(part)]
@@ -89,16 +90,23 @@ class BundleAdjuster:
         )
         prior = noise.motion
         motion = (prior.weights() * np.square(prior.errors(state.T_cam_world))).sum()
-        focal = 0.0
-        if noise.log_focal_sigma:
-            focal = ((state.log_focal - noise.log_focal) / noise.log_focal_sigma) ** 2
+        free = noise.shared_sigma > 0
+        shared = np.square(_deviations(state, noise)[free] / noise.shared_sigma[free]).sum()
         scale = np.square(state.log_prior_scale / noise.log_scale_sigma).sum()
-        return data + float(motion + scale) + focal
+        return data + float(motion + scale + shared)
 
-    def log_focal_sigma(self, state: BundleState, noise: NoiseModel) -> float:
-        """Return the marginal sigma of the log focal length, which ``noise`` leaves free."""
+    def shared_sigmas(self, state: BundleState, noise: NoiseModel) -> Float64Array:
+        """Return the marginal sigmas (1 + P,) of log focal length and lens; 0: held by ``noise``.
+
+        Log depths are observations as the pixels are.
+        """
         equations, _ = self._linearize(state, noise)
-        return float(np.sqrt(max(equations.variance(self._focal), 0.0)))
+        return np.array(
+            [
+                np.sqrt(max(equations.variance(number), 0.0)) if sigma else 0.0
+                for number, sigma in zip(self._shared.tolist(), noise.shared_sigma, strict=True)
+            ]
+        )
 
     def _state_of(self, part: int, state: BundleState) -> BundleState:
         """Return the state with the points of one part only."""
@@ -108,41 +116,42 @@ class BundleAdjuster:
         self, state: BundleState, noise: NoiseModel
     ) -> tuple[NormalEquations, list[_EliminatedPoints]]:
         """Return the reduced camera system, and the points of each part."""
-        if not noise.log_focal_sigma:
-            self._block_of[self._focal] = FIXED
+        free = noise.shared_sigma > 0
+        self._block_of[self._shared] = np.where(free, BORDER, FIXED)
         equations = NormalEquations(self._block_of)
         points = [
             _add_part(equations, part, self._state_of(n, state), noise, self._options)
             for n, part in enumerate(self._parts)
         ]
         _add_motion_prior(equations, state, noise)
-        scales = np.arange(6, self._focal, CAMERA_DOF)
+        scales = np.arange(6, self._cameras, CAMERA_DOF)
         for number, value in zip(scales.tolist(), state.log_prior_scale, strict=True):
             _add_scalar_prior(equations, number, value, noise.log_scale_sigma)
-        if noise.log_focal_sigma:
-            deviation = state.log_focal - noise.log_focal
-            _add_scalar_prior(equations, self._focal, deviation, noise.log_focal_sigma)
+        deviations, sigmas = _deviations(state, noise), noise.shared_sigma
+        for n in np.flatnonzero(free):
+            _add_scalar_prior(equations, int(self._shared[n]), deviations[n], sigmas[n])
         return equations, points
 
     def _retract(
         self, state: BundleState, step: Float64Array, points: list[_EliminatedPoints]
     ) -> BundleState:
-        """Return the state after a step (U,) of cameras and focal length, points following."""
-        cameras = step[: self._focal].reshape(-1, CAMERA_DOF)
-        focal = float(step[self._focal])
+        """Return the state after a step (U,) of cameras and intrinsics, points following."""
+        cameras = step[: self._cameras].reshape(-1, CAMERA_DOF)
+        shared = step[self._shared]
         twist = cameras.copy()
         twist[:, 6] = 0.0
         log_inverse_depth = state.log_inverse_depth.copy()
         for part, tracks, point in zip(self._parts, self._tracks, points, strict=True):
             log_inverse_depth[tracks] += point.back_substitute(
-                part, cameras, focal, self._options.max_log_depth_step
+                part, cameras, shared, self._options.max_log_depth_step
             )
         return BundleState(
             state.T_cam_world.retract(twist),
             state.log_prior_scale + cameras[:, 6],
             log_inverse_depth,
-            state.log_focal + focal,
+            state.log_focal + float(shared[0]),
             state.aspect,
+            state.lens + shared[1:],
         )
 
 
@@ -152,24 +161,28 @@ class _EliminatedPoints:
 
     camera     (K, 7), with the camera of each observation
     reference  (K, 7), with the camera of its reference frame
-    focal      (K,), with the log focal length
+    shared     (K, 1 + P), with the log focal length and the lens
     curvature, gradient  (M,), of the log inverse depths
     """
 
     camera: Float64Array
     reference: Float64Array
-    focal: Float64Array
+    shared: Float64Array
     curvature: Float64Array
     gradient: Float64Array
 
     def back_substitute(
-        self, observations: Observations, cameras: Float64Array, focal: float, max_step: float
+        self,
+        observations: Observations,
+        cameras: Float64Array,
+        shared: Float64Array,
+        max_step: float,
     ) -> Float64Array:
-        """Return the steps (M,) of the log inverse depths, given those of the ``cameras``."""
+        """Return the steps (M,) of the log inverse depths, given those of the others."""
         coupling = (
             np.einsum('kc,kc->k', self.camera, cameras[observations.frame])
             + np.einsum('kc,kc->k', self.reference, cameras[observations.reference_frame])
-            + self.focal * focal
+            + np.einsum('ks,s->k', self.shared, shared)
         )
         total = self.gradient + np.add.reduceat(coupling, observations.start)
         return np.clip(-total / self.curvature, -max_step, max_step)
@@ -193,7 +206,7 @@ def _add_part(
     points = _EliminatedPoints(
         gram[:, :CAMERA_DOF, POINT_COLUMN],
         np.einsum('kab,ka->kb', adjoint[rays.pair], gram[:, :CAMERA_DOF, POINT_COLUMN]),
-        gram[:, FOCAL_COLUMN, POINT_COLUMN],
+        gram[:, SHARED, POINT_COLUMN],
         np.add.reduceat(gram[:, POINT_COLUMN, POINT_COLUMN], start) + options.point_regularization,
         np.add.reduceat(gram[:, POINT_COLUMN, RESIDUAL_COLUMN], start),
     )
@@ -203,7 +216,8 @@ def _add_part(
     H -= (W.T / points.curvature) @ W
     gradient -= W.T @ (points.gradient / points.curvature)
     cameras = (CAMERA_DOF * frames[:, None] + np.arange(CAMERA_DOF)).ravel()
-    equations.add(np.append(cameras, CAMERA_DOF * observations.frames), H, gradient)
+    shared = CAMERA_DOF * observations.frames + np.arange(points.shared.shape[1])
+    equations.add(np.concatenate([cameras, shared]), H, gradient)
     return points
 
 
@@ -214,7 +228,7 @@ def _camera_system(
     gram: Float64Array,
     adjoint: Float64Array,
 ) -> tuple[Float64Array, Float64Array]:
-    """Return H and gradient of the cameras of ``frames`` and of the focal length."""
+    """Return H and gradient of the cameras of ``frames`` and of the shared parameters."""
     order = np.argsort(pair, kind='stable')
     start = np.searchsorted(pair[order], np.arange(len(adjoint)))
     sums = np.add.reduceat(gram[order], start)
@@ -226,30 +240,32 @@ def _camera_system(
     np.add.at(blocks, (h, h), transposed @ C @ adjoint)
     np.add.at(blocks, (h, j), transposed @ C)
     np.add.at(blocks, (j, h), C @ adjoint)
-    edge = np.zeros((len(frames), CAMERA_DOF, 2))  # with the focal length, and with the residual
-    rest = sums[:, :CAMERA_DOF][:, :, [FOCAL_COLUMN, RESIDUAL_COLUMN]]
+    rest = sums[:, :CAMERA_DOF][:, :, [*range(*SHARED.indices(sums.shape[2])), RESIDUAL_COLUMN]]
+    edge = np.zeros((len(frames), *rest.shape[1:]))  # with what is shared, and with the residual
     np.add.at(edge, j, rest)
     np.add.at(edge, h, transposed @ rest)
-    size = CAMERA_DOF * len(frames)
-    H = np.empty((size + 1, size + 1))
-    H[:-1, :-1] = blocks.transpose(0, 2, 1, 3).reshape(size, size)
-    H[:-1, -1] = H[-1, :-1] = edge[..., 0].ravel()
-    H[-1, -1] = sums[:, FOCAL_COLUMN, FOCAL_COLUMN].sum()
-    return H, np.append(edge[..., 1].ravel(), sums[:, FOCAL_COLUMN, RESIDUAL_COLUMN].sum())
+    size, count = CAMERA_DOF * len(frames), rest.shape[2] - 1
+    H = np.empty((size + count, size + count))
+    H[:size, :size] = blocks.transpose(0, 2, 1, 3).reshape(size, size)
+    H[:size, size:] = edge[..., :-1].reshape(size, count)
+    H[size:, :size] = H[:size, size:].T
+    H[size:, size:] = sums[:, SHARED, SHARED].sum(axis=0)
+    gradient = sums[:, SHARED, RESIDUAL_COLUMN].sum(axis=0)
+    return H, np.append(edge[..., -1].ravel(), gradient)
 
 
 def _point_camera_coupling(
     observations: Observations, frames: IndexArray, points: _EliminatedPoints
 ) -> Float64Array:
-    """Return the second derivatives (M, C) of points with cameras and focal length."""
-    M = len(observations.start)
-    W = np.zeros((M, len(frames) * CAMERA_DOF + 1))
-    blocks = W[:, :-1].reshape(M, len(frames), CAMERA_DOF)
+    """Return the second derivatives (M, C) of points with cameras and shared parameters."""
+    M, size = len(observations.start), len(frames) * CAMERA_DOF
+    W = np.zeros((M, size + points.shared.shape[1]))
+    blocks = W[:, :size].reshape(M, len(frames), CAMERA_DOF)
     blocks[observations.track, np.searchsorted(frames, observations.frame)] = points.camera
     reference = np.searchsorted(frames, observations.frame[observations.start])
     blocks[np.arange(M), reference] += np.add.reduceat(points.reference, observations.start)
-    W[:, :-1] = blocks.reshape(M, -1)
-    W[:, -1] = np.add.reduceat(points.focal, observations.start)
+    W[:, :size] = blocks.reshape(M, -1)
+    W[:, size:] = np.add.reduceat(points.shared, observations.start, axis=0)
     return W
 
 
@@ -265,6 +281,11 @@ def _add_motion_prior(equations: NormalEquations, state: BundleState, noise: Noi
         first, second = CAMERA_DOF * n, CAMERA_DOF * (n + 1)
         numbers = np.r_[first : first + 6, second : second + 6]
         equations.add(numbers, (J.T * weight) @ J, (J.T * weight) @ error)
+
+
+def _deviations(state: BundleState, noise: NoiseModel) -> Float64Array:
+    """Return how far log focal length and lens, (1 + P,), are from what is expected."""
+    return np.append(state.log_focal - noise.log_focal, state.lens)
 
 
 def _add_scalar_prior(

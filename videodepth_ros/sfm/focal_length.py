@@ -65,7 +65,7 @@ def log_focal_sigma(
     if not len(sparse.observations.frame) or not sparse.noise.log_focal_sigma:
         return assumed
     free = replace(sparse.noise, log_focal_sigma=assumed)
-    sigma = _adjuster(sparse, options).log_focal_sigma(sparse.state, free)
+    sigma = float(_adjuster(sparse, options).shared_sigmas(sparse.state, free)[0])
     return min(options.focal_length.inflation * sigma, assumed)
 
 

@@ -4,6 +4,8 @@
 A point is the inverse depth rho on its ray k in the reference frame h, the first one of its track.
 In frame j it lies along q = R_j_h k + rho t_j_h, at depth q_z / rho. Every observation gives a
 reprojection error and the difference of its log depth to the prior's, up to a scale per frame.
+
+Parameters of the lens (`lens_model`) displace the observed pixels, in which they are linear.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.motion_prior import MotionPrior
 from videodepth_ros.sfm.options import LossOptions
 
-FOCAL_COLUMN, POINT_COLUMN, RESIDUAL_COLUMN = 7, 8, 9
-"""Columns of the Jacobian after those of the camera: 0 to 5 its twist, 6 the log prior scale."""
+CAMERA_DOF = 7
+"""Columns of the Jacobian that are those of a camera: 0 to 5 its twist, 6 the log prior scale."""
+FOCAL_COLUMN, POINT_COLUMN, RESIDUAL_COLUMN = CAMERA_DOF, -2, -1
+"""Columns after those of the camera; those of the lens are between focal length and point."""
+SHARED = slice(FOCAL_COLUMN, POINT_COLUMN)
+"""Columns of the parameters that all frames share: the log focal length, and those of the lens."""
 RESIDUAL_ROWS = 3
 """Residuals of an observation: two of its pixel, one of its log depth."""
 MIN_Z = 1e-3
@@ -37,6 +43,8 @@ class Observations:
     start            (M,) intp, index of the first observation of each track
     frames           N
     is_loop          (K,) bool, added by a loop closure rather than tracked
+    lens_fields      (K, P, 2) float64, displacement of the pixel by each of P parameters of the
+                     lens; None: P is 0
     """
 
     track: IndexArray
@@ -46,6 +54,18 @@ class Observations:
     start: IndexArray
     frames: int
     is_loop: MaskArray
+    lens_fields: Float64Array | None = None
+
+    @property
+    def lens_parameters(self) -> int:
+        """Number of parameters of the lens."""
+        return 0 if self.lens_fields is None else self.lens_fields.shape[1]
+
+    def ideal_xy(self, lens: Float64Array) -> Float64Array:
+        """Return the pixels (K, 2) that a pinhole would see; ``lens`` (P,), its parameters."""
+        if self.lens_fields is None:
+            return self.xy
+        return np.asarray(self.xy + np.einsum('kpi,p->ki', self.lens_fields, lens))
 
     @property
     def reference_frame(self) -> IndexArray:
@@ -70,6 +90,7 @@ class Observations:
             start,
             self.frames,
             self.is_loop[kept],
+            None if self.lens_fields is None else self.lens_fields[kept],
         )
 
 
@@ -82,6 +103,7 @@ class BundleState:
     log_inverse_depth  (M,), of each point in its reference frame
     log_focal          log of fx in pixels
     aspect             fy / fx, constant
+    lens               (P,), parameters of the lens
     """
 
     T_cam_world: Sim3
@@ -89,6 +111,7 @@ class BundleState:
     log_inverse_depth: Float64Array
     log_focal: float
     aspect: float
+    lens: Float64Array = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -101,6 +124,7 @@ class NoiseModel:
     is_measured       the prior is a measurement: its errors are not correlated
     log_focal_sigma   of the log focal length about ``log_focal``; 0: calibrated, constant
     motion            prior on the motion from frame to frame: weak, but where stationary
+    lens_sigma        (P,), of the parameters of the lens about 0; 0: constant
     """
 
     pixel_sigma: float
@@ -111,6 +135,12 @@ class NoiseModel:
     log_focal: float
     motion: MotionPrior
     loss: LossOptions = field(default_factory=LossOptions)
+    lens_sigma: Float64Array = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def shared_sigma(self) -> Float64Array:
+        """Sigmas (1 + P,) of the parameters that all frames share; 0: constant."""
+        return np.append(self.log_focal_sigma, self.lens_sigma)
 
     @property
     def log_depth_weight(self) -> float:
@@ -136,11 +166,11 @@ class Residuals:
 class Rays:
     """Rays of the points, transformed to the cameras of their observations.
 
-    T_j_h              (P,) Sim3, relative poses of the P pairs of a reference frame and a frame
+    T_j_h              Sim3, relative poses of the pairs of a reference frame and a frame
     pair               (K,), pair of each observation
     rotated            (K, 3), R_j_h k
     translated         (K, 3), rho t_j_h; q is the sum of both
-    focal_derivative   (K, 3), of R_j_h k with the log focal length
+    shared_derivative  (K, 1 + P, 3), of R_j_h k with the log focal length and the lens
     is_reference       (K,), in the reference frame of the track
     """
 
@@ -148,7 +178,7 @@ class Rays:
     pair: IndexArray
     rotated: Float64Array
     translated: Float64Array
-    focal_derivative: Float64Array
+    shared_derivative: Float64Array
     is_reference: MaskArray
 
     @classmethod
@@ -158,18 +188,20 @@ class Rays:
         key, pair = np.unique(reference * frames + observations.frame, return_inverse=True)
         T_cam_world = state.T_cam_world
         T_j_h = T_cam_world[key % frames] @ T_cam_world[key // frames].inverse()
-        slope = np.zeros((len(reference), 3))
-        slope[:, :2] = observations.xy[observations.start][observations.track] / focal_lengths(
-            state
-        )
-        focal_derivative = -np.einsum('kij,kj->ki', T_j_h.rotation[pair], slope)
+        focal = focal_lengths(state)
+        first = observations.start[observations.track]
+        slope = np.zeros((len(reference), 1 + observations.lens_parameters, 3))
+        slope[:, 0, :2] = -observations.ideal_xy(state.lens)[first] / focal
+        if observations.lens_fields is not None:
+            slope[:, 1:, :2] = observations.lens_fields[first] / focal
+        shared_derivative = np.einsum('kij,ksj->ksi', T_j_h.rotation[pair], slope)
         rho = np.exp(state.log_inverse_depth)[observations.track]
         return cls(
             T_j_h,
             pair,
-            T_j_h.rotation[pair][:, :, 2] - focal_derivative,
+            T_j_h.rotation[pair][:, :, 2] - shared_derivative[:, 0],
             rho[:, None] * T_j_h.translation[pair],
-            focal_derivative,
+            shared_derivative,
             observations.frame == reference,
         )
 
@@ -187,7 +219,8 @@ def compute_residuals(
     q = rays.rotated + rays.translated
     z = np.maximum(q[:, 2:], MIN_Z)
     projected = focal_lengths(state) * q[:, :2] / z
-    pixel = (projected - observations.xy) / _pixel_sigmas(observations, noise)
+    ideal_xy = observations.ideal_xy(state.lens)
+    pixel = (projected - ideal_xy) / _pixel_sigmas(observations, noise)
     pixel[rays.is_reference] = 0.0
     log_depth = (
         np.log(z[:, 0])
@@ -217,26 +250,32 @@ def compute_jacobian(
     rays: Rays,
     residuals: Residuals,
 ) -> Float64Array:
-    """Return the Jacobian and the residuals, (K, 3, 10), by the roots of Cauchy's weights.
+    """Return the Jacobian and the residuals, (K, 3, 10 + P), by the roots of Cauchy's weights.
 
-    Columns: twist of the camera (6), log prior scale, log focal length, log inverse depth,
-    residual.
+    Columns: twist of the camera (6), log prior scale, log focal length, lens (P), log inverse
+    depth, residual.
     """
     q, known = residuals.q, (~np.isnan(observations.log_prior_depth)).astype(np.float64)
     z = np.maximum(q[:, 2], MIN_Z)
     slope = np.zeros((len(q), RESIDUAL_ROWS, 3))  # of the residuals with q
-    scale = focal_lengths(state) / z[:, None] / _pixel_sigmas(observations, noise)
+    sigmas = _pixel_sigmas(observations, noise)
+    scale = focal_lengths(state) / z[:, None] / sigmas
     slope[:, 0, 0], slope[:, 1, 1] = scale.T
     slope[:, :2, 2] = -scale * q[:, :2] / z[:, None]
     slope[:, 2, 2] = known / z / noise.log_depth_sigma
     slope[rays.is_reference] = 0.0
-    J = np.zeros((len(q), RESIDUAL_ROWS, RESIDUAL_COLUMN + 1))
+    J = np.zeros((len(q), RESIDUAL_ROWS, CAMERA_DOF + 3 + observations.lens_parameters))
     rho = np.exp(state.log_inverse_depth)[observations.track]
     J[:, :, :3] = rho[:, None, None] * slope
     J[:, :, 3:6] = np.cross(q[:, None], slope)
     J[:, 2, 6] = -known / noise.log_depth_sigma
-    J[:, :, FOCAL_COLUMN] = np.einsum('kri,ki->kr', slope, rays.focal_derivative)
+    J[:, :, SHARED] = np.einsum('kri,ksi->krs', slope, rays.shared_derivative)
     J[:, :2, FOCAL_COLUMN] += np.where(rays.is_reference[:, None], 0, scale * q[:, :2])
+    if observations.lens_fields is not None:
+        own = observations.lens_fields.transpose(0, 2, 1) / sigmas[:, None]
+        J[:, :2, FOCAL_COLUMN + 1 : POINT_COLUMN] -= np.where(
+            rays.is_reference[:, None, None], 0, own
+        )
     J[:, :, POINT_COLUMN] = np.einsum('kri,ki->kr', slope, rays.translated)
     J[:, 2, POINT_COLUMN] -= known / noise.log_depth_sigma
     J[:, :2, RESIDUAL_COLUMN], J[:, 2, RESIDUAL_COLUMN] = residuals.pixel, residuals.log_depth
