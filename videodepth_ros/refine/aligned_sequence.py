@@ -61,6 +61,7 @@ class AlignedSequence:
     step_sigmas  uncertainty of the motion into each frame; None: not known
     pieces       frames whose poses hang together; None: all
     log_focal_sigma  of a focal length that was estimated; 0: stated
+    readout_s    readout time of a rolling shutter, and its uncertainty; None: not found
     """
 
     depth: DiskArray
@@ -73,6 +74,7 @@ class AlignedSequence:
     step_sigmas: StepSigmas | None = None
     pieces: Pieces | None = None
     log_focal_sigma: float = 0.0
+    readout_s: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.T_world_cam)

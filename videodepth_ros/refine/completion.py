@@ -57,7 +57,14 @@ class Completion:
             stored, is_same = {}, False
         if is_same and (self.output.exists() or self.staged.exists()):
             lists = {name: tuple(stored[name]) for name in ('notes', 'outputs')}
-            lists['pieces'] = tuple(map(tuple, stored['pieces']))
+            lists.update(
+                {
+                    name: tuple(map(tuple, stored[name]))
+                    for name in ('pieces', 'lens', 'prior_frames')
+                }
+            )
+            readout_s = stored['readout_s']
+            lists['readout_s'] = readout_s and tuple(readout_s)
             lists['stages'] = tuple(StageTime(**one) for one in stored['stages'])
             return RefineFacts(**{**stored, **lists})
         require_new(self.output)

@@ -14,6 +14,7 @@ from videodepth_ros.core.progress import ProgressMeter
 from videodepth_ros.core.stage_clock import StageClock
 from videodepth_ros.core.workspace import WorkFolder
 from videodepth_ros.refine.settings import RefineSettings
+from videodepth_ros.sfm.lens import Lens
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class JobContext:
     meter   counts steps; raises Cancelled
     log     takes a line for the operator
     clock   measures the stages
+    lens    by which the images are rectified, calibrated from the recording; None: by camera_info
     """
 
     bag: BagReader
@@ -35,6 +37,7 @@ class JobContext:
     meter: ProgressMeter
     log: Callable[[str], None]
     clock: StageClock = field(default_factory=StageClock)
+    lens: Lens | None = None
 
     @property
     def processes(self) -> int:

@@ -24,6 +24,9 @@ class RefineFacts:
                       number of its sub-map: runs of one sub-map are joined; (): no poses
     focal_px, focal_sigma_px  focal length that the bundle adjustment has estimated, in pixels of
                       the camera's images, and its uncertainty (one sigma); None: not estimated
+    lens              name, value and uncertainty of what was calibrated from the images: fx, k1
+                      and k2 of OpenCV, cx, cy, in pixels of the camera's images; (): nothing
+    readout_s         readout time of a rolling shutter, and its uncertainty; None: not found
     stages            wall and processor time of the stages of this run: those that an earlier one
                       has done take none; stereo depth is finished while it is written
     prior_frames      first and last frame of each run of frames whose depth is that of the prior,
@@ -45,5 +48,7 @@ class RefineFacts:
     pieces: tuple[tuple[int, int, int], ...] = ()
     focal_px: float | None = None
     focal_sigma_px: float | None = None
+    lens: tuple[tuple[str, float, float], ...] = ()
+    readout_s: tuple[float, float] | None = None
     stages: tuple[StageTime, ...] = ()
     prior_frames: tuple[tuple[int, int], ...] = ()

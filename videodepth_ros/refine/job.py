@@ -3,6 +3,7 @@
 
     read         select and decode the frames                       stages/read.py
     prior        estimate depth of single frames                    stages/prior.py
+    calibrate    estimate the lens where none is given              stages/calibrate.py
     consistency  co-align them, or run RollingDepth                 stages/consistency.py
     reconstruct  poses by bundle adjustment, corrected depth        stages/reconstruct.py
     align        or: poses and depth from pairs of frames           stages/align.py
@@ -41,6 +42,7 @@ from videodepth_ros.refine.preflight import check_requirements
 from videodepth_ros.refine.prior_depth import DepthSequence, PriorDepth
 from videodepth_ros.refine.settings import DEFAULTS, Pairs, RefineSettings
 from videodepth_ros.refine.stages.align import align_frames, needs_alignment, shot_cut_notes
+from videodepth_ros.refine.stages.calibrate import find_lens, lens_notes
 from videodepth_ros.refine.stages.consistency import make_consistent
 from videodepth_ros.refine.stages.prior import depth_notes, estimate_prior
 from videodepth_ros.refine.stages.read import DecodedFrames, decode_frames
@@ -111,8 +113,15 @@ def _refine(
     measure = job.clock.measure
     with measure('prior'):
         prior = estimate_prior(job, decoded)
-        decoded = decoded.with_notes(depth_notes(job, decoded, prior))
+    with measure('calibrate'):
+        lens = find_lens(job, decoded.images, prior)
+    if lens is not None:
+        job, notes = replace(job, lens=lens), lens_notes(lens, decoded.images.size)
+        with measure('rectify'):
+            decoded = replace(decoded, images=decode_frames(job).images).with_notes(notes)
+            prior = estimate_prior(job, decoded)
     with measure('consistency'):
+        decoded = decoded.with_notes(depth_notes(job, decoded, prior))
         depth = make_consistent(job, decoded.images, prior)
     if graph is None:
         with measure('write'):

@@ -82,10 +82,18 @@ class BagDepthOptions:
 
 @dataclass(frozen=True)
 class LidarOptions:
-    """Projection of lidar points into the camera."""
+    """Projection of lidar points into the camera, and the scale that they give."""
 
     # Minimum depth of a point [m]: nearer ones are the robot's own.
     min_depth_m: float = 0.1
+    # Distance of a return from a landmark of which it measures the depth [pixels].
+    landmark_reach_px: int = 3
+    # Ratio of the returns around a landmark above which they lie on several surfaces.
+    max_surface_ratio: float = 1.05
+    # Greatest log depth sigma of such a landmark.
+    max_landmark_sigma: float = 0.03
+    # Minimum number of landmarks with returns; with fewer the corrected depth is compared.
+    min_landmarks: int = 50
 
 
 @dataclass(frozen=True)

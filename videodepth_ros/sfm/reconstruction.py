@@ -8,7 +8,7 @@ with them, correct the prior of every frame by the triangulated landmarks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length, log_
 from videodepth_ros.sfm.odometry import name_frames, odometry_note
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WarningOptions
 from videodepth_ros.sfm.pieces import Pieces
+from videodepth_ros.sfm.rolling_shutter import UNKNOWN_READOUT, Readout, estimate_readout
 from videodepth_ros.sfm.sparse import SparseRecording, median_log_depths, reconstruct_sparse
 from videodepth_ros.sfm.tracks import ImageSequence
 from videodepth_ros.sfm.zoom import Zoom
@@ -45,6 +46,8 @@ class Reconstruction:
     pieces                frames whose poses hang together
     weak_frames           (K,) intp, frames whose position the images hardly determine
     log_focal_sigma       of an estimated focal length; 0: stated
+    readout               of the rows of an image, by the tracks
+    landmarks             well triangulated points
     """
 
     T_world_cam: Float64Array
@@ -60,6 +63,8 @@ class Reconstruction:
     pieces: Pieces
     weak_frames: IndexArray
     log_focal_sigma: float
+    readout: Readout
+    landmarks: Landmarks
 
     def camera_of(self, frame: int) -> Intrinsics:
         """Return the intrinsics of a frame at the size of the prior."""
@@ -87,6 +92,8 @@ class Reconstruction:
                 submap=self.pieces.submap,
                 weak_frames=self.weak_frames,
                 log_focal_sigma=self.log_focal_sigma,
+                readout=np.array([self.readout.share, self.readout.sigma]),
+                **{f'landmark_{name}': array for name, array in vars(self.landmarks).items()},
             )
 
     @classmethod
@@ -108,6 +115,10 @@ class Reconstruction:
                 Pieces(stored['piece'], stored['submap']),
                 stored['weak_frames'],
                 float(stored['log_focal_sigma']),
+                Readout(*stored['readout'].tolist()),
+                Landmarks(
+                    **{one.name: stored[f'landmark_{one.name}'] for one in fields(Landmarks)}
+                ),
             )
 
     def warnings(self, options: WarningOptions = WarningOptions()) -> tuple[str, ...]:
@@ -179,7 +190,8 @@ def reconstruct(
         odometry_m=odometry_m,
         zoom=zoom,
     )
-    found = _complete(recording, depth, images[0].shape[1], is_stated, options)
+    height, width = images[0].shape[:2]
+    found = _complete(recording, depth, (width, height), is_stated, options)
     on_progress(1.0)
     return found
 
@@ -187,14 +199,23 @@ def reconstruct(
 def _complete(
     recording: SparseRecording,
     depth: Float32Array,
-    width: int,
+    size: tuple[int, int],
     is_stated: bool,
     options: ReconstructionOptions,
 ) -> Reconstruction:
-    """Correct the depth and check the focal length where it is stated; width of the images."""
-    sparse, odometry = recording.sparse, recording.odometry
-    check = check_focal_length(sparse, options) if is_stated else CONSISTENT
-    correction = _correct_depths(recording, depth, options)
+    """Correct the depth, check a stated focal length, and look for a rolling shutter.
+
+    size  width and height of the images
+    """
+    sparse, odometry, is_zooming = (
+        recording.sparse,
+        recording.odometry,
+        not recording.zoom.is_constant,
+    )
+    check = check_focal_length(sparse, options) if is_stated and not is_zooming else CONSISTENT
+    readout = UNKNOWN_READOUT if is_zooming else estimate_readout(sparse, size[1], options)
+    landmarks = Landmarks.from_reconstruction(sparse, options.depth_correction, recording.pieces)
+    correction = _correct_depths(recording, landmarks, depth, options)
     return Reconstruction(
         sparse.state.T_cam_world.inverse().se3,
         correction.astype(np.float32),
@@ -202,22 +223,26 @@ def _complete(
         recording.camera,
         recording.zoom,
         recording.tracked_points,
-        sparse.noise.pixel_sigma / width,
+        sparse.noise.pixel_sigma / size[0],
         check.ratio if check.is_refuted(options) else 1.0,
         odometry.metres_per_unit if odometry and odometry.is_usable else np.nan,
         odometry.outlier_frames if odometry else np.empty(0, np.intp),
         recording.pieces,
         recording.weak_frames,
         0.0 if is_stated else log_focal_sigma(sparse, options),
+        readout,
+        landmarks,
     )
 
 
 def _correct_depths(
-    recording: SparseRecording, depth: Float32Array, options: ReconstructionOptions
+    recording: SparseRecording,
+    landmarks: Landmarks,
+    depth: Float32Array,
+    options: ReconstructionOptions,
 ) -> Float64Array:
     """Return the grids (N, rows, columns) to add to the log prior depths."""
     sparse, cameras = recording.sparse, recording.zoom.cameras(recording.camera)
-    landmarks = Landmarks.from_reconstruction(sparse, options.depth_correction, recording.pieces)
     correction = np.stack(
         [
             fit_depth_correction(sparse, landmarks, n, one, cameras[n], options.depth_correction)

@@ -233,6 +233,38 @@ def _initialize_and_adjust(
     return adjust_robustly(observations, state, noise, options)
 
 
+def adjust_lens(
+    tracks: Tracks,
+    depth: Float32Array,
+    camera: Intrinsics,
+    fields: Float64Array,
+    lens: Float64Array,
+    lens_sigma: Float64Array,
+    options: ReconstructionOptions,
+) -> SparseReconstruction:
+    """Initialize and adjust with a free focal length and parameters of the lens.
+
+    camera      at the size of the images
+    fields      (K, P, 2), displacements of the pixels of the tracks by the parameters
+    lens        (P,) to start from; lens_sigma (P,) before any evidence, 0: held
+    """
+    zoom = Zoom.constant(len(depth))
+    motion = replace(tracks, pixel=tracks.pixel + np.einsum('kpi,p->ki', fields, lens))
+    is_stationary = detect_stationary_steps(motion, len(depth), camera.width, options.stationary)
+    noise = _initial_noise(camera, depth, is_stationary, False, options)
+    observations, at_infinity = observe_prior(tracks, depth, camera, zoom)
+    ideal = replace(observations, xy=motion.pixel - np.array([camera.cx, camera.cy]))
+    state = initialize_by_pnp(
+        ideal, at_infinity, camera.fx, camera.fy / camera.fx, options.initialization
+    )
+    return adjust_robustly(
+        replace(observations, lens_fields=fields),
+        replace(state, lens=lens),
+        replace(noise, lens_sigma=lens_sigma),
+        options,
+    )
+
+
 def _check_sizes(images: ImageSequence, depth: Float32Array, camera: Intrinsics | None) -> None:
     """Raise InputError where images, depth and camera do not match."""
     frames, h, w = depth.shape

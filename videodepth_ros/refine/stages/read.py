@@ -35,6 +35,7 @@ from videodepth_ros.refine.image_sequence import (
 )
 from videodepth_ros.refine.options import COST, READ, ReadOptions
 from videodepth_ros.refine.plan import READ_STAGE
+from videodepth_ros.refine.rectification import rectify_frames
 
 UNCALIBRATED = (np.nan,) * 4
 
@@ -74,7 +75,8 @@ def decode_frames(job: JobContext) -> DecodedFrames:
     """
     key, topic, on_step = bag_digest(job.bag.path), job.topics.image, job.on_step(READ_STAGE)
     reading = Stage(READ_STAGE, 2 * topic.count, COST.read_s / 2)
-    job.meter.set_stages([reading, Stage('rest', 1, COST.rest_per_read * reading.seconds)])
+    if job.lens is None:  # the second time the stages are planned already
+        job.meter.set_stages([reading, Stage('rest', 1, COST.rest_per_read * reading.seconds)])
     stamps = cached_stamps(job.bag, topic.name, key, job.work, on_step)
     selection, depth_stamps = select_frames(stamps, job.settings.selection), None
     if job.settings.prior == 'bag':
@@ -88,7 +90,7 @@ def decode_frames(job: JobContext) -> DecodedFrames:
         selection = selection.take(np.flatnonzero(matched.has_depth), matched.notes)
     images = keep_images(
         lambda: _decode(job, selection),
-        digest(key, job.topics, selection.stamps.key, job.settings.rectify),
+        digest(key, job.topics, selection.stamps.key, job.settings.rectify, job.lens),
         len(selection.stamps),
         job.work,
         on_step,
@@ -108,7 +110,7 @@ def full_size_frames(job: JobContext, decoded: DecodedFrames) -> Iterator[Frame]
 
 def _decode(job: JobContext, selection: FrameSelection) -> Iterator[Frame]:
     stamps = selection.stamps
-    return read_frames(
+    frames = read_frames(
         job.bag,
         job.topics.image.name,
         job.settings.camera_info_topic,
@@ -116,6 +118,7 @@ def _decode(job: JobContext, selection: FrameSelection) -> Iterator[Frame]:
         stamps.stamp_of,
         job.settings.rectify,
     )
+    return frames if job.lens is None else rectify_frames(frames, job.lens)
 
 
 def cached_stamps(

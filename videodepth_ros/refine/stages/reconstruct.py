@@ -21,7 +21,8 @@ from videodepth_ros.core.workspace import DiskArray, atomic_write, digest, save_
 from videodepth_ros.frames import ScaleSource
 from videodepth_ros.refine.aligned_sequence import AlignedSequence, fill_with_prior
 from videodepth_ros.refine.context import JobContext
-from videodepth_ros.refine.image_sequence import ImageSequence, size_within
+from videodepth_ros.refine.image_sequence import NANOSECONDS, ImageSequence, size_within
+from videodepth_ros.refine.landmark_scale import landmark_scale
 from videodepth_ros.refine.lidar import cached_lidar_depth
 from videodepth_ros.refine.metric_scale import (
     MetricScale,
@@ -60,7 +61,8 @@ def reconstruct_frames(
     stationary = stationary_camera_notes(found.T_world_cam, depth.array.open()[0])
     notes = (
         *found.warnings(),
-        *focal_length_notes(found, images),
+        *focal_length_notes(found, images, job.settings.intrinsics),
+        *rolling_shutter_notes(found, images),
         *passing_sky_notes(find_passing_sky(depth.array.open())),
         *(stationary or unused_odometry_notes(_odometry(job, images), found.metres_per_unit)),
         *prior_ratio_notes(scale, corrected.log_depth_ratios, depth.scale_source),
@@ -77,6 +79,7 @@ def reconstruct_frames(
         step_sigmas(found, scale.metres * _median_depth(corrected.depth)),
         found.pieces,
         found.log_focal_sigma,
+        readout_s(found, images),
     )
 
 
@@ -87,17 +90,42 @@ def _odometry(job: JobContext, images: ImageSequence) -> Float64Array | None:
     return load_odometry(cached_odometry(job.bag, images, job.work))
 
 
-def focal_length_notes(found: Reconstruction, images: ImageSequence) -> tuple[str, ...]:
+def focal_length_notes(
+    found: Reconstruction, images: ImageSequence, intrinsics: Intrinsics
+) -> tuple[str, ...]:
     """Return a note on an estimated focal length, in pixels of the camera's images."""
     if not found.log_focal_sigma:
         return ()
     focal_px, sigma = found.camera.scaled_to(*images.size).fx, found.log_focal_sigma
-    why = 'there is no camera_info' if images.camera is None else 'as --intrinsics refine asks'
+    is_asked = intrinsics is Intrinsics.REFINE and images.camera is not None
+    why = 'as --intrinsics refine asks' if is_asked else 'there is no camera_info'
     return (
         f'{why}: the focal length is estimated, {focal_px:.1f} +- {sigma * focal_px:.1f} px '
         f'({sigma:.1%}) at a width of {images.size[0]}; camera_info of the results holds the '
         'estimate, which is no calibration',
     )
+
+
+def rolling_shutter_notes(found: Reconstruction, images: ImageSequence) -> tuple[str, ...]:
+    """Return a note on a rolling shutter, its readout time in milliseconds."""
+    readout = readout_s(found, images)
+    if readout is None:
+        return ()
+    time_ms, sigma_ms = (1e3 * value for value in readout)
+    first = 'first' if found.readout.share > 0 else 'last'
+    return (
+        f'rolling shutter: rows are exposed one after the other, the {first} one first, within '
+        f'{time_ms:.1f} +- {sigma_ms:.1f} ms; poses and depth take each image as of one moment, '
+        'so that fast motion bends them. Use a global shutter, or move slower',
+    )
+
+
+def readout_s(found: Reconstruction, images: ImageSequence) -> tuple[float, float] | None:
+    """Return readout time of a rolling shutter and its uncertainty [s]; None: not found."""
+    if len(images) < 2 or not found.readout.is_rolling():
+        return None
+    period_s = float(np.median(np.diff(images.stamps_ns))) / NANOSECONDS
+    return abs(found.readout.share) * period_s, found.readout.sigma * period_s
 
 
 def _median_depth(depth: DiskArray) -> Float64Array:
@@ -110,7 +138,7 @@ def cached_reconstruction(
     job: JobContext, images: ImageSequence, depth: DepthSequence
 ) -> Reconstruction:
     """Return the sparse reconstruction of a recording, computed unless it is on disk."""
-    refine_intrinsics = job.settings.intrinsics is Intrinsics.REFINE
+    refine_intrinsics = job.settings.intrinsics is Intrinsics.REFINE or job.lens is not None
     odometry = cached_odometry(job.bag, images, job.work) if job.settings.odometry else None
     path = job.work.path('reconstruction', digest(depth, refine_intrinsics, odometry))
     if not path.exists():
@@ -235,6 +263,10 @@ def _metric_scale(
         scale = MetricScale(found.metres_per_unit, MetricScaleSource.ODOMETRY)
     if lidar is None:
         return scale
+    cameras = found.zoom.cameras(found.camera)
+    metres = landmark_scale(lidar.open(), found.landmarks, found.T_world_cam, cameras)
+    if np.isfinite(metres):
+        return replace(scale, metres=metres, source=MetricScaleSource.DEPTH)
     pairs = zip(lidar.open(), corrected.depth.open(), strict=True)
     ratios = np.array([log_depth_ratio(measured, own, stride=1) for measured, own in pairs])
     if np.isnan(ratios).all():

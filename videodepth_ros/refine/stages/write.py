@@ -34,7 +34,7 @@ from videodepth_ros.results.depth_topics import PointOptions
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.options import CloudOptions
 from videodepth_ros.results.upsampling import upsample_maps
-from videodepth_ros.results.write import ResultOptions, write_results
+from videodepth_ros.results.write import ResultFacts, ResultOptions, write_results
 from videodepth_ros.sfm.odometry import runs_of
 from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.sparse import default_camera
@@ -51,7 +51,9 @@ def write_posed(
 
     stereo  its stereo depth, or why there is none; None: not chosen
     """
-    frames = _refined_frames(job, decoded, aligned.metric_frames())
+    # intrinsics are those of the alignment, which may have estimated them
+    images = (replace(frame, camera=None) for frame in full_size_frames(job, decoded))
+    frames = _refined_frames(job, images, aligned.metric_frames())
     cloud, points = _cloud_options(job, isinstance(stereo, StereoTask))
     scene_points_m, distrusted = None, list[int]()
     if isinstance(stereo, StereoTask):
@@ -72,10 +74,16 @@ def write_posed(
             late_notes=lambda: distrust_notes(distrusted),
         ),
     )
+    facts = _posed_facts(job, decoded, aligned, written)
+    return replace(facts, prior_frames=tuple(runs_of(np.array(distrusted, np.intp))))
+
+
+def _posed_facts(
+    job: JobContext, decoded: DecodedFrames, aligned: AlignedSequence, written: ResultFacts
+) -> RefineFacts:
     facts = _facts(job, decoded, aligned.scale, written.notes, written.outputs)
-    pieces = aligned.pieces or Pieces.whole(len(aligned))
-    focal_px = aligned.camera_of(0).scaled_to(*decoded.images.size).fx
-    sigma = aligned.log_focal_sigma
+    pieces, size = aligned.pieces or Pieces.whole(len(aligned)), decoded.images.size
+    focal_px, sigma = aligned.camera_of(0).scaled_to(*size).fx, aligned.log_focal_sigma
     return replace(
         facts,
         path_length_m=written.path_length_m,
@@ -83,7 +91,8 @@ def write_posed(
         pieces=tuple((a, b, int(pieces.submap[a])) for a, b in pieces.spans),
         focal_px=focal_px if sigma else None,
         focal_sigma_px=sigma * focal_px if sigma else None,
-        prior_frames=tuple(runs_of(np.array(distrusted, np.intp))),
+        lens=job.lens.scaled_to(*size).facts if job.lens else (),
+        readout_s=aligned.readout_s,
     )
 
 
@@ -95,7 +104,9 @@ def write_unposed(
     height, width = depth.array.record_shape
     camera = decoded.images.camera_at(width, height) or default_camera(width, height)
     written = write_depth_results(
-        _refined_frames(job, decoded, unposed_frames(depth.array.open(), camera)),
+        _refined_frames(
+            job, full_size_frames(job, decoded), unposed_frames(depth.array.open(), camera)
+        ),
         decoded.images.stamps_ns,
         SourceRecording(job.bag, job.topics.image.name),
         output,
@@ -146,12 +157,10 @@ def preview_image(
 
 
 def _refined_frames(
-    job: JobContext, decoded: DecodedFrames, aligned: Iterable[AlignedFrame]
+    job: JobContext, frames: Iterable[Frame], aligned: Iterable[AlignedFrame]
 ) -> Iterator[RefinedFrame]:
     """Yield the frames to write, without stereo."""
-    return _reported(
-        job, upsample_frames(full_size_frames(job, decoded), aligned, job.settings.max_range_m)
-    )
+    return _reported(job, upsample_frames(frames, aligned, job.settings.max_range_m))
 
 
 def _reported(job: JobContext, frames: Iterable[RefinedFrame]) -> Iterator[RefinedFrame]:
