@@ -13,6 +13,7 @@ import pytest
 from test.support.browser import CHROMIUM, browser_page
 from test.support.rig import HEIGHT, WIDTH, image_message
 from videodepth_ros.view.live import LiveSource
+from videodepth_ros.view.rerun_log import new_frames
 from videodepth_ros.view.source import STREAMS
 
 websockets = pytest.importorskip('websockets', reason='the page needs the extra view')
@@ -95,6 +96,23 @@ def test_frames_have_image_depth_and_camera_of_one_stamp(camera, source):
     assert frame.camera.fx == 150.0
     assert np.isfinite(frame.depth_m).all()
     assert (frame.image == 90).all()
+
+
+def test_confidence_comes_when_it_is_shown(source):
+    source.show(STREAMS)
+    frame = until(lambda: (f := next_frame(source)).confidence is not None and f)
+    assert frame.confidence.shape == frame.depth_m.shape
+    assert 0 <= frame.confidence.min() <= frame.confidence.max() <= 1
+    assert frame.confidence.max() > 0
+
+
+def test_a_slow_reader_of_new_frames_skips_some(camera, source):
+    numbers = []
+    for number in new_frames(source, lambda: len(numbers) == 3):
+        numbers.append(number)
+        time.sleep(0.2)  # of four frames of the camera
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] - numbers[0] > 2
 
 
 def test_status_and_parameters_arrive(source):

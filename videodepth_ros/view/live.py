@@ -24,7 +24,7 @@ from videodepth_ros.bags.cdr import header_stamp_ns
 from videodepth_ros.bags.types import STORE
 from videodepth_ros.core.options import options_of
 from videodepth_ros.messages.camera_info import intrinsics_from
-from videodepth_ros.messages.image import decode_depth, decode_image
+from videodepth_ros.messages.image import decode_depth, decode_image, decode_share
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.process import spin_until
 from videodepth_ros.nodes.subscriptions import DynamicSubscription, compatible_config
@@ -139,7 +139,7 @@ class LiveSource:
             '' if depth is None else depth.header.frame_id,
             None if image is None else decode_image(image),
             depth_m,
-            None if share is None else decode_depth(share),
+            None if share is None else decode_share(share),
             camera,
             age_s=(self._node.get_clock().now().nanoseconds - stamp_ns) / 1e9,
         )
