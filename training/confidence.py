@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from training.measure import (
     Memory,
@@ -158,14 +159,16 @@ def main() -> None:
     torch.set_num_threads(1)
     network = load_flashdepth(config_of(arguments.model), arguments.weights)
     clips = [clip for folder in arguments.clips for clip in find_clips(folder)]
-    fitted = [errors_of(network, of_clip(clip)) for clip in clips]
+    fitted = [errors_of(network, of_clip(clip)) for clip in tqdm(clips, unit='clip')]
     model = fit(pooled([each for each in fitted if each], 'clips'))
     print(f'errors={model},\n')
     print(table_head(HEADS))
-    judged = [errors_of(network, sequence) for sequence in chosen_sequences(arguments)]
-    known = [each for each in judged if each]
-    for each in (*known, pooled(known, 'all of them', PIXELS_A_FRAME)):
-        print(line(each, model), flush=True)
+    judged = []
+    for sequence in chosen_sequences(arguments):
+        if errors := errors_of(network, sequence):
+            judged.append(errors)
+            print(line(errors, model), flush=True)
+    print(line(pooled(judged, 'all of them', PIXELS_A_FRAME), model))
 
 
 if __name__ == '__main__':
