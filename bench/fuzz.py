@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import hashlib
+import itertools
 import json
 import logging
 import random
@@ -26,15 +27,17 @@ ROOT = Path(__file__).parents[1]
 MAX_STALL_S = 60.0
 """Wall time of one input after which its process is ended with a traceback."""
 MAX_DEATHS = 20
+REPORTED_RUNS = 100
+"""Inputs that atheris reads from one count to the next."""
 CURRENT = 'current'
 """File with the input that is being read, for the case that the process dies."""
 
 
 def main() -> None:
-    from test.support.fuzz_targets import TARGETS
-
+    is_child = '--child' in sys.argv  # atheris must see the imports of the targets
+    known = [] if is_child else target_names()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('targets', nargs='+', choices=['all', *TARGETS])
+    parser.add_argument('targets', nargs='+', choices=None if is_child else ['all', *known])
     parser.add_argument('--minutes', type=float, default=10.0, help='for each target')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--engine', choices=['random', 'atheris'], default='random')
@@ -45,10 +48,17 @@ def main() -> None:
         fuzz = fuzz_with_atheris if arguments.engine == 'atheris' else fuzz_at_random
         fuzz(arguments.targets[0], arguments.minutes * 60, arguments.seed, arguments.out)
         return
-    names = list(TARGETS) if 'all' in arguments.targets else arguments.targets
+    names = known if 'all' in arguments.targets else arguments.targets
     reports = [supervise(name, arguments) for name in names]
     print(json.dumps({'bench': 'fuzz', 'engine': arguments.engine, 'targets': reports}, indent=1))
     sys.exit(any(report['findings'] for report in reports))
+
+
+def target_names() -> list[str]:
+    """Return the names of all targets."""
+    from test.support.fuzz_targets import TARGETS
+
+    return list(TARGETS)
 
 
 def supervise(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -129,8 +139,12 @@ def fuzz_with_atheris(name: str, seconds: float, seed: int, out: Path) -> None:
     for data in 2 * target.seeds():
         check(target, data, work)
 
+    runs = itertools.count(1)
+
     def read(data: bytes) -> None:
         (out / CURRENT).write_bytes(data)
+        if next(runs) % REPORTED_RUNS == 0:  # libFuzzer ends the process without returning here
+            print(json.dumps({'runs': REPORTED_RUNS}), flush=True)
         finding = check(target, data, work)
         if finding:
             print(json.dumps({**vars(finding), 'input': str(keep(out, finding.kind, data))}))
