@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from training.generate import HELD_OUT, Take
 from training.planes import plane_rms
-from training.shards import CANONICAL_UNIT
 from training.validate import baseline
 from videodepth_ros.evaluation.accumulators import DepthAlignment
 from videodepth_ros.evaluation.depth import DepthPair, DepthReport, evaluate_depth
@@ -34,6 +33,7 @@ from videodepth_ros.models.flashdepth import FlashDepth, load_flashdepth
 from videodepth_ros.models.preprocess import budget_size, network_input
 from videodepth_ros.models.variants import config_of
 from videodepth_ros.stream.guided_filter import guided_filter
+from videodepth_ros.stream.scale import scale_of
 from videodepth_ros.stream.stabilization import DepthStabilizer
 
 CARD = card('nano')
@@ -122,33 +122,25 @@ class Stream:
     @torch.no_grad()
     def depth_m(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Z in metres (h, w) float32 of the next image (H, W, 3) uint8."""
-        size = budget_size(image.shape[1], image.shape[0], CARD.max_pixels, CARD.patch)
+        height, width = image.shape[:2]
+        camera = Intrinsics.centred(width, height, self.sequence.focal * width)
+        scale = scale_of(CARD.unit, camera, 1.0)
+        size = budget_size(width, height, CARD.max_pixels, CARD.patch)
         network_image = torch.from_numpy(network_input(image, *size))[None]
         inverse_depth, state = self.model.step(network_image, self.state)
         self.state = None if self.memory is Memory.RESET else state
         canonical = inverse_depth[0].numpy()
         if self.memory is Memory.STEADIED:
-            correction = self.steady.correction(self._frame(image), self._metres(canonical))
-            canonical = canonical / correction
+            frame = self._frame(image, camera)
+            canonical = canonical / self.steady.correction(frame, scale.depth_m(canonical))
         self.canonical = canonical
         if self.memory is Memory.STEADIED:
             canonical = guided_filter(canonical, image, image.shape[:2])
-        return self._metres(canonical)
+        return scale.depth_m(canonical)
 
-    def _metres(self, canonical: NDArray[np.float32]) -> NDArray[np.float32]:
-        with np.errstate(divide='ignore'):
-            depth_m = np.float32(CANONICAL_UNIT * self.sequence.focal) / canonical
-        return np.asarray(depth_m, np.float32)
-
-    def _frame(self, image: NDArray[np.uint8]) -> Frame:
-        height, width = image.shape[:2]
+    def _frame(self, image: NDArray[np.uint8], camera: Intrinsics) -> Frame:
         self.seen += 1
-        return Frame(
-            round(self.seen * 1e9 / self.sequence.fps),
-            'camera',
-            image,
-            Intrinsics.centred(width, height, self.sequence.focal * width),
-        )
+        return Frame(round(self.seen * 1e9 / self.sequence.fps), 'camera', image, camera)
 
 
 def predicted_pairs(model: FlashDepth, sequence: Sequence, memory: Memory) -> list[DepthPair]:

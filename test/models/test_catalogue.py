@@ -119,7 +119,7 @@ def test_who_lacks_the_libraries_of_the_priors_is_told_their_names(root):
 
 def test_units():
     units = {model.name: model.unit for model in cards()}
-    assert units.pop('nano') is units.pop('nano-1') is InverseDepthUnit.CANONICAL
+    assert units.pop('nano') is units.pop('nano-1') is InverseDepthUnit.CANONICAL_AREA
     assert set(units.values()) == {InverseDepthUnit.NOMINAL}
 
 

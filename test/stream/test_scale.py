@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,17 @@ def test_canonical_unit_needs_the_focal_length():
     assert source is ScaleSource.INTRINSICS
     at_other_size = depth_of(canonical, InverseDepthUnit.CANONICAL, CAMERA.scaled_to(320, 240))
     assert at_other_size == (pytest.approx(depth_m, rel=1e-6), ScaleSource.INTRINSICS)
+
+
+@pytest.mark.parametrize(('width', 'height'), [(640, 480), (1280, 720), (1242, 375), (480, 640)])
+def test_by_area_an_aspect_changes_no_metres_of_the_same_pixels(width: int, height: int):
+    z_m, focal_px = 4.0, 500.0
+    at_4_3 = Intrinsics.centred(640, 480, focal_px)
+    zoom = math.sqrt(width * height / (640 * 480))  # the network's input has the same area
+    camera = Intrinsics.centred(width, height, focal_px * zoom)
+    value = 100 * at_4_3.fx / (at_4_3.width * z_m)
+    found, source = depth_of(value, InverseDepthUnit.CANONICAL_AREA, camera)
+    assert (found, source) == (pytest.approx(z_m, rel=1e-6), ScaleSource.INTRINSICS)
 
 
 def test_without_a_calibration_a_common_lens_is_assumed():

@@ -26,6 +26,12 @@ class InverseDepthUnit(str, Enum):
 
     NOMINAL = 'nominal'  # v = 100 / Z: FlashDepth's training unit, in effect relative
     CANONICAL = 'canonical'  # v = 100 fx / (width Z): metric with known intrinsics
+    CANONICAL_AREA = 'canonical by area'  # v = 100 fx / (w Z), w: width of a 4:3 image as large
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the focal length turns it into metres."""
+        return self is not InverseDepthUnit.NOMINAL
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ _NANO = ModelCard(
     True,
     'it comes with the package',
     mamba_stage=3,
-    unit=InverseDepthUnit.CANONICAL,
+    unit=InverseDepthUnit.CANONICAL_AREA,
     patch=16,
     min_size_px=80,
     max_pixels=256 * 192,

@@ -6,7 +6,8 @@ which are cheap where the map is large, then a small transformer on patches of 1
 sees the whole image, for scale is a matter of the whole scene. In the first generation a plain
 stem convolves, trained from scratch; in the second EfficientNet-Lite0, which starts from
 ImageNet. Batch norms follow convolutions only, so that engines fold them away.
-Trained by training/; the output is canonical inverse depth 100 fx / (width Z).
+Trained by training/; the output is canonical inverse depth 100 fx / (width Z) of 4:3
+images, of others by area (``InverseDepthUnit.CANONICAL_AREA``).
 """
 
 from __future__ import annotations

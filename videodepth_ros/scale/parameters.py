@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.models.catalogue import InverseDepthUnit, card
+from videodepth_ros.models.catalogue import card
 from videodepth_ros.scale.fusion import MEASURED, FusionSettings
 from videodepth_ros.scale.mount import MountSettings
 from videodepth_ros.stream.parameters import StreamParameters
@@ -22,8 +22,7 @@ def fusion_settings(
     source = parameters.scale_source
     if source == 'prior' and not has_prior:
         raise ConfigError('scale.source is prior, but there is none; give scale.prior')
-    canonical = card(parameters.model).unit is InverseDepthUnit.CANONICAL
-    if source == 'intrinsics' and not canonical:
+    if source == 'intrinsics' and not card(parameters.model).unit.is_canonical:
         raise ConfigError(
             f'scale.source is intrinsics, but the depth of {parameters.model} is relative; '
             'choose nano, or another source'

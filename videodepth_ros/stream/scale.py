@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,9 @@ from videodepth_ros.models.catalogue import InverseDepthUnit
 
 TINY_INVERSE_DEPTH = 1e-3
 """Inverse depth below which nothing was hit: 100 km in the nominal unit."""
+
+TRAINED_ASPECT = 4 / 3
+"""Width / height of the images that a network of unit CANONICAL_AREA was trained on."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Anchor(Protocol):
 
 def fixed_scale(unit: InverseDepthUnit, factor: float) -> Scale:
     """Return the scale by ``factor`` alone, whatever the camera; see `scale_of`."""
-    focal = DEFAULT_FOCAL_LENGTH_FACTOR if unit is InverseDepthUnit.CANONICAL else 1.0
+    focal = DEFAULT_FOCAL_LENGTH_FACTOR if unit.is_canonical else 1.0
     return Scale(factor * 100.0 * focal, ScaleSource.FIXED)
 
 
@@ -72,7 +76,9 @@ def scale_of(unit: InverseDepthUnit, camera: Intrinsics | None, factor: float) -
     """Return the scale of a network's output.
 
     unit    NOMINAL v = 100 / Z; CANONICAL v = 100 fx / (width Z) (Depth Pro, arXiv 2410.02073,
-            section 3.1: canonical inverse depth C = fx / (width Z))
+            section 3.1: canonical inverse depth C = fx / (width Z)); CANONICAL_AREA the same at
+            4:3, else by the width of a 4:3 image of the same area: a network that has seen but
+            4:3 gives a wide image, and the 4:3 image with the same pixels to a metre, one depth
     camera  intrinsics at any size: fx / width is invariant; None where uncalibrated
     factor  multiplier of every depth, > 0
     """
@@ -80,4 +86,7 @@ def scale_of(unit: InverseDepthUnit, camera: Intrinsics | None, factor: float) -
         return Scale(factor * 100.0, ScaleSource.MODEL)
     if camera is None:
         return Scale(factor * 100.0 * DEFAULT_FOCAL_LENGTH_FACTOR, ScaleSource.MODEL)
-    return Scale(factor * 100.0 * camera.fx / camera.width, ScaleSource.INTRINSICS)
+    width = float(camera.width)
+    if unit is InverseDepthUnit.CANONICAL_AREA:
+        width = math.sqrt(TRAINED_ASPECT * camera.width * camera.height)
+    return Scale(factor * 100.0 * camera.fx / width, ScaleSource.INTRINSICS)
