@@ -124,6 +124,13 @@ def test_view_without_agreement_keeps_its_prior(sequence, options):
     assert not depth.certainty.any()
 
 
+def test_view_without_agreement_takes_its_fallback(sequence, options):
+    views, images, _ = sequence
+    other = replace(views[3], fallback_per_m=0.5 * views[3].prior_per_m)
+    depth = finish_view(other, None, [], [], images[3], options)
+    assert np.median(error_of(depth.depth_m, 2 / views[3].prior_per_m)) < 0.01
+
+
 def test_depth_camera_counts_as_a_view(sequence, options):
     views, images, truths = sequence
     random = np.random.default_rng(0)

@@ -153,7 +153,8 @@ def _missing_parallax(
 def _prior_only(view: View, image: UInt8Array, options: StereoOptions) -> StereoDepth:
     """Return the prior with the edges of the image; nothing is certain, and what moves unknown."""
     certainty = np.zeros(view.grey.shape, np.float32)
-    depth_m = np.reciprocal(upsample(view.prior_per_m, certainty, view.rgb, image, options))
+    per_m = view.prior_per_m if view.fallback_per_m is None else view.fallback_per_m
+    depth_m = np.reciprocal(upsample(per_m, certainty, view.rgb, image, options))
     still = np.zeros(depth_m.shape, bool)
     return _stereo_depth(view, depth_m, certainty, np.ones_like(certainty), still, 0.0)
 

@@ -40,6 +40,8 @@ class View:
     known      (H, W) bool, where the prior had a value; sky (H, W) bool, where that was +inf
     camera     intrinsics at this size
     T_map_cam  (4, 4) float64, metres
+    fallback_per_m  (H, W) float32, as the prior, for a view on which the others do not agree;
+               None: the prior
     """
 
     rgb: UInt8Array
@@ -49,6 +51,7 @@ class View:
     sky: MaskArray
     camera: Intrinsics
     T_map_cam: Float64Array
+    fallback_per_m: Float32Array | None = None
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def _refine(
     with measure('align' if aligns else 'reconstruct'):
         posed = _pose(job, decoded, prior, depth, graph if aligns else None)
     with measure('stereo'):
-        stereo = match_stereo(job, decoded, posed) if job.settings.stereo else None
+        stereo = match_stereo(job, decoded, posed, depth) if job.settings.stereo else None
         if posed.confidence is None and not isinstance(stereo, StereoTask):
             posed = rate_without_stereo(job, decoded.images, depth, posed)
     with measure('write'):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, IndexArray, UInt8Array
-from videodepth_ros.core.workspace import digest
+from videodepth_ros.core.workspace import DiskArray, digest
 from videodepth_ros.mvs.depth import StereoDepth, plan_stereo
 from videodepth_ros.mvs.options import MEASURED_PRIOR, StereoOptions
 from videodepth_ros.mvs.parallel import StereoTask, finish_frames, match_frames
@@ -18,7 +18,9 @@ from videodepth_ros.mvs.views import Outline, View, make_view, outline
 from videodepth_ros.refine.aligned_sequence import AlignedSequence, limit_range
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import ImageSequence
+from videodepth_ros.refine.metric_scale import log_depth_ratio
 from videodepth_ros.refine.plan import STEREO_STAGE
+from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.upsampling import upsample_maps
@@ -26,6 +28,9 @@ from videodepth_ros.sfm.odometry import name_frames
 
 APART_M = 1e7
 """Distance between sub-maps while neighbours are chosen: beyond all overlap."""
+STRIDE, MOST_BENT = 4, 0.35
+"""Stride of the pixels, and root mean square of the log ratio, by which alignment may differ from
+the prior where the views do not agree."""
 LEAST_TRUST = 0.5
 """Trust in stereo below which a frame is named as one of the prior's depth."""
 
@@ -35,12 +40,15 @@ class StereoFrames:
     """A `FrameSource` of the aligned recording; picklable, files are opened where it is used.
 
     known  frames of the recording that have depth; those without have no view
+    prior  depth of the recording before alignment; times `prior_scale` it is in metres
     """
 
     images: ImageSequence
     aligned: AlignedSequence
     known: tuple[int, ...]
     options: StereoOptions
+    prior: DiskArray
+    prior_scale: float
 
     def view(self, index: int) -> View:
         """Return a frame with depth at the working size of stereo."""
@@ -49,7 +57,12 @@ class StereoFrames:
         camera = aligned.camera_of(index).scaled_to(rgb.shape[1], rgb.shape[0])
         prior_m = np.asarray(aligned.depth.open()[index] * np.float32(aligned.scale.metres))
         T_map_cam = aligned.metric_T_world_cam[index]
-        return make_view(rgb, camera, T_map_cam, prior_m, self.options)
+        view = make_view(rgb, camera, T_map_cam, prior_m, self.options)
+        before_m = np.asarray(self.prior.open()[index] * np.float32(self.prior_scale))
+        if not contradicts(before_m, prior_m):
+            return view
+        before = make_view(rgb, camera, T_map_cam, before_m, self.options)
+        return replace(view, fallback_per_m=before.prior_per_m)
 
     def image(self, index: int) -> UInt8Array:
         """Return the image of a frame, at the camera's size if that is kept."""
@@ -66,11 +79,29 @@ class _OpenFrames:
         return self.frames
 
 
+def contradicts(prior_m: Float32Array, aligned_m: Float32Array) -> bool:
+    """Return whether a frame's alignment bends its prior, (h, w) both, beyond what a prior errs.
+
+    Then it is rather the motion that is wrong.
+    """
+    with np.errstate(invalid='ignore', divide='ignore'):
+        log_ratio = np.log(prior_m[::STRIDE, ::STRIDE] / aligned_m[::STRIDE, ::STRIDE])
+    log_ratio = log_ratio[np.isfinite(log_ratio)]
+    return bool(log_ratio.size and np.sqrt(np.mean(log_ratio**2)) > MOST_BENT)
+
+
+def _prior_scale(prior: Float32Array, aligned: AlignedSequence) -> float:
+    """Return the median over all frames of aligned depth in metres over prior depth."""
+    ratios = [log_depth_ratio(*one) for one in zip(prior, aligned.depth.open(), strict=True)]
+    return aligned.scale.metres * float(np.exp(-np.nanmedian(ratios)))
+
+
 def match_stereo(
-    job: JobContext, decoded: DecodedFrames, aligned: AlignedSequence
+    job: JobContext, decoded: DecodedFrames, aligned: AlignedSequence, prior: DepthSequence
 ) -> StereoTask | str:
     """Match the frames of an aligned recording.
 
+    prior    its depth before alignment
     returns  the task whose frames `finish_frames` yields, or why stereo is left out
     """
     measured = job.settings.prior == 'bag' and aligned.scale.is_metric
@@ -78,7 +109,9 @@ def match_stereo(
     known = np.flatnonzero([has_depth(one) for one in aligned.depth.open()])
     if not len(known):
         return 'no frame has depth'
-    frames = StereoFrames(decoded.images, aligned, tuple(known.tolist()), options)
+    scale = _prior_scale(prior.array.open(), aligned)
+    known_frames = tuple(known.tolist())
+    frames = StereoFrames(decoded.images, aligned, known_frames, options, prior.array, scale)
     outlines = _apart(
         [outline(frames.view(index)) for index in range(len(known))], aligned.submap[known]
     )
