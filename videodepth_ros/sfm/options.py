@@ -151,10 +151,11 @@ class RollingShutterOptions:
 
     # Sigma of the readout time before any evidence [frame periods].
     prior_sigma: float = 1.0
-    # Most iterations of bundle adjustment, and the relative decrease of the cost that ends them:
-    # poses and readout time change together, in small steps of the cost.
-    iterations: int = 30
-    function_tolerance: float = 1e-6
+    # Iterations of bundle adjustment that find out whether the readout time is worth more ...
+    first_iterations: int = 2
+    # ... which it is from this share of the least one that is reported on; most iterations then.
+    promising_share: float = 0.5
+    iterations: int = 10
     # Ratio of the errors of estimates to what independent points would give. Three sequences with
     # a global shutter gave .012 to .065, 5 to 7 sigmas of independent points.
     inflation: float = 8.0

@@ -52,10 +52,13 @@ def estimate_readout(
     adjuster = BundleAdjuster(
         replace(observations, lens_fields=fields),
         options.tracking.max_track_length,
-        replace(options.bundle_adjustment, function_tolerance=limits.function_tolerance),
+        options.bundle_adjustment,
     )
     state = replace(sparse.state, lens=np.zeros(1))
     noise = replace(sparse.noise, lens_sigma=np.array([limits.prior_sigma]))
-    share = float(adjuster.solve(state, noise, limits.iterations).lens[0])
+    state = adjuster.solve(state, noise, limits.first_iterations)
+    if abs(float(state.lens[0])) >= limits.promising_share * limits.min_share:
+        state = adjuster.solve(state, noise, limits.iterations)
+    share = float(state.lens[0])
     sigma = float(adjuster.shared_sigmas(state, noise)[1])
     return Readout(share, limits.inflation * sigma)
