@@ -21,7 +21,8 @@ from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
 from videodepth_ros.sfm.sparse import adjust_lens
 from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
 
-GROUPS: tuple[tuple[int, ...], ...] = ((2, 3), (1,), (0,))
+CENTRE = (2, 3)
+GROUPS: tuple[tuple[int, ...], ...] = (CENTRE, (1,), (0,))
 """Parameters that are held together: the principal point, and those of r^4 and of r^2."""
 SAMPLES = 64
 """Radii at which the inverse of the polynomial is fitted."""
@@ -98,7 +99,8 @@ def fit_lens(
         fewer = free.copy()
         fewer[list(group)] = False
         held, rise = _hold(sparse, state, fewer, options)
-        if rise < options.lens.min_cost_decrease:
+        is_vague = group == CENTRE and not _is_certain(sparse, options)
+        if rise < options.lens.min_cost_decrease or is_vague:
             free, state = fewer, held
     if not free.any():
         return None
@@ -146,6 +148,14 @@ def _hold(
     start = replace(state, lens=np.where(free, state.lens, 0.0))
     found = adjuster.solve(start, held, options.lens.iterations)
     return found, 1 - adjuster.cost(state, noise) / adjuster.cost(found, held)
+
+
+def _is_certain(sparse: SparseReconstruction, options: ReconstructionOptions) -> bool:
+    """Return whether the principal point is off by enough of its sigmas; all are free."""
+    sigmas = _adjuster(sparse, options).shared_sigmas(sparse.state, sparse.noise)[1:]
+    limit = options.lens.min_centre_sigmas * options.focal_length.inflation * sigmas
+    centre = list(CENTRE)
+    return bool((np.abs(sparse.state.lens[centre]) > limit[centre]).any())
 
 
 def _adjuster(sparse: SparseReconstruction, options: ReconstructionOptions) -> BundleAdjuster:

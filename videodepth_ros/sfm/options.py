@@ -182,6 +182,9 @@ class LensOptions:
     # A parameter is kept if it lowers the cost of bundle adjustment by this share. Without
     # distortion: .0002 to .002; with k1 = .1: .24.
     min_cost_decrease: float = 0.02
+    # Least shift of the principal point [sigmas]: where a car drives straight it is worth 2 % of
+    # the cost, and 1.6 sigmas.
+    min_centre_sigmas: float = 3.0
     # Iterations of the comparison without it.
     iterations: int = 10
     # Initializations and adjustments of the model that is kept.
