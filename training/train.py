@@ -182,6 +182,12 @@ def main() -> None:
     parser.add_argument('--held-out', type=Path, required=True, help='folder of clips to judge by')
     parser.add_argument('--run', type=Path, required=True, help='folder of this run')
     parser.add_argument('--recorded', type=Path, help='folder of recorded clips')
+    parser.add_argument(
+        '--recorded-share',
+        type=float,
+        default=Data.recorded_share,
+        help='of the samples (default: %(default)s)',
+    )
     parser.add_argument('--recipe', choices=list(RECIPES), default='nano')
     parser.add_argument(
         '--start',
@@ -203,7 +209,7 @@ def main() -> None:
                 replace(phase, steps=n) for phase, n in zip(recipe.phases, steps, strict=True)
             ),
         )
-    data = Data(arguments.data, arguments.held_out, arguments.recorded)
+    data = Data(arguments.data, arguments.held_out, arguments.recorded, arguments.recorded_share)
     Run(recipe, data, arguments.run, arguments.start).train()
 
 
