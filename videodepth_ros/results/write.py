@@ -46,10 +46,6 @@ UNIT_NOTE = 'the scale is arbitrary: depth and poses are in a unit of their own,
 UNIT_OF_TRANSFORMS_NOTE = "the recording's transforms, which are copied, are in metres"
 
 NO_GROUND_NOTE = 'no occupancy grid: the cloud has no ground below the camera'
-UNIT_NOTE = (
-    'the scale is arbitrary: depth and poses are in a unit of their own, while the '
-    "recording's transforms are in metres"
-)
 TRAJECTORY_FILE, CLOUD_FILE, MESH_FILE = 'trajectory.tum', 'cloud.ply', 'map.ply'
 GRID_NAME = 'map'
 PREVIEW_FILE, REPORT_FILE = 'preview.mp4', 'report.html'
