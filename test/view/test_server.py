@@ -157,13 +157,25 @@ def test_parameters_are_set_and_refusals_reported(source):
     assert source.resets == 1
 
 
-@pytest.mark.parametrize('text', ['{', '[]', '{"what": 1}', '{"frame": "x"}', '{"set": "known"}'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '{',
+        '[]',
+        '{"what": 1}',
+        '{"frame": "x"}',
+        '{"frame": 1e999}',
+        2000 * '[',
+        '{"set": "known"}',
+    ],
+)
 def test_a_malformed_message_closes_that_connection_only(source, text):
     with served(source, control=True) as address, Browser(address) as other:
         with Browser(address) as browser:
             browser.socket.send(text)
-            with pytest.raises(ConnectionClosed):
+            with pytest.raises(ConnectionClosed) as closed:
                 browser.until('nothing')
+        assert closed.value.rcvd.code == 1003  # unacceptable data, not a failure of the server
         source.publish()
         assert other.ask(-1)[0]['number'] == 0
 

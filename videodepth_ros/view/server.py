@@ -158,7 +158,7 @@ class ViewServer:
                 await self._control(client, message)
             else:
                 raise ValueError(f'unknown message {sorted(message)}')
-        except (ValueError, TypeError, LookupError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
             await client.connection.close(1003, f'{error}'[:100])
 
     async def _control(self, client: Client, message: dict[str, Any]) -> None:
