@@ -57,8 +57,6 @@ class FootageOptions:
     folder_rate_hz: float = 30.0
     # Quality of the JPEG images made of video frames [0, 100].
     jpeg_quality: int = 95
-    # Start of a JPEG file in which EXIF data is searched for [bytes].
-    exif_search_bytes: int = 1 << 16
     # Stamp of the first image where footage has only relative times [ns]; 0 is an unset time.
     first_stamp_ns: int = 1_000_000_000
 

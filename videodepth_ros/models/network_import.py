@@ -20,7 +20,6 @@ from videodepth_ros.models.catalogue import BUNDLED, weights_folder
 from videodepth_ros.models.network_card import NetworkCard, network_card, read_network_card
 from videodepth_ros.models.network_graph import read_network_graph
 
-NETWORK_SUFFIX = '.onnx'
 CARDS = BUNDLED / 'cards'
 """Cards of networks whose files do not come with the package."""
 
