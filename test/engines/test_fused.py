@@ -170,7 +170,7 @@ def test_file_describes_itself(fused):
     entries = {entry.key: entry.value for entry in onnx.load(fused('nano').path).metadata_props}
     assert entries['videodepth.model'] == 'nano'
     assert entries['videodepth.precision'] == 'fp32'
-    assert entries['videodepth.schema'] == '103'
+    assert entries['videodepth.schema'] == '104'
     assert (entries['videodepth.camera_width'], entries['videodepth.channels']) == ('160', 'rgb')
 
 

@@ -6,6 +6,7 @@ Readers here use struct and numpy on the fields only, none of the package's deco
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 
@@ -33,7 +34,7 @@ OUTPUTS = {
     'rgb/image': Image,
     'rgb/camera_info': CameraInfo,
 }
-CANONICAL = 150 / WIDTH  # focal length in image widths: metres of nano at unit inverse depth
+CANONICAL = 150 / math.sqrt(WIDTH * HEIGHT * 4 / 3)  # metres of nano at unit inverse depth
 SKY = 1e-6  # inverse depth beyond every range
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from videodepth_ros.frames import ScaleSource
 from videodepth_ros.messages.transforms import stamp_ns
 
 FX = 150.0
-CANONICAL = 100 * FX / WIDTH  # depth of nano times its output
+CANONICAL = 100 * FX / math.sqrt(WIDTH * HEIGHT * 4 / 3)  # depth of nano times its output
 PLAIN = {'scale__steady': 'never', 'guided_edges': 'never', 'output': 'network'}
 FRAMES = 4
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from videodepth_ros.geometry.camera import Intrinsics
 WIDTH, HEIGHT = 160, 128
 CAMERA = Intrinsics(WIDTH, HEIGHT, 128.0, 128.0, 79.5, 63.5)
 START_NS, PERIOD_NS = 10**9, 50_000_000
-NEAR_M, FAR_M = 1.6, 4.0  # of the instant engine: 100 fx / (width v) for this camera
+WIDTH_AT_4_3 = math.sqrt(WIDTH * HEIGHT * 4 / 3)  # of an image of the same area
+NEAR_M, FAR_M = (z * CAMERA.fx / WIDTH_AT_4_3 for z in (2.0, 5.0))  # of the instant engine
 
 
 def truth_m() -> np.ndarray:

@@ -21,7 +21,6 @@ INPUTS = [
 OUTPUTS = [
     ('inverse_depth', (HEIGHT, WIDTH), 'float32'),
     ('depth', (HEIGHT, WIDTH), 'float32'),
-    ('confidence', (HEIGHT, WIDTH), 'float32'),
     ('cloud', (HEIGHT, WIDTH, 4), 'float32'),
     ('total', (1,), 'float32'),
     ('state_out', STATE, 'float32'),
@@ -36,7 +35,6 @@ def step(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {
         'inverse_depth': inverse_depth,
         'depth': depth,
-        'confidence': np.ones_like(depth),
         'cloud': np.stack([depth] * 4, axis=-1),
         'state_out': state,
         'total': np.array([state.sum() + inverse_depth.sum()], np.float32),
