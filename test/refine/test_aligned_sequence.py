@@ -113,8 +113,8 @@ def test_nothing_is_hit_beyond_the_range(files):
     assert np.isposinf(refined(files, max_range_m=5.0)[0].depth_m).all()
 
 
-def test_depth_without_poses_has_confidence_where_it_is_known():
+def test_depth_without_poses_has_the_expected_error_of_its_prior():
     depth = np.array([[[1, NAN], [INF, 2]]], np.float32)
     (one,) = unposed_frames(depth, CAMERA)
     np.testing.assert_array_equal(one.depth_m, depth[0])
-    np.testing.assert_array_equal(one.confidence, [[1, 0], [1, 1]])
+    np.testing.assert_array_equal(one.confidence, np.float32([[0.8, 0], [0.5, 0.8]]))

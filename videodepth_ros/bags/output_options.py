@@ -42,7 +42,7 @@ class OutputOptions:
     confidence: bool = option(
         True,
         'Write videodepth/depth/confidence: 1 - expected relative error of depth; in refine '
-        'without stereo, a rank of the pixels.',
+        'with the pairs of Align3R and no stereo, a rank of the pixels.',
     )
     min_confidence: float = option(
         0.0,

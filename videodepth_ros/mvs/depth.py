@@ -12,7 +12,7 @@ import numpy as np
 from videodepth_ros.core.arrays import Float32Array, MaskArray, StampArray, UInt8Array
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.mvs.bending import SURE, bend_prior
-from videodepth_ros.mvs.confidence import expected_error, missing_parallax
+from videodepth_ros.mvs.confidence import USUAL_PRIOR_ERROR, expected_error, missing_parallax
 from videodepth_ros.mvs.fusion import fuse
 from videodepth_ros.mvs.matching import Match, match_view
 from videodepth_ros.mvs.motion import moving_mask, stand_on_ground
@@ -171,11 +171,14 @@ def _stereo_depth(
     surface = (certainty >= SURE) & (missing < MOST_MISSING_OF_SURFACE)
     sky = _enlarged(view.sky & ~surface, depth_m.shape)
     size = depth_m.shape[::-1]
-    certain, far = (
+    prior_error = view.prior_error
+    if prior_error is None:
+        prior_error = np.full_like(certainty, USUAL_PRIOR_ERROR)
+    certain, far, before = (
         np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        for one in (certainty, missing)
+        for one in (certainty, missing, prior_error)
     )
-    error = expected_error(certain, far, sky | moving)
+    error = expected_error(certain, far, sky | moving, before, trust)
     depth_m = np.where(sky, np.float32(np.inf), depth_m)
     return StereoDepth(depth_m, error, moving, certainty, trust)
 

@@ -42,6 +42,7 @@ class View:
     T_map_cam  (4, 4) float64, metres
     fallback_per_m  (H, W) float32, as the prior, for a view on which the others do not agree;
                None: the prior
+    prior_error  (H, W) float32, expected relative error of the prior; None: not known
     """
 
     rgb: UInt8Array
@@ -52,6 +53,7 @@ class View:
     camera: Intrinsics
     T_map_cam: Float64Array
     fallback_per_m: Float32Array | None = None
+    prior_error: Float32Array | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from videodepth_ros.refine.odometry_notes import odometry_notes
 from videodepth_ros.refine.plan import READ_STAGE, JobPlan, stored_bytes
 from videodepth_ros.refine.preflight import check_requirements
 from videodepth_ros.refine.prior_depth import DepthSequence, PriorDepth
+from videodepth_ros.refine.prior_error import cached_prior_error
 from videodepth_ros.refine.settings import DEFAULTS, Pairs, RefineSettings
 from videodepth_ros.refine.stages.align import align_frames, needs_alignment, shot_cut_notes
 from videodepth_ros.refine.stages.calibrate import find_lens, lens_notes
@@ -129,9 +130,10 @@ def _refine(
     with measure('align' if aligns else 'reconstruct'):
         posed = _pose(job, decoded, prior, depth, graph if aligns else None)
     with measure('stereo'):
-        stereo = match_stereo(job, decoded, posed, depth) if job.settings.stereo else None
+        error = cached_prior_error(job.work, job.settings, depth)
+        stereo = match_stereo(job, decoded, posed, depth, error) if job.settings.stereo else None
         if posed.confidence is None and not isinstance(stereo, StereoTask):
-            posed = rate_without_stereo(job, decoded.images, depth, posed)
+            posed = rate_without_stereo(job, decoded.images, depth, posed, error)
     with measure('write'):
         return write_posed(job, decoded, posed, stereo, output)
 

@@ -182,7 +182,7 @@ class PreviewOptions:
 
 @dataclass(frozen=True)
 class StereoCloudOptions:
-    """Pixels of point clouds where depth is that of stereo: 1 - expected relative error."""
+    """Pixels of point clouds by their confidence, 1 - expected relative error."""
 
     # Minimum confidence of a pixel of cloud.ply. Living-room sample: of the points 2.4 % are more
     # than 3 % of depth from every true surface; at .95 without regard to parallax 17 %.
@@ -190,6 +190,9 @@ class StereoCloudOptions:
     # Minimum confidence of a point of videodepth/depth/points. KISS-ICP has its least error
     # between .93 and .95: with fewer points it loses the way, with more they mislead it.
     min_point_confidence: float = 0.95
+    # Minimum confidence of a pixel of cloud.ply without stereo: a prior of the usual error, 15 %,
+    # on which the frames beside agree a little.
+    min_confidence_of_prior: float = 0.8
 
 
 STEREO_CLOUD = StereoCloudOptions()

@@ -22,6 +22,11 @@ NETWORKS = tuple(network.name for network in PRIOR_CARDS)
 PRIORS = (*STREAMING, 'bag', *NETWORKS)
 
 
+def is_streaming(name: str) -> bool:
+    """Return whether a prior is a streaming model, given by its name or the path of its card."""
+    return name in STREAMING or is_card(name)
+
+
 def open_prior(
     name: str,
     *,
@@ -49,7 +54,7 @@ def open_prior(
     """
     if name in NETWORKS:
         return open_mono_prior(name, device=device, batch=batch)
-    if name in STREAMING or is_card(name):
+    if is_streaming(name):
         return StreamingPrior(card(name), engine)
     if name != 'bag':
         raise ConfigError(f'there is no prior {name!r}: choose one of {", ".join(PRIORS)}')

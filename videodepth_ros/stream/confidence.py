@@ -56,10 +56,8 @@ class ErrorEstimator:
                    None in the first frame
         """
         options = self._options
-        height, width = inverse_depth.shape
-        step = max(1, round(width / options.grid_width_px))
-        size = max(1, width // step), max(1, height // step)
-        means = cv2.resize(inverse_depth, size, interpolation=cv2.INTER_AREA)
+        rows, columns = grid_shape(inverse_depth.shape, options)
+        means = cv2.resize(inverse_depth, (columns, rows), interpolation=cv2.INTER_AREA)
         grid = np.maximum(means, options.least_inverse_depth).astype(np.float32, copy=False)
         return self._curvature(grid), self._next_flicker(np.log(grid))
 
@@ -81,6 +79,13 @@ class ErrorEstimator:
 
     def _smoothed(self, values: Float32Array) -> Float32Array:
         return np.asarray(cv2.blur(values, (self._options.smoothing_window_px,) * 2), np.float32)
+
+
+def grid_shape(shape: tuple[int, ...], options: ConfidenceOptions = DEFAULTS) -> tuple[int, int]:
+    """Return rows and columns of the grid on which the errors of a map (h, w) are estimated."""
+    height, width = shape
+    step = max(1, round(width / options.grid_width_px))
+    return max(1, height // step), max(1, width // step)
 
 
 def confidence_map(

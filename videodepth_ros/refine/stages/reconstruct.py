@@ -19,6 +19,7 @@ from videodepth_ros.alignment.providers.geometric import GeometricPairProvider
 from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.core.workspace import DiskArray, atomic_write, digest, save_npz
 from videodepth_ros.frames import ScaleSource
+from videodepth_ros.mvs.confidence import error_by_agreement
 from videodepth_ros.refine.aligned_sequence import AlignedSequence, fill_with_prior
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import NANOSECONDS, ImageSequence, size_within
@@ -37,9 +38,11 @@ from videodepth_ros.refine.odometry import cached_odometry, load_odometry
 from videodepth_ros.refine.passing_sky import find_passing_sky, passing_sky_notes
 from videodepth_ros.refine.plan import TRACK_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
+from videodepth_ros.refine.prior_error import error_of
 from videodepth_ros.refine.settings import Intrinsics
 from videodepth_ros.sfm.reconstruction import Reconstruction, reconstruct
 from videodepth_ros.sfm.step_sigmas import step_sigmas
+from videodepth_ros.stream.confidence import confidence_map
 
 MOVING_WINDOW = 10
 """Frames whose optical flow is computed together."""
@@ -199,13 +202,18 @@ def _corrected_path(job: JobContext, depth: DepthSequence) -> Path:
 
 
 def rate_without_stereo(
-    job: JobContext, images: ImageSequence, depth: DepthSequence, posed: AlignedSequence
+    job: JobContext,
+    images: ImageSequence,
+    depth: DepthSequence,
+    posed: AlignedSequence,
+    prior_error: DiskArray | None,
 ) -> AlignedSequence:
     """Add confidence and the masks of moving objects, which stereo would find better.
 
-    depth  from which ``posed`` was reconstructed
+    depth  from which ``posed`` was reconstructed; prior_error: of `cached_prior_error`
     """
     path, shape = _corrected_path(job, depth), depth.array.record_shape
+    aligned = posed.depth.open()
     confidence = DiskArray(path.with_suffix('.confidence'), shape, 'float32')
     moving = DiskArray(path.with_suffix('.moving'), shape, 'bool')
     found = cached_reconstruction(job, images, depth)
@@ -213,9 +221,11 @@ def rate_without_stereo(
         provider = GeometricPairProvider(depth.array.open(), found)
         with confidence.writer() as kept:
             for n in range(len(images)):
-                kept.append(_neighbour_agreement(provider, n, len(images)))
+                agreement = _neighbour_agreement(provider, n, len(images))
+                error = error_by_agreement(error_of(prior_error, n, agreement.shape), agreement)
+                kept.append(confidence_map(error, aligned[n]))
     if not moving.exists():
-        _write_moving(moving, images, posed.depth.open(), found)
+        _write_moving(moving, images, aligned, found)
     return replace(posed, confidence=confidence, moving=moving)
 
 

@@ -21,6 +21,7 @@ from videodepth_ros.refine.image_sequence import ImageSequence
 from videodepth_ros.refine.metric_scale import log_depth_ratio
 from videodepth_ros.refine.plan import STEREO_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
+from videodepth_ros.refine.prior_error import error_of
 from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
 from videodepth_ros.results.frame import RefinedFrame
 from videodepth_ros.results.upsampling import upsample_maps
@@ -41,6 +42,7 @@ class StereoFrames:
 
     known  frames of the recording that have depth; those without have no view
     prior  depth of the recording before alignment; times `prior_scale` it is in metres
+    prior_error  its expected relative error, by `cached_prior_error`
     """
 
     images: ImageSequence
@@ -49,6 +51,7 @@ class StereoFrames:
     options: StereoOptions
     prior: DiskArray
     prior_scale: float
+    prior_error: DiskArray | None = None
 
     def view(self, index: int) -> View:
         """Return a frame with depth at the working size of stereo."""
@@ -58,6 +61,7 @@ class StereoFrames:
         prior_m = np.asarray(aligned.depth.open()[index] * np.float32(aligned.scale.metres))
         T_map_cam = aligned.metric_T_world_cam[index]
         view = make_view(rgb, camera, T_map_cam, prior_m, self.options)
+        view = replace(view, prior_error=error_of(self.prior_error, index, view.grey.shape))
         before_m = np.asarray(self.prior.open()[index] * np.float32(self.prior_scale))
         if not contradicts(before_m, prior_m):
             return view
@@ -97,11 +101,15 @@ def _prior_scale(prior: Float32Array, aligned: AlignedSequence) -> float:
 
 
 def match_stereo(
-    job: JobContext, decoded: DecodedFrames, aligned: AlignedSequence, prior: DepthSequence
+    job: JobContext,
+    decoded: DecodedFrames,
+    aligned: AlignedSequence,
+    prior: DepthSequence,
+    prior_error: DiskArray | None = None,
 ) -> StereoTask | str:
     """Match the frames of an aligned recording.
 
-    prior    its depth before alignment
+    prior    its depth before alignment; prior_error: of `cached_prior_error`
     returns  the task whose frames `finish_frames` yields, or why stereo is left out
     """
     measured = job.settings.prior == 'bag' and aligned.scale.is_metric
@@ -111,7 +119,9 @@ def match_stereo(
         return 'no frame has depth'
     scale = _prior_scale(prior.array.open(), aligned)
     known_frames = tuple(known.tolist())
-    frames = StereoFrames(decoded.images, aligned, known_frames, options, prior.array, scale)
+    frames = StereoFrames(
+        decoded.images, aligned, known_frames, options, prior.array, scale, prior_error
+    )
     outlines = _apart(
         [outline(frames.view(index)) for index in range(len(known))], aligned.submap[known]
     )

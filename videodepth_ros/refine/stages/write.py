@@ -13,6 +13,7 @@ import numpy as np
 from videodepth_ros.core.arrays import Float32Array, UInt8Array
 from videodepth_ros.core.options import options_of, to_values
 from videodepth_ros.core.version import version
+from videodepth_ros.core.workspace import DiskArray
 from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.trajectory import Trajectory
@@ -25,7 +26,9 @@ from videodepth_ros.refine.metric_scale import MetricScale, metric_scale_source
 from videodepth_ros.refine.options import PREVIEW, STEREO_CLOUD
 from videodepth_ros.refine.plan import WRITE_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
+from videodepth_ros.refine.prior_error import cached_prior_error, error_of
 from videodepth_ros.refine.settings import DEFAULTS, RefineSettings
+from videodepth_ros.refine.stages.align import needs_alignment
 from videodepth_ros.refine.stages.read import DecodedFrames, full_size_frames
 from videodepth_ros.refine.stages.stereo import distrust_notes, stereo_frames
 from videodepth_ros.results.bag import BagContents, SourceRecording
@@ -38,6 +41,7 @@ from videodepth_ros.results.write import ResultFacts, ResultOptions, write_resul
 from videodepth_ros.sfm.odometry import runs_of
 from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.sparse import default_camera
+from videodepth_ros.stream.confidence import confidence_map
 
 
 def write_posed(
@@ -103,9 +107,10 @@ def write_unposed(
     scale = MetricScale(1.0, metric_scale_source(depth.scale_source))
     height, width = depth.array.record_shape
     camera = decoded.images.camera_at(width, height) or default_camera(width, height)
+    error = cached_prior_error(job.work, job.settings, depth)
     written = write_depth_results(
         _refined_frames(
-            job, full_size_frames(job, decoded), unposed_frames(depth.array.open(), camera)
+            job, full_size_frames(job, decoded), unposed_frames(depth.array.open(), camera, error)
         ),
         decoded.images.stamps_ns,
         SourceRecording(job.bag, job.topics.image.name),
@@ -115,11 +120,13 @@ def write_unposed(
     return _facts(job, decoded, scale, written.notes, written.outputs)
 
 
-def unposed_frames(depth_m: Float32Array, camera: Intrinsics) -> Iterator[AlignedFrame]:
-    """Yield every frame of depths (N, h, w), at confidence 1 where depth is known."""
-    for frame_m in depth_m:
-        known = (~np.isnan(frame_m)).astype(np.float32)
-        yield AlignedFrame(np.asarray(frame_m), known, None, camera, np.eye(4))
+def unposed_frames(
+    depth_m: Float32Array, camera: Intrinsics, prior_error: DiskArray | None = None
+) -> Iterator[AlignedFrame]:
+    """Yield every frame of depths (N, h, w), with the expected error of their prior."""
+    for index, frame_m in enumerate(depth_m):
+        confidence = confidence_map(error_of(prior_error, index, frame_m.shape), frame_m)
+        yield AlignedFrame(np.asarray(frame_m), confidence, None, camera, np.eye(4))
 
 
 def upsample_frames(
@@ -208,6 +215,8 @@ def _cloud_options(job: JobContext, has_stereo: bool) -> tuple[CloudOptions, Poi
     settings = job.settings
     cloud = CloudOptions(voxel_m=settings.voxel_m)
     points = PointOptions(settings.points_stride, settings.points_max_range_m)
+    if not needs_alignment(settings):  # pairs of a network have a confidence of their own
+        cloud = replace(cloud, min_confidence=STEREO_CLOUD.min_confidence_of_prior)
     if has_stereo:
         cloud = replace(cloud, min_confidence=STEREO_CLOUD.min_confidence)
         points = replace(points, min_confidence=STEREO_CLOUD.min_point_confidence)
