@@ -63,8 +63,11 @@ def recording(tmp_path, monkeypatch):
 
 def test_a_recording_without_camera_info_is_rectified_by_its_own_lens(recording, tmp_path):
     bag, calls = recording
-    facts = refine_bag(bag, tmp_path / 'out', SETTINGS)
+    reports = []
+    facts = refine_bag(bag, tmp_path / 'out', SETTINGS, report=reports.append)
     assert len(calls) == 1
+    assert all(one.done <= one.items for one in reports)  # also where stages are repeated
+    assert reports[-1].fraction == pytest.approx(1.0)
     assert [name for name, _, _ in facts.lens] == ['fx', 'k1', 'k2', 'cx', 'cy']
     assert any('images are rectified by it' in note for note in facts.notes)
     assert any('there is no camera_info: the focal length' in note for note in facts.notes)

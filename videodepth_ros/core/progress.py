@@ -77,6 +77,15 @@ class ProgressMeter:
             for one in self.stages
         )
 
+    def repeat(self, *stages: str) -> None:
+        """Expect the items of some stages once more."""
+        self.stages = tuple(
+            replace(one, items=one.items + self._done.get(one.name, 0))
+            if one.name in stages
+            else one
+            for one in self.stages
+        )
+
     def advance(self, stage: str, preview: UInt8Array | None = None) -> None:
         """Count one item of a stage and report; raises Cancelled on request."""
         self._done[stage] = self._done.get(stage, 0) + 1

@@ -37,7 +37,7 @@ from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.facts import RefineFacts
 from videodepth_ros.refine.image_sequence import NANOSECONDS, bag_bytes, bag_digest, size_within
 from videodepth_ros.refine.odometry_notes import odometry_notes
-from videodepth_ros.refine.plan import READ_STAGE, JobPlan, stored_bytes
+from videodepth_ros.refine.plan import PRIOR_STAGE, READ_STAGE, JobPlan, stored_bytes
 from videodepth_ros.refine.preflight import check_requirements
 from videodepth_ros.refine.prior_depth import DepthSequence, PriorDepth
 from videodepth_ros.refine.prior_error import cached_prior_error
@@ -118,8 +118,10 @@ def _refine(
         lens = find_lens(job, decoded.images, prior)
     if lens is not None:
         job, notes = replace(job, lens=lens), lens_notes(lens, decoded.images.size)
+        job.meter.repeat(READ_STAGE, PRIOR_STAGE)
         with measure('rectify'):
             decoded = replace(decoded, images=decode_frames(job).images).with_notes(notes)
+            job.meter.mark_done(READ_STAGE)
             prior = estimate_prior(job, decoded)
     with measure('consistency'):
         decoded = decoded.with_notes(depth_notes(job, decoded, prior))
