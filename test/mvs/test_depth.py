@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from test.mvs.textured_scene import CAMERA, pose, render, smear
+from test.mvs.textured_scene import CAMERA, nodded, pose, render, smear
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.mvs.depth import estimate_depth, finish_view, plan_stereo
 from videodepth_ros.mvs.matching import match_view
@@ -147,13 +147,6 @@ def test_depth_camera_counts_as_a_view(sequence, options):
     assert np.mean(error_of(depths[3].depth_m, truths[3])) < 0.3 * 0.03
 
 
-def nodded(view, pitch):
-    T = view.T_map_cam.copy()
-    c, s = np.cos(pitch), np.sin(pitch)
-    T[:3, :3] = T[:3, :3] @ [[1, 0, 0], [0, c, -s], [0, s, c]]
-    return replace(view, T_map_cam=T)
-
-
 def test_views_agree_where_poses_are_right(depths):
     assert all(each.trust == 1 for each in depths)
 
@@ -161,7 +154,10 @@ def test_views_agree_where_poses_are_right(depths):
 def test_wrong_poses_leave_the_prior(sequence, options):
     views, images, _ = sequence
     pitch = np.random.default_rng(0).normal(0, 0.15, len(views))
-    wrong = [nodded(*one) for one in zip(views, pitch, strict=True)]
+    wrong = [
+        replace(view, T_map_cam=nodded(view.T_map_cam, one))
+        for view, one in zip(views, pitch, strict=True)
+    ]
     depths = estimate_depth(wrong, images, plan_of(wrong, options), options)
     for view, found in zip(views[1:-1], depths[1:-1], strict=True):
         assert found.trust < 0.5

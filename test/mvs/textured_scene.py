@@ -31,6 +31,14 @@ def pose(x: float, y: float = 0.0, z: float = 0.0, yaw: float = 0.0) -> np.ndarr
     return T
 
 
+def nodded(T_map_cam: np.ndarray, pitch: float) -> np.ndarray:
+    """Return a pose that is turned about the camera's x axis, by radians."""
+    c, s = np.cos(pitch), np.sin(pitch)
+    T = T_map_cam.copy()
+    T[:3, :3] = T[:3, :3] @ [[1, 0, 0], [0, c, -s], [0, s, c]]
+    return T
+
+
 def render(T_map_cam: np.ndarray, camera: Intrinsics = CAMERA, gain: float = 1.0):
     """Return image (H, W, 3) uint8 and depth (H, W) float32."""
     rows, columns = np.mgrid[: camera.height, : camera.width]

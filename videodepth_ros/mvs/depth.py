@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -93,6 +93,12 @@ def plan_stereo(outlines: Sequence[Outline], stamp_ns: StampArray, options: Ster
     return Plan(neighbours, fused, moments, '')
 
 
+def without_stereo(plan: Plan, reason: str) -> Plan:
+    """Return a plan of as many views in which none is compared: their depth is the prior's."""
+    nothing = tuple(() for _ in plan.neighbours)
+    return Plan(nothing, nothing, plan.moments, reason)
+
+
 def _no_stereo(outlines: Sequence[Outline], options: StereoOptions) -> str:
     if len(outlines) < 2:
         return 'stereo needs two frames'
@@ -139,6 +145,14 @@ def finish_view(
     return _stereo_depth(view, depth_m, certainty, missing, moving, trust.stereo)
 
 
+def agreement_of(
+    view: View, match: Match | None, others: Sequence[tuple[View, Match]], options: StereoOptions
+) -> float:
+    """Return `StereoDepth.trust` of one view; arguments as of `finish_view`."""
+    fused = fuse(view, match, others, options)
+    return trust_of(view, fused, certainty_of(fused), options).stereo
+
+
 def _missing_parallax(
     view: View, per_m: Float32Array, matches: Sequence[Match], options: StereoOptions
 ) -> Float32Array:
@@ -151,12 +165,23 @@ def _missing_parallax(
 
 
 def _prior_only(view: View, image: UInt8Array, options: StereoOptions) -> StereoDepth:
-    """Return the prior with the edges of the image; nothing is certain, and what moves unknown."""
+    """Return the prior with the edges of the image; nothing is certain, and what moves unknown.
+
+    Depth that a network does not give stays unknown: no view can fill it.
+    """
     certainty = np.zeros(view.grey.shape, np.float32)
     per_m = view.prior_per_m if view.fallback_per_m is None else view.fallback_per_m
     depth_m = np.reciprocal(upsample(per_m, certainty, view.rgb, image, options))
     still = np.zeros(depth_m.shape, bool)
-    return _stereo_depth(view, depth_m, certainty, np.ones_like(certainty), still, 0.0)
+    depth = _stereo_depth(view, depth_m, certainty, np.ones_like(certainty), still, 0.0)
+    if options.prior_weight > 0:  # the holes of a depth camera are filled
+        return depth
+    unknown = _enlarged(~(view.known | view.sky), depth_m.shape)
+    return replace(
+        depth,
+        depth_m=np.where(unknown, np.float32(np.nan), depth.depth_m),
+        relative_error=np.where(unknown, np.float32(1), depth.relative_error),
+    )
 
 
 def _stereo_depth(

@@ -25,7 +25,7 @@ from videodepth_ros.core.arrays import UInt8Array
 from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.core.parallel import current_pool
 from videodepth_ros.core.workspace import save_npz
-from videodepth_ros.mvs.depth import Plan, StereoDepth, finish_view
+from videodepth_ros.mvs.depth import Plan, StereoDepth, agreement_of, finish_view
 from videodepth_ros.mvs.matching import Match, match_view
 from videodepth_ros.mvs.options import StereoOptions
 from videodepth_ros.mvs.views import View
@@ -85,6 +85,14 @@ def finish_frames(task: StereoTask, processes: int) -> Iterator[StereoDepth]:
     return _in_order(_finish, task, range(len(task.plan.fused)), processes)
 
 
+def rate_frames(task: StereoTask, frames: Sequence[int], processes: int) -> list[float]:
+    """Return the trust in stereo of some frames, 0 to 1; all matches must have been written.
+
+    raises  DeviceError where a process died
+    """
+    return list(_in_order(_rate, task, frames, processes))
+
+
 class _Worker:
     """State of one process: the opened frames, and the last views and matches."""
 
@@ -112,13 +120,22 @@ def _match(worker: _Worker, index: int) -> None:
     )
 
 
+def _rate(worker: _Worker, index: int) -> float:
+    return agreement_of(worker.view(index), *_compared(worker, index), worker.task.options)
+
+
 def _finish(worker: _Worker, index: int) -> StereoDepth:
-    plan = worker.task.plan
-    own = worker.match(index) if plan.neighbours[index] else None
-    others = [(worker.view(j), worker.match(j)) for j in plan.fused[index]]
-    moments = [(step, worker.view(j)) for step, j in plan.moments[index]]
+    own, others = _compared(worker, index)
+    moments = [(step, worker.view(j)) for step, j in worker.task.plan.moments[index]]
     image, options = worker.image(index), worker.task.options
     return finish_view(worker.view(index), own, others, moments, image, options)
+
+
+def _compared(worker: _Worker, index: int) -> tuple[Match | None, list[tuple[View, Match]]]:
+    """Return a view's own match, None where it has none, and those that it is compared with."""
+    plan = worker.task.plan
+    own = worker.match(index) if plan.neighbours[index] else None
+    return own, [(worker.view(j), worker.match(j)) for j in plan.fused[index]]
 
 
 def _in_order(

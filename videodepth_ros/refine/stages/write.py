@@ -59,9 +59,9 @@ def write_posed(
     images = (replace(frame, camera=None) for frame in full_size_frames(job, decoded))
     frames = _refined_frames(job, images, aligned.metric_frames())
     cloud, points = _cloud_options(job, isinstance(stereo, StereoTask))
-    scene_points_m, distrusted = None, list[int]()
+    scene_points_m, distrusted, distrust = None, list[int](), ''
     if isinstance(stereo, StereoTask):
-        scene_points_m = aligned.scene_points_m()
+        scene_points_m, distrust = aligned.scene_points_m(), stereo.plan.reason
         frames = _reported(job, stereo_frames(job, decoded, aligned, stereo, distrusted))
     if isinstance(stereo, str):
         aligned = replace(aligned, notes=(*aligned.notes, f'no stereo: {stereo}'))
@@ -75,7 +75,7 @@ def write_posed(
             cloud=cloud,
             scene_points_m=scene_points_m,
             sigmas=aligned.step_sigmas,
-            late_notes=lambda: distrust_notes(distrusted),
+            late_notes=lambda: distrust_notes(distrusted, distrust),
         ),
     )
     facts = _posed_facts(job, decoded, aligned, written)
