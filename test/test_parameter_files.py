@@ -40,6 +40,41 @@ def test_a_parameter_file_has_every_parameter_with_its_default(root, name, optio
     assert all(type(values[each.name]) is each.type for each in options_of(options))
 
 
+def read_by_rcl(options, *arguments):
+    """Return the options that a node reads from the command line of a ROS program."""
+    rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    from rclpy.node import Node
+
+    from videodepth_ros.nodes.ros_parameters import declare_parameters, read_parameters
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    try:
+        node = Node('probe', context=context, cli_args=['--ros-args', *arguments])
+        declare_parameters(node, options, 'once')
+        found = read_parameters(node, options)
+        node.destroy_node()
+    finally:
+        context.try_shutdown()
+    return found
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ('name', 'options'), [('live', LiveParameters), ('offline', OfflineParameters)]
+)
+def test_rcl_reads_the_defaults_from_a_parameter_file(root, name, options):
+    found = read_by_rcl(options, '--params-file', str(root / f'config/{name}.yaml'))
+    assert found == options()
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize('text', ['nan', 'zero'])
+def test_rcl_reads_a_choice_without_quotes(text):
+    found = read_by_rcl(LiveParameters, '-p', f'depth.invalid_value:={text}')
+    assert found.depth_invalid_value == text
+
+
 @pytest.mark.parametrize('options', [LiveParameters, OfflineParameters])
 def test_a_table_has_a_row_for_each_parameter(options):
     rows = parameters.parameter_table(options_of(options)).splitlines()

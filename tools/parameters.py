@@ -71,6 +71,8 @@ def _comment(option: Option) -> str:
 
 
 def _yaml(value: Value) -> str:
+    if value == 'nan':  # a text for PyYAML, but a number for rcl
+        return "'nan'"
     text: str = yaml.safe_dump(value)
     return text.removesuffix('\n').removesuffix('\n...')
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -14,6 +15,7 @@ from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.core.options import Option, from_values, options_of
 
 Options = TypeVar('Options')
+NAN = 'nan'
 
 
 def declare_parameters(node: Node, options: type, applied_at: str) -> None:
@@ -30,8 +32,13 @@ def read_parameters(node: Node, options: type[Options]) -> Options:
 
     Raise ConfigError if a value is not allowed.
     """
-    names = [option.name for option in options_of(options)]
-    return from_values(options, {name: node.get_parameter(name).value for name in names})
+    return from_values(
+        options,
+        {
+            option.name: _value(option, node.get_parameter(option.name))
+            for option in options_of(options)
+        },
+    )
 
 
 def find_error(changes: Sequence[Parameter], options: type) -> str:
@@ -40,7 +47,7 @@ def find_error(changes: Sequence[Parameter], options: type) -> str:
     try:
         for change in changes:
             if change.name in declared:
-                declared[change.name].check(change.value)
+                declared[change.name].check(_value(declared[change.name], change))
     except ConfigError as error:
         return str(error)
     return ''
@@ -68,6 +75,7 @@ def descriptor(option: Option, applied_at: str) -> ParameterDescriptor:
         description=option.description + unit + when,
         additional_constraints=option.constraint,
     )
+    message.dynamic_typing = _reads_as_number(option)
     if option.type is int:
         message.integer_range = [
             IntegerRange(from_value=int(option.minimum), to_value=int(option.maximum))
@@ -77,3 +85,15 @@ def descriptor(option: Option, applied_at: str) -> ParameterDescriptor:
             FloatingPointRange(from_value=option.minimum, to_value=option.maximum)
         ]
     return message
+
+
+def _reads_as_number(option: Option) -> bool:
+    """Return whether rcl takes a choice of an option for a number where it has no quotes: nan."""
+    return NAN in option.choices
+
+
+def _value(option: Option, parameter: Parameter) -> Any:
+    """Return the value of a parameter; the text of a choice that rcl has read as a number."""
+    value = parameter.value
+    is_nan = _reads_as_number(option) and isinstance(value, float) and math.isnan(value)
+    return NAN if is_nan else value
