@@ -16,6 +16,7 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.refine.job import refine_bag
 from videodepth_ros.refine.rectification import rectify_frames
+from videodepth_ros.refine.settings import Intrinsics as IntrinsicsOption
 from videodepth_ros.refine.settings import RefineSettings
 from videodepth_ros.refine.stages import calibrate
 from videodepth_ros.sfm.lens import Lens
@@ -64,13 +65,14 @@ def recording(tmp_path, monkeypatch):
 def test_a_recording_without_camera_info_is_rectified_by_its_own_lens(recording, tmp_path):
     bag, calls = recording
     reports = []
-    facts = refine_bag(bag, tmp_path / 'out', SETTINGS, report=reports.append)
+    asked = replace(SETTINGS, intrinsics=IntrinsicsOption.REFINE)
+    facts = refine_bag(bag, tmp_path / 'out', asked, report=reports.append)
     assert len(calls) == 1
     assert all(one.done <= one.items for one in reports)  # also where stages are repeated
     assert reports[-1].fraction == pytest.approx(1.0)
     assert [name for name, _, _ in facts.lens] == ['fx', 'k1', 'k2', 'cx', 'cy']
     assert any('images are rectified by it' in note for note in facts.notes)
-    assert any('there is no camera_info: the focal length' in note for note in facts.notes)
+    assert any('as --intrinsics refine asks: the focal length' in note for note in facts.notes)
     assert facts.focal_sigma_px is not None
     with open_bag(tmp_path / 'out') as written:
         (name,) = (one.name for one in written.topics if one.name.endswith('depth/camera_info'))
@@ -80,10 +82,21 @@ def test_a_recording_without_camera_info_is_rectified_by_its_own_lens(recording,
     assert not np.any(info.d)
 
 
+def test_a_lens_is_calibrated_on_demand_only(recording, tmp_path):
+    bag, calls = recording
+    assert refine_bag(bag, tmp_path / 'out', SETTINGS).lens == ()
+    assert calls == []
+
+
 def test_a_stated_camera_and_measured_depth_are_left_as_they_are(recording, tmp_path):
     bag, calls = recording
     stated = replace(SETTINGS, camera_info_topic=None)
     assert refine_bag(bag, tmp_path / 'stated', stated).lens == ()
-    measured = replace(SETTINGS, prior='bag', depth_topic='/ground_truth/depth/image')
+    measured = replace(
+        SETTINGS,
+        intrinsics=IntrinsicsOption.REFINE,
+        prior='bag',
+        depth_topic='/ground_truth/depth/image',
+    )
     assert refine_bag(bag, tmp_path / 'measured', measured).lens == ()
     assert calls == []

@@ -52,7 +52,7 @@ def test_radial_distortion_is_calibrated_with_the_focal_length(shot, k1):
 def test_a_shifted_principal_point_is_calibrated(shot):
     tracks, depth = shot
     shift = np.array([6.0, -4.0], np.float32)
-    weak = replace(DEFAULTS.lens, min_cost_decrease=1e-3, min_centre_sigmas=0.5)
+    weak = replace(DEFAULTS.lens, min_cost_decrease=1e-3, min_centre_sigmas=0.5, min_sigmas=0.5)
     options = replace(DEFAULTS, lens=weak)
     lens = fit_lens(replace(tracks, pixel=tracks.pixel + shift), depth, CAMERA, options)
     assert lens is not None
@@ -62,6 +62,13 @@ def test_a_shifted_principal_point_is_calibrated(shot):
 
 def test_images_of_a_pinhole_have_no_lens(shot):
     assert fit_lens(*shot, ASSUMED) is None
+
+
+def test_a_focal_length_that_is_not_determined_gives_no_lens(shot):
+    tracks, depth = shot
+    certain = replace(DEFAULTS.lens, max_log_focal_sigma=0.05)
+    options = replace(DEFAULTS, lens=certain)
+    assert fit_lens(distorted(tracks, 0.1), depth, ASSUMED, options) is None
 
 
 def test_few_frames_have_no_lens():

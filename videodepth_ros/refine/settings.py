@@ -76,8 +76,8 @@ class RefineSettings(OutputOptions, CameraTopicOptions):
     )
     intrinsics: Intrinsics = option(
         Intrinsics.GIVEN,
-        'Focal length: as camera_info states it (given), or estimated from that value on '
-        '(refine); without camera_info it is always estimated.',
+        'Focal length: as camera_info states it (given), or estimated from that value on, with '
+        'the distortion of the lens (refine); without camera_info it is always estimated.',
     )
     preset: str = option(
         'fast',

@@ -106,7 +106,7 @@ def fit_lens(
         return None
     if not free.all():
         sparse = _adjust(tracks, depth, camera, free, options)
-    return _lens(sparse, camera, options)
+    return _lens(sparse, camera, options) if _is_determined(sparse, options) else None
 
 
 def _sigmas(camera: Intrinsics, free: MaskArray, options: ReconstructionOptions) -> Float64Array:
@@ -152,10 +152,28 @@ def _hold(
 
 def _is_certain(sparse: SparseReconstruction, options: ReconstructionOptions) -> bool:
     """Return whether the principal point is off by enough of its sigmas; all are free."""
-    sigmas = _adjuster(sparse, options).shared_sigmas(sparse.state, sparse.noise)[1:]
-    limit = options.lens.min_centre_sigmas * options.focal_length.inflation * sigmas
+    limit = options.lens.min_centre_sigmas * _inflated_sigmas(sparse, options)[1:]
     centre = list(CENTRE)
     return bool((np.abs(sparse.state.lens[centre]) > limit[centre]).any())
+
+
+def _is_determined(sparse: SparseReconstruction, options: ReconstructionOptions) -> bool:
+    """Return whether the tracks determine the focal length, and one of the other parameters.
+
+    Where they do not, distortion and focal length grow together, on images of a pinhole too.
+    """
+    log_focal, *lens = _inflated_sigmas(sparse, options)
+    size = np.abs(sparse.state.lens)
+    limits = options.lens
+    return bool(log_focal < limits.max_log_focal_sigma) and bool(
+        (size > limits.min_sigmas * np.array(lens)).any()
+    )
+
+
+def _inflated_sigmas(sparse: SparseReconstruction, options: ReconstructionOptions) -> Float64Array:
+    """Return the sigmas (5,) of log fx and the other parameters; 0: held."""
+    independent = _adjuster(sparse, options).shared_sigmas(sparse.state, sparse.noise)
+    return options.focal_length.inflation * independent
 
 
 def _adjuster(sparse: SparseReconstruction, options: ReconstructionOptions) -> BundleAdjuster:
@@ -168,8 +186,7 @@ def _lens(
     sparse: SparseReconstruction, camera: Intrinsics, options: ReconstructionOptions
 ) -> Lens:
     """Return the lens that a reconstruction has found; ``camera`` is the assumed one."""
-    independent = _adjuster(sparse, options).shared_sigmas(sparse.state, sparse.noise)
-    sigmas = options.focal_length.inflation * independent
+    sigmas = _inflated_sigmas(sparse, options)
     focal_px, lens = float(np.exp(sparse.state.log_focal)), sparse.state.lens
     ratio = (focal_px / camera.fx) ** 2  # the radius is that of the assumed focal length
     pinhole = replace(

@@ -185,6 +185,11 @@ class LensOptions:
     # Least shift of the principal point [sigmas]: where a car drives straight it is worth 2 % of
     # the cost, and 1.6 sigmas.
     min_centre_sigmas: float = 3.0
+    # Most sigma of the log of the focal length, and least size of one of the other parameters
+    # [sigmas]. Films of a lens had .12 to .14, and 1.4; of two pinholes taken for a lens,
+    # one had .16 and 1.0, the other diverged.
+    max_log_focal_sigma: float = 0.15
+    min_sigmas: float = 1.2
     # Iterations of the comparison without it.
     iterations: int = 10
     # Initializations and adjustments of the model that is kept.

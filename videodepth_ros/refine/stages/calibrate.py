@@ -35,14 +35,14 @@ def find_lens(job: JobContext, images: ImageSequence, prior: PriorDepth) -> Lens
 
 
 def _is_wanted(job: JobContext, images: ImageSequence) -> bool:
-    """Return whether the intrinsics are estimated, by the bundle adjustment of this job.
+    """Return whether the lens is to be estimated, by the bundle adjustment of this job.
 
     Depth of the recording belongs to its images as they are, so that these are not rectified.
     """
     settings = job.settings
-    is_estimated = images.camera is None or settings.intrinsics is IntrinsicsOption.REFINE
+    is_asked_for = settings.intrinsics is IntrinsicsOption.REFINE
     is_geometric = settings.chosen_pairs is Pairs.GEOMETRIC
-    return is_estimated and is_geometric and settings.prior != 'bag' and not images.is_zooming
+    return is_asked_for and is_geometric and settings.prior != 'bag' and not images.is_zooming
 
 
 @single_threaded_blas()
