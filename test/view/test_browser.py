@@ -133,7 +133,11 @@ def test_the_report_draws_its_map(page, tmp_path):
     scene = map_scene(cloud, np.tile(np.eye(4), (2, 1, 1)))
     assert isinstance(scene, MapScene)
     path = tmp_path / 'report.html'
-    path.write_text(template('map.html.j2').render(scene=scene_values(scene), unit='m'))
+    path.write_text(
+        template('videodepth_ros.results', 'map.html.j2').render(
+            scene=scene_values(scene), unit='m'
+        )
+    )
     page.open(path.as_uri(), 900, 700)
     page.until("document.querySelector('#map span')?.textContent.startsWith('grid of')")
     assert ink(page.crop('#map canvas'))[0] > 5000

@@ -11,12 +11,9 @@ from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, find_topic
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.cli.console import progress
 from videodepth_ros.evaluation.depth import DepthPair
-from videodepth_ros.evaluation.true_depth import TRUE_DEPTH
 from videodepth_ros.geometry.trajectory import MAX_STAMP_OFFSET_NS
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import stamp_ns
-
-__all__ = ['COMPRESSED_DEPTH', 'PREDICTED_DEPTH', 'TRUE_DEPTH', 'DepthPairs', 'depth_topic']
 
 PREDICTED_DEPTH = 'videodepth/depth/image'
 COMPRESSED_DEPTH = '/compressedDepth'

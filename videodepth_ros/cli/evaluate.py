@@ -204,7 +204,8 @@ class _Paths:
 
 def _depth_pairs(predicted: _Input, truth: _Input, options: EvaluateOptions) -> DepthPairs | None:
     """Return the depth of both inputs; None if an input has none."""
-    from videodepth_ros.cli.depth_pairs import PREDICTED_DEPTH, TRUE_DEPTH, DepthPairs, depth_topic
+    from videodepth_ros.cli.depth_pairs import PREDICTED_DEPTH, DepthPairs, depth_topic
+    from videodepth_ros.evaluation.true_depth import TRUE_DEPTH
 
     if predicted.bag is None or truth.bag is None:
         return None

@@ -7,15 +7,14 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from videodepth_ros.core.options import Value
 from videodepth_ros.fleet.manifest import DONE, FAILED, Entry
 from videodepth_ros.fleet.options import SUMMARY, SummaryOptions
 from videodepth_ros.fleet.place import Place
+from videodepth_ros.results.report import template
 
 PAGE = 'summary.html'
 HISTOGRAMS = {
@@ -74,7 +73,7 @@ def render_summary(
         name: [value for e in done if (value := figure(e, name)) is not None]
         for name in HISTOGRAMS
     }
-    return _template().render(
+    return template('videodepth_ros.fleet', 'summary.html.j2').render(
         title=f'{bags[0].command if bags else "fleet"}: {len(bags)} bags',
         folder=str(folder),
         facts=_facts(bags, done),
@@ -162,15 +161,3 @@ def _card(entry: Entry, ranked_by: str, folder: Place) -> dict[str, str]:
         'report': report.removeprefix(str(folder)).lstrip('/'),
         'notes': '; '.join(entry.notes),
     }
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader('videodepth_ros.fleet', ''),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template('summary.html.j2')

@@ -3,7 +3,7 @@
 
     read         select and decode the frames                       stages/read.py
     prior        estimate depth of single frames                    stages/prior.py
-    calibrate    estimate the lens where none is given              stages/calibrate.py
+    calibrate    estimate the lens, if that is asked for            stages/calibrate.py
     consistency  co-align them, or run RollingDepth                 stages/consistency.py
     reconstruct  poses by bundle adjustment, corrected depth        stages/reconstruct.py
     align        or: poses and depth from pairs of frames           stages/align.py
@@ -132,7 +132,9 @@ def _refine(
     with measure('align' if aligns else 'reconstruct'):
         posed = _pose(job, decoded, prior, depth, graph if aligns else None)
     with measure('stereo'):
-        error = cached_prior_error(job.work, job.settings, depth)
+        error = None
+        if job.settings.stereo or posed.confidence is None:
+            error = cached_prior_error(job.work, job.settings, depth)
         stereo = match_stereo(job, decoded, posed, depth, error) if job.settings.stereo else None
         if posed.confidence is None and not isinstance(stereo, StereoTask):
             posed = rate_without_stereo(job, decoded.images, depth, posed, error)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray
-from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.camera import Intrinsics, project_to_pixels
 from videodepth_ros.refine.options import LIDAR, LidarOptions
 from videodepth_ros.sfm.depth_correction import Landmarks
 
@@ -33,8 +33,10 @@ def landmark_scale(
     for frame, depth_m in enumerate(measured_m):
         seen = (landmarks.first <= frame) & (landmarks.last >= frame)
         seen &= landmarks.log_depth_sigma < options.max_landmark_sigma
-        pixel, z = _project(landmarks.world[seen], T_world_cam[frame], cameras[frame])
-        nearby = _nearby_depth(depth_m, pixel, options)
+        T = T_world_cam[frame]
+        points = np.einsum('pi,ij->pj', landmarks.world[seen] - T[:3, 3], T[:3, :3])
+        rows, columns, z = project_to_pixels(points, cameras[frame], 0.0)
+        nearby = _nearby_depth(depth_m, rows, columns, options)
         known = np.isfinite(nearby)
         ratios.append(np.log(nearby[known] / z[known]))
     all_ratios = np.concatenate(ratios)
@@ -43,29 +45,20 @@ def landmark_scale(
     return float(np.exp(np.median(all_ratios)))
 
 
-def _project(
-    world: Float64Array, T_world_cam: Float64Array, camera: Intrinsics
-) -> tuple[IndexArray, Float64Array]:
-    """Return the pixels (P, 2), row and column, and depths (P,) of points within the image."""
-    points = np.einsum('pi,ij->pj', world - T_world_cam[:3, 3], T_world_cam[:3, :3])
-    x, y, z = points[points[:, 2] > 0].T
-    row = np.rint(y / z * camera.fy + camera.cy)
-    column = np.rint(x / z * camera.fx + camera.cx)
-    inside = (row >= 0) & (row < camera.height) & (column >= 0) & (column < camera.width)
-    return np.stack([row, column], axis=1)[inside].astype(np.intp), z[inside]
-
-
-def _nearby_depth(depth_m: Float32Array, pixel: IndexArray, options: LidarOptions) -> Float64Array:
-    """Return the median of the returns around each pixel (P, 2), row and column.
+def _nearby_depth(
+    depth_m: Float32Array, rows: IndexArray, columns: IndexArray, options: LidarOptions
+) -> Float64Array:
+    """Return the median of the returns around each pixel, (P,); rows and columns (P,).
 
     NaN where there is none, or where they lie on several surfaces.
     """
     reach = options.landmark_reach_px
     padded = np.pad(depth_m, reach, constant_values=np.nan)
     offsets = np.arange(2 * reach + 1)
-    rows, columns = pixel[:, :1] + offsets, pixel[:, 1:] + offsets
-    window = padded[rows[:, :, None], columns[:, None, :]].reshape(len(pixel), offsets.size**2)
-    found = np.full(len(pixel), np.nan)
+    near_rows, near_columns = rows[:, None] + offsets, columns[:, None] + offsets
+    window = padded[near_rows[:, :, None], near_columns[:, None, :]]
+    window = window.reshape(len(rows), offsets.size**2)
+    found = np.full(len(rows), np.nan)
     hit = np.isfinite(window).any(axis=1)
     least, most = np.nanmin(window[hit], axis=1), np.nanmax(window[hit], axis=1)
     one_surface = most < options.max_surface_ratio * least

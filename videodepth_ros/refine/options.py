@@ -181,6 +181,25 @@ class PreviewOptions:
 
 
 @dataclass(frozen=True)
+class DistrustOptions:
+    """When depth of stereo gives way to that of the prior, since the poses are wrong."""
+
+    # Rows and columns between the pixels in which alignment is compared with the prior.
+    pixel_stride: int = 4
+    # Root mean square of the log ratio by which alignment may differ from the prior where the
+    # views do not agree.
+    max_bend: float = 0.35
+    # Trust in stereo below which a frame is named as one of the prior's depth.
+    min_trust: float = 0.5
+    # Number of frames, about, whose trust is computed before any depth.
+    rated_frames: int = 48
+    # Share of them that must be trusted: with fewer the motion is wrong as a whole, and what
+    # agrees does so by chance. On clips 0 to 5 of `training.measure` it is below .4 where poses
+    # are wrong, else from .7 on.
+    min_trusted_share: float = 2 / 3
+
+
+@dataclass(frozen=True)
 class StereoCloudOptions:
     """Pixels of point clouds by their confidence, 1 - expected relative error."""
 
@@ -195,6 +214,7 @@ class StereoCloudOptions:
     min_confidence_of_prior: float = 0.8
 
 
+DISTRUST = DistrustOptions()
 STEREO_CLOUD = StereoCloudOptions()
 READ = ReadOptions()
 PRIOR = PriorOptions()

@@ -192,7 +192,7 @@ def render_report(
         ('mean confidence', figures.confidence),
     ):
         charts.append(draw_chart(name, seconds, np.array(shares), (0.0, 1.0)))
-    return template('report.html.j2').render(
+    return template('videodepth_ros.results', 'report.html.j2').render(
         title=title,
         facts=facts,
         notes=notes,
@@ -286,10 +286,10 @@ def _png(picture: UInt8Array) -> str:
 
 
 @cache
-def template(name: str) -> Template:
-    """Return a template of this package."""
+def template(package: str, name: str) -> Template:
+    """Return a template of a package."""
     environment = Environment(
-        loader=PackageLoader('videodepth_ros.results', ''),
+        loader=PackageLoader(package, ''),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

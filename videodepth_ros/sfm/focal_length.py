@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from videodepth_ros.sfm.bundle_adjustment import BundleAdjuster
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
-from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjuster_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def check_focal_length(
     if not len(sparse.observations.frame):
         return CONSISTENT
     released = replace(sparse.noise, log_focal_sigma=options.noise.log_focal_sigma)
-    adjuster = _adjuster(sparse, options)
+    adjuster = adjuster_of(sparse, options)
     state = adjuster.solve(sparse.state, released, options.focal_length.iterations)
     before, after = adjuster.cost(sparse.state, released), adjuster.cost(state, released)
     ratio = float(np.exp(state.log_focal - sparse.state.log_focal))
@@ -65,11 +64,5 @@ def log_focal_sigma(
     if not len(sparse.observations.frame) or not sparse.noise.log_focal_sigma:
         return assumed
     free = replace(sparse.noise, log_focal_sigma=assumed)
-    sigma = float(_adjuster(sparse, options).shared_sigmas(sparse.state, free)[0])
+    sigma = float(adjuster_of(sparse, options).shared_sigmas(sparse.state, free)[0])
     return min(options.focal_length.inflation * sigma, assumed)
-
-
-def _adjuster(sparse: SparseReconstruction, options: ReconstructionOptions) -> BundleAdjuster:
-    return BundleAdjuster(
-        sparse.observations, options.tracking.max_track_length, options.bundle_adjustment
-    )

@@ -13,11 +13,10 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
 from videodepth_ros.geometry.camera import Intrinsics
-from videodepth_ros.sfm.bundle_adjustment import BundleAdjuster
 from videodepth_ros.sfm.lens_fields import centre_fields, radial_fields
-from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
+from videodepth_ros.sfm.options import DEFAULTS, LensOptions, ReconstructionOptions
 from videodepth_ros.sfm.reprojection import BundleState
-from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjuster_of
 from videodepth_ros.sfm.sparse import adjust_lens
 from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
 
@@ -106,7 +105,9 @@ def fit_lens(
         return None
     if not free.all():
         sparse = _adjust(tracks, depth, camera, free, options)
-    return _lens(sparse, camera, options) if _is_determined(sparse, options) else None
+    sigmas = _inflated_sigmas(sparse, options)
+    is_determined = _is_determined(sparse, sigmas, options.lens)
+    return _lens(sparse, camera, sigmas) if is_determined else None
 
 
 def _sigmas(camera: Intrinsics, free: MaskArray, options: ReconstructionOptions) -> Float64Array:
@@ -143,7 +144,7 @@ def _hold(
 
     returns  the new state, and by what share of the cost it is worse than ``state``
     """
-    adjuster, noise = _adjuster(sparse, options), sparse.noise
+    adjuster, noise = adjuster_of(sparse, options), sparse.noise
     held = replace(noise, lens_sigma=np.where(free, noise.lens_sigma, 0.0))
     start = replace(state, lens=np.where(free, state.lens, 0.0))
     found = adjuster.solve(start, held, options.lens.iterations)
@@ -157,36 +158,26 @@ def _is_certain(sparse: SparseReconstruction, options: ReconstructionOptions) ->
     return bool((np.abs(sparse.state.lens[centre]) > limit[centre]).any())
 
 
-def _is_determined(sparse: SparseReconstruction, options: ReconstructionOptions) -> bool:
+def _is_determined(
+    sparse: SparseReconstruction, sigmas: Float64Array, limits: LensOptions
+) -> bool:
     """Return whether the tracks determine the focal length, and one of the other parameters.
 
     Where they do not, distortion and focal length grow together, on images of a pinhole too.
+    sigmas  by `_inflated_sigmas`
     """
-    log_focal, *lens = _inflated_sigmas(sparse, options)
-    size = np.abs(sparse.state.lens)
-    limits = options.lens
-    return bool(log_focal < limits.max_log_focal_sigma) and bool(
-        (size > limits.min_sigmas * np.array(lens)).any()
-    )
+    is_large = np.abs(sparse.state.lens) > limits.min_sigmas * sigmas[1:]
+    return bool(sigmas[0] < limits.max_log_focal_sigma and is_large.any())
 
 
 def _inflated_sigmas(sparse: SparseReconstruction, options: ReconstructionOptions) -> Float64Array:
     """Return the sigmas (5,) of log fx and the other parameters; 0: held."""
-    independent = _adjuster(sparse, options).shared_sigmas(sparse.state, sparse.noise)
+    independent = adjuster_of(sparse, options).shared_sigmas(sparse.state, sparse.noise)
     return options.focal_length.inflation * independent
 
 
-def _adjuster(sparse: SparseReconstruction, options: ReconstructionOptions) -> BundleAdjuster:
-    return BundleAdjuster(
-        sparse.observations, options.tracking.max_track_length, options.bundle_adjustment
-    )
-
-
-def _lens(
-    sparse: SparseReconstruction, camera: Intrinsics, options: ReconstructionOptions
-) -> Lens:
+def _lens(sparse: SparseReconstruction, camera: Intrinsics, sigmas: Float64Array) -> Lens:
     """Return the lens that a reconstruction has found; ``camera`` is the assumed one."""
-    sigmas = _inflated_sigmas(sparse, options)
     focal_px, lens = float(np.exp(sparse.state.log_focal)), sparse.state.lens
     ratio = (focal_px / camera.fx) ** 2  # the radius is that of the assumed focal length
     pinhole = replace(

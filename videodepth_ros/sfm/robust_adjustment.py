@@ -41,6 +41,13 @@ class SparseReconstruction:
     log_depth_sigma: Float64Array
 
 
+def adjuster_of(sparse: SparseReconstruction, options: ReconstructionOptions) -> BundleAdjuster:
+    """Return the bundle adjuster of a reconstruction's observations."""
+    return BundleAdjuster(
+        sparse.observations, options.tracking.max_track_length, options.bundle_adjustment
+    )
+
+
 def adjust_robustly(
     observations: Observations,
     state: BundleState,

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from videodepth_ros.sfm.bundle_adjustment import BundleAdjuster
 from videodepth_ros.sfm.lens_fields import readout_fields
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
-from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjuster_of
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,8 @@ def estimate_readout(
     if not len(observations.frame):
         return UNKNOWN_READOUT
     fields = readout_fields(observations.track, observations.frame, observations.xy, height_px)
-    adjuster = BundleAdjuster(
-        replace(observations, lens_fields=fields),
-        options.tracking.max_track_length,
-        options.bundle_adjustment,
-    )
+    displaced = replace(sparse, observations=replace(observations, lens_fields=fields))
+    adjuster = adjuster_of(displaced, options)
     state = replace(sparse.state, lens=np.zeros(1))
     noise = replace(sparse.noise, lens_sigma=np.array([limits.prior_sigma]))
     state = adjuster.solve(state, noise, limits.first_iterations)

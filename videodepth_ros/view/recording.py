@@ -125,15 +125,7 @@ class RecordingSource:
         return {
             'title': self._bag.path.name,
             'stamps': ((self._stamps_ns - self._stamps_ns[0]) / 1e9).tolist(),
-            'streams': [
-                name
-                for name, track in (
-                    ('image', self._image),
-                    ('depth', self._depth),
-                    ('confidence', self._confidence),
-                )
-                if track is not None
-            ],
+            'streams': list(self._tracks),
             'path': [round(float(x), 4) for one in T for x in one[:3, 3]],
             'yaw': mean_heading(np.stack(T)) if T else 0.0,
             'has_map': self._cloud_path.exists(),
@@ -155,13 +147,7 @@ class RecordingSource:
         """Return a frame."""
         now_ns = int(self._stamps_ns[number])
         wanted = {
-            name: track.at(now_ns)
-            for name, track in (
-                ('image', self._image),
-                ('depth', self._depth),
-                ('confidence', self._confidence),
-            )
-            if track is not None and name in streams
+            name: track.at(now_ns) for name, track in self._tracks.items() if name in streams
         }
         image, depth, share = (wanted.get(name) for name in ('image', 'depth', 'confidence'))
         depth_m = None if depth is None else decode_depth(depth)
@@ -190,6 +176,12 @@ class RecordingSource:
     async def reset(self) -> str:
         """Refuse."""
         return READ_ONLY
+
+    @property
+    def _tracks(self) -> dict[str, Track]:
+        """The streams that the recording has."""
+        tracks = {'image': self._image, 'depth': self._depth, 'confidence': self._confidence}
+        return {name: track for name, track in tracks.items() if track is not None}
 
     @property
     def _cloud_path(self) -> Path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage between prior and consistency: calibrate the lens where its intrinsics are estimated."""
+"""Stage between prior and consistency: calibrate the lens on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from videodepth_ros.sfm.sparse import default_camera
 
 
 def find_lens(job: JobContext, images: ImageSequence, prior: PriorDepth) -> Lens | None:
-    """Calibrate the lens from the tracks; None where it is given, or shows no distortion."""
+    """Calibrate the lens from the tracks; None if not asked for, or without distortion."""
     if not _is_wanted(job, images):
         return None
     path = job.work.path('lens', digest(prior, images.key)).with_suffix('.json')
@@ -53,10 +53,8 @@ def _calibrate(job: JobContext, images: ImageSequence, prior: PriorDepth) -> Len
     return calibrate_lens(images.images.open(), depth.array.open(), camera)
 
 
-def lens_notes(lens: Lens | None, size: tuple[int, int]) -> tuple[str, ...]:
+def lens_notes(lens: Lens, size: tuple[int, int]) -> tuple[str, ...]:
     """Return a note on an estimated lens, in pixels of images of ``size``."""
-    if lens is None:
-        return ()
     found = ', '.join(
         f'{name} {value:.4g} +- {sigma:.2g}' for name, value, sigma in lens.scaled_to(*size).facts
     )

@@ -64,7 +64,7 @@ def reconstruct_frames(
     stationary = stationary_camera_notes(found.T_world_cam, depth.array.open()[0])
     notes = (
         *found.warnings(),
-        *focal_length_notes(found, images, job.settings.intrinsics),
+        *focal_length_notes(found, images),
         *rolling_shutter_notes(found, images),
         *passing_sky_notes(find_passing_sky(depth.array.open())),
         *(stationary or unused_odometry_notes(_odometry(job, images), found.metres_per_unit)),
@@ -93,15 +93,12 @@ def _odometry(job: JobContext, images: ImageSequence) -> Float64Array | None:
     return load_odometry(cached_odometry(job.bag, images, job.work))
 
 
-def focal_length_notes(
-    found: Reconstruction, images: ImageSequence, intrinsics: Intrinsics
-) -> tuple[str, ...]:
+def focal_length_notes(found: Reconstruction, images: ImageSequence) -> tuple[str, ...]:
     """Return a note on an estimated focal length, in pixels of the camera's images."""
     if not found.log_focal_sigma:
         return ()
     focal_px, sigma = found.camera.scaled_to(*images.size).fx, found.log_focal_sigma
-    is_asked = intrinsics is Intrinsics.REFINE and images.camera is not None
-    why = 'as --intrinsics refine asks' if is_asked else 'there is no camera_info'
+    why = 'there is no camera_info' if images.camera is None else 'as --intrinsics refine asks'
     return (
         f'{why}: the focal length is estimated, {focal_px:.1f} +- {sigma * focal_px:.1f} px '
         f'({sigma:.1%}) at a width of {images.size[0]}; camera_info of the results holds the '
@@ -141,7 +138,7 @@ def cached_reconstruction(
     job: JobContext, images: ImageSequence, depth: DepthSequence
 ) -> Reconstruction:
     """Return the sparse reconstruction of a recording, computed unless it is on disk."""
-    refine_intrinsics = job.settings.intrinsics is Intrinsics.REFINE or job.lens is not None
+    refine_intrinsics = job.settings.intrinsics is Intrinsics.REFINE
     odometry = cached_odometry(job.bag, images, job.work) if job.settings.odometry else None
     path = job.work.path('reconstruction', digest(depth, refine_intrinsics, odometry))
     if not path.exists():

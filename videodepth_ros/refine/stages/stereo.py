@@ -19,6 +19,7 @@ from videodepth_ros.refine.aligned_sequence import AlignedSequence, limit_range
 from videodepth_ros.refine.context import JobContext
 from videodepth_ros.refine.image_sequence import ImageSequence
 from videodepth_ros.refine.metric_scale import log_depth_ratio
+from videodepth_ros.refine.options import DISTRUST, DistrustOptions
 from videodepth_ros.refine.plan import STEREO_STAGE
 from videodepth_ros.refine.prior_depth import DepthSequence
 from videodepth_ros.refine.prior_error import error_of
@@ -29,15 +30,6 @@ from videodepth_ros.sfm.odometry import name_frames
 
 APART_M = 1e7
 """Distance between sub-maps while neighbours are chosen: beyond all overlap."""
-STRIDE, MOST_BENT = 4, 0.35
-"""Stride of the pixels, and root mean square of the log ratio, by which alignment may differ from
-the prior where the views do not agree."""
-LEAST_TRUST = 0.5
-"""Trust in stereo below which a frame is named as one of the prior's depth."""
-RATED, LEAST_TRUSTED = 48, 2 / 3
-"""Number of frames, about, whose trust is computed before any depth, and the share of them that
-must be trusted: with fewer the motion is wrong as a whole, and what agrees does so by chance. On
-clips 0 to 5 of `training.measure` it is below .4 where poses are wrong, else from .7 on."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +81,18 @@ class _OpenFrames:
         return self.frames
 
 
-def contradicts(prior_m: Float32Array, aligned_m: Float32Array) -> bool:
+def contradicts(
+    prior_m: Float32Array, aligned_m: Float32Array, options: DistrustOptions = DISTRUST
+) -> bool:
     """Return whether a frame's alignment bends its prior, (h, w) both, beyond what a prior errs.
 
     Then it is rather the motion that is wrong.
     """
     with np.errstate(invalid='ignore', divide='ignore'):
-        log_ratio = np.log(prior_m[::STRIDE, ::STRIDE] / aligned_m[::STRIDE, ::STRIDE])
+        step = options.pixel_stride
+        log_ratio = np.log(prior_m[::step, ::step] / aligned_m[::step, ::step])
     log_ratio = log_ratio[np.isfinite(log_ratio)]
-    return bool(log_ratio.size and np.sqrt(np.mean(log_ratio**2)) > MOST_BENT)
+    return bool(log_ratio.size and np.sqrt(np.mean(log_ratio**2)) > options.max_bend)
 
 
 def _prior_scale(prior: Float32Array, aligned: AlignedSequence) -> float:
@@ -146,17 +141,17 @@ def match_stereo(
 def _distrust(task: StereoTask, submap: IndexArray, processes: int) -> str:
     """Return `distrust_reason` of the frames that are matched and in a sub-map, (N,)."""
     judged = [k for k, chosen in enumerate(task.plan.neighbours) if chosen and submap[k] >= 0]
-    judged = judged[:: max(1, len(judged) // RATED)]
+    judged = judged[:: max(1, len(judged) // DISTRUST.rated_frames)]
     return distrust_reason(rate_frames(task, judged, processes))
 
 
-def distrust_reason(trust: Sequence[float]) -> str:
+def distrust_reason(trust: Sequence[float], options: DistrustOptions = DISTRUST) -> str:
     """Return why stereo of a recording is not to be trusted as a whole; empty if it is.
 
     trust  in stereo of some of its frames, 0 to 1
     """
-    trusted = sum(one >= LEAST_TRUST for one in trust)
-    if trusted >= LEAST_TRUSTED * len(trust):
+    trusted = sum(one >= options.min_trust for one in trust)
+    if trusted >= options.min_trusted_share * len(trust):
         return ''
     return (
         f'the views agree on depth in {trusted} of {len(trust)} frames only: the poses are '
@@ -221,7 +216,7 @@ def stereo_frames(
     for index, (frame, small) in enumerate(pairs):
         seen = has_depth(small.depth_m)
         found = next(finished) if seen else StereoDepth.unknown(frame.image.shape[:2])
-        if found.trust < LEAST_TRUST:
+        if found.trust < DISTRUST.min_trust:
             distrusted.append(index)
         depth_m = limit_range(found.depth_m, job.settings.max_range_m)
         maps = upsample_maps(depth_m, 1 - found.relative_error, found.moving, frame.image)
