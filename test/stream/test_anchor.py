@@ -202,7 +202,9 @@ def test_fit():
 def test_the_session_takes_its_metres_from_the_anchor(anchor, oracle):
     """The engine says 5 m of nearly all pixels; the prior says 6 m."""
     session = DepthSession(CARD, InstantEngine, SessionSettings(scale_factor=2.0), anchor)
+    oracle.let.clear()
     first = session.step(frame(1)).depth
+    oracle.let.set()
     until(lambda: not anchor._mailbox.counts.in_flight)
     second = session.step(frame(2)).depth
     assert (first.scale_source, second.scale_source) == (ScaleSource.MODEL, ScaleSource.PRIOR)
