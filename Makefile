@@ -3,6 +3,7 @@
 # make test      set up, then run every test that this machine can run
 # make quick     lint, types and the fast tests: at most a minute on two cores
 # make strict    make test in random order and in Python's development mode (SEED=1 to repeat one)
+# make nightly   ten minutes of soak, a minute of fuzzing a reader, then make strict
 # make coverage  make test, with the share of lines that the tests run
 # make docs      build the documentation into out/site/
 # make format    format the code, fix what ruff can fix, write the generated files
@@ -18,7 +19,7 @@ PACKAGE := package.xml CMakeLists.txt $(shell find action msg launch config vide
 
 PYTEST := $(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: setup demo test quick strict coverage docs format clean
+.PHONY: setup demo test quick strict nightly coverage docs format clean
 setup: $(VENV)/.package
 
 demo: setup
@@ -32,6 +33,11 @@ test coverage: setup
 SEED := $(shell date +%s)
 strict: setup
 	PYTHONDEVMODE=1 $(PYTEST) --shuffle $(SEED)
+
+nightly: setup
+	$(VENV)/bin/python -m bench.soak --minutes 10 --out out/soak
+	$(VENV)/bin/python -m bench.fuzz all --minutes 1 --out out/fuzz
+	$(MAKE) strict
 
 quick: setup
 	$(VENV)/bin/python -m ruff check
