@@ -29,6 +29,14 @@ def test_pycuda_steps_in(monkeypatch):
     assert open_cuda().provider == 'PyCUDA 2026.1'
 
 
+def test_both_describe_the_gpu_alike(monkeypatch):
+    install(monkeypatch, FakeCuda())
+    facts = open_cuda().gpu()
+    fake_pycuda.install(monkeypatch, FakeCuda())
+    assert open_cuda().gpu() == facts
+    assert facts.pci_address == '0000:65:00.0'
+
+
 def test_without_either_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'cuda.bindings', None)
     monkeypatch.setitem(sys.modules, 'pycuda', None)

@@ -46,6 +46,7 @@ def test_spec_says_what_runs_and_where(engine, rig):
     assert (spec.model, spec.engine, spec.precision) == ('nano', 'tensorrt', 'fp16')
     assert (spec.width, spec.height, spec.notes) == (WIDTH, HEIGHT, ('was built',))
     assert spec.takes_bytes
+    assert spec.gpu == '0000:65:00.0'
     for words in ('NVIDIA Fake 9000', rig.fake_tensorrt.__version__, 'CUDA 13.0'):
         assert words in spec.device
 

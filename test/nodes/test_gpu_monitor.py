@@ -13,18 +13,23 @@ import pytest
 from videodepth_ros.nodes.gpu_monitor import GpuFigures, GpuMonitor
 from videodepth_ros.nodes.options import LiveNodeOptions
 
-GPU = 'NVIDIA Orin, TensorRT 10'
+GPU = '0000:65:00.0'
 
 
-def nvml(memory=lambda handle: SimpleNamespace(used=2e9, total=8e9)) -> ModuleType:
+def nvml(
+    memory=lambda handle: SimpleNamespace(used=2e9, total=8e9), temperatures=(61,)
+) -> ModuleType:
     module = ModuleType('pynvml')
     module.NVMLError = type('NVMLError', (Exception,), {})
     module.NVML_TEMPERATURE_GPU = 0
     module.nvmlInit = lambda: None
+    module.nvmlDeviceGetCount = lambda: len(temperatures)
     module.nvmlDeviceGetHandleByIndex = lambda index: index
+    module.nvmlDeviceGetHandleByPciBusId = ['0000:17:00.0', GPU].index
+    module.nvmlDeviceGetHandleByUUID = ['GPU-a', 'GPU-b'].index
     module.nvmlDeviceGetMemoryInfo = memory
     module.nvmlDeviceGetUtilizationRates = lambda handle: SimpleNamespace(gpu=70)
-    module.nvmlDeviceGetTemperature = lambda handle, sensor: 61
+    module.nvmlDeviceGetTemperature = lambda handle, sensor: temperatures[handle]
     return module
 
 
@@ -41,11 +46,11 @@ def make_monitor():
         each.close()
 
 
-def figures_within(monitor: GpuMonitor, seconds: float) -> GpuFigures | None:
+def figures_within(monitor: GpuMonitor, seconds: float, gpu: str = GPU) -> GpuFigures | None:
     end_s = time.monotonic() + seconds
-    while monitor.figures(GPU) is None and time.monotonic() < end_s:
+    while monitor.figures(gpu) is None and time.monotonic() < end_s:
         time.sleep(0.005)
-    return monitor.figures(GPU)
+    return monitor.figures(gpu)
 
 
 def test_figures_are_those_of_nvml(monkeypatch, make_monitor):
@@ -58,11 +63,16 @@ def test_without_the_library_there_are_none(monkeypatch, make_monitor):
     assert figures_within(make_monitor(), 0.1) is None
 
 
-@pytest.mark.parametrize('device', ['', 'CPU, 4 threads'])
-def test_a_network_on_the_cpu_has_none(monkeypatch, make_monitor, device):
+@pytest.mark.parametrize('gpu', [GPU, 'GPU-b'])
+def test_they_are_of_the_gpu_that_computes(monkeypatch, make_monitor, gpu):
+    monkeypatch.setitem(sys.modules, 'pynvml', nvml(temperatures=(40, 70)))
+    assert figures_within(make_monitor(), 5, gpu).temperature_c == 70
+
+
+def test_a_network_without_a_gpu_has_none(monkeypatch, make_monitor):
     monkeypatch.setitem(sys.modules, 'pynvml', nvml())
     monitor = make_monitor()
-    assert monitor.figures(device) is None
+    assert monitor.figures('') is None
     assert monitor._thread is None
 
 

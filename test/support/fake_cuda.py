@@ -59,7 +59,13 @@ class FakeCuda:
 
     def cudaGetDeviceProperties(self, device):
         return SUCCESS, SimpleNamespace(
-            name=b'NVIDIA Fake 9000', major=9, minor=0, totalGlobalMem=24 << 30
+            name=b'NVIDIA Fake 9000',
+            major=9,
+            minor=0,
+            totalGlobalMem=24 << 30,
+            pciDomainID=0,
+            pciBusID=0x65,
+            pciDeviceID=0,
         )
 
     # Memory.

@@ -81,8 +81,13 @@ def install(monkeypatch, fake: FakeCuda) -> None:
             fake.cudaMemsetAsync(to, value, count, stream.handle)
         ),
         Device=lambda k: SimpleNamespace(
-            retain_primary_context=lambda: SimpleNamespace(push=lambda: None)
+            retain_primary_context=lambda: SimpleNamespace(push=lambda: None),
+            compute_capability=lambda: (9, 0),
+            name=lambda: 'NVIDIA Fake 9000',
+            total_memory=lambda: 24 << 30,
+            pci_bus_id=lambda: '0000:65:00.0',
         ),
+        get_driver_version=lambda: 13010,
     )
     package = ModuleType('pycuda')
     package.VERSION_TEXT, package.driver = '2026.1', driver

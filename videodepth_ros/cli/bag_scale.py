@@ -22,8 +22,7 @@ from videodepth_ros.messages.cloud_points import points_from_cloud
 from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.laser_scan import points_from_scan
 from videodepth_ros.messages.transforms import orientation_from_imu, stamp_ns
-from videodepth_ros.refine.bag_depth import with_camera_info
-from videodepth_ros.refine.depth_topic import choose_depth_topic
+from videodepth_ros.refine.depth_topic import choose_depth_topic, with_camera_info
 from videodepth_ros.refine.lidar import find_lidar_topics
 from videodepth_ros.refine.odometry import is_own_topic
 from videodepth_ros.scale.fusion import FusedScale, FusionSettings

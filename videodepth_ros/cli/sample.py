@@ -118,6 +118,8 @@ def write_sample(writer: BagWriter, frames: Iterable[SyntheticFrame]) -> int:
     """Write frames with their ground truth; return their number."""
     import numpy as np
 
+    from videodepth_ros.evaluation.true_depth import TRUE_DEPTH
+
     # REP-103: x of the body points forward and z up; z of the optical frame forward, y down.
     T_link_optical = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
     count = 0
@@ -127,7 +129,7 @@ def write_sample(writer: BagWriter, frames: Iterable[SyntheticFrame]) -> int:
             writer.write_transform(stamp_ns, LINK, OPTICAL, T_link_optical, static=True)
         writer.write_image('camera/image_raw', stamp_ns, OPTICAL, frame.image)
         writer.write_camera_info('camera/camera_info', stamp_ns, OPTICAL, frame.camera)
-        writer.write_depth('ground_truth/depth/image', stamp_ns, OPTICAL, frame.depth_m)
+        writer.write_depth(TRUE_DEPTH, stamp_ns, OPTICAL, frame.depth_m)
         writer.write_pose('ground_truth/pose', stamp_ns, MAP, frame.T_map_cam)
         writer.write_transform(stamp_ns, MAP, LINK, frame.T_map_cam @ T_link_optical.T)
         count += 1

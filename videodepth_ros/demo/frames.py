@@ -18,13 +18,14 @@ from videodepth_ros.bags.types import new_message
 from videodepth_ros.bags.writer import BagWriter
 from videodepth_ros.demo.graph import CAMERA, NAMESPACE
 from videodepth_ros.evaluation.depth import DepthPair
+from videodepth_ros.evaluation.true_depth import TRUE_DEPTH
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.camera_info import intrinsics_from
 from videodepth_ros.messages.image import decode_depth, decode_image
 from videodepth_ros.messages.transforms import set_stamp, stamp_ns
 
 IMAGE = f'{CAMERA}/image_raw'
-TRUE_DEPTH = '/ground_truth/depth/image'
+TRUE_DEPTH_TOPIC = f'/{TRUE_DEPTH}'
 DEPTH, CAMERA_INFO = f'{NAMESPACE}/depth/image', f'{NAMESPACE}/depth/camera_info'
 JPEG_QUALITY = 90
 
@@ -62,7 +63,7 @@ class DemoFrames:
         """Read both bags once."""
         with open_bag(self.sample) as sample, open_bag(self.recording) as recording:
             truth: dict[str, Any] = {}
-            messages = sample.messages([IMAGE, TRUE_DEPTH])
+            messages = sample.messages([IMAGE, TRUE_DEPTH_TOPIC])
             for _, _, depth in recording.messages([DEPTH]):
                 target_ns = stamp_ns(depth.header.stamp) - self.offset_ns
                 while (latest_ns := _latest_of_both(truth)) < target_ns:
@@ -75,7 +76,7 @@ class DemoFrames:
                         target_ns,
                         decode_image(truth[IMAGE]),
                         decode_depth(depth),
-                        decode_depth(truth[TRUE_DEPTH]),
+                        decode_depth(truth[TRUE_DEPTH_TOPIC]),
                     )
 
     def pairs(self) -> DemoPairs:

@@ -27,6 +27,7 @@ class GpuInfo:
 
     major, minor         compute capability
     driver_cuda_version  newest CUDA version that the driver supports, e.g. 13000
+    pci_address          e.g. ``0000:01:00.0``
     """
 
     name: str
@@ -34,6 +35,12 @@ class GpuInfo:
     minor: int
     memory_mb: int
     driver_cuda_version: int
+    pci_address: str
+
+
+def pci_address(domain: int, bus: int, device: int) -> str:
+    """Return the PCI address of a GPU, as the driver writes it."""
+    return f'{domain:04x}:{bus:02x}:{device:02x}.0'
 
 
 class CudaRuntime(Protocol):
@@ -125,6 +132,7 @@ class CudaBindings:
             facts.minor,
             facts.totalGlobalMem >> 20,
             self._call('cudaDriverGetVersion'),
+            pci_address(facts.pciDomainID, facts.pciBusID, facts.pciDeviceID),
         )
 
     def allocate(self, size_bytes: int) -> int:

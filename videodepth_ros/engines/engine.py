@@ -39,6 +39,7 @@ class EngineSpec:
     precision  ``fp32``, ``fp16`` or ``bf16``
     width, height  size of the network's input and output [px]
     notes      events while it was opened, one sentence each, for the log
+    gpu        PCI address or UUID (``GPU-...``) of the NVIDIA GPU that computes; empty: none
     """
 
     model: str
@@ -50,6 +51,7 @@ class EngineSpec:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...] = ()
+    gpu: str = ''
 
     @property
     def takes_bytes(self) -> bool:

@@ -44,6 +44,7 @@ class PyCuda:
             minor,
             device.total_memory() >> 20,
             self._driver.get_driver_version(),
+            device.pci_bus_id(),
         )
 
     def allocate(self, size_bytes: int) -> int:

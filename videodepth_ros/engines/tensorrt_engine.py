@@ -124,6 +124,7 @@ class TensorRtEngine(ResidentEngine):
             outputs=outputs,
             notes=facts.notes,
             device=f'{facts.gpu}, {plan.flavour} {plan.version}, {self._cuda.provider}',
+            gpu=self._cuda.gpu().pci_address,
         )
 
     def _allocate(self, stack: ExitStack) -> None:

@@ -63,7 +63,8 @@ class TorchCudaEngine(ResidentEngine):
         image, parameters, *outputs = (
             TensorSpec(name, array.shape, str(array.dtype)) for name, array in self._host.items()
         )
-        device = torch.cuda.get_device_name(plan.device) if plan.device.type == 'cuda' else 'CPU'
+        is_gpu = plan.device.type == 'cuda'
+        device = torch.cuda.get_device_name(plan.device) if is_gpu else 'CPU'
         return EngineSpec(
             model=plan.name,
             engine='torch-cuda',
@@ -71,6 +72,7 @@ class TorchCudaEngine(ResidentEngine):
             width=plan.layout.width,
             height=plan.layout.height,
             device=f'{device}, torch {torch.__version__}',
+            gpu=f'GPU-{torch.cuda.get_device_properties(plan.device).uuid}' if is_gpu else '',
             inputs=(image, state, parameters),
             outputs=(*outputs, TensorSpec(STATE_OUT, state.shape, state.dtype)),
         )

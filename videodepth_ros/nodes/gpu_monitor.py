@@ -22,7 +22,7 @@ class GpuFigures:
 
 
 class GpuMonitor:
-    """Query the first GPU in a thread of its own; a driver that hangs stops nothing else.
+    """Query a GPU in a thread of its own; a driver that hangs stops nothing else.
 
     The thread starts with the first request. Where `nvidia-ml-py` is not installed, or NVML finds
     no GPU, there are no figures.
@@ -32,16 +32,18 @@ class GpuMonitor:
         self._options = options
         self._figures: GpuFigures | None = None
         self._queried_s = 0.0  # on the steady clock
+        self._gpu = ''
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
-    def figures(self, device: str) -> GpuFigures | None:
+    def figures(self, gpu: str) -> GpuFigures | None:
         """Return the latest figures; None where a network runs elsewhere, or none are recent.
 
-        device  that of the engine, such as ``cuda:0`` or the name of a GPU; ``cpu`` has none
+        gpu  that of the engine's spec
         """
-        if not device or device.lower().startswith('cpu'):
+        if not gpu:
             return None
+        self._gpu = gpu
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name='gpu monitor', daemon=True)
             self._thread.start()
@@ -59,12 +61,25 @@ class GpuMonitor:
             return
         try:
             pynvml.nvmlInit()
-            handle = pynvml.nvmlDeviceGetHandleByIndex(0)
             while not self._closed.wait(self._options.gpu_period_s if self._figures else 0):
-                self._figures = query(pynvml, handle)
+                self._figures = query(pynvml, handle_of(pynvml, self._gpu))
                 self._queried_s = time.monotonic()
         except pynvml.NVMLError:
             self._figures = None  # no driver, or the GPU is lost
+
+
+def handle_of(nvml: ModuleType, gpu: str) -> object:
+    """Return the handle of a GPU; the index of CUDA is no index of NVML.
+
+    nvml    the module pynvml of nvidia-ml-py, initialised
+    gpu     of an engine's spec; where there is one GPU only, as on a Jetson, that is meant
+    raises  nvml.NVMLError where there is no such GPU
+    """
+    if nvml.nvmlDeviceGetCount() == 1:
+        return nvml.nvmlDeviceGetHandleByIndex(0)
+    if gpu.startswith('GPU-'):
+        return nvml.nvmlDeviceGetHandleByUUID(gpu)
+    return nvml.nvmlDeviceGetHandleByPciBusId(gpu)
 
 
 def query(nvml: ModuleType, handle: object) -> GpuFigures:

@@ -131,7 +131,7 @@ class DepthWorker:
             self._decoder.lens_fault,
             self._decoder.sample_note,
             self._decoder.is_calibration_unusable,
-            self._gpu.figures(spec.device) if spec else None,
+            self._gpu.figures(spec.gpu) if spec else None,
         )
 
     @property

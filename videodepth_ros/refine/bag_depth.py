@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from videodepth_ros.bags.camera_topics import CAMERA_INFO, CameraTopics, TopicInfo
 from videodepth_ros.bags.frame_tree import frame_name
 from videodepth_ros.bags.frames import messages_with_info
 from videodepth_ros.bags.reader import open_bag
@@ -25,7 +24,7 @@ from videodepth_ros.messages.image import decode_depth
 from videodepth_ros.messages.transforms import stamp_ns
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
 from videodepth_ros.refine.depth_association import max_offset_ns, nearest_indices
-from videodepth_ros.refine.depth_topic import choose_depth_topic, encoding_of, without_transport
+from videodepth_ros.refine.depth_topic import choose_depth_topic, encoding_of, with_camera_info
 from videodepth_ros.refine.options import BAG_DEPTH, BagDepthOptions
 
 
@@ -149,14 +148,6 @@ class BagDepthPrior:
                 f'{image_frame!r}: it may be that of another camera; if it is registered to the '
                 f'images, choose it with --depth-topic {self._topic}'
             )
-
-
-def with_camera_info(topics: Sequence[TopicInfo], depth_topic: str) -> CameraTopics:
-    """Return a depth topic with the camera_info beside it, if there is one."""
-    name = without_transport(depth_topic).rpartition('/')[0] + '/camera_info'
-    depth = next(topic for topic in topics if topic.name == depth_topic)
-    infos = [topic for topic in topics if (topic.name, topic.type) == (name, CAMERA_INFO)]
-    return CameraTopics(depth, infos[0] if infos and infos[0].count else None)
 
 
 def assumed_unit_m(message: Any) -> float:

@@ -7,7 +7,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, TopicInfo, find_topic
+from videodepth_ros.bags.camera_topics import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    CameraTopics,
+    TopicInfo,
+    find_topic,
+)
 from videodepth_ros.bags.reader import BagReader
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.messages.encodings import DEPTH_ENCODINGS, canonical_encoding
@@ -79,6 +86,14 @@ def _transport(topic: TopicInfo) -> int:
 def without_transport(topic: str) -> str:
     """Return the name that the transports of one depth camera share."""
     return topic.removesuffix(COMPRESSED_DEPTH_SUFFIX).removesuffix(COMPRESSED_SUFFIX)
+
+
+def with_camera_info(topics: Sequence[TopicInfo], depth_topic: str) -> CameraTopics:
+    """Return a depth topic with the camera_info beside it, if there is one."""
+    name = without_transport(depth_topic).rpartition('/')[0] + '/camera_info'
+    depth = next(topic for topic in topics if topic.name == depth_topic)
+    infos = [topic for topic in topics if (topic.name, topic.type) == (name, CAMERA_INFO)]
+    return CameraTopics(depth, infos[0] if infos and infos[0].count else None)
 
 
 def _has_depth(bag: BagReader, topic: TopicInfo) -> bool:

@@ -12,13 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from videodepth_ros.bags.camera_topics import (
-    CAMERA_INFO,
-    COMPRESSED,
-    IMAGE,
-    TopicInfo,
-    find_camera_topics,
-)
+from videodepth_ros.bags.camera_topics import COMPRESSED, IMAGE, TopicInfo, find_camera_topics
 from videodepth_ros.bags.reader import BagReader, open_bag
 from videodepth_ros.bags.stamps import Stamps, monotonic, read_stamps
 from videodepth_ros.core.arrays import Float64Array
@@ -30,6 +24,7 @@ from videodepth_ros.messages.frame import FrameDecoder, needs_rectification
 from videodepth_ros.messages.image import decode_depth, decode_share
 from videodepth_ros.messages.topic_words import topic_words
 from videodepth_ros.messages.transforms import matrix_from_pose, stamp_ns
+from videodepth_ros.refine.depth_topic import with_camera_info
 from videodepth_ros.results.bag import PATH
 from videodepth_ros.results.map_cloud import map_cloud
 from videodepth_ros.results.map_views import mean_heading
@@ -214,11 +209,10 @@ class RecordingSource:
         """Return the calibration of the depth images; without one, that of the camera."""
         if self._depth is None:
             return None
-        folder = self._depth.topic.name.removesuffix('/compressedDepth').rpartition('/')[0]
-        name = f'{folder}/camera_info'
-        if any(topic.name == name and topic.type == CAMERA_INFO for topic in self._bag.topics):
-            return next((message for _, _, message in self._bag.messages([name])), self._info)
-        return self._info
+        beside = with_camera_info(self._bag.topics, self._depth.topic.name).info
+        if beside is None:
+            return self._info
+        return next((message for _, _, message in self._bag.messages([beside.name])), self._info)
 
     def _read_poses(self) -> dict[int, Float64Array]:
         """Return T_map_cam by stamp, of the path of a refined recording."""
