@@ -6,23 +6,12 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from test.support.parameter_trees import flat
 from tools import parameters
 from videodepth_ros.core.options import options_of
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.offline_parameters import OfflineParameters
 from videodepth_ros.refine.settings import RefineSettings
-
-
-def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
-    """Return the values of a parameter file by their full names."""
-    found: dict[str, object] = {}
-    for key, value in tree.items():
-        found |= (
-            flat(value, f'{prefix}{key}.')
-            if isinstance(value, dict)
-            else {f'{prefix}{key}': value}
-        )
-    return found
 
 
 @pytest.mark.parametrize('name', parameters.FILES)

@@ -10,23 +10,13 @@ import yaml
 
 pytest.importorskip('rclpy', reason='the parameters of the node need ROS 2')
 
+from test.support.parameter_trees import flat
 from videodepth_ros.core.options import from_values
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.transport import package_file
 
 OUTPUTS = {'depth/image', 'depth/points', 'depth/camera_info', 'depth/confidence'}
 REFINED = OUTPUTS | {'path', 'odometry', 'preview'}
-
-
-def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
-    found: dict[str, object] = {}
-    for key, value in tree.items():
-        found |= (
-            flat(value, f'{prefix}{key}.')
-            if isinstance(value, dict)
-            else {f'{prefix}{key}': value}
-        )
-    return found
 
 
 @pytest.mark.parametrize('preset', ['nav2', 'nvblox', 'rtabmap'])
