@@ -16,28 +16,29 @@ from training.train import average_path
 
 
 def export_weights(run: Path, target: Path) -> str:
-    """Write what ``load_flashdepth`` reads, and return its sha256.
-
-    It is the mean of the averages that the run's recipe names. Weights are stored in half
-    precision: that moves depth by a thousandth. Statistics of batch norms stay in single
-    precision, for variances span more than halves can.
-    """
+    """Write the mean of the averages that the run's recipe names, as `save_mean`."""
     phases = json.loads((run / 'recipe.json').read_text())['shipped']
     averages = [torch.load(average_path(run, phase), weights_only=True) for phase in phases]
-    save_file(
-        {
-            name: _stored(name, _mean([average[name] for average in averages]))
-            for name in averages[0]
-        },
-        target,
-    )
+    return save_mean(averages, target)
+
+
+def save_mean(weights: list[dict[str, Tensor]], target: Path) -> str:
+    """Write the mean of the weights of one network, by name, and return the file's sha256.
+
+    `load_flashdepth` reads it. Weights are stored in half precision: that moves depth by a
+    thousandth. Statistics of batch norms stay in single precision, for variances span more than
+    halves can.
+    """
+    means = {name: _mean([each[name] for each in weights]) for name in weights[0]}
+    save_file({name: _stored(name, mean) for name, mean in means.items()}, target)
     target.chmod(0o644)  # safetensors leaves it to its owner, but a package is everybody's
     return hashlib.sha256(target.read_bytes()).hexdigest()
 
 
 def _mean(tensors: list[Tensor]) -> Tensor:
     """Return the mean; of counts, the last."""
-    return torch.stack(tensors).mean(0) if tensors[0].is_floating_point() else tensors[-1]
+    is_count = not tensors[0].is_floating_point()
+    return tensors[-1] if is_count else torch.stack([each.float() for each in tensors]).mean(0)
 
 
 def _stored(name: str, tensor: Tensor) -> Tensor:
