@@ -5,7 +5,8 @@ python -m bench.obstacles [--model nano] [--frames 60] [SEQUENCE ...]
 
 A sequence is SCENE:SEED of `videodepth sample`, or a folder as in bench/scale_sources.py. Depth is
 streamed with the parameters of the preset nav2; the scale is that of the camera's height, which,
-as the odometry, is exact. Of each frame after the first second:
+as the odometry, is exact. A sequence ends where the camera touches something: the paths of samples
+may lead through a window. Of each frame after the first second:
 
 phantom  share of the marked points within 2.5 m that lie more than 0.3 m before the true surface
 missed   share of the true obstacles within 2.5 m (points of voxels of 10 cm) without a marked
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import cv2
 import numpy as np
@@ -41,6 +43,8 @@ from videodepth_ros.stream.upsample import resize_nearest
 
 SEQUENCES = ('../shared/data/rendered_livingroom', 'studios:11', 'studios:12')
 NEAR_M, TOLERANCE_M, SETTLED_S = 2.5, 0.3, 1.0
+CONTACT_M = 0.25
+"""Least distance of a camera on a robot from what is in view."""
 PARAMETERS = ObstacleParameters()
 
 
@@ -73,9 +77,16 @@ def above_ground(T_map_cam: Float64Array, up: Float64Array, floor: float) -> Flo
     return T
 
 
+def is_touching(depth_m: Float32Array) -> bool:
+    """Return whether something in true depth (H, W) is as near as a camera on a robot never is."""
+    return bool((depth_m[depth_m > 0] < CONTACT_M).any())
+
+
 def stream(name: str, model: str, frames: int) -> list[View]:
     """Return the views of a sequence, streamed as the live node does."""
-    read = list(read_frames(name, frames))[:frames]
+    read = list(takewhile(lambda each: not is_touching(each[2]), read_frames(name, frames)))[
+        :frames
+    ]
     stamps, _, truth, cameras, poses = zip(*read, strict=True)
     small = [resize_nearest(depth_m, 128, 96).astype(np.float32) for depth_m in truth]
     ground = with_ground(

@@ -124,10 +124,15 @@ def with_ground(
     poses: Float64Array,
     camera: Intrinsics,
 ) -> Sequence:
-    """Return a sequence with the axis of its world that is up, and the level of its ground."""
+    """Return a sequence with the axis of its world that is up, and the level of its ground.
+
+    That of a scene is z = 0; that of a folder is found in its depth, where a bed may pass for it.
+    """
     image_down = poses[:, :3, 1].mean(axis=0)
     axis = int(np.abs(image_down).argmax())
     up = -np.sign(image_down[axis]) * np.eye(3)[axis]
+    if not Path(name).is_dir():
+        return Sequence(name, stamps, images, inverse, truth, poses, camera, up, 0.0)
     small = camera.scaled_to(truth.shape[2], truth.shape[1])
     floors = []
     for depth_m, pose in zip(truth[::5], poses[::5], strict=True):

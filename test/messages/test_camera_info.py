@@ -13,6 +13,7 @@ from videodepth_ros.bags.types import new_message
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.messages.camera_info import fill_camera_info, intrinsics_from, rectifier_from
+from videodepth_ros.messages.lens import Lens
 
 WIDTH, HEIGHT = 320, 240
 K = np.array([[200.0, 0, 161.5], [0, 201.0, 118.0], [0, 0, 1]])
@@ -296,9 +297,29 @@ def test_an_image_that_opencv_cannot_rectify_is_refused():
         rectifier_from(msg, 32767, HEIGHT)
 
 
-def test_the_maps_of_one_calibration_are_made_once():
-    first = rectifier_from(camera_info(LENSES['plumb_bob']), WIDTH, HEIGHT)
-    assert rectifier_from(camera_info(LENSES['plumb_bob']), WIDTH, HEIGHT) is first
+def test_the_maps_of_one_calibration_are_made_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        Lens, 'maps', lambda *given, make=Lens.maps: made.append(1) or make(*given)
+    )
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for _ in range(2):
+        rectifier_from(camera_info([-0.31, 0.11]), WIDTH, HEIGHT).rectify(image)
+    assert len(made) == 2  # a coarse one for the check of the lens
+
+
+@pytest.mark.parametrize('model', LENSES)
+@pytest.mark.parametrize('halvings', [1, 2])
+def test_a_smaller_view_is_the_whole_one_made_smaller(model, halvings):
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    image = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    rectifier = rectifier_from(camera_info(LENSES[model], model), WIDTH, HEIGHT)
+    size = WIDTH >> halvings, HEIGHT >> halvings
+    view = rectifier.rectify(image, halvings).astype(int)
+    whole = cv2.resize(rectifier.rectify(image), size, interpolation=cv2.INTER_AREA)
+    difference = np.abs(view - whole)[8:-8, 8:-8]
+    assert difference.mean() < 1
+    assert difference.max() <= 8
 
 
 def test_rectification_of_a_region_is_the_region_of_the_rectification():

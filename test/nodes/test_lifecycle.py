@@ -405,3 +405,18 @@ def test_ctrl_c_cancels_a_build(make_rig, root):
     assert process.returncode == 1, output  # for nothing was built
     assert 'Building Engine, 10%' in output
     assert 'Traceback' not in output
+
+
+@pytest.mark.parametrize('module', ['live_node', 'cameras_node', 'offline_node'])
+def test_the_modules_of_the_nodes_run(module, root):
+    name = f'videodepth_ros.nodes.{module}'
+    done = subprocess.run(
+        [sys.executable, '-m', name, '--ros-args', '--params-file', 'no such file'],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        cwd=root,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'no such file' in done.stderr

@@ -14,6 +14,7 @@ from test.support.instant_engine import NEAR_M
 from test.support.rig import image_message
 from videodepth_ros.messages.cloud_points import points_from_cloud
 from videodepth_ros.messages.transforms import fill_transform, stamp_ns
+from videodepth_ros.nodes.obstacle_publishers import ObstaclePublishers
 
 AHEAD_M, HEIGHT_M = 0.1, 0.5
 FACTOR = 1.3
@@ -77,7 +78,9 @@ def test_obstacles_and_scan_are_published_in_the_base_frame(make_rig):
     rig.peer.destroy_publisher(publisher)
 
 
-def test_without_a_base_frame_there_are_obstacles_but_no_scan(make_rig):
+def test_without_a_base_frame_there_are_obstacles_but_no_scan(make_rig, monkeypatch):
+    missing: list[str] = []
+    monkeypatch.setattr(ObstaclePublishers, '_warn', lambda _, name, why: missing.append(name))
     rig = make_rig(scale__camera_height_m=HEIGHT_M, **METRIC)
     rig.start()
     clouds, scans = rig.consume('obstacles', PointCloud2), rig.consume('scan', LaserScan)
@@ -89,6 +92,7 @@ def test_without_a_base_frame_there_are_obstacles_but_no_scan(make_rig):
     assert len(points) > 5
     assert points[:, 2] == pytest.approx(BOX_M, abs=0.05)
     assert not scans
+    assert set(missing) == {'scan'}
 
 
 @pytest.mark.parametrize('base_frame', ['', 'base_link'])

@@ -163,7 +163,7 @@ def test_images_at_the_size_of_the_camera_come_back_from_disk(tmp_path):
     assert len(after) == 3
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
-        assert replace(one, image=None) == replace(other, image=None)
+        assert replace(one, raw=None) == replace(other, raw=None)
 
 
 def test_images_beyond_the_disk_budget_are_not_kept_at_the_size_of_the_camera(tmp_path):

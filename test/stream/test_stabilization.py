@@ -140,7 +140,7 @@ def test_a_first_frame_of_another_shape_is_forgotten():
 
 def test_a_blank_wall_is_left_as_it_is():
     steady, seen = DepthStabilizer(), scene()[0]
-    wall = replace(frame(seen), image=np.full_like(seen.image, 128))
+    wall = replace(frame(seen), raw=np.full_like(seen.image, 128))
     for k in range(3):
         told = steady.correction(replace(wall, stamp_ns=k * 10**8), (k + 1) * seen.depth_m)
         assert (told == 1).all()
@@ -181,7 +181,7 @@ def test_a_first_frame_that_is_wrong_is_outvoted():
 
 def test_it_starts_anew_where_nothing_is_found_again():
     images = [frame(seen, k) for k, seen in enumerate(scene())]
-    images[10] = replace(images[10], image=np.zeros_like(images[10].image))
+    images[10] = replace(images[10], raw=np.zeros_like(images[10].image))
     told = factors(wandering(), images)
     assert told[10] == 1.0
     assert told[9] != 1.0

@@ -71,25 +71,33 @@ class Calibration:
 class Rectifier:
     """Removes a lens' distortion.
 
-    camera  intrinsics of the images that come out
+    calibration  of the raw images
     """
 
-    camera: Intrinsics
-    _columns: NDArray[Any]
-    _rows: NDArray[Any]
+    calibration: Calibration
 
-    def rectify(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the pinhole view of a raw image, (H, W, 3) uint8, at the same size."""
-        rectified = cv2.remap(image, self._columns, self._rows, cv2.INTER_LINEAR)
-        return np.asarray(rectified, np.uint8)
+    @property
+    def camera(self) -> Intrinsics:
+        """Intrinsics of the rectified images, at the size of the raw ones."""
+        return self.calibration.camera
+
+    def rectify(self, image: NDArray[np.uint8], halvings: int = 0) -> NDArray[np.uint8]:
+        """Return the pinhole view of a raw image (H, W, 3) uint8 that is halved so many times."""
+        height, width = image.shape[:2]
+        for _ in range(halvings):
+            width, height = width // 2, height // 2
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+        columns, rows = _maps(self.calibration, (width, height))
+        return np.asarray(cv2.remap(image, columns, rows, cv2.INTER_LINEAR), np.uint8)
 
     def rectify_depth(self, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the pinhole view of a raw depth map, (H, W) float32; NaN where it saw nothing.
 
         Every value is one of the map: a mean of two surfaces lies on neither.
         """
+        size = depth_m.shape[1], depth_m.shape[0]
         # These maps it rounds; of the others it drops the fraction.
-        columns, rows = cv2.convertMaps(self._columns, self._rows, cv2.CV_32FC1)
+        columns, rows = cv2.convertMaps(*_maps(self.calibration, size), cv2.CV_32FC1)
         rectified = cv2.remap(depth_m, columns, rows, cv2.INTER_NEAREST, borderValue=np.nan)
         return np.asarray(rectified, np.float32)
 
@@ -187,15 +195,17 @@ def create_rectifier(calibration: Calibration) -> Rectifier | None:
     lens = lens_from(calibration.model, calibration.D)
     _check_rotation(calibration.R)
     require_plausible(lens, calibration.K, calibration.R, calibration.P, size)
-    return _rectifier(calibration)
+    return Rectifier(calibration)
 
 
 @lru_cache(maxsize=8)  # two maps of 1080p take 12 MB; one calibration serves a whole stream
-def _rectifier(calibration: Calibration) -> Rectifier:
+def _maps(calibration: Calibration, size: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the maps of ``cv2.remap`` for the raw image resized to ``size``."""
+    x, y = size[0] / calibration.width, size[1] / calibration.height
+    resizing = np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
     K, R, P = (np.reshape(each, (3, 3)) for each in (calibration.K, calibration.R, calibration.P))
     lens = lens_from(calibration.model, calibration.D)
-    size = (calibration.width, calibration.height)
-    return Rectifier(calibration.camera, *lens.maps(K, R, P, size, cv2.CV_16SC2))
+    return lens.maps(resizing @ K, R, resizing @ P, size, cv2.CV_16SC2)
 
 
 def fill_camera_info(msg: Any, camera: Intrinsics) -> None:

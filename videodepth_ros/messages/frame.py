@@ -86,6 +86,5 @@ class FrameDecoder:
             info, image.shape[1], image.shape[0], rectify=self._rectify
         )
         self.is_calibration_unusable = False
-        if rectifier is not None:
-            image = rectifier.rectify(image)
-        return Frame(stamp_ns(message.header.stamp), message.header.frame_id, image, camera)
+        header = message.header
+        return Frame(stamp_ns(header.stamp), header.frame_id, image, camera, rectifier)

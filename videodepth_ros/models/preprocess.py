@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videodepth_ros.core.errors import ConfigError, InputError
+from videodepth_ros.frames import Frame
 from videodepth_ros.models.imagenet import MEAN, STD
 
 Number = TypeVar('Number', np.uint8, np.float64)
@@ -96,6 +97,15 @@ def resized_image(image: NDArray[np.uint8], width: int, height: int) -> NDArray[
     """
     _check_image(image)
     return image if image.shape[:2] == (height, width) else _resized(image, width, height)
+
+
+def resized_frame(frame: Frame, width: int, height: int) -> NDArray[np.uint8]:
+    """Return the rectified image of a frame at the size (height, width, 3) uint8.
+
+    raises  InputError where its image is not (H, W, 3) uint8
+    """
+    _check_image(frame.raw)
+    return resized_image(frame.at_least(2 * width, 2 * height), width, height)
 
 
 def _resized(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

@@ -98,3 +98,7 @@ def create_live_nodes(make_node: Callable[..., LiveNode] = LiveNode) -> Sequence
 def main() -> int:
     """Run the nodes with the arguments of the command line."""
     return run(create_live_nodes, sys.argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -14,7 +14,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from videodepth_ros.bags.output_options import DepthEncoding
-from videodepth_ros.frames import Frame
+from videodepth_ros.core.arrays import UInt8Array
+from videodepth_ros.frames import DepthMap, Frame
 from videodepth_ros.messages.camera_info import fill_camera_info
 from videodepth_ros.messages.cloud import write_cloud, write_points
 from videodepth_ros.messages.compressed import write_compressed_depth, write_compressed_depth_mm
@@ -136,7 +137,7 @@ class DepthPublishers:
         else:
             write_cloud(
                 depth.depth_m,
-                frame.image,
+                _image_of(frame, depth),
                 depth.camera,
                 parameters.cloud_stride,
                 parameters.cloud_max_range_m or np.inf,
@@ -161,6 +162,12 @@ class DepthPublishers:
 
     def _is_due(self, stamp_ns: int, parameters: LiveParameters) -> bool:
         return is_due(stamp_ns, self._last_points_ns, parameters.cloud_max_rate_hz)
+
+
+def _image_of(frame: Frame, depth: DepthMap) -> UInt8Array:
+    """Return the image of a depth map, at its size or larger."""
+    height, width = depth.depth_m.shape
+    return frame.at_least(2 * width, 2 * height)
 
 
 Writer = Callable[[Any, StepResult, Frame, LiveParameters], bool]
@@ -209,8 +216,8 @@ def _write_rgb(
     message: Image, result: StepResult, frame: Frame, parameters: LiveParameters
 ) -> bool:
     height, width = result.depth.depth_m.shape
-    image = frame.image
-    if frame.size != (width, height):
+    image = _image_of(frame, result.depth)
+    if image.shape[:2] != (height, width):
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
     write_image(image, message, 'rgb8')
     return True

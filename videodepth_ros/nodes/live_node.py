@@ -104,15 +104,9 @@ class LiveNode(SafeLifecycleNode):
 
     def open_engine(self, width: int, height: int) -> Engine:
         """Open the engine of the parameters for a network input of this size."""
-        parameters = self.parameters
-        return open_engine(
-            parameters.model,
-            parameters.engine,
-            width,
-            height,
-            threads=parameters.threads,
-            report=self.report_build,
-        )
+        model, engine = self.parameters.model, self.parameters.engine
+        threads, report = self.parameters.threads, self.report_build
+        return open_engine(model, engine, width, height, threads=threads, report=report)
 
     def report_build(self, phase: str, fraction: float) -> None:
         """Note the progress of an engine build; raise Cancelled if the node is cleaned up."""
@@ -348,3 +342,7 @@ def run(make_node: Callable[[], LiveNode], arguments: list[str] | None = None) -
 def main() -> int:
     """Run the live node with the arguments of the command line."""
     return run(LiveNode, sys.argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -19,6 +19,7 @@ from videodepth_ros.obstacles.scan import ANGLE_MIN_RAD, scan_ranges
 from videodepth_ros.scale.fusion import FusedScale
 
 WARNING_PERIOD_S = 5.0
+BOTH = 'obstacles and no scan'
 
 
 class ObstaclePublishers:
@@ -69,12 +70,12 @@ class ObstaclePublishers:
 
     def _detect(self, depth: DepthMap, parameters: LiveParameters) -> Obstacles | None:
         if depth.camera is None:
-            self._warn('the camera is uncalibrated: publish its camera_info')
+            self._warn(BOTH, 'the camera is uncalibrated: publish its camera_info')
             return None
         mounts = self._scale.mounts
         mount = mounts.at(depth.frame_id, depth.stamp_ns)
         if mount is None and mounts.is_possible(depth.frame_id):
-            self._warn(f'/tf does not connect {depth.frame_id} with the ground at its stamp')
+            self._warn(BOTH, f'/tf does not connect {depth.frame_id} with the ground at its stamp')
             return None
         found = self._detector.step(
             depth.depth_m,
@@ -86,7 +87,7 @@ class ObstaclePublishers:
             depth.confidence,
         )
         if found is None:
-            self._warn('no ground is seen, and its height is not known: set base_frame')
+            self._warn(BOTH, 'no ground is seen, and its height is not known: set base_frame')
         return found
 
     def _base(self, depth: DepthMap) -> tuple[str, Float64Array | None]:
@@ -108,7 +109,9 @@ class ObstaclePublishers:
         points_m, frame_id = found.points_m, depth.frame_id
         if parameters.obstacles_frame == BASE:
             if T_base_cam is None:
-                self._warn('obstacles.frame is base, but there is none: set base_frame')
+                self._warn(
+                    'obstacles', 'obstacles.frame is base, but there is none: set base_frame'
+                )
                 return
             points_m = (points_m @ T_base_cam[:3, :3].T + T_base_cam[:3, 3]).astype(np.float32)
             frame_id = base
@@ -125,7 +128,7 @@ class ObstaclePublishers:
         T_base_cam: Float64Array | None,
     ) -> None:
         if T_base_cam is None:
-            self._warn('a scan needs a frame with z up: set base_frame')
+            self._warn('scan', 'a scan needs a frame with z up: set base_frame')
             return
         ranges_m = scan_ranges(found, T_base_cam, parameters)
         last_ns = self._last_scan_ns
@@ -135,7 +138,8 @@ class ObstaclePublishers:
         send(self._scan, self._scan_message, depth.stamp_ns, base)
         self._last_scan_ns = depth.stamp_ns
 
-    def _warn(self, text: str) -> None:
+    def _warn(self, missing: str, text: str) -> None:
+        """Log which output is missing, and why."""
         self._node.get_logger().warning(
-            f'no obstacles or no scan: {text}', throttle_duration_sec=WARNING_PERIOD_S
+            f'no {missing}: {text}', throttle_duration_sec=WARNING_PERIOD_S
         )

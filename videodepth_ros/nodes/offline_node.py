@@ -335,3 +335,7 @@ def run(make_node: Callable[[], OfflineNode], arguments: list[str] | None = None
 def main() -> int:
     """Run the offline node with the arguments of the command line."""
     return run(OfflineNode, sys.argv)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

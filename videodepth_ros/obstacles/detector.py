@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 
 from videodepth_ros.core.arrays import Float32Array, Float64Array, MaskArray
-from videodepth_ros.geometry.camera import Intrinsics, backproject
+from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.depth_edges import beside_edges
 from videodepth_ros.geometry.ground_plane import GroundPlane, fit_ground_plane
 from videodepth_ros.geometry.pose import invert_poses
@@ -85,7 +86,7 @@ class ObstacleDetector:
             self._temporal.clear()
             return None
         T_ground_cam = ground_frame(plane)
-        points_m = _transformed(backproject(depth_m, camera), T_ground_cam)
+        points_m = _points(depth_m, camera, T_ground_cam)
         heights_m = self._heights(points_m, camera, T_ground_cam, parameters)
         is_obstacle = self._in_band(depth_m, points_m, heights_m, parameters)
         pixels_m = points_m[is_obstacle]
@@ -191,6 +192,25 @@ def ground_frame(plane: GroundPlane) -> Float64Array:
     T[:3, :3] = x, np.cross(up, x), up
     T[2, 3] = plane.height
     return T
+
+
+def _points(depth_m: Float32Array, camera: Intrinsics, T: Float64Array) -> Float32Array:
+    """Return the points (h, w, 3) float32 of a depth map under T (4, 4)."""
+    points_m: Float32Array = np.empty((*depth_m.shape, 3), np.float32)
+    turned = (T[:3, :3] @ np.linalg.inv(camera.matrix)).astype(np.float32)
+    _fill_points(depth_m, turned, T[:3, 3].astype(np.float32), points_m)
+    return points_m
+
+
+@njit(cache=True, nogil=True)
+def _fill_points(depth, turned, moved, points):  # type: ignore[no-untyped-def]
+    """Fill points (h, w, 3) with depth * turned @ (column, row, 1) + moved."""
+    for row in range(depth.shape[0]):
+        for column in range(depth.shape[1]):
+            z = depth[row, column]
+            for k in range(3):
+                ray = turned[k, 0] * column + turned[k, 1] * row + turned[k, 2]
+                points[row, column, k] = z * ray + moved[k]
 
 
 def _transformed(points_m: Float32Array, T: Float64Array) -> Float32Array:

@@ -47,9 +47,10 @@ def _polar(
     points_m: Float32Array, T_base_cam: Float64Array, beams: int
 ) -> tuple[IndexArray, Float32Array]:
     """Return the beam (P,) and the distance (P,) of points (P, 3) of the optical frame."""
-    x, y = (points_m @ T_base_cam[:2, :3].T + T_base_cam[:2, 3]).T
+    T = T_base_cam[:2].astype(np.float32)
+    x, y = (points_m @ T[:, :3].T + T[:, 3]).T
     turn = (np.arctan2(y, x) - ANGLE_MIN_RAD) / (2 * math.pi)
-    return np.rint(turn * beams).astype(np.intp) % beams, np.hypot(x, y).astype(np.float32)
+    return np.rint(turn * beams).astype(np.intp) % beams, np.hypot(x, y)
 
 
 def _free_beams(

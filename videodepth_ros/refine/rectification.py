@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -28,4 +27,4 @@ def rectify_frames(frames: Iterable[Frame], lens: Lens) -> Iterator[Frame]:
             model = LensModel(is_fisheye=False, D=(*scaled.radial, 0.0, 0.0))
             maps = model.maps(K, np.eye(3), K, size, cv2.CV_16SC2)
         image = cv2.remap(frame.image, *maps, cv2.INTER_LINEAR)
-        yield replace(frame, image=np.asarray(image, np.uint8), camera=scaled.camera)
+        yield Frame(frame.stamp_ns, frame.frame_id, np.asarray(image, np.uint8), scaled.camera)

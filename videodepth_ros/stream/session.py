@@ -26,7 +26,7 @@ from videodepth_ros.engines.resident import ResidentEngine
 from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.imagenet import MEAN, STD
-from videodepth_ros.models.preprocess import normalised, resized_image
+from videodepth_ros.models.preprocess import normalised, resized_frame
 from videodepth_ros.stream.confidence import ErrorEstimator
 from videodepth_ros.stream.postprocess import DepthPostprocessor
 from videodepth_ros.stream.scale import Anchor, Scale, fixed_scale, scale_of
@@ -168,7 +168,7 @@ class DepthSession:
         """
         self._reject_repeated(frame)
         engine = self.open(*frame.size)
-        small = resized_image(frame.image, engine.spec.width, engine.spec.height)
+        small = resized_frame(frame, engine.spec.width, engine.spec.height)
         reset = self._reset_before(frame)
         if reset and self._anchor:
             self._anchor.restart()
