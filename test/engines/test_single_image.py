@@ -119,7 +119,7 @@ def test_each_output_becomes_inverse_depth(networks, output, values, expected):
 def test_an_output_of_another_shape_is_refused_when_opened(networks, monkeypatch):
     monkeypatch.setattr(
         'videodepth_ros.engines.single_image_onnx.OnnxRunner.run',
-        lambda self, image: np.zeros((1, WIDTH, HEIGHT), np.float32),
+        lambda self, image: {'depth': np.zeros((1, WIDTH, HEIGHT), np.float32)},
     )
     with pytest.raises(ModelError, match='is not a map of the image'):
         opened('onnx', write_card(networks))

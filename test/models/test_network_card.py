@@ -19,8 +19,7 @@ from test.support.small_network import (
 from videodepth_ros.core.errors import ConfigError, ModelError
 from videodepth_ros.models.cards import InverseDepthUnit
 from videodepth_ros.models.catalogue import card, weights_path
-from videodepth_ros.models.network_card import OutputKind, network_card
-from videodepth_ros.models.network_import import CARDS, card_names, packaged_entries
+from videodepth_ros.models.network_entries import OutputKind
 
 MAP = (1, 1, HEIGHT, WIDTH)
 
@@ -66,7 +65,19 @@ def test_a_size_that_is_open_follows_the_card(folder):
 @pytest.mark.parametrize('kind', OutputKind)
 def test_the_unit_follows_the_output(folder, kind):
     focal = 1000 if kind is OutputKind.CANONICAL else None
-    model = card(write_card(folder, output=kind.value, canonical_focal_px=focal))
+    scale = None
+    if kind is OutputKind.POINTS:
+        scale = 'out1'
+        write_graph(folder / 'net.onnx', out=(1, HEIGHT, WIDTH, 3), outputs=2)
+    model = card(
+        write_card(
+            folder,
+            output=kind.value,
+            canonical_focal_px=focal,
+            scale_name=scale,
+            output_name=scale and 'out0',
+        )
+    )
     assert model.is_relative == kind.value.startswith('relative')
     assert (model.unit is InverseDepthUnit.CANONICAL) == kind.value.startswith('canonical')
 
@@ -95,6 +106,10 @@ def test_an_unknown_licence_is_named(folder):
         ({'canonical_focal_px': 1000}, 'canonical_focal_px belongs to'),
         ({'sha256': 'abc'}, "sha256 is 'abc'; give the SHA-256"),
         ({'soft_edges': 'yes please'}, 'soft_edges is .*; give true if'),
+        ({'hit': 'mask'}, "hit is 'mask'; give where something was hit, such as"),
+        ({'hit': 'mask > half'}, "hit is 'mask > half'; give where"),
+        ({'constants': 'num_tokens'}, 'constants is .*; give names and numbers'),
+        ({'scale_name': 'scale'}, "scale_name belongs to 'affine point map'"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -117,6 +132,10 @@ def test_a_wrong_entry_is_refused_in_words(folder, entries, words):
         ({'out': (1, 1000)}, {}, 'is not a map'),
         ({'outputs': 2}, {}, 'several outputs: name that of the depth, one of out0, out1'),
         ({}, {'output_name': 'disparity'}, "no output 'disparity': choose one of out0"),
+        ({}, {'output_name': ['a', 'b']}, "no output 'a' or 'b': choose one of out0"),
+        ({}, {'hit': 'sky < 0.5'}, "no output 'sky': choose one of out0"),
+        ({}, {'constants': {'num_tokens': 1200}}, "no input 'num_tokens' for the entry constants"),
+        ({'operator': 'com.depthart::SelectiveScan'}, {}, 'com.depthart::SelectiveScan, which'),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -162,15 +181,3 @@ def test_external_weights_must_be_there_and_whole(tmp_path):
     (tmp_path / 'net.onnx').touch()
     with pytest.raises(ModelError, match=r'net.onnx.data, which is missing'):
         card(name)
-
-
-@pytest.mark.parametrize('name', card_names())
-def test_a_card_of_the_package_is_complete(tmp_path, name):
-    entries = packaged_entries(name)
-    is_open = 'multiple' in entries
-    sides = ('h', 'w') if is_open else (HEIGHT, WIDTH)
-    write_graph(tmp_path / entries['file'], (1, 3, *sides), (1, 1, *sides))
-    model = network_card(name, entries, tmp_path)
-    assert model.source.startswith('https://')
-    assert model.notice is None
-    assert (CARDS / f'{name}.yaml').read_text().startswith('# ')

@@ -72,10 +72,12 @@ def write_graph(
     kind: int = TensorProto.FLOAT,
     inputs: int = 1,
     outputs: int = 1,
+    operator: str = '::Identity',
 ) -> Path:
-    """Write a graph of any tensors that no runtime needs to accept."""
+    """Write a graph of any tensors and of an operator DOMAIN::NAME; no runtime need accept it."""
+    domain, _, name = operator.partition('::')
     graph = helper.make_graph(
-        [helper.make_node('Identity', ['in0'], [f'out{k}']) for k in range(outputs)],
+        [helper.make_node(name, ['in0'], [f'out{k}'], domain=domain) for k in range(outputs)],
         'graph',
         [helper.make_tensor_value_info(f'in{k}', kind, shape) for k in range(inputs)],
         [helper.make_tensor_value_info(f'out{k}', kind, out) for k in range(outputs)],

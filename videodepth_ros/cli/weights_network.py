@@ -33,11 +33,11 @@ def import_onnx(args: argparse.Namespace, network: Path) -> ModelFacts:
 
     given = dict(_entry(text) for text in args.entries)
     packaged = packaged_entries(args.card) if args.card else {}
-    output = {**packaged, **given}.get('output_name')
-    entries = {**entries_of_file(network, output), **packaged, **given}
+    known = {**packaged, **given}
+    entries = {**entries_of_file(network, known), **known}
     if not args.card and sys.stdin.isatty():
         asked = dict(ASKED)
-        if not has_fixed_size(network, output) and 'size' not in entries:
+        if not has_fixed_size(network, known) and 'size' not in entries:
             asked['multiple'] = ''
         entries |= {
             key: _ask(key, default) for key, default in asked.items() if key not in entries
@@ -117,7 +117,7 @@ def _entry(text: str) -> tuple[str, Any]:
 
 def _ask(key: str, default: str) -> Any:
     """Ask for an entry at the terminal until it is given."""
-    from videodepth_ros.models.network_card import ENTRIES
+    from videodepth_ros.models.network_entries import ENTRIES
 
     suffix = f' [{default}]' if default else ''
     while True:

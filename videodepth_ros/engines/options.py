@@ -63,6 +63,18 @@ class PriorExportOptions:
 
 
 @dataclass(frozen=True)
+class PointMapOptions:
+    """Search for the shift of an affine point map, see point_map.py."""
+
+    samples_per_side: int = 64  # pixels of the image that are used, as in the release of MoGe
+    candidates: int = 24  # shifts of a grid
+    grids: int = 4  # each spans two steps of the one before: 0.04 % of the nearest depth
+    least_offset: float = 1e-3  # depth of the nearest point, in spans from it to the median
+    most_offset: float = 1e3
+    least_span: float = 1e-3  # of the nearest value, where all depths are alike
+
+
+@dataclass(frozen=True)
 class SingleImageOptions:
     """Single-image networks of the user, see single_image.py."""
 

@@ -8,18 +8,20 @@ does not change within a stream; the session stabilises what drifts (stream/stab
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from videodepth_ros.core.arrays import Float32Array, UInt8Array
+from videodepth_ros.core.arrays import Float32Array, MaskArray, UInt8Array
 from videodepth_ros.core.errors import ModelError
 from videodepth_ros.engines.engine import EngineSpec, State, TensorSpec, check_image
 from videodepth_ros.engines.graph import IMAGE, INVERSE_DEPTH, STATE_IN, STATE_OUT
 from videodepth_ros.engines.options import SingleImageOptions
-from videodepth_ros.models.network_card import NetworkCard, OutputKind
+from videodepth_ros.engines.point_map import depth_of_points
+from videodepth_ros.models.network_card import NetworkCard
+from videodepth_ros.models.network_entries import OutputKind
 from videodepth_ros.models.preprocess import normalised
 
 DEFAULTS = SingleImageOptions()
@@ -39,11 +41,11 @@ class NetworkRunner(Protocol):
     device: str
     precision: str
 
-    def run(self, image: Float32Array) -> Float32Array:
-        """Compute the output of a normalised image.
+    def run(self, image: Float32Array) -> Mapping[str, Float32Array]:
+        """Compute the outputs of a normalised image.
 
         image    of the shape of the network's input, float32
-        returns  the output in the shape that the network gives it
+        returns  ``NetworkGraph.outputs`` by name, in the shapes that the network gives them
         raises   DeviceError if the device fails
         """
 
@@ -91,7 +93,7 @@ class SingleImageEngine:
             notes=notes,
         )
         try:
-            self._map(np.zeros((height, width, 3), np.uint8))
+            self._inverse_depth(np.zeros((height, width, 3), np.uint8))
         except Exception:
             runner.close()
             raise
@@ -103,7 +105,7 @@ class SingleImageEngine:
     def step(self, image: UInt8Array, state: State) -> tuple[Float32Array, State]:
         """Compute one frame, see ``Engine.step``."""
         check_image(image, self.spec)
-        inverse_depth = to_inverse_depth(self._map(image), self._card, self.spec.width)
+        inverse_depth = self._inverse_depth(image)
         if not self._card.output.is_relative:
             return inverse_depth, state
         factor = np.asarray(state, np.float32)
@@ -115,25 +117,50 @@ class SingleImageEngine:
         """Free the network."""
         self._runner.close()
 
-    def _map(self, image: UInt8Array) -> Float32Array:
-        """Return the network's output (height, width) float32 for an image of that size."""
-        card, (height, width) = self._card, image.shape[:2]
+    def _inverse_depth(self, image: UInt8Array) -> Float32Array:
+        """Return inverse depth (height, width) float32 in the unit of the card, for an image."""
+        card, graph = self._card, self._card.graph
         planes = normalised(image, card.mean, card.std, card.channels)
-        ones = (1,) * (card.graph.rank - planes.ndim)
+        ones = (1,) * (graph.rank - planes.ndim)
         found = self._runner.run(planes.reshape(ones + planes.shape))
-        squeezed = found.squeeze()
+        hit = None
+        if card.hit and graph.hit:
+            values = self._fitted(graph.hit, found[graph.hit])
+            hit = values > card.hit.limit if card.hit.is_above else values < card.hit.limit
+        depth = self._depth(found, hit)
+        inverse_depth = to_inverse_depth(depth, card, self.spec.width)
+        return inverse_depth if hit is None else np.where(hit, inverse_depth, np.float32(0))
+
+    def _depth(self, found: Mapping[str, Float32Array], hit: MaskArray | None) -> Float32Array:
+        """Return the output (height, width) float32; of a point map the depth in metres."""
+        graph = self._card.graph
+        values = found[graph.output]
+        if self._card.output is not OutputKind.POINTS or not graph.scale:
+            return self._fitted(graph.output, values)
+        points = np.stack(
+            [self._fitted(graph.output, values[..., axis]) for axis in range(3)], axis=-1
+        )
+        is_point = np.ones(points.shape[:2], np.bool_) if hit is None else hit
+        return depth_of_points(points, is_point) * found[graph.scale].reshape(-1)[0]
+
+    def _fitted(self, name: str, values: Float32Array) -> Float32Array:
+        """Return an output as a map (height, width) float32 of the image.
+
+        raises  ModelError where it is none
+        """
+        width, height = self.spec.width, self.spec.height
+        squeezed = values.squeeze()
         rows, columns = squeezed.shape if squeezed.ndim == 2 else (0, 0)
         ratio = columns * height / (rows * width) if rows else 0.0
         if not 1 / DEFAULTS.max_aspect_change <= ratio <= DEFAULTS.max_aspect_change:
             raise ModelError(
-                f'the output {card.graph.output} of {card.file} is {found.shape} for an image of '
+                f'the output {name} of {self._card.file} is {values.shape} for an image of '
                 f'{width}x{height}: it is not a map of the image; give another output_name in '
-                f'{card.name}'
+                f'{self._card.name}'
             )
-        values = squeezed.astype(np.float32, copy=False)
         if (rows, columns) == (height, width):
-            return values
-        return np.asarray(cv2.resize(values, (width, height)), np.float32)
+            return squeezed
+        return np.asarray(cv2.resize(squeezed, (width, height)), np.float32)
 
 
 def to_inverse_depth(values: Float32Array, card: NetworkCard, width: int) -> Float32Array:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnxruntime as ort
 
@@ -35,19 +37,23 @@ class OnnxRunner:
                 'with another opset'
             ) from error
 
-    def run(self, image: Float32Array) -> Float32Array:
-        """Compute the output of an image, see ``single_image.NetworkRunner``."""
+    def run(self, image: Float32Array) -> Mapping[str, Float32Array]:
+        """Compute the outputs of an image, see ``single_image.NetworkRunner``."""
         graph = self._card.graph
         try:
-            (found,) = self._session.run(
-                [graph.output], {graph.image: image.astype(graph.dtype, copy=False)}
+            found = self._session.run(
+                graph.outputs,
+                {graph.image: image.astype(graph.dtype, copy=False), **graph.constants},
             )
         except ORT_ERRORS as error:
             raise DeviceError(
                 f'ONNX Runtime failed on {self._card.name} with an input of {image.shape}: '
                 f'{" ".join(str(error).split())}; check size or multiple in the card'
             ) from error
-        return np.asarray(found, np.float32)
+        return {
+            name: np.asarray(each, np.float32)
+            for name, each in zip(graph.outputs, found, strict=True)
+        }
 
     def close(self) -> None:
         """Free the session."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,15 @@ class OpenVinoRunner:
             card.file, card.name, precision, threads, device, cache, {card.graph.image: shape}
         )
         self._request: Any = compiled.create_infer_request()
-        self._output = compiled.output(card.graph.output)
+        self._outputs = {name: compiled.output(name) for name in card.graph.outputs}
         self.device = describe_device(name, threads)
 
-    def run(self, image: Float32Array) -> Float32Array:
-        """Compute the output of an image, see ``single_image.NetworkRunner``."""
+    def run(self, image: Float32Array) -> Mapping[str, Float32Array]:
+        """Compute the outputs of an image, see ``single_image.NetworkRunner``."""
         graph = self._card.graph
         try:
             found = self._request.infer(
-                {graph.image: image.astype(graph.dtype, copy=False)},
+                {graph.image: image.astype(graph.dtype, copy=False), **graph.constants},
                 share_inputs=True,
                 share_outputs=False,
             )
@@ -58,7 +59,7 @@ class OpenVinoRunner:
                 f'OpenVINO {ov.__version__} failed on {self._card.name}: {one_line(error)}; '
                 'restart the stream and check the free memory'
             ) from error
-        return np.asarray(found[self._output], np.float32)
+        return {name: np.asarray(found[port], np.float32) for name, port in self._outputs.items()}
 
     def close(self) -> None:
         """Free the compiled model."""

@@ -7,10 +7,8 @@ licence. `read_network_card` checks both files, so that a wrong card is an error
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from videodepth_ros.core.errors import ConfigError
-from videodepth_ros.models.cards import InverseDepthUnit, ModelCard
-from videodepth_ros.models.network_graph import NetworkGraph, read_network_graph
+from videodepth_ros.models.cards import ModelCard
+from videodepth_ros.models.network_entries import ENTRIES, REQUIRED, HitRule, OutputKind
+from videodepth_ros.models.network_graph import NetworkGraph, TensorNames, read_network_graph
 from videodepth_ros.models.preprocess import Triple
 
 MAX_PIXELS = 518 * 392
@@ -31,44 +30,21 @@ PERMISSIVE = frozenset(
 )
 """Licences without a notice, by SPDX identifier."""
 
-
-class OutputKind(str, Enum):
-    """Meaning of a network's output y for a point at depth Z [m]."""
-
-    RELATIVE_INVERSE = 'relative inverse depth'  # a / Z + b with unknown a and b: MiDaS
-    RELATIVE = 'relative depth'  # a Z with unknown a
-    INVERSE = 'inverse depth'  # 1 / Z [1/m]
-    METRIC = 'depth in metres'  # Z
-    CANONICAL_INVERSE = 'canonical inverse depth'  # fx / (width Z): Depth Pro
-    CANONICAL = 'canonical depth'  # Z F / fx, F the canonical focal length [px]: Metric3D
-
-    @property
-    def is_relative(self) -> bool:
-        """Whether its unit is unknown."""
-        return self in (OutputKind.RELATIVE_INVERSE, OutputKind.RELATIVE)
-
-    @property
-    def is_inverse(self) -> bool:
-        """Whether it falls with the depth."""
-        return self.value.endswith('inverse depth')
-
-    @property
-    def unit(self) -> InverseDepthUnit:
-        """Unit of the inverse depth that the engine makes of it."""
-        is_canonical = self in (OutputKind.CANONICAL_INVERSE, OutputKind.CANONICAL)
-        return InverseDepthUnit.CANONICAL if is_canonical else InverseDepthUnit.NOMINAL
+COMPANIONS = {OutputKind.CANONICAL: 'canonical_focal_px', OutputKind.POINTS: 'scale_name'}
+"""Entry that an output needs, and no other has."""
 
 
 @dataclass(frozen=True)
 class NetworkCard(ModelCard):
     """A single-image network in ONNX; its name is the path of the card.
 
-    graph       input and output of the file
+    graph       inputs and outputs of the file
     output      meaning of the output
     mean, std   of red, green and blue, as shares of full scale
     channels    order of the input's channels: ``rgb`` or ``bgr``
     canonical_focal_px  F of ``OutputKind.CANONICAL``
     fixed_size  width and height of the input [px]; None: multiples of ``patch``
+    hit         where something was hit; None: by the depth alone
     """
 
     graph: NetworkGraph = field(kw_only=True)
@@ -78,6 +54,7 @@ class NetworkCard(ModelCard):
     channels: str = field(kw_only=True)
     canonical_focal_px: float = field(kw_only=True)
     fixed_size: tuple[int, int] | None = field(kw_only=True)
+    hit: HitRule | None = field(default=None, kw_only=True)
 
     @property
     def file(self) -> Path:
@@ -132,15 +109,13 @@ def network_card(name: str, entries: Mapping[str, Any], folder: Path) -> Network
 
     raises  see ``read_network_card``
     """
-    values = _parse_entries(name, entries)
+    values = parse_entries(name, entries)
+    if missing := [key for key in REQUIRED if key not in values]:
+        raise ConfigError(f'the card {name} lacks {", ".join(missing)}')
     file = (folder / values['file']).absolute()
-    graph = _cached_graph(file, values.get('output_name'), _version(file))
     output, white = values['output'], values.get('white', 1.0)
-    if (output is OutputKind.CANONICAL) != ('canonical_focal_px' in values):
-        raise ConfigError(
-            f'the card {name} has the output {output.value!r}: canonical_focal_px belongs to '
-            f'{OutputKind.CANONICAL.value!r}, and to no other'
-        )
+    _check_companions(name, values)
+    graph = _cached_graph(file, tensor_names(values), _version(file))
     size, multiple = _size(name, values, graph)
     return NetworkCard(
         name,
@@ -164,59 +139,41 @@ def network_card(name: str, entries: Mapping[str, Any], folder: Path) -> Network
         channels=values.get('colours', 'rgb'),
         canonical_focal_px=values.get('canonical_focal_px', 0.0),
         fixed_size=size,
+        hit=values.get('hit'),
     )
 
 
-def _parse_entries(name: str, entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parsed entries; raise ConfigError where one is unknown, missing or wrong."""
+def tensor_names(values: Mapping[str, Any]) -> TensorNames:
+    """Return the names of tensors in parsed entries."""
+    rule = values.get('hit')
+    return TensorNames(
+        values.get('output_name', ()),
+        values.get('scale_name', ()),
+        (rule.output,) if rule else (),
+        values.get('constants', ()),
+        values.get('output') is OutputKind.POINTS,
+    )
+
+
+def _check_companions(name: str, values: Mapping[str, Any]) -> None:
+    """Raise ConfigError where an entry is missing that an output needs, or has no meaning."""
+    for kind, key in COMPANIONS.items():
+        if (values['output'] is kind) != (key in values):
+            raise ConfigError(
+                f'the card {name} has the output {values["output"].value!r}: {key} belongs to '
+                f'{kind.value!r}, and to no other'
+            )
+
+
+def parse_entries(name: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parsed entries but those of null; raise ConfigError where one is wrong."""
     unknown = [str(key) for key in entries if key not in ENTRIES]
     if unknown:
         raise ConfigError(
             f'the card {name} has the unknown entry {unknown[0]!r}: known are {", ".join(ENTRIES)}'
         )
-    missing = [key for key in REQUIRED if entries.get(key) is None]
-    if missing:
-        raise ConfigError(f'the card {name} lacks {", ".join(missing)}')
-    return {key: _parse(name, key, value) for key, value in entries.items()}
-
-
-def _size(
-    name: str, values: Mapping[str, Any], graph: NetworkGraph
-) -> tuple[tuple[int, int] | None, int]:
-    """Return the fixed size of the input, or None, and the multiple of its sides."""
-    size, multiple = values.get('size'), values.get('multiple')
-    if graph.width and graph.height:
-        fixed = graph.width, graph.height
-        if multiple or size not in (None, fixed):
-            raise ConfigError(
-                f'the card {name} contradicts its network, whose input is '
-                f'{fixed[0]}x{fixed[1]}: leave size and multiple out'
-            )
-        return fixed, 1
-    if (size is None) == (multiple is None):
-        raise ConfigError(
-            f'the card {name} needs either size (such as 518x392) or multiple (such as 14): the '
-            'size of its network is chosen at run time'
-        )
-    return size, multiple or 1
-
-
-def _version(file: Path) -> tuple[int, int]:
-    """Return time and size of a file, to notice that it has changed."""
-    if not file.is_file():
-        return 0, 0
-    status = file.stat()
-    return status.st_mtime_ns, status.st_size
-
-
-@lru_cache(maxsize=16)
-def _cached_graph(file: Path, output: str | None, _: tuple[int, int]) -> NetworkGraph:
-    return read_network_graph(file, output)
-
-
-def _shares(values: Triple, white: float) -> Triple:
-    red, green, blue = values
-    return red / white, green / white, blue / white
+    given = {key: value for key, value in entries.items() if value is not None}
+    return {key: _parse(name, key, value) for key, value in given.items()}
 
 
 def _parse(name: str, key: str, value: Any) -> Any:
@@ -228,86 +185,41 @@ def _parse(name: str, key: str, value: Any) -> Any:
         raise ConfigError(f'the card {name}: {key} is {value!r}; give {expected}') from error
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError
-    return value.strip()
+def _size(
+    name: str, values: Mapping[str, Any], graph: NetworkGraph
+) -> tuple[tuple[int, int] | None, int]:
+    """Return the fixed size of the input, or None, and the multiple of its sides."""
+    size, multiple = values.get('size'), values.get('multiple')
+    fixed = (graph.width, graph.height) if graph.width and graph.height else None
+    given = fixed or size
+    if given is None:
+        if multiple is None:
+            raise ConfigError(
+                f'the card {name} needs either size (such as 518x392) or multiple (such as 14): '
+                'the size of its network is chosen at run time'
+            )
+        return None, multiple
+    if size not in (None, given) or any(side % (multiple or 1) for side in given):
+        network = f'whose input is {given[0]}x{given[1]}' if fixed else 'whose size is open'
+        raise ConfigError(
+            f'the card {name} contradicts its network, {network}: leave size or multiple out'
+        )
+    return given, 1
 
 
-def _triple(value: Any) -> Triple:
-    red, green, blue = (_number(each) for each in value)
-    return red, green, blue
+def _version(file: Path) -> tuple[int, int]:
+    """Return time and size of a file, to notice that it has changed."""
+    if not file.is_file():
+        return 0, 0
+    status = file.stat()
+    return status.st_mtime_ns, status.st_size
 
 
-def _positive_triple(value: Any) -> Triple:
-    triple = _triple(value)
-    if min(triple) <= 0:
-        raise ValueError
-    return triple
+@lru_cache(maxsize=16)
+def _cached_graph(file: Path, names: TensorNames, _: tuple[int, int]) -> NetworkGraph:
+    return read_network_graph(file, names)
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-        raise ValueError
-    return float(value)
-
-
-def _positive(value: Any) -> float:
-    if not _number(value) > 0:
-        raise ValueError
-    return float(value)
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError
-    return value
-
-
-def _parse_size(value: Any) -> tuple[int, int]:
-    match = re.fullmatch(r'([1-9]\d{0,4})x([1-9]\d{0,4})', _text(value))
-    if not match:
-        raise ValueError
-    return int(match[1]), int(match[2])
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _colours(value: Any) -> str:
-    if value not in ('rgb', 'bgr'):
-        raise ValueError
-    return str(value)
-
-
-def _sha256(value: Any) -> str:
-    if not re.fullmatch('[0-9a-f]{64}', _text(value)):
-        raise ValueError
-    return _text(value)
-
-
-ENTRIES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    'file': (_text, 'the ONNX file, relative to the card'),
-    'output': (OutputKind, 'one of ' + ', '.join(kind.value for kind in OutputKind)),
-    'licence': (_text, 'the SPDX identifier of the licence of the weights, or unknown'),
-    'size': (_parse_size, 'width and height of the input, such as 518x392'),
-    'multiple': (_count, 'a whole number of pixels of which both sides are multiples'),
-    'max_pixels': (_count, 'the largest number of pixels of the input'),
-    'white': (_positive, 'the value of white before normalisation, such as 1 or 255'),
-    'mean': (_triple, 'three numbers, of red, green and blue'),
-    'std': (_positive_triple, 'three numbers above 0, of red, green and blue'),
-    'colours': (_colours, 'rgb or bgr, the order of the channels'),
-    'output_name': (_text, 'the name of the output with the depth'),
-    'canonical_focal_px': (_positive, 'the focal length of the canonical camera in pixels'),
-    'soft_edges': (_flag, 'true if its edges are blurred, so that the guided filter is on'),
-    'network': (_text, 'a description of the network'),
-    'url': (_text, 'where the authors publish it'),
-    'sha256': (_sha256, 'the SHA-256 of the file, 64 hexadecimal digits'),
-    'taught_by': (_text, 'the networks that it was trained with, and their licences'),
-}
-"""Entries of a card: parser, and what to give."""
-
-REQUIRED = ('file', 'output', 'licence')
+def _shares(values: Triple, white: float) -> Triple:
+    red, green, blue = values
+    return red / white, green / white, blue / white

@@ -17,8 +17,14 @@ from ruamel.yaml import YAML
 from videodepth_ros.core.errors import ConfigError, ModelError
 from videodepth_ros.models.cards import CARD_SUFFIX
 from videodepth_ros.models.catalogue import BUNDLED, weights_folder
-from videodepth_ros.models.network_card import NetworkCard, network_card, read_network_card
-from videodepth_ros.models.network_graph import read_network_graph
+from videodepth_ros.models.network_card import (
+    NetworkCard,
+    network_card,
+    parse_entries,
+    read_network_card,
+    tensor_names,
+)
+from videodepth_ros.models.network_graph import NetworkGraph, read_network_graph
 
 CARDS = BUNDLED / 'cards'
 """Cards of networks whose files do not come with the package."""
@@ -50,33 +56,39 @@ def packaged_entries(name: str) -> dict[str, Any]:
     return entries
 
 
-def entries_of_file(network: Path, output: str | None = None) -> dict[str, Any]:
+def entries_of_file(network: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries that the metadata of an export of this package define.
 
-    output  name of the output with the depth; None: the only one
-    raises  ModelError where the file is not of a network of one image and one map
+    known   entries that name its tensors
+    raises  ConfigError where one is wrong, ModelError where the file is not of a network of one
+            image and one map
     """
-    metadata = read_network_graph(network, output).metadata
+    metadata = _graph(network, known).metadata
     return {key: json.loads(metadata[key]) for key in ('mean', 'std') if key in metadata}
 
 
-def has_fixed_size(network: Path, output: str | None = None) -> bool:
+def has_fixed_size(network: Path, known: Mapping[str, Any]) -> bool:
     """Return whether the input of a network has one size; raise as ``entries_of_file``."""
-    graph = read_network_graph(network, output)
+    graph = _graph(network, known)
     return bool(graph.width and graph.height)
+
+
+def _graph(network: Path, known: Mapping[str, Any]) -> NetworkGraph:
+    return read_network_graph(network, tensor_names(parse_entries(str(network), known)))
 
 
 def import_network(network: Path, entries: Mapping[str, Any], name: str) -> NetworkCard:
     """Copy a network to the store, write its card beside it and return the card.
 
-    entries  of the card; that of the file is set here
+    entries  of the card, null: none; that of the file is set here
     name     of the folder and of the card; an imported network of that name is replaced
     raises   ConfigError where an entry is wrong or the store cannot be written, ModelError where
              the file is not of such a network, or not the one of the card's SHA-256
     """
     if not name or Path(name).name != name or name.startswith('.'):
         raise ConfigError(f'{name!r} cannot be the name of a network: give a plain name with --as')
-    complete = {**entries, 'file': network.name}
+    complete = {key: value for key, value in entries.items() if value is not None}
+    complete['file'] = network.name
     network_card(str(network), complete, network.parent)  # raises before anything is copied
     _check_hash(network, complete.get('sha256'))
     folder = networks_folder()
@@ -132,5 +144,5 @@ def _check_hash(network: Path, expected: str | None) -> None:
     if found != expected:
         raise ModelError(
             f'{network} has the SHA-256 {found}, not the {expected} of its card: get the file of '
-            'the url in the card, or remove sha256 for another export'
+            'the url in the card, or give sha256=null for another export'
         )
