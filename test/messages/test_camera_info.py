@@ -78,6 +78,14 @@ def test_the_wrong_size_is_refused_with_both_sizes():
         intrinsics_from(camera_info(), 640, 480)
 
 
+@pytest.mark.parametrize('size', [(0, HEIGHT), (WIDTH, 0), (0, 0)])
+def test_an_image_without_pixels_is_refused(size):
+    info = camera_info(LENSES['plumb_bob'])
+    info.width, info.height = size
+    with pytest.raises(InputError, match=f'{size[0]}x{size[1]} has no pixels'):
+        rectifier_from(info, *size)
+
+
 def test_binning_and_region_of_interest_move_the_principal_point():
     msg = camera_info()
     msg.binning_x = msg.binning_y = 2

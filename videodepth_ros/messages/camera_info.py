@@ -114,8 +114,11 @@ def calibration_from(msg: Any, width: int, height: int) -> Calibration | None:
     they play a part in rectification only.
 
     returns  None if the camera is uncalibrated: K[0] == 0 (sensor_msgs/CameraInfo)
-    raises   InputError if the message does not fit the image, or its numbers make no camera
+    raises   InputError if the image has no pixels, the message does not fit it, or its numbers
+             make no camera
     """
+    if min(width, height) < 1:
+        raise InputError(f'an image of {width}x{height} has no pixels; check the camera driver')
     if not is_calibrated(msg):
         return None
     K, P = _numbers(msg, 'k', 9), _numbers(msg, 'p', 12)
