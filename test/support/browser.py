@@ -24,6 +24,8 @@ FLAGS = (
     '--use-angle=swiftshader',
     '--enable-unsafe-swiftshader',
     '--disable-background-networking',
+    '--disable-renderer-backgrounding',
+    '--disable-backgrounding-occluded-windows',
     '--remote-debugging-port=0',
 )
 PATIENCE_S = 120.0

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Clouds in 3D, in metres with z up: a map with the path of its camera, and the depth image of one frame. The depth image is
-// unprojected by the graphics processor. Drawn when something has changed only.
+// unprojected by the graphics processor. Drawn when something has changed only. Where that takes long, as without a graphics
+// processor, rows and columns of the depth image are left out.
 
 const BACKGROUND = 0x14181d, PATH = 0xf0883e, FRUSTUM = 0x58a6ff, GRID = 0x2d343d;
-const FIELD_OF_VIEW = 50, PITCH = 0.42, DISTANCE = 2.3; // degrees, radians, radii
+const FIELD_OF_VIEW = 50, PITCH = 0.36, DISTANCE = 2; // degrees, radians, radii
+const FIRST_STRIDE = 2, GREATEST_STRIDE = 6, FRAME_MS = 50; // of the rows and columns that are drawn, and the time for it
 
 const MAP_VERTEX = `
 in vec3 colour;
@@ -23,15 +25,17 @@ uniform vec4 camera;   // fx fy cx cy
 uniform vec3 scale;    // metres of a level, nearest and farthest depth of the colours
 uniform float focal;
 uniform bool byDepth;
+uniform int stride;
 out vec3 shade;
 void main() {
   ivec2 size = textureSize(depth, 0);
-  ivec2 pixel = ivec2(gl_VertexID % size.x, gl_VertexID / size.x);
+  int columns = (size.x + stride - 1) / stride;
+  ivec2 pixel = ivec2(gl_VertexID % columns, gl_VertexID / columns) * stride;
   uint level = texelFetch(depth, pixel, 0).r;
   float z = float(level) * scale.x;
   vec4 seen = modelViewMatrix * vec4((vec2(pixel) - camera.zw) / camera.xy * z, z, 1.0);
   gl_Position = level == 0u || level == 65535u ? vec4(2, 2, 2, 1) : projectionMatrix * seen;
-  gl_PointSize = clamp(1.8 * z / camera.x * focal / -seen.z, 1.0, 24.0);
+  gl_PointSize = clamp(1.8 * float(stride) * z / camera.x * focal / -seen.z, 1.0, 24.0);
   float share = (1.0 / z - 1.0 / scale.z) / (1.0 / scale.y - 1.0 / scale.z);
   shade = byDepth ? texture(palette, vec2(clamp(share, 0.0, 1.0), 0.5)).rgb
                   : texture(image, (vec2(pixel) + 0.5) / vec2(size)).rgb;
@@ -41,6 +45,9 @@ const FRAGMENT = `
 in vec3 shade;
 out vec4 colour;
 void main() { colour = vec4(shade, 1.0); }`;
+
+export const nextFrame = () => new Promise(requestAnimationFrame);
+const pause = () => new Promise((resolve) => { setTimeout(resolve, 1); });
 
 // Turbo (Mikhailov 2019), as a polynomial of a share from 0 (far, blue) to 1 (near, red).
 export function turbo(x) {
@@ -61,7 +68,7 @@ export class Scene {
     this.three = THREE;
     THREE.ColorManagement.enabled = false; // all colours are as shown
     this.canvas = canvas;
-    this.renderer = new THREE.WebGLRenderer({canvas, antialias: true});
+    this.renderer = new THREE.WebGLRenderer({canvas, antialias: false});
     this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     this.renderer.setClearColor(BACKGROUND);
     this.renderer.outputColorSpace = THREE.LinearSRGBColorSpace;
@@ -72,6 +79,8 @@ export class Scene {
     this.controls.addEventListener('change', () => this.draw());
     this.radius = 0;
     this.gridStep = 1;
+    this.stride = FIRST_STRIDE;
+    this.drawn = Promise.resolve(); // when the graphics processor is done
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
   }
@@ -133,6 +142,7 @@ export class Scene {
     uniforms.depth.value.needsUpdate = true;
     if (image) {
       uniforms.image.value.dispose();
+      uniforms.image.value.image?.close();
       uniforms.image.value = this.texture(image);
     }
     uniforms.camera.value.set(...camera);
@@ -159,8 +169,24 @@ export class Scene {
     if (this.frame) for (const name of ['depth', 'image', 'palette']) this.frame.material.uniforms[name].value.dispose();
     this.put('frame', new THREE.Points(geometry, this.material(FRAME_VERTEX, {depth: {value: depth}, palette: {value: palette},
       image: {value: new THREE.Texture()}, camera: {value: new THREE.Vector4()}, scale: {value: new THREE.Vector3()},
-      byDepth: {value: false}})));
+      byDepth: {value: false}, stride: {value: 1}})));
     this.size = [width, height];
+    this.setStride(this.stride);
+  }
+
+  setStride(stride) {
+    this.stride = stride;
+    if (!this.frame) return;
+    const [columns, rows] = this.size.map((one) => Math.ceil(one / stride));
+    this.frame.material.uniforms.stride.value = stride;
+    this.frame.geometry.setDrawRange(0, columns * rows);
+  }
+
+  // Choose the stride from the time that a frame took to draw.
+  adapt(milliseconds) {
+    if (milliseconds > FRAME_MS && this.stride < GREATEST_STRIDE) this.setStride(this.stride + 1);
+    const finer = this.stride - 1;
+    if (finer && milliseconds * (this.stride / finer) ** 2 < FRAME_MS / 2) this.setStride(finer);
   }
 
   texture(image) {
@@ -238,11 +264,19 @@ export class Scene {
   draw() {
     if (this.isDue) return;
     this.isDue = true;
-    requestAnimationFrame(() => {
-      this.isDue = false;
-      const focal = this.canvas.height / 2 / Math.tan(FIELD_OF_VIEW / 2 * Math.PI / 180);
-      for (const object of [this.map, this.frame]) if (object) object.material.uniforms.focal.value = focal;
-      this.renderer.render(this.world, this.eye);
-    });
+    this.drawn = this.drawn.then(nextFrame).then(() => this.render());
+  }
+
+  // Draw, and wait until the graphics processor has: it would queue what it is too slow for.
+  async render() {
+    this.isDue = false;
+    const focal = this.canvas.height / 2 / Math.tan(FIELD_OF_VIEW / 2 * Math.PI / 180), began = performance.now();
+    for (const object of [this.map, this.frame]) if (object) object.material.uniforms.focal.value = focal;
+    this.renderer.render(this.world, this.eye);
+    const gl = this.renderer.getContext(), fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    while (gl.getSyncParameter(fence, gl.SYNC_STATUS) === gl.UNSIGNALED) await pause();
+    gl.deleteSync(fence);
+    if (this.frame) this.adapt(performance.now() - began);
   }
 }

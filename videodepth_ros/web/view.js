@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page of `videodepth view`; the protocol is that of view/server.py and view/packets.py.
 
-import * as THREE from './three.min.js';
-import {Scene, decodeCloud, turbo} from './scene.js';
+import {Scene, decodeCloud, nextFrame, turbo} from './scene.js';
 
 const RETRY_MS = 1000, UNKNOWN_GREY = 70, RATE_WINDOW = 20; // frames
 const $ = (selector) => document.querySelector(selector);
 const [image, depth, confidence] = ['image', 'depth', 'confidence'].map((name) => document.querySelector(`#${name} canvas`));
-const page = {facts: null, socket: null, scene: null, byDepth: false, withConfidence: false, isPlaying: false, levels: null, times: []};
+const page = {facts: null, socket: null, scene: null, byDepth: false, withConfidence: false, isPlaying: false, levels: null, times: [],
+  shown: Promise.resolve()};
+// Image and depth of the first frame are shown before WebGL starts, which takes longer.
+const first = new Promise((resolve) => { page.onFirst = resolve; }).then(() => performance.mark('first frame'));
+const scene = Promise.all([import('./three.min.js'), first]).then(([THREE]) => createScene(THREE));
 
 function connect() {
   const socket = page.socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
   socket.binaryType = 'arraybuffer';
-  socket.onmessage = async ({data}) => {
+  socket.onmessage = ({data}) => {
     if (typeof data !== 'string') {
-      await showFrame(data);
+      page.shown = page.shown.catch(() => {}).then(() => showFrame(data)); // one after another
       return;
     }
     const message = JSON.parse(data);
@@ -37,24 +40,27 @@ function start(facts) {
   document.title = `${facts.title} - videodepth`;
   $('#title').textContent = facts.title;
   for (const name of ['image', 'depth', 'confidence']) $(`#${name}`).hidden = !facts.streams.includes(name);
-  if (!page.scene) {
-    try {
-      page.scene = new Scene(THREE, $('#cloud canvas'));
-    } catch (error) {
-      $('#grid').textContent = 'This browser has no WebGL: there is no cloud in 3D.';
-    }
-  }
-  if (page.scene) page.scene.yaw = facts.yaw;
-  if (facts.has_map) loadMap();
-  if (facts.path.length && page.scene) page.scene.setPath(facts.path);
+  scene.then(() => showMap(facts));
   if (facts.stamps) startTimeline(facts.stamps);
   createParameters(facts);
   ask(facts.stamps ? +$('#timeline input').value : -1);
 }
 
-async function loadMap() {
-  const {header, blobs} = unpack(await (await fetch('map')).arrayBuffer(), (facts) => ({cloud: 9 * facts.count}));
+function createScene(THREE) {
+  try {
+    page.scene = new Scene(THREE, $('#cloud canvas'));
+  } catch (error) {
+    $('#grid').textContent = 'This browser has no WebGL: there is no cloud in 3D.';
+  }
+  drawCloud();
+}
+
+async function showMap(facts) {
   if (!page.scene) return;
+  page.scene.yaw = facts.yaw;
+  if (facts.path.length) page.scene.setPath(facts.path);
+  if (!facts.has_map) return;
+  const {header, blobs} = unpack(await (await fetch('map')).arrayBuffer(), (sizes) => ({cloud: 9 * sizes.count}));
   page.scene.setMap(decodeCloud(blobs.cloud, header), header.voxel);
   $('#show-map').hidden = false;
   $('#grid').textContent = `grid ${page.scene.gridStep} m`;
@@ -74,22 +80,29 @@ function unpack(packet, sizes = (header) => header.blobs) {
 
 async function showFrame(packet) {
   const {header, blobs} = unpack(packet);
+  if (!page.facts.stamps) ask(header.number); // the next one comes while this one is drawn
   const picture = blobs.image ? await createImageBitmap(new Blob([blobs.image], {type: 'image/jpeg'})) : null;
   if (picture) drawPicture(picture);
   if (blobs.depth) {
     page.levels = new Uint16Array(blobs.depth);
     drawDepth(header.depth);
-    if (page.scene && header.depth.camera) {
-      page.scene.setFrame({...header.depth, levels: page.levels, image: picture, pose: header.pose}, page.byDepth);
-      $('#grid').textContent = `grid ${page.scene.gridStep} m`;
-    }
+    page.frame = {...header.depth, levels: page.levels, image: picture, pose: header.pose};
+    await page.scene?.drawn;
+    drawCloud();
   }
   if (blobs.confidence) drawConfidence(new Uint8Array(blobs.confidence), header.confidence);
   showTimes(header);
   page.number = header.number;
-  if (!page.facts.stamps) ask(header.number);
-  else if (page.isPlaying) setTimeout(advance, waitUntilNext(header.number));
-  document.body.dataset.frames = +(document.body.dataset.frames || 0) + 1;
+  if (page.facts.stamps && page.isPlaying) setTimeout(advance, waitUntilNext(header.number));
+  await nextFrame(); // a page in the background asks for no more than one
+  page.onFirst();
+  scene.then(() => page.scene?.drawn).then(() => { document.body.dataset.frames = +(document.body.dataset.frames || 0) + 1; });
+}
+
+function drawCloud() {
+  if (!page.scene || !page.frame?.camera) return;
+  page.scene.setFrame(page.frame, page.byDepth);
+  $('#grid').textContent = `grid ${page.scene.gridStep} m`;
 }
 
 function drawPicture(picture) {
