@@ -3,9 +3,19 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+import pytest
+
 from videodepth_ros.fleet.manifest import DONE, FAILED, Entry
 from videodepth_ros.fleet.place import Place
-from videodepth_ros.fleet.summary import draw_histogram, render_summary, worst_bags
+from videodepth_ros.fleet.summary import (
+    HISTOGRAMS,
+    Shown,
+    bin_edges,
+    draw_histogram,
+    render_summary,
+    worst_bags,
+)
 
 
 def entry(name, status=DONE, **figures):
@@ -15,13 +25,31 @@ def entry(name, status=DONE, **figures):
 
 
 def test_a_histogram_counts_every_value():
-    chart = draw_histogram('x', [0.0, 0.0, 1.0, 4.0])
-    counts = [int(bar.text.rpartition(': ')[2]) for bar in chart.bars]
-    assert sum(counts) == 4
-    assert chart.most == 2
+    chart = draw_histogram(Shown('x', 'm'), [0.0, 0.0, 1.0, 4.0])
+    assert sum(bar.count for bar in chart.bars) == 4
     assert max(bar.height for bar in chart.bars) == chart.bars[0].height
-    assert (chart.least, chart.greatest, chart.median) == ('0', '4', '0.5')
-    assert draw_histogram('one', [3.0]).bars
+    assert chart.bars[0].text == '0 to 0.5 m: 2'
+    assert (chart.name, chart.median) == ('x [m]', '0.5 m')
+    assert [tick.text for tick in chart.ticks] == ['0', '1', '2', '3', '4']
+
+
+@pytest.mark.parametrize(
+    ('values', 'edges'),
+    [
+        ([0.34], [0.0, 0.1, 0.2, 0.3, 0.4]),
+        ([0.0], [0.0, 1.0]),
+        ([0.6], [0.0, 0.2, 0.4, 0.6]),
+        ([1234.0, 4000.0], [0.0, 1000.0, 2000.0, 3000.0, 4000.0]),
+        ([-1.0, 3.0], [-1.0, 0.0, 1.0, 2.0, 3.0]),
+    ],
+)
+def test_bins_begin_at_zero_and_have_round_widths(values, edges):
+    np.testing.assert_allclose(bin_edges(values, 4), edges)
+
+
+def test_a_share_is_shown_in_percent():
+    chart = draw_histogram(HISTOGRAMS['scale_drift'], [0.012, 0.034])
+    assert (chart.name, chart.median) == ('drift of the scale [%]', '2.3 %')
 
 
 def test_the_worst_are_those_with_the_largest_error():

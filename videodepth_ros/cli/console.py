@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from videodepth_ros.core.words import duration_text
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -99,7 +101,7 @@ class ProgressDisplay:
             rate = (progress.done - self._first_done) / (now_s - self._began_s)
             facts.append(f'{rate:.3g}/s')
         if progress.seconds_left is not None:
-            facts.append(f'{_duration(progress.seconds_left)} left')
+            facts.append(f'{duration_text(progress.seconds_left)} left')
         return ', '.join(facts)
 
     def _draw(self, progress: Progress, facts: str) -> None:
@@ -147,10 +149,3 @@ def _bar_format(facts: str) -> str:
 def _line(progress: Progress, facts: str) -> str:
     share = f' {progress.fraction:.0%}' if progress.fraction else ''
     return f'{progress.stage}{share}' + (f': {facts}' if facts else '')
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration as 42 s, 3 min or 2.5 h."""
-    if seconds < 100:
-        return f'{seconds:.0f} s'
-    return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'

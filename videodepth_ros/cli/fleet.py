@@ -14,6 +14,7 @@ from videodepth_ros.cli.options import add_common_options, describe
 from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.core.interruption import Interruption
 from videodepth_ros.core.options import options_of, to_values
+from videodepth_ros.core.words import counted
 from videodepth_ros.fleet.options import FleetOptions
 
 if TYPE_CHECKING:
@@ -153,8 +154,8 @@ def _job(args: argparse.Namespace, options: FleetOptions) -> FleetJob:
 
 def _lines(facts: FleetFacts) -> list[str]:
     lines = [
-        f'{facts.bags} bags: {facts.done} done in {facts.seconds:.1f} s, {facts.skipped} done '
-        f'before, {facts.failed} failed' + (f' ({facts.engine})' if facts.engine else '')
+        f'{counted(facts.bags, "bag")}: {facts.done} done in {facts.seconds:.1f} s, '
+        f'{facts.skipped} done before, {facts.failed} failed'
+        + (f' ({facts.engine})' if facts.engine else '')
     ]
-    lines += [f'failed: {name}: {error}' for name, error in facts.failures.items()]
     return [*lines, *(f'  {output}' for output in facts.outputs)]

@@ -29,7 +29,7 @@ def refine_job(bag: Path, out: Path, settings: RefineSettings, truth: Path | Non
     figures: dict[str, float | None] = {
         'frames': facts.frames,
         'left_out': facts.left_out,
-        'duration_s': _duration_s(bag),
+        'duration_s': facts.duration_s,
         'path_length_m': facts.path_length_m,
     }
     lost = (f'lost: {facts.lost}',) if facts.lost else ()
@@ -52,7 +52,7 @@ def run_bag_job(bag: Path, out: Path, settings: RunBagOptions, truth: Path | Non
     figures: dict[str, float | None] = {
         'frames': facts.frames,
         'left_out': facts.rejected,
-        'duration_s': _duration_s(bag),
+        'duration_s': facts.duration_s,
         'rate_hz': facts.rate_hz,
         'resets': sum(facts.resets.values()),
     }
@@ -75,14 +75,9 @@ def eval_job(bag: Path, out: Path, settings: EvaluateOptions, truth: Path | None
     out.mkdir(parents=True)
     (out / 'errors.json').write_text(to_json(evaluation))
     frames = evaluation.depth or evaluation.trajectory
-    figures: dict[str, float | None] = {
-        'frames': frames.frames if frames else None,
-        'duration_s': _duration_s(bag),
-    }
+    figures = {'frames': frames.frames if frames else None, **_figures(evaluation)}
     outputs = (str(out / 'errors.json'),)
-    return JobFacts(
-        None, {**figures, **_figures(evaluation)}, (), outputs, preview_jpeg(truth or bag, bag)
-    )
+    return JobFacts(None, figures, (), outputs, preview_jpeg(truth or bag, bag))
 
 
 def _errors(
@@ -112,13 +107,6 @@ def _figures(evaluation: Evaluation) -> dict[str, float | None]:
     if trajectory:
         figures |= {'ate_rmse_m': trajectory.ate_rmse_m, 'ate_max_m': trajectory.ate_max_m}
     return figures
-
-
-def _duration_s(bag: Path) -> float | None:
-    from videodepth_ros.bags.reader import open_bag
-
-    with open_bag(bag) as reader:
-        return reader.duration_s
 
 
 def preview_jpeg(bag: Path, depth_bag: Path) -> bytes:

@@ -56,6 +56,7 @@ class RunFacts:
     lost         data of the input that could not be read or decoded
     notes        warnings on the choice of the input
     outputs      files and folders that were written
+    duration_s   of the input, from its first message to the last; None: not indexed
     """
 
     images: int
@@ -74,6 +75,7 @@ class RunFacts:
     scale_source: str | None
     topics: dict[str, int]
     outputs: tuple[str, ...]
+    duration_s: float | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,8 +130,7 @@ def run_bag(
             images = _frames(bag, topics, options, scale)
             outputs = DepthTopics(writer, options, _point_options(options))
             tally = stream(interruption.iterate(images), session, outputs)
-            if not interruption.requested:
-                _check_any(tally, in_bag, bag.lost)
+            _check_any(tally, in_bag, bag.lost, interruption)
             spec = session.spec
     return RunFacts(
         topics.image.count,
@@ -148,12 +149,13 @@ def run_bag(
         tally.scale_source,
         dict(tally.topics),
         (str(out_bag),),
+        bag.duration_s,
     )
 
 
-def _check_any(tally: Tally, bag: Path, lost: str | None) -> None:
-    """Raise BagError with the reasons if there is no depth map."""
-    if not tally.frames:
+def _check_any(tally: Tally, bag: Path, lost: str | None, interruption: Interruption) -> None:
+    """Raise BagError with the reasons if there is no depth map, unless it was interrupted."""
+    if not tally.frames and not interruption.requested:
         why = '; '.join([*tally.rejections, *filter(None, [lost])])
         raise BagError(f'no depth of {bag}: {why or "it has no image"}')
 

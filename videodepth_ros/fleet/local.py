@@ -19,6 +19,7 @@ from pathlib import Path
 
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.core.parallel import exit_with_parent
+from videodepth_ros.core.words import counted
 from videodepth_ros.fleet.options import FleetOptions
 from videodepth_ros.fleet.schedule import Ended, Task
 
@@ -48,7 +49,7 @@ class LocalEngine:
         count = options.workers or max(1, cores // options.cpus)
         if options.gpus:
             count = min(count, len(self._gpus_of_slots))
-        self.name = f'{count} processes of this machine'
+        self.name = f'{counted(count, "process", "processes")} of this machine'
         self._options = options
         self._memory_mb = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e6
         self._workers: list[_Worker | None] = [None] * count

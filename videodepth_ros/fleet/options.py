@@ -96,7 +96,8 @@ class SummaryOptions:
     preview_height_px: int = 180
     jpeg_quality: int = 80
     chart_width_px: int = 420
-    chart_height_px: int = 170
+    chart_height_px: int = 190
+    ticks: int = 6  # at most, on the axis of a histogram
 
 
 COST = TaskCost()

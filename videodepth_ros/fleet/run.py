@@ -16,6 +16,7 @@ from videodepth_ros.core.errors import BagError, Cancelled, ConfigError
 from videodepth_ros.core.options import Value
 from videodepth_ros.core.parallel import Pool
 from videodepth_ros.core.progress import Progress
+from videodepth_ros.core.words import counted
 from videodepth_ros.core.workspace import WorkFolder, digest, is_disk_full
 from videodepth_ros.fleet.local import LocalEngine
 from videodepth_ros.fleet.manifest import DONE, FAILED, STARTED, Entry, Manifest
@@ -105,7 +106,8 @@ class Fleet:
         with WorkFolder(self._work()) as work:
             manifest = Manifest(self.output)
             missing = [bag for bag in self.bags if not self._is_done(bag, manifest)]
-            self.log(f'{len(self.bags)} bags, {len(self.bags) - len(missing)} of them done before')
+            done = len(self.bags) - len(missing)
+            self.log(f'{counted(len(self.bags), "bag")}, {done} of them done before')
             try:
                 engine = self._work_off(missing, manifest, work.folder) if missing else ''
             except Cancelled as error:

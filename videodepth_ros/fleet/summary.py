@@ -10,22 +10,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videodepth_ros.core.arrays import Float64Array
 from videodepth_ros.core.options import Value
+from videodepth_ros.core.words import counted, duration_text
 from videodepth_ros.fleet.manifest import DONE, FAILED, Entry
 from videodepth_ros.fleet.options import SUMMARY, SummaryOptions
 from videodepth_ros.fleet.place import Place
 from videodepth_ros.results.report import template
 
 PAGE = 'summary.html'
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Name and unit of a figure on the page, where a value of 1 is ``per_unit``."""
+
+    name: str
+    unit: str = ''
+    per_unit: float = 1.0
+
+    def text(self, value: float) -> str:
+        """Return a value with its unit."""
+        return f'{value * self.per_unit:.3g} {self.unit}'.rstrip()
+
+
 HISTOGRAMS = {
-    'scale_drift': 'drift of the scale',
-    'ate_rmse_m': 'trajectory error, ATE rmse [m]',
-    'abs_rel': 'depth error, AbsRel',
-    'duration_s': 'duration of the recording [s]',
-    'path_length_m': 'length of the path [m]',
-    'seconds': 'computing time [s]',
+    'ate_rmse_m': Shown('trajectory error, ATE rmse', 'm'),
+    'scale_drift': Shown('drift of the scale', '%', 100.0),
+    'abs_rel': Shown('depth error, AbsRel'),
+    'duration_s': Shown('duration of the recording', 's'),
+    'path_length_m': Shown('length of the path', 'm'),
+    'seconds': Shown('computing time', 's'),
 }
-"""Figures that the page shows, and their names."""
+"""Figures that the page shows."""
+FIGURES = {**HISTOGRAMS, 'left_out': Shown('frames left out'), 'notes': Shown('number of notes')}
 RANKED_BY = 'ate_rmse_m', 'scale_drift', 'abs_rel', 'left_out'
 """Figures of which the first that any bag has ranks the worst bags."""
 
@@ -38,21 +56,29 @@ class Bar:
     y: float
     width: float
     height: float
+    count: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on the axis of a histogram, in SVG coordinates."""
+
+    x: float
     text: str
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """A histogram in SVG coordinates."""
+    """A histogram in SVG coordinates; ``median_x`` is that of the median."""
 
     name: str
     width: int
     height: int
     bars: tuple[Bar, ...]
-    least: str
-    greatest: str
+    ticks: tuple[Tick, ...]
     median: str
-    most: int
+    median_x: float
 
 
 def write_summary(entries: Mapping[str, Entry], folder: Place) -> str:
@@ -74,7 +100,7 @@ def render_summary(
         for name in HISTOGRAMS
     }
     return template('videodepth_ros.fleet', 'summary.html.j2').render(
-        title=f'{bags[0].command if bags else "fleet"}: {len(bags)} bags',
+        title=f'{bags[0].command if bags else "fleet"}: {counted(len(bags), "bag")}',
         folder=str(folder),
         facts=_facts(bags, done),
         histograms=[
@@ -83,7 +109,7 @@ def render_summary(
             if values
         ],
         failed=[entry for entry in bags if entry.status == FAILED],
-        ranked_by=HISTOGRAMS.get(ranked_by, ranked_by),
+        ranked_by=FIGURES[ranked_by].name,
         worst=[_card(entry, ranked_by, folder) for entry in worst],
     )
 
@@ -103,40 +129,60 @@ def worst_bags(done: Sequence[Entry], count: int) -> tuple[str, list[Entry]]:
     return name, sorted(ranked, key=lambda entry: -entry.figures[name])[:count]
 
 
+def bin_edges(values: Sequence[float], most: int) -> Float64Array:
+    """Return the edges of equal bins from 0, or below, to at least the greatest value.
+
+    Their width is 1, 2 or 5 times a power of ten.
+    """
+    least, greatest = min(0.0, *values), max(0.0, *values)
+    needed = (greatest - least) / most or 1.0
+    power = 10.0 ** math.floor(math.log10(needed))
+    width = power * next(digit for digit in (1, 2, 5, 10) if digit * power >= needed)
+    first, last = math.floor(least / width), max(1, math.ceil(greatest / width))
+    return np.arange(first, last + 1, dtype=np.float64) * width
+
+
 def draw_histogram(
-    name: str, values: Sequence[float], options: SummaryOptions = SUMMARY
+    shown: Shown, values: Sequence[float], options: SummaryOptions = SUMMARY
 ) -> Histogram:
     """Lay out a histogram of some values."""
-    counts, edges = np.histogram(values, min(options.bins, 1 + math.isqrt(len(values)) * 2))
-    left, right, top, bottom = 8, options.chart_width_px - 8, 24, options.chart_height_px - 22
-    width, most = (right - left) / len(counts), int(counts.max())
+    scaled = [value * shown.per_unit for value in values]
+    edges = bin_edges(scaled, min(options.bins, 4 + 2 * math.isqrt(len(values))))
+    counts, _ = np.histogram(np.clip(scaled, edges[0], edges[-1]), edges)
+    left, right, top, bottom = 12, options.chart_width_px - 20, 44, options.chart_height_px - 22
+    per_unit = (right - left) / (edges[-1] - edges[0])
+    places = (left + (edges - edges[0]) * per_unit).tolist()
     bars = []
     for n, count in enumerate(counts.tolist()):
-        height = (bottom - top) * count / most
-        text = f'{edges[n]:.3g} to {edges[n + 1]:.3g}: {count}'
-        bars.append(Bar(left + n * width, bottom - height, width - 1, height, text))
+        height = (bottom - top) * count / int(counts.max())
+        text = f'{edges[n]:.3g} to {edges[n + 1]:.3g} {shown.unit}: {count}'
+        width = places[n + 1] - places[n]
+        bars.append(Bar(places[n] + 1, bottom - height, width - 2, height, count, text))
+    step = math.ceil(len(edges) / options.ticks)
+    median = float(np.median(values))
     return Histogram(
-        name,
+        shown.name + (f' [{shown.unit}]' if shown.unit else ''),
         options.chart_width_px,
         options.chart_height_px,
         tuple(bars),
-        f'{edges[0]:.3g}',
-        f'{edges[-1]:.3g}',
-        f'{float(np.median(values)):.3g}',
-        most,
+        tuple(Tick(places[n], f'{edges[n]:.4g}') for n in range(0, len(edges), step)),
+        shown.text(median),
+        left + (median * shown.per_unit - edges[0]) * per_unit,
     )
 
 
 def _facts(bags: Sequence[Entry], done: Sequence[Entry]) -> list[tuple[str, Value]]:
     sources = sorted({entry.scale_source or 'unknown' for entry in done})
     counts = {one: sum((e.scale_source or 'unknown') == one for e in done) for one in sources}
-    frames = sum(entry.figures.get('frames', 0) for entry in done)
+    frames, recorded_s = (
+        sum(entry.figures.get(name, 0) for entry in done) for name in ('frames', 'duration_s')
+    )
     return [
         ('done', f'{len(done)} of {len(bags)}'),
         ('failed', sum(entry.status == FAILED for entry in bags)),
-        ('frames', f'{frames:.0f}'),
+        ('frames', f'{frames:.0f}' + (f' in {duration_text(recorded_s)}' if recorded_s else '')),
         ('metres from', ', '.join(f'{one} ({count})' for one, count in counts.items())),
-        ('computing time', f'{sum(entry.seconds for entry in bags) / 3600:.2f} h'),
+        ('computing time', duration_text(sum(entry.seconds for entry in bags))),
         ('settings', ', '.join(sorted({_settings(entry) for entry in bags}))),
         ('version', ', '.join(sorted({entry.version for entry in done if entry.version}))),
     ]
@@ -156,7 +202,7 @@ def _card(entry: Entry, ranked_by: str, folder: Place) -> dict[str, str]:
     value = figure(entry, ranked_by)
     return {
         'name': entry.name,
-        'value': f'{len(entry.notes)}' if value is None else f'{value:.4g}',
+        'value': FIGURES[ranked_by].text(len(entry.notes) if value is None else value),
         'jpeg': base64.b64encode(picture).decode(),
         'report': report.removeprefix(str(folder)).lstrip('/'),
         'notes': '; '.join(entry.notes),

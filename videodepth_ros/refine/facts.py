@@ -31,6 +31,7 @@ class RefineFacts:
                       has done take none; stereo depth is finished while it is written
     prior_frames      first and last frame of each run of frames whose depth is that of the prior,
                       since the views do not agree on another
+    duration_s        of the recording, from its first message to the last; None: not indexed
     """
 
     frames: int
@@ -52,3 +53,4 @@ class RefineFacts:
     readout_s: tuple[float, float] | None = None
     stages: tuple[StageTime, ...] = ()
     prior_frames: tuple[tuple[int, int], ...] = ()
+    duration_s: float | None = None

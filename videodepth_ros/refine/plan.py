@@ -14,6 +14,7 @@ from videodepth_ros.bags.output_options import (
     OutputOptions,
 )
 from videodepth_ros.core.progress import Stage
+from videodepth_ros.core.words import counted
 from videodepth_ros.refine.image_sequence import Size
 from videodepth_ros.refine.options import COST, READ, CostModel, ReadOptions
 from videodepth_ros.refine.settings import Method
@@ -159,8 +160,8 @@ class JobPlan:
         if graph is not None and self.aligns:
             count = len(graph.keyframe_edges) + sum(len(clip.edges) for clip in graph.clips)
             pairs = (
-                f'{_counted(len(graph.keyframes), "keyframe")}, '
-                f'{_counted(len(graph.clips), "clip")}, '
+                f'{counted(len(graph.keyframes), "keyframe")}, '
+                f'{counted(len(graph.clips), "clip")}, '
                 f'{count} pairs of {self.working[0]}x{self.working[1]}'
             )
         if graph is not None and self.stereo:
@@ -189,7 +190,3 @@ def stored_bytes(options: OutputOptions, cost: CostModel = COST) -> float:
 
 def _pixels(size: Size) -> int:
     return size[0] * size[1]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f'{number} {noun}' + ('' if number == 1 else 's')

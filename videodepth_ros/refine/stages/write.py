@@ -248,4 +248,5 @@ def _facts(
         lost='; '.join(read_errors) or None,
         notes=notes,
         outputs=outputs,
+        duration_s=job.bag.duration_s,
     )
