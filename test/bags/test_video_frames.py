@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag2 import Writer
@@ -122,3 +124,84 @@ def test_a_recording_without_a_key_frame_is_an_error(tmp_path):
     bag_path = write(tmp_path / 'bag', FOXGLOVE, 'h264', range(1, 5))
     with open_bag(bag_path) as bag, pytest.raises(BagError, match='needs a key frame'):
         list(read_frames(bag))
+
+
+def varint(value: int) -> bytes:
+    low, rest = value & 127, value >> 7
+    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+
+def field(number: int, value: bytes | str | int | list[float]) -> bytes:
+    """Return a field in the wire format of Protobuf: bytes and texts, fixed32, packed doubles."""
+    if isinstance(value, int):
+        return varint(number << 3 | 5) + struct.pack('<I', value)
+    packed = struct.pack(f'<{len(value)}d', *value) if isinstance(value, list) else value
+    data = packed.encode() if isinstance(packed, str) else packed
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def stamp_field(k: int) -> bytes:
+    return field(1, b'\x08\x01\x10' + varint(k * PERIOD_NS))  # seconds 1, nanos
+
+
+def record(opcode: int, content: bytes) -> bytes:
+    return bytes([opcode]) + len(content).to_bytes(8, 'little') + content
+
+
+def text(value: str) -> bytes:
+    return len(value).to_bytes(4, 'little') + value.encode()
+
+
+def write_protobuf(path: Path, packets: list[bytes], kind: str = 'CompressedVideo') -> Path:
+    """Write images and their calibration into an mcap without an index, as Foxglove's writers."""
+    K, P = [150.0, 0, 80, 0, 150, 64, 0, 0, 1], [150.0, 0, 80, 0, 0, 150, 64, 0, 0, 0, 1, 0]
+    calibration = field(2, WIDTH) + field(3, HEIGHT) + field(4, 'plumb_bob') + field(5, [0.0] * 5)
+    calibration += field(6, K) + field(7, [1.0, 0, 0, 0, 1, 0, 0, 0, 1]) + field(8, P)
+    calibration += field(9, 'camera')
+    schemas = (kind, '/camera/video'), ('CameraCalibration', '/camera/calibration')
+    body = b''
+    for key, (schema, topic) in enumerate(schemas, start=1):
+        head = struct.pack('<H', key)
+        name = f'foxglove.{schema}'
+        body += record(3, head + text(name) + text('protobuf') + text('descriptor \\ set'))
+        body += record(4, head + head + text(topic) + text('protobuf') + text(''))
+    for k, packet in enumerate(packets):
+        at_ns = START_NS + k * PERIOD_NS
+        for key, data in (1, packet), (2, stamp_field(k) + calibration):
+            body += record(5, struct.pack('<HIQQ', key, k, at_ns, at_ns) + data)
+    magic = b'\x89MCAP0\r\n'
+    end = record(15, bytes(4)) + record(2, bytes(20))
+    path.write_bytes(magic + record(1, text('') + text('foxglove')) + body + end + magic)
+    return path
+
+
+@pytest.mark.parametrize('codec', ['h264', 'hevc'])
+def test_video_in_protobuf_is_read_with_its_calibration(tmp_path, codec):
+    name = {'h264': 'h264', 'hevc': 'h265'}[codec]
+    packets = [
+        stamp_field(k) + field(2, 'camera') + field(3, data) + field(4, name) + field(100, 'id')
+        for k, data in enumerate(encoded(codec))
+    ]
+    packets[3] = packets[3][:20]  # damaged: within the data
+    with open_bag(write_protobuf(tmp_path / 'a.mcap', packets)) as bag:
+        topics = find_camera_topics(bag.topics)
+        frames = list(read_frames(bag))
+        lost = bag.lost
+    assert (topics.image.type, topics.info.type) == (FOXGLOVE, INFO)
+    assert '1 messages of /camera/video' in lost
+    kept = [0, 1, 2, *range(KEY_PERIOD, 14)]
+    found = {(frame.stamp_ns - START_NS) // PERIOD_NS: frame for frame in frames}
+    assert set(kept) <= set(found)
+    for k in kept:
+        np.testing.assert_array_equal(found[k].image, decoded(codec)[k])
+        assert (found[k].frame_id, found[k].camera.fx) == ('camera', 150)
+
+
+def test_images_in_protobuf_are_read(tmp_path):
+    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    png = cv2.imencode('.png', image)[1].tobytes()
+    message = stamp_field(0) + field(2, png) + field(3, 'png') + field(4, 'camera')
+    with open_bag(write_protobuf(tmp_path / 'a.mcap', [message], 'CompressedImage')) as bag:
+        (frame,) = read_frames(bag)
+    np.testing.assert_array_equal(frame.image, image)
+    assert frame.camera.cx == 80

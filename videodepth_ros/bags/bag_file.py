@@ -17,6 +17,7 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 
+from videodepth_ros.bags.foxglove import as_ros_channel, as_ros_message
 from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, Scanner, type_name
 from videodepth_ros.bags.scan_mcap import scan_mcap
 from videodepth_ros.bags.scan_rosbag1 import scan_rosbag1
@@ -55,7 +56,8 @@ class BagFile:
         self.notes: list[str] = []
         self._scan = SCANNERS[kind]
         self._reader = _open_index(path)
-        self.channels = self._indexed_channels() if self._reader else self._scanned_channels()
+        channels = self._indexed_channels() if self._reader else self._scanned_channels()
+        self.channels = tuple(as_ros_channel(channel) for channel in channels)
 
     def close(self) -> None:
         """Close the file."""
@@ -66,10 +68,13 @@ class BagFile:
     def messages(
         self, topics: Collection[str], between_ns: Span | None = None
     ) -> Iterator[RawMessage]:
-        """Yield the messages of some topics in the order of recording.
+        """Yield the messages of some topics in the order of recording, see foxglove.py.
 
         between_ns  None: all
         """
+        return map(as_ros_message, self._messages(topics, between_ns))
+
+    def _messages(self, topics: Collection[str], between_ns: Span | None) -> Iterator[RawMessage]:
         begin_ns, end_ns = between_ns or (None, None)
         done: Counter[str] = Counter()
         if self._reader:

@@ -30,8 +30,8 @@ _REPUBLISH = (
     'it as raw or compressed images'
 )
 FOREIGN_IMAGES = {
-    'foxglove.CompressedImage': f'foxglove.CompressedImage is no ROS message: {_AS_VIDEO}',
-    'foxglove.CompressedVideo': f'foxglove.CompressedVideo is no ROS message: {_AS_VIDEO}',
+    'foxglove.CompressedImage': f'foxglove.CompressedImage is read in Protobuf only: {_AS_VIDEO}',
+    'foxglove.CompressedVideo': f'foxglove.CompressedVideo is read in Protobuf only: {_AS_VIDEO}',
     'foxglove.RawImage': f'foxglove.RawImage is no ROS message: {_AS_VIDEO}',
     'foxglove_msgs/msg/CompressedImage': f'use sensor_msgs/CompressedImage: {_AS_VIDEO}',
     'foxglove_msgs/msg/RawImage': f'use sensor_msgs/Image: {_AS_VIDEO}',
