@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +31,18 @@ class DeviceState:
     """Handle of a device-resident state; 0 is the state before the first frame."""
 
     number: int
+
+
+@dataclass(frozen=True)
+class DeviceOutput:
+    """An output of the last step, valid until the next one.
+
+    host  the values that were fetched
+    copy  copies them on the device, to memory at an address
+    """
+
+    host: Array
+    copy: Callable[[int], None]
 
 
 @dataclass
@@ -69,6 +81,10 @@ class ResidentEngine(ABC):
     @abstractmethod
     def read_state(self) -> NDArray[np.float32]:
         """Return a copy of the last state, (layers, 1, heads, P, N) float32; allocates."""
+
+    def device_output(self, name: str) -> DeviceOutput | None:
+        """Return an output that the last step fetched; None where others overwrite its memory."""
+        return None
 
     def zero_state(self) -> State:
         """Return the state before the first frame."""

@@ -28,7 +28,7 @@ from videodepth_ros.engines.graph import (
     STATE_IN,
     STATE_OUT,
 )
-from videodepth_ros.engines.resident import ResidentEngine, default_parameters
+from videodepth_ros.engines.resident import DeviceOutput, ResidentEngine, default_parameters
 from videodepth_ros.engines.tensorrt_plan import LoadedPlan
 
 
@@ -87,6 +87,15 @@ class TensorRtEngine(ResidentEngine):
         for name in outputs:
             self._cuda.download(self._host[name], self._device[name], self._stream)
         self._cuda.synchronize(self._stream)
+
+    def device_output(self, name: str) -> DeviceOutput:
+        """Return an output that the last step fetched, see ``ResidentEngine``."""
+
+        def copy(address: int) -> None:
+            self._cuda.copy(address, self._device[name], self._sizes[name], self._stream)
+            self._cuda.synchronize(self._stream)
+
+        return DeviceOutput(self._host[name], copy)
 
     def read_state(self) -> NDArray[np.float32]:
         """Return a copy of the last state, see ``ResidentEngine``."""

@@ -20,6 +20,7 @@ from videodepth_ros.messages.camera_info import fill_camera_info
 from videodepth_ros.messages.cloud import write_cloud, write_points
 from videodepth_ros.messages.compressed import write_compressed_depth, write_compressed_depth_mm
 from videodepth_ros.messages.image import write_depth, write_depth_mm, write_image
+from videodepth_ros.nodes.device_images import device_buffers, device_image
 from videodepth_ros.nodes.live_parameters import LiveParameters
 from videodepth_ros.nodes.obstacle_publishers import ObstaclePublishers
 from videodepth_ros.nodes.options import LIVE, LiveNodeOptions
@@ -76,6 +77,7 @@ class DepthPublishers:
             'color': self._write_color,
         }
         self._obstacles = ObstaclePublishers(node, scale)
+        self._buffers = device_buffers()
         self._last_points_ns: int | None = None
         self._colours: ColourRange | None = None  # of depth/color
 
@@ -112,8 +114,8 @@ class DepthPublishers:
         for name, publisher in self._publishers.items():
             if not self._has_subscribers(name):
                 continue
-            message = self._messages[name]
-            if self._writers[name](message, result, frame, parameters):
+            message = self._message(name, result, frame, parameters)
+            if message is not None:
                 send(publisher, message, frame.stamp_ns, frame.frame_id)
         self._obstacles.publish(result.depth, parameters)
 
@@ -124,6 +126,17 @@ class DepthPublishers:
         self._publishers.clear()
         self._obstacles.close()
         gc.collect()
+
+    def _message(
+        self, name: str, result: StepResult, frame: Frame, parameters: LiveParameters
+    ) -> Any | None:
+        """Return the message of an output, but for its header; None: there is none."""
+        if name == 'depth' and self._buffers is not None and _is_plain(parameters):
+            image = device_image(result.device, result.depth, self._buffers)
+            if image is not None:
+                return image
+        message = self._messages[name]
+        return message if self._writers[name](message, result, frame, parameters) else None
 
     def _write_points(
         self, message: PointCloud2, result: StepResult, frame: Frame, parameters: LiveParameters
@@ -172,6 +185,12 @@ def _image_of(frame: Frame, depth: DepthMap) -> UInt8Array:
 
 Writer = Callable[[Any, StepResult, Frame, LiveParameters], bool]
 """Writes a frame into a message, but for its header; False: there is nothing to publish."""
+
+
+def _is_plain(parameters: LiveParameters) -> bool:
+    """Return whether depth is published as the engine has it: metres, NaN where unknown."""
+    is_metres = parameters.depth_encoding != DepthEncoding.MILLIMETRES.value
+    return is_metres and parameters.depth_invalid_value != 'zero'
 
 
 def _write_depth(

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from videodepth_ros.core.arrays import Float32Array, UInt8Array
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.engines.engine import Engine, EngineSpec, State
-from videodepth_ros.engines.graph import CLOUD, INVERSE_DEPTH, TOTAL
-from videodepth_ros.engines.resident import ResidentEngine
+from videodepth_ros.engines.graph import CLOUD, DEPTH, INVERSE_DEPTH, TOTAL
+from videodepth_ros.engines.resident import DeviceOutput, ResidentEngine
 from videodepth_ros.frames import DepthMap, Frame, ScaleSource
 from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.imagenet import MEAN, STD
@@ -80,6 +80,7 @@ class StepResult:
     cloud     (h, w, 4) float32: x, y, z [m] and packed colour, see messages/cloud.py; valid until
               the next step. None unless requested and made by the engine at the depth's size
     metres    scale of the frame: depth [m] = metres / inverse depth of the network
+    device    depth [m] of the engine where it can be copied on the device
     """
 
     depth: DepthMap
@@ -87,6 +88,7 @@ class StepResult:
     engine_s: float
     cloud: NDArray[np.float32] | None = None
     metres: float = math.nan
+    device: DeviceOutput | None = None
 
 
 class _Wanted(NamedTuple):
@@ -303,7 +305,8 @@ class DepthSession:
             anchor.offer(frame, found[INVERSE_DEPTH])
         error = self._errors.update(found[INVERSE_DEPTH]) if wanted.confidence else None
         depth = replace(post, error=error).on_device(frame, small, found)
-        return StepResult(depth, None, engine_s, found.get(CLOUD), post.scale.metres), after
+        metres, device = post.scale.metres, engine.device_output(DEPTH)
+        return StepResult(depth, None, engine_s, found.get(CLOUD), metres, device), after
 
     def _on_host(
         self, engine: Engine, frame: Frame, small: UInt8Array, state: State, wanted: _Wanted
