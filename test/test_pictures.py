@@ -92,11 +92,16 @@ def test_a_cloud_without_points_is_empty():
     assert (picture == BACKGROUND).all()
 
 
-def test_a_viewpoint_looks_at_the_middle_of_a_cloud():
-    points = np.random.default_rng(0).uniform([-1, -1, 3], [1, 1, 5], (500, 3)).astype(np.float32)
+@pytest.mark.parametrize('size_m', [(2, 2, 2), (6, 1, 1), (1, 4, 1), (1, 1, 20)])
+def test_a_viewpoint_has_a_cloud_in_its_image_and_fills_it(size_m):
+    rng = np.random.default_rng(0)
+    points = (rng.uniform(-0.5, 0.5, (2000, 3)) * size_m + [2, 1, 15]).astype(np.float32)
     view = viewpoint_of(np.vstack([points, np.full((3, 3), np.nan, np.float32)]))
-    assert view.centre_m == pytest.approx([0, 0, 4], abs=0.15)
-    assert 0.8 < view.extent_m <= 1.1
+    picture = render_cloud(points, np.full((2000, 3), 255, np.uint8), 300, 200, view)
+    ink = (picture == 255).all(axis=2)
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    assert ink[[0, -1]].sum() + ink[:, [0, -1]].sum() < 0.02 * ink.sum()
+    assert max(np.ptp(rows) / 200, np.ptp(columns) / 300) > 0.5
 
 
 def test_mp4_is_h264_with_the_same_bytes_where_pyav_is_installed(tmp_path):

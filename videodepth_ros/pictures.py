@@ -11,7 +11,7 @@ import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ Depth = NDArray[np.float32]
 
 UNKNOWN_GREY = 70  # grey level of unknown depth
 BACKGROUND = 24  # grey level behind a cloud
+OUTLIERS_PERCENT = 2, 98  # the rest of a cloud is in the picture
 DISTANCE = 3.0  # viewpoint to cloud [extents of the cloud]
 LABEL_HEIGHT_PX = 26
 
@@ -233,12 +234,17 @@ class Viewpoint:
 
 
 def viewpoint_of(points: Depth) -> Viewpoint:
-    """Return a viewpoint that has a whole cloud, (N, 3) float32 metres, in its image."""
+    """Return a viewpoint that has almost all of a cloud, (N, 3) float32 metres, in its image."""
     known = points[_known(points)].astype(np.float64)
+    view = Viewpoint(np.array([0.0, 0.0, 2.0]), 1.0)
     if not len(known):
-        return Viewpoint(np.array([0.0, 0.0, 2.0]), 1.0)
-    centre_m = np.median(known, axis=0)
-    return Viewpoint(centre_m, float(np.percentile(np.abs(known - centre_m), 96)))
+        return view
+    turned = _turn(np.radians(view.yaw_deg), np.radians(view.pitch_deg))
+    low, high = np.percentile(known @ turned.T, OUTLIERS_PERCENT, axis=0)
+    right, down, ahead = (high - low) / 2
+    return replace(
+        view, centre_m=turned.T @ (low + high) / 2, extent_m=max(right, 1.5 * down, ahead / 1.5)
+    )
 
 
 def render_cloud(points: Depth, colours: Image, width: int, height: int, view: Viewpoint) -> Image:

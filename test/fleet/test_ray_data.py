@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import subprocess
@@ -36,7 +37,7 @@ def test_the_example_of_ray_data_runs(tmp_path, monkeypatch):
     text = example.text
     for name in ('drives', 'refined'):  # workers have another folder
         text = re.sub(rf"'{name}/", f"'{tmp_path}/{name}/", text)
-    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    monkeypatch.setenv('PYTHONPATH', str(ROOT), prepend=os.pathsep)
     monkeypatch.setenv('RAY_worker_niceness', '0')
     monkeypatch.setenv('RAY_USAGE_STATS_ENABLED', '0')
     done = subprocess.run(

@@ -34,6 +34,7 @@ from videodepth_ros.pictures import (
 
 VIDEO_PANEL_PX, PICTURE_PANEL_PX = (400, 300), (480, 360)
 CLOUD_STRIDE = 2
+CLOUD_PERCENT = 85  # nearest share of the truth that both clouds show
 VIDEO, PICTURE, BAG = 'depth.webm', 'depth_and_cloud.png', 'bag'
 PAGE, FACTS = 'summary.md', 'summary.json'
 
@@ -108,8 +109,10 @@ def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.
     if camera is None:
         return top
     width, height = top.shape[1] // 2, top.shape[1] // 3
-    points, colour = _cloud(frame.depth_m, frame.image, camera, colours.far_m)
-    true_points, true_colour = _cloud(frame.truth_m, frame.image, camera, colours.far_m)
+    known_m = frame.truth_m[np.isfinite(frame.truth_m)]
+    far_m = float(np.percentile(known_m, CLOUD_PERCENT)) if known_m.size else colours.far_m
+    points, colour = _cloud(frame.depth_m, frame.image, camera, far_m)
+    true_points, true_colour = _cloud(frame.truth_m, frame.image, camera, far_m)
     view = viewpoint_of(true_points)
     clouds = side_by_side(
         [
@@ -129,9 +132,9 @@ def _poster(frames: DemoFrames, colours: ColourRange, count: int) -> NDArray[np.
 def _cloud(
     depth_m: NDArray[np.float32], image: NDArray[np.uint8], camera: Intrinsics, far_m: float
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return points (N, 3) and colours (N, 3) of a depth map within the colour range."""
+    """Return points (N, 3) and colours (N, 3) of a depth map up to a distance."""
     height, width = depth_m.shape
     points = backproject(depth_m, camera.scaled_to(width, height))
-    points[depth_m > 1.2 * far_m] = np.nan
+    points[depth_m > far_m] = np.nan
     grid = (slice(None, None, CLOUD_STRIDE),) * 2
     return points[grid].reshape(-1, 3), resized(image, width, height)[grid].reshape(-1, 3)

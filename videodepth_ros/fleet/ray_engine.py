@@ -112,6 +112,7 @@ class RayEngine:
         options: dict[str, Any] = {'log_to_driver': False, 'logging_level': 'error'}
         self._is_own = address == 'local'
         if self._is_own:
+            os.environ.setdefault('RAY_worker_niceness', '0')  # 15 starves beside other work
             options['include_dashboard'] = False
             if self._options.workers:
                 options['num_cpus'] = self._options.workers * self._options.cpus

@@ -188,4 +188,5 @@ TOP_DOWN = TopDownOptions()
 OCCUPANCY = OccupancyOptions()
 MAP_VIEW = MapViewOptions()
 MAP_CLOUD = MapCloudOptions()
+SERVED_MAP = MapCloudOptions(max_points=200_000)  # fetched by the page, not within it
 REPORT = ReportOptions()

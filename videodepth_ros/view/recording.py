@@ -28,6 +28,7 @@ from videodepth_ros.refine.depth_topic import with_camera_info
 from videodepth_ros.results.bag import PATH
 from videodepth_ros.results.map_cloud import map_cloud
 from videodepth_ros.results.map_views import mean_heading
+from videodepth_ros.results.options import SERVED_MAP
 from videodepth_ros.results.point_cloud import positions_and_colours, read_ply
 from videodepth_ros.results.write import CLOUD_FILE
 from videodepth_ros.view.source import ViewFrame
@@ -189,7 +190,7 @@ class RecordingSource:
         points = read_ply(self._cloud_path)
         if not len(points):
             return None
-        cloud = map_cloud(*positions_and_colours(points))
+        cloud = map_cloud(*positions_and_colours(points), SERVED_MAP)
         return cloud.facts, cloud.to_bytes()
 
     def _track(self, word: str, show: Callable[[Progress], None]) -> Track | None:
