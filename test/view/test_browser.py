@@ -79,17 +79,49 @@ def test_pixels_follow_the_scene(page):
     assert not page.errors
 
 
+def point_at_the_depth(page):
+    page.evaluate(
+        "{const canvas = document.querySelector('#depth canvas'); "
+        'const {x, y} = canvas.getBoundingClientRect(); '
+        "canvas.dispatchEvent(new PointerEvent('pointermove', {clientX: x, clientY: y}))}"
+    )
+
+
 def test_the_depth_under_the_pointer_is_shown(page):
     source = Wall()
     with served(source) as address:
         page.open(address, 1000, 700)
         shown(page, source)
-        page.evaluate(
-            "{const canvas = document.querySelector('#depth canvas'); "
-            'const {x, y} = canvas.getBoundingClientRect(); '
-            "canvas.dispatchEvent(new PointerEvent('pointermove', {clientX: x, clientY: y}))}"
-        )
+        point_at_the_depth(page)
         assert page.evaluate("document.querySelector('#depth output').value") == '2.00 m'
+
+
+class MovableWall(Wall):
+    """A wall whose distance is a parameter."""
+
+    def facts(self):
+        distance = {'name': 'distance', 'type': 'double', 'unit': 'm', 'description': ''}
+        limits = {'minimum': 0.5, 'maximum': 8.0, 'default': 2.0, 'choices': []}
+        return {**super().facts(), 'parameters': [{**distance, **limits}]}
+
+    async def set_parameter(self, name, value):
+        self.depth_m = value
+        self.publish()
+        return ''
+
+
+def test_a_slider_changes_the_depth(page):
+    source = MovableWall()
+    with served(source, control=True) as address:
+        page.open(address, 1000, 1200)
+        shown(page, source)
+        point_at_the_depth(page)
+        page.evaluate(
+            "{const slider = document.querySelector('#parameters input[type=range]');"
+            'slider.value = 1; slider.oninput()}'
+        )
+        page.until("document.querySelector('#depth output').value === '8.00 m'")
+    assert not page.errors
 
 
 def test_confidence_is_sent_when_it_is_shown(page):
@@ -123,6 +155,21 @@ def test_a_phone_has_everything_in_one_column(page):
         shown(page, source)
         assert page.evaluate('document.documentElement.scrollWidth') <= 390
         assert ink(page.crop('#cloud canvas'))[0] > 1000
+
+
+def test_image_and_depth_are_shown_without_the_cloud(page):
+    source = Wall()
+    page.call('Network.enable')
+    page.call('Network.setBlockedURLs', urls=['*three.min.js'])
+    try:
+        with served(source) as address:
+            page.open(address, 1000, 700)
+            shown(page, source)
+            assert ink(page.crop('#image canvas'))[0] > 1000
+            page.until("document.querySelector('#grid').textContent.startsWith('There is no')")
+    finally:
+        page.call('Network.setBlockedURLs', urls=[])
+    assert not page.errors
 
 
 def test_the_report_draws_its_map(page, tmp_path):

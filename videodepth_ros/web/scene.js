@@ -242,7 +242,7 @@ export class Scene {
   // Look from behind and above along a direction of the map [radians].
   home(yaw = this.yaw) {
     this.yaw = yaw;
-    const away = DISTANCE * this.radius, [x, y, z] = this.centre;
+    const away = DISTANCE * this.radius * Math.max(1, 1 / this.eye.aspect), [x, y, z] = this.centre;
     this.eye.position.set(x - away * Math.cos(yaw) * Math.cos(PITCH), y - away * Math.sin(yaw) * Math.cos(PITCH), z + away * Math.sin(PITCH));
     this.eye.near = this.radius / 500;
     this.eye.far = 100 * this.radius;

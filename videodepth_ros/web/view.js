@@ -10,7 +10,9 @@ const page = {facts: null, socket: null, scene: null, byDepth: false, withConfid
   shown: Promise.resolve()};
 // Image and depth of the first frame are shown before WebGL starts, which takes longer.
 const first = new Promise((resolve) => { page.onFirst = resolve; }).then(() => performance.mark('first frame'));
-const scene = Promise.all([import('./three.min.js'), first]).then(([THREE]) => createScene(THREE));
+const scene = Promise.all([import('./three.min.js'), first]).then(([THREE]) => createScene(THREE)).catch((error) => {
+  $('#grid').textContent = `There is no cloud in 3D: ${error.message}`; // such as without WebGL
+});
 
 function connect() {
   const socket = page.socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
@@ -47,11 +49,7 @@ function start(facts) {
 }
 
 function createScene(THREE) {
-  try {
-    page.scene = new Scene(THREE, $('#cloud canvas'));
-  } catch (error) {
-    $('#grid').textContent = 'This browser has no WebGL: there is no cloud in 3D.';
-  }
+  page.scene = new Scene(THREE, $('#cloud canvas'));
   drawCloud();
 }
 
