@@ -2,6 +2,7 @@
 # make demo      set up, then stream a sample through a ROS 2 graph; results in out/demo/
 # make test      set up, then run every test that this machine can run
 # make quick     lint, types and the fast tests: at most a minute on two cores
+# make ros       set up, then the tests that start ROS 2 nodes, as on another distribution
 # make strict    make test in random order and in Python's development mode (SEED=1 to repeat one)
 # make nightly   ten minutes of soak, a minute of fuzzing a reader, then make strict
 # make coverage  make test, with the share of lines that the tests run
@@ -19,7 +20,7 @@ PACKAGE := package.xml CMakeLists.txt $(shell find action msg launch config vide
 
 PYTEST := $(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: setup demo test quick strict nightly coverage docs format clean
+.PHONY: setup demo test ros quick strict nightly coverage docs format clean
 setup: $(VENV)/.package
 
 demo: setup
@@ -38,6 +39,9 @@ nightly: setup
 	$(VENV)/bin/python -m bench.soak --minutes 10 --out out/soak
 	$(VENV)/bin/python -m bench.fuzz all --minutes 1 --out out/fuzz
 	$(MAKE) strict
+
+ros: setup
+	$(PYTEST) -m ros
 
 quick: setup
 	$(VENV)/bin/python -m ruff check
