@@ -47,6 +47,9 @@ def test_the_manifest_is_valid(root):
     package.validate(warnings=warnings)
     assert package.name == 'videodepth'
     assert package.package_format == 3
+    assert not [one.name for one in package.exec_depends if one.name.endswith('-pip')], (
+        'package.xml states why'
+    )
     assert not warnings
 
 
