@@ -40,7 +40,7 @@ def written(folder: Path, name: str, **options) -> str:
 
 def inverse_depth(engine: str, path: str, image: np.ndarray) -> np.ndarray:
     if engine == 'openvino':
-        pytest.importorskip('openvino')
+        pytest.importorskip('videodepth_ros.engines.openvino_runtime', exc_type=ImportError)
     step = open_engine(path, engine, WIDTH, HEIGHT, threads=1, precision='fp32')
     found, _ = step.step(image, step.zero_state())
     step.close()

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -13,7 +16,11 @@ from videodepth_ros.engines.check import rollout_difference
 from videodepth_ros.engines.onnx_engine import OnnxEngine
 from videodepth_ros.models.catalogue import card, weights_path
 
-pytest.importorskip('openvino', reason='openvino is not installed: pip install openvino')
+pytest.importorskip(
+    'videodepth_ros.engines.openvino_runtime',
+    reason='openvino is not installed: pip install openvino',
+    exc_type=ImportError,
+)
 
 from videodepth_ros.engines import openvino_engine, openvino_plans
 from videodepth_ros.engines.openvino_engine import OpenVinoEngine, measure_precision
@@ -113,3 +120,14 @@ def test_auto_takes_it_where_the_processor_is_fast_with_it(monkeypatch):
     for precision, chosen in (('bf16', 'openvino'), (None, 'onnx')):
         monkeypatch.setattr(openvino_engine, 'reduced_precision', lambda _, found=precision: found)
         assert opening.select_engine([]) == chosen
+
+
+def test_nothing_is_reported_over_the_network():
+    """The telemetry of OpenVINO would start a thread and a connection at its import."""
+    script = (
+        'import sys, threading\n'
+        'import videodepth_ros.engines.openvino_plans\n'
+        'assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]\n'
+        'assert threading.active_count() == 1, threading.enumerate()\n'
+    )
+    subprocess.run([sys.executable, '-c', script], check=True)

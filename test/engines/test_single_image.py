@@ -45,7 +45,7 @@ def picture(seed: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
 
 def opened(engine: str, name: str, size: tuple[int, int] = (WIDTH, HEIGHT)):
     if engine == 'openvino':
-        pytest.importorskip('openvino')
+        pytest.importorskip('videodepth_ros.engines.openvino_runtime', exc_type=ImportError)
     return open_engine(name, engine, *size, threads=1, precision='fp32')
 
 

@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
-import openvino.properties as properties
-from openvino.properties import hint
 
 from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.core.errors import DeviceError, ModelError
 from videodepth_ros.engines.check import max_relative_error
 from videodepth_ros.engines.engine import Engine, EngineSpec, State, TensorSpec, check_image
 from videodepth_ros.engines.graph import IMAGE, STATE_IN
+from videodepth_ros.engines.openvino_runtime import ov, properties
 from videodepth_ros.engines.options import PlanTolerances, ReducedPrecisionOptions
 from videodepth_ros.engines.reference import reference_frames
 from videodepth_ros.models.preprocess import network_input
@@ -29,6 +27,7 @@ from videodepth_ros.models.preprocess import network_input
 DEVICE_VARIABLE = 'VIDEODEPTH_OPENVINO_DEVICE'
 """Environment variable with OpenVINO's device name: CPU (default), GPU, NPU, GPU.1, ..."""
 
+hint = properties.hint
 TYPES = {'fp32': ov.Type.f32, 'bf16': ov.Type.bf16, 'fp16': ov.Type.f16}
 CAPABILITIES = {'BF16': 'bf16', 'FP16': 'fp16'}
 """Reduced precision by the capability that OpenVINO reports, in order of preference."""

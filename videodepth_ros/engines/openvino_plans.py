@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import openvino as ov
-import openvino.properties as properties
-
 from videodepth_ros.engines.engine import Engine
 from videodepth_ros.engines.graph import GRAPH_SCHEMA
 from videodepth_ros.engines.openvino_engine import (
@@ -20,6 +17,7 @@ from videodepth_ros.engines.openvino_engine import (
     measure_precision,
     reduced_precision,
 )
+from videodepth_ros.engines.openvino_runtime import ov, properties
 from videodepth_ros.engines.options import ReducedPrecisionOptions
 from videodepth_ros.engines.single_image import SingleImageEngine
 from videodepth_ros.engines.single_image_openvino import OpenVinoRunner

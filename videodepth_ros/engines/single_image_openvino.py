@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
 from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.core.errors import DeviceError
 from videodepth_ros.engines.openvino_engine import ERRORS, compile_graph, describe_device, one_line
+from videodepth_ros.engines.openvino_runtime import ov
 from videodepth_ros.models.network_card import NetworkCard
 
 
