@@ -10,7 +10,7 @@ const page = {facts: null, socket: null, scene: null, byDepth: false, withConfid
   shown: Promise.resolve()};
 // Image and depth of the first frame are shown before WebGL starts, which takes longer.
 const first = new Promise((resolve) => { page.onFirst = resolve; }).then(() => performance.mark('first frame'));
-const scene = Promise.all([import('./three.min.js'), first]).then(([THREE]) => createScene(THREE)).catch((error) => {
+const scene = first.then(() => import('./three.min.js')).then(createScene).catch((error) => {
   $('#grid').textContent = `There is no cloud in 3D: ${error.message}`; // such as without WebGL
 });
 
