@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from videodepth_ros.geometry.sim3 import Sim3
+from videodepth_ros.sfm.motion_options import WeakStepOptions
 from videodepth_ros.sfm.motion_prior import MotionPrior
-from videodepth_ros.sfm.options import WeakStepOptions
 from videodepth_ros.sfm.reprojection import BundleState, NoiseModel, Observations
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
 from videodepth_ros.sfm.weak_steps import find_weak_steps, steady_weak_steps, translation_sigmas

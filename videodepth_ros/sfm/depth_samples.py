@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples of a depth map at single pixels, away from depth discontinuities."""
+"""Samples of a depth map at single pixels, away from depth discontinuities, and its median."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, Float64Array, FloatArray, MaskArray
+from videodepth_ros.core.errors import InputError
 
 MAX_NEIGHBOR_RATIO = 1.1
 """Ratio of the depths of 3 x 3 neighbors above which they are on two surfaces: no sample."""
@@ -43,3 +44,20 @@ def sample_log_depth(
         smooth = (least > 0) & (most < max_neighbor_ratio * least) & np.isfinite(most)
         log_depth = np.where(smooth, np.log(around[4], dtype=np.float64), np.nan)
     return DepthSamples(log_depth, np.isposinf(least))
+
+
+def median_log_depths(depth: Float32Array) -> Float64Array:
+    """Return the log of the median depth of every frame, (N,), NaN where all is unknown.
+
+    raises  InputError where all frames are unknown
+    """
+    log_depth = np.full(len(depth), np.nan)
+    for frame, one in enumerate(depth):
+        known = one[np.isfinite(one) & (one > 0)]
+        if known.size:
+            log_depth[frame] = np.log(np.median(known))
+    if np.isnan(log_depth).all():
+        raise InputError(
+            f'the depth prior has no depth in any of {len(depth)} frames; choose another prior'
+        )
+    return log_depth

@@ -16,8 +16,9 @@ from videodepth_ros.core.arrays import Edge, Float64Array, IndexArray, MaskArray
 from videodepth_ros.geometry.robust import mad_sigma, weighted_median
 from videodepth_ros.geometry.rotation import so3_log
 from videodepth_ros.geometry.sim3 import Sim3
+from videodepth_ros.sfm.motion_options import OdometryOptions
 from videodepth_ros.sfm.motion_prior import MotionPrior, chain_steps, steps_between
-from videodepth_ros.sfm.options import DEFAULTS, OdometryOptions, ReconstructionOptions
+from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_in_rounds
 
 

@@ -18,12 +18,13 @@ from videodepth_ros.core.threads import single_threaded_blas
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.pose import STATIC_EXTENT_DEPTHS, trajectory_extent
 from videodepth_ros.sfm.depth_correction import Landmarks, fit_depth_correction
+from videodepth_ros.sfm.depth_samples import median_log_depths
 from videodepth_ros.sfm.focal_length import CONSISTENT, check_focal_length, log_focal_sigma
 from videodepth_ros.sfm.odometry import name_frames, odometry_note
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WarningOptions
 from videodepth_ros.sfm.pieces import Pieces
 from videodepth_ros.sfm.rolling_shutter import UNKNOWN_READOUT, Readout, estimate_readout
-from videodepth_ros.sfm.sparse import SparseRecording, median_log_depths, reconstruct_sparse
+from videodepth_ros.sfm.sparse import SparseRecording, reconstruct_sparse
 from videodepth_ros.sfm.tracks import ImageSequence
 from videodepth_ros.sfm.zoom import Zoom
 
@@ -212,8 +213,9 @@ def _complete(
         recording.odometry,
         not recording.zoom.is_constant,
     )
-    check = check_focal_length(sparse, options) if is_stated and not is_zooming else CONSISTENT
-    readout = UNKNOWN_READOUT if is_zooming else estimate_readout(sparse, size[1], options)
+    is_checked = sparse.has_parallax and not is_zooming
+    check = check_focal_length(sparse, options) if is_checked and is_stated else CONSISTENT
+    readout = estimate_readout(sparse, size[1], options) if is_checked else UNKNOWN_READOUT
     landmarks = Landmarks.from_reconstruction(sparse, options.depth_correction, recording.pieces)
     correction = _correct_depths(recording, landmarks, depth, options)
     return Reconstruction(

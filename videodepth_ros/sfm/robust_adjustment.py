@@ -40,6 +40,11 @@ class SparseReconstruction:
     noise: NoiseModel
     log_depth_sigma: Float64Array
 
+    @property
+    def has_parallax(self) -> bool:
+        """Return whether the camera was found to move."""
+        return not len(self.log_depth_sigma) or bool(np.isfinite(self.log_depth_sigma).any())
+
 
 def adjuster_of(sparse: SparseReconstruction, options: ReconstructionOptions) -> BundleAdjuster:
     """Return the bundle adjuster of a reconstruction's observations."""

@@ -16,7 +16,7 @@ from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray, M
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
 from videodepth_ros.geometry.sim3 import Sim3
-from videodepth_ros.sfm.depth_samples import sample_log_depth
+from videodepth_ros.sfm.depth_samples import median_log_depths, sample_log_depth
 from videodepth_ros.sfm.initialization import initialize_by_pnp
 from videodepth_ros.sfm.loop_adjustment import adjust_with_loop_closures
 from videodepth_ros.sfm.loop_closure import detect_loop_closures
@@ -28,6 +28,7 @@ from videodepth_ros.sfm.reprojection import NoiseModel, Observations
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction, adjust_robustly
 from videodepth_ros.sfm.stationary import detect_stationary_steps
 from videodepth_ros.sfm.tracks import ImageSequence, Tracks, track_features
+from videodepth_ros.sfm.turning import as_turning_camera
 from videodepth_ros.sfm.weak_steps import steady_weak_steps
 from videodepth_ros.sfm.zoom import Zoom, common_views
 
@@ -83,7 +84,7 @@ def reconstruct_sparse(
     h, w = depth.shape[1:]
     is_calibrated = camera is not None and not refine_intrinsics
     camera = camera or default_camera(w, h)
-    width, height = images[0].shape[1], images[0].shape[0]
+    height, width = images[0].shape[:2]
     zoom, image_camera = zoom or Zoom.constant(len(depth)), camera.scaled_to(width, height)
     tracks, is_stationary = _track(
         images, zoom, image_camera, lambda share: on_progress(0.6 * share), options
@@ -98,20 +99,39 @@ def reconstruct_sparse(
         options,
     )
     is_visible = count_tracked(sparse.observations)[1:] >= options.min_tracked_points
-    sparse, is_weak = steady_weak_steps(sparse, is_visible & ~is_stationary, options)
-    is_seen = is_visible & ~is_weak
-    carried = np.zeros_like(is_visible)
-    if odometry_m is not None:
-        sparse, carried = adjust_with_odometry(sparse, odometry_m, is_seen, is_stationary, options)
+    turning = as_turning_camera(sparse, is_calibrated, options) if odometry_m is None else None
+    sparse, is_weak, carried = (
+        (turning, np.zeros_like(is_visible), np.zeros_like(is_visible))
+        if turning
+        else _carry_weak_steps(sparse, is_visible, is_stationary, odometry_m, options)
+    )
     on_progress(0.8)
     pieces = Pieces.split(is_visible | carried, options.min_piece_frames)
-    views = common_views(images, zoom, image_camera)
-    sparse, pieces = _close_loops(
-        views, sparse, pieces, image_camera, lambda share: on_progress(0.8 + 0.2 * share), options
-    )
-    fit = _compare_odometry(sparse, is_seen, odometry_m, options)
+    if not turning:
+        views = common_views(images, zoom, image_camera)
+        sparse, pieces = _close_loops(views, sparse, pieces, image_camera, on_progress, options)
+    fit = _compare_odometry(sparse, is_visible & ~is_weak, odometry_m, options)
     camera = _with_focal_length(camera, float(np.exp(sparse.state.log_focal)) * w / width)
     return SparseRecording(sparse, camera, zoom, fit, pieces, 1 + np.flatnonzero(is_weak))
+
+
+def _carry_weak_steps(
+    sparse: SparseReconstruction,
+    is_visible: MaskArray,
+    is_stationary: MaskArray,
+    odometry_m: Float64Array | None,
+    options: ReconstructionOptions,
+) -> tuple[SparseReconstruction, MaskArray, MaskArray]:
+    """Adjust with steady motion, or odometry, where the images hardly determine the camera.
+
+    returns  the reconstruction, its weak steps, and those that odometry carries, (N - 1,) bool
+    """
+    sparse, is_weak = steady_weak_steps(sparse, is_visible & ~is_stationary, options)
+    if odometry_m is None:
+        return sparse, is_weak, np.zeros_like(is_visible)
+    is_seen = is_visible & ~is_weak
+    sparse, carried = adjust_with_odometry(sparse, odometry_m, is_seen, is_stationary, options)
+    return sparse, is_weak, carried
 
 
 def _compare_odometry(
@@ -160,7 +180,9 @@ def _close_loops(
 ) -> tuple[SparseReconstruction, Pieces]:
     """Detect loop closures and adjust with them; the pieces that they connect are joined."""
     sparse = release_steps(sparse, pieces.is_linked)
-    loops = detect_loop_closures(images, sparse, camera, on_progress, options, pieces)
+    loops = detect_loop_closures(
+        images, sparse, camera, lambda share: on_progress(0.8 + 0.2 * share), options, pieces
+    )
     sparse, closed = adjust_with_loop_closures(sparse, loops, options, pieces)
     return sparse, pieces.joined((loop.i, loop.j) for loop in closed)
 
@@ -323,20 +345,3 @@ def _initial_noise(
         ),
         loss=options.loss,
     )
-
-
-def median_log_depths(depth: Float32Array) -> Float64Array:
-    """Return the log of the median depth of every frame, (N,), NaN where all is unknown.
-
-    raises  InputError where all frames are unknown
-    """
-    log_depth = np.full(len(depth), np.nan)
-    for frame, one in enumerate(depth):
-        known = one[np.isfinite(one) & (one > 0)]
-        if known.size:
-            log_depth[frame] = np.log(np.median(known))
-    if np.isnan(log_depth).all():
-        raise InputError(
-            f'the depth prior has no depth in any of {len(depth)} frames; choose another prior'
-        )
-    return log_depth

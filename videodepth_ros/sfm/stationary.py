@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from videodepth_ros.core.arrays import IndexArray, MaskArray
-from videodepth_ros.sfm.options import StationaryOptions
+from videodepth_ros.sfm.motion_options import StationaryOptions
 from videodepth_ros.sfm.tracks import Tracks, group_by_frame
 
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from videodepth_ros.core.arrays import Float64Array, MaskArray
+from videodepth_ros.sfm.motion_options import WeakStepOptions
 from videodepth_ros.sfm.motion_prior import MotionPrior, chain_steps, steps_between
-from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions, WeakStepOptions
+from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
 from videodepth_ros.sfm.reprojection import (
     BundleState,
     NoiseModel,
