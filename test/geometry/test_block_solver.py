@@ -20,7 +20,9 @@ def random_equations(block_of, seed=0, factors=80):
         equations.add(touched, A.T @ A, A.T @ b)
         H[np.ix_(touched, touched)] += A.T @ A
         gradient[touched] += A.T @ b
-    return equations, H, gradient
+    curvature, right = rng.uniform(1, 2, size), rng.normal(size=size)
+    equations.add_diagonal(np.arange(size), curvature, right)
+    return equations, H + np.diag(curvature), gradient + right
 
 
 @pytest.mark.parametrize('blocks', [1, 2, 6])

@@ -55,6 +55,20 @@ class NormalEquations:
         self._gradient[parameters] += gradient[free]
         self._touched[parameters] |= H.any(axis=1)
 
+    def add_diagonal(
+        self, parameters: IndexArray, curvature: Float64Array, gradient: Float64Array
+    ) -> None:
+        """Add a factor over each of distinct ``parameters`` (n,): curvature and gradient (n,)."""
+        block = self._block_of[parameters]
+        window = np.where(block == BORDER, self._last, block)
+        for k in np.unique(window[block != FIXED]).tolist():
+            at = np.flatnonzero((window == k) & (block != FIXED))
+            place = self._rank[parameters[at]]
+            place += np.where(block[at] == BORDER, self._sizes[k], 0)
+            self._H[k][place, place] += curvature[at]
+            self._gradient[parameters[at]] += gradient[at]
+            self._touched[parameters[at]] |= curvature[at] != 0
+
     def solve(self, damping: float) -> Float64Array:
         """Return the Levenberg-Marquardt step x (U,): diag(H) is scaled by 1 + ``damping``."""
         return self._solve(self._gradient, damping)

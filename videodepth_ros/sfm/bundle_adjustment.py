@@ -10,6 +10,7 @@ Cauchy's.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class BundleAdjuster:
 
         frames_per_block  at least the length of the longest track, loop observations left out
         """
-        self._options = options
+        self._options, self._frames_per_block = options, frames_per_block
         self._cameras = CAMERA_DOF * observations.frames
         self._shared = self._cameras + np.arange(1 + observations.lens_parameters)
         block_of_frame = np.arange(observations.frames) // frames_per_block
@@ -123,13 +124,13 @@ class BundleAdjuster:
             _add_part(equations, part, self._state_of(n, state), noise, self._options)
             for n, part in enumerate(self._parts)
         ]
-        _add_motion_prior(equations, state, noise)
+        _add_motion_prior(equations, state, noise, self._frames_per_block)
         scales = np.arange(6, self._cameras, CAMERA_DOF)
-        for number, value in zip(scales.tolist(), state.log_prior_scale, strict=True):
-            _add_scalar_prior(equations, number, value, noise.log_scale_sigma)
-        deviations, sigmas = _deviations(state, noise), noise.shared_sigma
-        for n in np.flatnonzero(free):
-            _add_scalar_prior(equations, int(self._shared[n]), deviations[n], sigmas[n])
+        weights = np.full(len(scales), noise.log_scale_sigma**-2)
+        equations.add_diagonal(scales, weights, weights * state.log_prior_scale)
+        weights = noise.shared_sigma[free] ** -2
+        deviations = _deviations(state, noise)[free]
+        equations.add_diagonal(self._shared[free], weights, weights * deviations)
         return equations, points
 
     def _retract(
@@ -199,22 +200,23 @@ def _add_part(
     rays = Rays.compute(observations, state)
     residuals = compute_residuals(observations, state, noise, rays)
     J = compute_jacobian(observations, state, noise, rays, residuals)
-    gram = J.transpose(0, 2, 1) @ J
+    with_point = np.einsum('kra,kr->ka', J, J[:, :, POINT_COLUMN])
     adjoint = np.zeros((len(rays.T_j_h.scale), CAMERA_DOF, CAMERA_DOF))
     adjoint[:, :6, :6] = -rays.T_j_h.adjoint()[:, :6, :6]  # step of h -> equivalent step of j
     start = observations.start
     points = _EliminatedPoints(
-        gram[:, :CAMERA_DOF, POINT_COLUMN],
-        np.einsum('kab,ka->kb', adjoint[rays.pair], gram[:, :CAMERA_DOF, POINT_COLUMN]),
-        gram[:, SHARED, POINT_COLUMN],
-        np.add.reduceat(gram[:, POINT_COLUMN, POINT_COLUMN], start) + options.point_regularization,
-        np.add.reduceat(gram[:, POINT_COLUMN, RESIDUAL_COLUMN], start),
+        with_point[:, :CAMERA_DOF],
+        np.einsum('kab,ka->kb', adjoint[rays.pair], with_point[:, :CAMERA_DOF]),
+        with_point[:, SHARED],
+        np.add.reduceat(with_point[:, POINT_COLUMN], start) + options.point_regularization,
+        np.add.reduceat(with_point[:, RESIDUAL_COLUMN], start),
     )
     frames = np.unique(observations.frame)
-    H, gradient = _camera_system(observations, frames, rays.pair, gram, adjoint)
-    W = _point_camera_coupling(observations, frames, points)
-    H -= (W.T / points.curvature) @ W
-    gradient -= W.T @ (points.gradient / points.curvature)
+    H, gradient = _camera_system(observations, frames, rays.pair, J, adjoint)
+    root = np.sqrt(points.curvature)
+    W = _point_camera_coupling(observations, frames, points) / root[:, None]
+    H -= W.T @ W
+    gradient -= W.T @ (points.gradient / root)
     cameras = (CAMERA_DOF * frames[:, None] + np.arange(CAMERA_DOF)).ravel()
     shared = CAMERA_DOF * observations.frames + np.arange(points.shared.shape[1])
     equations.add(np.concatenate([cameras, shared]), H, gradient)
@@ -225,15 +227,16 @@ def _camera_system(
     observations: Observations,
     frames: IndexArray,
     pair: IndexArray,
-    gram: Float64Array,
+    J: Float64Array,
     adjoint: Float64Array,
 ) -> tuple[Float64Array, Float64Array]:
     """Return H and gradient of the cameras of ``frames`` and of the shared parameters."""
     order = np.argsort(pair, kind='stable')
-    start = np.searchsorted(pair[order], np.arange(len(adjoint)))
-    sums = np.add.reduceat(gram[order], start)
-    j = np.searchsorted(frames, observations.frame[order[start]])
-    h = np.searchsorted(frames, observations.reference_frame[order[start]])
+    start = np.searchsorted(pair[order], np.arange(len(adjoint) + 1))
+    rows = [J[order[a:b]].reshape(-1, J.shape[2]) for a, b in pairwise(start.tolist())]
+    sums = np.stack([one.T @ one for one in rows])
+    j = np.searchsorted(frames, observations.frame[order[start[:-1]]])
+    h = np.searchsorted(frames, observations.reference_frame[order[start[:-1]]])
     C, transposed = sums[:, :CAMERA_DOF, :CAMERA_DOF], adjoint.transpose(0, 2, 1)
     blocks = np.zeros((len(frames), len(frames), CAMERA_DOF, CAMERA_DOF))
     np.add.at(blocks, (j, j), C)
@@ -269,27 +272,30 @@ def _point_camera_coupling(
     return W
 
 
-def _add_motion_prior(equations: NormalEquations, state: BundleState, noise: NoiseModel) -> None:
-    """Add the prior on the motion from frame to frame."""
+def _add_motion_prior(
+    equations: NormalEquations, state: BundleState, noise: NoiseModel, frames_per_block: int
+) -> None:
+    """Add the prior on the motion from frame to frame, the steps of each block together."""
     if len(state.log_prior_scale) < 2:
         return
     errors = noise.motion.errors(state.T_cam_world)
     weights = np.broadcast_to(noise.motion.weights(), errors.shape)
     adjoint = steps_between(state.T_cam_world).adjoint()[:, :6, :6]
-    for n, (error, A) in enumerate(zip(errors, adjoint, strict=True)):
-        J, weight = np.hstack([-A, np.eye(6)]), weights[n]
-        first, second = CAMERA_DOF * n, CAMERA_DOF * (n + 1)
-        numbers = np.r_[first : first + 6, second : second + 6]
-        equations.add(numbers, (J.T * weight) @ J, (J.T * weight) @ error)
+    J = np.zeros((len(errors), 6, 2 * CAMERA_DOF))
+    J[:, :, :6], J[:, :, CAMERA_DOF:-1] = -adjoint, np.eye(6)
+    weighted = J.transpose(0, 2, 1) * weights[:, None]
+    H, gradient = weighted @ J, np.einsum('nar,nr->na', weighted, errors)
+    for first in range(0, len(errors), frames_per_block):
+        steps = H[first : first + frames_per_block]
+        size = CAMERA_DOF * (len(steps) + 1)
+        total, right = np.zeros((size, size)), np.zeros(size)
+        for n, step in enumerate(steps):
+            window = slice(CAMERA_DOF * n, CAMERA_DOF * (n + 2))
+            total[window, window] += step
+            right[window] += gradient[first + n]
+        equations.add(CAMERA_DOF * first + np.arange(size), total, right)
 
 
 def _deviations(state: BundleState, noise: NoiseModel) -> Float64Array:
     """Return how far log focal length and lens, (1 + P,), are from what is expected."""
     return np.append(state.log_focal - noise.log_focal, state.lens)
-
-
-def _add_scalar_prior(
-    equations: NormalEquations, number: int, deviation: float, sigma: float
-) -> None:
-    """Add a Gaussian prior on one parameter."""
-    equations.add(np.array([number]), np.array([[sigma**-2]]), np.array([deviation * sigma**-2]))
