@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 
 from test.mvs.textured_scene import CAMERA, pose, render, texture
-from videodepth_ros.mvs.motion import moving_mask, residual_flow, stand_on_ground, warp
+from videodepth_ros.mvs.motion import (
+    ResidualFlow,
+    find_blobs,
+    moving_mask,
+    residual_flow,
+    stand_on_ground,
+    warp,
+)
 from videodepth_ros.mvs.options import StereoOptions
 from videodepth_ros.mvs.views import choose_moments, make_view
 
@@ -24,8 +31,8 @@ def frame(step, ball_px=None):
 def test_still_scene_leaves_no_flow():
     view, _ = frame(0)
     moments = [(step, frame(step)[0]) for step in (-2, -1, 1, 2)]
-    left_over = residual_flow(view, view.prior_per_m, moments)
-    assert np.percentile(left_over, 99) < 0.5
+    flow = residual_flow(view, view.prior_per_m, moments, StereoOptions())
+    assert np.percentile(flow.px, 99) < 0.5
 
 
 def test_warped_view_looks_the_same():
@@ -41,6 +48,15 @@ def test_what_moves_is_found_with_its_outline():
     truth = np.zeros(moving.shape, bool)
     truth[60 : 60 + SIDE, 50 : 50 + SIDE] = True
     assert (moving & truth).sum() / (moving | truth).sum() > 0.7
+
+
+@pytest.mark.parametrize('proven_columns, is_kept', [(2, False), (8, True)])
+def test_flow_that_makes_nothing_more_alike_is_no_motion(proven_columns, is_kept):
+    px, proven_px = np.zeros((2, 60, 80), np.float32)
+    px[20:40, 30:42] = 3.0
+    proven_px[20:40, 30 : 30 + proven_columns] = 3.0
+    blobs = find_blobs(ResidualFlow(px, proven_px), np.ones(px.shape, bool), StereoOptions())
+    assert (blobs == (px > 0) * is_kept).all()
 
 
 def test_without_other_frames_nothing_moves():

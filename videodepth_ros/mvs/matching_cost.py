@@ -48,28 +48,34 @@ def window_statistics(grey: Float32Array, radius: int) -> tuple[Float32Array, Fl
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _warp_row(source, A, b, base, ratio, y, out, seen):  # type: ignore[no-untyped-def]
-    """Sample ``source`` bilinearly where the pixels of row y fall on it."""
-    height, width = source.shape
+def _project_row(A, b, base, ratio, y, u, v, seen, last_x, last_y):  # type: ignore[no-untyped-def]
+    """Write where the pixels of row y fall in a neighbour, and 1 where that is inside."""
     ax = A[0, 1] * f4(y) + A[0, 2]
     ay = A[1, 1] * f4(y) + A[1, 2]
     az = A[2, 1] * f4(y) + A[2, 2]
-    last_x, last_y = f4(width - 1), f4(height - 1)
-    most_x, most_y = f4(width - 1.001), f4(height - 1.001)
-    for x in range(out.shape[0]):
-        q = base[y, x] * ratio
-        z = A[2, 0] * f4(x) + az + b[2] * q
+    a0, a1, a2 = A[0, 0], A[1, 0], A[2, 0]
+    b0, b1, b2 = b[0] * ratio, b[1] * ratio, b[2] * ratio
+    for x in range(base.shape[0]):
+        q = base[x]
+        z = a2 * f4(x) + az + b2 * q
         inverse = f4(1) / max(z, f4(1e-6))
-        u = (A[0, 0] * f4(x) + ax + b[0] * q) * inverse
-        v = (A[1, 0] * f4(x) + ay + b[1] * q) * inverse
-        inside = z > f4(1e-3) and u >= f4(0) and v >= f4(0) and u <= last_x and v <= last_y
-        seen[x] = f4(1) if inside else f4(0)
-        u = min(max(u, f4(0)), most_x)
-        v = min(max(v, f4(0)), most_y)
-        i, j = np.int32(v), np.int32(u)
-        du, dv = u - f4(j), v - f4(i)
-        top = source[i, j] + (source[i, j + 1] - source[i, j]) * du
-        bottom = source[i + 1, j] + (source[i + 1, j + 1] - source[i + 1, j]) * du
+        right = (a0 * f4(x) + ax + b0 * q) * inverse
+        down = (a1 * f4(x) + ay + b1 * q) * inverse
+        inside = (right >= f4(0)) & (down >= f4(0)) & (right <= last_x) & (down <= last_y)
+        seen[x] = f4(1) if inside & (z > f4(1e-3)) else f4(0)
+        u[x] = min(max(right, f4(0)), last_x - f4(0.001))
+        v[x] = min(max(down, f4(0)), last_y - f4(0.001))
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _sample_row(source, u, v, out):  # type: ignore[no-untyped-def]
+    """Sample ``source`` bilinearly; indices without sign need no check for negative ones."""
+    one = np.uintp(1)
+    for x in range(out.shape[0]):
+        i, j = np.uintp(v[x]), np.uintp(u[x])
+        du, dv = u[x] - f4(j), v[x] - f4(i)
+        top = source[i, j] + (source[i, j + one] - source[i, j]) * du
+        bottom = source[i + one, j] + (source[i + one, j + one] - source[i + one, j]) * du
         out[x] = top + (bottom - top) * dv
 
 
@@ -103,73 +109,68 @@ def _add_row(padded, small, large, column_sums):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _zncc(total, squares, products, n, mean, variance, noise):  # type: ignore[no-untyped-def]
-    """Return the correlation of two windows of which the sums are known."""
-    m = total * n
-    v = max(squares * n - m * m, f4(0))
-    return (products * n - m * mean) / np.sqrt((v + noise) * (variance + noise))
+def _zncc_row(total, squares, products, n, mean, scale, noise, out):  # type: ignore[no-untyped-def]
+    """Write the correlation of the windows of a row; scale: 1 / deviation of the view's own.
+
+    A loop over few arrays: compilers give up on vectors where many may overlap.
+    """
+    for x in range(out.shape[0]):
+        m = total[x] * n
+        v = max(squares[x] * n - m * m, f4(0)) + noise
+        out[x] = (products[x] * n - m * mean[x]) * scale[x] / np.sqrt(v)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _cost_row(sums, s0, s1, s2, seen, statistics, y, noise, texture, out):  # type: ignore[no-untyped-def]
-    """Write the cost of one row: the small window counts by the texture that it has."""
-    mean3, var3, mean7, var7 = statistics
+def _add_three(a, b, c, out):  # type: ignore[no-untyped-def]
     for x in range(out.shape[0]):
-        large = _zncc(
-            sums[0, x], sums[1, x], sums[2, x], f4(1 / 49), mean7[y, x], var7[y, x], noise
-        )
-        small = _zncc(
-            s0[0, x] + s1[0, x] + s2[0, x],
-            s0[1, x] + s1[1, x] + s2[1, x],
-            s0[2, x] + s1[2, x] + s2[2, x],
-            f4(1 / 9),
-            mean3[y, x],
-            var3[y, x],
-            noise,
-        )
-        share = var3[y, x] / (var3[y, x] + texture)
-        cost = f4(1) - (share * small + (f4(1) - share) * large)
+        out[x] = a[x] + b[x] + c[x]
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _cost_row(small, large, share, seen, out):  # type: ignore[no-untyped-def]
+    """Write the cost of one row: the small window counts by the texture that it has."""
+    for x in range(out.shape[0]):
+        cost = f4(1) - (large[x] + share[x] * (small[x] - large[x]))
         out[x] = min(max(cost, f4(0)), f4(1)) if seen[x] > f4(0) else OUTSIDE
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _sweep_one(grey, statistics, source, A, b, base, ratio, noise, texture, out):  # type: ignore[no-untyped-def]
-    """Write the cost of one label in one neighbour, (H, W) float32; rows stream through rings."""
+def _sweep_one(grey, statistics, source, A, b, base, ratio, noise, out):  # type: ignore[no-untyped-def]
+    """Write the cost of one label in one neighbour, (H, W) float32; rows stream through rings.
+
+    statistics  mean and 1 / deviation of the small and of the large windows, share of the small
+    """
+    mean3, scale3, mean7, scale7, share = statistics
     height, width = grey.shape
+    last_x, last_y = f4(source.shape[1] - 1), f4(source.shape[0] - 1)
     small = np.zeros((ROWS, 3, width), np.float32)
     large = np.zeros((ROWS, 3, width), np.float32)
     seen = np.zeros((ROWS, width), np.float32)
-    sums = np.zeros((3, width), np.float32)
+    sums, three = np.zeros((3, width), np.float32), np.zeros((3, width), np.float32)
     padded = np.zeros((3, width + 2 * R), np.float32)
-    row = np.zeros(width, np.float32)
+    row, u, v = np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, f4)
     for y in range(-R, height + R):
         k = (y + ROWS) % ROWS
-        inside = min(max(y, 0), height - 1)
         if y > R:
             for c in range(3):
                 for x in range(width):
                     sums[c, x] -= large[k, c, x]
         if y == -R or 0 < y < height:  # other rows repeat the one before
-            _warp_row(source, A, b, base, ratio, inside, row, seen[k])
+            inside = max(y, 0)
+            _project_row(A, b, base[inside], ratio, inside, u, v, seen[k], last_x, last_y)
+            _sample_row(source, u, v, row)
             _products(row, grey[inside], padded)
         elif y <= 0:
             seen[k] = seen[(k + ROWS - 1) % ROWS]
         _add_row(padded, small[k], large[k], sums)
         if y >= R:
-            i = (y - R + ROWS) % ROWS
-            before, after = (i + ROWS - 1) % ROWS, (i + 1) % ROWS
-            _cost_row(
-                sums,
-                small[before],
-                small[i],
-                small[after],
-                seen[i],
-                statistics,
-                y - R,
-                noise,
-                texture,
-                out[y - R],
-            )
+            i, at = (y - R + ROWS) % ROWS, y - R
+            before, after = small[(i + ROWS - 1) % ROWS], small[(i + 1) % ROWS]
+            for c in range(3):
+                _add_three(before[c], small[i, c], after[c], three[c])
+            _zncc_row(three[0], three[1], three[2], f4(1 / 9), mean3[at], scale3[at], noise, u)
+            _zncc_row(sums[0], sums[1], sums[2], f4(1 / 49), mean7[at], scale7[at], noise, v)
+            _cost_row(u, v, share[at], seen[i], out[at])
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -224,16 +225,15 @@ def cost_volume(
     height, width = grey.shape
     mean3, var3 = window_statistics(grey, 1)
     mean7, var7 = window_statistics(grey, R)
-    statistics = (mean3, var3, mean7, var7)
+    scale3, scale7 = f4(1) / np.sqrt(var3 + noise), f4(1) / np.sqrt(var7 + noise)
+    statistics = (mean3, scale3, mean7, scale7, var3 / (var3 + texture))
     volume = np.empty((height, width, ratios.shape[0]), np.float32)
     cost = np.empty((height, width), np.float32)
     best = np.empty((3, height, width), np.float32)
     for k in range(ratios.shape[0]):
         best[:] = OUTSIDE
         for n in range(sources.shape[0]):
-            _sweep_one(
-                grey, statistics, sources[n], A[n], b[n], base, ratios[k], noise, texture, cost
-            )
+            _sweep_one(grey, statistics, sources[n], A[n], b[n], base, ratios[k], noise, cost)
             _keep_best(cost, best)
         _mean_of_best(best, count, volume, k)
     return volume

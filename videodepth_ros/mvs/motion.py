@@ -3,13 +3,15 @@
 
 Frames a moment before and after are warped into the view by its depth. What stands still then
 fits, but for occlusion, which is on one side only; optical flow (DIS, Kroeger et al., ECCV 2016)
-between view and warped frames is left over where something moves. Its blobs are vague, and GrabCut
-(Rother et al., SIGGRAPH 2004) finds their outline in the full-size image.
+between view and warped frames is left over where something moves. There it brings alike pixels
+together, which it does not where a surface is out of sight or its depth is wrong. Its blobs are
+vague, and GrabCut (Rother et al., SIGGRAPH 2004) finds their outline in the full-size image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -21,6 +23,8 @@ from videodepth_ros.mvs.views import View, transfer
 FLOW_PATCH_PX, FLOW_STRIDE_PX = 8, 4
 ONE_SIDED = 0.4
 """What counts of the flow where only one side in time sees a pixel: it may be occlusion."""
+GAIN_WINDOW_PX = 5
+"""Side of the window in which pixels are compared before and after the flow."""
 GRABCUT_ITERATIONS, GRABCUT_MARGIN_PX, GRABCUT_COLOUR_MODELS = 4, 8, 65
 FOOT_ROWS, FOOT_SHARE = 2, 0.15
 """Rows below a moving thing that are looked at, and the share of its height that is its foot."""
@@ -48,13 +52,25 @@ def warp(view: View, other: View, per_m: Float32Array) -> tuple[Float32Array, Ma
     return grey.astype(np.float32, copy=False), inside
 
 
+@dataclass(frozen=True)
+class ResidualFlow:
+    """Length of the optical flow that depth and camera motion do not explain, in one step of time.
+
+    px         (H, W) float32, working pixels
+    proven_px  (H, W) float32, the same where the flow brings alike pixels together, else 0
+    """
+
+    px: Float32Array
+    proven_px: Float32Array
+
+
 def residual_flow(
-    view: View, per_m: Float32Array, moments: Sequence[tuple[int, View]]
-) -> Float32Array:
-    """Return the optical flow that depth and camera motion do not explain, (H, W) float32 in px.
+    view: View, per_m: Float32Array, moments: Sequence[tuple[int, View]], options: StereoOptions
+) -> ResidualFlow:
+    """Measure the optical flow that depth and camera motion do not explain.
 
     per_m    (H, W) float32, inverse depth; moments: (step, view), frames so many steps of time
-             away, less than 0 before; the flow is that of one step
+             away, less than 0 before
     The least over the moments counts, for a pixel that stands still fits in one of them at least.
     """
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -63,18 +79,34 @@ def residual_flow(
     flow.setPatchStride(FLOW_STRIDE_PX)
     flow.setVariationalRefinementIterations(0)  # it smears what is small over its surroundings
     here = view.grey.astype(np.uint8)
-    least = np.full(per_m.shape, np.inf, np.float32)
+    least = np.full((2, *per_m.shape), np.inf, np.float32)
     seen_before, seen_after = np.zeros(per_m.shape, bool), np.zeros(per_m.shape, bool)
     for step, other in moments:
-        there, inside = warp(view, other, per_m)
-        left_over = flow.calc(here, np.clip(there, 0, 255).astype(np.uint8), np.empty(0))
+        warped, inside = warp(view, other, per_m)
+        there = np.clip(warped, 0, 255).astype(np.uint8)
+        left_over = np.asarray(flow.calc(here, there, np.empty(0)), np.float32)
         length = np.linalg.norm(left_over, axis=2) / np.sqrt(abs(step))
-        least = np.where(inside, np.minimum(least, length), least)
+        proven = np.where(_gain(here, there, left_over) > options.moving_gain, length, 0)
+        np.minimum(least, np.stack([length, proven]), out=least, where=inside)
         seen = seen_before if step < 0 else seen_after
         seen |= inside
     one_sided = np.where(seen_before | seen_after, np.float32(ONE_SIDED), np.float32(0))
     share = np.where(seen_before & seen_after, np.float32(1), one_sided)
-    return np.where(np.isfinite(least), least, 0).astype(np.float32) * share
+    px, proven_px = np.where(np.isfinite(least), least, 0).astype(np.float32) * share
+    return ResidualFlow(px, proven_px)
+
+
+def _gain(here: UInt8Array, there: UInt8Array, flow: Float32Array) -> Float32Array:
+    """Return by how many grey levels a flow (H, W, 2) makes two images more alike, (H, W)."""
+    height, width = here.shape
+    x = np.arange(width, dtype=np.float32) + flow[..., 0]
+    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
+    moved = cv2.remap(there, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    size = (GAIN_WINDOW_PX, GAIN_WINDOW_PX)
+    before, after = (
+        cv2.blur(cv2.absdiff(here, other).astype(np.float32), size) for other in (there, moved)
+    )
+    return np.asarray(before - after, np.float32)
 
 
 def moving_mask(
@@ -91,19 +123,20 @@ def moving_mask(
     """
     if not moments:
         return np.zeros(image.shape[:2], bool)
-    left_over = residual_flow(view, per_m, moments)
-    left_over[view.sky] = 0
-    blobs = _blobs(left_over, options)
+    blobs = find_blobs(residual_flow(view, per_m, moments, options), ~view.sky, options)
     return _outlines(image, blobs) if blobs.any() else np.zeros(image.shape[:2], bool)
 
 
-def _blobs(left_over: Float32Array, options: StereoOptions) -> MaskArray:
-    """Return connected pixels that move, of which enough move clearly (hysteresis)."""
-    count, label = cv2.connectedComponents((left_over > options.moving_px / 1.5).astype(np.uint8))
-    clear = np.bincount(label[left_over > options.moving_px], minlength=count)
-    keep = clear >= options.least_moving_area_px
+def find_blobs(flow: ResidualFlow, ground: MaskArray, options: StereoOptions) -> MaskArray:
+    """Return connected pixels that move, of which enough clearly do (hysteresis)."""
+    moves = (flow.px > options.moving_low * options.moving_px) & ground
+    count, label = cv2.connectedComponents(moves.astype(np.uint8))
+    clear = np.bincount(label[(flow.proven_px > options.moving_px) & ground], minlength=count)
+    keep = clear >= np.maximum(
+        options.least_moving_area_px, options.least_proven * np.bincount(label.ravel())
+    )
     keep[0] = False
-    return keep[label]
+    return np.asarray(keep[label])
 
 
 def _outlines(image: UInt8Array, blobs: MaskArray) -> MaskArray:

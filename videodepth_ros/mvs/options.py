@@ -37,9 +37,9 @@ class StereoOptions:
     coarse_labels: int = 48
     coarse_range: float = 1.65
     """At half the working size, the prior's depth times exp(-1.65) to exp(1.65): .19 to 5.2."""
-    fine_labels: int = 20
-    fine_range: float = 0.4
-    """At the working size, about the coarse result: .67 to 1.5."""
+    fine_labels: int = 14
+    fine_range: float = 0.28
+    """At the working size, about the coarse result: .76 to 1.32."""
 
     # --- matching cost
     noise_variance: float = 2.0
@@ -92,10 +92,15 @@ class StereoOptions:
     # --- things that move
     moment_s: float = 0.1
     """Motion is looked for between frames so far, and twice so far, apart."""
-    moving_px: float = 1.5
-    """Optical flow in that time, at the working size, that clearly shows motion."""
+    moving_px: float = 1.0
+    """Optical flow in that time, at the working size, that clearly shows motion if it makes the
+    frames more alike by `moving_gain` grey levels."""
+    moving_gain: float = 2.0
+    moving_low: float = 0.8
+    """Share of `moving_px` that shows motion beside pixels that clearly move."""
     least_moving_area_px: int = 25
-    """Pixels of the working size that must clearly move."""
+    least_proven: float = 0.3
+    """Pixels of the working size, and share of what is connected, that must clearly move."""
 
     # --- upsampling
     edge_radius: int = 9

@@ -11,7 +11,7 @@ from videodepth_ros.core.arrays import Float32Array, MaskArray, UInt8Array
 from videodepth_ros.mvs.options import StereoOptions
 
 f4 = np.float32
-FLAT = 0.008
+FLAT = 0.02
 """Where inverse depth is so near to its mean over the window, as a share, there is no edge: it is
 linear on a plane. There it is only interpolated."""
 CLUSTER = f4(0.04)
@@ -29,17 +29,13 @@ SPREAD_OF_RADIUS = 0.8
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _median_cluster(values, weights, n, bins):  # type: ignore[no-untyped-def]
+def _median_cluster(values, weights, n, total, low, high, bins):  # type: ignore[no-untyped-def]
     """Return the mean of the values near to the weighted median, which a histogram finds."""
-    low, high = values[0], values[0]
-    for k in range(1, n):
-        low, high = min(low, values[k]), max(high, values[k])
-    bin_width = max((high - low) / f4(BINS - 1), f4(1e-6))
+    bin_width = (high - low) / f4(BINS - 1)
+    per_width = f4(1) / bin_width
     bins[:] = f4(0)
-    total = f4(0)
     for k in range(n):
-        bins[int((values[k] - low) / bin_width)] += weights[k]
-        total += weights[k]
+        bins[min(int((values[k] - low) * per_width), BINS - 1)] += weights[k]
     below, median = bins[0], 0
     while median < BINS - 1 and below < f4(0.5) * total:
         median += 1
@@ -88,6 +84,8 @@ def _window_median(  # type: ignore[no-untyped-def]
     """Return the weighted median of a window of which the first sample is at (top, left)."""
     top, left, step, down, across = window
     n = 0
+    low, high = f4(1e9), f4(-1e9)
+    mass, moment = f4(0), f4(0)
     for a in range(down.shape[0]):
         i = top + a * step
         if i < 0 or i >= log_depth.shape[0]:
@@ -97,10 +95,15 @@ def _window_median(  # type: ignore[no-untyped-def]
             if j < 0 or j >= log_depth.shape[1]:
                 continue
             near = down[a] * across[b] * closeness[_apart(colours[i, j], colour)]
-            share = near * weight[i, j]
-            values[n], weights[n] = log_depth[i, j], share
+            value, share = log_depth[i, j], near * weight[i, j]
+            values[n], weights[n] = value, share
+            low, high = min(low, value), max(high, value)
+            mass += share
+            moment += share * value
             n += 1
-    return _median_cluster(values, weights, n, bins)
+    if high - low < CLUSTER:  # all of them are near to the median
+        return moment / mass if mass > f4(1e-20) else f4(0.5) * (low + high)
+    return _median_cluster(values, weights, n, mass, low, high, bins)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
