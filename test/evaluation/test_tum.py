@@ -69,6 +69,14 @@ def test_an_invalid_line_is_reported(tmp_path, line, message):
         read_tum(tmp_path / 'a.txt')
 
 
+def test_poses_of_a_repeated_stamp_are_named(tmp_path, caplog):
+    lines = [f'{stamp} {x} 0 0 0 0 0 1' for stamp, x in [(1.0, 0), (2.5, 1), (2.5, 7), (3.0, 2)]]
+    (tmp_path / 'a.txt').write_text('\n'.join(lines))
+    assert read_tum(tmp_path / 'a.txt').positions_m[:, 0].tolist() == [0, 1, 2]
+    assert '1 poses are left out' in caplog.text
+    assert '2.500000000 s' in caplog.text
+
+
 def test_an_empty_file_has_no_poses_and_a_missing_one_is_an_error(tmp_path):
     (tmp_path / 'a.txt').write_text('')
     assert len(read_tum(tmp_path / 'a.txt').stamp_ns) == 0

@@ -7,6 +7,7 @@ Files that end in .csv are those of EuRoC MAV (Burri et al., IJRR 2016): nanosec
 
 from __future__ import annotations
 
+import logging
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from videodepth_ros.core.errors import BagError, InputError
 from videodepth_ros.geometry.pose import poses_from_xyz_quat
 from videodepth_ros.geometry.rotation import quaternion_from_rotation
 from videodepth_ros.geometry.trajectory import Trajectory
+
+log = logging.getLogger('videodepth')
 
 EUROC_SUFFIX = '.csv'
 TUM_SUFFIXES = ('.tum', '.txt', EUROC_SUFFIX)
@@ -42,7 +45,7 @@ def read_tum(path: Path) -> Trajectory:
     """Read a trajectory, sorted by time; poses with NaN stay NaN.
 
     Numbers are separated by blanks or commas; the names of the columns may stand above them. Of
-    several poses of one stamp the first is kept.
+    several poses of one stamp the first is kept, with a warning.
     raises  InputError with the line number if a line is not a pose; BagError if the file cannot be
             read
     """
@@ -51,7 +54,7 @@ def read_tum(path: Path) -> Trajectory:
     except OSError as error:
         raise BagError(f'{path} cannot be read: {error}') from error
     if path.suffix == EUROC_SUFFIX:
-        return _trajectory(*_euroc_rows(path, lines))
+        return _trajectory(path, *_euroc_rows(path, lines))
     stamps: list[np.int64] = []
     rows: list[list[float]] = []
     for number, line in enumerate(lines, 1):
@@ -72,7 +75,7 @@ def read_tum(path: Path) -> Trajectory:
                 f'{path} line {number} has {len(words)} numbers; a pose has 8: '
                 'timestamp tx ty tz qx qy qz qw'
             )
-    return _trajectory(stamps, rows)
+    return _trajectory(path, stamps, rows)
 
 
 def _euroc_rows(path: Path, lines: list[str]) -> tuple[list[np.int64], list[list[float]]]:
@@ -103,6 +106,14 @@ def _euroc_rows(path: Path, lines: list[str]) -> tuple[list[np.int64], list[list
     return stamps, rows
 
 
-def _trajectory(stamps: list[np.int64], rows: list[list[float]]) -> Trajectory:
-    ns, first = np.unique(np.array(stamps, np.int64), return_index=True)
+def _trajectory(path: Path, stamps: list[np.int64], rows: list[list[float]]) -> Trajectory:
+    ns, first, count = np.unique(np.array(stamps, np.int64), return_index=True, return_counts=True)
+    if repeated := ns[count > 1].tolist():
+        log.warning(
+            '%s: %d poses are left out, for their stamps repeat, the first of them at %.9f s; of '
+            'each stamp the first pose is kept',
+            path,
+            len(stamps) - len(ns),
+            repeated[0] / 1e9,
+        )
     return Trajectory(ns, poses_from_xyz_quat(np.array(rows, float).reshape(-1, 7))[first])

@@ -131,7 +131,7 @@ def _refine(
             return write_unposed(job, decoded, depth, output)
     with measure('align' if aligns else 'reconstruct'):
         posed = _pose(job, decoded, prior, depth, graph if aligns else None)
-    with measure('stereo'):
+    with measure('stereo' if job.settings.stereo else 'confidence'):
         error = None
         if job.settings.stereo or posed.confidence is None:
             error = cached_prior_error(job.work, job.settings, depth)

@@ -257,11 +257,14 @@ def _metric_scale(
     found: Reconstruction,
 ) -> MetricScale:
     """Return the metric scale: of the path length, measured depth, odometry, or the prior."""
+    source = depth.scale_source
+    if source is ScaleSource.INTRINSICS and job.topics.info is None:
+        source = ScaleSource.MODEL  # the lens is estimated, and is no calibration
     scale = estimate_metric_scale(
         found.T_world_cam,
         corrected.log_depth_ratios,
         ScaleReference.PAIRS,
-        depth.scale_source,
+        source,
         job.settings.path_length_m,
     )
     if scale.source in (MetricScaleSource.PATH_LENGTH, MetricScaleSource.DEPTH):
