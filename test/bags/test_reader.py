@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import struct
+import tracemalloc
 from contextlib import suppress
 
 import numpy as np
@@ -30,6 +31,7 @@ from test.support.bag_makers import (
     write_rosbag1,
     write_rosbag2,
 )
+from videodepth_ros.bags.bounded_file import BoundedPath
 from videodepth_ros.bags.camera_topics import TopicInfo
 from videodepth_ros.bags.reader import open_bag
 from videodepth_ros.bags.types import STORE
@@ -174,6 +176,19 @@ def test_a_ros_1_bag_that_was_never_indexed(tmp_path):
     path.write_bytes(data[:at] + bytes(8) + data[at + 8 :])
     with open_bag(path) as reader:
         assert numbers(reader) == list(range(FRAMES))
+
+
+def test_a_size_that_a_file_cannot_hold_is_not_allocated(tmp_path):
+    path = tmp_path / 'bag'
+    path.write_bytes(b'0123456789')
+    tracemalloc.start()
+    with BoundedPath(path).open('rb') as file:
+        assert (file.read(2), file.read(1 << 30), file.read(1 << 30)) == (b'01', b'23456789', b'')
+        file.seek(3)
+        assert (file.read(), file.read(None)) == (b'3456789', b'')
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 1_000_000
 
 
 @pytest.mark.parametrize('kind', ['mcap-chunks', 'ros1-lz4', 'ros1-bz2'])

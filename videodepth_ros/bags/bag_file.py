@@ -17,6 +17,7 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 
+from videodepth_ros.bags.bounded_file import BoundedPath
 from videodepth_ros.bags.foxglove import as_ros_channel, as_ros_message
 from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, Scanner, type_name
 from videodepth_ros.bags.scan_mcap import scan_mcap
@@ -131,7 +132,7 @@ def _open_index(path: Path) -> Reader1 | Reader2 | None:
         return None
     try:
         reader: Reader1 | Reader2 = (
-            Reader1(path) if path.suffix.lower() == '.bag' else Reader2(path)
+            Reader1(BoundedPath(path)) if path.suffix.lower() == '.bag' else Reader2(path)
         )
         reader.open()
     except DECODE_ERRORS:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from videodepth_ros.bags.bounded_file import BoundedFile
 from videodepth_ros.bags.options import SCANNING
 from videodepth_ros.bags.scan import DECODE_ERRORS, Channel, RawMessage, decompress, ros2_type_name
 
@@ -20,7 +21,7 @@ Fields = dict[str, bytes]
 def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[RawMessage]:
     """Yield every valid message, in the order of the file."""
     channels: dict[int, Channel] = {}
-    with path.open('rb') as file:
+    with BoundedFile(path) as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             notes.append(f'{path.name} does not start with the magic bytes of a ROS 1 bag')
             return
