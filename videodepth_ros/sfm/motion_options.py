@@ -28,8 +28,9 @@ class TurningOptions:
     # Largest error of that model relative to the noise of the tracks: 1.0 in a pan from a tripod,
     # 5 to 18 in hand-held recordings.
     max_error_ratio: float = 1.5
-    # Frames between the two views of a pair, most pairs that are judged, least pairs.
-    pair_frames: int = 8
+    # Frames between two views of a pair: tracks of near points are short, and parallax shows in
+    # long ones; most pairs that are judged, least pairs.
+    pair_frames: tuple[int, ...] = (2, 8)
     max_pairs: int = 24
     min_pairs: int = 4
     # Quantile of the pairs' errors: a camera that only turns does so in nearly all.

@@ -38,13 +38,16 @@ def as_turning_camera(
     turning, state, observations = options.turning, sparse.state, sparse.observations
     if not is_calibrated and sparse.noise.log_depth_sigma < turning.min_prior_log_sigma:
         return None
-    pairs = _pairs(observations, turning.pair_frames)
-    if len(pairs) < turning.min_pairs:
+    pairs = [_pairs(observations, gap) for gap in turning.pair_frames]
+    if min(map(len, pairs)) < turning.min_pairs:
         return None
     limit_px = turning.max_error_ratio * GAUSSIAN_MEDIAN * sparse.noise.pixel_sigma
     for ratio in [1.0] if is_calibrated else turning.focal_ratios:  # the assumed one comes first
         log_focal = state.log_focal + float(np.log(ratio))
-        if _turning_error(observations, pairs, log_focal, state.aspect, turning) < limit_px:
+        if all(
+            _turning_error(observations, each, log_focal, state.aspect, turning) < limit_px
+            for each in pairs
+        ):
             return _without_parallax(sparse, log_focal, turning)
     return None
 
