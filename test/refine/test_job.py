@@ -97,7 +97,7 @@ def test_a_recording_becomes_depth_and_a_trajectory(bag, tmp_path):
     plan, *_ = [line for line in reports if isinstance(line, str)]
     assert '13 frames of 96x72' in plan
     assert [one.name for one in facts.stages] == [
-        'read', 'prior', 'calibrate', 'consistency', 'align', 'stereo', 'write'
+        'read', 'prior', 'calibrate', 'consistency', 'align', 'confidence', 'write'
     ]  # fmt: skip
     assert sum(one.seconds for one in facts.stages) <= facts.seconds
     assert 'true depth' in (tmp_path / 'refined' / 'report.html').read_text()

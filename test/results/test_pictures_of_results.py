@@ -102,8 +102,8 @@ def test_a_view_of_nothing(tmp_path):
 @pytest.mark.parametrize(
     ('count', 'period_ns', 'shown', 'rate_hz'),
     [
-        (12, 100_000_000, 6, 5),
-        (12, 33_333_333, 2, 5),
+        (12, 100_000_000, 12, 10),
+        (12, 33_333_333, 4, 10),
         (3, 5_000_000_000, 3, 2),
         (2 * PREVIEW.max_frames + 1, 100_000_000, PREVIEW.max_frames * 2 // 3 + 1, 10 / 3),
     ],

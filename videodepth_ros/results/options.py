@@ -90,12 +90,11 @@ class PreviewOptions:
     panel_px: int = 240
     # Maximum aspect of a panel, height over width.
     max_aspect: float = 2.0
-    # Maximum number of frames, and of frames a second below: the encoder is the slowest part of
-    # writing.
+    # Maximum number of frames: the encoder is the slowest part of writing.
     max_frames: int = 240
     # Range of the frame rate [Hz].
     min_rate_hz: float = 2.0
-    max_rate_hz: float = 5.0
+    max_rate_hz: float = 10.0
 
 
 @dataclass(frozen=True)
