@@ -21,7 +21,7 @@ from videodepth_ros.alignment.parameters import AlignmentState, ParameterLayout
 from videodepth_ros.core.arrays import Float32Array, Float64Array, IndexArray
 from videodepth_ros.core.errors import InputError
 from videodepth_ros.geometry.block_solver import NormalEquations
-from videodepth_ros.geometry.rotation import hat, so3_log
+from videodepth_ros.geometry.rotation import hat, nearest_rotation, so3_log
 from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.odometry import robust_length_ratio
 
@@ -227,8 +227,7 @@ def fix_gauge(
         relative = constraints.T_world_cam[posed, :3, :3] @ np.swapaxes(
             state.cameras.rotation[posed], -1, -2
         )
-        u, _, vt = np.linalg.svd(relative.sum(axis=0))
-        rotation = (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+        rotation = nearest_rotation(relative.sum(axis=0))
         state = state.transformed(Sim3(np.array(1.0), rotation, np.zeros(3)))
     scale, reference = _metric_scale(state, constraints, depths)
     offset = np.zeros(3)

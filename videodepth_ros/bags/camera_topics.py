@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from videodepth_ros.bags.foxglove import VIDEO
 from videodepth_ros.bags.options import TOPICS as OPTIONS
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.messages.topic_words import topic_words
@@ -14,7 +15,7 @@ from videodepth_ros.messages.topic_words import topic_words
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
-VIDEO_TYPES = ('foxglove_msgs/msg/CompressedVideo', 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket')
+VIDEO_TYPES = (VIDEO, 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket')
 """Types of packets of H.264 or H.265, see messages/video.py."""
 IMAGE_TYPES = (IMAGE, COMPRESSED, *VIDEO_TYPES)
 

@@ -44,6 +44,13 @@ def so3_log(R: Float64Array) -> Float64Array:
     return vectors
 
 
+def nearest_rotation(M: Float64Array) -> Float64Array:
+    """Return the rotation (3, 3) nearest to a matrix (orthogonal Procrustes; Kabsch, 1976)."""
+    u, _, vt = np.linalg.svd(M)
+    rotation: Float64Array = (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+    return rotation
+
+
 def rotation_angle(R: Float64Array) -> Float64Array:
     """Return the angles (...,), radians, of rotation matrices (..., 3, 3).
 

@@ -29,10 +29,11 @@ class TurningOptions:
     # 5 to 18 in hand-held recordings.
     max_error_ratio: float = 1.5
     # Frames between two views of a pair: tracks of near points are short, and parallax shows in
-    # long ones; most pairs that are judged, least pairs.
+    # long ones; most pairs that are judged, least pairs, least tracks that a pair shares.
     pair_frames: tuple[int, ...] = (2, 8)
     max_pairs: int = 24
     min_pairs: int = 4
+    min_common_tracks: int = 20
     # Quantile of the pairs' errors: a camera that only turns does so in nearly all.
     pair_quantile: float = 0.9
     # Focal lengths that are tried in this order where none is known [multiples of the assumed].

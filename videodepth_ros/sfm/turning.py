@@ -13,18 +13,18 @@ from dataclasses import replace
 import numpy as np
 
 from videodepth_ros.core.arrays import Float64Array, IndexArray
+from videodepth_ros.geometry.camera import backproject_pixels
+from videodepth_ros.geometry.rotation import nearest_rotation
 from videodepth_ros.geometry.sim3 import Sim3
 from videodepth_ros.sfm.motion_options import TurningOptions
 from videodepth_ros.sfm.motion_prior import chain_steps, steps_between
 from videodepth_ros.sfm.options import DEFAULTS, ReconstructionOptions
 from videodepth_ros.sfm.reprojection import Observations
 from videodepth_ros.sfm.robust_adjustment import SparseReconstruction
+from videodepth_ros.sfm.tracks import group_by_frame
 
 GAUSSIAN_MEDIAN = 1.177
 """Median length of a vector of two Gaussian numbers of unit sigma."""
-
-MIN_COMMON = 20
-"""Tracks that two frames share, of which the camera's turn is fitted."""
 
 
 def as_turning_camera(
@@ -38,7 +38,7 @@ def as_turning_camera(
     turning, state, observations = options.turning, sparse.state, sparse.observations
     if not is_calibrated and sparse.noise.log_depth_sigma < turning.min_prior_log_sigma:
         return None
-    pairs = [_pairs(observations, gap) for gap in turning.pair_frames]
+    pairs = [_pairs(observations, gap, turning) for gap in turning.pair_frames]
     if min(map(len, pairs)) < turning.min_pairs:
         return None
     limit_px = turning.max_error_ratio * GAUSSIAN_MEDIAN * sparse.noise.pixel_sigma
@@ -60,7 +60,7 @@ def _without_parallax(
     T_next_cam = steps_between(state.T_cam_world).se3
     T_next_cam[:, :3, 3] = 0.0
     ray = _unit_rays(observations.xy, log_focal, state.aspect)
-    for first, second in _pairs(observations, 1):
+    for first, second in _pairs(observations, 1, options):
         rotation = _fit_rotation(ray[first], ray[second], options.reweightings)
         T_next_cam[observations.frame[first[0]], :3, :3] = rotation
     log_scale, log_depth = _common_scale(observations, options.reweightings)
@@ -77,7 +77,9 @@ def _without_parallax(
     )
 
 
-def _pairs(observations: Observations, gap: int) -> list[tuple[IndexArray, IndexArray]]:
+def _pairs(
+    observations: Observations, gap: int, options: TurningOptions
+) -> list[tuple[IndexArray, IndexArray]]:
     """Return the observations (P,) of common tracks in frames that are ``gap`` apart."""
     track, frame = observations.track, observations.frame
     key = track * observations.frames + frame  # increasing: sorted by track, then by frame
@@ -87,7 +89,7 @@ def _pairs(observations: Observations, gap: int) -> list[tuple[IndexArray, Index
     by_frame = np.argsort(frame[first], kind='stable')
     ends = np.flatnonzero(np.diff(frame[first][by_frame])) + 1
     split = (np.split(one[by_frame], ends) for one in (first, second))
-    return [pair for pair in zip(*split, strict=True) if len(pair[0]) >= MIN_COMMON]
+    return [pair for pair in zip(*split, strict=True) if len(pair[0]) >= options.min_common_tracks]
 
 
 def _turning_error(
@@ -109,16 +111,15 @@ def _turning_error(
 
 def _unit_rays(xy: Float64Array, log_focal: float, aspect: float) -> Float64Array:
     """Return the unit rays (K, 3) of pixels (K, 2) about the principal point."""
-    ray = np.column_stack([xy / (np.exp(log_focal) * np.array([1.0, aspect])), np.ones(len(xy))])
+    ray = backproject_pixels(xy, np.ones(len(xy)), np.exp(log_focal) * np.array([1.0, aspect]))
     return np.asarray(ray / np.linalg.norm(ray, axis=1, keepdims=True))
 
 
 def _fit_rotation(before: Float64Array, after: Float64Array, reweightings: int) -> Float64Array:
-    """Return the rotation (3, 3) that takes rays to rays, (P, 3) each, robustly (Kabsch, 1976)."""
+    """Return the rotation (3, 3) that takes rays to rays, (P, 3) each, robustly."""
     weight, rotation = np.ones(len(before)), np.eye(3)
     for _ in range(reweightings):
-        U, _, Vt = np.linalg.svd((after * weight[:, None]).T @ before)
-        rotation = U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vt)]) @ Vt
+        rotation = nearest_rotation((after * weight[:, None]).T @ before)
         error = np.linalg.norm(after - before @ rotation.T, axis=1)
         weight = 1 / np.maximum(error, np.median(error) + np.finfo(float).tiny)
     return rotation
@@ -129,14 +130,14 @@ def _common_scale(observations: Observations, rounds: int) -> tuple[Float64Array
     track, frame, log_prior = observations.track, observations.frame, observations.log_prior_depth
     known = ~np.isnan(log_prior)
     track, frame, log_prior = track[known], frame[known], log_prior[known]
-    log_scale = np.zeros(observations.frames)
+    log_scale, by_frame = np.zeros(observations.frames), group_by_frame(frame, observations.frames)
     count = np.bincount(track, minlength=len(observations.start))
     log_depth = np.full(len(count), np.nan)
     for _ in range(rounds):
         total = np.bincount(track, log_prior + log_scale[frame], minlength=len(count))
         log_depth = np.divide(total, count, out=log_depth, where=count > 0)
-        for n in np.unique(frame):
-            here = frame == n
-            log_scale[n] = np.median(log_depth[track[here]] - log_prior[here])
+        for n, here in enumerate(by_frame):
+            if len(here):
+                log_scale[n] = np.median(log_depth[track[here]] - log_prior[here])
         log_scale -= np.median(log_scale)
     return log_scale, log_depth
