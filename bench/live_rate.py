@@ -28,6 +28,9 @@ def main() -> None:
     parser.add_argument('--model', default='nano')
     parser.add_argument('--engine', default='auto')
     parser.add_argument('--threads', type=int, default=0)
+    parser.add_argument(
+        '--max-pixels', type=int, default=0, help="of the network's input; 0: its own budget"
+    )
     parser.add_argument('--size', default='640x480', help='of the image')
     parser.add_argument('--seconds', type=float, default=20.0, help='length of each run')
     parser.add_argument(
@@ -39,7 +42,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     node = ['live', '--ros-args']
-    for name in ('model', 'engine', 'threads'):
+    for name in ('model', 'engine', 'threads', 'max_pixels'):
         node += ['-p', f'{name}:={getattr(arguments, name)}']
     runs = [
         measure(node, arguments.size, rate_hz, arguments.seconds) for rate_hz in arguments.rates
