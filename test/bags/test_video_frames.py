@@ -175,6 +175,18 @@ def write_protobuf(path: Path, packets: list[bytes], kind: str = 'CompressedVide
     return path
 
 
+def test_raw_images_in_protobuf_are_read(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    rows = np.pad(image.reshape(HEIGHT, -1), ((0, 0), (0, 4)))  # rows end with padding
+    packet = field(2, WIDTH) + field(3, HEIGHT) + field(4, 'rgb8') + field(5, rows.shape[1])
+    packet += field(6, rows.tobytes()) + field(7, 'camera')
+    bag_path = write_protobuf(tmp_path / 'a.mcap', [stamp_field(0) + packet], 'RawImage')
+    with open_bag(bag_path) as bag:
+        (frame,) = read_frames(bag)
+    np.testing.assert_array_equal(frame.image, image)
+    assert (frame.stamp_ns, frame.camera.fx) == (START_NS, 150)
+
+
 @pytest.mark.parametrize('codec', ['h264', 'hevc'])
 def test_video_in_protobuf_is_read_with_its_calibration(tmp_path, codec):
     name = {'h264': 'h264', 'hevc': 'h265'}[codec]

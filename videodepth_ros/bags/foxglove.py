@@ -36,6 +36,7 @@ _TYPES = {
     'data': _Field.TYPE_BYTES,
     'width': _Field.TYPE_FIXED32,
     'height': _Field.TYPE_FIXED32,
+    'step': _Field.TYPE_FIXED32,
     **dict.fromkeys(_MATRICES, _Field.TYPE_DOUBLE),
 }
 """Types of fields; others are texts."""
@@ -90,6 +91,18 @@ def _image(found: Any, store: Typestore) -> Any:
     )
 
 
+def _raw_image(found: Any, store: Typestore) -> Any:
+    return store.types['sensor_msgs/msg/Image'](
+        _header(found, store),
+        found.height,
+        found.width,
+        found.encoding,
+        0,  # little endian, as the schema demands
+        found.step,
+        np.frombuffer(found.data, np.uint8),
+    )
+
+
 def _calibration(found: Any, store: Typestore) -> Any:
     sizes = {'K': 9, 'R': 9, 'P': 12}
     matrices = {
@@ -125,6 +138,11 @@ SCHEMAS = {
     ),
     'foxglove.CompressedImage': _Schema(
         'sensor_msgs/msg/CompressedImage', ('data', 'format', 'frame_id'), _image
+    ),
+    'foxglove.RawImage': _Schema(
+        'sensor_msgs/msg/Image',
+        ('width', 'height', 'encoding', 'step', 'data', 'frame_id'),
+        _raw_image,
     ),
     'foxglove.CameraCalibration': _Schema(
         'sensor_msgs/msg/CameraInfo',

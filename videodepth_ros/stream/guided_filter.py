@@ -38,10 +38,7 @@ def guided_filter(
     """
     if image[..., 0].size <= inverse_depth.size:
         return inverse_depth
-    height, width = (
-        min(options.max_upscale * side, limit)
-        for side, limit in zip(inverse_depth.shape, size, strict=True)
-    )
+    height, width = guided_size(inverse_depth, size, options)
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     if grey.shape != (height, width):
         grey = _shrunk(grey, width, height)
@@ -54,6 +51,17 @@ def guided_filter(
     np.maximum(full, _resized(least, grey), out=full)
     np.minimum(full, _resized(greatest, grey), out=full)
     return full
+
+
+def guided_size(
+    inverse_depth: Float32Array, size: tuple[int, int], options: GuidedFilterOptions = DEFAULTS
+) -> tuple[int, int]:
+    """Return height and width of the result of ``guided_filter``; a larger image is shrunk."""
+    height, width = (
+        min(options.max_upscale * side, limit)
+        for side, limit in zip(inverse_depth.shape, size, strict=True)
+    )
+    return height, width
 
 
 def _shrunk(grey: UInt8Array, width: int, height: int) -> UInt8Array:

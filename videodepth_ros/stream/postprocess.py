@@ -19,7 +19,7 @@ from videodepth_ros.engines.graph import CLOUD, DEPTH, INVERSE_DEPTH, TOTAL, Fra
 from videodepth_ros.frames import DepthMap, Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.stream.confidence import confidence_map
-from videodepth_ros.stream.guided_filter import DEFAULTS, guided_filter
+from videodepth_ros.stream.guided_filter import guided_filter, guided_size
 from videodepth_ros.stream.scale import Scale
 from videodepth_ros.stream.sky import find_sky, without_sky
 from videodepth_ros.stream.upsample import find_discontinuities, upsample
@@ -56,9 +56,10 @@ class DepthPostprocessor:
         """
         inverse_depth = without_sky(inverse_depth, small, self.scale)
         if self.guided:
-            height, width = (DEFAULTS.max_upscale * side for side in inverse_depth.shape)
+            limit = self.height, self.width
+            height, width = guided_size(inverse_depth, limit)
             image = frame.at_least(width, height)
-            inverse_depth = guided_filter(inverse_depth, image, (self.height, self.width))
+            inverse_depth = guided_filter(inverse_depth, image, limit)
         inverse_depth = self.scale.without_far(inverse_depth, self.max_range_m)
         discontinuities = find_discontinuities(inverse_depth, self.edge_ratio)
         full = upsample(inverse_depth, discontinuities, self.width, self.height)
