@@ -93,6 +93,14 @@ def test_figure_stands_where_its_foot_is():
     assert (placed[~moving] == per_m[~moving]).all()
 
 
+def test_a_shoe_that_rests_is_not_the_ground():
+    per_m, moving = floor_with_figure()
+    ground = per_m[40:42].mean()
+    per_m[40:44, 30:40] *= 1.5
+    placed = stand_on_ground(per_m, np.full_like(per_m, 0.2), moving)
+    assert placed[moving] == pytest.approx(ground, rel=0.03)
+
+
 def test_figure_that_is_cut_off_stays():
     per_m, moving = floor_with_figure()
     moving[15:60, 30:40] = True

@@ -57,3 +57,45 @@ def test_what_is_near_never_is_sky(street):
     inverse_depth, image, _ = street
     inverse_depth[:40, 60:] = 100 / 2
     assert not find_sky(inverse_depth, image, SCALE)[:, 60:].any()
+
+
+@pytest.fixture
+def lane():
+    """Return inverse depth, image and sky: a white sky that the network puts at the lane's end."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(60, 140, (HEIGHT, WIDTH, 3), np.uint8)
+    depth_m = np.full((HEIGHT, WIDTH), 5.0)
+    depth_m[20:60, 45:75] = 9.0
+    sky = np.zeros((HEIGHT, WIDTH), bool)
+    sky[:30, 50:70] = True
+    image[sky] = 254
+    depth_m[sky] = 8.5
+    return (100 / depth_m).astype(np.float32), image, sky
+
+
+def test_overexposed_sky_between_walls_is_found(lane):
+    inverse_depth, image, sky = lane
+    found = find_sky(inverse_depth, image, SCALE)
+    assert found[sky].mean() > 0.85  # its border is blurred
+    assert found[~sky].mean() < 0.01
+
+
+@pytest.mark.parametrize('place', ['nearer than the rest', 'below the border', 'everywhere'])
+def test_what_is_overexposed_need_not_be_sky(lane, place):
+    inverse_depth, image, sky = lane
+    if place == 'nearer than the rest':
+        inverse_depth[sky] = 100 / 5.0
+    elif place == 'below the border':
+        image[:4] = 90
+    else:
+        image[:, WIDTH // 2 :] = 255
+    assert not find_sky(inverse_depth, image, SCALE).any()
+
+
+def test_arches_divide_a_sky_that_is_seen(lane):
+    inverse_depth, image, _ = lane
+    image[:4] = image[14:18] = 90
+    inverse_depth[4:14, 50:70] = 0
+    found = find_sky(inverse_depth, image, SCALE)
+    assert found[5:13, 51:69].all()
+    assert found[20:29, 51:69].all()

@@ -26,8 +26,9 @@ ONE_SIDED = 0.4
 GAIN_WINDOW_PX = 5
 """Side of the window in which pixels are compared before and after the flow."""
 GRABCUT_ITERATIONS, GRABCUT_MARGIN_PX, GRABCUT_COLOUR_MODELS = 4, 8, 65
-FOOT_ROWS, FOOT_SHARE = 2, 0.15
-"""Rows below a moving thing that are looked at, and the share of its height that is its foot."""
+FOOT_ROWS, FOOT_SHARE, FOOT_SIDES = 2, 0.15, 1.5
+"""Rows below a moving thing that are looked at, the share of its height that is its foot, and how
+many widths of that are looked at on each side: a shoe that rests is not the ground."""
 MOST_RELIEF = 1.15
 """Ratio of depths up to which the prior shapes a moving thing."""
 DILATION = 5
@@ -189,8 +190,9 @@ def stand_on_ground(
     per_m        (H, W) float32, of the static scene; prior_per_m: the prior, for the shape
     moving       (H, W) bool, at that size
 
-    A moving thing has no parallax of its own. Its foot is where the static surface just below it
-    is. What is cut off by the lower border of the image, or stands nearer already, stays.
+    A moving thing has no parallax of its own. Its foot is where the static surface around and
+    just below it is. What is cut off by the lower border of the image, or stands nearer already,
+    stays.
     """
     count, label, boxes, _ = cv2.connectedComponentsWithStats(moving.astype(np.uint8))
     placed = per_m.copy()
@@ -200,10 +202,14 @@ def stand_on_ground(
         if foot + FOOT_ROWS > len(per_m):
             continue
         inside = label == k
-        near_foot = inside[foot - max(1, round(FOOT_SHARE * height)) : foot].any(axis=0)
-        below = per_m[foot : foot + FOOT_ROWS][:, near_foot]
-        ground = float(np.median(below[~moving[foot : foot + FOOT_ROWS][:, near_foot]]))
-        if ground > float(np.median(per_m[inside])):
+        columns = np.flatnonzero(inside[foot - max(1, round(FOOT_SHARE * height)) : foot].any(0))
+        beside = round(FOOT_SIDES * (np.ptp(columns) + 1))
+        below = (
+            slice(foot, foot + FOOT_ROWS),
+            slice(max(columns[0] - beside, 0), columns[-1] + beside + 1),
+        )
+        still = per_m[below][~moving[below]]
+        if still.size and (ground := float(np.median(still))) > float(np.median(per_m[inside])):
             shape = prior_per_m[inside] / np.median(prior_per_m[inside])
             placed[inside] = ground * np.clip(shape, 1 / MOST_RELIEF, MOST_RELIEF)
     return placed

@@ -60,6 +60,10 @@ class SkyOptions:
     window_share: float = 0.3  # [image width] side of the window of these seeds
     min_window_share: float = 1e-3  # of the window that must be seeds
     min_seed_px: int = 20  # seeds of a region of sky
+    white_level: int = 248  # [levels of 255] of all channels from which a pixel is overexposed
+    max_white_share: float = 0.4  # of the image, beyond which its exposure is wrong
+    far_quantile: float = 0.95  # of the depth of what is no sky: the farthest of it
+    far_ratio: float = 0.75  # of that depth from which a region is as far
     grid_width_px: int = 160  # width of the grid on which colours and connections are found
 
 
