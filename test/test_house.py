@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Generic
 
 import pytest
 
@@ -179,6 +180,9 @@ def test_style():
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # without a cache, on a busy machine
 def test_types():
+    rclpy = pytest.importorskip('rclpy.subscription', reason='rclpy is not installed')
+    if issubclass(rclpy.Subscription, Generic):
+        pytest.skip("checked with Jazzy's rclpy: from Kilted on its classes are generic")
     check('-m', 'mypy')
 
 

@@ -115,6 +115,20 @@ def test_mp4_is_h264_with_the_same_bytes_where_pyav_is_installed(tmp_path):
         assert (stream.codec_context.name, stream.frames) == ('h264', 5)
 
 
+def test_mp4_has_the_same_bytes_where_x264_for_avx512_has_not(tmp_path):
+    pytest.importorskip('av', reason='PyAV is not installed')
+    noise = np.random.default_rng(0)
+    ramp = np.linspace(0, 240, 450 * 130).reshape(130, 450, 1).astype(np.uint8)
+    pictures = [
+        np.roll(ramp, 3 * k, 1) + noise.integers(0, 9, (130, 450, 3), np.uint8) for k in range(12)
+    ]
+    found = set()
+    for name in ('a.mp4', 'b.mp4', 'c.mp4'):
+        write_video(tmp_path / name, iter(pictures), 10.0)
+        found.add((tmp_path / name).read_bytes())
+    assert len(found) == 1
+
+
 def test_a_followed_range_moves_by_a_share_of_the_ratio():
     now = ColourRange(4.0, 40.0)
     assert follow_range(None, now, 0.5) == now
