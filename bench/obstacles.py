@@ -59,11 +59,13 @@ class View:
     camera: Intrinsics
     T_base_cam: Float64Array
     T_map_cam: Float64Array
+    sees_ground: bool = True
 
     @property
     def mount(self) -> CameraMount:
         """Where the camera is against the ground."""
-        return CameraMount(-self.T_base_cam[2, :3], float(self.T_base_cam[2, 3]))
+        down, height_m = -self.T_base_cam[2, :3], float(self.T_base_cam[2, 3])
+        return CameraMount(down, height_m, self.sees_ground)
 
 
 def above_ground(T_map_cam: Float64Array, up: Float64Array, floor: float) -> Float64Array:
@@ -111,8 +113,19 @@ def stream(name: str, model: str, frames: int) -> list[View]:
         height, width = result.depth_m.shape
         true_m = np.asarray(resize_nearest(depth_m, width, height), np.float32)
         lens = camera.scaled_to(width, height)
+        mount = scale.mount(CAMERA, at_ns)
+        sees_ground = mount is None or mount.sees_ground
         views.append(
-            View(at_ns, result.depth_m, result.confidence, true_m, lens, T_base_cam, pose)
+            View(
+                at_ns,
+                result.depth_m,
+                result.confidence,
+                true_m,
+                lens,
+                T_base_cam,
+                pose,
+                sees_ground,
+            )
         )
     session.close()
     return views

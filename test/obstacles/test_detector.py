@@ -164,3 +164,12 @@ def test_a_doubtful_beam_is_unknown():
         detect(depth_of(PLAIN), detector=detector, k=k)
     found = detect(depth_of(BOX), detector=detector, k=3)
     assert np.isnan(scan_ranges(found, POSE, PARAMETERS)[180])
+
+
+def test_a_bed_is_an_obstacle_where_the_ground_is_known_not_to_be_in_view():
+    bed = BoxScene(np.array([[[0.1, -9.0, 0.0], [9.0, 9.0, 0.2]]]))
+    depth_m = depth_of(bed)
+    assert not len(detect(depth_m).points_m)  # it passes for the ground
+    found = detect(depth_m, mount=replace(MOUNT, sees_ground=False))
+    assert found.plane.height == pytest.approx(0.5)
+    assert in_map(found)[:, 2] == pytest.approx(0.2, abs=0.02)

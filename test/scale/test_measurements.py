@@ -136,6 +136,22 @@ def test_odometry_gives_the_scale():
     assert found.source is ScaleSource.ODOMETRY
 
 
+def test_odometry_is_worth_little_before_enough_keyframes_but_comes_early():
+    odometry = OdometryScale()
+    camera = Intrinsics.centred(320, 240, 250.0)
+    values = np.full((60, 80), SCALE / 2.0, np.float32)
+    T, found = np.eye(4), []
+    for k in range(30):
+        frame = Frame(k * 66_000_000, 'camera', textured_plane(0.01 * k), camera)
+        T[0, 3] = 0.01 * k
+        found.append(odometry.measure(odometry.view(frame, values), T.copy()))
+    first = next(k for k, each in enumerate(found) if each)
+    assert first < 8  # the first keyframe ends at 6 px, after 5 frames
+    assert math.exp(found[first].log_scale) == pytest.approx(SCALE, rel=0.1)
+    assert found[first].sigma >= 0.3
+    assert found[-1] is None or found[-1].sigma < 0.1
+
+
 def test_slip_and_a_leap_are_borne():
     found = drive(slip=(5, 6, 7, 25, 26, 27), leap_at=30)
     assert math.exp(found.log_scale) == pytest.approx(SCALE, rel=0.03)

@@ -72,9 +72,8 @@ class ObstaclePublishers:
         if depth.camera is None:
             self._warn(BOTH, 'the camera is uncalibrated: publish its camera_info')
             return None
-        mounts = self._scale.mounts
-        mount = mounts.at(depth.frame_id, depth.stamp_ns)
-        if mount is None and mounts.is_possible(depth.frame_id):
+        mount = self._scale.mount(depth.frame_id, depth.stamp_ns)
+        if mount is None and self._scale.mounts.is_possible(depth.frame_id):
             self._warn(BOTH, f'/tf does not connect {depth.frame_id} with the ground at its stamp')
             return None
         found = self._detector.step(

@@ -167,7 +167,12 @@ def find_ground(
     mount: CameraMount | None,
     options: ObstacleOptions = DEFAULTS,
 ) -> GroundPlane | None:
-    """Return the plane of the ground: fitted, else that of the mount; None: neither."""
+    """Return the plane of the ground: fitted, else that of the mount; None: neither.
+
+    Where the mount says that the ground is not in view, the plane is that of the mount.
+    """
+    if mount is not None and mount.height_m and not mount.sees_ground:
+        return GroundPlane(mount.down, mount.height_m, 0.0, 0.0)
     down = np.array([0.0, 1.0, 0.0]) if mount is None else mount.down
     sigma_deg = options.free_tilt_sigma_deg if mount is None else options.tilt_sigma_deg
     with np.errstate(divide='ignore'):

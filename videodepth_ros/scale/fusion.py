@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from videodepth_ros.geometry.ground_plane import GroundPlane
 from videodepth_ros.geometry.transform_buffer import TransformBuffer, Transforms
 from videodepth_ros.scale.filter import ScaleFilter
 from videodepth_ros.scale.measurement import ScaleMeasurement, ScaleStatus
-from videodepth_ros.scale.mount import MountLookup, MountSettings, Orientations
+from videodepth_ros.scale.mount import CameraMount, MountLookup, MountSettings, Orientations
+from videodepth_ros.scale.odometry import OdometryScale
 from videodepth_ros.scale.options import FusionOptions
+from videodepth_ros.scale.plane_parallax import PlaneParallax
 from videodepth_ros.scale.sources import (
     DepthEvidence,
     HeightEvidence,
@@ -82,7 +84,8 @@ class FusedScale:
         self._filter = ScaleFilter()
         self._metres: float | None = None
         self.mounts = MountLookup(settings.mount, self.transforms, self.orientations)
-        self._height = HeightEvidence(self.mounts, options=options)
+        parallax = PlaneParallax()
+        self._height = HeightEvidence(self.mounts, parallax, options=options)
         self._depth = {
             source: DepthEvidence(source, self.transforms, options=options)
             for source in (ScaleSource.LIDAR, ScaleSource.DEPTH)
@@ -91,7 +94,11 @@ class FusedScale:
             ScaleSource.CAMERA_HEIGHT: self._height,
             **self._depth,
             ScaleSource.ODOMETRY: OdometryEvidence(
-                self.transforms, self.odometry, options=options
+                self.transforms,
+                self.odometry,
+                OdometryScale(plane=parallax),
+                options,
+                self._height.plane_at,
             ),
         }
 
@@ -143,9 +150,11 @@ class FusedScale:
                     self._filter.update(measurement)
 
     def _used(self) -> Iterator[tuple[ScaleSource, ScaleEvidence]]:
+        sources = self.settings.sources
+        with_ground = self.settings.needs_ground or ScaleSource.CAMERA_HEIGHT in sources
+        of_ground = (ScaleSource.CAMERA_HEIGHT, ScaleSource.ODOMETRY) if with_ground else ()
         for source, evidence in self._evidence.items():
-            is_ground = evidence is self._height and self.settings.needs_ground
-            if source in self.settings.sources or is_ground:
+            if source in sources or source in of_ground:
                 yield source, evidence
 
     def restart(self) -> None:
@@ -155,6 +164,11 @@ class FusedScale:
         for evidence in self._evidence.values():
             evidence.restart()
         self._filter.restart()
+
+    def mount(self, camera_frame: str, stamp_ns: int) -> CameraMount | None:
+        """Return the mount of a camera, and whether the ground is in view; None: not known."""
+        mount = self.mounts.at(camera_frame, stamp_ns)
+        return mount and replace(mount, sees_ground=not self._height.is_raised)
 
     def ground(self, metres: float) -> GroundPlane | None:
         """Return the newest ground in metres under a scale; None: none was seen."""

@@ -23,10 +23,12 @@ class CameraMount:
 
     down      (3,) float64, unit vector in the optical frame
     height_m  of the camera above the ground; 0: not known
+    sees_ground  whether a plane in view may be the ground; False: it is known to be above it
     """
 
     down: Float64Array
     height_m: float = 0.0
+    sees_ground: bool = True
 
 
 def mount_from_pitch(pitch_deg: float, height_m: float = 0.0) -> CameraMount:

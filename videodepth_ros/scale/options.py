@@ -52,26 +52,49 @@ class DepthRatioOptions:
 
 
 @dataclass(frozen=True)
+class ParallaxOptions:
+    """Scale from the motion of corners, see parallax.py."""
+
+    min_corners: int = 20  # corners that follow the motion
+    min_inlier_share: float = 0.6  # of the corners; fewer slide on repetitive texture or move
+    inlier: float = 1.5  # standard deviations of a corner that follows it
+    pixel_sigma: float = 0.5  # [px] of a corner's place, in images of 320 px
+    depth_sigma: float = 0.2  # relative error of the network's depth at a corner
+    rotation_sigma_deg: float = 0.07  # [deg] of the odometry's rotation since a keyframe, ...
+    rotation_share: float = 0.005  # ... and of the rotation itself
+    iterations: int = 5  # of Gauss-Newton
+
+
+@dataclass(frozen=True)
+class PlaneParallaxOptions:
+    """Height above the plane in view, see plane_parallax.py."""
+
+    inlier: float = 0.1  # relative error of inverse depth of a corner on the plane
+    max_sigma: float = 0.1  # log error of a measurement that counts
+    raised_share: float = 0.82  # of the camera's height, below which a plane is not the ground
+    window: int = 5  # measurements in the median, ...
+    window_s: float = 30.0  # [s] ... and their greatest age, which a robot that stands needs
+    fit: ParallaxOptions = field(
+        default_factory=lambda: ParallaxOptions(min_corners=10, depth_sigma=0.05)
+    )
+
+
+@dataclass(frozen=True)
 class OdometryScaleOptions:
     """Scale from the translation of odometry, see odometry.py."""
 
     min_baseline_m: float = 0.02  # [m] translation from keyframe to frame
     min_flow_px: float = 6.0  # [px] median displacement of corners by it, images of 320 px
     max_keyframe_s: float = 3.0  # [s] age at which a keyframe without enough of it is replaced
-    min_corners: int = 20  # corners that follow the motion
-    inlier: float = 1.5  # standard deviations of a corner that follows it
-    pixel_sigma: float = 0.5  # [px] of a corner's place
-    depth_sigma: float = 0.2  # relative error of the network's depth at a corner
-    rotation_sigma_deg: float = 0.07  # [deg] of the odometry's rotation since a keyframe, ...
-    rotation_share: float = 0.005  # ... and of the rotation itself
-    min_inlier_share: float = 0.6  # of the corners; fewer slide on repetitive texture or move
-    iterations: int = 5  # of Gauss-Newton
     window: int = 15  # measurements in the median, which slip and leaps do not move, ...
     window_s: float = 5.0  # [s] ... and their greatest age
     min_count: int = 3  # measurements before the first median
     max_spread: float = 0.15  # of the window; above it the corners or the odometry are wrong
     least_sigma: float = 0.03  # log error of the odometry
     single_sigma: float = 0.1  # log error of one measurement
+    first_sigma: float = 0.3  # log error of what a keyframe shows before the first median ...
+    max_first_sigma: float = 0.2  # ... and by its corners at most
+    fit: ParallaxOptions = field(default_factory=ParallaxOptions)
 
 
 @dataclass(frozen=True)

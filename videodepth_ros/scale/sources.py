@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -27,9 +27,10 @@ from videodepth_ros.scale.depth_ratio import (
     samples_of_points,
 )
 from videodepth_ros.scale.measurement import ScaleMeasurement
-from videodepth_ros.scale.mount import MountLookup
+from videodepth_ros.scale.mount import CameraMount, MountLookup
 from videodepth_ros.scale.odometry import OdometryScale, OdometryView
 from videodepth_ros.scale.options import CameraHeightOptions, DepthRatioOptions, FusionOptions
+from videodepth_ros.scale.plane_parallax import PlaneParallax
 
 ODOM = 'odom'
 """Frame that a robot moves in without jumps (REP-105)."""
@@ -63,17 +64,26 @@ class ScaleEvidence(Protocol):
 class HeightEvidence:
     """Height of the camera above the ground in each frame.
 
-    ground  newest plane in the unit 1 / inverse depth; None: no ground was seen
+    ground     newest plane in the unit 1 / inverse depth; None: no ground was seen
+    is_raised  whether that plane is above the ground, as a bed is, by its parallax
     """
 
     def __init__(
         self,
         mounts: MountLookup,
+        parallax: PlaneParallax | None = None,
         height: CameraHeightOptions | None = None,
         options: FusionOptions | None = None,
     ) -> None:
+        """Create the source.
+
+        parallax  of the plane, measured by odometry
+        """
         self.failures = 0
         self.ground: GroundPlane | None = None
+        self.is_raised = False
+        self._ground_ns = 0
+        self._parallax = parallax or PlaneParallax()
         self._mounts = mounts
         self._height = height or CameraHeightOptions()
         self._options = options or FusionOptions()
@@ -82,7 +92,11 @@ class HeightEvidence:
     def restart(self) -> None:
         """Start another stream."""
         self._waiting.clear()
-        self.ground = None
+        self.ground, self.is_raised = None, False
+
+    def plane_at(self, stamp_ns: int) -> GroundPlane | None:
+        """Return the plane of a frame; None: none was seen, or another frame is newer."""
+        return self.ground if stamp_ns == self._ground_ns else None
 
     def is_possible(self, camera_frame: str) -> bool:
         """Return whether down of the camera can be known."""
@@ -104,9 +118,21 @@ class HeightEvidence:
             )
             if found is not None:
                 measurement, self.ground = found
+                self._ground_ns = each.stamp_ns
                 if measurement is not None:
-                    yield measurement
+                    yield self._checked(measurement, self.ground, mount)
             return
+
+    def _checked(
+        self, measurement: ScaleMeasurement, plane: GroundPlane, mount: CameraMount
+    ) -> ScaleMeasurement:
+        """Return the measurement, by the parallax of the plane where it is not the ground."""
+        at_ns = measurement.stamp_ns
+        self.is_raised = self._parallax.is_raised(plane, mount.height_m, at_ns)
+        own = self._parallax.log_scale(at_ns)
+        if not self.is_raised or own is None:
+            return measurement
+        return replace(measurement, log_scale=own)
 
 
 class OdometryEvidence:
@@ -118,16 +144,19 @@ class OdometryEvidence:
         odometry: Transforms,
         scale: OdometryScale | None = None,
         options: FusionOptions | None = None,
+        plane_at: Callable[[int], GroundPlane | None] = lambda stamp_ns: None,
     ) -> None:
         """Create the source.
 
         odometry  transforms of odometry messages; where there is none, a frame ``odom`` above the
                   camera in ``transforms`` (REP-105)
+        plane_at  returns the plane below the camera at a stamp, if one was seen
         """
         self.failures = 0
         self._transforms, self._odometry = transforms, odometry
         self._scale = scale or OdometryScale()
         self._options = options or FusionOptions()
+        self._plane_at = plane_at
         self._waiting: deque[OdometryView] = deque(maxlen=self._options.frames)
 
     def restart(self) -> None:
@@ -141,7 +170,8 @@ class OdometryEvidence:
 
     def measure(self, newest: NetworkFrame, frame: Frame) -> Iterator[ScaleMeasurement]:
         """Yield the measurements of the frames whose odometry is known by now, in order."""
-        self._waiting.append(self._scale.view(frame, newest.inverse_depth))
+        plane = self._plane_at(newest.stamp_ns)
+        self._waiting.append(self._scale.view(frame, newest.inverse_depth, plane))
         while self._waiting:
             each = self._waiting[0]
             T_odom_cam = self.pose(each.frame_id, each.stamp_ns)
