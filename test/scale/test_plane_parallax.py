@@ -14,6 +14,7 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.geometry.ground_plane import GroundPlane, camera_rays
 from videodepth_ros.scale.fusion import FusedScale, FusionSettings
 from videodepth_ros.scale.mount import mount_from_pitch
+from videodepth_ros.scale.parallax import fit_log_scale
 from videodepth_ros.scale.plane_parallax import PlaneParallax
 from videodepth_ros.stream.corner_tracking import Corners
 
@@ -61,6 +62,22 @@ def test_a_camera_that_stands_tells_nothing():
     parallax.add(7, corners_after(0.0, 1.0), PLANE, CAMERA, moved(0.0))
     assert parallax.log_scale(7) is None
     assert not parallax.is_raised(PLANE, 2 * PLANE_M, 7)
+
+
+def corners_of(rays: np.ndarray, factor: np.ndarray, by_m: float = 0.3) -> Corners:
+    """Return corners on a wall at 2 m, whose depth the network has wrong by a factor (N,)."""
+    places = 2.0 * rays - by_m * AHEAD
+    pixels = places[:, :2] / places[:, 2:] * CAMERA.fx + (CAMERA.cx, CAMERA.cy)
+    network = 2.0 * factor[:, None] / SCALE * rays
+    return Corners(pixels.astype(np.float32), np.zeros_like(rays), network, np.zeros(len(rays)))
+
+
+def test_a_crowd_of_corners_counts_no_more_than_its_part_of_the_image():
+    rays = camera_rays(CAMERA, 40).reshape(-1, 3).astype(np.float64)
+    crowd = camera_rays(CAMERA, 5)[2:12, 2:12].reshape(-1, 3).astype(np.float64)
+    factor = np.repeat([1.0, 1.25], [len(rays), len(crowd)])
+    fit = fit_log_scale(corners_of(np.concatenate([rays, crowd]), factor), CAMERA, moved(0.3))
+    assert math.exp(fit.log_scale) == pytest.approx(SCALE, rel=0.04)
 
 
 def image_at(by_m: float) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from videodepth_ros.core.arrays import Float32Array, Float64Array, UInt8Array
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.geometry.depth_edges import beside_edges
 from videodepth_ros.geometry.ground_plane import GroundPlane
 from videodepth_ros.geometry.robust import mad_sigma
 from videodepth_ros.scale.measurement import ScaleMeasurement
@@ -119,6 +120,7 @@ class OdometryScale:
                 self._logs.append((view.stamp_ns, fit.log_scale))
         with np.errstate(divide='ignore'):
             depth = np.divide(1, view.inverse_depth, dtype=np.float32)
+        depth = np.where(beside_edges(depth, self._options.edge_ratio), np.float32(np.nan), depth)
         corners = detect_corners(grey, depth, camera, IDENTITY_POSE, options=self._tracking)
         self._key = _Keyframe(view.stamp_ns, T_odom_cam, grey, corners, view.plane)
         if fit is None:

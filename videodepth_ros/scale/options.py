@@ -63,6 +63,7 @@ class ParallaxOptions:
     rotation_sigma_deg: float = 0.07  # [deg] of the odometry's rotation since a keyframe, ...
     rotation_share: float = 0.005  # ... and of the rotation itself
     iterations: int = 5  # of Gauss-Newton
+    cell_px: float = 80.0  # [px] side of the cells of the image that count alike
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class OdometryScaleOptions:
     """Scale from the translation of odometry, see odometry.py."""
 
     min_baseline_m: float = 0.02  # [m] translation from keyframe to frame
+    edge_ratio: float = 1.15  # depth ratio of neighbours; corners beside it have no sure depth
     min_flow_px: float = 6.0  # [px] median displacement of corners by it, images of 320 px
     max_keyframe_s: float = 3.0  # [s] age at which a keyframe without enough of it is replaced
     window: int = 15  # measurements in the median, which slip and leaps do not move, ...

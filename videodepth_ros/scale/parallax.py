@@ -4,6 +4,8 @@
 With translation t [m] from a keyframe to a frame, a corner of ray r = (x, y, 1) and inverse depth
 v of the network moves to the projection of R r + (v / s) t. The scale s and the rotation R are
 estimated by Gauss-Newton from all corners; direction and length of t are those of the odometry.
+Corners crowd where there is texture, but the scale is that of all pixels: cells of the image count
+alike.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from videodepth_ros.core.arrays import Float64Array
+from videodepth_ros.core.arrays import Float32Array, Float64Array
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.scale.options import ParallaxOptions
 from videodepth_ros.stream.corner_tracking import Corners
@@ -54,6 +56,7 @@ def fit_log_scale(
     shift = inverse[:, None] * T_cam_key[:3, 3]
     rotation, turn = T_cam_key[:3, :3], np.zeros(3)  # turn: against the odometry
     per_scale, prior = _start(places, rays @ rotation.T, shift), _rotation_prior(rotation, options)
+    share = _cell_share(corners.pixels, options.cell_px)
     for _ in range(options.iterations):
         turned = rays @ rotation.T
         points = turned + per_scale * shift
@@ -64,7 +67,7 @@ def fit_log_scale(
         flow_px = per_scale * np.linalg.norm(jacobian[:, :, 3], axis=1)
         sigma_px = np.hypot(options.pixel_sigma, options.depth_sigma * flow_px)
         length = np.linalg.norm(error, axis=1) / sigma_px
-        weight = np.minimum(1, 1 / np.maximum(length, 1e-9)) / sigma_px**2  # Huber at one sigma
+        weight = share * np.minimum(1, 1 / np.maximum(length, 1e-9)) / sigma_px**2  # Huber
         weighted = (jacobian * weight[:, None, None]).reshape(-1, 4)
         information = weighted.T @ jacobian.reshape(-1, 4) + prior
         gradient = weighted.T @ error.ravel() - prior @ np.append(turn, 0)
@@ -78,6 +81,13 @@ def fit_log_scale(
         return None
     sigma = _scale_sigma(information) / per_scale
     return ParallaxFit(-float(np.log(per_scale)), sigma, float(np.median(flow_px[inliers])))
+
+
+def _cell_share(pixels: Float32Array, cell_px: float) -> Float64Array:
+    """Return weights (N,) of pixels (N, 2), of mean one, with which cells count alike."""
+    cells = np.floor(pixels / cell_px)
+    _, cell, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    return np.asarray(len(pixels) / len(counts) / counts[cell.reshape(-1)])
 
 
 def _scale_sigma(information: Float64Array) -> float:
