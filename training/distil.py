@@ -4,7 +4,8 @@
 Labels the frames of each SOURCE (a folder of images, a video, a ROS recording) with the depth of
 a teacher, fine-tunes the bundled nano on them, and compares it with what it was on every tenth
 clip. `FOLDER/nano.safetensors` is then ready for `videodepth weights import`. The teacher is
-`bag`, the depth of a depth camera in the recordings, or a network of `videodepth weights`.
+`bag`, the depth of a depth camera in the recordings; `refine`, the stereo of the moving camera
+itself; or a network of `videodepth weights`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from training.export import export_weights
 from training.generate import Take
 from training.losses import LossWeights
 from training.network import keep_memory, new_network
-from training.pseudo_labels import clip_length, source_frames, store_labels
+from training.pseudo_labels import clip_length, is_recording, source_frames, store_labels
 from training.recipe import LARGE, MEDIUM, Phase, Recipe
 from training.samples import BatchPlan, Data
 from training.scenes import TRAINING_FAMILIES
+from training.self_teacher import TEACHER as REFINED
+from training.self_teacher import RefinedTeacher
 from training.shards import find_clips, move_clip
 from training.train import Run
 from training.validate import Score, validate
+from videodepth_ros.core.errors import InputError
 from videodepth_ros.models.catalogue import card, weights_path
 from videodepth_ros.models.checkpoint import read_state_dict
 from videodepth_ros.models.flashdepth import FlashDepth
@@ -94,7 +98,7 @@ def label(
     for place in (data.recorded, data.held_out):
         place.mkdir(parents=True, exist_ok=True)
     for number, source in enumerate(sources):
-        prior = open_prior(teacher, bag=source if teacher == 'bag' else None)
+        prior = open_teacher(teacher, source, folder / 'refined' / str(number))
         try:
             count = _label_source(data.recorded, number, source, prior, every, focal)
         finally:
@@ -105,6 +109,23 @@ def label(
     clips = find_clips(data.recorded)
     for clip in clips[:: min(HELD_OUT_EVERY, len(clips))]:
         move_clip(clip, data.held_out)
+
+
+def open_teacher(name: str, source: Path, refined: Path) -> MonoPrior:
+    """Open a teacher of one source.
+
+    refined  folder for its refinement, of the teacher `refine`
+    raises   InputError where that has no recording to refine, and see `open_prior`
+    """
+    if name != REFINED:
+        return open_prior(name, bag=source if name == 'bag' else None)
+    if not is_recording(source):
+        raise InputError(
+            f'the teacher {name} needs a recording, not {source}: '
+            'make one with `videodepth import`'
+        )
+    refined.parent.mkdir(exist_ok=True)
+    return RefinedTeacher(source, refined)
 
 
 def _label_source(
@@ -160,7 +181,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog='python -m training.distil', description=__doc__)
     parser.add_argument('folder', type=Path, help='of everything that this writes; resumed')
     parser.add_argument('sources', type=Path, nargs='+', metavar='SOURCE')
-    parser.add_argument('--teacher', choices=PRIORS, default='depth-anything-v2-small')
+    parser.add_argument('--teacher', choices=(*PRIORS, REFINED), default='depth-anything-v2-small')
     parser.add_argument('--every', type=int, default=1, metavar='N', help='use one frame of N')
     parser.add_argument(
         '--focal', type=float, metavar='FX/WIDTH', help='of images and videos, for metric teachers'

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from training import distil
+from training import distil, self_teacher
 from training.pseudo_labels import clip_length, source_frames, store_labels
 from training.samples import BatchPlan
 from training.shards import find_clips
@@ -19,6 +19,7 @@ from videodepth_ros.frames import Frame
 from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.models.importing import import_weights
 from videodepth_ros.models.mono import MonoEstimate, PriorKind
+from videodepth_ros.results.depth_topics import CONFIDENCE, DEPTH
 
 pytestmark = pytest.mark.slow
 
@@ -135,6 +136,38 @@ def test_depth_of_a_recording_teaches(tmp_path: Path, short: None, monkeypatch) 
     assert 'abs_rel' in '\n'.join(distil.summary(before, after))
     monkeypatch.setenv('VIDEODEPTH_WEIGHTS', str(tmp_path / 'store'))
     assert import_weights(run / 'nano.safetensors').name == 'nano'
+
+
+def test_refined_depth_teaches_where_it_is_sure(tmp_path: Path, monkeypatch) -> None:
+    """From a recording, whose third frame was left out by the refinement."""
+    bag, camera = tmp_path / 'bag', Intrinsics.centred(WIDTH, HEIGHT, FX)
+    with BagWriter(bag) as writer:
+        for k, image in enumerate(images(4)):
+            writer.write_image('/camera/image_raw', (k + 1) * 10**8, 'camera', image)
+            writer.write_camera_info('/camera/camera_info', (k + 1) * 10**8, 'camera', camera)
+
+    def refine(recording: Path, folder: Path, log) -> None:
+        with BagWriter(folder) as writer:
+            for k in (0, 1, 3):
+                header, share = ((k + 1) * 10**8, 'camera'), np.full((HEIGHT, WIDTH), 0.95)
+                share[:9] = 0.85
+                writer.write_depth(DEPTH, *header, np.full((HEIGHT, WIDTH), k + 1, np.float32))
+                writer.write_confidence(CONFIDENCE, *header, share.astype(np.float32))
+
+    monkeypatch.setattr(self_teacher, 'refine_bag', refine)
+    run = tmp_path / 'run'
+    distil.label(run, [bag], 'refine', every=1, focal=None)
+    (clip,) = find_clips(distil.site_data(run).held_out)
+    label = np.asarray(clip.inverse_depth, np.float32)
+    assert np.isnan(label[:, :9]).all()
+    assert np.isnan(label[2]).all()
+    for k in (0, 1, 3):
+        np.testing.assert_allclose(label[k, 9:], 100 * FX / WIDTH / (k + 1), rtol=1e-3)
+
+
+def test_refined_depth_needs_a_recording(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='videodepth import'):
+        distil.label(tmp_path / 'run', [tmp_path / 'ride.mp4'], 'refine', every=1, focal=None)
 
 
 def test_a_network_teaches(tmp_path: Path, short: None, monkeypatch) -> None:
