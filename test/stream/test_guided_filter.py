@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from videodepth_ros.stream.guided_filter import guided_filter
+from videodepth_ros.stream.options import GuidedFilterOptions
 
 SMALL, FULL = (48, 64), (96, 128)
+NO_GAIN = GuidedFilterOptions(edge_gain=0)
 
 
 def coordinates(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +61,28 @@ def test_no_pixel_leaves_the_range_of_the_samples_around_it():
     assert full.min() >= 0
     assert full.max() <= 1
     assert not full[:12].any()  # two pixels a sample, and windows reach three samples
+
+
+def test_a_soft_edge_becomes_steeper():
+    """A grey image has no edges to guide by."""
+    grey, small = np.full((*FULL, 3), 128, np.uint8), blurred_step(0.5)
+    between = [
+        np.count_nonzero((full > 0.3) & (full < 0.95))
+        for full in (guided_filter(small, grey, FULL, NO_GAIN), guided_filter(small, grey, FULL))
+    ]
+    assert between[1] < 0.9 * between[0]
+
+
+def test_edges_beside_sky_stay_soft():
+    """Between near and infinitely far the middle is no border."""
+    grey, small = np.full((*FULL, 3), 128, np.uint8), blurred_step(0.5)
+    small = np.maximum((small - 0.25) / 0.75, 1e-3)
+    at_edge = np.s_[:, FULL[1] // 2 - 2 : FULL[1] // 2 + 2]
+    np.testing.assert_allclose(
+        guided_filter(small, grey, FULL)[at_edge],
+        guided_filter(small, grey, FULL, NO_GAIN)[at_edge],
+        rtol=1e-4,
+    )
 
 
 def test_a_large_image_costs_no_more():

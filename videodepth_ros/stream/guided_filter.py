@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sharpen depth edges with the image: fast guided filter.
+"""Sharpen depth edges with the image: fast guided filter, then a shock filter.
 
 In each window inverse depth is fitted as an affine function of grey; the mean of the fits that
 cover a pixel is evaluated with the camera image's grey (He et al. 2013, IEEE TPAMI 35(6),
 equations 5, 6 and 8), with the fits at the network's size (He and Sun 2015, arXiv 1505.00996).
 In uniform regions the fit is the mean, so planes stay planes.
+
+The remaining ramps are steepened: at an edge, values move towards the least or greatest value of
+the window, whichever is nearer (Kramer and Bruckner 1975; Osher and Rudin 1990). A plane is in the
+middle of its windows everywhere and does not move.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from videodepth_ros.core.arrays import Float32Array, UInt8Array
 from videodepth_ros.stream.options import GuidedFilterOptions
 
 DEFAULTS = GuidedFilterOptions()
+
+TINY = 1e-12
+"""Added to a divisor that may be 0, where the quotient does not matter."""
 
 
 def guided_filter(
@@ -48,9 +55,35 @@ def guided_filter(
     full += _resized(offset, grey)
     window = np.ones(options.window_px, np.uint8)
     least, greatest = cv2.erode(inverse_depth, window), cv2.dilate(inverse_depth, window)
-    np.maximum(full, _resized(least, grey), out=full)
-    np.minimum(full, _resized(greatest, grey), out=full)
+    middle = _resized((least + greatest) / 2, grey)
+    full -= middle
+    half_range = _resized((greatest - least) / 2, grey)
+    steeper = full * full
+    steeper *= _resized(_edge_gain(least, greatest, options), grey)
+    steeper += 1
+    full *= steeper
+    np.minimum(full, half_range, out=full)
+    np.maximum(full, np.negative(half_range, out=half_range), out=full)
+    full += middle
     return full
+
+
+def _edge_gain(
+    least: NDArray[Any], greatest: NDArray[Any], options: GuidedFilterOptions
+) -> Float32Array:
+    """Return the gain of the shock filter (h, w) float32 per square of inverse depth.
+
+    0 without an edge, and at the border, where windows are cut and a plane is not in their middle.
+    """
+    begin, whole = options.edge_ratios
+    share = np.clip((greatest - begin * least) / ((whole - begin) * least + TINY), 0, 1)
+    share[greatest > options.max_edge_ratio * least] = 0
+    gain = np.zeros(share.shape, np.float32)
+    margin = options.radius_px + 1  # a bilinear sample reaches one further
+    inside = np.s_[margin:-margin]
+    half_range = (greatest - least)[inside, inside] / 2
+    gain[inside, inside] = options.edge_gain * share[inside, inside] / (half_range**2 + TINY)
+    return gain
 
 
 def guided_size(
