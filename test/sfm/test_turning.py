@@ -19,24 +19,28 @@ FRAMES, ASSUMED_PX, TELEPHOTO_PX, NOISE_PX = 24, 512.0, 1280.0, 0.2
 REST = MotionPrior.at_rest(np.array([2.0]), np.array([0.5]))
 
 
-def recording(turn_rad, step, focal_px, prior_scale=None):
+def recording(
+    turn_rad, step, focal_px, prior_scale=None, drift_px=0.0, noise_px=NOISE_PX, frames=FRAMES
+):
     """Return a camera that turns and moves by a step per frame, as assumed to move along a plane.
 
-    prior_scale  of the depth of each frame's prior, (FRAMES,)
+    prior_scale  of the depth of each frame's prior, (frames,)
+    drift_px     of a track in a frame; noise_px: of each of its pixels
     """
-    rng = np.random.default_rng(0)
-    prior_scale = np.ones(FRAMES) if prior_scale is None else prior_scale
+    rng, drift_rng = np.random.default_rng(0), np.random.default_rng(2)
+    drift = drift_px * drift_rng.standard_normal((frames, 1500, 2)).cumsum(axis=0)
+    prior_scale = np.ones(frames) if prior_scale is None else prior_scale
     z = rng.uniform(2, 12, 1500)
     world = np.column_stack(
         [rng.uniform(-0.4, 0.9, 1500) * z, rng.uniform(-0.2, 0.2, 1500) * z, z]
     )
     rows = []
-    for n in range(FRAMES):
+    for n in range(frames):
         turn = so3_exp(np.array([0, -n * turn_rad, 0]))
         x, y, depth = turn @ (world - [n * step, 0, 0]).T
         xy = focal_px * np.column_stack([x, y]) / depth[:, None]
         for track in np.flatnonzero((depth > 0.1) & (np.abs(xy) < [320, 180]).all(axis=1)):
-            pixel = xy[track] + NOISE_PX * rng.standard_normal(2)
+            pixel = xy[track] + drift[n, track] + noise_px * rng.standard_normal(2)
             rows.append((track, n, *pixel, np.log(depth[track] * prior_scale[n])))
     track, frame, u, v, log_depth = np.array(sorted(rows)).T
     names, track = np.unique(track.astype(np.intp), return_inverse=True)
@@ -47,13 +51,13 @@ def recording(turn_rad, step, focal_px, prior_scale=None):
         np.column_stack([u, v]),
         log_depth,
         start,
-        FRAMES,
+        frames,
         np.zeros(len(track), np.bool_),
     )
-    T = np.tile(np.eye(4), (FRAMES, 1, 1))
-    T[:, 0, 3] = -0.1 * np.arange(FRAMES)
+    T = np.tile(np.eye(4), (frames, 1, 1))
+    T[:, 0, 3] = -0.1 * np.arange(frames)
     state = BundleState(
-        Sim3.from_se3(T), np.zeros(FRAMES), np.full(len(names), -1.0), np.log(ASSUMED_PX), 1.0
+        Sim3.from_se3(T), np.zeros(frames), np.full(len(names), -1.0), np.log(ASSUMED_PX), 1.0
     )
     noise = NoiseModel(NOISE_PX, 0.5, 0.5, False, 0.25, np.log(ASSUMED_PX), REST)
     return SparseReconstruction(observations, state, noise, np.full(len(names), 0.01))
@@ -88,6 +92,17 @@ def test_a_calibrated_camera_that_turns_keeps_its_focal_length():
 @pytest.mark.parametrize('turn_rad', [0.0, 0.01])
 def test_a_camera_that_moves_is_left_alone(is_calibrated, turn_rad):
     assert as_turning_camera(recording(turn_rad, 0.05, ASSUMED_PX), is_calibrated) is None
+
+
+@pytest.mark.parametrize('turn_rad', [0.0, 0.01])
+def test_tracks_that_drift_are_no_parallax(turn_rad):
+    sparse = recording(turn_rad, 0.0, ASSUMED_PX, drift_px=0.1, noise_px=0.1)
+    assert as_turning_camera(sparse, is_calibrated=True) is not None
+
+
+def test_a_camera_that_creeps_is_left_alone():
+    sparse = recording(0.0, 0.002, ASSUMED_PX, noise_px=0.1, frames=48)
+    assert as_turning_camera(sparse, is_calibrated=True) is None
 
 
 def test_a_pan_is_not_assumed_where_the_prior_agrees_with_the_motion():

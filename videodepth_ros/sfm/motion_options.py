@@ -25,19 +25,24 @@ class StationaryOptions:
 class TurningOptions:
     """Selection of the model of a camera that only turns."""
 
-    # Largest error of that model relative to the noise of the tracks: 1.0 in a pan from a tripod,
-    # 5 to 18 in hand-held recordings.
+    # Largest error of that model relative to the noise of the tracks, in the closest pairs: 1.0 in
+    # a pan from a tripod, 5 to 18 in hand-held recordings. It grows with the root of the frames
+    # between, for tracks drift; parallax grows with their number.
     max_error_ratio: float = 1.5
     # Frames between two views of a pair: tracks of near points are short, and parallax shows in
-    # long ones; most pairs that are judged, least pairs, least tracks that a pair shares.
-    pair_frames: tuple[int, ...] = (2, 8)
+    # long ones; most pairs that are judged, least pairs for a gap to count, least gaps, least
+    # tracks that a pair shares.
+    pair_frames: tuple[int, ...] = (2, 8, 32)
     max_pairs: int = 24
     min_pairs: int = 4
+    min_gaps: int = 2
     min_common_tracks: int = 20
     # Quantile of the pairs' errors: a camera that only turns does so in nearly all.
     pair_quantile: float = 0.9
     # Focal lengths that are tried in this order where none is known [multiples of the assumed].
     focal_ratios: tuple[float, ...] = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 0.8, 0.64)
+    # Largest ratio of the error of a focal length to the least one of all that fits as well.
+    equal_error_ratio: float = 1.1
     # Least sigma of the log of the prior's depth about that of a moving camera, where the focal
     # length is not known.
     min_prior_log_sigma: float = 0.25

@@ -32,24 +32,43 @@ def as_turning_camera(
 ) -> SparseReconstruction | None:
     """Return the cameras in one place and the points of the depth prior; None if they move.
 
-    A focal length that is not known is the first of those tried that fits turning. Then a plane
-    seen from above is no pan: the prior must contradict the moving camera, too.
+    A focal length that is not known is the first of those tried that fit turning best. Then a
+    plane seen from above is no pan: the prior must contradict the moving camera, too.
     """
     turning, state, observations = options.turning, sparse.state, sparse.observations
     if not is_calibrated and sparse.noise.log_depth_sigma < turning.min_prior_log_sigma:
         return None
-    pairs = [_pairs(observations, gap, turning) for gap in turning.pair_frames]
-    if min(map(len, pairs)) < turning.min_pairs:
+    judged = [(gap, _pairs(observations, gap, turning)) for gap in turning.pair_frames]
+    judged = [(gap, pairs) for gap, pairs in judged if len(pairs) >= turning.min_pairs]
+    if len(judged) < turning.min_gaps:
         return None
-    limit_px = turning.max_error_ratio * GAUSSIAN_MEDIAN * sparse.noise.pixel_sigma
-    for ratio in [1.0] if is_calibrated else turning.focal_ratios:  # the assumed one comes first
-        log_focal = state.log_focal + float(np.log(ratio))
-        if all(
-            _turning_error(observations, each, log_focal, state.aspect, turning) < limit_px
-            for each in pairs
-        ):
-            return _without_parallax(sparse, log_focal, turning)
-    return None
+    ratios = np.array([1.0] if is_calibrated else turning.focal_ratios)
+    log_focals = state.log_focal + np.log(ratios)
+    costs = np.array([_turning_cost(sparse, judged, each, turning) for each in log_focals])
+    if costs.min() > turning.max_error_ratio:
+        return None
+    first = int(np.argmax(costs <= turning.equal_error_ratio * costs.min()))
+    return _without_parallax(sparse, float(log_focals[first]), turning)
+
+
+def _turning_cost(
+    sparse: SparseReconstruction,
+    judged: list[tuple[int, list[tuple[IndexArray, IndexArray]]]],
+    log_focal: float,
+    options: TurningOptions,
+) -> float:
+    """Return the error of turning relative to the noise of the tracks, the largest of the gaps.
+
+    Tracks drift as a random walk: their noise grows with the root of the frames between.
+    judged  frames between two views of a pair, and these pairs
+    """
+    noise_px = GAUSSIAN_MEDIAN * sparse.noise.pixel_sigma
+    aspect = sparse.state.aspect
+    return max(
+        _turning_error(sparse.observations, pairs, log_focal, aspect, options)
+        / (noise_px * float(np.sqrt(gap / options.pair_frames[0])))
+        for gap, pairs in judged
+    )
 
 
 def _without_parallax(
