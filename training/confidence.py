@@ -47,18 +47,20 @@ NEWTON_STEPS = 30
 class Errors:
     """Pixels of one sequence, (N,) float64 each.
 
-    curvature, flicker  figures of `ErrorEstimator`
-    error               |depth / truth - 1| after one scale for the sequence, at most MOST_ERROR
+    curvature, flicker, slope  figures of `ErrorEstimator`
+    error  |depth / truth - 1| after one scale for the sequence, at most MOST_ERROR
     """
 
     name: str
     curvature: NDArray[np.float64]
     flicker: NDArray[np.float64]
+    slope: NDArray[np.float64]
     error: NDArray[np.float64]
 
     def expected(self, model: ErrorModel) -> NDArray[np.float64]:
         """Return the expected error of each pixel."""
-        return np.clip(model.error(self.curvature, self.flicker), model.least, model.most)
+        error = model.error(self.curvature, self.flicker, self.slope)
+        return np.clip(error, model.least, model.most)
 
     def fifths(self, model: ErrorModel) -> NDArray[np.float64]:
         """Return the mean error of each fifth of the pixels, the most confident ones first."""
@@ -83,30 +85,30 @@ def errors_of(model: FlashDepth, sequence: TrueSequence) -> Errors | None:
     rng, rows = np.random.default_rng(0), []
     for frame in sequence.frames():
         depth_m = stream.depth_m(frame.image)
-        curvature, flicker = estimator.figures(stream.canonical)
+        figures = estimator.figures(stream.canonical)
         truth_m = frame.depth_m
         size = truth_m.shape[::-1]
         depth_m = cv2.resize(depth_m, size, interpolation=cv2.INTER_NEAREST)
         judged = np.isfinite(truth_m) & (truth_m > 0) & (truth_m < FARTHEST_M)
         judged &= np.isfinite(depth_m)
-        if flicker is None or not judged.any():
+        if figures.flicker is None or not judged.any():
             continue
         at = rng.choice(np.flatnonzero(judged), PIXELS_A_FRAME)
-        maps = cv2.resize(curvature, size), cv2.resize(flicker, size), depth_m, truth_m
+        maps = (*(cv2.resize(each, size) for each in figures), depth_m, truth_m)
         rows.append(np.stack([each.ravel()[at] for each in maps]))
     if not rows:
         return None
-    curvature, flicker, depth, truth = np.concatenate(rows, axis=1).astype(np.float64)
+    curvature, flicker, slope, depth, truth = np.concatenate(rows, axis=1).astype(np.float64)
     ratio = depth / truth
     error = np.minimum(np.abs(ratio / np.median(ratio) - 1), MOST_ERROR)
-    return Errors(sequence.name, curvature, flicker, error)
+    return Errors(sequence.name, curvature, flicker, slope, error)
 
 
 def pooled(parts: Sequence[Errors], name: str, pixels: int = PIXELS_A_CLIP) -> Errors:
     """Return as many pixels of each sequence together."""
     rng = np.random.default_rng(0)
     rows = [
-        np.stack([part.curvature, part.flicker, part.error])[
+        np.stack([part.curvature, part.flicker, part.slope, part.error])[
             :, rng.choice(len(part.error), pixels)
         ]
         for part in parts
@@ -117,16 +119,15 @@ def pooled(parts: Sequence[Errors], name: str, pixels: int = PIXELS_A_CLIP) -> E
 def fit(errors: Errors) -> ErrorModel:
     """Fit an error model by Poisson regression: its mean is that of the errors, unlike in logs."""
     floor = UNCALIBRATED.floor
-    logs = np.log(np.stack([errors.curvature, errors.flicker]) + floor)
+    logs = np.log(np.stack([errors.curvature, errors.flicker, errors.slope]) + floor)
     terms = np.stack([np.ones(len(errors.error)), *logs], axis=1)
-    weights = np.array([np.log(errors.error.mean()), 0.0, 0.0])
+    weights = np.array([np.log(errors.error.mean()), *[0.0] * len(logs)])
     for _ in range(NEWTON_STEPS):
         mean = np.exp(terms @ weights)
         hessian = (terms * mean[:, None]).T @ terms
         weights += np.linalg.solve(hessian, terms.T @ (errors.error - mean))
-    factor, curvature_power, flicker_power = np.exp(weights[0]), weights[1], weights[2]
     return ErrorModel(
-        *(round(float(value), 3) for value in (factor, curvature_power, flicker_power)),
+        *(round(float(value), 3) for value in (np.exp(weights[0]), *weights[1:])),
         usual_flicker=round(float(np.median(errors.flicker)), 3),
     )
 

@@ -33,7 +33,7 @@ def halves(values: np.ndarray) -> tuple[float, float]:
 
 
 def test_a_plane_has_no_curvature_and_clutter_has():
-    curvature, flicker = ErrorEstimator(MODEL).figures(rough(0))
+    curvature, flicker, _ = ErrorEstimator(MODEL).figures(rough(0))
     left, right = halves(curvature[3:-3, 3:-3])
     assert curvature.shape == (48, 64)
     assert left < 1e-4
@@ -44,21 +44,35 @@ def test_a_plane_has_no_curvature_and_clutter_has():
 def test_flicker_is_that_of_regions_not_of_the_whole_image():
     estimator = ErrorEstimator(MODEL)
     estimator.figures(plane())
-    _, flicker = estimator.figures(1.3 * plane())
+    flicker = estimator.figures(1.3 * plane()).flicker
     assert flicker.max() < 1e-5
     for seed in range(4):
-        _, flicker = estimator.figures(rough(seed))
+        flicker = estimator.figures(rough(seed)).flicker
     left, right = halves(flicker)
     assert left < 0.1 * right
     assert right > 0.05
+
+
+def test_slope_is_that_of_log_inverse_depth_from_cell_to_cell():
+    columns = np.mgrid[: SHAPE[0], : SHAPE[1]][1]
+    receding = np.exp(0.01 * columns).astype(np.float32)
+    slope = ErrorEstimator(MODEL).figures(receding).slope
+    np.testing.assert_allclose(slope[2:-2, 2:-2], 0.04, rtol=0.01)  # 4 pixels a cell
+    assert ErrorEstimator(MODEL).figures(np.full(SHAPE, 20, np.float32)).slope.max() == 0
+
+
+def test_what_recedes_is_surer_than_what_is_as_curved_and_faces_the_camera():
+    model = card('nano').errors
+    assert model.slope_power < 0
+    assert model.error(0.02, 0.02, 0.1) < 0.9 * model.error(0.02, 0.02, 0.0)
 
 
 def test_a_restart_forgets_the_frame_before():
     estimator = ErrorEstimator(MODEL)
     estimator.figures(rough(0))
     estimator.restart()
-    assert estimator.figures(rough(1))[1] is None
-    assert estimator.figures(rough(1)[:96])[1] is None  # of another size
+    assert estimator.figures(rough(1)).flicker is None
+    assert estimator.figures(rough(1)[:96]).flicker is None  # of another size
 
 
 def test_the_expected_error_is_log_linear_within_its_limits():

@@ -12,11 +12,11 @@ from .test_measure import FlatWorld
 
 
 def drawn(seed: int, pixels: int = 20_000, name: str = 'drawn') -> Errors:
-    """Errors that are exponentially distributed about 0.5 curvature^0.3 flicker^0.2."""
+    """Errors drawn exponentially about 0.5 curvature^0.3 flicker^0.2 / slope^0.1."""
     rng = np.random.default_rng(seed)
-    curvature, flicker = np.exp(rng.normal((-3, -4), 1, (pixels, 2))).T
-    mean = 0.5 * (curvature + 0.003) ** 0.3 * (flicker + 0.003) ** 0.2
-    return Errors(name, curvature, flicker, mean * rng.exponential(1, pixels))
+    curvature, flicker, slope = np.exp(rng.normal((-3, -4, -3), 1, (pixels, 3))).T
+    mean = 0.5 * (curvature + 0.003) ** 0.3 * (flicker + 0.003) ** 0.2 / (slope + 0.003) ** 0.1
+    return Errors(name, curvature, flicker, slope, mean * rng.exponential(1, pixels))
 
 
 def test_the_fit_returns_the_model_that_errors_were_drawn_from():
@@ -24,6 +24,7 @@ def test_the_fit_returns_the_model_that_errors_were_drawn_from():
     assert model.factor == pytest.approx(0.5, rel=0.1)
     assert model.curvature_power == pytest.approx(0.3, abs=0.02)
     assert model.flicker_power == pytest.approx(0.2, abs=0.02)
+    assert model.slope_power == pytest.approx(-0.1, abs=0.02)
     assert model.usual_flicker == pytest.approx(np.exp(-4), rel=0.05)
 
 

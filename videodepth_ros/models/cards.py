@@ -84,6 +84,7 @@ class ErrorModel:
     """Expected relative error of a network's depth, see stream/confidence.py.
 
     error = factor (curvature + floor)^curvature_power (flicker + floor)^flicker_power
+            (slope + floor)^slope_power
     least, most    limits of the error
     usual_flicker  flicker that the first frame of a stream is taken to have
     """
@@ -91,23 +92,28 @@ class ErrorModel:
     factor: float
     curvature_power: float
     flicker_power: float
+    slope_power: float = 0.0
     floor: float = 0.003
     least: float = 0.03
     most: float = 0.9
     usual_flicker: float = 0.04
 
     def error(
-        self, curvature: Float32Array | float, flicker: Float32Array | float
+        self,
+        curvature: Float32Array | float,
+        flicker: Float32Array | float,
+        slope: Float32Array | float,
     ) -> Float32Array | float:
         """Return the expected relative error, before its limits."""
         return (
             self.factor
             * (curvature + self.floor) ** self.curvature_power
             * (flicker + self.floor) ** self.flicker_power
+            * (slope + self.floor) ** self.slope_power
         )
 
 
-UNCALIBRATED = ErrorModel(0.72, 0.151, 0.175, least=0.15)
+UNCALIBRATED = ErrorModel(0.68, 0.148, 0.24, -0.07, least=0.15)
 """Cautious model of networks that none was fitted to: 1.5 times that of `nano`, at least 15 %."""
 
 Card = TypeVar('Card', bound=WeightsCard)

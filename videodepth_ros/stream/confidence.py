@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Expected relative error of a network's depth, by what its stream shows of it.
 
-Two figures of a region rank its error: the curvature of inverse depth, which is 0 on planes and
-large at edges, on clutter and far away, and the flicker of depth from frame to frame. The expected
-error is log-linear in both; its coefficients are fitted to a network (training/confidence.py) and
-stand in its card. The error is that of the shape: the scale of the whole image has a spread of its
-own, in ~/status.
+Three figures of a region rank its error: the curvature of inverse depth, which is 0 on planes and
+large at edges, on clutter and far away, the flicker of depth from frame to frame, and the slope of
+depth: what recedes evenly, as a floor, is surer than what is as curved and faces the camera. The
+expected error is log-linear in them; its coefficients are fitted to a network
+(training/confidence.py) and stand in its card. The error is that of the shape: the scale of the
+whole image has a spread of its own, in ~/status.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +21,22 @@ from videodepth_ros.models.cards import UNCALIBRATED, ErrorModel
 from videodepth_ros.stream.options import ConfidenceOptions
 
 DEFAULTS = ConfidenceOptions()
+SOBEL_SUM = 8
+"""What a Sobel filter of three pixels makes of a slope of one."""
+
+
+class Figures(NamedTuple):
+    """What a stream shows of the error of a frame, (rows, columns) float32 each, >= 0.
+
+    curvature  |v - mean of v around| / v of the inverse depth v
+    flicker    mean over frames of |log v - log v before|, without that of the whole image;
+               None in the first frame
+    slope      change of log v from one cell to the next
+    """
+
+    curvature: Float32Array
+    flicker: Float32Array | None
+    slope: Float32Array
 
 
 class ErrorEstimator:
@@ -44,26 +63,30 @@ class ErrorEstimator:
         inverse_depth  (h, w) float32 of the network, stabilised, finite and >= 0
         """
         model = self._model
-        curvature, flicker = self.figures(inverse_depth)
-        error = model.error(curvature, model.usual_flicker if flicker is None else flicker)
+        found = self.figures(inverse_depth)
+        flicker = model.usual_flicker if found.flicker is None else found.flicker
+        error = model.error(found.curvature, flicker, found.slope)
         return np.clip(error, model.least, model.most).astype(np.float32)
 
-    def figures(self, inverse_depth: Float32Array) -> tuple[Float32Array, Float32Array | None]:
-        """Return curvature and flicker of the next frame, (rows, columns) float32 each, >= 0.
-
-        curvature  |v - mean of v around| / v of the inverse depth v
-        flicker    mean over frames of |log v - log v before|, without that of the whole image;
-                   None in the first frame
-        """
+    def figures(self, inverse_depth: Float32Array) -> Figures:
+        """Return the figures of the next frame."""
         options = self._options
         rows, columns = grid_shape(inverse_depth.shape, options)
         means = cv2.resize(inverse_depth, (columns, rows), interpolation=cv2.INTER_AREA)
         grid = np.maximum(means, options.least_inverse_depth).astype(np.float32, copy=False)
-        return self._curvature(grid), self._next_flicker(np.log(grid))
+        log_grid = np.log(grid)
+        return Figures(self._curvature(grid), self._next_flicker(log_grid), self._slope(log_grid))
 
     def _curvature(self, grid: Float32Array) -> Float32Array:
         around = cv2.blur(grid, (self._options.curvature_window_px,) * 2)
         return self._smoothed(np.abs(around - grid) / grid)
+
+    def _slope(self, log_grid: Float32Array) -> Float32Array:
+        across, down = (
+            cv2.Sobel(log_grid, cv2.CV_32F, dx, dy, scale=1 / SOBEL_SUM)
+            for dx, dy in ((1, 0), (0, 1))
+        )
+        return self._smoothed(np.hypot(across, down))
 
     def _next_flicker(self, log_grid: Float32Array) -> Float32Array | None:
         last, self._last = self._last, log_grid
