@@ -90,10 +90,13 @@ def site_data(folder: Path) -> Data:
 def label(
     folder: Path, sources: list[Path], teacher: str, every: int, focal: float | None
 ) -> None:
-    """Write the clips of all sources, and set every tenth apart; a folder is labelled once."""
+    """Write the clips of all sources, and set every tenth apart; a folder is labelled once.
+
+    raises  InputError where the teacher knows no depth of any source
+    """
     data = site_data(folder)
     assert data.recorded is not None
-    if data.recorded.exists():
+    if find_clips(data.recorded) or find_clips(data.held_out):
         return
     for place in (data.recorded, data.held_out):
         place.mkdir(parents=True, exist_ok=True)
@@ -107,6 +110,11 @@ def label(
         if prior.notice:
             print(prior.notice)
     clips = find_clips(data.recorded)
+    if not clips:
+        raise InputError(
+            f'the teacher {teacher} knows no depth of these sources: use other recordings (for '
+            'refine, of a camera that moves sideways), or another teacher'
+        )
     for clip in clips[:: min(HELD_OUT_EVERY, len(clips))]:
         move_clip(clip, data.held_out)
 

@@ -79,6 +79,7 @@ def store_labels(
 ) -> int:
     """Write clips of up to ``length`` frames with the teacher's depth; return how many.
 
+    A clip without any depth is left out.
     student  gives a relative teacher its scale
     raises   InputError where a metric teacher has no focal length to be canonical with
     """
@@ -89,6 +90,8 @@ def store_labels(
         while pairs := list(islice(alike, length)):
             images = np.stack([_stored(frame.image) for frame, _ in pairs])
             inverse = np.stack([_label(*pair, images.shape[1:3]) for pair in pairs])
+            if not np.isfinite(inverse).any():
+                continue
             if pairs[0][1].kind is PriorKind.RELATIVE_INVERSE:
                 inverse = _as_student(inverse, images, student)
             write_clip(folder, name, number, images, inverse.astype(np.float16))

@@ -165,6 +165,23 @@ def test_refined_depth_teaches_where_it_is_sure(tmp_path: Path, monkeypatch) -> 
         np.testing.assert_allclose(label[k, 9:], 100 * FX / WIDTH / (k + 1), rtol=1e-3)
 
 
+def test_sources_without_depth_are_an_error_each_time(tmp_path: Path) -> None:
+    bag = tmp_path / 'bag'
+    with BagWriter(bag) as writer:
+        for k, image in enumerate(images(2)):
+            header = (k + 1) * 10**8, 'camera'
+            writer.write_image('/camera/image_raw', *header, image)
+            writer.write_camera_info(
+                '/camera/camera_info', *header, Intrinsics.centred(WIDTH, HEIGHT, FX)
+            )
+            writer.write_depth(
+                '/camera/depth/image', *header, np.full((9, 12), np.nan, np.float32)
+            )
+    for _ in range(2):
+        with pytest.raises(InputError, match='knows no depth'):
+            distil.label(tmp_path / 'run', [bag], 'bag', every=1, focal=None)
+
+
 def test_refined_depth_needs_a_recording(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='videodepth import'):
         distil.label(tmp_path / 'run', [tmp_path / 'ride.mp4'], 'refine', every=1, focal=None)
