@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ STAGES = ('recording-', 'estimates-', 'reconstruction-', 'corrected-', 'match', 
 """Whose results a job is killed after; two processes store two of the three clips at once."""
 STOPPER = """
 import os
+
 replace = os.replace
 
 def stop(part, path):
@@ -52,7 +54,7 @@ def test_the_command_prints_plan_and_results(run, bag, tmp_path, capfd):
     printed = capfd.readouterr()
     assert code == 0
     assert '16 frames of 160x120' in printed.err
-    assert 'scale from depth' in printed.out
+    assert re.search(r'scale from depth, path [\d.]+ m\n', printed.out)
     assert facts['frames'] == 16
     assert facts['seconds'] > 0
     assert str(tmp_path / 'refined' / 'trajectory.tum') in facts['outputs']

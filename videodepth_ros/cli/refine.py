@@ -16,6 +16,7 @@ from videodepth_ros.cli.outcome import Outcome, outcome
 from videodepth_ros.cli.rerun import add_rerun_flag, check_rerun, log_to_rerun
 from videodepth_ros.core.errors import ConfigError
 from videodepth_ros.core.interruption import Interruption
+from videodepth_ros.refine.metric_scale import MetricScaleSource
 from videodepth_ros.refine.settings import RefineSettings
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def _refine(args: argparse.Namespace, image_topic: str, output: Path) -> RefineF
 
 
 def _lines(facts: RefineFacts) -> list[str]:
-    path = '' if facts.path_length_m is None else f', path {facts.path_length_m:.2f} m'
+    unit = 'm' if MetricScaleSource(facts.scale_source).is_metric else 'units'
+    path = '' if facts.path_length_m is None else f', path {facts.path_length_m:.2f} {unit}'
     lines = [
         f'{facts.frames} frames in {facts.seconds:.1f} s; {facts.method} with '
         f'{facts.prior}, pairs {facts.pairs}; scale from {facts.scale_source}{path}'

@@ -29,6 +29,11 @@ class MetricScaleSource(str, Enum):
     MODEL = 'model'  # the unit of the prior's network: a guess
     NONE = 'none'  # the unit is arbitrary
 
+    @property
+    def is_metric(self) -> bool:
+        """Whether lengths are measured, and neither guessed nor arbitrary."""
+        return self not in (MetricScaleSource.NONE, MetricScaleSource.MODEL)
+
 
 @dataclass(frozen=True)
 class MetricScale:
@@ -39,8 +44,8 @@ class MetricScale:
 
     @property
     def is_metric(self) -> bool:
-        """Whether lengths are measured, and neither guessed nor arbitrary."""
-        return self.source not in (MetricScaleSource.NONE, MetricScaleSource.MODEL)
+        """See `MetricScaleSource.is_metric`."""
+        return self.source.is_metric
 
 
 def metric_scale_source(source: ScaleSource | None) -> MetricScaleSource:

@@ -154,9 +154,9 @@ def distrust_reason(trust: Sequence[float], options: DistrustOptions = DISTRUST)
     if trusted >= options.min_trusted_share * len(trust):
         return ''
     return (
-        f'the views agree on depth in {trusted} of {len(trust)} frames only: the poses are '
-        'wrong; depth of all frames is that of the prior at one scale. Record at a higher rate, '
-        'or move slower'
+        f'the views agree on depth in {trusted} of {len(trust)} compared frames only: the poses '
+        'are wrong; depth of all frames is that of the prior at one scale. Record at a higher '
+        'rate, or move slower'
     )
 
 
