@@ -36,7 +36,7 @@ def test_a_recording_is_distrusted_by_less_than_two_thirds_of_its_frames():
     assert distrust_reason([1.0, 0.5, 0.0]) == ''
     assert distrust_reason([]) == ''
     reason = distrust_reason([1.0, 0.4, 0.0])
-    assert '1 of 3 frames' in reason
+    assert '1 of 3 compared frames' in reason
     assert 'all frames is that of the prior at one scale' in reason
     assert distrust_notes([0, 1, 2], reason) == (reason,)
 
