@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +22,7 @@ import numpy as np
 
 from videodepth_ros.geometry.camera import Intrinsics, backproject_pixels
 from videodepth_ros.geometry.pose import poses_from_xyz_quat
+from videodepth_ros.refine.lidar import rasterize_depth
 
 EDGE_RATIO = 1.08
 """Ratio of the depths of neighbours beyond which the nearer one is an edge."""
@@ -47,11 +48,25 @@ class Registration:
     u_px: float = 0.0
     v_px: float = 0.0
 
+    def colour_camera(self, camera: Intrinsics) -> Intrinsics:
+        """Return the intrinsics of the colour camera beside a depth camera."""
+        return replace(
+            camera,
+            fx=self.focal_ratio * camera.fx,
+            fy=self.focal_ratio * camera.fy,
+            cx=camera.cx + self.u_px,
+            cy=camera.cy + self.v_px,
+        )
+
+    def shifted(self, points: np.ndarray) -> np.ndarray:
+        """Return points (P, 3) of the depth camera in the colour camera."""
+        return points + np.array([self.x_m, self.y_m, 0.0])
+
     def project(self, points: np.ndarray, camera: Intrinsics) -> np.ndarray:
         """Return the colour pixels (P, 2) of points (P, 3) of the depth camera."""
-        xy = (points[:, :2] + [self.x_m, self.y_m]) / points[:, 2:]
-        centre = [camera.cx + self.u_px, camera.cy + self.v_px]
-        return self.focal_ratio * xy * [camera.fx, camera.fy] + centre
+        colour, points = self.colour_camera(camera), self.shifted(points)
+        xy = points[:, :2] / points[:, 2:]
+        return xy * [colour.fx, colour.fy] + [colour.cx, colour.cy]
 
 
 def edge_strength(image: np.ndarray) -> np.ndarray:
@@ -118,13 +133,8 @@ def register(
 
 def registered_depth(depth_m: np.ndarray, found: Registration, camera: Intrinsics) -> np.ndarray:
     """Return depth (H, W) as the colour camera sees it: the nearest of a pixel, 0 unknown."""
-    points = _points(depth_m, depth_m > 0, camera)
-    x, y = np.rint(found.project(points, camera)).astype(int).T
-    height, width = depth_m.shape
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    seen = np.full(depth_m.shape, np.inf)
-    np.minimum.at(seen, (y[inside], x[inside]), points[inside, 2])
-    return np.where(np.isfinite(seen), seen, 0)
+    points = found.shifted(_points(depth_m, depth_m > 0, camera))
+    return np.nan_to_num(rasterize_depth(points, found.colour_camera(camera)))
 
 
 def main() -> int:
@@ -158,12 +168,8 @@ def main() -> int:
     T_world_depth = poses_from_xyz_quat(rows[:, 1:8])
     rows[:, 1:4] = (T_world_depth @ [-found.x_m, -found.y_m, 0, 1])[:, :3]
     np.savetxt(out / 'poses.txt', rows)
-    about |= {
-        'fx': found.focal_ratio * camera.fx,
-        'fy': found.focal_ratio * camera.fy,
-        'cx': camera.cx + found.u_px,
-        'cy': camera.cy + found.v_px,
-    }
+    colour = found.colour_camera(camera)
+    about |= {key: getattr(colour, key) for key in ('fx', 'fy', 'cx', 'cy')}
     (out / 'intrinsics.json').write_text(json.dumps(about))
     print(json.dumps(asdict(found)))
     return 0
