@@ -169,18 +169,19 @@ def find_ground(
 ) -> GroundPlane | None:
     """Return the plane of the ground: fitted, else that of the mount; None: neither.
 
-    Where the mount says that the ground is not in view, the plane is that of the mount.
+    Where the ground is known to be out of view, the plane is that of the mount.
     """
-    if mount is not None and mount.height_m and not mount.sees_ground:
-        return GroundPlane(mount.down, mount.height_m, 0.0, 0.0)
+    of_mount = None
+    if mount is not None and mount.height_m:
+        of_mount = GroundPlane(mount.down, mount.height_m, 0.0, 0.0)
+        if not mount.sees_ground:
+            return of_mount
     down = np.array([0.0, 1.0, 0.0]) if mount is None else mount.down
     sigma_deg = options.free_tilt_sigma_deg if mount is None else options.tilt_sigma_deg
     with np.errstate(divide='ignore'):
         per_m = np.reciprocal(depth_m)
     plane = fit_ground_plane(per_m, camera, down, math.radians(sigma_deg), options.plane)
-    if plane is None and mount is not None and mount.height_m:
-        return GroundPlane(mount.down, mount.height_m, 0.0, 0.0)
-    return plane
+    return of_mount if plane is None else plane
 
 
 def ground_frame(plane: GroundPlane) -> Float64Array:
