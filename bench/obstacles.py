@@ -96,7 +96,12 @@ def stream(name: str, model: str, frames: int) -> list[View]:
     )
     known = card(model)
     settings = SessionSettings(
-        output='network', edge_ratio=1.1, guided=known.soft, steady=known.drifts, max_gap_s=10.0
+        output='network',
+        edge_ratio=1.1,
+        guided=known.soft,
+        steady=known.drifts,
+        motion_stereo=known.drifts,
+        max_gap_s=10.0,
     )
     scale = FusedScale(FusionSettings((ScaleSource.CAMERA_HEIGHT,)))
     session = DepthSession(

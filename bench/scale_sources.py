@@ -97,7 +97,9 @@ def read_frames(
 
 def stream(name: str, model: str, frames: int) -> Sequence:
     """Run the network over a sequence."""
-    settings = SessionSettings(output='network', steady=True, edge_ratio=1.0, max_gap_s=10.0)
+    settings = SessionSettings(
+        output='network', steady=True, motion_stereo=True, edge_ratio=1.0, max_gap_s=10.0
+    )
     stamps, images, inverse, truth, poses = [], [], [], [], []
     with DepthStream(model, settings=settings) as depth_stream:
         for stamp_ns, image, depth_m, camera, pose in read_frames(name, frames):

@@ -34,7 +34,7 @@ from videodepth_ros.models.preprocess import budget_size, network_input
 from videodepth_ros.models.variants import config_of
 from videodepth_ros.stream.guided_filter import guided_filter
 from videodepth_ros.stream.scale import scale_of
-from videodepth_ros.stream.stabilization import DepthStabilizer
+from videodepth_ros.stream.temporal_filter import TemporalFilter
 
 CARD = card('nano')
 NOISE_LEVELS = 4.0
@@ -54,9 +54,8 @@ class TrueFrame:
 class Memory(str, Enum):
     """What a stream remembers from frame to frame."""
 
-    STEADIED = (
-        'steadied'  # its state, and what stream/stabilization.py and stream/guided_filter.py do
-    )
+    STEADIED = 'steadied'
+    # its state, and what temporal_filter.py and guided_filter.py of stream/ do
     KEPT = 'kept'  # its state
     RESET = 'reset'  # nothing
 
@@ -116,7 +115,7 @@ class Stream:
     def __init__(self, model: FlashDepth, sequence: Sequence, memory: Memory) -> None:
         self.model, self.sequence, self.memory = model, sequence, memory
         self.state: torch.Tensor | None = None
-        self.steady = DepthStabilizer()
+        self.temporal = TemporalFilter()
         self.seen = 0
 
     @torch.no_grad()
@@ -132,7 +131,7 @@ class Stream:
         canonical = inverse_depth[0].numpy()
         if self.memory is Memory.STEADIED:
             frame = self._frame(image, camera)
-            canonical = canonical / self.steady.correction(frame, scale.depth_m(canonical))
+            canonical = canonical / self.temporal.factor(frame, scale.depth_m(canonical))
         self.canonical = canonical
         if self.memory is Memory.STEADIED:
             canonical = guided_filter(canonical, image, image.shape[:2])

@@ -49,8 +49,9 @@ programs and of a camera.
 
 Image, truth, prediction, each depth in the colours of the truth's range; scale and shift are
 fitted once to the whole sequence. "Drift saved" is what the stream's memory takes away from what
-frames by themselves drift: the network's state and the corners that are followed to steady depth
-(`stream/stabilization.py`), and the network's state alone."""
+frames by themselves drift: the network's state, the corners that are followed to steady depth
+(`stream/stabilization.py`) and stereo with earlier frames (`stream/motion_stereo.py`); and the
+network's state alone."""
 
 HEADS = (
     'sequence',

@@ -49,7 +49,9 @@ def test_a_stream_stamps_images_itself(stream):
 def test_settings_replace_the_model_defaults():
     opened = DepthStream('nano', max_pixels=9000, settings=SessionSettings(output='network'))
     assert opened._session.settings == SessionSettings(output='network', max_pixels=9000)
-    assert DepthStream('nano')._session.settings == SessionSettings(guided=True, steady=True)
+    assert DepthStream('nano')._session.settings == SessionSettings(
+        guided=True, steady=True, motion_stereo=True
+    )
     with pytest.raises(ConfigError, match='nano, nano-1'):
         DepthStream('micro')
 

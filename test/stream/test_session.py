@@ -185,7 +185,7 @@ class Correcting:
     def __init__(self) -> None:
         self.restarts = 0
 
-    def correction(self, frame, depth_m):
+    def factor(self, frame, depth_m, motion_stereo):
         told = np.ones_like(depth_m)
         told[:, depth_m.shape[1] // 2 :] = 2
         return told
@@ -209,7 +209,7 @@ def test_the_image_guides_edges_where_that_is_wanted(output):
 @pytest.mark.parametrize('wanted', [True, False])
 def test_depth_is_steadied_where_it_is_wanted(wanted):
     plain, bench = Bench(), Bench(SessionSettings(steady=wanted))
-    bench.session._stabilizer = Correcting()
+    bench.session._temporal = Correcting()
     before, after = plain.step(0).depth.depth_m, bench.step(0).depth.depth_m
     known = np.isfinite(before) & np.isfinite(after)
     known[:, 150:170] = False  # between both halves it is interpolated
@@ -220,11 +220,11 @@ def test_depth_is_steadied_where_it_is_wanted(wanted):
 
 def test_a_break_in_the_stream_begins_its_steadying_anew():
     bench = Bench(SessionSettings(steady=True))
-    bench.session._stabilizer = Correcting()
+    bench.session._temporal = Correcting()
     counted = []
     for k in (0, 1, 2, 100):
         bench.step(k)
-        counted.append(bench.session._stabilizer.restarts)
+        counted.append(bench.session._temporal.restarts)
     assert counted == [1, 1, 1, 2]
 
 

@@ -32,9 +32,9 @@ def factors(scales, images=None):
     return np.array(
         [
             np.median(
-                steady.correction(
+                steady.track(
                     images[k] if images else frame(seen, k), seen.depth_m * np.float32(scale)
-                )
+                ).factor
             )
             for k, (seen, scale) in enumerate(zip(scene(), scales, strict=True))
         ]
@@ -74,7 +74,7 @@ def test_depth_of_a_wrong_shape_is_kept_too():
     steady, ratios = DepthStabilizer(), []
     for k, seen in enumerate(scene()):
         wrong_m = 2 * (seen.depth_m / 2) ** (0.8 if k % 2 else 0.6)
-        steadied_m = wrong_m * steady.correction(frame(seen, k), wrong_m)
+        steadied_m = wrong_m * steady.track(frame(seen, k), wrong_m).factor
         ratios.append((np.median(seen.depth_m / wrong_m), np.median(seen.depth_m / steadied_m)))
     before, after = np.log(ratios[4:]).T
     assert after.std() < 0.5 * before.std()
@@ -84,7 +84,7 @@ def test_regions_that_are_seen_too_near_or_too_far_are_put_right():
     steady = DepthStabilizer()
     for k, seen in enumerate(scene()):
         wrong_m = tilted(seen.depth_m)
-        steadied_m = wrong_m * steady.correction(frame(seen, k), wrong_m)
+        steadied_m = wrong_m * steady.track(frame(seen, k), wrong_m).factor
     assert error(seen, steadied_m) < 0.7 * error(seen, wrong_m)
 
 
@@ -105,7 +105,7 @@ def test_regions_are_put_right_as_far_as_corners_agree(share, told):
 def test_a_camera_that_stands_still_is_told_nothing_of_regions():
     steady, seen = DepthStabilizer(), scene()[0]
     for k in range(8):
-        correction = steady.correction(frame(seen, k), tilted(seen.depth_m))
+        correction = steady.track(frame(seen, k), tilted(seen.depth_m)).factor
         np.testing.assert_allclose(correction, 1, atol=0.01)
 
 
@@ -117,7 +117,7 @@ def test_a_camera_that_turns_on_the_spot_is_told_nothing_of_regions():
     narrow = replace(seen.camera, fx=4000.0, fy=4000.0)
     for k in range(8):
         view = np.ascontiguousarray(picture[:, 4 * k : 4 * k + 320])
-        correction = steady.correction(Frame(k * 10**8, 'camera', view, narrow), depth_m)
+        correction = steady.track(Frame(k * 10**8, 'camera', view, narrow), depth_m).factor
         np.testing.assert_allclose(correction, 1, atol=0.03)
 
 
@@ -126,15 +126,15 @@ def test_regions_that_flicker_are_calmed():
     steady, seen, after = DepthStabilizer(), scene()[0], []
     for k in range(10):
         wrong_m = tilted(seen.depth_m, 0.2 if k % 2 else -0.2)
-        after.append(wrong_m * steady.correction(frame(seen, k), wrong_m))
+        after.append(wrong_m * steady.track(frame(seen, k), wrong_m).factor)
     steps = np.abs(np.diff(np.log(np.stack(after)), axis=0)).mean(axis=(1, 2))
     assert steps[-3:].max() < 0.6 * np.abs(np.log(tilted(seen.depth_m, 0.4) / seen.depth_m)).mean()
 
 
 def test_a_first_frame_of_another_shape_is_forgotten():
     steady, seen = DepthStabilizer(), scene()[0]
-    steady.correction(frame(seen), tilted(seen.depth_m))
-    early, *_, late = (steady.correction(frame(seen, k), seen.depth_m) for k in range(1, 200))
+    steady.track(frame(seen), tilted(seen.depth_m))
+    early, *_, late = (steady.track(frame(seen, k), seen.depth_m).factor for k in range(1, 200))
     assert np.abs(np.log(late)).mean() < 0.2 * np.abs(np.log(early)).mean()
 
 
@@ -142,7 +142,7 @@ def test_a_blank_wall_is_left_as_it_is():
     steady, seen = DepthStabilizer(), scene()[0]
     wall = replace(frame(seen), raw=np.full_like(seen.image, 128))
     for k in range(3):
-        told = steady.correction(replace(wall, stamp_ns=k * 10**8), (k + 1) * seen.depth_m)
+        told = steady.track(replace(wall, stamp_ns=k * 10**8), (k + 1) * seen.depth_m).factor
         assert (told == 1).all()
 
 
@@ -166,7 +166,7 @@ def test_a_network_that_changes_its_mind_for_good_is_followed():
     steady, seen, told = DepthStabilizer(), scene()[0], []
     for k in range(60):
         scale = 1.5 if k >= 20 else 1.0
-        told.append(np.median(steady.correction(frame(seen, 10 * k), scale * seen.depth_m)))
+        told.append(np.median(steady.track(frame(seen, 10 * k), scale * seen.depth_m).factor))
     assert told[20] < 0.75
     assert told[-1] == pytest.approx(1, abs=0.02)
 
@@ -191,16 +191,16 @@ def test_it_starts_anew_where_nothing_is_found_again():
 def test_a_restart_forgets():
     steady = DepthStabilizer()
     seen = scene()
-    steady.correction(frame(seen[0]), seen[0].depth_m)
+    steady.track(frame(seen[0]), seen[0].depth_m)
     steady.restart()
-    assert (steady.correction(frame(seen[1], 1), 3 * seen[1].depth_m) == 1).all()
+    assert (steady.track(frame(seen[1], 1), 3 * seen[1].depth_m).factor == 1).all()
 
 
 @pytest.mark.parametrize('fill', [np.nan, np.inf, 0.0])
 def test_depth_that_says_nothing_changes_nothing(fill):
     steady = DepthStabilizer()
     for k, seen in enumerate(scene()[:3]):
-        told = steady.correction(frame(seen, k), np.full((24, 32), fill, np.float32))
+        told = steady.track(frame(seen, k), np.full((24, 32), fill, np.float32)).factor
         assert told.shape == (24, 32)
         assert (told == 1).all()
 
@@ -211,7 +211,7 @@ def test_images_of_any_size_are_taken(size):
     steady = DepthStabilizer()
     for k in range(3):
         image = rng.integers(0, 255, (*size, 3), np.uint8)
-        told = steady.correction(Frame(k * 10**8, 'c', image), np.ones((48, 64), np.float32))
+        told = steady.track(Frame(k * 10**8, 'c', image), np.ones((48, 64), np.float32)).factor
         assert told.dtype == np.float32
         assert (told > 0).all()
 
@@ -219,11 +219,11 @@ def test_images_of_any_size_are_taken(size):
 def test_another_size_begins_anew():
     steady = DepthStabilizer()
     seen = scene()[0]
-    steady.correction(frame(seen), seen.depth_m)
+    steady.track(frame(seen), seen.depth_m)
     smaller = Frame(
         10**8, 'camera', np.ascontiguousarray(seen.image[::2, ::2]), seen.camera.strided(2)
     )
-    assert (steady.correction(smaller, 2 * seen.depth_m) == 1).all()
+    assert (steady.track(smaller, 2 * seen.depth_m).factor == 1).all()
 
 
 def test_an_unknown_camera_will_do():

@@ -32,6 +32,8 @@ from videodepth_ros.stream.corner_tracking import (
 from videodepth_ros.stream.options import CornerTrackingOptions
 
 DEFAULTS = OdometryScaleOptions()
+TRACKING = CornerTrackingOptions(max_image_width_px=320, max_corners=250, corner_distance_px=10)
+"""The options above are in pixels of such images."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,11 @@ class OdometryScale:
     def __init__(
         self,
         options: OdometryScaleOptions = DEFAULTS,
-        tracking: CornerTrackingOptions | None = None,
+        tracking: CornerTrackingOptions = TRACKING,
         plane: PlaneParallax | None = None,
     ) -> None:
         self._options = options
-        self._tracking = tracking or CornerTrackingOptions()
+        self._tracking = tracking
         self.plane = plane or PlaneParallax()
         self._key: _Keyframe | None = None
         self._logs: deque[tuple[int, float]] = deque(maxlen=options.window)  # stamp, log scale

@@ -111,7 +111,7 @@ def downscaled_grey(
     if width > options.max_image_width_px:
         reduced = max(1, round(height * options.max_image_width_px / width))
         size = (options.max_image_width_px, reduced)
-    image = frame.at_least(2 * size[0], 2 * size[1])
+    image = frame.at_least(*size)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
     if frame.camera:

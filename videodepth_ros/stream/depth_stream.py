@@ -42,7 +42,9 @@ class DepthStream:
         raises      ConfigError for an unknown model
         """
         known = card(model)
-        settings = settings or SessionSettings(guided=known.soft, steady=known.drifts)
+        settings = settings or SessionSettings(
+            guided=known.soft, steady=known.drifts, motion_stereo=known.drifts
+        )
         if max_pixels:
             settings = replace(settings, max_pixels=max_pixels)
         self.last: StepResult | None = None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from videodepth_ros.geometry.bilinear_grid import RidgeGridOptions
+from videodepth_ros.mvs.options import StereoOptions
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,11 @@ class CornerTrackingOptions:
     """Corner tracking and pose estimation, see corner_tracking.py."""
 
     max_image_width_px: int = (
-        320  # [px] images are reduced to this width; larger ones gain nothing
+        640  # [px] images are reduced to this width; at 320 poses are two to ten times as far off
     )
-    max_corners: int = 250  # corners tracked at once
+    max_corners: int = 400  # corners tracked at once
     min_corners: int = 12  # inliers below which the pose counts as lost
-    corner_distance_px: int = 10  # [px] minimum distance between detected corners
+    corner_distance_px: int = 14  # [px] minimum distance between detected corners
     corner_quality: float = 0.005  # Shi-Tomasi quality, share of the strongest corner's response
     flow_window_px: int = 15  # [px] side of the Lucas-Kanade window
     flow_levels: int = 3  # highest pyramid level of Lucas-Kanade
@@ -48,6 +49,42 @@ class StabilizerOptions:
     local_sigma: float = 0.1  # spread of log depth at a corner around its region's, 1 sigma
     tracking: CornerTrackingOptions = field(default_factory=CornerTrackingOptions)
     grid: RidgeGridOptions = field(default_factory=RidgeGridOptions)
+
+
+LIVE_MATCHING = StereoOptions(
+    working_pixels=19_200,
+    coarse_labels=22,
+    coarse_range=0.8,
+    prior_cost=0.5,
+    p1=0.2,
+    smoothness=15.0,
+    coarse_smoothness=500.0,
+)
+"""160x120. A network is off by half, not by a factor of five; moving things, of which matches are
+wrong, are held by the cost of leaving the network's depth."""
+
+
+@dataclass(frozen=True)
+class MotionStereoOptions:
+    """Stereo between the images of a stream, see motion_stereo.py; px are of its working size."""
+
+    period_s: float = 0.095  # [s] least step between matches: three frames of a camera at 30 Hz
+    parallax_px: tuple[float, ...] = (6.0, 12.0, 24.0)
+    # [px] preferred median parallax of each neighbour: far surfaces need more than near ones
+    least_parallax_px: float = 1.5  # [px] keyframes with less are no neighbours
+    least_overlap: float = 0.5  # share of the image that a neighbour must see
+    keyframes: int = 24  # images kept to be matched with
+    keyframe_parallax_px: float = 2.0  # [px] from the last keyframe, beyond which there is another
+    keyframe_overlap: float = 0.8  # with the last keyframe, below which there is another
+    inlier_share: float = 0.5  # of the corners; below it the pose is not used
+    grey_sigma: float = 4.0  # [grey levels] noise of the images, with their difference in exposure
+    log_depth_sigma: float = 0.05  # expected error of log depth at which a match weighs half
+    gradient_window_px: int = 5  # [px] window over which gradients are summed
+    kept_share: float = 0.7  # of the weight of earlier matches, at each further one
+    same_surface: float = 0.15  # difference of log depth beyond which an earlier match is hidden
+    median_px: int = 5  # [px] median filter against single wrong matches
+    trusted_weight: float = 0.1  # mean weight in the image from which stereo counts in full
+    matching: StereoOptions = LIVE_MATCHING
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,13 @@ class StreamParameters:
         choices=FEATURE_MODES,
         dynamic=True,
     )
+    motion_stereo: str = option(
+        'auto',
+        'Refine depth by stereo with earlier images as the camera moves, where scale.steady is '
+        'on; auto: for models whose scale drifts (nano, and networks of cards).',
+        choices=FEATURE_MODES,
+        dynamic=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,4 +183,5 @@ def session_settings(parameters: StreamParameters) -> SessionSettings:
         fixed_scale=parameters.scale_source == 'fixed',
         guided=is_enabled(parameters.guided_edges, model.soft),
         steady=is_enabled(parameters.scale_steady, model.drifts),
+        motion_stereo=is_enabled(parameters.motion_stereo, model.drifts),
     )

@@ -28,9 +28,10 @@ from videodepth_ros.models.catalogue import ModelCard
 from videodepth_ros.models.imagenet import MEAN, STD
 from videodepth_ros.models.preprocess import normalised, resized_frame
 from videodepth_ros.stream.confidence import ErrorEstimator
+from videodepth_ros.stream.motion_stereo import compile_kernels
 from videodepth_ros.stream.postprocess import DepthPostprocessor
 from videodepth_ros.stream.scale import Anchor, Scale, fixed_scale, scale_of
-from videodepth_ros.stream.stabilization import DepthStabilizer
+from videodepth_ros.stream.temporal_filter import TemporalFilter
 
 
 class ResetReason(str, Enum):
@@ -57,6 +58,7 @@ class SessionSettings:
     scale_factor  multiplier of every depth
     guided        apply the guided filter to depth edges (guided_filter.py)
     steady        stabilise depth across frames (stabilization.py)
+    motion_stereo  refine stabilised depth by stereo with earlier frames (motion_stereo.py)
     fixed_scale   use scale_factor alone, whatever the camera and the anchor
     """
 
@@ -68,6 +70,7 @@ class SessionSettings:
     scale_factor: float = 1.0
     guided: bool = False
     steady: bool = False
+    motion_stereo: bool = False
     fixed_scale: bool = False
 
 
@@ -124,7 +127,7 @@ class DepthSession:
         """
         self.settings = settings
         self._anchor = anchor
-        self._stabilizer = DepthStabilizer()
+        self._temporal = TemporalFilter()
         self._errors = ErrorEstimator(card.errors)
         self._calibrated = False  # whether the last frame was
         self._card = card
@@ -157,6 +160,8 @@ class DepthSession:
             size = self._network_size(width, height)
             self._close_engine()
             self._engine = self._open_engine(*size)
+            if self.settings.motion_stereo:
+                compile_kernels()
         return self._engine
 
     def step(
@@ -175,14 +180,10 @@ class DepthSession:
         if reset and self._anchor:
             self._anchor.restart()
         calibrated = frame.camera is not None
-        if (
-            reset
-            or self._state is None
-            or not self.settings.steady
-            or calibrated != self._calibrated
-        ):
-            self._stabilizer.restart()  # it holds the previous scale
-        if reset or self._state is None or not with_confidence:
+        begins = reset is not None or self._state is None
+        if begins or not self.settings.steady or calibrated != self._calibrated:
+            self._temporal.restart()  # it holds the previous scale
+        if begins or not with_confidence:
             self._errors.restart()  # its flicker is that of consecutive frames
         self._calibrated = calibrated
         wanted = _Wanted(with_confidence, cloud_range_m)
@@ -319,7 +320,8 @@ class DepthSession:
         self._accept(frame, engine.spec, bool(np.isfinite(inverse_depth.sum())))
         if self.settings.steady:
             depth_m = scale_of(self._card.unit, frame.camera, 1.0).depth_m(inverse_depth)
-            inverse_depth = inverse_depth / self._stabilizer.correction(frame, depth_m)
+            stereo = self.settings.motion_stereo
+            inverse_depth = inverse_depth / self._temporal.factor(frame, depth_m, stereo)
         if anchor := self._needed_anchor(frame):
             anchor.offer(frame, inverse_depth)
         error = self._errors.update(inverse_depth) if wanted.confidence else None

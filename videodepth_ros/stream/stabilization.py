@@ -35,11 +35,32 @@ DEFAULTS = StabilizerOptions()
 
 
 @dataclass(frozen=True)
+class TrackedFrame:
+    """What tracked corners give for one frame.
+
+    factor        (h, w) float32, by which its depth is multiplied
+    camera, pose  intrinsics at the size of the corners' image, and T_camera_world
+    unit_m        length of a unit of the world at its first frame [m of the corrected depth]: the
+                  world is scaled with the depth from then on
+    inlier_share  share of the tracked corners that agree with the pose, 0 to 1
+    is_first      whether another world begins with this frame
+    """
+
+    factor: Float32Array
+    camera: Intrinsics
+    pose: Pose
+    unit_m: float
+    inlier_share: float
+    is_first: bool
+
+
+@dataclass(frozen=True)
 class _Last:
     """State after a frame.
 
     grey            (h, w) uint8, its image; stamp_ns its stamp
     detected        number of corners after the last detection
+    unit_m          of `TrackedFrame`
     """
 
     grey: UInt8Array
@@ -47,6 +68,7 @@ class _Last:
     corners: Corners
     pose: Pose
     detected: int
+    unit_m: float = 1.0
 
 
 class DepthStabilizer:
@@ -61,8 +83,8 @@ class DepthStabilizer:
         """Drop all state: the next frame starts another stream."""
         self._last, self._age_s = None, 0.0
 
-    def correction(self, frame: Frame, depth_m: Float32Array) -> Float32Array:
-        """Return the factor (h, w) float32 by which the depth of the next frame is multiplied.
+    def track(self, frame: Frame, depth_m: Float32Array) -> TrackedFrame:
+        """Track the corners to the next frame, and correct its depth by theirs.
 
         depth_m  (h, w) float32 of the network, NaN or +inf where unknown
         """
@@ -85,22 +107,27 @@ class DepthStabilizer:
         field = residual_field(estimate, ratio - log_scale, grey.shape, depth_m.shape, options)
         correction = np.exp(np.float32(log_scale + decayed) + field)
         corners = self._pulled_to_network(estimate, log_scale - ratio, step_s)
-        corners, pose = corners.scaled(np.exp(decayed)), estimate.pose.scaled(np.exp(decayed))
-        self._last = _Last(grey, frame.stamp_ns, corners, pose, last.detected)
+        scaling = float(np.exp(decayed))
+        pose, unit_m = estimate.pose.scaled(scaling), last.unit_m * scaling
+        self._last = _Last(
+            grey, frame.stamp_ns, corners.scaled(scaling), pose, last.detected, unit_m
+        )
         if redetects:
             self._redetect(estimate.inliers, depth_m * correction, camera)
-        return correction
+        inlier_share = float(estimate.inliers.mean())
+        return TrackedFrame(correction, camera, pose, unit_m, inlier_share, is_first=False)
 
     def _first(
         self, frame: Frame, grey: UInt8Array, camera: Intrinsics, depth_m: Float32Array
-    ) -> Float32Array:
-        """Start a stream: detect corners and return a correction of one."""
+    ) -> TrackedFrame:
+        """Start a stream: detect corners, and leave the depth as it is."""
         self.restart()
         corners = detect_corners(
             grey, depth_m, camera, IDENTITY_POSE, options=self._options.tracking
         )
         self._last = _Last(grey, frame.stamp_ns, corners, IDENTITY_POSE, len(corners))
-        return np.ones(depth_m.shape, np.float32)
+        nothing = np.ones(depth_m.shape, np.float32)
+        return TrackedFrame(nothing, camera, IDENTITY_POSE, 1.0, 1.0, is_first=True)
 
     def _decay(self, step_s: float) -> float:
         """Return the weight of a new frame in the running mean of the stream's scale."""

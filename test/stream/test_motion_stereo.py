@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from videodepth_ros.frames import Frame
+from videodepth_ros.geometry.camera import Intrinsics
+from videodepth_ros.mvs.views import Outline
+from videodepth_ros.stream import motion_stereo
+from videodepth_ros.stream.corner_tracking import IDENTITY_POSE, Pose
+from videodepth_ros.stream.motion_stereo import MotionStereo, choose_by_parallax
+from videodepth_ros.stream.stabilization import TrackedFrame
+from videodepth_ros.stream.temporal_filter import TemporalFilter
+from videodepth_ros.synthetic.scenes import render_scene
+
+pytestmark = pytest.mark.slow
+
+FRAMES = 12
+PERIOD_NS = 100_000_000
+
+
+@cache
+def scene():
+    return tuple(render_scene('living_room', 0, FRAMES, 320, 240, 10.0))
+
+
+def frame(seen, k):
+    return Frame(k * PERIOD_NS, 'camera', seen.image, seen.camera)
+
+
+def pose(seen):
+    rotation = seen.T_map_cam[:3, :3].T
+    return Pose(rotation, -rotation @ seen.T_map_cam[:3, 3])
+
+
+def tracked(seen, k, **changes):
+    """Return what a tracker without errors gives."""
+    ones = np.ones(seen.depth_m.shape, np.float32)
+    return replace(TrackedFrame(ones, seen.camera, pose(seen), 1.0, 1.0, k == 0), **changes)
+
+
+def waved(depth_m, height=0.3):
+    """Return depth (h, w) with waves across the image, as of a network that guesses."""
+    across = np.sin(np.linspace(0, 4 * np.pi, depth_m.shape[1], dtype=np.float32))
+    return depth_m * np.exp(height * across)
+
+
+def error(seen, depth_m):
+    """Return the mean deviation of log depth, but for its scale."""
+    known = np.isfinite(seen.depth_m)
+    log_ratio = np.log(depth_m[known] / seen.depth_m[known])
+    return np.abs(log_ratio - np.median(log_ratio)).mean()
+
+
+def refined(stereo):
+    """Return the depth of each frame of the scene by true poses and wrong depth."""
+    return [
+        waved(seen.depth_m) * stereo.refine(frame(seen, k), waved(seen.depth_m), tracked(seen, k))
+        for k, seen in enumerate(scene())
+    ]
+
+
+def test_stereo_takes_most_of_a_smooth_error_away():
+    depths, last = refined(MotionStereo()), scene()[-1]
+    assert error(last, depths[-1]) < 0.45 * error(last, waved(last.depth_m))
+
+
+def test_poses_of_tracked_corners_do_nearly_as_well():
+    temporal, with_stereo = (TemporalFilter() for _ in range(2))
+    errors = []
+    for k, seen in enumerate(scene()):
+        wrong_m = waved(seen.depth_m)
+        stabilized_m = wrong_m * temporal.factor(frame(seen, k), wrong_m, motion_stereo=False)
+        stereo_m = wrong_m * with_stereo.factor(frame(seen, k), wrong_m)
+        errors.append((error(seen, stabilized_m), error(seen, stereo_m)))
+    stabilized, stereo = np.mean(errors[4:], axis=0)
+    assert stereo < 0.75 * stabilized
+
+
+def test_a_camera_that_stands_has_no_stereo():
+    stereo, seen = MotionStereo(), scene()[0]
+    for k in range(5):
+        factor = stereo.refine(frame(seen, k), waved(seen.depth_m), tracked(seen, k))
+        np.testing.assert_allclose(factor, 1, rtol=1e-5)
+
+
+def test_poses_that_few_corners_agree_on_are_not_used():
+    stereo = MotionStereo()
+    for k, seen in enumerate(scene()):
+        poor = tracked(seen, k, inlier_share=0.4)
+        factor = stereo.refine(frame(seen, k), waved(seen.depth_m), poor)
+        np.testing.assert_allclose(factor, 1, rtol=1e-5)
+
+
+def test_the_unit_of_the_world_does_not_matter():
+    plain, scaled = MotionStereo(), MotionStereo()
+    for k, seen in enumerate(scene()):
+        unit_m = 1.1**k
+        depth_m = waved(seen.depth_m)
+        expected = plain.refine(frame(seen, k), depth_m, tracked(seen, k))
+        now = tracked(seen, k, unit_m=unit_m, pose=pose(seen).scaled(unit_m))
+        factor = scaled.refine(frame(seen, k), depth_m * np.float32(unit_m), now)
+        assert np.abs(np.log(factor / expected)).mean() < 1e-3
+
+
+def test_another_world_begins_without_what_was_before():
+    stereo = MotionStereo()
+    refined(stereo)
+    seen = scene()[0]
+    factor = stereo.refine(frame(seen, 99), waved(seen.depth_m), tracked(seen, 0))
+    np.testing.assert_allclose(factor, 1, rtol=1e-5)
+
+
+def test_images_are_matched_at_most_every_period(monkeypatch):
+    matched, match_view = [], motion_stereo.match_view
+    monkeypatch.setattr(
+        motion_stereo,
+        'match_view',
+        lambda view, *rest: matched.append(view) or match_view(view, *rest),
+    )
+    stereo, slow = MotionStereo(), 4
+    for k, seen in enumerate(scene()):
+        close = replace(frame(seen, k), stamp_ns=k * PERIOD_NS // slow)
+        stereo.refine(close, waved(seen.depth_m), tracked(seen, k))
+    assert FRAMES // slow - 1 <= len(matched) <= FRAMES // slow + 1
+
+
+@pytest.mark.parametrize('fill', [np.nan, np.inf, 0.0])
+def test_depth_that_is_unknown_everywhere_stays_as_it_is(fill):
+    stereo = MotionStereo()
+    for k, seen in enumerate(scene()[:4]):
+        factor = stereo.refine(
+            frame(seen, k), np.full((24, 32), fill, np.float32), tracked(seen, k)
+        )
+        assert factor.dtype == np.float32
+        assert (factor == 1).all()
+
+
+def test_depth_that_is_unknown_in_places_has_a_finite_factor():
+    stereo = MotionStereo()
+    for k, seen in enumerate(scene()):
+        depth_m = waved(seen.depth_m)
+        depth_m[:40], depth_m[60:90, 100:150] = np.inf, np.nan
+        factor = stereo.refine(frame(seen, k), depth_m, tracked(seen, k))
+        assert np.isfinite(factor).all()
+        assert (factor > 0).all()
+
+
+def test_keyframes_are_chosen_by_parallax():
+    camera = Intrinsics.centred(160, 120, 160.0)
+    points_m = np.stack(np.meshgrid([-0.2, 0.2], [-0.2, 0.2], [1.0]), -1).reshape(-1, 3)
+
+    def at(x_m):
+        T_map_cam = np.eye(4)
+        T_map_cam[0, 3] = x_m
+        return Outline(points_m, camera, T_map_cam)
+
+    keyframes = [at(px / 160) for px in (0.5, 3.0, 5.0, 9.0, 25.0, 130.0)]
+    assert choose_by_parallax(at(0.0), keyframes) == [2, 3, 4]
+    assert choose_by_parallax(at(0.0), keyframes[:2]) == [1]
+    assert choose_by_parallax(at(0.0), keyframes[:1]) == []
+
+
+def test_a_surface_that_was_hidden_takes_nothing_over():
+    seen = scene()[0]
+    options = motion_stereo.DEFAULTS
+    start = TrackedFrame(seen.depth_m, seen.camera, IDENTITY_POSE, 1.0, 1.0, is_first=True)
+    near = motion_stereo._view_of(frame(seen, 0), np.full((24, 32), 2, np.float32), start, options)
+    far = motion_stereo._view_of(frame(seen, 1), np.full((24, 32), 3, np.float32), start, options)
+    ones = np.ones(near.grey.shape, np.float32)
+    ratio = motion_stereo._LogRatio(0.1 * ones, ones)
+    assert motion_stereo._carried((near, ratio), near, options).weight.mean() > 0.95
+    assert motion_stereo._carried((near, ratio), far, options).weight.max() == 0
