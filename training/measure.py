@@ -131,7 +131,8 @@ class Stream:
         canonical = inverse_depth[0].numpy()
         if self.memory is Memory.STEADIED:
             frame = self._frame(image, camera)
-            canonical = canonical / self.temporal.factor(frame, scale.depth_m(canonical))
+            corrected = self.temporal.correct(frame, scale.depth_m(canonical))
+            canonical = canonical / corrected.factor
         self.canonical = canonical
         if self.memory is Memory.STEADIED:
             canonical = guided_filter(canonical, image, image.shape[:2])

@@ -95,6 +95,15 @@ def test_clutter_that_flickers_is_expected_to_be_worse():
     assert right > 2 * left
 
 
+def test_stereo_lowers_the_expected_error_where_it_matches():
+    matched = np.zeros((24, 32), np.float32)
+    matched[:, 16:] = 1
+    plain, error = (ErrorEstimator(MODEL).update(plane(), *given) for given in ((), (matched,)))
+    left, right = halves(error / plain)
+    assert left == pytest.approx(1)
+    assert right == pytest.approx(1 - DEFAULTS.matched_gain)
+
+
 def test_a_network_that_was_not_measured_gets_the_cautious_model():
     assert card('flashdepth-s').errors is None
     quiet = [ErrorEstimator(None).update(plane()) for _ in range(2)][1]

@@ -12,6 +12,7 @@ from videodepth_ros.core.errors import DeviceError, InputError
 from videodepth_ros.frames import Frame, ScaleSource
 from videodepth_ros.geometry.camera import DEFAULT_FOCAL_LENGTH_FACTOR, Intrinsics
 from videodepth_ros.models.catalogue import InverseDepthUnit, card
+from videodepth_ros.stream.motion_stereo import Correction
 from videodepth_ros.stream.session import DepthSession, ResetReason, SessionSettings
 
 CARD = replace(
@@ -185,10 +186,10 @@ class Correcting:
     def __init__(self) -> None:
         self.restarts = 0
 
-    def factor(self, frame, depth_m, motion_stereo):
-        told = np.ones_like(depth_m)
-        told[:, depth_m.shape[1] // 2 :] = 2
-        return told
+    def correct(self, frame, depth_m, motion_stereo):
+        factor = np.ones_like(depth_m)
+        factor[:, depth_m.shape[1] // 2 :] = 2
+        return Correction(factor)
 
     def restart(self) -> None:
         self.restarts += 1
@@ -226,6 +227,21 @@ def test_a_break_in_the_stream_begins_its_steadying_anew():
         bench.step(k)
         counted.append(bench.session._temporal.restarts)
     assert counted == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize('wanted', [True, False])
+def test_stereo_is_asked_for_where_it_is_wanted(wanted):
+    asked = []
+
+    class Asked(Correcting):
+        def correct(self, frame, depth_m, motion_stereo):
+            asked.append(motion_stereo)
+            return super().correct(frame, depth_m, motion_stereo)
+
+    bench = Bench(SessionSettings(steady=True, motion_stereo=wanted))
+    bench.session._temporal = Asked()
+    bench.step(0)
+    assert asked == [wanted]
 
 
 @pytest.mark.parametrize('steady', [True, False])

@@ -57,15 +57,21 @@ class ErrorEstimator:
         """Start another stream: the next frame has no flicker yet."""
         self._last = self._flicker = None
 
-    def update(self, inverse_depth: Float32Array) -> Float32Array:
+    def update(
+        self, inverse_depth: Float32Array, matched: Float32Array | None = None
+    ) -> Float32Array:
         """Return the expected relative error (rows, columns) float32 of the next frame, coarsely.
 
         inverse_depth  (h, w) float32 of the network, stabilised, finite and >= 0
+        matched        (H, W) float32 in [0, 1], weight of stereo in it; None without
         """
         model = self._model
         found = self.figures(inverse_depth)
         flicker = model.usual_flicker if found.flicker is None else found.flicker
-        error = model.error(found.curvature, flicker, found.slope)
+        error = np.asarray(model.error(found.curvature, flicker, found.slope), np.float32)
+        if matched is not None:
+            share = cv2.resize(matched, error.shape[::-1], interpolation=cv2.INTER_AREA)
+            error = error * (1 - np.float32(self._options.matched_gain) * share)
         return np.clip(error, model.least, model.most).astype(np.float32)
 
     def figures(self, inverse_depth: Float32Array) -> Figures:

@@ -44,6 +44,17 @@ SOBEL_SCALE = 1 / 8
 """Makes the Sobel operator the derivative of grey by pixel."""
 
 
+class Correction(NamedTuple):
+    """What earlier frames make of the depth of one.
+
+    factor   (h, w) float32, by which depth is multiplied
+    matched  (H, W) float32 in [0, 1], weight of stereo; None without
+    """
+
+    factor: Float32Array
+    matched: Float32Array | None = None
+
+
 class _Keyframe(NamedTuple):
     """A view that others are matched with, and its outline."""
 
@@ -73,8 +84,8 @@ class MotionStereo:
         self._keyframes.clear()
         self._last = self._matched_ns = None
 
-    def refine(self, frame: Frame, depth_m: Float32Array, tracked: TrackedFrame) -> Float32Array:
-        """Return the factor (h, w) float32 by which the depth of the next frame is multiplied.
+    def refine(self, frame: Frame, depth_m: Float32Array, tracked: TrackedFrame) -> Correction:
+        """Return what is to be done with the depth of the next frame.
 
         depth_m  (h, w) float32, with the factor of ``tracked``; NaN or +inf where unknown
         """
@@ -82,14 +93,14 @@ class MotionStereo:
         if tracked.is_first:
             self.restart()
         if not (np.isfinite(depth_m) & (depth_m > 0)).any():
-            return np.ones(depth_m.shape, np.float32)
+            return Correction(np.ones(depth_m.shape, np.float32))
         view = _view_of(frame, depth_m, tracked, options)
         ratio = _carried(self._last, view, options)
         if tracked.inlier_share >= options.inlier_share:
             ratio = self._matched(frame.stamp_ns, view, ratio)
         self._last = view, ratio
         refined = cv2.resize(_factor(view, ratio, options), depth_m.shape[::-1])
-        return np.asarray(refined, np.float32)
+        return Correction(np.asarray(refined, np.float32), ratio.weight)
 
     def _matched(self, stamp_ns: int, view: View, carried: _LogRatio) -> _LogRatio:
         """Match a view if that is due, average what is found, and keep keyframes."""
@@ -211,7 +222,7 @@ def _measure(view: View, neighbours: Sequence[View], options: MotionStereoOption
 def _information(
     view: View, neighbours: Sequence[View], per_m: Float32Array, options: MotionStereoOptions
 ) -> tuple[Float32Array, MaskArray]:
-    """Return 1 / variance of the log depth of windows, and which pixels a neighbour sees, (H, W).
+    """Return 1 / variance of log depth, and the pixels that a neighbour sees alike, (H, W).
 
     Grey changes with log depth by its gradient along the epipolar line times the parallax.
     """
@@ -227,7 +238,8 @@ def _information(
     for other in neighbours:
         u, v, z = _project(view, other, per_m)
         _, b = transfer(view, other)
-        inside = (z > TINY) & (u >= 0) & (v >= 0)
+        inside = np.abs(np.log(np.maximum(z, TINY))) < np.log(options.most_zoom)
+        inside &= (u >= 0) & (v >= 0)
         inside &= (u <= other.camera.width - 1) & (v <= other.camera.height - 1)
         along_x, along_y = ((b[k] - at * b[2]) * per_m / z for k, at in enumerate((u, v)))
         squares = along_x * along_x * xx + 2 * along_x * along_y * xy + along_y * along_y * yy
@@ -248,7 +260,7 @@ def _factor(view: View, ratio: _LogRatio, options: MotionStereoOptions) -> Float
     """Spread the ratio over the image up to its edges, (H, W) float32."""
     mean = cv2.medianBlur(ratio.mean, options.median_px)
     per_m = np.asarray(view.prior_per_m * np.exp(-mean), np.float32)
-    share = min(1.0, float(ratio.weight.mean()) / options.trusted_weight)
-    fused = Fused(per_m, ratio.weight, ratio.weight)
-    bent = bend_prior(view, fused, ratio.weight, Trust(share, fill=1.0), options.matching)
-    return view.prior_per_m / bent
+    trust = Trust(min(1.0, float(ratio.weight.mean()) / options.trusted_weight), fill=1.0)
+    certainty = ratio.weight * np.float32(options.certainty)
+    fused = Fused(per_m, support=ratio.weight, total=ratio.weight)
+    return view.prior_per_m / bend_prior(view, fused, certainty, trust, options.matching)

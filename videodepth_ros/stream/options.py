@@ -52,16 +52,17 @@ class StabilizerOptions:
 
 
 LIVE_MATCHING = StereoOptions(
-    working_pixels=19_200,
+    working_pixels=12_288,
     coarse_labels=22,
     coarse_range=0.8,
     prior_cost=0.5,
     p1=0.2,
-    smoothness=15.0,
-    coarse_smoothness=500.0,
+    smoothness=100.0,
+    coarse_smoothness=320.0,
 )
-"""160x120. A network is off by half, not by a factor of five; moving things, of which matches are
-wrong, are held by the cost of leaving the network's depth."""
+"""128x96: 160x120 costs half as much again and gains nothing. A network is off by half, not by a
+factor of five; moving things, of which matches are wrong, are held by the cost of leaving the
+network's depth."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,11 @@ class MotionStereoOptions:
     """Stereo between the images of a stream, see motion_stereo.py; px are of its working size."""
 
     period_s: float = 0.095  # [s] least step between matches: three frames of a camera at 30 Hz
-    parallax_px: tuple[float, ...] = (6.0, 12.0, 24.0)
+    parallax_px: tuple[float, ...] = (5.0, 10.0, 20.0)
     # [px] preferred median parallax of each neighbour: far surfaces need more than near ones
     least_parallax_px: float = 1.5  # [px] keyframes with less are no neighbours
     least_overlap: float = 0.5  # share of the image that a neighbour must see
+    most_zoom: float = 1.4  # ratio of distances beyond which windows no longer look alike
     keyframes: int = 24  # images kept to be matched with
     keyframe_parallax_px: float = 2.0  # [px] from the last keyframe, beyond which there is another
     keyframe_overlap: float = 0.8  # with the last keyframe, below which there is another
@@ -83,6 +85,9 @@ class MotionStereoOptions:
     kept_share: float = 0.7  # of the weight of earlier matches, at each further one
     same_surface: float = 0.15  # difference of log depth beyond which an earlier match is hidden
     median_px: int = 5  # [px] median filter against single wrong matches
+    certainty: float = (
+        0.2  # of the best matches, for mvs/bending.py; with more, noise dents planes
+    )
     trusted_weight: float = 0.1  # mean weight in the image from which stereo counts in full
     matching: StereoOptions = LIVE_MATCHING
 
@@ -113,6 +118,7 @@ class ConfidenceOptions:
     smoothing_window_px: int = 3  # window of the means of curvature and flicker
     flicker_weight: float = 0.3  # of the newest frame in the mean flicker
     least_inverse_depth: float = 0.01  # [unit of the network] farther is alike, as the sky is
+    matched_gain: float = 0.35  # share of the expected error that stereo takes away
     at_infinity: float = 0.5  # confidence where nothing was hit: it has no relative error
 
 

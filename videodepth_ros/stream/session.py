@@ -318,13 +318,14 @@ class DepthSession:
         inverse_depth, after = engine.step(image, state)
         engine_s = time.perf_counter() - start_s
         self._accept(frame, engine.spec, bool(np.isfinite(inverse_depth.sum())))
+        matched = None
         if self.settings.steady:
             depth_m = scale_of(self._card.unit, frame.camera, 1.0).depth_m(inverse_depth)
-            stereo = self.settings.motion_stereo
-            inverse_depth = inverse_depth / self._temporal.factor(frame, depth_m, stereo)
+            factor, matched = self._temporal.correct(frame, depth_m, self.settings.motion_stereo)
+            inverse_depth = inverse_depth / factor
         if anchor := self._needed_anchor(frame):
             anchor.offer(frame, inverse_depth)
-        error = self._errors.update(inverse_depth) if wanted.confidence else None
+        error = self._errors.update(inverse_depth, matched) if wanted.confidence else None
         post = self._postprocessor(frame, engine.spec, self._scale(frame), wanted, error)
         depth = post.on_host(frame, small, inverse_depth)
         return StepResult(depth, None, engine_s, metres=post.scale.metres), after

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from videodepth_ros.core.arrays import Float32Array
 from videodepth_ros.frames import Frame
-from videodepth_ros.stream.motion_stereo import MotionStereo
+from videodepth_ros.stream.motion_stereo import Correction, MotionStereo
 from videodepth_ros.stream.stabilization import DepthStabilizer
 
 
@@ -20,10 +20,10 @@ class TemporalFilter:
         self._stabilizer.restart()
         self._stereo.restart()
 
-    def factor(
+    def correct(
         self, frame: Frame, depth_m: Float32Array, motion_stereo: bool = True
-    ) -> Float32Array:
-        """Return the factor (h, w) float32 by which the depth of the next frame is multiplied.
+    ) -> Correction:
+        """Return what is to be done with the depth of the next frame.
 
         depth_m        (h, w) float32 of the network, NaN or +inf where unknown
         motion_stereo  whether to refine depth by stereo after its stabilization
@@ -31,5 +31,6 @@ class TemporalFilter:
         tracked = self._stabilizer.track(frame, depth_m)
         if not motion_stereo:
             self._stereo.restart()
-            return tracked.factor
-        return tracked.factor * self._stereo.refine(frame, depth_m * tracked.factor, tracked)
+            return Correction(tracked.factor)
+        factor, matched = self._stereo.refine(frame, depth_m * tracked.factor, tracked)
+        return Correction(tracked.factor * factor, matched)
