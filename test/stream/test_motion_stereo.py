@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.mvs.views import Outline
 from videodepth_ros.stream import motion_stereo
 from videodepth_ros.stream.corner_tracking import IDENTITY_POSE, Pose
-from videodepth_ros.stream.motion_stereo import MotionStereo, choose_by_parallax
+from videodepth_ros.stream.motion_stereo import DEFAULTS, MotionStereo, choose_by_parallax
 from videodepth_ros.stream.stabilization import TrackedFrame
 from videodepth_ros.stream.temporal_filter import TemporalFilter
 from videodepth_ros.synthetic.scenes import render_scene
@@ -89,6 +90,33 @@ def test_a_camera_that_stands_has_no_stereo():
     for k in range(5):
         factor, _ = stereo.refine(frame(seen, k), waved(seen.depth_m), tracked(seen, k))
         np.testing.assert_allclose(factor, 1, rtol=1e-5)
+
+
+def test_a_camera_that_stands_before_things_that_move_has_no_stereo():
+    """Corners of a walking person give a pose that the rest of the image contradicts."""
+    stereo, seen = MotionStereo(), scene()[0]
+    for k, other in enumerate(scene()):
+        factor, matched = stereo.refine(
+            frame(seen, k), waved(seen.depth_m), tracked(seen, k, pose=pose(other))
+        )
+        np.testing.assert_allclose(factor, 1, rtol=1e-5)
+        assert matched.max() == 0
+
+
+def test_flow_that_is_left_over_counts_against_what_moves_by_itself():
+    blocks = np.random.default_rng(0).integers(0, 256, (15, 12, 3), np.uint8)
+    patch, shares = cv2.resize(blocks, (50, 60)), []
+    for most_px in (DEFAULTS.most_left_over_px, np.inf):
+        stereo = MotionStereo(replace(DEFAULTS, most_left_over_px=most_px))
+        for k, seen in enumerate(scene()):
+            image = seen.image.copy()
+            rows, columns = slice(60 + 6 * k, 120 + 6 * k), slice(140, 190)
+            image[rows, columns] = patch
+            moving = replace(seen, image=image)
+            _, matched = stereo.refine(frame(moving, k), waved(seen.depth_m), tracked(seen, k))
+        shares.append(cv2.resize(matched, (320, 240))[rows, columns].mean() / matched.mean())
+    assert shares[0] < 0.6
+    assert shares[0] < 0.9 * shares[1]
 
 
 def test_poses_that_few_corners_agree_on_are_not_used():
@@ -170,7 +198,7 @@ def test_keyframes_are_chosen_by_parallax():
 
 def test_a_surface_that_was_hidden_takes_nothing_over():
     seen = scene()[0]
-    options = motion_stereo.DEFAULTS
+    options = DEFAULTS
     start = TrackedFrame(seen.depth_m, seen.camera, IDENTITY_POSE, 1.0, 1.0, is_first=True)
     near = motion_stereo._view_of(frame(seen, 0), np.full((24, 32), 2, np.float32), start, options)
     far = motion_stereo._view_of(frame(seen, 1), np.full((24, 32), 3, np.float32), start, options)

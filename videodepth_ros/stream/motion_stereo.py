@@ -25,6 +25,7 @@ from videodepth_ros.geometry.camera import Intrinsics
 from videodepth_ros.mvs.bending import bend_prior
 from videodepth_ros.mvs.fusion import Fused
 from videodepth_ros.mvs.matching import match_view
+from videodepth_ros.mvs.motion import residual_flow, warp
 from videodepth_ros.mvs.trust import Trust
 from videodepth_ros.mvs.views import (
     Outline,
@@ -109,8 +110,9 @@ class MotionStereo:
             neighbours = choose_by_parallax(
                 current.outline, [each.outline for each in self._keyframes], self._options
             )
-            if neighbours:
-                views = [self._keyframes[k].view for k in neighbours]
+            views = [self._keyframes[k].view for k in neighbours]
+            views = [other for other in views if is_explained(view, other, self._options)]
+            if views:
                 carried = _averaged(carried, _measure(view, views, self._options), self._options)
                 self._matched_ns = stamp_ns
         if self._is_new(current.outline):
@@ -162,6 +164,20 @@ def compile_kernels() -> None:
     _factor(views[0], _measure(views[0], views[1:], DEFAULTS), DEFAULTS)
 
 
+def is_explained(view: View, other: View, options: MotionStereoOptions = DEFAULTS) -> bool:
+    """Return whether depth and poses explain the motion between two images.
+
+    They do where the warped image is more alike than the image itself. It is not where the camera
+    stands, and the corners are those of things that move.
+    """
+    warped, inside = warp(view, other, view.prior_per_m)
+    by_pose, as_it_is = (
+        float(np.minimum(np.abs(view.grey - grey), options.most_difference)[inside].mean())
+        for grey in (warped, other.grey)
+    )
+    return by_pose < options.explained_share * as_it_is
+
+
 def _view_of(
     frame: Frame, depth_m: Float32Array, tracked: TrackedFrame, options: MotionStereoOptions
 ) -> View:
@@ -211,11 +227,16 @@ def _project(
 
 
 def _measure(view: View, neighbours: Sequence[View], options: MotionStereoOptions) -> _LogRatio:
-    """Match a view, and weigh each pixel by its margin and by the precision of its depth."""
+    """Match a view, and weigh each pixel by its margin and by the precision of its depth.
+
+    Where optical flow is left over something moves, or the match is wrong: its weight is 0.
+    """
     match = match_view(view, neighbours, options.matching)
     information, seen = _information(view, neighbours, match.per_m, options)
     precision = 1 / (1 + 1 / np.maximum(information * options.log_depth_sigma**2, TINY))
-    weight = np.where(seen, match.weight * precision, 0).astype(np.float32)
+    left_over = residual_flow(view, match.per_m, [(-1, neighbours[0])], options.matching)
+    fits = seen & (left_over.px < options.most_left_over_px)
+    weight = np.where(fits, match.weight * precision, 0).astype(np.float32)
     return _LogRatio(np.log(view.prior_per_m / match.per_m).astype(np.float32), weight)
 
 

@@ -75,6 +75,10 @@ class MotionStereoOptions:
     least_parallax_px: float = 1.5  # [px] keyframes with less are no neighbours
     least_overlap: float = 0.5  # share of the image that a neighbour must see
     most_zoom: float = 1.4  # ratio of distances beyond which windows no longer look alike
+    most_difference: float = 20.0  # [grey levels] of a pixel that counts
+    explained_share: float = 0.9  # of the mean difference of two images, to which a warp by depth
+    # and poses must reduce it
+    most_left_over_px: float = 0.5  # [px] flow after a match, of ResidualFlow.px
     keyframes: int = 24  # images kept to be matched with
     keyframe_parallax_px: float = 2.0  # [px] from the last keyframe, beyond which there is another
     keyframe_overlap: float = 0.8  # with the last keyframe, below which there is another
