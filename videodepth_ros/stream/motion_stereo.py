@@ -5,14 +5,15 @@ Poses are those of the tracked corners (stabilization.py), so depth keeps its sc
 second the image is matched with keyframes of little, of more and of much parallax, for what is
 near and what is far (mvs/matching.py). The log ratio of stereo depth and given depth is averaged
 along the camera's motion and spread over the image up to its edges (mvs/bending.py). A camera
-that stands or only turns has no parallax: its depth stays as it is.
+that stands or only turns has no parallax: its depth is not matched. At last depth is averaged with
+that of the frame before, against flicker.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -71,13 +72,21 @@ class _LogRatio:
     weight: Float32Array
 
 
+class _Refined(NamedTuple):
+    """A view, what stereo found in it, and its refined inverse depth (H, W) float32."""
+
+    view: View
+    ratio: _LogRatio
+    per_m: Float32Array
+
+
 class MotionStereo:
     """Stereo of one stream with its own past; not thread-safe."""
 
     def __init__(self, options: MotionStereoOptions = DEFAULTS) -> None:
         self._options = options
         self._keyframes: deque[_Keyframe] = deque(maxlen=options.keyframes)
-        self._last: tuple[View, _LogRatio] | None = None
+        self._last: _Refined | None = None
         self._matched_ns: int | None = None
 
     def restart(self) -> None:
@@ -96,12 +105,15 @@ class MotionStereo:
         if not (np.isfinite(depth_m) & (depth_m > 0)).any():
             return Correction(np.ones(depth_m.shape, np.float32))
         view = _view_of(frame, depth_m, tracked, options)
-        ratio = _carried(self._last, view, options)
+        last, ratio = self._last, _carried(self._last, view, options)
         if tracked.inlier_share >= options.inlier_share:
             ratio = self._matched(frame.stamp_ns, view, ratio)
-        self._last = view, ratio
-        refined = cv2.resize(_factor(view, ratio, options), depth_m.shape[::-1])
-        return Correction(np.asarray(refined, np.float32), ratio.weight)
+        per_m = view.prior_per_m / _factor(view, ratio, options)
+        if last is not None:
+            per_m = average_over_time(view, per_m, last.view, last.per_m, options)
+        self._last = _Refined(view, ratio, per_m)
+        factor = cv2.resize(view.prior_per_m / per_m, depth_m.shape[::-1])
+        return Correction(np.asarray(factor, np.float32), ratio.weight)
 
     def _matched(self, stamp_ns: int, view: View, carried: _LogRatio) -> _LogRatio:
         """Match a view if that is due, average what is found, and keep keyframes."""
@@ -196,14 +208,12 @@ def _view_of(
     return make_view(image, camera, T_map_cam, depth, options.matching)
 
 
-def _carried(
-    last: tuple[View, _LogRatio] | None, view: View, options: MotionStereoOptions
-) -> _LogRatio:
+def _carried(last: _Refined | None, view: View, options: MotionStereoOptions) -> _LogRatio:
     """Return the log ratio of the last view as seen by this one, 0 where it was hidden."""
     if last is None:
         nothing = np.zeros(view.grey.shape, np.float32)
         return _LogRatio(nothing, nothing)
-    before, ratio = last
+    before, ratio, _ = last
     u, v, z = _project(view, before, view.prior_per_m)
     mean, weight, per_m = (
         np.asarray(cv2.remap(values, u, v, cv2.INTER_LINEAR), np.float32)
@@ -212,6 +222,34 @@ def _carried(
     off = np.abs(np.log(np.maximum(z / view.prior_per_m * per_m, TINY)))
     same = (z > TINY) & (off < options.same_surface)
     return _LogRatio(mean, np.where(same, weight, 0).astype(np.float32))
+
+
+def average_over_time(
+    view: View,
+    per_m: Float32Array,
+    before: View,
+    before_per_m: Float32Array,
+    options: MotionStereoOptions = DEFAULTS,
+) -> Float32Array:
+    """Average inverse depth (H, W) with that of the view before, where both see one surface.
+
+    They do where grey is the same and depth is nearly. It is noise that is averaged: what moves
+    changes the grey of its pixels. Where the pose explains nothing the camera is taken to stand.
+    """
+    if not is_explained(view, before, options):
+        before = replace(before, T_map_cam=view.T_map_cam)
+    u, v, z = _project(view, before, per_m)
+    grey, earlier = (
+        np.asarray(cv2.remap(values, u, v, cv2.INTER_LINEAR), np.float32)
+        for values in (before.grey, before_per_m)
+    )
+    log_ratio = np.log(np.maximum(earlier * z / per_m, TINY))
+    window = (options.gradient_window_px, options.gradient_window_px)
+    difference = cv2.blur(np.abs(view.grey - grey), window)
+    alike = np.exp(-np.square(difference / options.same_grey))
+    near = np.square(np.maximum(1 - np.square(log_ratio / options.same_surface), 0))
+    share = np.where(z > TINY, options.earlier_share * alike * near, 0)
+    return np.asarray(per_m * np.exp(share * log_ratio), np.float32)
 
 
 def _project(

@@ -88,6 +88,10 @@ class MotionStereoOptions:
     gradient_window_px: int = 5  # [px] window over which gradients are summed
     kept_share: float = 0.7  # of the weight of earlier matches, at each further one
     same_surface: float = 0.15  # difference of log depth beyond which an earlier match is hidden
+    same_grey: float = (
+        4.0  # [grey levels] difference at which two frames are hardly of one surface
+    )
+    earlier_share: float = 0.7  # most of an earlier frame in the average over time
     median_px: int = 5  # [px] median filter against single wrong matches
     certainty: float = (
         0.2  # of the best matches, for mvs/bending.py; with more, noise dents planes
