@@ -179,10 +179,12 @@ def compile_kernels() -> None:
 def is_explained(view: View, other: View, options: MotionStereoOptions = DEFAULTS) -> bool:
     """Return whether depth and poses explain the motion between two images.
 
-    They do where the warped image is more alike than the image itself. It is not where the camera
-    stands, and the corners are those of things that move.
+    They do if the other image is clearly more alike when it is warped by them than as it is. It is
+    not if the camera stands, and the corners are those of things that move.
     """
     warped, inside = warp(view, other, view.prior_per_m)
+    if not inside.any():
+        return False
     by_pose, as_it_is = (
         float(np.minimum(np.abs(view.grey - grey), options.most_difference)[inside].mean())
         for grey in (warped, other.grey)
@@ -209,7 +211,7 @@ def _view_of(
 
 
 def _carried(last: _Refined | None, view: View, options: MotionStereoOptions) -> _LogRatio:
-    """Return the log ratio of the last view as seen by this one, 0 where it was hidden."""
+    """Return the log ratio of the last view for the depth of this one, weight 0 where hidden."""
     if last is None:
         nothing = np.zeros(view.grey.shape, np.float32)
         return _LogRatio(nothing, nothing)
@@ -219,9 +221,12 @@ def _carried(last: _Refined | None, view: View, options: MotionStereoOptions) ->
         np.asarray(cv2.remap(values, u, v, cv2.INTER_LINEAR), np.float32)
         for values in (ratio.mean, ratio.weight, before.prior_per_m)
     )
-    off = np.abs(np.log(np.maximum(z / view.prior_per_m * per_m, TINY)))
-    same = (z > TINY) & (off < options.same_surface)
-    return _LogRatio(mean, np.where(same, weight, 0).astype(np.float32))
+    change = np.log(np.maximum(z / view.prior_per_m * per_m, TINY))  # of the given depth
+    same = (z > TINY) & (np.abs(change) < options.same_surface)
+    mean, weight = (
+        np.where(same, values, 0).astype(np.float32) for values in (mean - change, weight)
+    )
+    return _LogRatio(mean, weight)
 
 
 def average_over_time(
