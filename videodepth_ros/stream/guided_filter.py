@@ -49,17 +49,18 @@ def guided_filter(
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     if grey.shape != (height, width):
         grey = _shrunk(grey, width, height)
-    slope, offset = _fits(inverse_depth, grey, options)
+    radius_px = options.radius_px(width / inverse_depth.shape[1])
+    slope, offset = _fits(inverse_depth, grey, radius_px, options)
     full = _resized(slope, grey)
     full *= grey
     full += _resized(offset, grey)
-    window = np.ones(options.window_px, np.uint8)
+    window = np.ones((2 * radius_px + 1,) * 2, np.uint8)
     least, greatest = cv2.erode(inverse_depth, window), cv2.dilate(inverse_depth, window)
     middle = _resized((least + greatest) / 2, grey)
     full -= middle
     half_range = _resized((greatest - least) / 2, grey)
     steeper = full * full
-    steeper *= _resized(_edge_gain(least, greatest, options), grey)
+    steeper *= _resized(_edge_gain(least, greatest, radius_px, options), grey)
     steeper += 1
     full *= steeper
     np.minimum(full, half_range, out=full)
@@ -69,7 +70,7 @@ def guided_filter(
 
 
 def _edge_gain(
-    least: NDArray[Any], greatest: NDArray[Any], options: GuidedFilterOptions
+    least: NDArray[Any], greatest: NDArray[Any], radius_px: int, options: GuidedFilterOptions
 ) -> Float32Array:
     """Return the gain of the shock filter (h, w) float32 per square of inverse depth.
 
@@ -79,7 +80,7 @@ def _edge_gain(
     share = np.clip((greatest - begin * least) / ((whole - begin) * least + TINY), 0, 1)
     share[greatest > options.max_edge_ratio * least] = 0
     gain = np.zeros(share.shape, np.float32)
-    margin = options.radius_px + 1  # a bilinear sample reaches one further
+    margin = radius_px + 1  # a bilinear sample reaches one further
     inside = np.s_[margin:-margin]
     half_range = (greatest - least)[inside, inside] / 2
     gain[inside, inside] = options.edge_gain * share[inside, inside] / (half_range**2 + TINY)
@@ -107,15 +108,15 @@ def _shrunk(grey: UInt8Array, width: int, height: int) -> UInt8Array:
 
 
 def _fits(
-    inverse_depth: Float32Array, grey: UInt8Array, options: GuidedFilterOptions
+    inverse_depth: Float32Array, grey: UInt8Array, radius_px: int, options: GuidedFilterOptions
 ) -> tuple[Float32Array, Float32Array]:
     """Return mean slope and offset (h, w) float32 of inverse depth over grey in 0..255."""
     height, width = inverse_depth.shape
-    margin = 2 * options.radius_px  # reach of two box filters
+    margin = 2 * radius_px  # reach of two box filters
     small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     x = np.pad(np.asarray(small, np.float32), margin, mode='symmetric')
     y = np.pad(inverse_depth, margin, mode='reflect', reflect_type='odd')  # continues a plane
-    mean = partial(_mean, window_px=options.window_px)
+    mean = partial(_mean, window_px=(2 * radius_px + 1,) * 2)
     mean_x, mean_y = mean(x), mean(y)
     variance = mean(x * x) - mean_x * mean_x
     slope = (mean(x * y) - mean_x * mean_y) / (variance + options.grey_variance)

@@ -134,20 +134,20 @@ class ConfidenceOptions:
 class GuidedFilterOptions:
     """Guided filter (He et al. 2013) and shock filter, see guided_filter.py."""
 
-    radius_px: int = 3  # [px of the network's map] half a window, without its centre
+    radius_share: float = 1.6  # half a window [px of the network's map] over the upscaling: the
+    # more the image shows beside the network, the larger the windows in which it decides
     max_upscale: int = 3  # output size over the network's; finer output gains nothing
     grey_variance: float = (
         0.05 * 255
     ) ** 2  # [grey levels^2] regularisation, epsilon of the paper
-    edge_gain: float = 12.0  # of the shock filter; 0: none
+    edge_gain: float = 24.0  # of the shock filter; 0: none
     edge_ratios: tuple[float, float] = (1.05, 1.15)
     # ratio of depths in a window at which the gain begins and is whole: less is texture
     max_edge_ratio: float = 4.0  # beside sky any value between is far off; left as it is
 
-    @property
-    def window_px(self) -> tuple[int, int]:
-        """Width and height of a window."""
-        return (2 * self.radius_px + 1, 2 * self.radius_px + 1)
+    def radius_px(self, upscale: float) -> int:
+        """Return half a window, without its centre [px of the network's map]."""
+        return max(1, round(self.radius_share * upscale))
 
 
 @dataclass(frozen=True)
