@@ -99,7 +99,8 @@ def test_a_recording_becomes_depth_and_a_trajectory(bag, tmp_path):
     assert [one.name for one in facts.stages] == [
         'read', 'prior', 'calibrate', 'consistency', 'align', 'confidence', 'write'
     ]  # fmt: skip
-    assert sum(one.seconds for one in facts.stages) <= facts.seconds
+    rounding_s = 0.0005 * (len(facts.stages) + 1)  # all are rounded to milliseconds
+    assert sum(one.seconds for one in facts.stages) <= facts.seconds + rounding_s
     assert 'true depth' in (tmp_path / 'refined' / 'report.html').read_text()
     shares = [one.fraction for one in reports if not isinstance(one, str)]
     assert shares == sorted(shares)
