@@ -18,7 +18,7 @@ import numpy as np
 
 from videodepth_ros.core.arrays import Float32Array, MaskArray, UInt8Array
 from videodepth_ros.mvs.options import StereoOptions
-from videodepth_ros.mvs.views import View, transfer
+from videodepth_ros.mvs.views import View, is_inside, project
 
 FLOW_PATCH_PX, FLOW_STRIDE_PX = 8, 4
 ONE_SIDED = 0.4
@@ -41,14 +41,8 @@ def warp(view: View, other: View, per_m: Float32Array) -> tuple[Float32Array, Ma
     per_m    (H, W) float32, inverse depth of ``view``
     returns  grey (H, W) float32, and where it is inside the other image
     """
-    A, b = transfer(view, other)
-    height, width = per_m.shape
-    x = np.arange(width, dtype=np.float32)
-    y = np.arange(height, dtype=np.float32)[:, None]
-    z = np.maximum(A[2, 0] * x + A[2, 1] * y + A[2, 2] + b[2] * per_m, np.float32(1e-6))
-    u = ((A[0, 0] * x + A[0, 1] * y + A[0, 2] + b[0] * per_m) / z).astype(np.float32)
-    v = ((A[1, 0] * x + A[1, 1] * y + A[1, 2] + b[1] * per_m) / z).astype(np.float32)
-    inside = (u >= 0) & (v >= 0) & (u <= other.camera.width - 1) & (v <= other.camera.height - 1)
+    u, v, _ = project(view, other, per_m)
+    inside = is_inside(other, u, v)
     grey = cv2.remap(other.grey, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return grey.astype(np.float32, copy=False), inside
 

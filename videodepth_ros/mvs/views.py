@@ -27,6 +27,8 @@ FAR_RATIO = 1.5
 """Where a prior sees nothing (+inf), its depth is this times its 99.5th percentile."""
 CANDIDATES = 48
 """Views whose parallax is computed; among more, they are thinned out by distance."""
+LEAST_Z = np.float32(1e-6)
+"""Divisor of a projection at least."""
 FARTHEST_BASELINE = 0.7
 """Distance of a neighbour, as a share of the median depth, beyond which it is no candidate."""
 
@@ -283,3 +285,25 @@ def transfer(source: View, target: View, scale: float = 1.0) -> tuple[Float32Arr
     T = invert_poses(target.T_map_cam) @ source.T_map_cam
     A, b = K_to @ T[:3, :3] @ np.linalg.inv(K), K_to @ T[:3, 3]
     return A.astype(np.float32), b.astype(np.float32)
+
+
+def project(
+    source: View, target: View, per_m: Float32Array
+) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Return where the pixels of ``source`` fall in ``target``: u, v and z, (H, W) float32 each.
+
+    per_m  (H, W) float32, inverse depth of ``source``; z is the depth in ``target`` times it, and
+           u and v are meaningless where it is not positive
+    """
+    A, b = transfer(source, target)
+    height, width = per_m.shape
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    right, down, z = (A[i, 0] * x + A[i, 1] * y + A[i, 2] + b[i] * per_m for i in range(3))
+    safe = np.maximum(z, LEAST_Z)
+    return right / safe, down / safe, z
+
+
+def is_inside(view: View, u: Float32Array, v: Float32Array) -> MaskArray:
+    """Return which of the positions (H, W) are inside the image of a view."""
+    width, height = view.camera.width, view.camera.height
+    return np.asarray((u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1))

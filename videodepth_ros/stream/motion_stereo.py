@@ -31,9 +31,11 @@ from videodepth_ros.mvs.trust import Trust
 from videodepth_ros.mvs.views import (
     Outline,
     View,
+    is_inside,
     make_view,
     outline,
     parallax_px,
+    project,
     transfer,
     working_size,
 )
@@ -216,7 +218,7 @@ def _carried(last: _Refined | None, view: View, options: MotionStereoOptions) ->
         nothing = np.zeros(view.grey.shape, np.float32)
         return _LogRatio(nothing, nothing)
     before, ratio, _ = last
-    u, v, z = _project(view, before, view.prior_per_m)
+    u, v, z = project(view, before, view.prior_per_m)
     mean, weight, per_m = (
         np.asarray(cv2.remap(values, u, v, cv2.INTER_LINEAR), np.float32)
         for values in (ratio.mean, ratio.weight, before.prior_per_m)
@@ -243,7 +245,7 @@ def average_over_time(
     """
     if not is_explained(view, before, options):
         before = replace(before, T_map_cam=view.T_map_cam)
-    u, v, z = _project(view, before, per_m)
+    u, v, z = project(view, before, per_m)
     grey, earlier = (
         np.asarray(cv2.remap(values, u, v, cv2.INTER_LINEAR), np.float32)
         for values in (before.grey, before_per_m)
@@ -255,18 +257,6 @@ def average_over_time(
     near = np.square(np.maximum(1 - np.square(log_ratio / options.same_surface), 0))
     share = np.where(z > TINY, options.earlier_share * alike * near, 0)
     return np.asarray(per_m * np.exp(share * log_ratio), np.float32)
-
-
-def _project(
-    view: View, other: View, per_m: Float32Array
-) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """Return where the pixels of a view fall in another, and z times their inverse depth."""
-    A, b = transfer(view, other)
-    height, width = per_m.shape
-    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
-    right, down, z = (A[i, 0] * x + A[i, 1] * y + A[i, 2] + b[i] * per_m for i in range(3))
-    safe = np.maximum(z, TINY)
-    return right / safe, down / safe, z
 
 
 def _measure(view: View, neighbours: Sequence[View], options: MotionStereoOptions) -> _LogRatio:
@@ -300,11 +290,10 @@ def _information(
     )
     information, seen = np.zeros(view.grey.shape, np.float32), np.zeros(view.grey.shape, bool)
     for other in neighbours:
-        u, v, z = _project(view, other, per_m)
+        u, v, z = project(view, other, per_m)
         _, b = transfer(view, other)
         inside = np.abs(np.log(np.maximum(z, TINY))) < np.log(options.most_zoom)
-        inside &= (u >= 0) & (v >= 0)
-        inside &= (u <= other.camera.width - 1) & (v <= other.camera.height - 1)
+        inside &= is_inside(other, u, v)
         along_x, along_y = ((b[k] - at * b[2]) * per_m / z for k, at in enumerate((u, v)))
         squares = along_x * along_x * xx + 2 * along_x * along_y * xy + along_y * along_y * yy
         information += np.where(inside, squares, 0)

@@ -160,7 +160,7 @@ class DepthSession:
             size = self._network_size(width, height)
             self._close_engine()
             self._engine = self._open_engine(*size)
-            if self.settings.motion_stereo:
+            if self.settings.steady and self.settings.motion_stereo:
                 compile_kernels()
         return self._engine
 
